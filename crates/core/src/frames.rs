@@ -1,0 +1,229 @@
+//! Frames: the parts of one message or of one body, in one piece of reference-counted memory.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+/// Where each frame of a message begins and ends in its memory.
+pub type Bounds = SmallVec<[(u32, u32); 8]>;
+
+/// Bodies from this size on are kept where they were read; smaller ones are copied when they are
+/// kept, so that a small body that waits never holds a whole read buffer.
+pub const SHARED_BODY_MIN: usize = 64 * 1024;
+
+/// A list of frames in one piece of memory: a whole message, or the body that is left of it.
+///
+/// Cloning and [`skip`](Frames::skip)ping copy no frame.
+///
+/// ```
+/// use majordomus_core::Frames;
+///
+/// let message = Frames::from_slices(&["MDPC01", "echo", "hello"]);
+/// assert_eq!(message.get(1), Some(&b"echo"[..]));
+/// let body = message.skip(2);
+/// assert_eq!(body.iter().collect::<Vec<_>>(), [b"hello"]);
+/// ```
+#[derive(Clone, Default)]
+pub struct Frames {
+    data: Bytes,
+    bounds: Bounds,
+    first: u32,
+}
+
+impl Frames {
+    /// No frame at all.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Frames that lie at `bounds` (start and end of each) in `data`.
+    ///
+    /// # Panics
+    ///
+    /// Where a frame ends before it begins or outside `data`: the caller's framing is wrong.
+    pub fn new(data: Bytes, bounds: Bounds) -> Self {
+        assert!(bounds.iter().all(|&(start, end)| start <= end && end as usize <= data.len()));
+        Self { data, bounds, first: 0 }
+    }
+
+    /// One frame.
+    ///
+    /// ```
+    /// use majordomus_core::Frames;
+    ///
+    /// let body = Frames::single(bytes::Bytes::from_static(b"hello"));
+    /// assert_eq!(body.len(), 1);
+    /// ```
+    pub fn single(frame: Bytes) -> Self {
+        let end = u32::try_from(frame.len()).expect("a frame is under 4 GiB");
+        Self { data: frame, bounds: SmallVec::from_slice(&[(0, end)]), first: 0 }
+    }
+
+    /// A copy of these frames, in order.
+    pub fn from_slices<T: AsRef<[u8]>>(frames: &[T]) -> Self {
+        let total = frames.iter().map(|frame| frame.as_ref().len()).sum();
+        let mut data = Vec::with_capacity(total);
+        let mut bounds = Bounds::with_capacity(frames.len());
+        for frame in frames {
+            let start = data.len();
+            data.extend_from_slice(frame.as_ref());
+            let bound = |at: usize| u32::try_from(at).expect("a message is under 4 GiB");
+            bounds.push((bound(start), bound(data.len())));
+        }
+        Self { data: data.into(), bounds, first: 0 }
+    }
+
+    /// How many frames there are.
+    pub fn len(&self) -> usize {
+        self.bounds.len() - self.first as usize
+    }
+
+    /// Whether there is no frame.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Frame `index`, counted from 0.
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        let &(start, end) = self.bounds.get(self.first as usize + index)?;
+        Some(&self.data[start as usize..end as usize])
+    }
+
+    /// Frame `index` as memory that is shared with this list.
+    pub fn shared(&self, index: usize) -> Option<Bytes> {
+        let &(start, end) = self.bounds.get(self.first as usize + index)?;
+        Some(self.data.slice(start as usize..end as usize))
+    }
+
+    /// The frames in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.bounds[self.first as usize..]
+            .iter()
+            .map(|&(start, end)| &self.data[start as usize..end as usize])
+    }
+
+    /// These frames without the first `count`; none where there are fewer.
+    #[must_use]
+    pub fn skip(mut self, count: usize) -> Self {
+        let first = (self.first as usize + count).min(self.bounds.len());
+        self.first = u32::try_from(first).expect("a message has under 4 G frames");
+        self
+    }
+
+    /// Bytes of all frames together.
+    pub fn bytes(&self) -> usize {
+        self.bounds[self.first as usize..].iter().map(|&(start, end)| (end - start) as usize).sum()
+    }
+
+    /// One list of all frames of all `parts`, in order.
+    ///
+    /// ```
+    /// use majordomus_core::Frames;
+    ///
+    /// let parts = [Frames::from_slices(&["a", "b"]), Frames::empty(), Frames::from_slices(&["c"])];
+    /// assert_eq!(Frames::joined(&parts), Frames::from_slices(&["a", "b", "c"]));
+    /// ```
+    pub fn joined(parts: &[Frames]) -> Self {
+        let frames: Vec<&[u8]> = parts.iter().flat_map(Frames::iter).collect();
+        Self::from_slices(&frames)
+    }
+}
+
+impl PartialEq for Frames {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Frames {}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, frame) in self.iter().enumerate() {
+            let shown = &frame[..frame.len().min(64)];
+            let gap = if index == 0 { "" } else { " " };
+            let cut = if shown.len() < frame.len() { "…" } else { "" };
+            write!(f, "{gap}[{}{cut}]", shown.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+/// Frames that are kept while a request waits or runs, in no more memory than they need.
+///
+/// Small ones are a copy, so that they do not hold the buffer that they were read into; large ones
+/// stay where they are.
+#[derive(Clone, Debug)]
+pub(crate) enum Retained {
+    /// Each frame behind its length, four bytes in the machine's order.
+    Packed(Bytes),
+    Shared(Box<Frames>),
+}
+
+impl Retained {
+    pub(crate) const NOTHING: Retained = Retained::Packed(Bytes::new());
+
+    pub(crate) fn keep(frames: &Frames) -> Self {
+        let bytes = frames.bytes();
+        if bytes >= SHARED_BODY_MIN {
+            return Retained::Shared(Box::new(frames.clone()));
+        }
+        let mut packed = Vec::with_capacity(bytes + 4 * frames.len());
+        for frame in frames.iter() {
+            packed.extend_from_slice(&(frame.len() as u32).to_ne_bytes());
+            packed.extend_from_slice(frame);
+        }
+        Retained::Packed(packed.into())
+    }
+
+    pub(crate) fn frames(&self) -> Frames {
+        match self {
+            Retained::Shared(frames) => (**frames).clone(),
+            Retained::Packed(packed) => {
+                let mut bounds = Bounds::new();
+                let mut at = 0;
+                while at < packed.len() {
+                    let (length, _) = packed[at..].split_first_chunk::<4>().expect("a length");
+                    let start = at + 4;
+                    at = start + u32::from_ne_bytes(*length) as usize;
+                    bounds.push((start as u32, at as u32));
+                }
+                Frames { data: packed.clone(), bounds, first: 0 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_frames_come_back_as_they_were() {
+        let large = alloc::vec![7u8; SHARED_BODY_MIN];
+        let cases: [&[&[u8]]; 5] = [&[], &[b""], &[b"one"], &[b"", b"two", b""], &[&large, b"x"]];
+        for frames in cases {
+            let frames = Frames::from_slices(frames);
+            assert_eq!(Retained::keep(&frames).frames(), frames);
+        }
+    }
+
+    #[test]
+    fn small_kept_frames_hold_no_foreign_memory() {
+        let buffer = Bytes::from(alloc::vec![1u8; 4096]);
+        let frames = Frames::new(buffer.clone(), SmallVec::from_slice(&[(10, 20)]));
+        let kept = Retained::keep(&frames);
+        drop(frames);
+        assert!(buffer.is_unique());
+        assert_eq!(kept.frames().get(0), Some(&[1u8; 10][..]));
+    }
+
+    #[test]
+    #[should_panic(expected = "start <= end")]
+    fn bounds_outside_the_memory_are_refused() {
+        let _ = Frames::new(Bytes::from_static(b"abc"), SmallVec::from_slice(&[(1, 4)]));
+    }
+}

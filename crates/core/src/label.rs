@@ -1,0 +1,81 @@
+//! Short byte strings that are kept in place: names of services, addresses, request ids.
+
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::ops::Deref;
+
+use smallvec::SmallVec;
+
+/// How many bytes a label holds without memory of its own; a UUID in text is 36.
+const INLINE_BYTES: usize = 40;
+
+/// A short byte string: a service's name, the address of a client, the id of a request.
+///
+/// Up to 40 bytes it lives where it stands, so that passing it on costs a copy of a few words and
+/// no reference count. Longer ones are allowed and take memory of their own. The bytes are opaque:
+/// printing escapes what is not printable.
+///
+/// ```
+/// use majordomus_core::Label;
+///
+/// let service = Label::from("echo");
+/// assert_eq!(&*service, b"echo");
+/// assert_eq!(service.to_string(), "echo");
+/// assert_eq!(Label::from(&b"\x00\xff"[..]).to_string(), "\\x00\\xff");
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Label(SmallVec<[u8; INLINE_BYTES]>);
+
+impl Label {
+    /// The label without a byte: "none" where a dialect has no such field.
+    ///
+    /// ```
+    /// assert!(majordomus_core::Label::empty().is_empty());
+    /// ```
+    pub const fn empty() -> Self {
+        Label(SmallVec::new_const())
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Deref for Label {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl From<&[u8]> for Label {
+    fn from(bytes: &[u8]) -> Self {
+        Label(SmallVec::from_slice(bytes))
+    }
+}
+
+impl From<&str> for Label {
+    fn from(text: &str) -> Self {
+        Label::from(text.as_bytes())
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.escape_ascii(), f)
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
