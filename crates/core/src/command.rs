@@ -123,6 +123,10 @@ pub struct WorkerReply {
 }
 
 /// What the broker says to a worker.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most of them are requests, and a box costs an allocation"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToWorker {
     /// Do this.

@@ -118,6 +118,15 @@ impl Frames {
         self.bounds[self.first as usize..].iter().map(|&(start, end)| (end - start) as usize).sum()
     }
 
+    /// The same frames in memory that holds nothing else, where they are small enough to be copied.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        if self.bytes() >= SHARED_BODY_MIN {
+            return self.clone();
+        }
+        Self::from_slices(&self.iter().collect::<Vec<_>>())
+    }
+
     /// One list of all frames of all `parts`, in order.
     ///
     /// ```

@@ -3,16 +3,26 @@
 
 extern crate alloc;
 
+pub mod broker;
 mod capabilities;
+mod client;
 mod command;
 mod frames;
 mod id;
 mod label;
+mod list;
 mod outcome;
+mod table;
 mod time;
 mod token;
+mod uplink;
+mod wheel;
+mod worker;
 
 pub use capabilities::{ClientCapabilities, Redelivery, Role, WorkerCapabilities};
+pub use client::{
+    Client, ClientConfig, ClientInput, ClientOutput, Delivery, Failure, RequestHandle,
+};
 pub use command::{
     FromClient, FromWorker, Reply, Request, Timeout, ToClient, ToWorker, WorkerReply, WorkerRequest,
 };
@@ -21,3 +31,5 @@ pub use id::{PeerId, RequestId};
 pub use label::Label;
 pub use outcome::{Outcome, OutcomeSet};
 pub use time::Time;
+pub use uplink::Backoff;
+pub use worker::{TaskHandle, Worker, WorkerConfig, WorkerInput, WorkerOutput};

@@ -1,1 +1,63 @@
+//! The dialects of the Majordomo protocol, in frames: what a peer writes is read into the neutral
+//! commands of `majordomus-core`, and what the broker says is written the way that peer expects.
+//! This crate keeps no state, knows no time and does no I/O, and no dialect leaves it: the core
+//! hears of one only as capabilities.
+//!
+//! A [`Codec`] is how one connection speaks. The broker finds it by the first message of the
+//! connection ([`Codec::detect`]) and then keeps it; a client or worker of our own starts with the
+//! one that it wants ([`Codec::new`]). Frames go out through a [`Sink`], so that they can be written
+//! straight into a peer's buffer. What a peer must not write is an [`Error`], which names one exact
+//! [`Offence`] and the frame.
+//!
+//! ```
+//! use majordomus_core::{Frames, FromClient, Reply, ToClient};
+//! use majordomus_wire::{Codec, Dialect};
+//!
+//! let message = Frames::from_slices(&["", "MDPC01", "echo", "hello"]);
+//! let codec = Codec::detect(&message, None)?;
+//! assert_eq!(codec.dialect(), Dialect::Mdp01);
+//! let FromClient::Request(request) = codec.decode_from_client(message)? else { panic!() };
+//!
+//! let reply = Reply { service: request.service, id: request.id, body: request.body };
+//! let mut written: Vec<bytes::Bytes> = Vec::new();
+//! codec.encode_to_client(&ToClient::Final(reply), &mut written);
+//! assert_eq!(written, ["", "MDPC01", "echo", "hello"]);
+//! # Ok::<(), majordomus_wire::Error>(())
+//! ```
+//!
+//! # Dialects
+//!
+//! | name | who speaks it | file |
+//! |---|---|---|
+//! | `mdp01` | the examples of the ZeroMQ Guide, generaldomo (7/MDP) | `mdp01.rs` |
+//! | `mdp02` | the RFC 18/MDP, with and without a leading empty frame | `mdp02.rs` |
+//! | `majortomo` | majortomo (PyPI) | `majortomo.rs` |
+//!
+//! The three differ in constants, so each file is a table, and `mdp/` is the one engine that reads
+//! and writes by it.
+#![no_std]
 
+extern crate alloc;
+
+mod codec;
+mod detect;
+mod dialect;
+mod errors;
+mod majortomo;
+mod mdp;
+mod mdp01;
+mod mdp02;
+mod offence;
+mod service;
+mod sink;
+
+#[cfg(test)]
+mod golden;
+
+pub use codec::{Codec, Side, Unsayable};
+pub use dialect::{Dialect, UnknownDialect};
+pub use errors::{ERROR_TEXT_BYTES_MAX, Errors};
+pub use mdp::ADDRESS_BYTES_MAX;
+pub use offence::{Error, HEADER_SHOWN_BYTES_MAX, Offence};
+pub use service::{SERVICE_NAME_BYTES_MAX, check_service_name};
+pub use sink::Sink;

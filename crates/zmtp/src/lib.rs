@@ -1,1 +1,106 @@
+//! ZMTP 3.0 and 3.1, the protocol under ZeroMQ, on a stream of bytes: greeting, the NULL
+//! mechanism, framing, PING and PONG, for both sides of a connection.
+//!
+//! A [`Connection`] is told what was read and says what happened and what is to be written. It
+//! never opens or reads a socket, starts a thread, looks at a clock or draws a random number, and
+//! it never takes memory for bytes before their announced size was held against its [`Limits`].
+//! It knows frames and nothing of what is in them.
+//!
+//! # The caller's loop
+//!
+//! All connections of a thread share one read buffer. For each connection that is readable:
+//!
+//! ```
+//! use std::io::{IoSlice, Read, Write};
+//!
+//! use bytes::BytesMut;
+//! use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
+//!
+//! fn turn(
+//!     socket: &mut (impl Read + Write),
+//!     connection: &mut Connection,
+//!     read_buffer: &mut BytesMut,
+//! ) -> Result<(), Box<dyn std::error::Error>> {
+//!     // 1. Read: a large body goes straight to its place, all else to the shared buffer.
+//!     if let Some(buffer) = connection.direct_buffer() {
+//!         let n = socket.read(buffer)?;
+//!         connection.direct_received(n);
+//!     } else {
+//!         if read_buffer.len() < 16 * 1024 {
+//!             *read_buffer = BytesMut::zeroed(256 * 1024);
+//!         }
+//!         let n = socket.read(read_buffer)?;
+//!         connection.receive(&mut read_buffer.split_to(n));
+//!     }
+//!     // 2. Poll until nothing is left.
+//!     while let Some(event) = connection.poll()? {
+//!         match event {
+//!             Event::Hello(peer) if peer.metadata.socket_type == SocketType::Dealer => {
+//!                 connection.accept(&Metadata::new(SocketType::Router));
+//!             }
+//!             Event::Hello(_) => connection.refuse("only DEALER is served here"),
+//!             Event::Message(message) => {
+//!                 for (index, frame) in message.iter().enumerate() {
+//!                     connection.send_frame(frame, index + 1 < message.len());
+//!                 }
+//!             }
+//!             // Here a program charges `bytes` to its limits, and grants later or never.
+//!             Event::Large { .. } => connection.grant(),
+//!             _ => {}
+//!         }
+//!     }
+//!     // 3. Let go of the shared buffer, before the next connection reads into it.
+//!     connection.settle();
+//!     // 4. Write. A socket that is full is tried again when it is writable.
+//!     while connection.unsent_bytes() > 0 {
+//!         let slices: Vec<_> = connection.unsent().take(64).map(IoSlice::new).collect();
+//!         let n = socket.write_vectored(&slices)?;
+//!         connection.sent(n);
+//!     }
+//!     Ok(())
+//! }
+//! # let mut socket = std::io::Cursor::new(Vec::new());
+//! # let mut connection = Connection::listener(Security::Null, Limits::default());
+//! # turn(&mut socket, &mut connection, &mut BytesMut::new()).unwrap();
+//! # assert_eq!(socket.into_inner().len(), 64);
+//! ```
+//!
+//! # Messages
+//!
+//! The frames of a [`Message`] stay where they came, with their headers between them: one piece
+//! of memory and one reference for all. Whatever is kept for long is better copied, because a
+//! small frame keeps the whole read buffer that it came in.
 
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod assembly;
+mod command;
+mod connection;
+mod error;
+mod event;
+mod frame;
+mod greeting;
+mod input;
+mod limits;
+mod mechanism;
+mod message;
+mod metadata;
+mod output;
+mod socket_type;
+
+pub use assembly::COMMAND_BYTES_MAX;
+pub use command::PING_CONTEXT_BYTES_MAX;
+pub use connection::{Connection, UNSENT_PONGS_MAX};
+pub use error::Error;
+pub use event::{Event, Peer};
+pub use input::UNGRANTED_BYTES_MAX;
+pub use limits::Limits;
+pub use mechanism::Security;
+pub use message::{Bounds, Message};
+pub use metadata::Metadata;
+pub use output::SHARED_FRAME_BYTES_MIN;
+pub use socket_type::SocketType;

@@ -1,0 +1,75 @@
+//! What has happened, in numbers.
+
+use super::{CloseReason, Offence};
+use crate::Outcome;
+
+/// Counts since the start. [`received`](Counters::received) is the sum of all outcomes and of what
+/// is in progress, at every moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests that arrived.
+    pub received: u64,
+    /// Requests that have no outcome yet.
+    pub in_progress: u64,
+    /// Deliveries of requests to workers.
+    pub dispatched: u64,
+    /// Requests that went back to wait because their worker was lost.
+    pub redelivered: u64,
+    /// Parts of replies that were passed on, final ones not counted.
+    pub partials: u64,
+    /// Replies to requests that had ended.
+    pub late_replies: u64,
+    /// Clients that were not read from for a while because a limit stood against their request.
+    pub held: u64,
+    /// Workers that registered.
+    pub workers_registered: u64,
+    /// Workers that were lost, or left.
+    pub workers_lost: u64,
+    outcomes: [u64; Outcome::ALL.len()],
+    offences: [u64; Offence::ALL.len()],
+    closed: [u64; CloseReason::ALL.len()],
+}
+
+impl Counters {
+    /// Requests that ended so.
+    pub fn outcome(&self, outcome: Outcome) -> u64 {
+        self.outcomes[outcome as usize]
+    }
+
+    /// Breaches of this kind.
+    pub fn offence(&self, offence: Offence) -> u64 {
+        self.offences[offence as usize]
+    }
+
+    /// Connections that the broker had closed for this reason.
+    pub fn closed(&self, reason: CloseReason) -> u64 {
+        self.closed[reason as usize]
+    }
+
+    /// Whether every request has exactly one outcome or is in progress.
+    ///
+    /// ```
+    /// assert!(majordomus_core::broker::Counters::default().balanced());
+    /// ```
+    pub fn balanced(&self) -> bool {
+        self.received == self.outcomes.iter().sum::<u64>() + self.in_progress
+    }
+
+    pub(super) fn receive(&mut self) {
+        self.received += 1;
+        self.in_progress += 1;
+    }
+
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        self.in_progress -= 1;
+        self.outcomes[outcome as usize] += 1;
+    }
+
+    pub(super) fn offend(&mut self, offence: Offence) {
+        self.offences[offence as usize] += 1;
+    }
+
+    pub(super) fn close(&mut self, reason: CloseReason) {
+        self.closed[reason as usize] += 1;
+    }
+}

@@ -1,0 +1,164 @@
+//! Ending requests: each gets its one outcome here, and nowhere else.
+
+use super::requests::{InPlace, OfClient, Record, State};
+use super::{Broker, Event, Output};
+use crate::frames::Retained;
+use crate::{Outcome, PeerId, Reply, Time, ToWorker};
+
+impl State {
+    /// Whether the request has no outcome yet.
+    pub(super) fn in_progress(self) -> bool {
+        !matches!(self, State::Abandoned(_))
+    }
+}
+
+impl Broker {
+    /// Ends a request that waits: nobody came for it in time.
+    pub(super) fn expire_waiting(&mut self, index: u32) {
+        let record = &self.requests[index];
+        let offered = self.services[record.service].offered_after(record.waiting_since);
+        let outcome = if offered { Outcome::Expired } else { Outcome::NoSuchService };
+        self.end_and_tell_worker(index, outcome);
+    }
+
+    /// Ends a request for another reason than its worker's answer. A worker that has it is told
+    /// where it can be, and keeps its slot taken until it answers.
+    pub(super) fn end_and_tell_worker(&mut self, index: u32, outcome: Outcome) {
+        let State::Running(worker_id) = self.requests[index].state else {
+            return self.end_untold_worker(index, outcome);
+        };
+        let address = self.tokens.issue(worker_id, self.requests.id(index));
+        if self.peers.worker(worker_id).is_some_and(|worker| worker.can.cancel) {
+            let command = ToWorker::Cancel { address };
+            self.outputs.push_back(Output::ToWorker { peer: worker_id, command });
+        }
+        self.end_untold_worker(index, outcome);
+    }
+
+    /// As [`end_and_tell_worker`](Broker::end_and_tell_worker), without a word to the worker.
+    pub(super) fn end_untold_worker(&mut self, index: u32, outcome: Outcome) {
+        let record = &self.requests[index];
+        let service = &mut self.services[record.service];
+        if record.state == State::Waiting {
+            service.waiting.remove(&mut InPlace(&mut self.requests), index);
+        }
+        let record = &self.requests[index];
+        let (client, service) = (record.client, self.services[record.service].name.clone());
+        let reply = Reply { service, id: record.id.clone(), body: Default::default() };
+        self.tell_failure(client, outcome, reply);
+        self.count_end(index, outcome);
+        match self.requests[index].state {
+            State::Waiting => self.forget(index),
+            State::Running(worker) | State::Abandoned(worker) => {
+                let record = &mut self.requests[index];
+                record.state = State::Abandoned(worker);
+                record.body = Retained::NOTHING;
+                record.collected = alloc::vec::Vec::new();
+                self.set_request_timer(index);
+            }
+        }
+    }
+
+    /// Ends a running request because its worker answered: the slot is free again.
+    pub(super) fn end_answered(&mut self, now: Time, index: u32, outcome: Outcome) {
+        self.count_end(index, outcome);
+        self.free_slot(now, index);
+    }
+
+    /// Takes a request, ended already, out of its worker's hands and forgets it.
+    pub(super) fn free_slot(&mut self, now: Time, index: u32) {
+        let (State::Running(id) | State::Abandoned(id)) = self.requests[index].state else {
+            return;
+        };
+        if let Some(worker) = self.peers.worker(id) {
+            worker.running.remove(&mut InPlace(&mut self.requests), index);
+            if worker.running.is_empty() {
+                worker.idle_since = now;
+            }
+        }
+        self.forget(index);
+        self.offer(now, id);
+    }
+
+    /// What becomes of a request whose worker was lost.
+    pub(super) fn after_loss(&mut self, now: Time, index: u32) {
+        let record = &mut self.requests[index];
+        if !record.state.in_progress() {
+            return self.forget(index);
+        }
+        record.state = State::Waiting;
+        let again = record.redeliver
+            && !record.part_sent
+            && record.attempts < self.config.attempts_max
+            && record.deadline > now
+            && !self.shut_down;
+        let service = &mut self.services[record.service];
+        if again {
+            record.waiting_since = now;
+            if record.timeout == crate::Timeout::OfService {
+                record.deadline = now.after(service.timings.wait);
+            }
+            (record.collected, record.collected_bytes) = (alloc::vec::Vec::new(), 0);
+            service.waiting.push_front(&mut InPlace(&mut self.requests), index);
+            self.counters.redelivered += 1;
+            self.set_request_timer(index);
+            return;
+        }
+        let reply = Reply {
+            service: service.name.clone(),
+            id: record.id.clone(),
+            body: Default::default(),
+        };
+        let client = record.client;
+        self.tell_failure(client, Outcome::WorkerLost, reply);
+        self.count_end(index, Outcome::WorkerLost);
+        self.forget(index);
+    }
+
+    /// Counts an outcome and gives back what the request held.
+    fn count_end(&mut self, index: u32, outcome: Outcome) {
+        self.requests.discharge(index);
+        let Record { client: client_id, service, charged, received, .. } = self.requests[index];
+        if let Some(client) = self.peers.client(client_id) {
+            client.requests.remove(&mut OfClient(&mut self.requests), index);
+            client.bytes -= charged;
+        }
+        let entry = &mut self.services[service];
+        entry.requests -= 1;
+        entry.bytes -= charged;
+        self.door.note_freed(service, client_id);
+        self.services.forget_unused(service);
+        self.counters.end(outcome);
+        if self.config.request_events {
+            let request = self.requests.id(index);
+            self.outputs.push_back(Output::Event(Event::Ended { request, outcome, received }));
+        }
+    }
+
+    /// Forgets a request that is in no list any more.
+    fn forget(&mut self, index: u32) {
+        if let Some(timer) = self.requests.remove(index).timer {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// A worker has had one request for longer than the busy limit. One that serves a request at a
+    /// time is lost with it; one that serves many and is heard of loses only the slot.
+    pub(super) fn overdue(&mut self, now: Time, id: PeerId, index: u32) {
+        let silence_max = self.config.silence_max();
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let heard = now.since(peer.seen) < silence_max;
+        let one_at_a_time = self
+            .peers
+            .worker(id)
+            .is_some_and(|worker| worker.can.concurrency.is_some_and(|most| most.get() == 1));
+        if heard && !one_at_a_time {
+            if self.requests[index].state.in_progress() {
+                self.end_and_tell_worker(index, Outcome::Expired);
+            }
+            self.free_slot(now, index);
+        } else {
+            self.dismiss(now, id, super::LossReason::Overdue);
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! What goes into the broker and what comes out of it.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use super::Config;
+use crate::{
+    FromClient, FromWorker, Label, Outcome, PeerId, RequestId, Role, Time, ToClient, ToWorker,
+};
+
+/// Something that the broker is told. Inputs about a peer that it does not know (any more) change
+/// nothing.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A peer said its first word, so that its capabilities are known.
+    Appeared {
+        /// Who.
+        peer: PeerId,
+        /// What is known of it.
+        profile: Profile,
+    },
+    /// A client said this.
+    FromClient {
+        /// Who.
+        peer: PeerId,
+        /// What.
+        command: FromClient,
+    },
+    /// A worker said this.
+    FromWorker {
+        /// Who.
+        peer: PeerId,
+        /// What.
+        command: FromWorker,
+    },
+    /// A peer said something that its dialect does not allow.
+    Malformed {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A peer showed life without saying anything yet.
+    Alive {
+        /// Who.
+        peer: PeerId,
+        /// How.
+        sign: Sign,
+    },
+    /// What waits to be written to a peer is as much as may wait.
+    Filled {
+        /// Who.
+        peer: PeerId,
+    },
+    /// What waited to be written to a peer has been.
+    Drained {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A peer's connection is gone.
+    Gone {
+        /// Who.
+        peer: PeerId,
+    },
+    /// Time has passed.
+    Tick,
+    /// The configuration changed.
+    Configured(Box<Config>),
+    /// End everything.
+    Shutdown,
+}
+
+/// What is known of a peer when it appears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The identity it gave itself; empty where it did not.
+    pub identity: Label,
+    /// Whether it can be asked for life below its dialect, by ZMTP's PING.
+    pub answers_probes: bool,
+    /// What it is and can do.
+    pub role: Role,
+}
+
+/// A sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Bytes came, a part of a message perhaps.
+    Bytes,
+    /// It answered [`Output::Probe`].
+    Pong,
+}
+
+/// Something that is to be done for the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this to a client.
+    ToClient {
+        /// Whom.
+        peer: PeerId,
+        /// What.
+        command: ToClient,
+    },
+    /// Send this to a worker.
+    ToWorker {
+        /// Whom.
+        peer: PeerId,
+        /// What.
+        command: ToWorker,
+    },
+    /// Ask a peer for life; it is told by [`Sign::Pong`] if there was an answer.
+    Probe {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// Take no more commands from a peer, at once, until [`Output::Resume`].
+    Pause {
+        /// From whom.
+        peer: PeerId,
+    },
+    /// Take commands from a peer again.
+    Resume {
+        /// From whom.
+        peer: PeerId,
+    },
+    /// Close a peer's connection. The broker has forgotten it already.
+    Close {
+        /// Whose.
+        peer: PeerId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Something that observers may want to know.
+    Event(Event),
+}
+
+/// Why the broker has a connection closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Its identity belongs to a peer that is alive.
+    IdentityInUse,
+    /// Another connection has its identity, and it did not answer when it was asked for life.
+    IdentityTaken,
+    /// It did not read what was sent to it.
+    SlowReader,
+}
+
+impl CloseReason {
+    /// All reasons, in the order in which they are counted.
+    pub const ALL: [CloseReason; 3] =
+        [CloseReason::IdentityInUse, CloseReason::IdentityTaken, CloseReason::SlowReader];
+
+    /// The name by which it is logged and counted.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CloseReason::IdentityInUse => "identity_in_use",
+            CloseReason::IdentityTaken => "identity_taken",
+            CloseReason::SlowReader => "slow_reader",
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CloseReason::IdentityInUse => "its identity is in use by a peer that is alive",
+            CloseReason::IdentityTaken => {
+                "it showed no life when another connection came with its identity"
+            }
+            CloseReason::SlowReader => "it did not read what was sent to it",
+        })
+    }
+}
+
+/// A breach of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offence {
+    /// A message that its dialect does not allow.
+    Malformed,
+    /// A worker said something before READY.
+    NotReady,
+    /// A worker said READY twice.
+    ReadyTwice,
+    /// A worker offered a name that belongs to the broker.
+    ReservedName,
+    /// A worker offered a service without a name, or with one that is too long.
+    BadName,
+    /// A worker replied to a request that it was never given.
+    ForgedReply,
+}
+
+impl Offence {
+    /// All offences, in the order in which they are counted.
+    pub const ALL: [Offence; 6] = [
+        Offence::Malformed,
+        Offence::NotReady,
+        Offence::ReadyTwice,
+        Offence::ReservedName,
+        Offence::BadName,
+        Offence::ForgedReply,
+    ];
+
+    /// The name by which it is logged and counted.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Offence::Malformed => "malformed",
+            Offence::NotReady => "not_ready",
+            Offence::ReadyTwice => "ready_twice",
+            Offence::ReservedName => "reserved_name",
+            Offence::BadName => "bad_name",
+            Offence::ForgedReply => "forged_reply",
+        }
+    }
+}
+
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Offence::Malformed => "a message that its dialect does not allow",
+            Offence::NotReady => "a command before READY",
+            Offence::ReadyTwice => "READY a second time",
+            Offence::ReservedName => "READY for a name that belongs to the broker",
+            Offence::BadName => "READY for an empty name or one of more than 255 bytes",
+            Offence::ForgedReply => "a reply to a request that it was never given",
+        })
+    }
+}
+
+/// Why a worker is one no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossReason {
+    /// It said that it goes.
+    Left,
+    /// Its connection is gone.
+    Gone,
+    /// It was idle, and silent for too long.
+    Silent,
+    /// It was busy, and what answered for it before no longer does.
+    Stopped,
+    /// It had one request in hand for longer than the busy limit.
+    Overdue,
+    /// It broke the protocol.
+    Offence(Offence),
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LossReason::Left => "it said goodbye",
+            LossReason::Gone => "its connection is gone",
+            LossReason::Silent => "it was idle and sent no heartbeat",
+            LossReason::Stopped => "it was busy and no longer answers PING",
+            LossReason::Overdue => "it had one request in hand for longer than the busy limit",
+            LossReason::Offence(offence) => {
+                return write!(f, "it sent {offence}");
+            }
+        })
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A worker offers a service.
+    WorkerRegistered {
+        /// Who.
+        peer: PeerId,
+        /// What.
+        service: Label,
+    },
+    /// A worker offers nothing any more.
+    WorkerLost {
+        /// Who.
+        peer: PeerId,
+        /// What it offered.
+        service: Label,
+        /// Why.
+        reason: LossReason,
+        /// How many requests it had in hand.
+        requests: usize,
+    },
+    /// A peer broke the protocol.
+    Offended {
+        /// Who.
+        peer: PeerId,
+        /// How.
+        offence: Offence,
+    },
+    /// A request arrived. This and the next two only where
+    /// [`Config::request_events`](super::Config::request_events) is set.
+    Received {
+        /// Which.
+        request: RequestId,
+        /// From whom.
+        client: PeerId,
+        /// For what.
+        service: Label,
+    },
+    /// A request went to a worker.
+    Dispatched {
+        /// Which.
+        request: RequestId,
+        /// To whom.
+        worker: PeerId,
+        /// How many times it has gone to one, with this.
+        attempt: u32,
+    },
+    /// A request ended.
+    Ended {
+        /// Which.
+        request: RequestId,
+        /// How.
+        outcome: Outcome,
+        /// When it had arrived.
+        received: Time,
+    },
+}

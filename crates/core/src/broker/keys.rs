@@ -1,0 +1,41 @@
+//! The keys of our hashes: given by the caller, so that nobody outside can choose names that collide,
+//! and a run can be replayed.
+
+use core::hash::{BuildHasher, Hasher};
+
+use siphasher::sip::SipHasher13;
+
+/// The seed of everything in the broker that must not be foreseeable. 32 bytes from a good source
+/// in earnest, any in a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys(pub [u64; 4]);
+
+impl Keys {
+    pub(super) fn tokens(&self) -> (u64, u64) {
+        (self.0[2], self.0[3])
+    }
+
+    pub(super) fn state(&self) -> KeyedState {
+        KeyedState(self.0[0], self.0[1])
+    }
+}
+
+/// Makes keyed hashers for tables.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyedState(u64, u64);
+
+impl KeyedState {
+    pub(super) fn of(&self, bytes: &[u8]) -> u64 {
+        let mut hasher = self.build_hasher();
+        hasher.write(bytes);
+        hasher.finish()
+    }
+}
+
+impl BuildHasher for KeyedState {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0, self.1)
+    }
+}

@@ -1,0 +1,214 @@
+//! Life: who appears and goes, who is silent, who does not read, and whose identity it is.
+
+use core::time::Duration;
+
+use super::peers::{Claim, Peer, SideState};
+use super::requests::{OfClient, State};
+use super::{Broker, CloseReason, LossReason, Output, Profile, Sign, Timer};
+use crate::list::List;
+use crate::{PeerId, Time, ToWorker};
+
+impl Broker {
+    pub(super) fn appeared(&mut self, now: Time, id: PeerId, profile: Profile) {
+        let identity = profile.identity.clone();
+        let probe = profile.answers_probes && matches!(profile.role, crate::Role::Worker(_));
+        let owner = self.peers.owner(&identity);
+        self.peers.add(now, id, profile);
+        match owner {
+            None => self.peers.own(identity, id),
+            Some(owner) => return self.challenge(now, owner, id),
+        }
+        if probe {
+            // Whether a busy worker that falls silent has stopped can only be told of one that is
+            // known to answer.
+            self.outputs.push_back(Output::Probe { peer: id });
+        }
+    }
+
+    /// A peer showed life.
+    pub(super) fn alive(&mut self, now: Time, id: PeerId, sign: Sign) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.seen = now;
+        peer.probed = None;
+        peer.answered_probe |= sign == Sign::Pong;
+        if let Claim::ChallengedBy(other) = peer.identity_claim {
+            peer.identity_claim = Claim::Settled;
+            self.close(now, other, CloseReason::IdentityInUse);
+        }
+    }
+
+    pub(super) fn gone(&mut self, now: Time, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        match peer.side {
+            SideState::Client(_) => self.client_gone(now, id),
+            SideState::Worker(_) => self.lose(now, id, LossReason::Gone),
+        }
+        let Some(peer) = self.peers.remove(id) else { return };
+        if let Some(timer) = peer.filled {
+            self.timers.cancel(timer);
+        }
+        match peer.identity_claim {
+            Claim::Settled => {}
+            Claim::ChallengedBy(heir) => self.inherit(now, heir),
+            Claim::WaitsFor(owner, timer) => {
+                if let Some(timer) = timer {
+                    self.timers.cancel(timer);
+                }
+                if let Some(owner) = self.peers.get_mut(owner) {
+                    owner.identity_claim = Claim::Settled;
+                }
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, now: Time, id: PeerId, reason: CloseReason) {
+        if self.peers.get(id).is_some() {
+            self.counters.close(reason);
+            self.gone(now, id);
+            self.outputs.push_back(Output::Close { peer: id, reason });
+        }
+    }
+
+    /// A second connection came with an identity that is owned: the owner is asked for life, and
+    /// until then the second waits.
+    fn challenge(&mut self, now: Time, owner_id: PeerId, id: PeerId) {
+        let Some(owner) = self.peers.get_mut(owner_id) else { return };
+        if owner.identity_claim != Claim::Settled {
+            return self.close(now, id, CloseReason::IdentityInUse);
+        }
+        owner.identity_claim = Claim::ChallengedBy(id);
+        if owner.answers_probes {
+            self.outputs.push_back(Output::Probe { peer: owner_id });
+        }
+        let until = now.after(self.config.identity_timeout);
+        let timer = self.timers.arm(until, Timer::Identity(id));
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.identity_claim = Claim::WaitsFor(owner_id, Some(timer));
+        }
+        self.pause(id);
+    }
+
+    /// The owner of an identity showed no life in time.
+    pub(super) fn identity_due(&mut self, now: Time, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if let Claim::WaitsFor(owner, timer) = &mut peer.identity_claim {
+            *timer = None;
+            let owner = *owner;
+            self.close(now, owner, CloseReason::IdentityTaken);
+        }
+    }
+
+    /// Gives a peer the identity that it waited for: its owner is gone.
+    fn inherit(&mut self, now: Time, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let claim = core::mem::replace(&mut peer.identity_claim, Claim::Settled);
+        if let Claim::WaitsFor(_, Some(timer)) = claim {
+            self.timers.cancel(timer);
+        }
+        let probe = peer.answers_probes && matches!(peer.side, SideState::Worker(_));
+        let identity = peer.identity.clone();
+        self.peers.own(identity, id);
+        self.unpause(now, id);
+        if probe {
+            self.outputs.push_back(Output::Probe { peer: id });
+        }
+    }
+
+    /// Arms the timer by which a worker is told that we live, and is lost if it does not.
+    pub(super) fn arm_life(&mut self, id: PeerId) {
+        let (interval, silence_max) = (self.config.heartbeat_interval, self.config.silence_max());
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let (seen, stopped_at) = (peer.seen, stopped_at(peer, interval, silence_max));
+        let SideState::Worker(worker) = &mut peer.side else { return };
+        let mut due = worker.heartbeat_sent.after(interval);
+        if worker.running.is_empty() {
+            due = due.min(seen.max(worker.idle_since).after(silence_max));
+        } else if let Some(at) = stopped_at {
+            due = due.min(at);
+        }
+        worker.life = Some(self.timers.arm(due, Timer::Life(id)));
+    }
+
+    pub(super) fn life_due(&mut self, now: Time, id: PeerId, due: Time) {
+        let (interval, silence_max) = (self.config.heartbeat_interval, self.config.silence_max());
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let SideState::Worker(worker) = &mut peer.side else { return };
+        worker.life = None;
+        // Nobody is silent while we do not listen: because we paused it, or because we were
+        // stopped ourselves and learn of the time before we learn of what came meanwhile.
+        if peer.pauses > 0 || now.since(due) > interval {
+            peer.seen = now;
+            peer.probed = None;
+        }
+        let idle = worker.running.is_empty();
+        let silent_since = if idle { peer.seen.max(worker.idle_since) } else { peer.seen };
+        let silent = now.since(silent_since);
+        if idle && silent >= silence_max {
+            return self.dismiss(now, id, LossReason::Silent);
+        }
+        let stopped = stopped_at(peer, interval, silence_max).is_some_and(|at| at <= now);
+        if !idle && stopped {
+            return self.dismiss(now, id, LossReason::Stopped);
+        }
+        let SideState::Worker(worker) = &mut peer.side else { return };
+        if now.since(worker.heartbeat_sent) >= interval {
+            worker.heartbeat_sent = now;
+            if peer.filled.is_none() {
+                let command = ToWorker::Heartbeat;
+                self.outputs.push_back(Output::ToWorker { peer: id, command });
+            }
+            // An idle worker has to speak for itself; a busy one may be unable to.
+            if !idle && peer.answers_probes && silent >= interval {
+                peer.probed.get_or_insert(now);
+                self.outputs.push_back(Output::Probe { peer: id });
+            }
+        }
+        self.arm_life(id);
+    }
+
+    /// What waits for a peer to read it is as much as may wait.
+    pub(super) fn filled(&mut self, now: Time, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if peer.filled.is_some() {
+            return;
+        }
+        let until = now.after(self.config.stall_timeout);
+        peer.filled = Some(self.timers.arm(until, Timer::Stall(id)));
+        match &peer.side {
+            SideState::Worker(_) => self.withdraw(id),
+            SideState::Client(client) => {
+                let mut at = client.requests.first();
+                while let Some(index) = at {
+                    if let State::Running(worker) = self.requests[index].state {
+                        self.pause_feeder(now, id, worker);
+                        if self.peers.get(id).is_none() {
+                            return;
+                        }
+                    }
+                    at = List::after(&mut OfClient(&mut self.requests), index);
+                }
+            }
+        }
+    }
+
+    pub(super) fn drained(&mut self, now: Time, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(timer) = peer.filled.take() else { return };
+        self.timers.cancel(timer);
+        self.release_feeders(now, id);
+        self.offer(now, id);
+    }
+
+    pub(super) fn stalled(&mut self, now: Time, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.filled = None;
+        self.close(now, id, CloseReason::SlowReader);
+    }
+}
+
+/// When a busy worker that has answered probes before, and was asked again, counts as stopped. It
+/// has an interval to answer, however long it has been silent.
+fn stopped_at(peer: &Peer, interval: Duration, silence_max: Duration) -> Option<Time> {
+    let probed = peer.probed.filter(|_| peer.answered_probe)?;
+    Some(peer.seen.after(silence_max).max(probed.after(interval)))
+}

@@ -1,0 +1,210 @@
+//! The broker: brings each request to a free worker, and every part of the reply back.
+//!
+//! What a message goes through: [`clients`] or [`workers`] takes a command in, [`room`] says whether
+//! there is place for it, [`dispatch`] brings requests and free workers together, [`ending`] gives a
+//! request its one outcome, and [`life`] sees to heartbeats, silence and identities. The tables own
+//! what they hold: `peers`, `services`, `requests`, and the timers in the wheel.
+
+mod clients;
+mod config;
+mod counters;
+mod dispatch;
+mod ending;
+mod io;
+mod keys;
+mod life;
+mod mmi;
+mod peers;
+mod requests;
+mod room;
+mod services;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+use alloc::collections::VecDeque;
+
+pub use config::{Config, Limits, REQUEST_BYTES, SERVICE_NAME_BYTES_MAX, ServiceConfig};
+pub use counters::Counters;
+pub use io::{CloseReason, Event, Input, LossReason, Offence, Output, Profile, Sign};
+pub use keys::Keys;
+
+use self::peers::Peers;
+use self::requests::Requests;
+use self::room::Door;
+use self::services::Services;
+use crate::token::Tokens;
+use crate::wheel::Wheel;
+use crate::{Outcome, PeerId, Time};
+
+/// The broker's state machine.
+///
+/// It changes only when it is told something, and does nothing by itself. Whoever drives it does
+/// this, for ever:
+///
+/// ```
+/// use majordomus_core::broker::{Broker, Config, Input, Keys, Output};
+/// use majordomus_core::Time;
+///
+/// let mut broker = Broker::new(Config::default(), Keys([1, 2, 3, 4]));
+/// let now = Time::ZERO;
+/// // 1. Tell it what happened.
+/// broker.handle(now, Input::Tick);
+/// // 2. Do what it asks for, until it asks for nothing.
+/// while let Some(output) = broker.poll_output() {
+///     match output {
+///         Output::ToClient { .. } | Output::ToWorker { .. } => { /* send it */ }
+///         _ => { /* probe, pause, resume, close, note */ }
+///     }
+/// }
+/// // 3. Sleep until something happens, or until this moment, and tell it `Input::Tick` then.
+/// assert_eq!(broker.next_deadline(), None);
+/// ```
+#[derive(Debug)]
+pub struct Broker {
+    config: Config,
+    tokens: Tokens,
+    peers: Peers,
+    services: Services,
+    requests: Requests,
+    door: Door,
+    timers: Wheel<Timer>,
+    counters: Counters,
+    outputs: VecDeque<Output>,
+    shut_down: bool,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    /// A request's deadline, or its worker's busy limit, may have come.
+    Request(u32),
+    /// A worker is due a heartbeat, or has been silent for too long.
+    Life(PeerId),
+    /// A peer has not read what was sent to it.
+    Stall(PeerId),
+    /// The owner of the identity that this peer claims has not shown life.
+    Identity(PeerId),
+}
+
+impl Broker {
+    /// A broker without peers.
+    ///
+    /// `keys` seed its hashes and tokens: unforeseeable in earnest, fixed where a run is to be
+    /// replayed.
+    pub fn new(config: Config, keys: Keys) -> Self {
+        Self {
+            config,
+            tokens: Tokens::new(keys.tokens()),
+            peers: Peers::new(keys),
+            services: Services::new(keys),
+            requests: Requests::new(),
+            door: Door::new(),
+            timers: Wheel::new(),
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+            shut_down: false,
+        }
+    }
+
+    /// Takes in something that happened at `now`, which is never before an earlier `now`.
+    ///
+    /// What is to be done about it is then to be had from [`poll_output`](Broker::poll_output).
+    pub fn handle(&mut self, now: Time, input: Input) {
+        match input {
+            Input::FromClient { peer, command } => self.heard_client(now, peer, command),
+            Input::FromWorker { peer, command } => self.heard_worker(now, peer, command),
+            Input::Appeared { peer, profile } => self.appeared(now, peer, profile),
+            Input::Malformed { peer } => {
+                self.alive(now, peer, Sign::Bytes);
+                self.offend(now, peer, Offence::Malformed);
+            }
+            Input::Alive { peer, sign } => self.alive(now, peer, sign),
+            Input::Filled { peer } => self.filled(now, peer),
+            Input::Drained { peer } => self.drained(now, peer),
+            Input::Gone { peer } => self.gone(now, peer),
+            Input::Tick => self.tick(now),
+            Input::Configured(config) => {
+                self.config = *config;
+                self.services.configure(&self.config);
+                self.open_all_lines();
+            }
+            Input::Shutdown => self.shutdown(now),
+        }
+        self.open_door(now);
+        debug_assert!(self.counters.balanced());
+    }
+
+    /// The next thing to be done, until there is none.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When the broker wants to be told of the time, if nothing else happens before.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.timers.next_due()
+    }
+
+    /// What has happened so far, in numbers.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What is held at this moment.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            peers: self.peers.len(),
+            services: self.services.len(),
+            unoffered_services: self.services.unoffered(),
+            requests: self.requests.in_progress(),
+            request_bytes: self.requests.bytes(),
+            held_clients: self.door.held(),
+        }
+    }
+
+    fn tick(&mut self, now: Time) {
+        while let Some((timer, due)) = self.timers.pop(now) {
+            match timer {
+                Timer::Request(index) => self.request_due(now, index),
+                Timer::Life(peer) => self.life_due(now, peer, due),
+                Timer::Stall(peer) => self.stalled(now, peer),
+                Timer::Identity(peer) => self.identity_due(now, peer),
+            }
+        }
+    }
+
+    fn shutdown(&mut self, now: Time) {
+        self.shut_down = true;
+        for index in self.requests.indices() {
+            if self.requests[index].state.in_progress() {
+                self.end_untold_worker(index, Outcome::ShutDown);
+            }
+        }
+        for peer in self.peers.ids().collect::<alloc::vec::Vec<_>>() {
+            self.leave_door(peer);
+            self.dismiss(now, peer, LossReason::Left);
+        }
+    }
+}
+
+/// What the broker holds at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Peers that have appeared.
+    pub peers: usize,
+    /// Names of services that are known.
+    pub services: usize,
+    /// Those of them that no worker offers.
+    pub unoffered_services: usize,
+    /// Requests in progress.
+    pub requests: usize,
+    /// What they hold, in bytes.
+    pub request_bytes: usize,
+    /// Clients that are not read from because a limit stands against their request.
+    pub held_clients: usize,
+}

@@ -1,0 +1,162 @@
+//! The requests in progress, and those that ended but still take a slot of their worker.
+
+use alloc::vec::Vec;
+
+use super::config::{Limits, REQUEST_BYTES};
+use crate::frames::Retained;
+use crate::list::{Linked, Links};
+use crate::table::Table;
+use crate::wheel::TimerId;
+use crate::{Frames, Label, PeerId, RequestId, Time, Timeout};
+
+/// Where a request is.
+///
+/// ```text
+///                  a worker is free
+///   take ──► Waiting ─────────────► Running ──► ended: replied, failed
+///               │  ▲                 │   │
+///               │  └── redelivered ──┘   │ expired, cancelled, client gone
+///               ▼                        ▼
+///             ended                  Abandoned: ended, but its worker does not know
+///                                        │
+///                                        ▼ late reply, busy limit, worker lost
+///                                      forgotten
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// For a worker, in the queue of its service.
+    Waiting,
+    /// At this worker.
+    Running(PeerId),
+    /// It has had its outcome, and takes a slot of this worker.
+    Abandoned(PeerId),
+}
+
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) state: State,
+    pub(super) client: PeerId,
+    /// Its service. Not to be asked of an abandoned request: the name may be forgotten by then.
+    pub(super) service: u32,
+    /// Its place in the queue of its service, or among the requests of its worker.
+    pub(super) place: Links,
+    pub(super) of_client: Links,
+    pub(super) received: Time,
+    /// Since when it waits for a worker, this time.
+    pub(super) waiting_since: Time,
+    /// When it expires.
+    pub(super) deadline: Time,
+    /// When its worker has had it for too long.
+    pub(super) busy_until: Time,
+    /// Fires at the deadline or at the busy limit, or before.
+    pub(super) timer: Option<TimerId>,
+    pub(super) timer_due: Time,
+    pub(super) timeout: Timeout,
+    pub(super) attempts: u32,
+    pub(super) redeliver: bool,
+    /// Whether a part of the reply has reached the client.
+    pub(super) part_sent: bool,
+    pub(super) id: Label,
+    /// The body, for as long as it may be sent (again).
+    pub(super) body: Retained,
+    /// Parts for a client that takes none, and their bytes.
+    pub(super) collected: Vec<Frames>,
+    pub(super) collected_bytes: usize,
+    /// What it is counted as in the limits.
+    pub(super) charged: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Requests {
+    table: Table<Record>,
+    in_progress: usize,
+    bytes: usize,
+}
+
+impl Requests {
+    pub(super) fn new() -> Self {
+        Self { table: Table::new(), in_progress: 0, bytes: 0 }
+    }
+
+    /// What a request with this body is counted as.
+    pub(super) fn charge(body: &Frames) -> usize {
+        body.bytes() + REQUEST_BYTES
+    }
+
+    /// Whether a request of `bytes` more is within the limits for all. One that is too large for
+    /// the limit of bytes may come alone.
+    pub(super) fn has_room(&self, limits: &Limits, bytes: usize) -> bool {
+        self.in_progress == 0
+            || self.in_progress < limits.requests_max
+                && self.bytes + bytes <= limits.request_bytes_max
+    }
+
+    pub(super) fn insert(&mut self, record: Record) -> u32 {
+        self.in_progress += 1;
+        self.bytes += record.charged;
+        self.table.insert(record).0
+    }
+
+    /// Counts it no more; it may stay as one that is abandoned.
+    pub(super) fn discharge(&mut self, index: u32) {
+        self.in_progress -= 1;
+        self.bytes -= self.table[index].charged;
+    }
+
+    pub(super) fn remove(&mut self, index: u32) -> Record {
+        self.table.remove(index)
+    }
+
+    pub(super) fn id(&self, index: u32) -> RequestId {
+        RequestId::new(index, self.table.generation(index))
+    }
+
+    /// The index of the request with this id, where it is still there.
+    pub(super) fn find(&self, id: RequestId) -> Option<u32> {
+        self.table.get(id.index, id.generation).map(|_| id.index)
+    }
+
+    pub(super) fn indices(&self) -> Vec<u32> {
+        self.table.indices().collect()
+    }
+
+    pub(super) fn in_progress(&self) -> usize {
+        self.in_progress
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl core::ops::Index<u32> for Requests {
+    type Output = Record;
+
+    fn index(&self, index: u32) -> &Record {
+        &self.table[index]
+    }
+}
+
+impl core::ops::IndexMut<u32> for Requests {
+    fn index_mut(&mut self, index: u32) -> &mut Record {
+        &mut self.table[index]
+    }
+}
+
+/// The links of requests in the queue of their service or in the hands of their worker.
+pub(super) struct InPlace<'a>(pub(super) &'a mut Requests);
+
+impl Linked for InPlace<'_> {
+    fn links(&mut self, index: u32) -> &mut Links {
+        &mut self.0.table[index].place
+    }
+}
+
+/// The links of requests among those of their client.
+pub(super) struct OfClient<'a>(pub(super) &'a mut Requests);
+
+impl Linked for OfClient<'_> {
+    fn links(&mut self, index: u32) -> &mut Links {
+        &mut self.0.table[index].of_client
+    }
+}

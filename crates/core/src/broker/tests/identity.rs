@@ -1,0 +1,102 @@
+//! Two connections with one identity: no reply ever goes to the wrong one.
+
+use super::check;
+
+#[test]
+fn the_second_is_refused_while_the_first_lives() {
+    check(
+        "
+        show probes
+        0ms worker w id=x probes
+          > w probe
+        0ms w ready echo
+        0ms client c id=y
+        1s worker v id=x probes
+          > w probe
+          > v pause
+        1001ms w pong
+          > v close identity_in_use
+        1002ms c request echo 1
+          > w request #1 1
+        1003ms w final #1 one
+          > c final one
+        ",
+    );
+}
+
+#[test]
+fn the_second_takes_over_when_the_first_shows_no_life() {
+    check(
+        "
+        0ms worker w id=x probes
+        0ms w ready echo
+        0ms client c
+        1ms c request echo 1
+          > w request #1 1
+        1s worker v id=x
+          > v pause
+        3490ms tick
+        3502ms tick
+          > v resume
+          > w close identity_taken
+        3503ms v ready echo
+          > v request #2 1
+        3504ms v final #2 one
+          > c final one
+        ",
+    );
+}
+
+#[test]
+fn the_second_takes_over_at_once_when_the_first_goes() {
+    check(
+        "
+        0ms client c id=x
+        1s client d id=x
+          > d pause
+        1100ms c gone
+          > d resume
+        1200ms client e id=x
+          > e pause
+        1300ms d bytes
+          > e close identity_in_use
+        ",
+    );
+}
+
+#[test]
+fn a_third_is_refused_while_two_dispute() {
+    check(
+        "
+        0ms client c id=x
+        1s client d id=x
+          > d pause
+        1s client e id=x
+          > e close identity_in_use
+        1100ms d gone
+        1200ms client f id=x
+          > f pause
+        1300ms c bytes
+          > f close identity_in_use
+        ",
+    );
+}
+
+#[test]
+fn replies_of_the_first_do_not_go_to_the_second() {
+    check(
+        "
+        0ms worker w
+        0ms w ready echo
+        0ms client c id=x
+        1ms c request echo 1
+          > w request #1 1
+        1s client d id=x
+          > d pause
+        4s w final #1 one
+          > d resume
+          > c close identity_taken
+        = client_gone 1, late 1
+        ",
+    );
+}

@@ -1,0 +1,356 @@
+//! Nothing is unbounded: what happens at each limit.
+
+use core::time::Duration;
+
+use super::{check, check_with};
+
+#[test]
+fn requests_of_a_client() {
+    check_with(
+        |config| config.limits.client_requests_max = 2,
+        "
+        0ms client c
+        0ms client t told
+        0ms client d
+        0ms c request echo 1
+        0ms c request echo 2
+        1ms c request echo 3
+          > c pause
+        2ms d request echo 4
+        2ms t request echo 5
+        2ms t request echo 6
+        2ms t request echo 7
+          > t failed refused
+        3ms worker w
+        3ms w ready echo
+          > w request #1 1
+        4ms w final #1 one
+          > c final one
+          > w request #2 2
+          > c resume
+        = refused 1, held 1, received 7
+        ",
+    );
+}
+
+#[test]
+fn bytes_of_a_client() {
+    check_with(
+        |config| config.limits.client_bytes_max = 600,
+        "
+        0ms client t told
+        0ms t request echo abcdef
+        0ms t request echo abcdef
+        0ms t request echo abcdef
+          > t failed refused
+        = bytes 524
+        ",
+    );
+}
+
+#[test]
+fn a_request_that_is_too_large_for_the_limit_may_come_alone() {
+    check_with(
+        |config| {
+            config.limits.client_bytes_max = 10;
+            config.limits.service_bytes_max = 10;
+            config.limits.request_bytes_max = 10;
+        },
+        "
+        0ms client t told
+        0ms t request echo abcdefghijklmnopqrstuvwxyz
+        0ms t request echo x
+          > t failed refused
+        = received 2, in progress 1
+        ",
+    );
+}
+
+#[test]
+fn requests_of_a_service() {
+    check_with(
+        |config| config.limits.service_requests_max = 1,
+        "
+        0ms client c
+        0ms client d
+        0ms client e
+        0ms c request echo 1
+        1ms d request echo 2
+          > d pause
+        1ms e request echo 3
+          > e pause
+        2ms c request other 4
+        3ms worker w
+        3ms w ready echo
+          > w request #1 1
+        4ms w final #1 one
+          > c final one
+          > w request #2 2
+          > d resume
+        5ms w final #2 two
+          > d final two
+          > w request #3 3
+          > e resume
+        6ms w final #3 three
+          > e final three
+        = held 2, replied 3, in progress 1
+        ",
+    );
+}
+
+#[test]
+fn requests_in_all() {
+    check_with(
+        |config| config.limits.requests_max = 2,
+        "
+        0ms client c
+        0ms client d
+        0ms client t told
+        0ms c request a 1
+        0ms c request b 2
+        1ms d request c 3
+          > d pause
+        1ms t request d 4
+          > t failed refused
+        2ms worker w
+        2ms w ready a
+          > w request #1 1
+        3ms w final #1 one
+          > c final one
+          > d resume
+        = held 1, refused 1, in progress 2
+        ",
+    );
+}
+
+#[test]
+fn names_without_workers() {
+    check_with(
+        |config| config.limits.names_max = 2,
+        "
+        0ms client c
+        0ms client d
+        0ms client t told
+        0ms worker w
+        0ms w ready offered
+        0ms c request a 1
+        0ms c request b 2
+        0ms c request a 3
+        1ms d request c 4
+          > d pause
+        1ms t request d 5
+          > t failed refused
+        2ms t request offered 6
+          > w request #1 6
+        3ms worker v
+        3ms v ready b
+          > v request #2 2
+        4ms v final #2 two
+          > c final two
+          > d resume
+        = unoffered 2, services 4
+        ",
+    );
+}
+
+#[test]
+fn names_are_forgotten() {
+    check(
+        "
+        0ms client c
+        0ms client d
+        0ms c request a 1
+        0ms d request b 2
+        1ms worker w
+        1ms w ready echo
+        = services 3
+        2ms c gone
+        2ms d gone
+        3ms w disconnect
+        = services 0, unoffered 0, bytes 0
+        ",
+    );
+}
+
+#[test]
+fn a_client_that_goes_leaves_the_door() {
+    check_with(
+        |config| config.limits.service_requests_max = 1,
+        "
+        0ms client c
+        0ms client d
+        0ms client e
+        0ms c request echo 1
+        0ms d request echo 2
+          > d pause
+        0ms e request echo 3
+          > e pause
+        1ms d gone
+        2ms c gone
+          > e resume
+        = client_gone 1, received 2
+        ",
+    );
+}
+
+#[test]
+fn who_waits_for_one_limit_does_not_stand_in_the_way_of_who_waits_for_another() {
+    check_with(
+        |config| {
+            config.limits.service_requests_max = 1;
+            config.limits.requests_max = 2;
+        },
+        "
+        0ms client c
+        0ms client d
+        0ms client e
+        0ms c request a 1
+        0ms c request b 2
+        1ms d request a 3
+          > d pause
+        2ms e request x 4
+          > e pause
+        3ms worker w
+        3ms w ready b
+          > w request #1 2
+        4ms w final #1 two
+          > c final two
+          > e resume
+        ",
+    );
+}
+
+#[test]
+fn what_waits_at_the_door_ends_with_what_is_before_it() {
+    check_with(
+        |config| config.limits.client_requests_max = 1,
+        "
+        0ms client c
+        0ms c request echo 1
+        0ms c request echo 2
+          > c pause
+        61s tick
+          > c resume
+        122s tick
+        = no_such_service 2
+        ",
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_pauses_its_worker_and_is_cut() {
+    check(
+        "
+        0ms client c
+        0ms worker w
+        0ms w ready echo
+        1ms c request echo 1
+          > w request #1 1
+        2ms w partial #1 a
+          > c partial a
+        3ms c filled
+          > w pause
+        10000ms tick
+        10005ms tick
+          > w resume
+          > c close slow_reader
+        10006ms w partial #1 b
+        10007ms w final #1 c
+        = client_gone 1, late 2
+        ",
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_at_once_where_it_would_hold_up_others() {
+    check(
+        "
+        0ms client c
+        0ms client d
+        0ms worker w concurrency=2
+        0ms w ready echo
+        1ms c request echo 1
+          > w request #1 1
+        1ms d request echo 2
+          > w request #2 2
+        2ms c filled
+          > c close slow_reader
+        3ms w final #2 two
+          > d final two
+        = client_gone 1
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_gets_a_slow_client_s_request_is_paused_too() {
+    check(
+        "
+        0ms client c
+        0ms c request echo 1
+        0ms c filled
+        1ms worker w
+        1ms w ready echo
+          > w request #1 1
+          > w pause
+        2ms c drained
+          > w resume
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_does_not_read_gets_nothing_more_and_is_cut() {
+    check(
+        "
+        0ms client c
+        0ms worker w
+        0ms w ready echo
+        0ms worker v
+        0ms v ready echo
+        1ms w filled
+        2ms c request echo 1
+          > v request #1 1
+        2ms c request echo 2
+        3ms w drained
+          > w request #2 2
+        4ms w filled
+        4ms v heartbeat
+        2s v heartbeat
+        10010ms tick
+          > w close slow_reader
+        11s v final #1 one
+          > c final one
+          > v request #3 2
+        ",
+    );
+}
+
+#[test]
+fn attempts() {
+    check_with(
+        |config| config.attempts_max = 1,
+        "
+        0ms client c told
+        0ms worker w
+        0ms w ready echo
+        1ms c request echo 1
+          > w request #1 1
+        2ms w gone
+          > c failed worker_lost
+        ",
+    );
+}
+
+#[test]
+fn waiting() {
+    check_with(
+        |config| config.wait_timeout = Duration::from_millis(100),
+        "
+        0ms client c told
+        0ms c request echo 1
+        102ms tick
+          > c failed no_such_service
+        ",
+    );
+}

@@ -1,0 +1,308 @@
+//! The broker's tests are scripts: what it is told, and what it asks for in answer.
+//!
+//! A line that begins with a moment is something that happens; the lines behind it that begin with
+//! `>` are all that the broker wants done about it, in order. Between two moments time passes, and
+//! what comes of that is expected before the next line is carried out, so `tick` is enough to see it.
+//!
+//! ```text
+//! 0ms  worker w              a worker appears; options: concurrency=N|any cancels probes id=NAME
+//! 0ms  client c              a client appears; options: told noparts redelivery=asked|never id=NAME
+//! 0ms  w ready echo
+//! 1ms  c request echo hi     options behind the body: timeout=MS|never id=ID again
+//!      > w request #1 hi     addresses are numbered as they come up; frames are divided by |
+//! 2ms  w final #1 ho         or partial, failed
+//!      > c final ho
+//! = received 1, replied 1    counters, at any place
+//! ```
+//!
+//! Heartbeats, probes and events are left out unless the script says `show heartbeats`, `show probes`.
+
+mod dispatch;
+mod identity;
+mod life;
+mod limits;
+mod offences;
+mod outcomes;
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
+use core::time::Duration;
+
+use super::*;
+use crate::{
+    ClientCapabilities, Frames, FromClient, FromWorker, Label, OutcomeSet, Redelivery, Request,
+    Role, Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply,
+};
+
+const TOLD: OutcomeSet = OutcomeSet::of(&Outcome::ALL);
+
+/// Runs a script with the default configuration, but for a heartbeat interval of a second.
+fn check(script: &str) {
+    check_with(|_| {}, script);
+}
+
+/// Runs a script with a configuration of its own.
+fn check_with(configure: impl FnOnce(&mut Config), script: &str) {
+    let mut config = Config { heartbeat_interval: Duration::from_secs(1), ..Config::default() };
+    configure(&mut config);
+    Stage::new(config).play(script);
+}
+
+struct Stage {
+    broker: Broker,
+    now: Time,
+    names: BTreeMap<String, PeerId>,
+    addresses: Vec<Label>,
+    shows: Vec<String>,
+    /// What the broker asked for and no line has expected yet.
+    asked: Vec<String>,
+}
+
+impl Stage {
+    fn new(config: Config) -> Self {
+        Self {
+            broker: Broker::new(config, Keys([1, 2, 3, 4])),
+            now: Time::ZERO,
+            names: BTreeMap::new(),
+            addresses: Vec::new(),
+            shows: Vec::new(),
+            asked: Vec::new(),
+        }
+    }
+
+    fn play(mut self, script: &str) {
+        let mut lines = script.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+        while let Some(line) = lines.next() {
+            if let Some(what) = line.strip_prefix("show ") {
+                self.shows.push(what.to_string());
+            } else if let Some(counts) = line.strip_prefix('=') {
+                self.check_counters(counts);
+            } else {
+                self.act(line);
+                let mut expected = Vec::new();
+                while let Some(wanted) = lines.next_if(|line| line.starts_with('>')) {
+                    expected.push(wanted[1..].trim().to_string());
+                }
+                assert_eq!(core::mem::take(&mut self.asked), expected, "after `{line}`");
+            }
+            assert!(self.broker.counters().balanced());
+        }
+    }
+
+    fn check_counters(&self, counts: &str) {
+        for count in counts.split(',') {
+            let (name, number) = count.trim().rsplit_once(' ').expect("a name and a number");
+            let counters = self.broker.counters();
+            let holdings = self.broker.holdings();
+            let outcome = Outcome::ALL.iter().find(|outcome| outcome.name() == name);
+            let offence = Offence::ALL.iter().find(|offence| offence.name() == name);
+            let found = match (name, outcome, offence) {
+                (_, Some(outcome), _) => counters.outcome(*outcome),
+                (_, _, Some(offence)) => counters.offence(*offence),
+                ("received", ..) => counters.received,
+                ("in progress", ..) => counters.in_progress,
+                ("dispatched", ..) => counters.dispatched,
+                ("redelivered", ..) => counters.redelivered,
+                ("late", ..) => counters.late_replies,
+                ("held", ..) => counters.held,
+                ("services", ..) => holdings.services as u64,
+                ("unoffered", ..) => holdings.unoffered_services as u64,
+                ("bytes", ..) => holdings.request_bytes as u64,
+                _ => panic!("no counter {name}"),
+            };
+            assert_eq!(found, number.parse::<u64>().expect("a number"), "{name} at {}", self.now);
+        }
+    }
+
+    fn act(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let until = moment(words[0]);
+        // Time passes first, as far as something is due.
+        while let Some(due) = self.broker.next_deadline().filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            self.tell(Input::Tick);
+        }
+        self.now = until;
+        let input = match words[1..] {
+            ["tick"] => Input::Tick,
+            ["jump"] => Input::Tick,
+            ["shutdown"] => Input::Shutdown,
+            ["client", name, ref options @ ..] => self.client(name, options),
+            ["worker", name, ref options @ ..] => self.worker(name, options),
+            [name, ref what @ ..] => self.said(self.names[name], what),
+            [] => panic!("nothing happens in `{line}`"),
+        };
+        self.tell(input);
+    }
+
+    /// As [`act`](Stage::act), but the broker did not run meanwhile.
+    fn tell(&mut self, input: Input) {
+        self.broker.handle(self.now, input);
+        while let Some(output) = self.broker.poll_output() {
+            if let Some(text) = self.told(output) {
+                self.asked.push(text);
+            }
+        }
+    }
+
+    fn name(&self, peer: PeerId) -> &str {
+        self.names.iter().find(|(_, id)| **id == peer).expect("a peer of the script").0
+    }
+
+    fn appear(&mut self, name: &str, options: &[&str], role: Role) -> Input {
+        let peer = PeerId::new(self.names.len() as u32, 7);
+        self.names.insert(name.to_string(), peer);
+        let identity = options.iter().find_map(|option| option.strip_prefix("id="));
+        let profile = Profile {
+            identity: Label::from(identity.unwrap_or_default()),
+            answers_probes: options.contains(&"probes"),
+            role,
+        };
+        Input::Appeared { peer, profile }
+    }
+
+    fn client(&mut self, name: &str, options: &[&str]) -> Input {
+        let can = ClientCapabilities {
+            partial_replies: !options.contains(&"noparts"),
+            told: if options.contains(&"told") { TOLD } else { OutcomeSet::NONE },
+            redelivery: match options.iter().find_map(|option| option.strip_prefix("redelivery=")) {
+                Some("asked") => Redelivery::WhereAsked,
+                Some("never") => Redelivery::Never,
+                _ => Redelivery::Always,
+            },
+        };
+        self.appear(name, options, Role::Client(can))
+    }
+
+    fn worker(&mut self, name: &str, options: &[&str]) -> Input {
+        let slots = options.iter().find_map(|option| option.strip_prefix("concurrency="));
+        let can = WorkerCapabilities {
+            concurrency: match slots {
+                Some("any") => None,
+                Some(number) => NonZeroU32::new(number.parse().expect("a number")),
+                None => NonZeroU32::new(1),
+            },
+            cancel: options.contains(&"cancels"),
+        };
+        self.appear(name, options, Role::Worker(can))
+    }
+
+    fn said(&mut self, peer: PeerId, what: &[&str]) -> Input {
+        let reply = |stage: &Stage, address: &str, body: &[&str]| WorkerReply {
+            address: match address.strip_prefix('#') {
+                Some(number) => {
+                    stage.addresses[number.parse::<usize>().expect("a number") - 1].clone()
+                }
+                None => Label::from(address),
+            },
+            id: Label::from(option(body, "id").unwrap_or_default()),
+            body: frames(body.first().copied().unwrap_or_default()),
+        };
+        let command = match what {
+            ["bytes"] => return Input::Alive { peer, sign: Sign::Bytes },
+            ["pong"] => return Input::Alive { peer, sign: Sign::Pong },
+            ["malformed"] => return Input::Malformed { peer },
+            ["filled"] => return Input::Filled { peer },
+            ["drained"] => return Input::Drained { peer },
+            ["gone"] => return Input::Gone { peer },
+            ["cancel", id] => {
+                let command = FromClient::Cancel { id: Label::from(*id) };
+                return Input::FromClient { peer, command };
+            }
+            ["request", service, rest @ ..] => {
+                let body = frames(rest.first().copied().unwrap_or_default());
+                let mut request = Request::new(*service, body);
+                request.id = Label::from(option(rest, "id").unwrap_or_default());
+                request.redeliver = rest.contains(&"again");
+                request.timeout = match option(rest, "timeout") {
+                    None => Timeout::OfService,
+                    Some("never") => Timeout::Never,
+                    Some(text) => {
+                        Timeout::After(Duration::from_millis(text.parse().expect("milliseconds")))
+                    }
+                };
+                return Input::FromClient { peer, command: FromClient::Request(request) };
+            }
+            ["ready"] => FromWorker::Ready { service: Label::empty() },
+            ["ready", service] => FromWorker::Ready { service: Label::from(*service) },
+            ["heartbeat"] => FromWorker::Heartbeat,
+            ["disconnect"] => FromWorker::Disconnect,
+            ["partial", address, body @ ..] => FromWorker::Partial(reply(self, address, body)),
+            ["final", address, body @ ..] => FromWorker::Final(reply(self, address, body)),
+            ["failed", address, body @ ..] => FromWorker::Failed(reply(self, address, body)),
+            _ => panic!("nobody says {what:?}"),
+        };
+        Input::FromWorker { peer, command }
+    }
+
+    fn number(&mut self, address: Label) -> usize {
+        let known = self.addresses.iter().position(|known| *known == address);
+        1 + known.unwrap_or_else(|| {
+            self.addresses.push(address);
+            self.addresses.len() - 1
+        })
+    }
+
+    /// An output as the scripts write it; nothing where they leave it out.
+    fn told(&mut self, output: Output) -> Option<String> {
+        let shows = |what: &str| self.shows.iter().any(|shown| shown == what);
+        let (peer, text) = match output {
+            Output::Event(_) => return None,
+            Output::ToClient { peer, command } => match command {
+                ToClient::Partial(reply) => (peer, format!("partial {}", text(&reply.body))),
+                ToClient::Final(reply) => (peer, format!("final {}", text(&reply.body))),
+                ToClient::Failed(outcome, reply) => {
+                    (peer, format!("failed {outcome} {}", text(&reply.body)))
+                }
+                ToClient::Heartbeat => (peer, "heartbeat".to_string()),
+            },
+            Output::ToWorker { peer, command } => match command {
+                ToWorker::Request(request) => {
+                    let number = self.number(request.address);
+                    (peer, format!("request #{number} {}", text(&request.body)))
+                }
+                ToWorker::Cancel { address } => (peer, format!("cancel #{}", self.number(address))),
+                ToWorker::Heartbeat if !shows("heartbeats") => return None,
+                ToWorker::Heartbeat => (peer, "heartbeat".to_string()),
+                ToWorker::Disconnect => (peer, "disconnect".to_string()),
+            },
+            Output::Probe { .. } if !shows("probes") => return None,
+            Output::Probe { peer } => (peer, "probe".to_string()),
+            Output::Pause { peer } => (peer, "pause".to_string()),
+            Output::Resume { peer } => (peer, "resume".to_string()),
+            Output::Close { peer, reason } => (peer, format!("close {}", reason.name())),
+        };
+        Some(format!("{} {text}", self.name(peer)).trim_end().to_string())
+    }
+}
+
+fn moment(text: &str) -> Time {
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let number: u64 = digits.parse().unwrap_or_else(|_| panic!("`{text}` is no moment"));
+    let micros = match &text[digits.len()..] {
+        "us" => number,
+        "ms" => number * 1_000,
+        "s" => number * 1_000_000,
+        unit => panic!("no unit {unit}"),
+    };
+    Time::from_micros(micros)
+}
+
+fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+    words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn frames(text: &str) -> Frames {
+    if text.is_empty() || text.contains('=') {
+        return Frames::empty();
+    }
+    Frames::from_slices(&text.split('|').collect::<Vec<_>>())
+}
+
+fn text(body: &Frames) -> String {
+    let frames: Vec<String> = body.iter().map(|f| f.escape_ascii().to_string()).collect();
+    frames.join("|")
+}

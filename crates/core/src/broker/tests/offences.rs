@@ -1,0 +1,188 @@
+//! Breaches of the protocol: the worker is sent away, and nothing reaches a client.
+
+use super::check;
+
+#[test]
+fn anything_before_ready() {
+    check(
+        "
+        0ms worker w
+        0ms w heartbeat
+          > w disconnect
+        1ms w final x hello
+          > w disconnect
+        2ms w partial x hello
+          > w disconnect
+        3ms w disconnect
+        4ms w ready echo
+        = not_ready 3
+        ",
+    );
+}
+
+#[test]
+fn ready_twice() {
+    check(
+        "
+        0ms client c
+        0ms worker w
+        0ms w ready echo
+        1ms c request echo 1
+          > w request #1 1
+        2ms w ready echo
+          > w disconnect
+        3ms w final #1 1
+          > w disconnect
+        4ms w ready echo
+          > w request #1 1
+        5ms w final #1 one
+          > c final one
+        = ready_twice 1, not_ready 1, redelivered 1, replied 1
+        ",
+    );
+}
+
+#[test]
+fn a_reply_to_a_request_that_the_worker_was_never_given() {
+    check(
+        "
+        0ms client c
+        0ms client d
+        0ms worker w
+        0ms w ready echo
+        0ms worker v
+        0ms v ready echo
+        1ms c request echo 1
+          > w request #1 1
+        2ms v final #1 forged
+          > v disconnect
+        2ms worker u
+        2ms u ready echo
+        3ms u final 00000000000000000000000000000000 forged
+          > u disconnect
+        4ms w final #1 one
+          > c final one
+        = forged_reply 2, replied 1
+        ",
+    );
+}
+
+#[test]
+fn a_reply_with_another_request_id() {
+    check(
+        "
+        0ms client c
+        0ms worker w
+        0ms w ready echo
+        1ms c request echo 1 id=a
+          > w request #1 1
+        2ms w final #1 x id=b
+          > w disconnect
+        = forged_reply 1, redelivered 1
+        ",
+    );
+}
+
+#[test]
+fn a_reply_that_comes_twice_is_late_and_no_offence() {
+    check(
+        "
+        0ms client c
+        0ms worker w
+        0ms w ready echo
+        1ms c request echo 1
+          > w request #1 1
+        2ms w final #1 one
+          > c final one
+        3ms w final #1 two
+        4ms w partial #1 three
+        5ms c request echo 2
+          > w request #2 2
+        6ms w final #1 four
+        7ms w final #2 five
+          > c final five
+        = late 3, replied 2, forged_reply 0
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_claims_the_broker_s_names() {
+    check(
+        "
+        0ms worker w
+        0ms w ready mmi.service
+          > w disconnect
+        1ms w ready mmi.
+          > w disconnect
+        2ms w ready mmi
+        = reserved_name 2
+        ",
+    );
+}
+
+#[test]
+fn names_that_are_none() {
+    check(
+        "
+        0ms client c
+        0ms worker w
+        0ms w ready
+          > w disconnect
+        = bad_name 1
+        ",
+    );
+    let long = "n".repeat(256);
+    check(&alloc::format!(
+        "
+        0ms client c
+        0ms worker w
+        0ms w ready {long}
+          > w disconnect
+        0ms c request {long} x
+        0ms w ready {}
+        0ms c request {} x
+          > w request #1 x
+        = bad_name 2, received 1
+        ",
+        &long[1..],
+        &long[1..],
+    ));
+}
+
+#[test]
+fn a_malformed_message_costs_a_worker_its_place_and_a_client_nothing() {
+    check(
+        "
+        0ms client c
+        0ms worker w
+        0ms w ready echo
+        0ms worker v
+        0ms v ready echo
+        1ms c request echo 1
+          > w request #1 1
+        2ms c malformed
+        3ms w malformed
+          > w disconnect
+          > v request #2 1
+        4ms v final #2 one
+          > c final one
+        = malformed 2, replied 1
+        ",
+    );
+}
+
+#[test]
+fn a_client_is_no_worker_and_a_worker_no_client() {
+    check(
+        "
+        0ms client c
+        0ms worker w
+        0ms w ready echo
+        1ms c ready echo
+        2ms w request echo 1
+          > w disconnect
+        = malformed 2, received 0
+        ",
+    );
+}

@@ -1,0 +1,121 @@
+//! Lists that run through the entries of a table: an entry joins and leaves at the same cost
+//! wherever it stands.
+
+const NONE: u32 = u32::MAX;
+
+/// The neighbours of an entry in one list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links {
+    prev: u32,
+    next: u32,
+}
+
+impl Links {
+    pub(crate) const NONE: Links = Links { prev: NONE, next: NONE };
+}
+
+/// A table whose entries have links: one such view for each list that they can be in.
+pub(crate) trait Linked {
+    fn links(&mut self, index: u32) -> &mut Links;
+}
+
+/// The ends of a list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List {
+    head: u32,
+    tail: u32,
+    len: u32,
+}
+
+impl List {
+    pub(crate) const EMPTY: List = List { head: NONE, tail: NONE, len: 0 };
+
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn first(&self) -> Option<u32> {
+        (self.head != NONE).then_some(self.head)
+    }
+
+    /// The entry behind `index`.
+    pub(crate) fn after(table: &mut impl Linked, index: u32) -> Option<u32> {
+        let next = table.links(index).next;
+        (next != NONE).then_some(next)
+    }
+
+    pub(crate) fn push_back(&mut self, table: &mut impl Linked, index: u32) {
+        *table.links(index) = Links { prev: self.tail, next: NONE };
+        match self.tail {
+            NONE => self.head = index,
+            tail => table.links(tail).next = index,
+        }
+        self.tail = index;
+        self.len += 1;
+    }
+
+    pub(crate) fn push_front(&mut self, table: &mut impl Linked, index: u32) {
+        *table.links(index) = Links { prev: NONE, next: self.head };
+        match self.head {
+            NONE => self.tail = index,
+            head => table.links(head).prev = index,
+        }
+        self.head = index;
+        self.len += 1;
+    }
+
+    /// Takes out an entry that is in this list.
+    pub(crate) fn remove(&mut self, table: &mut impl Linked, index: u32) {
+        let Links { prev, next } = core::mem::replace(table.links(index), Links::NONE);
+        match prev {
+            NONE => self.head = next,
+            prev => table.links(prev).next = next,
+        }
+        match next {
+            NONE => self.tail = prev,
+            next => table.links(next).prev = prev,
+        }
+        self.len -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    impl Linked for Vec<Links> {
+        fn links(&mut self, index: u32) -> &mut Links {
+            &mut self[index as usize]
+        }
+    }
+
+    fn order(list: &List, table: &mut Vec<Links>) -> Vec<u32> {
+        core::iter::successors(list.first(), |at| List::after(table, *at)).collect()
+    }
+
+    #[test]
+    fn entries_join_at_both_ends_and_leave_anywhere() {
+        let mut table = alloc::vec![Links::NONE; 5];
+        let mut list = List::EMPTY;
+        for index in [1, 2, 3] {
+            list.push_back(&mut table, index);
+        }
+        list.push_front(&mut table, 0);
+        list.push_back(&mut table, 4);
+        assert_eq!(order(&list, &mut table), [0, 1, 2, 3, 4]);
+        for (gone, left) in
+            [(2, &[0, 1, 3, 4][..]), (0, &[1, 3, 4]), (4, &[1, 3]), (1, &[3]), (3, &[])]
+        {
+            list.remove(&mut table, gone);
+            assert_eq!(order(&list, &mut table), left);
+            assert_eq!(list.len(), left.len());
+        }
+        assert!(list.is_empty());
+    }
+}

@@ -1,0 +1,108 @@
+//! Which dialect a connection speaks, by its first message.
+
+use majordomus_core::{Frames, Label};
+
+use crate::dialect::Grammar;
+use crate::mdp;
+use crate::offence::HEADER_SHOWN_BYTES_MAX;
+use crate::{Codec, Dialect, Error, Offence, Side};
+
+/// The order in which dialects are tried: of two that share their headers, the one that asks more of
+/// its messages comes first.
+const PREFERENCE: [Dialect; 3] = [Dialect::Mdp01, Dialect::Majortomo, Dialect::Mdp02];
+
+/// How well a first message fits a dialect.
+pub(crate) enum Recognition {
+    /// It is not of this dialect.
+    No,
+    /// It begins like one.
+    Possible(Codec),
+    /// It has what only this dialect has.
+    Certain(Codec),
+}
+
+/// The codec for a connection that begins with this message. Only as much of it is looked at as
+/// that takes.
+pub(crate) fn detect(first_message: &Frames, pinned: Option<Dialect>) -> Result<Codec, Error> {
+    let (spoken, certain) = match recognise(first_message) {
+        Recognition::Certain(codec) => (codec, true),
+        Recognition::Possible(codec) => (codec, false),
+        Recognition::No => return Err(unrecognised(first_message)),
+    };
+    let Some(pinned) = pinned else { return Ok(spoken) };
+    let Grammar::Mdp(table) = pinned.grammar();
+    match mdp::recognise(table, first_message) {
+        Recognition::Certain(codec) => Ok(codec),
+        Recognition::Possible(codec) if !certain => Ok(codec),
+        Recognition::Possible(_) | Recognition::No => Err(Error::at(
+            usize::from(spoken.delimiter()),
+            Offence::PinnedToOther { spoken: spoken.dialect(), pinned },
+        )),
+    }
+}
+
+/// The dialect that fits best.
+fn recognise(first_message: &Frames) -> Recognition {
+    let mut possible = None;
+    for dialect in PREFERENCE {
+        let Grammar::Mdp(table) = dialect.grammar();
+        match mdp::recognise(table, first_message) {
+            Recognition::Certain(codec) => return Recognition::Certain(codec),
+            Recognition::Possible(codec) => _ = possible.get_or_insert(codec),
+            Recognition::No => {}
+        }
+    }
+    possible.map_or(Recognition::No, Recognition::Possible)
+}
+
+/// Why no dialect fits.
+fn unrecognised(first_message: &Frames) -> Error {
+    let Some(first) = first_message.get(0) else {
+        return Error::of_message(Offence::NoFrames);
+    };
+    let at = usize::from(first.is_empty());
+    match first_message.get(at) {
+        None => Error::at(at, Offence::MissingHeader),
+        // The header is known, so what kept its dialect from fitting is the frame before it.
+        Some(header) if is_known(header) => Error::at(0, Offence::DelimiterMissing),
+        Some(header) => Error::at(at, unknown_header(header)),
+    }
+}
+
+/// What is wrong with a header on a connection whose dialect and side are known.
+#[cold]
+pub(crate) fn wrong_header(header: &[u8], dialect: Dialect, expected: Side) -> Offence {
+    if side_of(dialect, header).is_some() {
+        return Offence::HeaderOfOtherSide { expected };
+    }
+    if is_known(header) {
+        return Offence::HeaderOfOtherDialect { header: header.into(), expected: dialect };
+    }
+    unknown_header(header)
+}
+
+/// Whether any dialect has this header.
+fn is_known(header: &[u8]) -> bool {
+    Dialect::ALL.into_iter().any(|dialect| side_of(dialect, header).is_some())
+}
+
+/// Which side writes this header in this dialect.
+fn side_of(dialect: Dialect, header: &[u8]) -> Option<Side> {
+    let Grammar::Mdp(table) = dialect.grammar();
+    table.side_of(header)
+}
+
+fn unknown_header(header: &[u8]) -> Offence {
+    let shown = &header[..header.len().min(HEADER_SHOWN_BYTES_MAX)];
+    Offence::UnknownHeader { header: Label::from(shown) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dialect_is_tried() {
+        assert!(Dialect::ALL.iter().all(|dialect| PREFERENCE.contains(dialect)));
+    }
+}

@@ -1,0 +1,101 @@
+//! The dialects by name, and where each one's grammar is.
+
+use core::fmt;
+use core::str::FromStr;
+
+use majordomus_core::Label;
+
+use crate::{majortomo, mdp, mdp01, mdp02};
+
+/// A dialect of the Majordomo protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// 7/MDP 0.1: the examples of the ZeroMQ Guide, generaldomo.
+    Mdp01,
+    /// 18/MDP 0.2, as its RFC has it.
+    Mdp02,
+    /// 18/MDP 0.2, as majortomo (PyPI) writes it.
+    Majortomo,
+}
+
+impl Dialect {
+    /// All dialects, in the order in which they are shown.
+    pub const ALL: [Dialect; 3] = [Dialect::Mdp01, Dialect::Mdp02, Dialect::Majortomo];
+
+    /// The name by which it is configured, logged and counted.
+    ///
+    /// ```
+    /// assert_eq!(majordomus_wire::Dialect::Mdp01.name(), "mdp01");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dialect::Mdp01 => "mdp01",
+            Dialect::Mdp02 => "mdp02",
+            Dialect::Majortomo => "majortomo",
+        }
+    }
+
+    pub(crate) const fn grammar(self) -> Grammar {
+        match self {
+            Dialect::Mdp01 => Grammar::Mdp(&mdp01::TABLE),
+            Dialect::Mdp02 => Grammar::Mdp(&mdp02::TABLE),
+            Dialect::Majortomo => Grammar::Mdp(&majortomo::TABLE),
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = UnknownDialect;
+
+    /// The dialect of this name.
+    ///
+    /// ```
+    /// use majordomus_wire::Dialect;
+    ///
+    /// assert_eq!("mdp02".parse(), Ok(Dialect::Mdp02));
+    /// let error = "mdp03".parse::<Dialect>().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "unknown dialect \"mdp03\" (known: mdp01, mdp02, majortomo)"
+    /// );
+    /// ```
+    fn from_str(name: &str) -> Result<Self, UnknownDialect> {
+        Dialect::ALL
+            .into_iter()
+            .find(|dialect| dialect.name() == name)
+            .ok_or_else(|| UnknownDialect { name: name.into() })
+    }
+}
+
+/// No dialect has this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownDialect {
+    name: Label,
+}
+
+impl fmt::Display for UnknownDialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown dialect {:?} (known: ", self.name)?;
+        for (index, dialect) in Dialect::ALL.iter().enumerate() {
+            let gap = if index == 0 { "" } else { ", " };
+            write!(f, "{gap}{dialect}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl core::error::Error for UnknownDialect {}
+
+/// How a dialect is read and written: one variant a family that shares an engine. A dialect that
+/// fits no engine brings its own variant, and the compiler then names every place that must know it.
+#[derive(Clone, Copy)]
+pub(crate) enum Grammar {
+    Mdp(&'static mdp::Table),
+}

@@ -1,0 +1,112 @@
+//! Error replies in dialects that have none.
+
+use alloc::string::String;
+
+use majordomus_core::{Frames, Outcome, OutcomeSet};
+
+/// How long the text of an error gets, in bytes of the worker's text; the rest is cut off.
+pub const ERROR_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// What a text of an error begins with, where an error is written as an ordinary final reply.
+pub(crate) const ERROR_PREFIX: &[u8] = b"-1 ";
+
+/// What a client is told when its request fails and its dialect has no error replies. A listener
+/// has one of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Errors {
+    /// Nothing, as the specifications have it: the client finds out by its own timeout.
+    #[default]
+    Silent,
+    /// A final reply whose body is one frame of text: `-1 ` and the error.
+    Final,
+}
+
+impl Errors {
+    /// The ends that a client is told of. The others it must not hear of, because it has given the
+    /// request up itself, or will see its connection end.
+    pub(crate) const fn told(self) -> OutcomeSet {
+        match self {
+            Errors::Silent => OutcomeSet::NONE,
+            Errors::Final => OutcomeSet::of(&[
+                Outcome::Failed,
+                Outcome::NoSuchService,
+                Outcome::WorkerLost,
+                Outcome::Rejected,
+            ]),
+        }
+    }
+}
+
+/// The text of an error reply: what the worker said, else a word for the outcome.
+pub(crate) fn error_text(outcome: Outcome, body: &Frames) -> String {
+    let mut text = String::from("-1 ");
+    if body.bytes() == 0 {
+        text.push_str(code(outcome));
+        return text;
+    }
+    let mut left = ERROR_TEXT_BYTES_MAX;
+    for (index, frame) in body.iter().enumerate() {
+        if index > 0 {
+            text.push(' ');
+            left = left.saturating_sub(1);
+        }
+        // A character that is cut in two here becomes a replacement character, which marks the cut.
+        let kept = &frame[..frame.len().min(left)];
+        text.push_str(&String::from_utf8_lossy(kept));
+        left -= kept.len();
+        if left == 0 {
+            break;
+        }
+    }
+    text
+}
+
+/// The word for an outcome, in PIGATO's manner, which is the only dialect in use that has any.
+const fn code(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Replied => "B_REPLIED",
+        Outcome::Failed => "B_FAILED",
+        Outcome::Expired => "B_EXPIRED",
+        Outcome::Cancelled => "B_CANCELLED",
+        Outcome::ClientGone => "B_CLIENT_GONE",
+        Outcome::WorkerLost => "B_WORKER_LOST",
+        Outcome::Rejected => "B_REJECTED",
+        Outcome::Refused => "B_BUSY",
+        Outcome::NoSuchService => "B_NO_SERVICE",
+        Outcome::ShutDown => "B_SHUTDOWN",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(outcome: Outcome, body: &[&[u8]], expected: &str) {
+        assert_eq!(error_text(outcome, &Frames::from_slices(body)), expected);
+    }
+
+    #[test]
+    fn texts() {
+        check(Outcome::NoSuchService, &[], "-1 B_NO_SERVICE");
+        check(Outcome::WorkerLost, &[b""], "-1 B_WORKER_LOST");
+        check(Outcome::Rejected, &[], "-1 B_REJECTED");
+        check(Outcome::Rejected, &[b"too hot"], "-1 too hot");
+        check(Outcome::Failed, &[], "-1 B_FAILED");
+        check(Outcome::Failed, &[b"bad", b"input \xff"], "-1 bad input \u{fffd}");
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let frame = [b'x'; ERROR_TEXT_BYTES_MAX];
+        let cut = error_text(Outcome::Failed, &Frames::from_slices(&[&frame, &frame]));
+        assert_eq!(cut.len(), ERROR_PREFIX.len() + ERROR_TEXT_BYTES_MAX);
+        let body = Frames::from_slices(&[&b"y"[..], &frame]);
+        let cut = error_text(Outcome::Failed, &body);
+        assert_eq!(cut.len(), ERROR_PREFIX.len() + ERROR_TEXT_BYTES_MAX);
+    }
+
+    #[test]
+    fn text_has_the_prefix() {
+        assert!(error_text(Outcome::Failed, &Frames::empty()).as_bytes().starts_with(ERROR_PREFIX));
+    }
+}

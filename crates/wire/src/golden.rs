@@ -1,0 +1,164 @@
+//! Golden messages: a command, and the frames that stand for it. Each dialect's file has its own as
+//! data; [`check`] is what touches the API.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use majordomus_core::{
+    Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient, ToWorker,
+    WorkerReply, WorkerRequest,
+};
+
+use crate::{Codec, Side};
+
+/// A command of either side in either direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    FromClient(FromClient),
+    ToClient(ToClient),
+    FromWorker(FromWorker),
+    ToWorker(ToWorker),
+}
+
+/// What must hold between a command and a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Each becomes the other.
+    Both,
+    /// The command becomes the message. The message stands for another command.
+    Encode,
+    /// The message becomes the command. The command is written otherwise.
+    Decode,
+}
+
+pub(crate) type Case = (Way, Command, &'static [&'static str]);
+
+/// Checks every case in a codec for its side. A case without frames is a command that is not
+/// written.
+#[track_caller]
+pub(crate) fn check(codec: impl Fn(Side) -> Codec, cases: &[Case]) {
+    for (way, command, frames) in cases {
+        let side = match command {
+            Command::FromClient(_) | Command::ToClient(_) => Side::Client,
+            Command::FromWorker(_) | Command::ToWorker(_) => Side::Worker,
+        };
+        let codec = codec(side);
+        if *way != Way::Decode {
+            assert_eq!(encode(codec, command), *frames, "{codec:?} writes {command:?}");
+        }
+        if *way != Way::Encode {
+            let message = Frames::from_slices(frames);
+            assert_eq!(decode(codec, command, message), *command, "{codec:?} reads {frames:?}");
+        }
+    }
+}
+
+fn encode(codec: Codec, command: &Command) -> Vec<Bytes> {
+    let mut written = Written::default();
+    match command {
+        Command::FromClient(command) => codec.encode_from_client(command, &mut written),
+        Command::ToClient(command) => codec.encode_to_client(command, &mut written),
+        Command::FromWorker(command) => {
+            codec.encode_from_worker(command, &mut written).expect("the dialect can say it");
+        }
+        Command::ToWorker(command) => codec.encode_to_worker(command, &mut written),
+    }
+    assert!(!written.more, "{codec:?} leaves a message open with {command:?}");
+    written.frames
+}
+
+fn decode(codec: Codec, like: &Command, message: Frames) -> Command {
+    match like {
+        Command::FromClient(_) => codec.decode_from_client(message).map(Command::FromClient),
+        Command::ToClient(_) => codec.decode_to_client(message).map(Command::ToClient),
+        Command::FromWorker(_) => codec.decode_from_worker(message).map(Command::FromWorker),
+        Command::ToWorker(_) => codec.decode_to_worker(message).map(Command::ToWorker),
+    }
+    .expect("the message is right")
+}
+
+/// A message that sees to it that nothing comes behind its last frame.
+#[derive(Default)]
+struct Written {
+    frames: Vec<Bytes>,
+    more: bool,
+}
+
+impl crate::Sink for Written {
+    fn frame(&mut self, frame: &[u8], more: bool) {
+        assert!(self.frames.is_empty() || self.more, "a frame behind the last");
+        self.frames.push(Bytes::copy_from_slice(frame));
+        self.more = more;
+    }
+}
+
+pub(crate) fn request(body: &[&str]) -> Command {
+    Command::FromClient(FromClient::Request(Request::new("echo", Frames::from_slices(body))))
+}
+
+/// A reply, of a service that is named or not.
+fn reply(service: &str, body: &[&str]) -> Reply {
+    Reply { service: service.into(), id: Label::empty(), body: Frames::from_slices(body) }
+}
+
+pub(crate) fn partial(service: &str, body: &[&str]) -> Command {
+    Command::ToClient(ToClient::Partial(reply(service, body)))
+}
+
+pub(crate) fn last(service: &str, body: &[&str]) -> Command {
+    Command::ToClient(ToClient::Final(reply(service, body)))
+}
+
+pub(crate) fn failed(outcome: Outcome, service: &str, body: &[&str]) -> Command {
+    Command::ToClient(ToClient::Failed(outcome, reply(service, body)))
+}
+
+pub(crate) fn ready() -> Command {
+    Command::FromWorker(FromWorker::Ready { service: "echo".into() })
+}
+
+fn worker_reply(body: &[&str]) -> WorkerReply {
+    WorkerReply { address: "17".into(), id: Label::empty(), body: Frames::from_slices(body) }
+}
+
+pub(crate) fn worker_partial(body: &[&str]) -> Command {
+    Command::FromWorker(FromWorker::Partial(worker_reply(body)))
+}
+
+pub(crate) fn worker_last(body: &[&str]) -> Command {
+    Command::FromWorker(FromWorker::Final(worker_reply(body)))
+}
+
+pub(crate) fn worker_failed(body: &[&str]) -> Command {
+    Command::FromWorker(FromWorker::Failed(worker_reply(body)))
+}
+
+pub(crate) fn worker_request(body: &[&str]) -> Command {
+    Command::ToWorker(ToWorker::Request(WorkerRequest {
+        address: "17".into(),
+        service: Label::empty(),
+        id: Label::empty(),
+        body: Frames::from_slices(body),
+    }))
+}
+
+pub(crate) const WORKER_HEARTBEAT: Command = Command::FromWorker(FromWorker::Heartbeat);
+pub(crate) const WORKER_DISCONNECT: Command = Command::FromWorker(FromWorker::Disconnect);
+pub(crate) const BROKER_HEARTBEAT: Command = Command::ToWorker(ToWorker::Heartbeat);
+pub(crate) const BROKER_DISCONNECT: Command = Command::ToWorker(ToWorker::Disconnect);
+
+/// What no dialect of 7/MDP and 18/MDP can say, so that nothing is written.
+pub(crate) fn unsaid() -> Vec<Case> {
+    let cancel = FromClient::Cancel { id: Label::empty() };
+    let give_up = ToWorker::Cancel { address: "17".into() };
+    [
+        Command::FromClient(FromClient::Heartbeat),
+        Command::FromClient(cancel),
+        Command::ToClient(ToClient::Heartbeat),
+        Command::ToWorker(give_up),
+    ]
+    .into_iter()
+    .chain(Outcome::ALL.map(|outcome| failed(outcome, "echo", &["why"])))
+    .map(|command| (Way::Encode, command, &[] as &[&str]))
+    .collect()
+}

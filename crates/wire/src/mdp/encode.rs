@@ -1,0 +1,178 @@
+//! Commands to frames.
+
+use alloc::string::String;
+
+use majordomus_core::{
+    Frames, FromClient, FromWorker, Outcome, Reply, ToClient, ToWorker, WorkerReply,
+};
+
+use super::{Delimiter, Form};
+use crate::errors::error_text;
+use crate::{Errors, Sink, Unsayable};
+
+impl Form {
+    pub(crate) fn encode_to_client(self, command: &ToClient, errors: Errors, sink: &mut impl Sink) {
+        let commands = self.table.client.commands.as_ref();
+        let last = commands.map(|commands| commands.last);
+        match command {
+            ToClient::Final(reply) => self.reply(last, reply, self.body(&reply.body), sink),
+            ToClient::Partial(reply) => {
+                if let Some(commands) = commands {
+                    self.reply(Some(commands.partial), reply, self.body(&reply.body), sink);
+                }
+            }
+            ToClient::Failed(outcome, reply) => {
+                if errors.told().contains(*outcome) {
+                    let text = error_text(*outcome, &reply.body);
+                    self.reply(last, reply, Tail::Text(text), sink);
+                }
+            }
+            ToClient::Heartbeat => {}
+        }
+    }
+
+    pub(crate) fn encode_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
+        let worker = &self.table.worker;
+        match command {
+            ToWorker::Request(request) => {
+                self.head(worker.header, sink);
+                sink.frame(&[worker.request], true);
+                addressed(&request.address, self.request_body(&request.body), sink);
+            }
+            ToWorker::Heartbeat => self.bare(worker.heartbeat, sink),
+            ToWorker::Disconnect => self.bare(worker.disconnect, sink),
+            ToWorker::Cancel { .. } => {}
+        }
+    }
+
+    pub(crate) fn encode_from_client(self, command: &FromClient, sink: &mut impl Sink) {
+        let client = &self.table.client;
+        match command {
+            FromClient::Request(request) => {
+                let tail = self.body(&request.body);
+                self.head(client.header, sink);
+                if let Some(commands) = &client.commands {
+                    sink.frame(&[commands.request], true);
+                }
+                sink.frame(&request.service, tail.has_frames());
+                tail.write(sink);
+            }
+            FromClient::Heartbeat | FromClient::Cancel { .. } => {}
+        }
+    }
+
+    pub(crate) fn encode_from_worker(
+        self,
+        command: &FromWorker,
+        sink: &mut impl Sink,
+    ) -> Result<(), Unsayable> {
+        let worker = &self.table.worker;
+        match command {
+            FromWorker::Ready { service } => {
+                self.head(worker.header, sink);
+                sink.frame(&[worker.ready], true);
+                sink.frame(service, false);
+            }
+            FromWorker::Partial(reply) => {
+                let unsayable = Unsayable { dialect: self.table.dialect };
+                let partial = worker.partial.ok_or(unsayable)?;
+                self.worker_reply(partial, reply, self.body(&reply.body), sink);
+            }
+            FromWorker::Final(reply) => {
+                self.worker_reply(worker.last, reply, self.body(&reply.body), sink);
+            }
+            FromWorker::Failed(reply) => {
+                let text = error_text(Outcome::Failed, &reply.body);
+                self.worker_reply(worker.last, reply, Tail::Text(text), sink);
+            }
+            FromWorker::Heartbeat => self.bare(worker.heartbeat, sink),
+            FromWorker::Disconnect => self.bare(worker.disconnect, sink),
+        }
+        Ok(())
+    }
+
+    /// A command of the broker to a client.
+    fn reply(self, command: Option<u8>, reply: &Reply, tail: Tail<'_>, sink: &mut impl Sink) {
+        let client = &self.table.client;
+        self.head(client.header, sink);
+        if let Some(command) = command {
+            sink.frame(&[command], client.service_in_reply || tail.has_frames());
+        }
+        if client.service_in_reply {
+            sink.frame(&reply.service, tail.has_frames());
+        }
+        tail.write(sink);
+    }
+
+    /// A command of a worker that answers a request.
+    fn worker_reply(self, command: u8, reply: &WorkerReply, tail: Tail<'_>, sink: &mut impl Sink) {
+        self.head(self.table.worker.header, sink);
+        sink.frame(&[command], true);
+        addressed(&reply.address, tail, sink);
+    }
+
+    /// A command of or to a worker that is nothing but a command.
+    fn bare(self, command: u8, sink: &mut impl Sink) {
+        self.head(self.table.worker.header, sink);
+        sink.frame(&[command], false);
+    }
+
+    fn head(self, header: &[u8], sink: &mut impl Sink) {
+        if self.delimiter {
+            sink.frame(b"", true);
+        }
+        sink.frame(header, true);
+    }
+
+    fn body(self, body: &Frames) -> Tail<'_> {
+        tail(body, self.table.needs_body)
+    }
+
+    /// The body of a request to a worker. A worker that begins with an empty frame where the dialect
+    /// leaves it open is majortomo's, whatever its listener is pinned to, and that one loses a
+    /// request without a body.
+    fn request_body(self, body: &Frames) -> Tail<'_> {
+        let of_majortomo = self.delimiter && self.table.delimiter == Delimiter::Optional;
+        tail(body, self.table.needs_body || of_majortomo)
+    }
+}
+
+fn tail(body: &Frames, needs_body: bool) -> Tail<'_> {
+    if needs_body && body.is_empty() { Tail::EmptyFrame } else { Tail::Body(body) }
+}
+
+/// A client address, the empty frame and what follows.
+fn addressed(address: &[u8], tail: Tail<'_>, sink: &mut impl Sink) {
+    sink.frame(address, true);
+    sink.frame(b"", tail.has_frames());
+    tail.write(sink);
+}
+
+/// What stands at the end of a message.
+enum Tail<'a> {
+    Body(&'a Frames),
+    EmptyFrame,
+    Text(String),
+}
+
+impl Tail<'_> {
+    fn has_frames(&self) -> bool {
+        match self {
+            Tail::Body(body) => !body.is_empty(),
+            Tail::EmptyFrame | Tail::Text(_) => true,
+        }
+    }
+
+    fn write(&self, sink: &mut impl Sink) {
+        match self {
+            Tail::Body(body) => {
+                let count = body.len();
+                for index in 0..count {
+                    sink.body_frame(body, index, index + 1 < count);
+                }
+            }
+            Tail::EmptyFrame => sink.frame(b"", false),
+            Tail::Text(text) => sink.frame(text.as_bytes(), false),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! 18/MDP 0.2, as its RFC has it.
+//!
+//! ```text
+//! client → broker   "MDPC02" 0x01 service body…                   REQUEST
+//! broker → client   "MDPC02" 0x02 service body…                   PARTIAL
+//!                   "MDPC02" 0x03 service body…                   FINAL
+//! worker → broker   "MDPW02" 0x01 service                         READY
+//!                   "MDPW02" 0x03 client "" body…                 PARTIAL
+//!                   "MDPW02" 0x04 client "" body…                 FINAL
+//!                   "MDPW02" 0x05 | 0x06                          HEARTBEAT, DISCONNECT
+//! broker → worker   "MDPW02" 0x02 client "" body…                 REQUEST
+//!                   "MDPW02" 0x05 | 0x06                          HEARTBEAT, DISCONNECT
+//! ```
+//!
+//! Some implementations put an empty frame before the header. They are answered alike, and must
+//! keep to it.
+
+use crate::Dialect;
+use crate::mdp::{ClientCommands, ClientTable, Delimiter, Table, WorkerTable};
+
+pub(crate) static TABLE: Table = Table {
+    dialect: Dialect::Mdp02,
+    delimiter: Delimiter::Optional,
+    needs_body: false,
+    client: ClientTable {
+        header: b"MDPC02",
+        commands: Some(ClientCommands { request: 0x01, partial: 0x02, last: 0x03 }),
+        service_in_reply: true,
+    },
+    worker: WORKER,
+};
+
+/// The worker's side, which majortomo shares.
+pub(crate) const WORKER: WorkerTable = WorkerTable {
+    header: b"MDPW02",
+    ready: 0x01,
+    request: 0x02,
+    partial: Some(0x03),
+    last: 0x04,
+    heartbeat: 0x05,
+    disconnect: 0x06,
+};
+
+#[cfg(test)]
+mod tests {
+    use majordomus_core::Outcome;
+
+    use super::*;
+    use crate::golden::{
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*, check,
+        failed, last, partial, ready, request, unsaid, worker_failed, worker_last, worker_partial,
+        worker_request,
+    };
+    use crate::{Codec, Errors, Side};
+
+    fn codec(side: Side) -> Codec {
+        Codec::new(Dialect::Mdp02, side)
+    }
+
+    #[test]
+    fn golden() {
+        check(
+            codec,
+            &[
+                (Both, request(&["a", "b"]), &["MDPC02", "\x01", "echo", "a", "b"]),
+                (Both, request(&[]), &["MDPC02", "\x01", "echo"]),
+                (Both, partial("echo", &["a", ""]), &["MDPC02", "\x02", "echo", "a", ""]),
+                (Both, partial("echo", &[]), &["MDPC02", "\x02", "echo"]),
+                (Both, last("echo", &["a", "b"]), &["MDPC02", "\x03", "echo", "a", "b"]),
+                (Both, last("echo", &[]), &["MDPC02", "\x03", "echo"]),
+                (Both, last("echo", &["-1 no"]), &["MDPC02", "\x03", "echo", "-1 no"]),
+                (Both, ready(), &["MDPW02", "\x01", "echo"]),
+                (Both, worker_partial(&["a"]), &["MDPW02", "\x03", "17", "", "a"]),
+                (Both, worker_partial(&[]), &["MDPW02", "\x03", "17", ""]),
+                (Both, worker_last(&["", "b"]), &["MDPW02", "\x04", "17", "", "", "b"]),
+                (Both, worker_last(&[]), &["MDPW02", "\x04", "17", ""]),
+                (Encode, worker_failed(&["no"]), &["MDPW02", "\x04", "17", "", "-1 no"]),
+                (Encode, worker_failed(&[]), &["MDPW02", "\x04", "17", "", "-1 B_FAILED"]),
+                (Both, WORKER_HEARTBEAT, &["MDPW02", "\x05"]),
+                (Both, WORKER_DISCONNECT, &["MDPW02", "\x06"]),
+                (Both, worker_request(&["a", "b"]), &["MDPW02", "\x02", "17", "", "a", "b"]),
+                (Both, worker_request(&[]), &["MDPW02", "\x02", "17", ""]),
+                (Both, BROKER_HEARTBEAT, &["MDPW02", "\x05"]),
+                (Both, BROKER_DISCONNECT, &["MDPW02", "\x06"]),
+            ],
+        );
+        check(codec, &unsaid());
+    }
+
+    #[test]
+    fn with_a_leading_empty_frame() {
+        check(
+            |side| Codec::with_delimiter(Dialect::Mdp02, side, true),
+            &[
+                (Both, request(&["a"]), &["", "MDPC02", "\x01", "echo", "a"]),
+                (Both, request(&[]), &["", "MDPC02", "\x01", "echo"]),
+                (Both, partial("echo", &["a"]), &["", "MDPC02", "\x02", "echo", "a"]),
+                (Both, last("echo", &["a"]), &["", "MDPC02", "\x03", "echo", "a"]),
+                (Both, last("echo", &[]), &["", "MDPC02", "\x03", "echo"]),
+                (Both, ready(), &["", "MDPW02", "\x01", "echo"]),
+                (Both, worker_partial(&["a"]), &["", "MDPW02", "\x03", "17", "", "a"]),
+                (Both, worker_last(&[]), &["", "MDPW02", "\x04", "17", ""]),
+                (Both, WORKER_HEARTBEAT, &["", "MDPW02", "\x05"]),
+                (Both, WORKER_DISCONNECT, &["", "MDPW02", "\x06"]),
+                (Both, worker_request(&["a"]), &["", "MDPW02", "\x02", "17", "", "a"]),
+                // It is majortomo's worker, on a listener that is pinned.
+                (Encode, worker_request(&[]), &["", "MDPW02", "\x02", "17", "", ""]),
+                (Decode, worker_request(&[]), &["", "MDPW02", "\x02", "17", ""]),
+                (Both, BROKER_HEARTBEAT, &["", "MDPW02", "\x05"]),
+                (Both, BROKER_DISCONNECT, &["", "MDPW02", "\x06"]),
+            ],
+        );
+    }
+
+    #[test]
+    fn errors_as_final_replies() {
+        check(
+            |side| codec(side).with_errors(Errors::Final),
+            &[
+                (
+                    Both,
+                    failed(Outcome::Failed, "echo", &["no paper"]),
+                    &["MDPC02", "\x03", "echo", "-1 no paper"],
+                ),
+                (
+                    Encode,
+                    failed(Outcome::WorkerLost, "echo", &[]),
+                    &["MDPC02", "\x03", "echo", "-1 B_WORKER_LOST"],
+                ),
+                (
+                    Encode,
+                    failed(Outcome::Rejected, "echo", &["too hot"]),
+                    &["MDPC02", "\x03", "echo", "-1 too hot"],
+                ),
+                // These a client of this dialect never hears of.
+                (Encode, failed(Outcome::Expired, "echo", &[]), &[]),
+                (Encode, failed(Outcome::Refused, "echo", &[]), &[]),
+                (Encode, failed(Outcome::ShutDown, "echo", &[]), &[]),
+                (Encode, failed(Outcome::Cancelled, "echo", &[]), &[]),
+                (Encode, failed(Outcome::ClientGone, "echo", &[]), &[]),
+                // A part is no error, whatever it says.
+                (Both, partial("echo", &["-1 no"]), &["MDPC02", "\x02", "echo", "-1 no"]),
+            ],
+        );
+    }
+}

@@ -1,0 +1,327 @@
+//! What a peer must not write, and in which frame it did.
+
+use core::fmt;
+
+use majordomus_core::Label;
+
+use crate::dialect::Grammar;
+use crate::mdp::ADDRESS_BYTES_MAX;
+use crate::service::SERVICE_NAME_BYTES_MAX;
+use crate::{Dialect, Side};
+
+/// How much of a header that we do not know is kept to be shown, in bytes.
+pub const HEADER_SHOWN_BYTES_MAX: usize = 32;
+
+/// A message that breaks its dialect.
+///
+/// ```
+/// use majordomus_core::Frames;
+/// use majordomus_wire::{Codec, Offence};
+///
+/// let error = Codec::detect(&Frames::from_slices(&["", "MDPC01"]), None).unwrap_err();
+/// assert_eq!((error.frame(), error.offence()), (Some(2), &Offence::MissingService));
+/// assert_eq!(error.to_string(), "frame 2: there is no service name");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    frame: Option<usize>,
+    offence: Offence,
+}
+
+impl Error {
+    pub(crate) fn at(frame: usize, offence: Offence) -> Self {
+        Self { frame: Some(frame), offence }
+    }
+
+    pub(crate) fn of_message(offence: Offence) -> Self {
+        Self { frame: None, offence }
+    }
+
+    /// The frame that is at fault, or is missing, counted from 0 as the message was received, with
+    /// a leading empty frame; `None` where the message as a whole is at fault.
+    pub fn frame(&self) -> Option<usize> {
+        self.frame
+    }
+
+    /// What is wrong.
+    pub fn offence(&self) -> &Offence {
+        &self.offence
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(frame) = self.frame {
+            write!(f, "frame {frame}: ")?;
+        }
+        fmt::Display::fmt(&self.offence, f)
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// One exact way to break a dialect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Offence {
+    /// The message has no frame.
+    NoFrames,
+    /// The dialect, or this connection so far, begins every message with an empty frame, and this
+    /// one does not.
+    DelimiterMissing,
+    /// The message begins with an empty frame, and this connection has so far sent none there.
+    UnexpectedDelimiter,
+    /// There is an empty frame and nothing behind it.
+    MissingHeader,
+    /// No dialect has this header.
+    UnknownHeader {
+        /// The header, or its first [`HEADER_SHOWN_BYTES_MAX`] bytes.
+        header: Label,
+    },
+    /// A client writes as a worker, or a worker as a client.
+    HeaderOfOtherSide {
+        /// Which side the connection is.
+        expected: Side,
+    },
+    /// The header belongs to a dialect that this connection does not speak.
+    HeaderOfOtherDialect {
+        /// The header.
+        header: Label,
+        /// What the connection speaks.
+        expected: Dialect,
+    },
+    /// The listener is pinned to one dialect, and the peer speaks another.
+    PinnedToOther {
+        /// What the peer speaks.
+        spoken: Dialect,
+        /// What the listener takes.
+        pinned: Dialect,
+    },
+    /// The message ends before its command.
+    MissingCommand,
+    /// A command is one byte; this frame is not.
+    CommandLength {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// The dialect has no command of this number.
+    UnknownCommand {
+        /// The number.
+        command: u8,
+    },
+    /// The dialect has this command, but only in the other direction.
+    CommandOfOtherDirection {
+        /// The number.
+        command: u8,
+    },
+    /// The message ends before the name of the service.
+    MissingService,
+    /// The name of the service has no byte.
+    EmptyService,
+    /// The name of the service is longer than [`SERVICE_NAME_BYTES_MAX`](crate::SERVICE_NAME_BYTES_MAX).
+    ServiceTooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// The name of the service is not UTF-8.
+    ServiceNotUtf8,
+    /// There is a control character in the name of the service.
+    ServiceControlCharacter {
+        /// Which one.
+        byte: u8,
+    },
+    /// The message ends before the client address.
+    MissingAddress,
+    /// The client address has no byte.
+    EmptyAddress,
+    /// The client address is longer than [`ADDRESS_BYTES_MAX`](crate::ADDRESS_BYTES_MAX).
+    AddressTooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// The message ends before the empty frame that belongs behind the client address.
+    MissingSeparator,
+    /// The frame behind the client address is not empty.
+    SeparatorNotEmpty {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// There are frames behind the end of a command that has no body.
+    ExcessFrames {
+        /// How many.
+        count: usize,
+    },
+    /// The dialect wants at least one frame of body, and there is none.
+    MissingBody,
+}
+
+impl Offence {
+    /// The names of all offences; [`index`](Offence::index) is the place in this list. For counters
+    /// of a fixed size.
+    ///
+    /// ```
+    /// use majordomus_wire::Offence;
+    ///
+    /// let mut counters = [0u64; Offence::NAMES.len()];
+    /// counters[Offence::MissingBody.index()] += 1;
+    /// ```
+    pub const NAMES: [&'static str; 24] = [
+        "no_frames",
+        "delimiter_missing",
+        "unexpected_delimiter",
+        "missing_header",
+        "unknown_header",
+        "header_of_other_side",
+        "header_of_other_dialect",
+        "pinned_to_other",
+        "missing_command",
+        "command_length",
+        "unknown_command",
+        "command_of_other_direction",
+        "missing_service",
+        "empty_service",
+        "service_too_long",
+        "service_not_utf8",
+        "service_control_character",
+        "missing_address",
+        "empty_address",
+        "address_too_long",
+        "missing_separator",
+        "separator_not_empty",
+        "excess_frames",
+        "missing_body",
+    ];
+
+    /// The place of its name in [`NAMES`](Offence::NAMES). It can change with a version; the name
+    /// does not.
+    pub const fn index(&self) -> usize {
+        match self {
+            Offence::NoFrames => 0,
+            Offence::DelimiterMissing => 1,
+            Offence::UnexpectedDelimiter => 2,
+            Offence::MissingHeader => 3,
+            Offence::UnknownHeader { .. } => 4,
+            Offence::HeaderOfOtherSide { .. } => 5,
+            Offence::HeaderOfOtherDialect { .. } => 6,
+            Offence::PinnedToOther { .. } => 7,
+            Offence::MissingCommand => 8,
+            Offence::CommandLength { .. } => 9,
+            Offence::UnknownCommand { .. } => 10,
+            Offence::CommandOfOtherDirection { .. } => 11,
+            Offence::MissingService => 12,
+            Offence::EmptyService => 13,
+            Offence::ServiceTooLong { .. } => 14,
+            Offence::ServiceNotUtf8 => 15,
+            Offence::ServiceControlCharacter { .. } => 16,
+            Offence::MissingAddress => 17,
+            Offence::EmptyAddress => 18,
+            Offence::AddressTooLong { .. } => 19,
+            Offence::MissingSeparator => 20,
+            Offence::SeparatorNotEmpty { .. } => 21,
+            Offence::ExcessFrames { .. } => 22,
+            Offence::MissingBody => 23,
+        }
+    }
+
+    /// The name by which it is logged and counted.
+    ///
+    /// ```
+    /// use majordomus_wire::Offence;
+    ///
+    /// assert_eq!(Offence::ServiceTooLong { bytes: 300 }.name(), "service_too_long");
+    /// ```
+    pub const fn name(&self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+}
+
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Offence::NoFrames => f.write_str("the message has no frame"),
+            Offence::DelimiterMissing => f.write_str("the leading empty frame is missing"),
+            Offence::UnexpectedDelimiter => {
+                f.write_str("a leading empty frame, which this connection has not sent before")
+            }
+            Offence::MissingHeader => f.write_str("there is no header"),
+            Offence::UnknownHeader { header } => {
+                write!(f, "unknown header {header:?} (known: ")?;
+                write_known_headers(f)?;
+                f.write_str(")")
+            }
+            Offence::HeaderOfOtherSide { expected: Side::Client } => {
+                f.write_str("the header of a worker on the connection of a client")
+            }
+            Offence::HeaderOfOtherSide { expected: Side::Worker } => {
+                f.write_str("the header of a client on the connection of a worker")
+            }
+            Offence::HeaderOfOtherDialect { header, expected } => {
+                write!(f, "header {header:?} on a connection that speaks {expected}")
+            }
+            Offence::PinnedToOther { spoken, pinned } => {
+                write!(f, "{spoken} is spoken where only {pinned} is taken")
+            }
+            Offence::MissingCommand => f.write_str("there is no command"),
+            Offence::CommandLength { bytes } => {
+                write!(f, "command of {bytes} bytes instead of one")
+            }
+            Offence::UnknownCommand { command } => write!(f, "unknown command {command:#04x}"),
+            Offence::CommandOfOtherDirection { command } => {
+                write!(f, "command {command:#04x} is only for the other direction")
+            }
+            Offence::MissingService => f.write_str("there is no service name"),
+            Offence::EmptyService => f.write_str("the service name is empty"),
+            Offence::ServiceTooLong { bytes } => {
+                write!(f, "service name of {bytes} bytes is longer than {SERVICE_NAME_BYTES_MAX}")
+            }
+            Offence::ServiceNotUtf8 => f.write_str("the service name is not UTF-8"),
+            Offence::ServiceControlCharacter { byte } => {
+                write!(f, "control character {byte:#04x} in the service name")
+            }
+            Offence::MissingAddress => f.write_str("there is no client address"),
+            Offence::EmptyAddress => f.write_str("the client address is empty"),
+            Offence::AddressTooLong { bytes } => {
+                write!(f, "client address of {bytes} bytes is longer than {ADDRESS_BYTES_MAX}")
+            }
+            Offence::MissingSeparator => {
+                f.write_str("the empty frame behind the client address is missing")
+            }
+            Offence::SeparatorNotEmpty { bytes } => {
+                write!(f, "{bytes} bytes where an empty frame belongs, behind the client address")
+            }
+            Offence::ExcessFrames { count } => {
+                write!(f, "excess frames behind the end of the command: {count}")
+            }
+            Offence::MissingBody => f.write_str("there is no body frame"),
+        }
+    }
+}
+
+/// Each header once, though dialects share some.
+fn write_known_headers(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let headers = |dialect: &Dialect| {
+        let Grammar::Mdp(table) = dialect.grammar();
+        [table.client.header, table.worker.header]
+    };
+    for (index, dialect) in Dialect::ALL.iter().enumerate() {
+        let [client, worker] = headers(dialect);
+        if Dialect::ALL[..index].iter().any(|earlier| headers(earlier) == [client, worker]) {
+            continue;
+        }
+        let gap = if index == 0 { "" } else { ", " };
+        write!(f, "{gap}{}, {}", client.escape_ascii(), worker.escape_ascii())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct() {
+        let mut names = Offence::NAMES;
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

@@ -1,0 +1,261 @@
+//! Every way to break a dialect, the frame that is named for it, and the words.
+
+use majordomus_core::Frames;
+use majordomus_wire::{Codec, Dialect, Error, Offence, Side};
+
+use Dialect::{Majortomo, Mdp01, Mdp02};
+
+/// Which decoder a message is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Reader {
+    /// What a client says, read by the broker.
+    FromClient,
+    /// What a worker says, read by the broker.
+    FromWorker,
+    /// What the broker says, read by a client.
+    ToClient,
+    /// What the broker says, read by a worker.
+    ToWorker,
+    /// A first message; the dialect given beside it is the one that the listener is pinned to.
+    Detect,
+    /// A first message on a listener that takes every dialect; the dialect beside it is not looked
+    /// at.
+    DetectAny,
+}
+
+use Reader::{Detect, DetectAny, FromClient, FromWorker, ToClient, ToWorker};
+
+fn refuse(to: Reader, dialect: Dialect, message: Frames) -> Error {
+    let codec = |side| Codec::new(dialect, side);
+    let first = |pinned, message: Frames| {
+        let codec = Codec::detect(&message, pinned)?;
+        match codec.side() {
+            Side::Client => codec.decode_from_client(message).map(drop),
+            Side::Worker => codec.decode_from_worker(message).map(drop),
+        }
+    };
+    let refused = match to {
+        FromClient => codec(Side::Client).decode_from_client(message).err(),
+        FromWorker => codec(Side::Worker).decode_from_worker(message).err(),
+        ToClient => codec(Side::Client).decode_to_client(message).err(),
+        ToWorker => codec(Side::Worker).decode_to_worker(message).err(),
+        Detect => first(Some(dialect), message).err(),
+        DetectAny => first(None, message).err(),
+    };
+    refused.expect("the message breaks the dialect")
+}
+
+#[track_caller]
+fn check(to: Reader, dialect: Dialect, frames: &[&[u8]], name: &str, text: &str) {
+    let error = refuse(to, dialect, Frames::from_slices(frames));
+    let shown = Frames::from_slices(frames);
+    assert_eq!(error.to_string(), text, "{to:?} {dialect} {shown:?}");
+    assert_eq!(error.offence().name(), name, "{to:?} {dialect} {shown:?}");
+}
+
+type Case = (Reader, Dialect, &'static [&'static [u8]], &'static str, &'static str);
+
+const LONG: &[u8] = &[b'x'; 10_000];
+
+const MISSING: &str = "frame 0: the leading empty frame is missing";
+const KNOWN: &str = "(known: MDPC01, MDPW01, MDPC02, MDPW02)";
+
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    // Before the header.
+    (DetectAny, Mdp01, &[], "no_frames", "the message has no frame"),
+    (FromClient, Mdp01, &[], "no_frames", "the message has no frame"),
+    (FromWorker, Mdp02, &[], "no_frames", "the message has no frame"),
+    (ToClient, Majortomo, &[], "no_frames", "the message has no frame"),
+    (ToWorker, Majortomo, &[], "no_frames", "the message has no frame"),
+    (DetectAny, Mdp01, &[b"MDPC01", b"echo"], "delimiter_missing", MISSING),
+    (DetectAny, Mdp01, &[b"MDPW01", b"\x04"], "delimiter_missing", MISSING),
+    (Detect, Mdp01, &[b"MDPC01", b"echo"], "delimiter_missing", MISSING),
+    (Detect, Mdp02, &[b"MDPC01", b"echo"], "delimiter_missing", MISSING),
+    (FromClient, Mdp01, &[b"MDPC01", b"echo"], "delimiter_missing", MISSING),
+    (FromClient, Majortomo, &[b"MDPC02", b"\x02", b"echo", b"a"], "delimiter_missing", MISSING),
+    (FromWorker, Majortomo, &[b"MDPW02", b"\x05"], "delimiter_missing", MISSING),
+    (ToWorker, Mdp01, &[b"MDPW01", b"\x04"], "delimiter_missing", MISSING),
+    (FromClient, Mdp02, &[b"", b"MDPC02", b"\x01", b"echo"], "unexpected_delimiter",
+        "frame 0: a leading empty frame, which this connection has not sent before"),
+    (FromWorker, Mdp02, &[b""], "unexpected_delimiter",
+        "frame 0: a leading empty frame, which this connection has not sent before"),
+
+    // The header.
+    (DetectAny, Mdp01, &[b""], "missing_header", "frame 1: there is no header"),
+    (Detect, Mdp01, &[b""], "missing_header", "frame 1: there is no header"),
+    (FromClient, Mdp01, &[b""], "missing_header", "frame 1: there is no header"),
+    (ToWorker, Majortomo, &[b""], "missing_header", "frame 1: there is no header"),
+    (DetectAny, Mdp01, &[b"", b""], "unknown_header", "frame 1: unknown header \"\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+    (DetectAny, Mdp01, &[b"", b"MDPX01", b"echo"], "unknown_header",
+        "frame 1: unknown header \"MDPX01\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+    (DetectAny, Mdp01, &[b"mdpc02", b"\x01"], "unknown_header",
+        "frame 0: unknown header \"mdpc02\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+    (Detect, Mdp02, &[b"MDPC021", b"\x01"], "unknown_header",
+        "frame 0: unknown header \"MDPC021\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+    (FromWorker, Mdp02, &[b"\0\xff"], "unknown_header",
+        "frame 0: unknown header \"\\x00\\xff\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+    (FromClient, Mdp01, &[b"", b"MDPW01", b"\x04"], "header_of_other_side",
+        "frame 1: the header of a worker on the connection of a client"),
+    (FromWorker, Mdp02, &[b"MDPC02", b"\x01", b"echo"], "header_of_other_side",
+        "frame 0: the header of a client on the connection of a worker"),
+    (FromWorker, Majortomo, &[b"", b"MDPC02", b"\x02", b"echo", b"a"], "header_of_other_side",
+        "frame 1: the header of a client on the connection of a worker"),
+    (FromClient, Mdp01, &[b"", b"MDPC02", b"\x01", b"echo"], "header_of_other_dialect",
+        "frame 1: header \"MDPC02\" on a connection that speaks mdp01"),
+    (FromWorker, Mdp02, &[b"MDPC01", b"echo"], "header_of_other_dialect",
+        "frame 0: header \"MDPC01\" on a connection that speaks mdp02"),
+    (Detect, Mdp02, &[b"", b"MDPC01", b"echo"], "pinned_to_other",
+        "frame 1: mdp01 is spoken where only mdp02 is taken"),
+    (Detect, Mdp01, &[b"MDPW02", b"\x01", b"echo"], "pinned_to_other",
+        "frame 0: mdp02 is spoken where only mdp01 is taken"),
+    (Detect, Majortomo, &[b"", b"MDPC02", b"\x01", b"echo"], "pinned_to_other",
+        "frame 1: mdp02 is spoken where only majortomo is taken"),
+    (Detect, Mdp02, &[b"", b"MDPC02", b"\x02", b"echo", b"a"], "pinned_to_other",
+        "frame 1: majortomo is spoken where only mdp02 is taken"),
+    (Detect, Majortomo, &[b"MDPW02", b"\x01", b"echo"], "pinned_to_other",
+        "frame 0: mdp02 is spoken where only majortomo is taken"),
+
+    // The command.
+    (DetectAny, Mdp02, &[b"MDPC02"], "missing_command", "frame 1: there is no command"),
+    (DetectAny, Mdp02, &[b"", b"MDPC02"], "missing_command", "frame 2: there is no command"),
+    (DetectAny, Mdp01, &[b"", b"MDPW01"], "missing_command", "frame 2: there is no command"),
+    (FromWorker, Mdp02, &[b"MDPW02"], "missing_command", "frame 1: there is no command"),
+    (ToClient, Mdp02, &[b"MDPC02"], "missing_command", "frame 1: there is no command"),
+    (ToWorker, Mdp01, &[b"", b"MDPW01"], "missing_command", "frame 2: there is no command"),
+    (FromClient, Mdp02, &[b"MDPC02", b"", b"echo"], "command_length",
+        "frame 1: command of 0 bytes instead of one"),
+    (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x01\x01", b"echo"], "command_length",
+        "frame 2: command of 2 bytes instead of one"),
+    (DetectAny, Mdp02, &[b"MDPC02", LONG, b"echo"], "command_length",
+        "frame 1: command of 10000 bytes instead of one"),
+    (FromClient, Mdp02, &[b"MDPC02", b"\x09", b"echo"], "unknown_command",
+        "frame 1: unknown command 0x09"),
+    (FromClient, Mdp02, &[b"MDPC02", b"1", b"echo"], "unknown_command",
+        "frame 1: unknown command 0x31"),
+    (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x06"], "unknown_command",
+        "frame 2: unknown command 0x06"),
+    (FromWorker, Majortomo, &[b"", b"MDPW02", b"\0"], "unknown_command",
+        "frame 2: unknown command 0x00"),
+    (ToClient, Majortomo, &[b"", b"MDPC02", b"\x01"], "unknown_command",
+        "frame 2: unknown command 0x01"),
+    (ToWorker, Mdp02, &[b"MDPW02", b"\x07"], "unknown_command", "frame 1: unknown command 0x07"),
+    (DetectAny, Mdp02, &[b"", b"MDPC02", b"\x09", b"echo"], "unknown_command",
+        "frame 2: unknown command 0x09"),
+    // REQUEST as majortomo numbers it, but without its leading empty frame, is the RFC's PARTIAL.
+    (DetectAny, Mdp02, &[b"MDPC02", b"\x02", b"echo", b"a"], "command_of_other_direction",
+        "frame 1: command 0x02 is only for the other direction"),
+    (Detect, Mdp02, &[b"", b"MDPC02", b"\x03", b"echo"], "command_of_other_direction",
+        "frame 2: command 0x03 is only for the other direction"),
+    (FromClient, Majortomo, &[b"", b"MDPC02", b"\x04", b"a"], "command_of_other_direction",
+        "frame 2: command 0x04 is only for the other direction"),
+    (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x02", b"17", b"", b"a"], "command_of_other_direction",
+        "frame 2: command 0x02 is only for the other direction"),
+    (FromWorker, Mdp02, &[b"MDPW02", b"\x02", b"17", b"", b"a"], "command_of_other_direction",
+        "frame 1: command 0x02 is only for the other direction"),
+    (ToClient, Mdp02, &[b"MDPC02", b"\x01", b"echo"], "command_of_other_direction",
+        "frame 1: command 0x01 is only for the other direction"),
+    (ToWorker, Mdp01, &[b"", b"MDPW01", b"\x01", b"echo"], "command_of_other_direction",
+        "frame 2: command 0x01 is only for the other direction"),
+    (ToWorker, Mdp02, &[b"MDPW02", b"\x03", b"17", b""], "command_of_other_direction",
+        "frame 1: command 0x03 is only for the other direction"),
+
+    // The service.
+    (DetectAny, Mdp01, &[b"", b"MDPC01"], "missing_service", "frame 2: there is no service name"),
+    (FromClient, Mdp02, &[b"MDPC02", b"\x01"], "missing_service",
+        "frame 2: there is no service name"),
+    (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x01"], "missing_service",
+        "frame 3: there is no service name"),
+    (ToClient, Mdp02, &[b"MDPC02", b"\x03"], "missing_service",
+        "frame 2: there is no service name"),
+    (FromClient, Mdp01, &[b"", b"MDPC01", b"", b"a"], "empty_service",
+        "frame 2: the service name is empty"),
+    (FromWorker, Majortomo, &[b"", b"MDPW02", b"\x01", b""], "empty_service",
+        "frame 3: the service name is empty"),
+    (FromWorker, Majortomo, &[b"", b"MDPW02", b"\x01", LONG], "service_too_long",
+        "frame 3: service name of 10000 bytes is longer than 255"),
+    (FromClient, Mdp01, &[b"", b"MDPC01", b"caf\xe9"], "service_not_utf8",
+        "frame 2: the service name is not UTF-8"),
+    (FromClient, Mdp02, &[b"MDPC02", b"\x01", b"echo\n"], "service_control_character",
+        "frame 2: control character 0x0a in the service name"),
+    (FromWorker, Mdp02, &[b"MDPW02", b"\x01", b"\0"], "service_control_character",
+        "frame 2: control character 0x00 in the service name"),
+
+    // The client address.
+    (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x03"], "missing_address",
+        "frame 3: there is no client address"),
+    (FromWorker, Mdp02, &[b"MDPW02", b"\x03"], "missing_address",
+        "frame 2: there is no client address"),
+    (ToWorker, Mdp02, &[b"MDPW02", b"\x02"], "missing_address",
+        "frame 2: there is no client address"),
+    (FromWorker, Majortomo, &[b"", b"MDPW02", b"\x04", b"", b"", b"a"], "empty_address",
+        "frame 3: the client address is empty"),
+    (FromWorker, Mdp02, &[b"MDPW02", b"\x04", LONG, b"", b"a"], "address_too_long",
+        "frame 2: client address of 10000 bytes is longer than 255"),
+    (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x03", b"17"], "missing_separator",
+        "frame 4: the empty frame behind the client address is missing"),
+    (ToWorker, Mdp01, &[b"", b"MDPW01", b"\x02", b"17"], "missing_separator",
+        "frame 4: the empty frame behind the client address is missing"),
+    (FromWorker, Mdp02, &[b"MDPW02", b"\x04", b"17", b"body"], "separator_not_empty",
+        "frame 3: 4 bytes where an empty frame belongs, behind the client address"),
+
+    // The end.
+    (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x01", b"echo", b"x"], "excess_frames",
+        "frame 4: excess frames behind the end of the command: 1"),
+    (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x04", b""], "excess_frames",
+        "frame 3: excess frames behind the end of the command: 1"),
+    (FromWorker, Mdp02, &[b"MDPW02", b"\x06", b"a", b"b"], "excess_frames",
+        "frame 2: excess frames behind the end of the command: 2"),
+    (ToWorker, Mdp02, &[b"MDPW02", b"\x05", b"a"], "excess_frames",
+        "frame 2: excess frames behind the end of the command: 1"),
+    (ToWorker, Majortomo, &[b"", b"MDPW02", b"\x06", b"a"], "excess_frames",
+        "frame 3: excess frames behind the end of the command: 1"),
+    (FromClient, Majortomo, &[b"", b"MDPC02", b"\x02", b"echo"], "missing_body",
+        "frame 4: there is no body frame"),
+];
+
+#[test]
+fn offences() {
+    for &(to, dialect, frames, name, text) in CASES {
+        check(to, dialect, frames, name, text);
+    }
+}
+
+#[test]
+fn every_offence_has_a_case() {
+    for name in Offence::NAMES {
+        assert!(CASES.iter().any(|case| case.3 == name), "no message produces {name}");
+    }
+}
+
+/// Answered alike with and without the leading empty frame, but a connection keeps to its form.
+#[test]
+fn the_form_of_an_mdp02_connection_does_not_change() {
+    let bare = Frames::from_slices(&["MDPC02", "\x01", "echo", "a"]);
+    let delimited = Frames::from_slices(&["", "MDPC02", "\x01", "echo", "a"]);
+    for (first, later, offence) in [
+        (&bare, &delimited, Offence::UnexpectedDelimiter),
+        (&delimited, &bare, Offence::DelimiterMissing),
+    ] {
+        let codec = Codec::detect(first, None).unwrap();
+        assert!(codec.decode_from_client(first.clone()).is_ok());
+        let error = codec.decode_from_client(later.clone()).unwrap_err();
+        assert_eq!((error.frame(), error.offence()), (Some(0), &offence));
+    }
+}
+
+#[test]
+fn a_long_unknown_header_is_not_kept_whole() {
+    let error = Codec::detect(&Frames::from_slices(&[LONG]), None).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(text, format!("frame 0: unknown header \"{}\" {KNOWN}", "x".repeat(32)));
+}
+
+/// A codec of one side reads the other side's header as what it is.
+#[test]
+fn the_wrong_side_is_an_offence_and_no_panic() {
+    let message = Frames::from_slices(&["", "MDPW01", "\x04"]);
+    let codec = Codec::detect(&message, None).unwrap();
+    let error = codec.decode_from_client(message).unwrap_err();
+    assert_eq!(error.offence().name(), "header_of_other_side");
+}

@@ -1,0 +1,539 @@
+//! One connection: the handshake and the traffic after it.
+
+use alloc::borrow::ToOwned;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    Error, Event, Limits, Message, Metadata, Peer, Security,
+    assembly::{self, Assembly, Command, Found},
+    command::{self, PING_CONTEXT_BYTES_MAX},
+    frame,
+    greeting::{self, GREETING_BYTES},
+    input::Input,
+    mechanism::{Mechanism, Step},
+    output::{Output, SHARED_FRAME_BYTES_MIN},
+};
+
+/// Unsent PONGs that a connection holds; a PING beyond them gets no answer.
+pub const UNSENT_PONGS_MAX: u32 = 64;
+
+/// Where a connection stands.
+///
+/// ```text
+///   Greeting --64 bytes--> Handshake --connector--> Open
+///                              |                     ^
+///                              +----listener--> Deciding
+///                                                    accept()
+///   any --refuse()--> Refused        any --offence--> Failed
+/// ```
+#[derive(Debug)]
+enum Phase {
+    /// The peer's greeting is not complete.
+    Greeting,
+    /// The mechanism's commands are exchanged.
+    Handshake,
+    /// A listener's user was told of the peer and has not answered.
+    Deciding,
+    /// Messages flow.
+    Open,
+    /// Our user does not want the peer.
+    Refused,
+    /// The peer did something that no connection survives.
+    Failed(Error),
+}
+
+/// One side of a ZMTP 3 connection, without the connection itself: bytes go in and events come
+/// out, and bytes to be written come out. The caller's loop is on the [crate's page](crate).
+#[derive(Debug)]
+pub struct Connection {
+    phase: Phase,
+    limits: Limits,
+    is_listener: bool,
+    /// The minor version that the peer announced.
+    minor: u8,
+    mechanism: Mechanism,
+    /// Bytes of the handshake that were taken.
+    handshake_bytes: usize,
+    input: Input,
+    assembly: Assembly,
+    output: Output,
+    /// Whether the message that is being sent has more frames.
+    sending: bool,
+    /// PONGs queued since they were all sent, and where the last of them ends.
+    pongs: u32,
+    pongs_end: u64,
+}
+
+/// How a connection begins and how its handshake is answered.
+impl Connection {
+    /// The side that was connected to. Its greeting is queued at once, its metadata only by
+    /// [`accept`](Self::accept).
+    ///
+    /// ```
+    /// use majordomus_zmtp::{Connection, Limits, Security};
+    ///
+    /// let connection = Connection::listener(Security::Null, Limits::default());
+    /// assert_eq!(connection.unsent_bytes(), 64);
+    /// ```
+    #[must_use]
+    pub fn listener(security: Security, limits: Limits) -> Self {
+        Self::new(Mechanism::listener(security), limits, true)
+    }
+
+    /// The side that connected. Its greeting is queued at once, and `ours` as soon as the peer's
+    /// greeting is in, without waiting for the peer's metadata.
+    ///
+    /// ```
+    /// use majordomus_zmtp::{Connection, Limits, Metadata, Security, SocketType};
+    ///
+    /// let ours = Metadata::new(SocketType::Dealer);
+    /// let connection = Connection::connector(Security::Null, Limits::default(), ours);
+    /// assert!(!connection.is_open());
+    /// ```
+    #[must_use]
+    pub fn connector(security: Security, limits: Limits, ours: Metadata) -> Self {
+        Self::new(Mechanism::connector(security, ours), limits, false)
+    }
+
+    fn new(mechanism: Mechanism, limits: Limits, is_listener: bool) -> Self {
+        let mut output = Output::default();
+        output.greet(|out| greeting::encode(mechanism.name(), mechanism.as_server(), out));
+        Self {
+            phase: Phase::Greeting,
+            limits: limits.representable(),
+            is_listener,
+            minor: 0,
+            mechanism,
+            handshake_bytes: 0,
+            input: Input::new(),
+            assembly: Assembly::default(),
+            output,
+            sending: false,
+            pongs: 0,
+            pongs_end: 0,
+        }
+    }
+
+    /// A listener's answer to [`Event::Hello`]: tells the peer `ours` and opens the connection.
+    /// Does nothing at any other time.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Metadata, Security, SocketType};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.accept(&Metadata::new(SocketType::Router));
+    /// assert!(!connection.is_open(), "nobody has said hello");
+    /// ```
+    pub fn accept(&mut self, ours: &Metadata) {
+        if matches!(self.phase, Phase::Deciding) {
+            self.mechanism.accept(ours, &mut self.output);
+            self.phase = Phase::Open;
+        }
+    }
+
+    /// Refuses the peer: queues an ERROR with this reason and takes nothing more from it. The
+    /// caller writes what is unsent, then closes.
+    ///
+    /// May be called at any time, after an error too. Of the reason, 255 characters of printable
+    /// ASCII are sent; others become question marks.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.refuse("too many connections");
+    /// assert!(connection.unsent_bytes() > 64);
+    /// ```
+    pub fn refuse(&mut self, reason: &str) {
+        if matches!(self.phase, Phase::Refused) {
+            return;
+        }
+        command::send_error(reason, &mut self.output);
+        if !matches!(self.phase, Phase::Failed(_)) {
+            self.phase = Phase::Refused;
+        }
+        self.drop_input();
+    }
+
+    /// Whether the handshake is over and messages can be sent.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// let connection = Connection::listener(Security::Null, Limits::default());
+    /// assert!(!connection.is_open());
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+}
+
+/// What comes in.
+impl Connection {
+    /// Takes all bytes of `input`, which is empty afterwards. Costs no copy when nothing is left
+    /// of what came before. Bytes that come after the end of the connection are dropped.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Error, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// let mut read_buffer = bytes::BytesMut::from(&b"GET / HTTP/1.1"[..]);
+    /// connection.receive(&mut read_buffer);
+    /// assert!(read_buffer.is_empty());
+    /// assert_eq!(connection.poll(), Err(Error::GreetingNotZmtp { first: b'G' }));
+    /// ```
+    #[inline]
+    pub fn receive(&mut self, input: &mut BytesMut) {
+        if matches!(self.phase, Phase::Failed(_) | Phase::Refused) {
+            input.clear();
+        } else {
+            self.input.receive(input);
+        }
+    }
+
+    /// The next event, or `None` when more bytes (or an answer to the last event) are needed.
+    ///
+    /// # Errors
+    ///
+    /// When the peer broke the protocol, passed a limit or refused us. The connection is dead
+    /// then, and every later call returns the same error.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// assert_eq!(connection.poll(), Ok(None));
+    /// ```
+    #[inline]
+    pub fn poll(&mut self) -> Result<Option<Event>, Error> {
+        let result = if self.is_open() { self.poll_open() } else { self.poll_handshake() };
+        if let Err(error) = &result {
+            self.fail(error);
+        }
+        result
+    }
+
+    #[cold]
+    fn fail(&mut self, error: &Error) {
+        if !matches!(self.phase, Phase::Failed(_)) {
+            self.phase = Phase::Failed(error.clone());
+            self.drop_input();
+        }
+    }
+
+    fn drop_input(&mut self) {
+        self.input.clear();
+        self.assembly = Assembly::default();
+    }
+
+    fn poll_open(&mut self) -> Result<Option<Event>, Error> {
+        while self.input.ready() {
+            match self.assembly.find(self.input.bytes(), &self.limits)? {
+                Found::Message { end } => {
+                    let data = self.input.take_message(end);
+                    let frames = self.assembly.take_frames();
+                    return Ok(Some(Event::Message(Message { data, frames })));
+                }
+                Found::Need(need) => {
+                    if let Some(bytes) = self.input.starve(need) {
+                        return Ok(Some(Event::Large { bytes }));
+                    }
+                }
+                Found::Command { body } => {
+                    let end = body.end;
+                    let command = assembly::read_command(&self.input.bytes()[body])?;
+                    let event =
+                        answer(command, &mut self.output, &mut self.pongs, &mut self.pongs_end);
+                    if self.assembly.begun() {
+                        self.input.look_again();
+                    } else {
+                        self.input.skip(end);
+                    }
+                    return Ok(Some(event));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    #[cold]
+    fn poll_handshake(&mut self) -> Result<Option<Event>, Error> {
+        if matches!(self.phase, Phase::Greeting) {
+            self.input.fill(GREETING_BYTES);
+            let parsed = greeting::parse(self.input.bytes(), self.mechanism.name())?;
+            let Some(greeting) = parsed else { return Ok(None) };
+            self.minor = greeting.minor;
+            self.take_handshake_bytes(GREETING_BYTES);
+            self.mechanism.greeted(&mut self.output);
+            self.phase = Phase::Handshake;
+        }
+        match &self.phase {
+            Phase::Handshake => self.poll_mechanism(),
+            Phase::Failed(error) => Err(error.clone()),
+            Phase::Deciding => {
+                // A conforming peer waits for our READY, so there is nothing to be held back.
+                let limit = self.limits.handshake_bytes_max;
+                if self.handshake_bytes + self.input.len() > limit {
+                    return Err(Error::HandshakeTooLong { limit });
+                }
+                Ok(None)
+            }
+            Phase::Greeting | Phase::Open | Phase::Refused => Ok(None),
+        }
+    }
+
+    fn poll_mechanism(&mut self) -> Result<Option<Event>, Error> {
+        loop {
+            let bytes_max = self.limits.handshake_bytes_max.saturating_sub(self.handshake_bytes);
+            let found =
+                assembly::find_handshake_command(self.input.bytes(), bytes_max, &self.limits)?;
+            let body = match found {
+                Ok(body) => body,
+                Err(need) if self.input.fill(need) => continue,
+                Err(_) => return Ok(None),
+            };
+            let end = body.end;
+            let (name, data) = command::split(&self.input.bytes()[body])?;
+            let step = self.mechanism.command(name, data)?;
+            self.take_handshake_bytes(end);
+            if let Step::Hello(metadata) = step {
+                self.phase = if self.is_listener { Phase::Deciding } else { Phase::Open };
+                return Ok(Some(Event::Hello(Peer { minor: self.minor, metadata })));
+            }
+        }
+    }
+
+    fn take_handshake_bytes(&mut self, end: usize) {
+        self.input.skip(end);
+        self.handshake_bytes += end;
+    }
+
+    /// Ends a turn of polling: what is left is moved out of the caller's read buffer into memory
+    /// of the connection's own, and where nothing is left, no memory is held.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.receive(&mut bytes::BytesMut::from(&[0xFF, 0, 0][..]));
+    /// assert_eq!(connection.poll(), Ok(None));
+    /// connection.settle();
+    /// assert_eq!(connection.held_bytes(), 3);
+    /// ```
+    #[inline]
+    pub fn settle(&mut self) {
+        self.input.settle();
+    }
+
+    /// The answer to [`Event::Large`]: reserves the memory that it named.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.grant();
+    /// assert_eq!(connection.held_bytes(), 0, "nothing was asked for");
+    /// ```
+    pub fn grant(&mut self) {
+        self.input.grant();
+    }
+
+    /// Where to read the socket into directly, after a [`grant`](Self::grant) and until that
+    /// message is complete: a large body is not copied then. Tell
+    /// [`direct_received`](Self::direct_received) how much was read, then [`poll`](Self::poll).
+    ///
+    /// `None` when there is no such message, or when bytes that were received wait to be polled.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// assert!(connection.direct_buffer().is_none());
+    /// ```
+    #[inline]
+    pub fn direct_buffer(&mut self) -> Option<&mut [u8]> {
+        self.input.direct_room()
+    }
+
+    /// The first `n` bytes of the [`direct_buffer`](Self::direct_buffer) were read into.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// if let Some(buffer) = connection.direct_buffer() {
+    ///     buffer[0] = 7;
+    ///     connection.direct_received(1);
+    /// }
+    /// ```
+    #[inline]
+    pub fn direct_received(&mut self, n: usize) {
+        self.input.direct_received(n);
+    }
+
+    /// Memory that is reserved for what came and is not yet an event, in bytes. Exact after
+    /// [`settle`](Self::settle).
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let connection = Connection::listener(Security::Null, Limits::default());
+    /// assert_eq!(connection.held_bytes(), 0);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.input.held_bytes()
+    }
+
+    /// Whether something has begun and is not complete, when polling is over: a greeting, a
+    /// command or a message.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.receive(&mut bytes::BytesMut::from(&[0xFF][..]));
+    /// assert!(connection.receiving());
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn receiving(&self) -> bool {
+        self.input.len() != 0
+    }
+}
+
+/// What goes out.
+impl Connection {
+    /// Queues a frame of a message by copying it; `more` says that more frames of the message
+    /// follow. All frames of a message are queued before the next [`poll`](Self::poll).
+    ///
+    /// Only an [open](Self::is_open) connection sends. On one that has ended the frame is dropped;
+    /// before the handshake is over it is too, and debug builds panic, because that is a fault of
+    /// the caller.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::Connection;
+    /// fn send_hello(connection: &mut Connection) {
+    ///     connection.send_frame(b"", true);
+    ///     connection.send_frame(b"hello", false);
+    /// }
+    /// ```
+    #[inline]
+    pub fn send_frame(&mut self, frame: &[u8], more: bool) {
+        if self.may_send(more) {
+            self.output.copy_frame(if more { frame::MORE } else { 0 }, frame);
+        }
+    }
+
+    /// As [`send_frame`](Self::send_frame), but a frame of
+    /// [`SHARED_FRAME_BYTES_MIN`](crate::SHARED_FRAME_BYTES_MIN) bytes or more is not copied: a
+    /// reference to it is kept until it is written.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::Connection;
+    /// fn send_body(connection: &mut Connection, body: &bytes::Bytes) {
+    ///     connection.send_shared(body, false);
+    /// }
+    /// ```
+    #[inline]
+    pub fn send_shared(&mut self, frame: &Bytes, more: bool) {
+        if frame.len() < SHARED_FRAME_BYTES_MIN {
+            self.send_frame(frame, more);
+        } else if self.may_send(more) {
+            self.output.share_frame(if more { frame::MORE } else { 0 }, frame);
+        }
+    }
+
+    #[inline]
+    fn may_send(&mut self, more: bool) -> bool {
+        debug_assert!(
+            matches!(self.phase, Phase::Open | Phase::Refused | Phase::Failed(_)),
+            "a message is sent before the handshake is over"
+        );
+        self.sending = more;
+        self.is_open()
+    }
+
+    /// Asks the peer for life: queues a PING.
+    ///
+    /// `ttl_tenths` is how long the peer is to keep the connection without hearing more, in
+    /// tenths of a second, zero for no such wish. The peer echoes `context` in its PONG. Returns
+    /// whether the PING was queued: never to a peer of ZMTP 3.0, before the handshake is over,
+    /// between two frames of a message, or with a context of over
+    /// [`PING_CONTEXT_BYTES_MAX`](crate::PING_CONTEXT_BYTES_MAX) bytes.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// assert!(!connection.ping(0, b""), "the handshake is not over");
+    /// ```
+    pub fn ping(&mut self, ttl_tenths: u16, context: &[u8]) -> bool {
+        let may_ping = self.is_open()
+            && self.minor >= 1
+            && !self.sending
+            && context.len() <= PING_CONTEXT_BYTES_MAX;
+        if may_ping {
+            let ttl = ttl_tenths.to_be_bytes();
+            command::send(command::PING, &[&ttl, context], &mut self.output);
+        }
+        may_ping
+    }
+
+    /// Bytes that wait to be written.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// let connection = Connection::listener(Security::Null, Limits::default());
+    /// assert_eq!(connection.unsent_bytes(), 64, "the greeting");
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn unsent_bytes(&self) -> usize {
+        self.output.unsent_bytes()
+    }
+
+    /// The bytes that wait to be written, in order, as slices for a gathered write. None is
+    /// empty. The iterator is lazy: take as many as one write can have.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// let connection = Connection::listener(Security::Null, Limits::default());
+    /// assert_eq!(connection.unsent().next().map(|slice| slice[0]), Some(0xFF));
+    /// ```
+    pub fn unsent(&self) -> impl Iterator<Item = &[u8]> {
+        self.output.unsent()
+    }
+
+    /// The first `n` bytes of what was unsent are written. Memory is given back when all is.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.sent(60);
+    /// assert_eq!(connection.unsent_bytes(), 4);
+    /// ```
+    #[inline]
+    pub fn sent(&mut self, n: usize) {
+        self.output.sent(n);
+    }
+}
+
+/// Answers a command where it has an answer, and makes an event of it.
+fn answer(
+    command: Command<'_>,
+    output: &mut Output,
+    pongs: &mut u32,
+    pongs_end: &mut u64,
+) -> Event {
+    let owned = |bytes: &[u8]| Bytes::from(bytes.to_owned());
+    match command {
+        Command::Ping { context } => {
+            if output.sent_to() >= *pongs_end {
+                *pongs = 0;
+            }
+            if *pongs < UNSENT_PONGS_MAX {
+                command::send(command::PONG, &[context], output);
+                *pongs += 1;
+                *pongs_end = output.end();
+            }
+            Event::Ping
+        }
+        Command::Pong { context } => Event::Pong(owned(context)),
+        Command::Subscribe { topic } => Event::Subscribe(owned(topic)),
+        Command::Cancel { topic } => Event::Cancel(owned(topic)),
+        Command::Unknown { name } => Event::Unknown(owned(name)),
+    }
+}

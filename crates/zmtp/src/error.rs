@@ -1,0 +1,267 @@
+//! What ends a connection: one variant for each offence.
+
+use core::fmt;
+
+use bytes::Bytes;
+
+/// Why a connection is dead. Each variant names one exact offence of the peer.
+///
+/// Names and reasons that came from the peer are kept as bytes and printed escaped.
+///
+/// ```
+/// use majordomus_zmtp::Error;
+///
+/// let error = Error::VersionTooOld { major: 1 };
+/// assert!(error.is_old_zmtp());
+/// assert!(error.to_string().contains("ZeroMQ 4"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The first byte is not 0xFF: ZMTP 1.0, or no ZMTP at all.
+    GreetingNotZmtp {
+        /// The byte that came instead.
+        first: u8,
+    },
+    /// The tenth byte's low bit is not set, as in ZMTP 1.0 with a long routing id.
+    SignatureEnd {
+        /// The byte that came instead of 0x7F.
+        last: u8,
+    },
+    /// The greeting's major version is below 3.
+    VersionTooOld {
+        /// The version it announced.
+        major: u8,
+    },
+    /// The peer announced another security mechanism than ours; ZMTP has no negotiation of it.
+    MechanismMismatch {
+        /// The mechanism it announced, without padding.
+        theirs: Bytes,
+        /// The mechanism we announced.
+        ours: &'static str,
+    },
+    /// More than [`Limits::handshake_bytes_max`](crate::Limits::handshake_bytes_max) before the
+    /// handshake ended.
+    HandshakeTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A message frame came before the peer's READY.
+    MessageBeforeReady,
+    /// The first command is neither READY nor ERROR.
+    NotReadyFirst {
+        /// The command that came instead.
+        name: Bytes,
+    },
+    /// A command of the handshake came after the handshake.
+    UnexpectedCommand {
+        /// The command.
+        name: Bytes,
+    },
+    /// A command frame without a name.
+    CommandWithoutName,
+    /// A command's name is longer than its frame.
+    CommandNameCut {
+        /// Length of the name as announced.
+        announced: usize,
+        /// Bytes that the frame has for it.
+        present: usize,
+    },
+    /// A PING has less than the two bytes of its time to live.
+    PingWithoutTtl {
+        /// Bytes after the name.
+        len: usize,
+    },
+    /// The context of a PING is over 16 bytes.
+    PingContextTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The context of a PONG is over 16 bytes.
+    PongContextTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The list of properties ends inside one of them.
+    MetadataCut,
+    /// A property's name has no characters.
+    PropertyNameEmpty,
+    /// A property's name has a character that is not a letter, a digit or one of `-_.+`.
+    PropertyNameInvalid {
+        /// The name.
+        name: Bytes,
+    },
+    /// `Socket-Type` or `Identity` came twice.
+    PropertyTwice {
+        /// The name, as the specification writes it.
+        name: &'static str,
+    },
+    /// No `Socket-Type` among the properties.
+    SocketTypeMissing,
+    /// The `Socket-Type` is none that the specification knows.
+    UnknownSocketType {
+        /// The type's name.
+        name: Bytes,
+    },
+    /// The routing id (property `Identity`) is over 255 bytes.
+    RoutingIdTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// A frame's flags have bits that the specification keeps at zero: the stream is out of step,
+    /// or not ZMTP.
+    ReservedFlagBits {
+        /// The byte of flags.
+        flags: u8,
+    },
+    /// A command frame announces more frames.
+    CommandWithMore {
+        /// The byte of flags.
+        flags: u8,
+    },
+    /// A command is longer than [`COMMAND_BYTES_MAX`](crate::COMMAND_BYTES_MAX).
+    CommandTooLong {
+        /// Its length as announced.
+        len: u64,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A single frame is longer than a message may be.
+    FrameTooLong {
+        /// Its length as announced.
+        len: u64,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The frames of a message are together longer than a message may be.
+    MessageTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A message has more frames than it may have.
+    TooManyFrames {
+        /// The limit in frames.
+        limit: usize,
+    },
+    /// The peer sent ERROR: it refuses this connection for good.
+    PeerRefused {
+        /// The reason that it gave, for people to read.
+        reason: Bytes,
+    },
+}
+
+impl Error {
+    /// Whether the peer seems to speak ZMTP before 3.0 (ZeroMQ before 4.0).
+    ///
+    /// A first byte of 0x01 counts as such: it is how an anonymous ZMTP 1.0 peer begins.
+    ///
+    /// ```
+    /// use majordomus_zmtp::Error;
+    ///
+    /// assert!(Error::GreetingNotZmtp { first: 0x01 }.is_old_zmtp());
+    /// assert!(!Error::GreetingNotZmtp { first: b'G' }.is_old_zmtp());
+    /// ```
+    #[must_use]
+    pub fn is_old_zmtp(&self) -> bool {
+        matches!(
+            self,
+            Self::VersionTooOld { .. }
+                | Self::SignatureEnd { .. }
+                | Self::GreetingNotZmtp { first: 0x01 }
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GreetingNotZmtp { first } => write!(
+                f,
+                "not ZMTP 3: the first byte is {first:#04x} and not 0xff; is this a ZeroMQ 4 peer?"
+            ),
+            Self::SignatureEnd { last } => write!(
+                f,
+                "ZMTP 1.0, or no ZMTP: the tenth byte is {last:#04x} and not 0x7f; \
+                 the peer needs ZeroMQ 4.0 or newer"
+            ),
+            Self::VersionTooOld { major } => write!(
+                f,
+                "the greeting has major version {major}, ZMTP before 3.0; \
+                 the peer needs ZeroMQ 4.0 or newer"
+            ),
+            Self::MechanismMismatch { theirs, ours } => write!(
+                f,
+                "the peer wants the security mechanism \"{}\" and we have {ours}; \
+                 configure the same on both sides",
+                theirs.escape_ascii()
+            ),
+            Self::HandshakeTooLong { limit } => {
+                write!(f, "more than {limit} bytes came before the handshake ended")
+            }
+            Self::MessageBeforeReady => f.write_str("a message came before the peer's READY"),
+            Self::NotReadyFirst { name } => {
+                write!(f, "the first command is {} and not READY", name.escape_ascii())
+            }
+            Self::UnexpectedCommand { name } => {
+                write!(f, "the command {} came after the handshake", name.escape_ascii())
+            }
+            Self::CommandWithoutName => f.write_str("a command has no name"),
+            Self::CommandNameCut { announced, present } => write!(
+                f,
+                "a command announces a name of {announced} bytes and has {present} bytes for it"
+            ),
+            Self::PingWithoutTtl { len } => {
+                write!(f, "a PING has {len} bytes of data and needs two for its time to live")
+            }
+            Self::PingContextTooLong { len } => {
+                write!(f, "a PING has a context of {len} bytes, and 16 are allowed")
+            }
+            Self::PongContextTooLong { len } => {
+                write!(f, "a PONG has a context of {len} bytes, and 16 are allowed")
+            }
+            Self::MetadataCut => f.write_str("READY ends inside a property"),
+            Self::PropertyNameEmpty => f.write_str("READY has a property without a name"),
+            Self::PropertyNameInvalid { name } => write!(
+                f,
+                "READY has a property named \"{}\"; letters, digits and -_.+ are allowed",
+                name.escape_ascii()
+            ),
+            Self::PropertyTwice { name } => write!(f, "READY has the property {name} twice"),
+            Self::SocketTypeMissing => f.write_str("READY has no property Socket-Type"),
+            Self::UnknownSocketType { name } => {
+                write!(f, "unknown socket type \"{}\"", name.escape_ascii())
+            }
+            Self::RoutingIdTooLong { len } => {
+                write!(f, "the routing id has {len} bytes, and 255 are allowed")
+            }
+            Self::ReservedFlagBits { flags } => write!(
+                f,
+                "a frame has the flags {flags:#04x}, with bits that must be zero; \
+                 the stream is out of step, or not ZMTP"
+            ),
+            Self::CommandWithMore { flags } => {
+                write!(f, "a command has the flags {flags:#04x}, which announce more frames")
+            }
+            Self::CommandTooLong { len, limit } => {
+                write!(f, "a command of {len} bytes came, and {limit} are allowed")
+            }
+            Self::FrameTooLong { len, limit } => {
+                write!(f, "a frame of {len} bytes came, and a message may have {limit}")
+            }
+            Self::MessageTooLong { limit } => {
+                write!(f, "the frames of a message have more than {limit} bytes")
+            }
+            Self::TooManyFrames { limit } => {
+                write!(f, "a message has more than {limit} frames")
+            }
+            Self::PeerRefused { reason } if reason.is_empty() => {
+                f.write_str("the peer refused the connection without a reason")
+            }
+            Self::PeerRefused { reason } => {
+                write!(f, "the peer refused the connection: {}", reason.escape_ascii())
+            }
+        }
+    }
+}
+
+impl core::error::Error for Error {}
