@@ -1,1 +1,30 @@
+//! The Majordomus broker: sockets, timers and limits around the state machine of `majordomus-core`.
+//!
+//! One thread runs to completion: it reads, decodes, lets the core decide, encodes and writes. It
+//! never waits for one peer and never calls anything that could. What the protocol means is decided
+//! in `majordomus-core`, what it looks like in `majordomus-wire` and `majordomus-zmtp`; this crate
+//! knows none of that.
 
+mod broker;
+mod census;
+mod config;
+mod connection;
+mod endpoint;
+mod handshakes;
+mod observer;
+mod reactor;
+mod slots;
+mod stream;
+
+pub use broker::{Broker, Control, StartError};
+pub use census::{Snapshot, Tally};
+pub use config::{Config, ConfigError, ConnectionLimits, Listen};
+pub use endpoint::{Endpoint, EndpointError};
+pub use majordomus_core::broker::{Config as CoreConfig, Limits as RequestLimits, ServiceConfig};
+pub use majordomus_wire::{Dialect, Errors};
+
+/// What the reactor is told from outside.
+enum Order {
+    Snapshot(std::sync::mpsc::SyncSender<Snapshot>),
+    Shutdown,
+}

@@ -32,4 +32,4 @@ pub use label::Label;
 pub use outcome::{Outcome, OutcomeSet};
 pub use time::Time;
 pub use uplink::Backoff;
-pub use worker::{TaskHandle, Worker, WorkerConfig, WorkerInput, WorkerOutput};
+pub use worker::{Parting, TaskHandle, Worker, WorkerConfig, WorkerInput, WorkerOutput};

@@ -1,11 +1,13 @@
 //! The worker: what it offers, which requests it has, and how it stays with its broker.
 
+mod task;
+
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::uplink::{Backoff, Uplink};
-use crate::{Frames, FromWorker, Label, Time, ToWorker, WorkerReply, WorkerRequest};
+use crate::worker::task::{Task, TooLarge};
+use crate::{Frames, FromWorker, Label, Time, ToWorker, WorkerRequest};
 
 /// What a worker calls a request that it has delivered. None is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,8 +23,11 @@ pub struct WorkerConfig {
     /// Whether the dialect has partial replies. Where it has not, parts are kept and go out with
     /// the final one.
     pub partial_replies: bool,
-    /// How many bytes of parts are kept for one request. One that has more fails.
-    pub kept_parts_bytes_max: usize,
+    /// How many bytes one message of a reply may have, with the parts that were kept for it. A
+    /// request whose reply has more fails, because the broker would cut the connection for it.
+    pub reply_bytes_max: usize,
+    /// How many frames it may have.
+    pub reply_frames_max: usize,
     /// How often it sends a heartbeat.
     pub heartbeat_interval: Duration,
     /// How many intervals the broker may be silent.
@@ -32,8 +37,8 @@ pub struct WorkerConfig {
 }
 
 impl WorkerConfig {
-    /// A worker for `service` that has one request at a time and partial replies, with a heartbeat
-    /// every 2.5 s and a liveness of 3.
+    /// A worker for `service` that has one request at a time, partial replies of up to 32 MiB and
+    /// 1,000 frames, a heartbeat every 2.5 s and a liveness of 3.
     ///
     /// ```
     /// let config = majordomus_core::WorkerConfig::new("echo");
@@ -44,7 +49,8 @@ impl WorkerConfig {
             service: service.into(),
             tasks_max: 1,
             partial_replies: true,
-            kept_parts_bytes_max: 64 * 1024 * 1024,
+            reply_bytes_max: 32 * 1024 * 1024,
+            reply_frames_max: 1000,
             heartbeat_interval: Duration::from_millis(2500),
             liveness: 3,
             backoff: Backoff::default(),
@@ -86,7 +92,7 @@ pub enum WorkerOutput {
     /// [`WorkerInput::Lost`].
     Open,
     /// Close the connection once what was to be sent is written, and report nothing more of it.
-    Close,
+    Close(Parting),
     /// Send this to the broker.
     Send(FromWorker),
     /// Ask the broker for life in a way that needs no command (ZMTP's PING).
@@ -97,6 +103,19 @@ pub enum WorkerOutput {
     Cancel(TaskHandle),
     /// It has left and every handler has returned; it wants nothing more.
     Stopped,
+}
+
+/// Why a worker closes its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// It was told to leave.
+    Leaving,
+    /// The broker sent it away.
+    SentAway,
+    /// The broker was silent for too long.
+    Silence,
+    /// The broker gave it more requests than it takes.
+    Overload,
 }
 
 /// A worker of one broker, over one connection at a time.
@@ -150,25 +169,6 @@ enum Purpose {
     Stopped,
 }
 
-/// A request that the handler has.
-#[derive(Debug)]
-struct Task {
-    stage: Stage,
-    address: Label,
-    id: Label,
-    /// Parts that wait for the final reply, and their bytes.
-    kept: Vec<Frames>,
-    kept_bytes: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// It has no final reply yet.
-    Open,
-    /// It was replied to or cancelled, and its handler has not returned.
-    Over,
-}
-
 impl Worker {
     /// A worker that wants to be connected. `seed` varies its waits before it reconnects.
     pub fn new(config: WorkerConfig, seed: u64) -> Self {
@@ -194,10 +194,10 @@ impl Worker {
             WorkerInput::Received(command) => self.handle_command(now, command),
             WorkerInput::Alive => self.hear(now),
             WorkerInput::Part(handle, body) => self.handle_part(now, handle, body),
-            WorkerInput::Final(handle, body) => self.reply(now, handle, FromWorker::Final, body),
-            WorkerInput::Failed(handle, body) => self.reply(now, handle, FromWorker::Failed, body),
+            WorkerInput::Final(handle, body) => self.finish(now, handle, body),
+            WorkerInput::Failed(handle, why) => self.fail(now, handle, why),
             WorkerInput::Ended(handle, why) => {
-                self.reply(now, handle, FromWorker::Failed, why);
+                self.fail(now, handle, why);
                 self.tasks.remove(&handle);
             }
             WorkerInput::Drain if self.purpose == Purpose::Serve => self.purpose = Purpose::Drain,
@@ -234,10 +234,10 @@ impl Worker {
             }
             ToWorker::Cancel { address } => {
                 self.held.retain(|request| request.address != address);
-                self.cancel(|task| task.address == address);
+                self.cancel(|task| task.is_at(&address));
             }
             ToWorker::Heartbeat => self.uplink.proven(),
-            ToWorker::Disconnect => self.drop_broker(now),
+            ToWorker::Disconnect => self.part(now, Parting::SentAway),
         }
     }
 
@@ -247,8 +247,8 @@ impl Worker {
             return;
         }
         if self.open_tasks() + self.held.len() >= self.config.tasks_max {
-            // It gives us more than we said we take: one of us has lost count.
-            self.drop_broker(now);
+            // One of us has lost count.
+            self.part(now, Parting::Overload);
             return;
         }
         if request.service.is_empty() {
@@ -259,48 +259,36 @@ impl Worker {
     }
 
     fn handle_part(&mut self, now: Time, handle: TaskHandle, body: Frames) {
-        let Some(task) = self.tasks.get_mut(&handle).filter(|task| task.stage == Stage::Open)
-        else {
-            return;
-        };
-        if self.config.partial_replies {
-            let (address, id) = (task.address.clone(), task.id.clone());
-            let reply = FromWorker::Partial(WorkerReply { address, id, body });
-            self.outputs.push_back(WorkerOutput::Send(reply));
-            return;
+        let Some(task) = self.tasks.get_mut(&handle) else { return };
+        match task.take_part(&self.config, body) {
+            Ok(None) => {}
+            Ok(Some(reply)) => {
+                self.outputs.push_back(WorkerOutput::Send(FromWorker::Partial(reply)));
+            }
+            Err(TooLarge) => {
+                self.outputs.push_back(WorkerOutput::Cancel(handle));
+                self.fail(now, handle, TooLarge.text());
+            }
         }
-        task.kept_bytes = task.kept_bytes.saturating_add(body.bytes());
-        if task.kept_bytes <= self.config.kept_parts_bytes_max {
-            task.kept.push(body);
-            return;
-        }
-        let why = Frames::from_slices(&["the parts of the reply are too large together"]);
-        self.outputs.push_back(WorkerOutput::Cancel(handle));
-        self.reply(now, handle, FromWorker::Failed, why);
     }
 
-    /// Ends a request with a reply, where it has not ended before.
-    fn reply(
-        &mut self,
-        now: Time,
-        handle: TaskHandle,
-        kind: fn(WorkerReply) -> FromWorker,
-        body: Frames,
-    ) {
-        let Some(task) = self.tasks.get_mut(&handle).filter(|task| task.stage == Stage::Open)
-        else {
-            return;
-        };
-        task.stage = Stage::Over;
-        let (address, id) = (task.address.clone(), task.id.clone());
-        let mut reply = kind(WorkerReply { address, id, body });
-        if let FromWorker::Final(reply) = &mut reply
-            && !task.kept.is_empty()
-        {
-            task.kept.push(core::mem::take(&mut reply.body));
-            reply.body = Frames::joined(&task.kept);
+    fn finish(&mut self, now: Time, handle: TaskHandle, body: Frames) {
+        let Some(task) = self.tasks.get_mut(&handle) else { return };
+        match task.take_final(&self.config, body) {
+            Ok(reply) => self.end(now, reply.map(FromWorker::Final)),
+            Err(TooLarge) => self.fail(now, handle, TooLarge.text()),
         }
-        task.kept = Vec::new();
+    }
+
+    fn fail(&mut self, now: Time, handle: TaskHandle, why: Frames) {
+        let Some(task) = self.tasks.get_mut(&handle) else { return };
+        let reply = task.fail(why);
+        self.end(now, reply.map(FromWorker::Failed));
+    }
+
+    /// Sends the last that is said to a request, if it had not ended before.
+    fn end(&mut self, now: Time, reply: Option<FromWorker>) {
+        let Some(reply) = reply else { return };
         self.outputs.push_back(WorkerOutput::Send(reply));
         if !self.is_busy() {
             // The broker may have been silent for good reason so far.
@@ -331,7 +319,7 @@ impl Worker {
             return;
         }
         if now >= self.silence_ends_at() {
-            self.drop_broker(now);
+            self.part(now, Parting::Silence);
         } else if now >= self.heartbeat_at {
             self.outputs.push_back(WorkerOutput::Send(FromWorker::Heartbeat));
             self.heartbeat_at = now.after(self.config.heartbeat_interval);
@@ -356,13 +344,7 @@ impl Worker {
         {
             let handle = TaskHandle(self.next_task);
             self.next_task += 1;
-            let task = Task {
-                stage: Stage::Open,
-                address: request.address.clone(),
-                id: request.id.clone(),
-                kept: Vec::new(),
-                kept_bytes: 0,
-            };
+            let task = Task::new(&request);
             self.tasks.insert(handle, task);
             self.outputs.push_back(WorkerOutput::Deliver(handle, request));
         }
@@ -391,14 +373,13 @@ impl Worker {
             self.outputs.push_back(WorkerOutput::Send(FromWorker::Disconnect));
         }
         if !self.uplink.is_closed() {
-            self.outputs.push_back(WorkerOutput::Close);
+            self.outputs.push_back(WorkerOutput::Close(Parting::Leaving));
         }
         self.lose(now);
     }
 
-    /// The broker sent us away, was silent for too long, or broke the protocol.
-    fn drop_broker(&mut self, now: Time) {
-        self.outputs.push_back(WorkerOutput::Close);
+    fn part(&mut self, now: Time, why: Parting) {
+        self.outputs.push_back(WorkerOutput::Close(why));
         self.lose(now);
     }
 
@@ -410,9 +391,7 @@ impl Worker {
 
     fn cancel(&mut self, which: impl Fn(&Task) -> bool) {
         for (&handle, task) in &mut self.tasks {
-            if task.stage == Stage::Open && which(task) {
-                task.stage = Stage::Over;
-                task.kept = Vec::new();
+            if which(task) && task.cancel() {
                 self.outputs.push_back(WorkerOutput::Cancel(handle));
             }
         }
@@ -423,7 +402,7 @@ impl Worker {
     }
 
     fn open_tasks(&self) -> usize {
-        self.tasks.values().filter(|task| task.stage == Stage::Open).count()
+        self.tasks.values().filter(|task| task.is_open()).count()
     }
 
     fn is_busy(&self) -> bool {
@@ -435,12 +414,14 @@ impl Worker {
 mod tests {
     use alloc::format;
     use alloc::vec;
+    use alloc::vec::Vec;
 
     use super::WorkerInput::{
         Alive, Drain, Ended, Final, Lost, Opened, Part, Received, Stop, Tick,
     };
     use super::WorkerOutput::{AskForLife, Cancel, Close, Deliver, Open, Send, Stopped};
     use super::*;
+    use crate::WorkerReply;
 
     const FIRST: TaskHandle = TaskHandle(0);
     const SECOND: TaskHandle = TaskHandle(1);
@@ -540,7 +521,7 @@ mod tests {
     fn more_requests_than_it_takes_cost_the_connection() {
         let script = connect(0).into_iter().chain([
             (1, asked("a"), vec![given(FIRST, "a")]),
-            (2, asked("b"), vec![Close, Cancel(FIRST)]),
+            (2, asked("b"), vec![Close(Parting::Overload), Cancel(FIRST)]),
         ]);
         check(config(), script);
     }
@@ -564,7 +545,7 @@ mod tests {
         let script = connect(0).into_iter().chain([
             (1000, Tick, vec![heartbeat(), AskForLife]),
             (2000, Tick, vec![heartbeat(), AskForLife]),
-            (3000, Tick, vec![Close]),
+            (3000, Tick, vec![Close(Parting::Silence)]),
             (3020, Tick, vec![Open]),
             (3020, Opened, vec![ready()]),
         ]);
@@ -580,7 +561,7 @@ mod tests {
             (9500, Final(FIRST, body("y")), vec![replied(FromWorker::Final, "a", body("y"))]),
             (9500, returned(FIRST), vec![]),
             (12499, Tick, vec![heartbeat(), AskForLife]),
-            (12500, Tick, vec![Close]),
+            (12500, Tick, vec![Close(Parting::Silence)]),
         ]);
         check(config(), script);
     }
@@ -590,7 +571,7 @@ mod tests {
         let script = connect(0).into_iter().chain([
             (0, asked("a"), vec![given(FIRST, "a")]),
             (500, Alive, vec![]),
-            (3500, Tick, vec![Close, Cancel(FIRST)]),
+            (3500, Tick, vec![Close(Parting::Silence), Cancel(FIRST)]),
         ]);
         check(config(), script);
     }
@@ -612,7 +593,7 @@ mod tests {
     #[test]
     fn sent_away_it_registers_again_after_a_wait() {
         let script = connect(0).into_iter().chain([
-            (1, Received(ToWorker::Disconnect), vec![Close]),
+            (1, Received(ToWorker::Disconnect), vec![Close(Parting::SentAway)]),
             (1, asked("of the old connection"), vec![]),
             (20, Tick, vec![Open]),
             (20, Opened, vec![ready()]),
@@ -646,17 +627,29 @@ mod tests {
     }
 
     #[test]
-    fn too_many_kept_bytes_fail_the_request() {
-        let why = body("the parts of the reply are too large together");
-        let failed = replied(FromWorker::Failed, "a", why);
-        let config = WorkerConfig { partial_replies: false, kept_parts_bytes_max: 3, ..config() };
-        let script = connect(0).into_iter().chain([
-            (1, asked("a"), vec![given(FIRST, "a")]),
-            (2, Part(FIRST, body("two")), vec![]),
-            (2, Part(FIRST, body("x")), vec![Cancel(FIRST), failed]),
-            (3, returned(FIRST), vec![]),
-        ]);
-        check(config, script);
+    fn a_reply_that_is_too_large_fails_the_request() {
+        let failed = || replied(FromWorker::Failed, "a", body("the reply is too large"));
+        let bytes = WorkerConfig { reply_bytes_max: 3, ..config() };
+        let frames = WorkerConfig { reply_frames_max: 1, ..config() };
+        let kept_bytes = WorkerConfig { partial_replies: false, ..bytes.clone() };
+        let kept_frames = WorkerConfig { partial_replies: false, ..frames.clone() };
+        let part = |body| (2, Part(FIRST, body), vec![Cancel(FIRST), failed()]);
+        let last = |body| (2, Final(FIRST, body), vec![failed()]);
+        let kept = (1, Part(FIRST, body("two")), vec![]);
+        let cases = [
+            (&bytes, vec![part(body("four"))]),
+            (&bytes, vec![last(body("four"))]),
+            (&frames, vec![part(Frames::from_slices(&["", ""]))]),
+            (&frames, vec![last(Frames::from_slices(&["", ""]))]),
+            (&kept_bytes, vec![kept.clone(), part(body("x"))]),
+            (&kept_bytes, vec![kept.clone(), last(body("x"))]),
+            (&kept_frames, vec![kept.clone(), part(body(""))]),
+            (&kept_frames, vec![kept.clone(), last(body(""))]),
+        ];
+        for (config, steps) in cases {
+            let given = (1, asked("a"), vec![given(FIRST, "a")]);
+            check(config.clone(), connect(0).into_iter().chain([given]).chain(steps));
+        }
     }
 
     #[test]
@@ -665,23 +658,30 @@ mod tests {
         let script = connect(0).into_iter().chain([
             (1, asked("a"), vec![given(FIRST, "a")]),
             (2, Drain, vec![]),
-            (3, Final(FIRST, body("y")), vec![done, leave(), Close]),
+            (3, Final(FIRST, body("y")), vec![done, leave(), Close(Parting::Leaving)]),
             (4, returned(FIRST), vec![Stopped]),
             (5, Tick, vec![]),
         ]);
         check(config(), script);
-        check(config(), connect(0).into_iter().chain([(1, Drain, vec![leave(), Close, Stopped])]));
+        check(
+            config(),
+            connect(0).into_iter().chain([(
+                1,
+                Drain,
+                vec![leave(), Close(Parting::Leaving), Stopped],
+            )]),
+        );
     }
 
     #[test]
     fn stop_cancels_what_runs() {
         let script = connect(0).into_iter().chain([
             (1, asked("a"), vec![given(FIRST, "a")]),
-            (2, Stop, vec![leave(), Close, Cancel(FIRST)]),
+            (2, Stop, vec![leave(), Close(Parting::Leaving), Cancel(FIRST)]),
             (3, returned(FIRST), vec![Stopped]),
         ]);
         check(config(), script);
         check(config(), [(0, Stop, vec![Stopped])]);
-        check(config(), [(0, Tick, vec![Open]), (0, Stop, vec![Close, Stopped])]);
+        check(config(), [(0, Tick, vec![Open]), (0, Stop, vec![Close(Parting::Leaving), Stopped])]);
     }
 }

@@ -151,6 +151,46 @@ pub enum Error {
 }
 
 impl Error {
+    /// The name by which it is counted.
+    ///
+    /// ```
+    /// use majordomus_zmtp::Error;
+    ///
+    /// assert_eq!(Error::VersionTooOld { major: 2 }.name(), "version_too_old");
+    /// ```
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::GreetingNotZmtp { .. } => "greeting_not_zmtp",
+            Self::SignatureEnd { .. } => "signature_end",
+            Self::VersionTooOld { .. } => "version_too_old",
+            Self::MechanismMismatch { .. } => "mechanism_mismatch",
+            Self::HandshakeTooLong { .. } => "handshake_too_long",
+            Self::MessageBeforeReady => "message_before_ready",
+            Self::NotReadyFirst { .. } => "not_ready_first",
+            Self::UnexpectedCommand { .. } => "unexpected_command",
+            Self::CommandWithoutName => "command_without_name",
+            Self::CommandNameCut { .. } => "command_name_cut",
+            Self::PingWithoutTtl { .. } => "ping_without_ttl",
+            Self::PingContextTooLong { .. } => "ping_context_too_long",
+            Self::PongContextTooLong { .. } => "pong_context_too_long",
+            Self::MetadataCut => "metadata_cut",
+            Self::PropertyNameEmpty => "property_name_empty",
+            Self::PropertyNameInvalid { .. } => "property_name_invalid",
+            Self::PropertyTwice { .. } => "property_twice",
+            Self::SocketTypeMissing => "socket_type_missing",
+            Self::UnknownSocketType { .. } => "unknown_socket_type",
+            Self::RoutingIdTooLong { .. } => "routing_id_too_long",
+            Self::ReservedFlagBits { .. } => "reserved_flag_bits",
+            Self::CommandWithMore { .. } => "command_with_more",
+            Self::CommandTooLong { .. } => "command_too_long",
+            Self::FrameTooLong { .. } => "frame_too_long",
+            Self::MessageTooLong { .. } => "message_too_long",
+            Self::TooManyFrames { .. } => "too_many_frames",
+            Self::PeerRefused { .. } => "peer_refused",
+        }
+    }
+
     /// Whether the peer seems to speak ZMTP before 3.0 (ZeroMQ before 4.0).
     ///
     /// A first byte of 0x01 counts as such: it is how an anonymous ZMTP 1.0 peer begins.

@@ -1,0 +1,192 @@
+//! The running broker, as the program that started it sees it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+
+use majordomus_core::broker::{Broker as Core, Keys};
+use mio::{Poll, Waker};
+
+use crate::reactor::{self, Reactor, WAKER};
+use crate::stream::Listener;
+use crate::{Config, ConfigError, Endpoint, Order, Snapshot};
+
+/// A broker that runs in a thread of its own until it is shut down or dropped.
+///
+/// ```
+/// use majordomus_broker::{Broker, Config, Listen};
+///
+/// let config = Config {
+///     listen: vec![Listen::new("tcp://127.0.0.1:0".parse()?)],
+///     ..Config::default()
+/// };
+/// let broker = Broker::start(config)?;
+/// println!("listening {}", broker.endpoints()[0]);
+/// let summary = broker.shutdown()?;
+/// assert_eq!(summary.counters.received, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Broker {
+    endpoints: Vec<Endpoint>,
+    control: Control,
+    thread: Option<JoinHandle<io::Result<Snapshot>>>,
+}
+
+/// Gives orders to a running broker. It can be cloned and sent to other threads.
+#[derive(Clone, Debug)]
+pub struct Control {
+    orders: Sender<Order>,
+    waker: Arc<Waker>,
+}
+
+impl Control {
+    /// Has the broker end: workers get DISCONNECT, requests their outcome. It does not wait.
+    pub fn shutdown(&self) {
+        self.order(Order::Shutdown);
+    }
+
+    /// What happened so far; nothing where the broker has ended.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.order(Order::Snapshot(reply));
+        answer.recv().ok()
+    }
+
+    fn order(&self, order: Order) {
+        // A broker that has ended takes no orders, and needs none.
+        if self.orders.send(order).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+/// Why a broker did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration cannot be.
+    Config(ConfigError),
+    /// It cannot listen there.
+    Bind(Endpoint, io::Error),
+    /// The system gave no poll, no thread or no random numbers.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Config(error) => write!(f, "configuration: {error}"),
+            StartError::Bind(endpoint, error) if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(f, "cannot listen on {endpoint}: it is in use by another program")
+            }
+            StartError::Bind(endpoint, error) => write!(f, "cannot listen on {endpoint}: {error}"),
+            StartError::System(error) => write!(f, "the system refuses: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Config(error) => Some(error),
+            StartError::Bind(_, error) | StartError::System(error) => Some(error),
+        }
+    }
+}
+
+impl Broker {
+    /// Listens on every endpoint of the configuration and begins to serve.
+    ///
+    /// The limit of open files is raised as far as the system allows.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration cannot be, or an endpoint cannot be listened on.
+    pub fn start(mut config: Config) -> Result<Self, StartError> {
+        config.check().map_err(StartError::Config)?;
+        if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+            tracing::warn!("the limit of open files stays as it is: {error}");
+        }
+        let mut listeners = Vec::with_capacity(config.listen.len());
+        for listen in &mut config.listen {
+            let failed = |error| StartError::Bind(listen.endpoint.clone(), error);
+            let listener = Listener::bind(&listen.endpoint).map_err(failed)?;
+            listen.endpoint = listener.endpoint().map_err(failed)?;
+            listeners.push(listener);
+        }
+        config.core.request_events = tracing::enabled!(tracing::Level::DEBUG);
+        let poll = Poll::new().map_err(StartError::System)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(StartError::System)?);
+        let core = Core::new(config.core.clone(), keys().map_err(StartError::System)?);
+        let (orders, inbox) = mpsc::channel();
+        let endpoints = config.listen.iter().map(|listen| listen.endpoint.clone()).collect();
+        reactor::announce(&config);
+        let reactor =
+            Reactor::new(config, poll, core, listeners, inbox).map_err(StartError::System)?;
+        let thread = std::thread::Builder::new()
+            .name("reactor".to_string())
+            .spawn(move || reactor.run())
+            .map_err(StartError::System)?;
+        Ok(Self { endpoints, control: Control { orders, waker }, thread: Some(thread) })
+    }
+
+    /// Where it listens, with the ports that the system chose.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Something to give it orders with, from other threads too.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Waits until the broker has ended: what happened.
+    ///
+    /// # Errors
+    ///
+    /// Where the system failed the reactor.
+    pub fn wait(mut self) -> io::Result<Snapshot> {
+        self.join()
+    }
+
+    /// Has the broker end, and waits for that: what happened.
+    ///
+    /// # Errors
+    ///
+    /// Where the system failed the reactor.
+    pub fn shutdown(mut self) -> io::Result<Snapshot> {
+        self.control.shutdown();
+        self.join()
+    }
+
+    fn join(&mut self) -> io::Result<Snapshot> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(Snapshot::default()),
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.control.shutdown();
+            // Its result was not asked for, and a panic of it is told by the thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Keys that nobody can foresee.
+fn keys() -> io::Result<Keys> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    let mut keys = [0u64; 4];
+    for (key, bytes) in keys.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *key = u64::from_le_bytes(*bytes);
+    }
+    Ok(Keys(keys))
+}

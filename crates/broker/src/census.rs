@@ -1,0 +1,189 @@
+//! The census: what happened, in numbers and in lines of the log, both bounded.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use majordomus_core::broker::{Counters, Holdings, Offence};
+use majordomus_core::{Outcome, Time};
+use tracing::warn;
+
+use crate::connection::Connection;
+
+/// How often one peer is mentioned in the log for what it does wrong.
+const PEER_LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Lines about misbehaviour in one second, of all peers together.
+const LINES_PER_SECOND_MAX: u32 = 20;
+
+/// Counts by reason. The reasons are names in the program, so there are only so many.
+pub type Tally = BTreeMap<&'static str, u64>;
+
+/// A picture of the broker at a moment: all its counters, for whoever shows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What the core counted.
+    pub counters: Counters,
+    /// What it holds.
+    pub holdings: Holdings,
+    /// Connections that are open.
+    pub connections: usize,
+    /// Handshakes that are not over.
+    pub handshakes: usize,
+    /// Connections that were accepted since the start.
+    pub accepted: u64,
+    /// Connections that were closed by the broker, by reason.
+    pub closed: Tally,
+    /// Messages that were refused, by reason.
+    pub refused: Tally,
+    /// Bytes of incomplete messages that are held.
+    pub reception_bytes: usize,
+}
+
+/// The table of outcomes, as it is logged.
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counters = &self.counters;
+        write!(f, "received {}", counters.received)?;
+        for outcome in Outcome::ALL {
+            write!(f, ", {outcome} {}", counters.outcome(outcome))?;
+        }
+        write!(
+            f,
+            ", in_progress {}; dispatched {}, redelivered {}, late_replies {}",
+            counters.in_progress, counters.dispatched, counters.redelivered, counters.late_replies
+        )?;
+        for (title, tally) in [("closed", &self.closed), ("refused", &self.refused)] {
+            for (at, (reason, count)) in tally.iter().enumerate() {
+                let before = if at == 0 { format!("; {title}: ") } else { ", ".to_string() };
+                write!(f, "{before}{reason} {count}")?;
+            }
+        }
+        let offences = Offence::ALL.map(|offence| (offence.name(), counters.offence(offence)));
+        for (at, (name, count)) in offences.iter().filter(|(_, count)| *count > 0).enumerate() {
+            let before = if at == 0 { "; offences: " } else { ", " };
+            write!(f, "{before}{name} {count}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Counts what the reactor sees, and says so in the log as long as there is room for it.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    pub(crate) accepted: u64,
+    pub(crate) closed: Tally,
+    pub(crate) refused: Tally,
+    lines: Lines,
+}
+
+/// A budget of lines for each second.
+#[derive(Debug, Default)]
+struct Lines {
+    second: u64,
+    written: u32,
+    left_out: u64,
+}
+
+impl Lines {
+    /// Whether there is room for one more, and how many were left out before it.
+    fn take(&mut self, now: Time) -> Option<u64> {
+        let second = now.as_micros() / 1_000_000;
+        if self.second != second {
+            (self.second, self.written) = (second, 0);
+        }
+        if self.written >= LINES_PER_SECOND_MAX {
+            self.left_out += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+impl Census {
+    /// A connection is closed because of what its peer did.
+    pub(crate) fn close(
+        &mut self,
+        now: Time,
+        connection: &Connection,
+        reason: &'static str,
+        text: &dyn fmt::Display,
+    ) {
+        *self.closed.entry(reason).or_default() += 1;
+        if let Some(left_out) = self.lines.take(now) {
+            self.note_left_out(left_out);
+            warn!(peer = %connection.name(), reason, "connection closed: {text}");
+        }
+    }
+
+    /// A message is refused: dropped, or answered with a DISCONNECT.
+    pub(crate) fn refuse(
+        &mut self,
+        now: Time,
+        connection: &mut Connection,
+        reason: &'static str,
+        text: &dyn fmt::Display,
+    ) {
+        *self.refused.entry(reason).or_default() += 1;
+        self.complain(now, connection, reason, text);
+    }
+
+    /// Says something about a peer, if nothing was said of it for a second.
+    pub(crate) fn complain(
+        &mut self,
+        now: Time,
+        connection: &mut Connection,
+        reason: &'static str,
+        text: &dyn fmt::Display,
+    ) {
+        if connection.logged.is_some_and(|at| now.since(at) < PEER_LOG_INTERVAL) {
+            connection.unlogged += 1;
+            return;
+        }
+        if let Some(left_out) = self.lines.take(now) {
+            self.note_left_out(left_out);
+            connection.logged = Some(now);
+            let before = std::mem::take(&mut connection.unlogged);
+            warn!(peer = %connection.name(), reason, before, "refused: {text}");
+        }
+    }
+
+    /// Something is wrong here, not with a peer.
+    pub(crate) fn trouble(&mut self, now: Time, text: &dyn fmt::Display) {
+        if let Some(left_out) = self.lines.take(now) {
+            self.note_left_out(left_out);
+            warn!("{text}");
+        }
+    }
+
+    fn note_left_out(&self, left_out: u64) {
+        if left_out > 0 {
+            warn!("{left_out} lines like the next were left out");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_bounded_in_each_second() {
+        let mut lines = Lines::default();
+        let taken = |lines: &mut Lines, second: u64| {
+            (0..1_000).filter_map(|_| lines.take(Time::from_micros(second * 1_000_000))).count()
+        };
+        assert_eq!(taken(&mut lines, 0), LINES_PER_SECOND_MAX as usize);
+        assert_eq!(lines.take(Time::from_micros(1_000_000)), Some(980));
+        assert_eq!(taken(&mut lines, 1), LINES_PER_SECOND_MAX as usize - 1);
+    }
+
+    #[test]
+    fn the_table_names_every_outcome() {
+        let table = Snapshot::default().to_string();
+        for outcome in Outcome::ALL {
+            assert!(table.contains(outcome.name()), "{table}");
+        }
+    }
+}

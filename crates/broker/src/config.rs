@@ -1,0 +1,180 @@
+//! The broker's configuration: where it listens, what it holds, and the core's own.
+
+use std::fmt;
+use std::time::Duration;
+
+use majordomus_core::broker as core;
+use majordomus_wire::{Dialect, Errors};
+
+use crate::Endpoint;
+
+/// What a broker is started with.
+///
+/// ```
+/// use majordomus_broker::{Config, Listen};
+///
+/// let mut config = Config::default();
+/// config.listen = vec![Listen::new("tcp://127.0.0.1:0".parse().unwrap())];
+/// assert!(config.check().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: Vec<Listen>,
+    /// The routing id that a ROUTER peer sees; up to 255 bytes, none by default.
+    pub name: String,
+    /// Timings and limits of requests.
+    pub core: core::Config,
+    /// Limits on connections.
+    pub connections: ConnectionLimits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 5555).into());
+        Self {
+            listen: vec![Listen::new(endpoint)],
+            name: String::new(),
+            core: core::Config::default(),
+            connections: ConnectionLimits::default(),
+        }
+    }
+}
+
+/// One endpoint, and how it is spoken there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// The only dialect that is taken there; all, where there is none.
+    pub dialect: Option<Dialect>,
+    /// What clients of a dialect without error replies are told of errors.
+    pub errors: Errors,
+}
+
+impl Listen {
+    /// Listens for every dialect, and tells clients of errors only where their dialect has them.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, dialect: None, errors: Errors::Silent }
+    }
+}
+
+/// How much connections may hold, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Connections at once whose handshake is not over; at the limit the oldest is cut.
+    pub handshakes_max: usize,
+    /// The same, from one address.
+    pub handshakes_per_address_max: usize,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// Bytes that a peer may send before the handshake is over.
+    pub handshake_bytes_max: usize,
+    /// Bytes of one message.
+    pub message_bytes_max: usize,
+    /// Frames of one message.
+    pub frames_max: usize,
+    /// Bytes of incomplete messages that are held, in all.
+    pub reception_bytes_max: usize,
+    /// Bytes that may wait to be written to one peer before it counts as full.
+    pub unsent_bytes_max: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 100_000,
+            handshakes_max: 4_096,
+            handshakes_per_address_max: 1_024,
+            handshake_timeout: Duration::from_secs(5),
+            handshake_bytes_max: 8 << 10,
+            message_bytes_max: 64 << 20,
+            frames_max: 1_024,
+            reception_bytes_max: 512 << 20,
+            unsent_bytes_max: 8 << 20,
+        }
+    }
+}
+
+/// A configuration that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// There is nowhere to listen.
+    NoEndpoint,
+    /// The routing id is longer than 255 bytes.
+    NameTooLong,
+    /// A value is nothing where there has to be something.
+    Zero(&'static str),
+    /// A message may be larger than all messages together.
+    MessageOverReception,
+    /// A message may be larger than ZMTP framing here can count.
+    MessageTooLarge,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::NoEndpoint => f.write_str("there is no endpoint to listen on"),
+            ConfigError::NameTooLong => f.write_str("name is longer than 255 bytes"),
+            ConfigError::Zero(name) => write!(f, "{name} has to be more than 0"),
+            ConfigError::MessageOverReception => {
+                f.write_str("message_bytes_max has to be at most reception_bytes_max")
+            }
+            ConfigError::MessageTooLarge => {
+                f.write_str("message_bytes_max has to be at most 2147483648 (2 GiB)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Looks for values that cannot be.
+    ///
+    /// # Errors
+    ///
+    /// The first one that is found.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.listen.is_empty() {
+            return Err(ConfigError::NoEndpoint);
+        }
+        if self.name.len() > 255 {
+            return Err(ConfigError::NameTooLong);
+        }
+        let ConnectionLimits { message_bytes_max, reception_bytes_max, .. } = self.connections;
+        if message_bytes_max > 2 << 30 {
+            return Err(ConfigError::MessageTooLarge);
+        }
+        if message_bytes_max > reception_bytes_max {
+            return Err(ConfigError::MessageOverReception);
+        }
+        let (core, limits, own) = (&self.core, &self.core.limits, &self.connections);
+        let counts = [
+            ("liveness", core.liveness as usize),
+            ("attempts_max", core.attempts_max as usize),
+            ("requests_max", limits.requests_max),
+            ("service_requests_max", limits.service_requests_max),
+            ("client_requests_max", limits.client_requests_max),
+            ("names_max", limits.names_max),
+            ("connections_max", own.connections_max),
+            ("handshakes_max", own.handshakes_max),
+            ("handshakes_per_address_max", own.handshakes_per_address_max),
+            ("message_bytes_max", own.message_bytes_max),
+            ("frames_max", own.frames_max),
+            ("unsent_bytes_max", own.unsent_bytes_max),
+        ];
+        let spans = [
+            ("heartbeat_interval", core.heartbeat_interval),
+            ("busy_timeout", core.busy_timeout),
+            ("stall_timeout", core.stall_timeout),
+            ("identity_timeout", core.identity_timeout),
+            ("handshake_timeout", own.handshake_timeout),
+        ];
+        let zero = counts.iter().find(|(_, count)| *count == 0).map(|(name, _)| *name);
+        let zero = zero.or(spans.iter().find(|(_, span)| span.is_zero()).map(|(name, _)| *name));
+        zero.map_or(Ok(()), |name| Err(ConfigError::Zero(name)))
+    }
+}

@@ -1,0 +1,214 @@
+//! A byte stream to a peer, over TCP or a Unix socket, and the listeners that bring them.
+
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::Endpoint;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4_096;
+
+/// After how long without a byte the system asks a TCP peer's host whether it is there, how often
+/// it asks, and how long it waits: a dead host is noticed within two minutes.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 4;
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Ipc(UnixStream),
+}
+
+impl Stream {
+    pub(crate) fn write_gathered(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write_vectored(slices),
+            Stream::Ipc(stream) => stream.write_vectored(slices),
+        }
+    }
+
+    pub(crate) fn finish_writing(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Ipc(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(self, token, Interest::READABLE | Interest::WRITABLE)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Ipc(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Source for Stream {
+    fn register(&mut self, registry: &Registry, token: Token, on: Interest) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.register(registry, token, on),
+            Stream::Ipc(stream) => stream.register(registry, token, on),
+        }
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, on: Interest) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.reregister(registry, token, on),
+            Stream::Ipc(stream) => stream.reregister(registry, token, on),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.deregister(registry),
+            Stream::Ipc(stream) => stream.deregister(registry),
+        }
+    }
+}
+
+/// Who is at the other end, for the log and for limits by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Tcp(SocketAddr),
+    Ipc,
+}
+
+impl Origin {
+    /// What limits by address count together; everything local is one.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Origin::Tcp(address) => Some(address.ip()),
+            Origin::Ipc => None,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Tcp(address) => write!(f, "{address}"),
+            Origin::Ipc => f.write_str("ipc"),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Ipc(UnixListener, SocketFile),
+}
+
+impl Listener {
+    pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+        match endpoint {
+            Endpoint::Tcp(address) => {
+                let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+                socket.set_reuse_address(true)?;
+                socket.set_nonblocking(true)?;
+                socket.bind(&(*address).into())?;
+                socket.listen(BACKLOG)?;
+                Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
+            }
+            Endpoint::Ipc(path) => {
+                make_way(path)?;
+                let listener = UnixListener::bind(path)?;
+                Ok(Listener::Ipc(listener, SocketFile::of(path)?))
+            }
+        }
+    }
+
+    /// Where it listens in fact, with the port that the system chose.
+    pub(crate) fn endpoint(&self) -> io::Result<Endpoint> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr().map(Endpoint::Tcp),
+            Listener::Ipc(_, file) => Ok(Endpoint::Ipc(file.path.clone())),
+        }
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            Listener::Ipc(listener, _) => registry.register(listener, token, Interest::READABLE),
+        }
+    }
+
+    pub(crate) fn accept(&self) -> io::Result<(Stream, Origin)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, address) = listener.accept()?;
+                // A peer that is gone already shows at the first read.
+                let _ = stream.set_nodelay(true);
+                let keepalive = TcpKeepalive::new()
+                    .with_time(KEEPALIVE_IDLE)
+                    .with_interval(KEEPALIVE_INTERVAL)
+                    .with_retries(KEEPALIVE_RETRIES);
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+                Ok((Stream::Tcp(stream), Origin::Tcp(address)))
+            }
+            Listener::Ipc(listener, _) => {
+                let (stream, _) = listener.accept()?;
+                Ok((Stream::Ipc(stream), Origin::Ipc))
+            }
+        }
+    }
+}
+
+/// Removes the socket file of a program that is no longer there.
+fn make_way(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"))
+        }
+        Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            _ => Err(io::ErrorKind::AddrInUse.into()),
+        },
+    }
+}
+
+/// The file of a Unix socket, removed at the end where it is still ours.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = path.symlink_metadata()?;
+        Ok(Self { path: path.to_path_buf(), device: metadata.dev(), inode: metadata.ino() })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let ours = self
+            .path
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.dev() == self.device && metadata.ino() == self.inode);
+        if ours {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}

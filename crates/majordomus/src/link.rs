@@ -1,0 +1,275 @@
+//! ZMTP over a socket.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use majordomus_core::Frames;
+use majordomus_wire::Sink;
+use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
+use tokio::io::{Interest, Ready};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::Endpoint;
+
+/// What may come before the body in a message: a service or an address, and a few small frames.
+pub(crate) const HEAD_BYTES_MAX: usize = 512;
+/// In how many frames.
+pub(crate) const HEAD_FRAMES_MAX: usize = 8;
+/// How long the connection and its handshake may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what is unsent may take when the link is closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How much is read at once, at most.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// Below this much room, a new read buffer is taken.
+const READ_BYTES_MIN: usize = 4 * 1024;
+/// How many slices are written at once.
+const SLICES_MAX: usize = 64;
+
+/// A connection to a broker whose handshake is over.
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: Stream,
+    zmtp: Connection,
+    read_buffer: BytesMut,
+}
+
+impl Link {
+    /// Connects to a broker, as a DEALER.
+    pub(crate) async fn open(endpoint: Endpoint, limits: Limits) -> Result<Self, LinkError> {
+        let opening = async {
+            let stream = Stream::connect(&endpoint).await?;
+            let ours = Metadata::new(SocketType::Dealer);
+            let zmtp = Connection::connector(Security::Null, limits, ours);
+            let mut link = Self { stream, zmtp, read_buffer: BytesMut::new() };
+            link.shake_hands().await?;
+            Ok(link)
+        };
+        timeout(OPEN_TIMEOUT, opening).await.unwrap_or(Err(LinkError::NoHandshake))
+    }
+
+    async fn shake_hands(&mut self) -> Result<(), LinkError> {
+        loop {
+            match self.zmtp.poll()? {
+                Some(Event::Hello(peer)) if peer.metadata.socket_type != SocketType::Router => {
+                    return Err(LinkError::NoRouter(peer.metadata.socket_type));
+                }
+                // What the broker may have sent already is left for `next_message`.
+                Some(Event::Hello(_)) => return Ok(()),
+                Some(_) => {}
+                None => {
+                    self.zmtp.settle();
+                    self.turn(true).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits until bytes can be read, if `reading`, or written, if there are any, and does that
+    /// once. Can be dropped and called again.
+    pub(crate) async fn turn(&mut self, reading: bool) -> Result<Moved, LinkError> {
+        let writing = self.zmtp.unsent_bytes() > 0;
+        let interest = match (reading, writing) {
+            (true, true) => Interest::READABLE | Interest::WRITABLE,
+            (true, false) => Interest::READABLE,
+            (false, true) => Interest::WRITABLE,
+            (false, false) => return std::future::pending().await,
+        };
+        let ready = self.stream.ready(interest).await?;
+        if ready.is_writable() {
+            self.write()?;
+        }
+        let read = reading && ready.is_readable() && self.read()?;
+        Ok(Moved { read })
+    }
+
+    /// The next message among the bytes that were read; `None` when more must be read.
+    pub(crate) fn next_message(&mut self) -> Result<Option<Frames>, LinkError> {
+        loop {
+            match self.zmtp.poll()? {
+                Some(Event::Message(message)) => {
+                    return Ok(Some(Frames::new(message.data, message.frames)));
+                }
+                // There is one broker, and what it may send is limited.
+                Some(Event::Large { .. }) => self.zmtp.grant(),
+                Some(_) => {}
+                None => {
+                    self.zmtp.settle();
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Asks the broker for life, where its ZMTP can be asked.
+    pub(crate) fn ping(&mut self) {
+        self.zmtp.ping(0, b"");
+    }
+
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.zmtp.unsent_bytes()
+    }
+
+    /// Closes it when what is unsent was written, or could not be.
+    pub(crate) async fn close(mut self) {
+        let flushing =
+            async { while self.zmtp.unsent_bytes() > 0 && self.turn(false).await.is_ok() {} };
+        let _ = timeout(CLOSE_TIMEOUT, flushing).await;
+    }
+
+    /// Reads once; false where nothing was there after all.
+    fn read(&mut self) -> Result<bool, LinkError> {
+        let read = if let Some(place) = self.zmtp.direct_buffer() {
+            let read = self.stream.try_read(place);
+            if let Ok(count) = read {
+                self.zmtp.direct_received(count);
+            }
+            read
+        } else {
+            if self.read_buffer.capacity() < READ_BYTES_MIN {
+                self.read_buffer.reserve(READ_BYTES_MAX);
+            }
+            let read = self.stream.try_read_buf(&mut self.read_buffer);
+            self.zmtp.receive(&mut self.read_buffer);
+            read
+        };
+        match read {
+            Ok(0) => Err(LinkError::Ended),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write(&mut self) -> Result<(), LinkError> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut count = 0;
+        for (slot, slice) in slices.iter_mut().zip(self.zmtp.unsent()) {
+            *slot = IoSlice::new(slice);
+            count += 1;
+        }
+        match self.stream.try_write_vectored(&slices[..count]) {
+            Ok(written) => {
+                self.zmtp.sent(written);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Frames are queued, and written at the next [`turn`](Link::turn).
+impl Sink for Link {
+    fn frame(&mut self, frame: &[u8], more: bool) {
+        self.zmtp.send_frame(frame, more);
+    }
+
+    fn body_frame(&mut self, frames: &Frames, index: usize, more: bool) {
+        if let Some(frame) = frames.shared(index) {
+            self.zmtp.send_shared(&frame, more);
+        }
+    }
+}
+
+/// What came of a turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved {
+    /// Whether bytes were read.
+    pub(crate) read: bool,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
+        match endpoint {
+            Endpoint::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Endpoint::Ipc { path } => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+        }
+    }
+
+    async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        match self {
+            Stream::Tcp(stream) => stream.ready(interest).await,
+            Stream::Unix(stream) => stream.ready(interest).await,
+        }
+    }
+
+    fn try_read(&self, place: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_read(place),
+            Stream::Unix(stream) => stream.try_read(place),
+        }
+    }
+
+    fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_read_buf(buffer),
+            Stream::Unix(stream) => stream.try_read_buf(buffer),
+        }
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_write_vectored(slices),
+            Stream::Unix(stream) => stream.try_write_vectored(slices),
+        }
+    }
+}
+
+/// Why there is no link any more, or none yet.
+#[derive(Debug)]
+pub(crate) enum LinkError {
+    Io(io::Error),
+    Zmtp(majordomus_zmtp::Error),
+    Wire(majordomus_wire::Error),
+    /// The broker closed the connection.
+    Ended,
+    /// The connection or its handshake took too long.
+    NoHandshake,
+    /// What answers is no broker.
+    NoRouter(SocketType),
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkError::Io(error) => fmt::Display::fmt(error, f),
+            LinkError::Zmtp(error) => fmt::Display::fmt(error, f),
+            LinkError::Wire(error) => write!(f, "the broker broke the protocol: {error}"),
+            LinkError::Ended => f.write_str("the broker closed the connection"),
+            LinkError::NoHandshake => write!(f, "no handshake within {OPEN_TIMEOUT:?}"),
+            LinkError::NoRouter(kind) => write!(f, "the peer is a {kind} and not a ROUTER"),
+        }
+    }
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        LinkError::Io(error)
+    }
+}
+
+impl From<majordomus_zmtp::Error> for LinkError {
+    fn from(error: majordomus_zmtp::Error) -> Self {
+        LinkError::Zmtp(error)
+    }
+}
+
+impl From<majordomus_wire::Error> for LinkError {
+    fn from(error: majordomus_wire::Error) -> Self {
+        LinkError::Wire(error)
+    }
+}

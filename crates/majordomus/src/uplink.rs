@@ -1,0 +1,105 @@
+//! The connection to the broker as a state machine asks for it: closed, being opened, or open.
+
+use std::fmt;
+use std::future::{Future, pending};
+use std::pin::Pin;
+
+use majordomus_zmtp::Limits;
+
+use crate::Endpoint;
+use crate::link::{Link, LinkError, Moved};
+
+/// The one connection of a client, or of a worker that takes one request at a time.
+#[derive(Debug)]
+pub(crate) struct Uplink {
+    endpoint: Endpoint,
+    limits: Limits,
+    state: State,
+}
+
+enum State {
+    Closed,
+    Opening(Pin<Box<dyn Future<Output = Result<Link, LinkError>> + Send>>),
+    Open(Box<Link>),
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Closed => "Closed",
+            State::Opening(_) => "Opening",
+            State::Open(_) => "Open",
+        })
+    }
+}
+
+/// What happened to the connection.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Opened,
+    /// Bytes were read or written.
+    Moved(Moved),
+    /// It broke, or could not be opened. It is closed.
+    Lost(LinkError),
+}
+
+impl Uplink {
+    pub(crate) fn new(endpoint: Endpoint, limits: Limits) -> Self {
+        Self { endpoint, limits, state: State::Closed }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) fn open(&mut self) {
+        self.state = State::Opening(Box::pin(Link::open(self.endpoint.clone(), self.limits)));
+    }
+
+    /// Closes it at once, whatever is unsent.
+    pub(crate) fn cut(&mut self) {
+        self.state = State::Closed;
+    }
+
+    /// Closes it when what is unsent was written, or takes too long.
+    pub(crate) async fn close(&mut self) {
+        if let State::Open(link) = std::mem::replace(&mut self.state, State::Closed) {
+            link.close().await;
+        }
+    }
+
+    pub(crate) fn link(&mut self) -> Option<&mut Link> {
+        match &mut self.state {
+            State::Open(link) => Some(link),
+            State::Closed | State::Opening(_) => None,
+        }
+    }
+
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        match &self.state {
+            State::Open(link) => link.unsent_bytes(),
+            State::Closed | State::Opening(_) => 0,
+        }
+    }
+
+    /// Waits until something happens to it; for ever while it is closed. Can be dropped and called
+    /// again.
+    pub(crate) async fn next(&mut self, reading: bool) -> Happening {
+        let ended = match &mut self.state {
+            State::Closed => return pending().await,
+            State::Opening(opening) => match opening.await {
+                Ok(link) => {
+                    self.state = State::Open(Box::new(link));
+                    return Happening::Opened;
+                }
+                Err(error) => error,
+            },
+            State::Open(link) => match link.turn(reading).await {
+                Ok(moved) => return Happening::Moved(moved),
+                Err(error) => error,
+            },
+        };
+        self.state = State::Closed;
+        Happening::Lost(ended)
+    }
+}

@@ -1,0 +1,220 @@
+//! The client against a broker that does what each test says.
+
+mod support;
+
+use std::time::Duration;
+
+use majordomus::{Body, Client, Dialect, RequestError};
+use majordomus_core::Frames;
+use support::{FakeBroker, Peer, soon, text};
+
+fn client_of(broker: &FakeBroker, dialect: Dialect) -> Client {
+    let wait = Duration::from_millis(1);
+    let builder = Client::builder(&broker.endpoint).dialect(dialect).reconnect(wait, wait);
+    builder.connect().expect("the endpoint is right")
+}
+
+/// A broker, a client and the broker's side of their connection.
+async fn connected() -> (FakeBroker, Client, Peer) {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let client = client_of(&broker, Dialect::Mdp02);
+    let peer = broker.accept_client().await;
+    (broker, client, peer)
+}
+
+/// Echoes one request.
+async fn echo(peer: &mut Peer) {
+    let body = peer.request().await;
+    peer.send_final(body).await;
+}
+
+/// Asks for `body` and gets it back, while the broker echoes it.
+async fn check_echo(client: &Client, peer: &mut Peer, body: impl Into<Body>) {
+    let body = body.into();
+    let (reply, ()) = tokio::join!(client.request("echo", body.clone()), echo(peer));
+    assert_eq!(reply, Ok(body));
+}
+
+#[tokio::test]
+async fn each_dialect_echoes() {
+    for dialect in Dialect::ALL {
+        let broker = FakeBroker::start(dialect).await;
+        let client = client_of(&broker, dialect);
+        let mut peer = broker.accept_client().await;
+        check_echo(&client, &mut peer, "hello").await;
+        check_echo(&client, &mut peer, Body::from_frames(["a", "", "b"])).await;
+        check_echo(&client, &mut peer, vec![7; 3 * 1024 * 1024]).await;
+    }
+}
+
+#[tokio::test]
+async fn ipc_echoes() {
+    let path = std::env::temp_dir().join(format!("majordomus-client-{}", std::process::id()));
+    let broker = FakeBroker::start_ipc(&path, Dialect::Mdp02);
+    let client = client_of(&broker, Dialect::Mdp02);
+    let mut peer = broker.accept_client().await;
+    std::fs::remove_file(&path).expect("the socket's file is there");
+    check_echo(&client, &mut peer, "hello").await;
+}
+
+#[tokio::test]
+async fn requests_wait_for_the_broker_and_for_each_other() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let client = client_of(&broker, Dialect::Mdp02);
+    let first = client.request("echo", "1").send().await;
+    let second = client.request("echo", "2").send().await;
+    let mut peer = broker.accept_client().await;
+    echo(&mut peer).await;
+    echo(&mut peer).await;
+    assert_eq!(soon(second.whole()).await, Ok(Body::from("2")));
+    assert_eq!(soon(first.whole()).await, Ok(Body::from("1")));
+}
+
+#[tokio::test]
+async fn parts_come_as_they_are_sent() {
+    let (_broker, client, mut peer) = connected().await;
+    let mut reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    for part in ["a", "b"] {
+        peer.send_part(text(part)).await;
+        assert_eq!(soon(reply.next()).await, Some(Ok(Body::from(part))));
+    }
+    peer.send_final(Frames::from_slices(&["c", "d"])).await;
+    assert_eq!(soon(reply.next()).await, Some(Ok(Body::from_frames(["c", "d"]))));
+    assert_eq!(soon(reply.next()).await, None);
+}
+
+#[tokio::test]
+async fn a_whole_reply_has_the_frames_of_all_parts() {
+    let (_broker, client, mut peer) = connected().await;
+    let reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    peer.send_part(text("a")).await;
+    peer.send_part(text("b")).await;
+    peer.send_final(text("c")).await;
+    assert_eq!(soon(reply.whole()).await, Ok(Body::from_frames(["a", "b", "c"])));
+}
+
+#[tokio::test]
+async fn a_slow_reader_loses_nothing() {
+    let (_broker, client, mut peer) = connected().await;
+    // More than the sockets hold, so that the broker has to wait for the reader.
+    let part = |number: u32| number.to_be_bytes().repeat(4096);
+    let mut reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    let write = async {
+        for number in 0..2000 {
+            peer.send_part(Frames::from_slices(&[part(number)])).await;
+        }
+        peer.send_final(text("end")).await;
+    };
+    let read = async {
+        for number in 0..2000 {
+            assert_eq!(soon(reply.next()).await, Some(Ok(Body::from(part(number)))));
+        }
+        assert_eq!(soon(reply.next()).await, Some(Ok(Body::from("end"))));
+    };
+    tokio::join!(write, read);
+    check_echo(&client, &mut peer, "hello").await;
+}
+
+#[tokio::test]
+async fn a_late_reply_is_not_taken_for_the_next_ones() {
+    let (broker, client, mut peer) = connected().await;
+    let late = client.request("echo", "late").timeout(Duration::from_millis(50)).send().await;
+    assert_eq!(peer.request().await, text("late"));
+    assert_eq!(soon(late.whole()).await, Err(RequestError::Timeout));
+    let next = client.request("echo", "next").send().await;
+    peer.send_final(text("late")).await;
+    let mut new_peer = broker.accept_client().await;
+    echo(&mut new_peer).await;
+    assert_eq!(soon(next.whole()).await, Ok(Body::from("next")));
+    peer.closed().await;
+}
+
+#[tokio::test]
+async fn a_dropped_reply_gives_the_request_up() {
+    let (broker, client, mut peer) = connected().await;
+    let reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    drop(reply);
+    peer.closed().await;
+    check_echo(&client, &mut broker.accept_client().await, "hello").await;
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_with_parts_unread_blocks_nobody() {
+    let (broker, client, mut peer) = connected().await;
+    let mut reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    for _ in 0..100 {
+        peer.send_part(text("x")).await;
+    }
+    peer.send_final(text("end")).await;
+    assert!(soon(reply.next()).await.is_some());
+    drop(reply);
+    check_echo(&client, &mut broker.accept_client().await, "hello").await;
+}
+
+#[tokio::test]
+async fn what_runs_when_the_broker_goes_fails_and_the_next_goes_to_its_successor() {
+    let (broker, client, mut peer) = connected().await;
+    let reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    drop(peer);
+    assert_eq!(soon(reply.whole()).await, Err(RequestError::Disconnected));
+    check_echo(&client, &mut broker.accept_client().await, "hello").await;
+}
+
+#[tokio::test]
+async fn a_broker_that_answers_garbage_is_left() {
+    let (broker, client, mut peer) = connected().await;
+    let reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    peer.send_garbage().await;
+    assert_eq!(soon(reply.whole()).await, Err(RequestError::Disconnected));
+    check_echo(&client, &mut broker.accept_client().await, "hello").await;
+}
+
+#[tokio::test]
+async fn an_error_reply_is_an_error_where_it_is_asked_for() {
+    let (_broker, client, mut peer) = connected().await;
+    let reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    peer.send_final(text("-1 no paper")).await;
+    let error = RequestError::Remote { text: "no paper".into() };
+    assert_eq!(soon(reply.whole()).await, Err(error));
+
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let client = Client::builder(&broker.endpoint).error_replies(false).connect().unwrap();
+    check_echo(&client, &mut broker.accept_client().await, "-1 degrees").await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_says_so() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let builder = Client::builder(&broker.endpoint).message_bytes_max(1000).waiting(1, 1000);
+    let client = builder.connect().unwrap();
+    for service in ["", "a\nb", &"x".repeat(256)] {
+        let reply = soon(client.request(service, "x").into_future()).await;
+        assert!(matches!(reply, Err(RequestError::BadService(_))), "{reply:?}");
+    }
+    for body in [Body::from("x".repeat(1000)), Body::from_frames([""; 1024])] {
+        let reply = soon(client.request("echo", body).into_future()).await;
+        assert_eq!(reply, Err(RequestError::TooLarge));
+    }
+    // Nobody has accepted the connection: the first waits, and there is no room for another.
+    let _waits = client.request("echo", "1").send().await;
+    let refused = client.request("echo", "2").await;
+    assert_eq!(refused, Err(RequestError::Refused));
+}
+
+#[tokio::test]
+async fn the_connection_ends_with_the_last_handle_and_reply() {
+    let (_broker, client, mut peer) = connected().await;
+    let reply = client.clone().request("echo", "x").send().await;
+    drop(client);
+    echo(&mut peer).await;
+    assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
+    peer.closed().await;
+}

@@ -1,0 +1,205 @@
+//! A broker for tests: it accepts peers and does nothing by itself. The test says what it says, and
+//! waits for what the peers say, with a bound.
+#![allow(dead_code, reason = "not every test file needs all of it")]
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use majordomus::{Dialect, Frames};
+use majordomus_core::{FromClient, FromWorker, Label, Reply, ToClient, ToWorker, WorkerRequest};
+use majordomus_wire::{Codec, Side};
+use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+
+/// Longer than anything takes, so that a test that would hang fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for something, with a bound.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it happens soon")
+}
+
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+pub(crate) struct FakeBroker {
+    listener: Listener,
+    pub(crate) endpoint: String,
+    dialect: Dialect,
+}
+
+impl FakeBroker {
+    pub(crate) async fn start(dialect: Dialect) -> Self {
+        Self::start_at("127.0.0.1:0", dialect).await
+    }
+
+    /// Starts at a TCP address, which may have been another's before.
+    pub(crate) async fn start_at(address: &str, dialect: Dialect) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the address is free");
+        let endpoint = format!("tcp://{}", listener.local_addr().expect("it is bound"));
+        Self { listener: Listener::Tcp(listener), endpoint, dialect }
+    }
+
+    pub(crate) fn start_ipc(path: &std::path::Path, dialect: Dialect) -> Self {
+        let listener = UnixListener::bind(path).expect("the path is free");
+        let endpoint = format!("ipc://{}", path.display());
+        Self { listener: Listener::Unix(listener), endpoint, dialect }
+    }
+
+    pub(crate) async fn accept_client(&self) -> Peer {
+        self.accept(Side::Client).await
+    }
+
+    /// Accepts a worker and takes its READY for `echo`.
+    pub(crate) async fn accept_worker(&self) -> Peer {
+        let mut worker = self.accept(Side::Worker).await;
+        let ready = FromWorker::Ready { service: Label::from("echo") };
+        assert_eq!(worker.worker_says().await, ready);
+        worker
+    }
+
+    async fn accept(&self, side: Side) -> Peer {
+        let accepted = async {
+            let socket: Box<dyn Socket> = match &self.listener {
+                Listener::Tcp(tcp) => Box::new(tcp.accept().await.expect("a connection").0),
+                Listener::Unix(unix) => Box::new(unix.accept().await.expect("a connection").0),
+            };
+            let zmtp = Connection::listener(Security::Null, Limits::default());
+            let mut peer = Peer { socket, zmtp, codec: Codec::new(self.dialect, side) };
+            let Some(Event::Hello(_)) = peer.event().await else { panic!("no handshake") };
+            peer.zmtp.accept(&Metadata::new(SocketType::Router));
+            peer.flush().await;
+            peer
+        };
+        soon(accepted).await
+    }
+}
+
+/// A client or a worker that is connected to the broker.
+pub(crate) struct Peer {
+    socket: Box<dyn Socket>,
+    zmtp: Connection,
+    codec: Codec,
+}
+
+impl Peer {
+    pub(crate) async fn client_says(&mut self) -> FromClient {
+        let message = self.message().await;
+        self.codec.decode_from_client(message).expect("a command")
+    }
+
+    pub(crate) async fn worker_says(&mut self) -> FromWorker {
+        let message = self.message().await;
+        self.codec.decode_from_worker(message).expect("a command")
+    }
+
+    /// Waits for a request for `echo`, and returns its body.
+    pub(crate) async fn request(&mut self) -> Frames {
+        match self.client_says().await {
+            FromClient::Request(request) => {
+                assert_eq!(&*request.service, b"echo");
+                request.body
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn send_to_client(&mut self, command: ToClient) {
+        self.send(|codec, frames| codec.encode_to_client(&command, frames)).await;
+    }
+
+    pub(crate) async fn send_part(&mut self, body: Frames) {
+        self.send_to_client(ToClient::Partial(reply(body))).await;
+    }
+
+    pub(crate) async fn send_final(&mut self, body: Frames) {
+        self.send_to_client(ToClient::Final(reply(body))).await;
+    }
+
+    pub(crate) async fn send_to_worker(&mut self, command: ToWorker) {
+        self.send(|codec, frames| codec.encode_to_worker(&command, frames)).await;
+    }
+
+    pub(crate) async fn send_request(&mut self, address: &str, body: Frames) {
+        let (service, id) = (Label::empty(), Label::empty());
+        let request = WorkerRequest { address: address.into(), service, id, body };
+        self.send_to_worker(ToWorker::Request(request)).await;
+    }
+
+    /// Sends one frame, of no dialect.
+    pub(crate) async fn send_garbage(&mut self) {
+        self.zmtp.send_frame(b"garbage", false);
+        self.flush().await;
+    }
+
+    /// Waits until the peer closes the connection; what it still says is ignored.
+    pub(crate) async fn closed(mut self) {
+        soon(async { while self.event().await.is_some() {} }).await;
+    }
+
+    /// Waits for the next message.
+    async fn message(&mut self) -> Frames {
+        let message = async {
+            loop {
+                match self.event().await {
+                    Some(Event::Message(message)) => {
+                        return Frames::new(message.data, message.frames);
+                    }
+                    Some(_) => {}
+                    None => panic!("the peer closed the connection"),
+                }
+            }
+        };
+        soon(message).await
+    }
+
+    /// The next event; `None` when the connection is closed.
+    async fn event(&mut self) -> Option<Event> {
+        loop {
+            match self.zmtp.poll().expect("it speaks ZMTP") {
+                Some(Event::Large { .. }) => self.zmtp.grant(),
+                Some(event) => return Some(event),
+                None => {
+                    self.flush().await;
+                    let mut read = BytesMut::new();
+                    match self.socket.read_buf(&mut read).await {
+                        Ok(0) | Err(_) => return None,
+                        Ok(_) => self.zmtp.receive(&mut read),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, encode: impl FnOnce(&Codec, &mut Vec<bytes::Bytes>)) {
+        let mut frames = Vec::new();
+        encode(&self.codec, &mut frames);
+        for (index, frame) in frames.iter().enumerate() {
+            self.zmtp.send_frame(frame, index + 1 < frames.len());
+        }
+        self.flush().await;
+    }
+
+    /// Writes what is unsent. A peer that has closed the connection is noticed when it is read.
+    async fn flush(&mut self) {
+        let unsent: Vec<u8> = self.zmtp.unsent().flatten().copied().collect();
+        if soon(self.socket.write_all(&unsent)).await.is_ok() {
+            self.zmtp.sent(unsent.len());
+        }
+    }
+}
+
+pub(crate) fn text(text: &str) -> Frames {
+    Frames::from_slices(&[text])
+}
+
+fn reply(body: Frames) -> Reply {
+    Reply { service: "echo".into(), id: Label::empty(), body }
+}

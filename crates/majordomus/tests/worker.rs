@@ -1,0 +1,342 @@
+//! The worker against a broker that does what each test says.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use majordomus::{Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder};
+use majordomus_core::{FromWorker, Label, ToWorker, WorkerReply};
+use support::{FakeBroker, Peer, soon, text};
+use tokio::sync::{Barrier, mpsc};
+
+fn builder_for(broker: &FakeBroker, dialect: Dialect) -> WorkerBuilder {
+    let wait = Duration::from_millis(1);
+    Worker::builder(&broker.endpoint)
+        .dialect(dialect)
+        .reconnect(wait, wait)
+        // Too long to come in between, where a test does not set it.
+        .heartbeat(Duration::from_secs(60))
+}
+
+fn echo(builder: WorkerBuilder) -> Worker {
+    builder.serve("echo", |request, reply| reply.finish(request.body)).expect("it is set up right")
+}
+
+fn last(address: &str, body: Frames) -> FromWorker {
+    FromWorker::Final(WorkerReply { address: address.into(), id: Label::empty(), body })
+}
+
+async fn check_echo(peer: &mut Peer, address: &str, body: Frames) {
+    peer.send_request(address, body.clone()).await;
+    assert_eq!(peer.worker_says().await, last(address, body));
+}
+
+/// A worker with a handler that takes its time.
+struct Slow {
+    events: mpsc::UnboundedReceiver<&'static str>,
+    go: Arc<tokio::sync::Notify>,
+    worker: Worker,
+}
+
+/// A worker whose handler tells what becomes of it and waits for `go`, or returns when it is
+/// cancelled if it heeds that.
+fn slow(builder: WorkerBuilder, heeds_cancellation: bool) -> Slow {
+    let (tell, events) = mpsc::unbounded_channel();
+    let go = Arc::new(tokio::sync::Notify::new());
+    let may_go = Arc::clone(&go);
+    let handler = move |request: Request, reply: Replier| {
+        let (tell, may_go) = (tell.clone(), Arc::clone(&may_go));
+        async move {
+            tell.send("started").unwrap();
+            let cancellation = reply.cancellation();
+            tokio::select! {
+                () = may_go.notified() => {}
+                () = cancellation.cancelled() => {
+                    tell.send("cancelled").unwrap();
+                    if heeds_cancellation {
+                        return;
+                    }
+                    may_go.notified().await;
+                }
+            }
+            reply.finish(request.body).await;
+            tell.send("returned").unwrap();
+        }
+    };
+    Slow { events, go, worker: builder.serve("echo", handler).expect("it is set up right") }
+}
+
+#[tokio::test]
+async fn each_dialect_echoes() {
+    for dialect in Dialect::ALL {
+        let broker = FakeBroker::start(dialect).await;
+        let _worker = echo(builder_for(&broker, dialect));
+        let mut peer = broker.accept_worker().await;
+        check_echo(&mut peer, "a1", text("hello")).await;
+        check_echo(&mut peer, "a2", Frames::from_slices(&["a", "", "b"])).await;
+        check_echo(&mut peer, "a3", Frames::from_slices(&[vec![7; 3 * 1024 * 1024]])).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_says_what_it_is() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let _worker = builder_for(&broker, Dialect::Mdp02)
+        .serve("echo", |request, reply| reply.finish(request.service + " " + &request.id))
+        .unwrap();
+    let mut peer = broker.accept_worker().await;
+    peer.send_request("\0a", Frames::empty()).await;
+    assert_eq!(peer.worker_says().await, last("\0a", text("echo \\x00a")));
+}
+
+#[tokio::test]
+async fn it_registers_again_after_a_restart_of_the_broker() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let _worker = echo(builder_for(&broker, Dialect::Mdp02));
+    let mut peer = broker.accept_worker().await;
+    check_echo(&mut peer, "a", text("hello")).await;
+    let address = broker.endpoint.strip_prefix("tcp://").unwrap().to_owned();
+    drop((broker, peer));
+    let broker = FakeBroker::start_at(&address, Dialect::Mdp02).await;
+    check_echo(&mut broker.accept_worker().await, "b", text("hello")).await;
+}
+
+#[tokio::test]
+async fn it_registers_again_when_it_is_sent_away() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let _worker = echo(builder_for(&broker, Dialect::Mdp02));
+    let mut peer = broker.accept_worker().await;
+    peer.send_to_worker(ToWorker::Disconnect).await;
+    peer.closed().await;
+    check_echo(&mut broker.accept_worker().await, "a", text("hello")).await;
+}
+
+#[tokio::test]
+async fn it_leaves_a_broker_that_says_garbage() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let _worker = echo(builder_for(&broker, Dialect::Mdp02));
+    broker.accept_worker().await.send_garbage().await;
+    check_echo(&mut broker.accept_worker().await, "a", text("hello")).await;
+}
+
+#[tokio::test]
+async fn it_leaves_a_silent_broker() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let builder = builder_for(&broker, Dialect::Mdp02).heartbeat(Duration::from_millis(20));
+    let _worker = echo(builder.liveness(2));
+    let _silent = broker.accept_worker().await;
+    broker.accept_worker().await;
+}
+
+#[tokio::test]
+async fn it_sends_heartbeats_idle_and_busy() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let builder = builder_for(&broker, Dialect::Mdp02).heartbeat(Duration::from_millis(10));
+    let mut slow = slow(builder.liveness(u32::MAX), true);
+    let mut peer = broker.accept_worker().await;
+    assert_eq!(peer.worker_says().await, FromWorker::Heartbeat);
+    peer.send_request("a", text("x")).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("started"));
+    for _ in 0..5 {
+        assert_eq!(peer.worker_says().await, FromWorker::Heartbeat);
+    }
+    slow.go.notify_one();
+    while peer.worker_says().await == FromWorker::Heartbeat {}
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_panics_or_says_nothing_fails_its_request() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let handler = async |request: Request, reply: Replier| match &*request.body.text() {
+        "fail" => reply.fail("no paper").await,
+        "panic" => panic!("boom {}", request.id),
+        "nothing" => {}
+        _ => reply.finish("served").await,
+    };
+    let _worker = builder_for(&broker, Dialect::Mdp02).serve("echo", handler).unwrap();
+    let mut peer = broker.accept_worker().await;
+    let cases = [
+        ("fail", "-1 no paper"),
+        ("panic", "-1 the worker panicked: boom a"),
+        ("nothing", "-1 the worker gave no reply"),
+        ("work", "served"),
+    ];
+    for (request, reply) in cases {
+        peer.send_request("a", text(request)).await;
+        assert_eq!(peer.worker_says().await, last("a", text(reply)));
+    }
+}
+
+#[tokio::test]
+async fn parts_go_out_as_they_come_where_the_dialect_has_them() {
+    for dialect in Dialect::ALL {
+        let broker = FakeBroker::start(dialect).await;
+        let handler = async |_, reply: Replier| {
+            reply.part("a").await.unwrap();
+            reply.part("b").await.unwrap();
+            reply.finish("c").await;
+        };
+        let _worker = builder_for(&broker, dialect).serve("echo", handler).unwrap();
+        let mut peer = broker.accept_worker().await;
+        peer.send_request("x", Frames::empty()).await;
+        if dialect == Dialect::Mdp01 {
+            let whole = Frames::from_slices(&["a", "b", "c"]);
+            assert_eq!(peer.worker_says().await, last("x", whole));
+            continue;
+        }
+        for part in ["a", "b"] {
+            let FromWorker::Partial(reply) = peer.worker_says().await else { panic!() };
+            assert_eq!((reply.address, reply.body), ("x".into(), text(part)));
+        }
+        assert_eq!(peer.worker_says().await, last("x", text("c")));
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_is_too_large_fails_and_keeps_the_connection() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let builder = builder_for(&broker, Dialect::Mdp02).message_bytes_max(10_000);
+    let handler = |_, reply: Replier| reply.finish(vec![7; 10_000]);
+    let _worker = builder.serve("echo", handler).unwrap();
+    let mut peer = broker.accept_worker().await;
+    for address in ["a", "b"] {
+        peer.send_request(address, Frames::empty()).await;
+        assert_eq!(peer.worker_says().await, last(address, text("-1 the reply is too large")));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_cancels_the_handler() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let mut slow = slow(builder_for(&broker, Dialect::Mdp02), true);
+    let mut peer = broker.accept_worker().await;
+    peer.send_request("a", text("x")).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("started"));
+    drop(peer);
+    assert_eq!(soon(slow.events.recv()).await, Some("cancelled"));
+    broker.accept_worker().await;
+}
+
+#[tokio::test]
+async fn it_registers_again_only_when_its_handler_has_returned() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let mut slow = slow(builder_for(&broker, Dialect::Mdp02), false);
+    let mut peer = broker.accept_worker().await;
+    peer.send_request("a", text("x")).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("started"));
+    drop(peer);
+    assert_eq!(soon(slow.events.recv()).await, Some("cancelled"));
+    slow.go.notify_one();
+    let first = tokio::select! {
+        biased;
+        event = slow.events.recv() => event,
+        _ = broker.accept_worker() => Some("registered"),
+    };
+    assert_eq!(first, Some("returned"));
+    // The late reply went nowhere: the next thing that it says is its reply to a new request.
+    let mut peer = broker.accept_worker().await;
+    peer.send_request("b", text("y")).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("started"));
+    slow.go.notify_one();
+    assert_eq!(peer.worker_says().await, last("b", text("y")));
+}
+
+#[tokio::test]
+async fn stopped_it_cancels_and_leaves() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let mut slow = slow(builder_for(&broker, Dialect::Mdp02), true);
+    let mut peer = broker.accept_worker().await;
+    peer.send_request("a", text("x")).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("started"));
+    soon(slow.worker.stop()).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("cancelled"));
+    assert_eq!(peer.worker_says().await, FromWorker::Disconnect);
+    peer.closed().await;
+    soon(slow.worker.ended()).await;
+}
+
+#[tokio::test]
+async fn stopped_it_drops_a_handler_that_does_not_return() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let mut slow = slow(builder_for(&broker, Dialect::Mdp02), false);
+    let mut peer = broker.accept_worker().await;
+    peer.send_request("a", text("x")).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("started"));
+    soon(slow.worker.stop()).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("cancelled"));
+    assert_eq!(soon(slow.events.recv()).await, None);
+}
+
+#[tokio::test]
+async fn drained_it_finishes_first() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let mut slow = slow(builder_for(&broker, Dialect::Mdp02), true);
+    let mut peer = broker.accept_worker().await;
+    peer.send_request("a", text("x")).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("started"));
+    let go = Arc::clone(&slow.go);
+    let finish = async {
+        go.notify_one();
+        assert_eq!(peer.worker_says().await, last("a", text("x")));
+        assert_eq!(peer.worker_says().await, FromWorker::Disconnect);
+        peer.closed().await;
+    };
+    // `join` polls in order, so that it drains when the handler goes on.
+    soon(async { tokio::join!(slow.worker.drain(), finish) }).await;
+    assert_eq!(soon(slow.events.recv()).await, Some("returned"));
+}
+
+#[tokio::test]
+async fn dropped_it_leaves() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let worker = echo(builder_for(&broker, Dialect::Mdp02));
+    let mut peer = broker.accept_worker().await;
+    drop(worker);
+    assert_eq!(peer.worker_says().await, FromWorker::Disconnect);
+    peer.closed().await;
+}
+
+#[tokio::test]
+async fn its_concurrency_is_a_number_of_connections() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let together = Arc::new(Barrier::new(3));
+    let handler = move |request: Request, reply: Replier| {
+        let together = Arc::clone(&together);
+        async move {
+            together.wait().await;
+            reply.finish(request.body).await;
+        }
+    };
+    let builder = builder_for(&broker, Dialect::Mdp02).concurrency(3);
+    let worker = builder.serve("echo", handler).unwrap();
+    let mut peers = Vec::new();
+    for _ in 0..3 {
+        peers.push(broker.accept_worker().await);
+    }
+    for peer in &mut peers {
+        peer.send_request("a", text("x")).await;
+    }
+    for peer in &mut peers {
+        assert_eq!(peer.worker_says().await, last("a", text("x")));
+    }
+    soon(worker.stop()).await;
+    for peer in &mut peers {
+        assert_eq!(peer.worker_says().await, FromWorker::Disconnect);
+    }
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused() {
+    let handler = |request: Request, reply: Replier| reply.finish(request.body);
+    let builder = || Worker::builder("ipc:///nowhere");
+    let endpoint = Worker::builder("nowhere").serve("echo", handler);
+    assert!(matches!(endpoint, Err(SetupError::Endpoint(_))));
+    assert!(matches!(builder().serve("", handler), Err(SetupError::Service(_))));
+    let heartbeat = builder().heartbeat(Duration::ZERO).serve("echo", handler);
+    assert!(matches!(heartbeat, Err(SetupError::NoHeartbeatInterval)));
+    let liveness = builder().liveness(0).serve("echo", handler);
+    assert!(matches!(liveness, Err(SetupError::NoLiveness)));
+    let concurrency = builder().concurrency(0).serve("echo", handler);
+    assert!(matches!(concurrency, Err(SetupError::NoConcurrency)));
+}

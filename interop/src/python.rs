@@ -1,0 +1,122 @@
+//! Python with the packages of other people, in a virtual environment that the tests make.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::process::Process;
+use crate::workspace;
+
+/// A Python that has the packages of `python/requirements.txt`.
+#[derive(Debug)]
+pub struct Python {
+    interpreter: PathBuf,
+}
+
+impl Python {
+    /// The environment under `target/interop`, made by the first test process that asks for it.
+    ///
+    /// `None` where that is impossible (no `python3`, no `venv`, no network for `pip`), after one
+    /// line on standard error: the test returns then. Where `CI` is set, it fails instead.
+    ///
+    /// # Panics
+    ///
+    /// Where `CI` is set and the environment cannot be made.
+    pub fn ready() -> Option<&'static Python> {
+        static READY: OnceLock<Option<Python>> = OnceLock::new();
+        READY.get_or_init(|| prepare().map_err(skip).ok()).as_ref()
+    }
+
+    /// Starts `python/NAME.py` with `arguments`.
+    #[track_caller]
+    pub fn script(&self, name: &str, arguments: &[&str]) -> Process {
+        let mut command = self.command();
+        command.arg(workspace::package().join("python").join(name).with_extension("py"));
+        command.args(arguments);
+        Process::start(format!("{name}.py {}", arguments.join(" ")), command)
+    }
+
+    /// Starts a program that comes with a package: `python -m NAME` with `arguments`.
+    #[track_caller]
+    pub fn module(&self, name: &str, arguments: &[&str]) -> Process {
+        let mut command = self.command();
+        command.args(["-m", name]).args(arguments);
+        Process::start(format!("{name} {}", arguments.join(" ")), command)
+    }
+
+    /// The interpreter, which hands its lines on as they come and leaves no files behind.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.interpreter);
+        command.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+}
+
+/// Says why a test does nothing. It writes past the capture of the test harness, which hides what a
+/// test prints unless it fails.
+fn skip(reason: String) {
+    let ci = env::var_os("CI").is_some_and(|value| !value.is_empty());
+    assert!(!ci, "no Python to test with: {reason}");
+    // There is nowhere to say that this could not be said.
+    let _ = writeln!(io::stderr(), "skipping the tests that need Python: {reason}");
+}
+
+/// Makes the environment, or finds it made.
+///
+/// Several test processes may come here at once; the lock lets one of them work. The marker is
+/// written last and holds what the environment was made of, so one that was left half-made, or was
+/// made for other requirements or another Python, is made anew.
+fn prepare() -> Result<Python, String> {
+    let home = workspace::target().join("interop");
+    let venv = home.join("venv");
+    let marker = venv.join("made-of");
+    let requirements = workspace::package().join("python/requirements.txt");
+    let python = Python { interpreter: venv.join("bin/python") };
+
+    let version = output(Command::new("python3").arg("--version"))?;
+    let made_of = format!("# {version}{}", read(&requirements)?);
+    fs::create_dir_all(&home).map_err(|error| about(&home, &error))?;
+    let _lock = lock(&home.join("venv.lock"))?;
+    if fs::read_to_string(&marker).is_ok_and(|text| text == made_of) {
+        return Ok(python);
+    }
+
+    output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let mut pip = python.command();
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    output(pip.arg("--requirement").arg(&requirements))?;
+    fs::write(&marker, made_of).map_err(|error| about(&marker, &error))?;
+    Ok(python)
+}
+
+/// Holds the file until it is dropped.
+fn lock(path: &Path) -> Result<File, String> {
+    let file = File::create(path).map_err(|error| about(path, &error))?;
+    file.lock().map_err(|error| about(path, &error))?;
+    Ok(file)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| about(path, &error))
+}
+
+/// Runs a command to its end and returns its standard output, or one line about what went wrong.
+fn output(command: &mut Command) -> Result<String, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("{name}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    // `venv` complains on standard output, `pip` on standard error.
+    let words = [output.stdout, output.stderr].concat();
+    let words = String::from_utf8_lossy(&words);
+    let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no word why");
+    Err(format!("{name}: {}: {}", output.status, last.trim()))
+}
+
+fn about(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}

@@ -1,0 +1,87 @@
+//! Peers made of bare pyzmq sockets, `python/client.py` and `python/worker.py`.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::dialect::Dialect;
+use crate::frames::written;
+use crate::process::Process;
+use crate::python::Python;
+
+/// A client that sends what it is told and says every reply that comes, asked for or not.
+#[derive(Debug)]
+pub struct Client(Process);
+
+impl Python {
+    /// Starts a client. `python/client.py` says which further options there are.
+    #[track_caller]
+    pub fn client(&self, endpoint: &str, dialect: Dialect, options: &[&str]) -> Client {
+        let peer = ["--broker", endpoint, "--dialect", dialect.name()];
+        Client(self.script("client", &[&peer, options].concat()))
+    }
+
+    /// Starts a worker and waits until its READY is on its way. `python/worker.py` says how else it
+    /// can be made to behave.
+    #[track_caller]
+    pub fn worker(
+        &self,
+        endpoint: &str,
+        dialect: Dialect,
+        service: &str,
+        options: &[&str],
+    ) -> Process {
+        let peer = ["--broker", endpoint, "--dialect", dialect.name(), "--service", service];
+        let mut worker = self.script("worker", &[&peer, options].concat());
+        worker.expect("opened");
+        worker
+    }
+}
+
+impl Client {
+    /// Sends a request.
+    #[track_caller]
+    pub fn request(&mut self, service: &str, body: &[&[u8]]) {
+        let order = [&[service.as_bytes()], body].concat();
+        self.0.tell(&written(&order));
+    }
+
+    /// Waits for a final reply and compares its body. Partial replies before it are passed over.
+    #[track_caller]
+    pub fn expect_final(&mut self, body: &[&[u8]]) {
+        assert_eq!(self.0.expect("final"), written(body));
+    }
+
+    /// Sends a request and waits for the final reply.
+    #[track_caller]
+    pub fn round_trip(&mut self, service: &str, body: &[&[u8]], reply: &[&[u8]]) {
+        self.request(service, body);
+        self.expect_final(reply);
+    }
+
+    /// Compares the bodies of all the final replies that ever came with `bodies`, and sees that
+    /// nothing else came.
+    ///
+    /// A reply that should not have come is only seen when it is here. Replies to one client arrive
+    /// in the order in which the broker sent them, so the last of `bodies` belongs to a request that
+    /// was made after whatever could have gone wrong.
+    #[track_caller]
+    pub fn has_had_only(&self, bodies: &[&[&[u8]]]) {
+        let bodies: Vec<String> = bodies.iter().map(|body| written(body)).collect();
+        assert_eq!(self.0.said("final"), bodies);
+        assert_eq!(self.0.said("partial"), [""; 0]);
+        assert_eq!(self.0.said("wrong"), [""; 0]);
+    }
+}
+
+impl Deref for Client {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.0
+    }
+}
