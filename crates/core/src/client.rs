@@ -184,7 +184,7 @@ impl Client {
     /// Tells it what happened at `now`. Drain [`poll_output`](Self::poll_output) after each call.
     pub fn handle(&mut self, now: Time, input: ClientInput) {
         match input {
-            ClientInput::Opened => self.uplink.opened(),
+            ClientInput::Opened => self.uplink.opened(now),
             ClientInput::Lost => self.lose(now),
             ClientInput::Received(command) => self.handle_command(now, command),
             ClientInput::Request { handle, service, body, timeout } => {

@@ -8,7 +8,7 @@ use crate::Time;
 /// How long a client or a worker waits before it opens a lost connection again.
 ///
 /// The wait doubles with each loss, from `shortest` to `longest`, until the broker has shown that
-/// it serves us. Of each wait a random part, up to a half, is left out, so that the peers of a
+/// it serves us, or a connection has lasted as long as the longest wait. Of each wait a random part, up to a half, is left out, so that the peers of a
 /// broker that was restarted do not all come back at once.
 ///
 /// ```
@@ -45,7 +45,7 @@ impl Default for Backoff {
 enum State {
     Closed { open_at: Time },
     Opening,
-    Open,
+    Open { since: Time },
 }
 
 /// The connection to the broker.
@@ -64,7 +64,7 @@ impl Uplink {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.state, State::Open)
+        matches!(self.state, State::Open { .. })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -75,7 +75,7 @@ impl Uplink {
     pub(crate) fn due_at(&self) -> Time {
         match self.state {
             State::Closed { open_at } => open_at,
-            State::Opening | State::Open => Time::NEVER,
+            State::Opening | State::Open { .. } => Time::NEVER,
         }
     }
 
@@ -88,8 +88,8 @@ impl Uplink {
         due
     }
 
-    pub(crate) fn opened(&mut self) {
-        self.state = State::Open;
+    pub(crate) fn opened(&mut self, now: Time) {
+        self.state = State::Open { since: now };
     }
 
     /// The broker serves us: the next loss is a first one again.
@@ -99,6 +99,11 @@ impl Uplink {
 
     /// It broke, could not be opened, or was closed because of what the broker did.
     pub(crate) fn lost(&mut self, now: Time) {
+        if let State::Open { since } = self.state
+            && now.since(since) >= self.backoff.longest
+        {
+            self.losses = 0;
+        }
         let doubled = self.backoff.shortest.saturating_mul(1 << self.losses.min(20));
         let wait = doubled.min(self.backoff.longest);
         self.losses = self.losses.saturating_add(1);
@@ -144,6 +149,16 @@ mod tests {
             uplink.proven();
             assert!(waits(&mut uplink, 1)[0] <= Duration::from_millis(100));
         }
+    }
+
+    #[test]
+    fn a_connection_that_lasts_ends_the_row_of_losses() {
+        let mut uplink = Uplink::new(Backoff::default(), 0);
+        waits(&mut uplink, 8);
+        uplink.opened(Time::ZERO);
+        let lost_at = Time::ZERO.after(Duration::from_secs(5));
+        uplink.lost(lost_at);
+        assert!(uplink.due_at().since(lost_at) <= Duration::from_millis(100));
     }
 
     #[test]

@@ -297,7 +297,7 @@ impl Worker {
     }
 
     fn register(&mut self, now: Time) {
-        self.uplink.opened();
+        self.uplink.opened(now);
         if self.purpose != Purpose::Serve {
             return;
         }

@@ -6,7 +6,7 @@ use std::future::pending;
 use majordomus_core::{ClientInput, ClientOutput, Delivery, RequestHandle};
 use majordomus_wire::Codec;
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::link::LinkError;
@@ -78,8 +78,12 @@ impl Driver {
     fn happened(&mut self, happening: Happening) {
         match happening {
             Happening::Opened => {
-                debug!(endpoint = %self.uplink.endpoint(), "connected");
-                self.warned = false;
+                let endpoint = self.uplink.endpoint();
+                if std::mem::take(&mut self.warned) {
+                    info!(%endpoint, "connected after all");
+                } else {
+                    debug!(%endpoint, "connected");
+                }
                 self.tell(ClientInput::Opened);
                 self.read_messages();
             }

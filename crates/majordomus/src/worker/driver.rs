@@ -10,7 +10,7 @@ use majordomus_core::{Parting, TaskHandle, Time, WorkerInput, WorkerOutput, Work
 use majordomus_wire::Codec;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
 use crate::link::LinkError;
@@ -108,8 +108,12 @@ where
     async fn happened(&mut self, happening: Happening) {
         match happening {
             Happening::Opened => {
-                debug!(endpoint = %self.uplink.endpoint(), "connected");
-                self.warned = false;
+                let endpoint = self.uplink.endpoint();
+                if std::mem::take(&mut self.warned) {
+                    info!(%endpoint, "connected after all");
+                } else {
+                    debug!(%endpoint, "connected");
+                }
                 self.tell(WorkerInput::Opened).await;
                 self.read_messages().await;
             }

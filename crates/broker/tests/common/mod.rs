@@ -1,0 +1,229 @@
+//! A peer made of a plain socket and `majordomus-zmtp`, so that the tests decide about every byte,
+//! and a broker to point it at.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use majordomus_broker::{Broker, Config, Endpoint, Listen, Snapshot};
+use majordomus_zmtp::{Connection, Event, Limits, Message, Metadata, Security, SocketType};
+
+/// How long anything that has to happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A broker on a port of its own.
+pub fn broker() -> Broker {
+    broker_with(|_| {})
+}
+
+/// A broker on a port of its own, configured.
+pub fn broker_with(configure: impl FnOnce(&mut Config)) -> Broker {
+    let listen = Listen::new("tcp://127.0.0.1:0".parse().expect("an endpoint"));
+    let mut config = Config { listen: vec![listen], ..Config::default() };
+    configure(&mut config);
+    Broker::start(config).expect("the broker starts")
+}
+
+pub fn address(broker: &Broker) -> SocketAddr {
+    match broker.endpoints()[0] {
+        Endpoint::Tcp(address) => address,
+        Endpoint::Ipc(_) => panic!("the first endpoint is tcp"),
+    }
+}
+
+/// Waits until the broker's numbers are as they should be.
+pub fn wait_for(broker: &Broker, what: &str, is_so: impl Fn(&Snapshot) -> bool) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let snapshot = broker.control().snapshot().expect("the broker runs");
+        if is_so(&snapshot) {
+            return;
+        }
+        assert!(Instant::now() < end, "waited for {what} in vain: {snapshot}");
+        std::thread::yield_now();
+    }
+}
+
+/// A peer of the broker, over any stream.
+pub struct Peer<S = TcpStream> {
+    pub stream: S,
+    pub zmtp: Connection,
+    /// What the broker said in its handshake.
+    pub broker: Option<majordomus_zmtp::Peer>,
+    pub pings: usize,
+    pub pongs: usize,
+}
+
+impl Peer {
+    /// A DEALER that is connected and has shaken hands.
+    pub fn connect(broker: &Broker) -> Self {
+        Self::connect_as(broker, Metadata::new(SocketType::Dealer))
+    }
+
+    pub fn connect_as(broker: &Broker, metadata: Metadata) -> Self {
+        let stream = TcpStream::connect(address(broker)).expect("the broker listens");
+        Self::shake_hands(stream, metadata)
+    }
+
+    /// A worker of 7/MDP that has registered.
+    pub fn worker(broker: &Broker, service: &str) -> Self {
+        let mut worker = Self::connect(broker);
+        worker.send(&[b"", b"MDPW01", b"\x01", service.as_bytes()]);
+        let registered = broker.control().snapshot().expect("it runs").counters.workers_registered;
+        wait_for(broker, "the worker to register", |now| {
+            now.counters.workers_registered > registered
+                || now.counters.workers_registered > 0 && registered > 0
+        });
+        worker
+    }
+}
+
+/// Writes all that a connection has to say.
+pub fn write_unsent(zmtp: &mut Connection, stream: &mut impl Write) {
+    for part in zmtp.unsent() {
+        stream.write_all(part).expect("the broker reads");
+    }
+    zmtp.sent(zmtp.unsent_bytes());
+}
+
+/// A stream whose reads can be given up.
+pub trait Patient: Read + Write {
+    fn patience(&self, span: Duration);
+}
+
+impl Patient for TcpStream {
+    fn patience(&self, span: Duration) {
+        self.set_read_timeout(Some(span)).expect("a timeout");
+    }
+}
+
+impl Patient for std::os::unix::net::UnixStream {
+    fn patience(&self, span: Duration) {
+        self.set_read_timeout(Some(span)).expect("a timeout");
+    }
+}
+
+impl<S: Patient> Peer<S> {
+    pub fn shake_hands(stream: S, metadata: Metadata) -> Self {
+        let zmtp = Connection::connector(Security::Null, Limits::default(), metadata);
+        let mut peer = Self { stream, zmtp, broker: None, pings: 0, pongs: 0 };
+        peer.flush();
+        peer.stream.patience(PATIENCE);
+        while peer.broker.is_none() {
+            let event = peer.event().expect("the broker answers the handshake");
+            assert!(matches!(event, Event::Hello(_)), "{event:?}");
+        }
+        peer
+    }
+
+    pub fn flush(&mut self) {
+        write_unsent(&mut self.zmtp, &mut self.stream);
+    }
+
+    pub fn queue(&mut self, frames: &[&[u8]]) {
+        for (at, frame) in frames.iter().enumerate() {
+            self.zmtp.send_frame(frame, at + 1 < frames.len());
+        }
+    }
+
+    pub fn send(&mut self, frames: &[&[u8]]) {
+        self.queue(frames);
+        self.flush();
+    }
+
+    /// Bytes that are no message.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        // The broker may have closed already, and rightly.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// The next event; `None` when the connection is closed.
+    pub fn event(&mut self) -> Option<Event> {
+        loop {
+            let polled = self.zmtp.poll().expect("the broker speaks ZMTP");
+            self.flush();
+            match polled {
+                Some(Event::Large { .. }) => self.zmtp.grant(),
+                Some(Event::Hello(broker)) => {
+                    self.broker = Some(broker.clone());
+                    return Some(Event::Hello(broker));
+                }
+                Some(event) => {
+                    self.pings += usize::from(event == Event::Ping);
+                    self.pongs += usize::from(matches!(event, Event::Pong(_)));
+                    return Some(event);
+                }
+                None => {
+                    let mut buffer = BytesMut::zeroed(64 << 10);
+                    match self.stream.read(&mut buffer) {
+                        Ok(0) => return None,
+                        Ok(read) => {
+                            self.zmtp.receive(&mut buffer.split_to(read));
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            panic!("the broker said nothing in {PATIENCE:?}")
+                        }
+                        Err(_) => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next message that is no heartbeat; `None` when the connection is closed.
+    pub fn receive(&mut self) -> Option<Message> {
+        loop {
+            match self.event()? {
+                Event::Message(message) if !is_heartbeat(&message) => return Some(message),
+                _ => {}
+            }
+        }
+    }
+
+    pub fn frames(&mut self) -> Vec<Bytes> {
+        let message = self.receive().expect("a message and not the end");
+        (0..message.len()).map(|at| message.share(at)).collect()
+    }
+
+    #[track_caller]
+    pub fn expect(&mut self, frames: &[&[u8]]) {
+        assert_eq!(self.frames(), frames);
+    }
+
+    /// Waits until the broker has closed the connection.
+    pub fn expect_end(&mut self) {
+        while self.event().is_some() {}
+    }
+
+    /// The address and the body of the next request, as a 7/MDP worker.
+    pub fn request(&mut self) -> (Bytes, Vec<Bytes>) {
+        let mut frames = self.frames();
+        assert_eq!(frames[..3], [&b""[..], b"MDPW01", b"\x02"]);
+        let body = frames.split_off(5);
+        assert_eq!(frames[4], b""[..]);
+        (frames[3].clone(), body)
+    }
+
+    pub fn reply(&mut self, address: &[u8], body: &[&[u8]]) {
+        let mut frames: Vec<&[u8]> = vec![b"", b"MDPW01", b"\x03", address, b""];
+        frames.extend_from_slice(body);
+        self.send(&frames);
+    }
+}
+
+fn is_heartbeat(message: &Message) -> bool {
+    message.len() == 3 && message.frame(1) == b"MDPW01" && message.frame(2) == b"\x04"
+}
+
+/// A new honest client and this worker: a request and its reply pass.
+#[track_caller]
+pub fn round_trip<S: Patient>(broker: &Broker, worker: &mut Peer<S>, service: &str) {
+    let mut client = Peer::connect(broker);
+    client.send(&[b"", b"MDPC01", service.as_bytes(), b"honest"]);
+    let (address, body) = worker.request();
+    assert_eq!(body, [&b"honest"[..]]);
+    worker.reply(&address, &[b"served"]);
+    client.expect(&[b"", b"MDPC01", service.as_bytes(), b"served"]);
+}
