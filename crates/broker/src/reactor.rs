@@ -39,7 +39,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How often receptions that hold memory are looked at for progress.
 const RECEPTION_CHECK: Duration = Duration::from_secs(1);
 /// How long the end waits until every peer has read its last words.
-const FAREWELL: Duration = Duration::from_millis(1_000);
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The wake-up of the program that started us. Listeners come behind it, then connections.
 pub(crate) const WAKER: Token = Token(0);

@@ -1,0 +1,12 @@
+//! The settings of a broker, in one table: from it come the flags, the environment's variables, the
+//! keys of the file, what `--print-config` shows, and the defaults in `--help`.
+
+mod fault;
+mod file;
+mod flags;
+mod layers;
+mod show;
+mod table;
+
+pub(crate) use flags::SettingFlags;
+pub(crate) use layers::{Flags, Settings, SettingsError};

@@ -1,0 +1,82 @@
+//! What can be wrong with a value.
+
+use std::fmt;
+use std::num::IntErrorKind;
+
+use majordomus::UnknownDialect;
+use majordomus_broker::EndpointError;
+
+use crate::bytes::NotBytes;
+use crate::duration::NotADuration;
+
+/// What is wrong with a value, wherever it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Duration(NotADuration),
+    Bytes(NotBytes),
+    /// It is no whole number, or not one that fits.
+    Count {
+        text: String,
+        too_large: bool,
+    },
+    Dialect(UnknownDialect),
+    /// It is no way to tell clients of errors.
+    Errors(String),
+    Endpoint(EndpointError),
+    /// It is no text.
+    NotUtf8,
+    /// No service can have this name.
+    ServiceName(String),
+}
+
+impl Fault {
+    /// A text that is not a number, and why.
+    pub(crate) fn count(text: &str, kind: &IntErrorKind) -> Self {
+        Fault::Count { text: text.into(), too_large: *kind == IntErrorKind::PosOverflow }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Duration(fault) => fault.fmt(f),
+            Fault::Bytes(fault) => fault.fmt(f),
+            Fault::Count { text, too_large: true } => write!(f, "{text:?} is too large"),
+            Fault::Count { text, too_large: false } => write!(f, "{text:?} is no whole number"),
+            Fault::Dialect(fault) => write!(f, "{fault}; `any` takes them all"),
+            Fault::Errors(text) => write!(f, "{text:?} is neither `silent` nor `final`"),
+            Fault::Endpoint(fault) => fault.fmt(f),
+            Fault::NotUtf8 => f.write_str("it is not UTF-8"),
+            Fault::ServiceName(name) => write!(
+                f,
+                "{name:?} cannot be the name of a service: it has to have 1 to 255 bytes, none of them a control character"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl From<NotADuration> for Fault {
+    fn from(fault: NotADuration) -> Self {
+        Fault::Duration(fault)
+    }
+}
+
+impl From<NotBytes> for Fault {
+    fn from(fault: NotBytes) -> Self {
+        Fault::Bytes(fault)
+    }
+}
+
+impl From<UnknownDialect> for Fault {
+    fn from(fault: UnknownDialect) -> Self {
+        Fault::Dialect(fault)
+    }
+}
+
+impl From<EndpointError> for Fault {
+    fn from(fault: EndpointError) -> Self {
+        Fault::Endpoint(fault)
+    }
+}

@@ -1,0 +1,286 @@
+//! The table.
+
+use std::num::ParseIntError;
+use std::str::FromStr;
+use std::time::Duration;
+
+use majordomus_broker::{Config, Dialect, Errors};
+
+use super::fault::Fault;
+use crate::{bytes, duration};
+
+/// What the settings of the table are written to, on its way to a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Draft {
+    /// The dialect of every endpoint that has none of its own.
+    pub(crate) dialect: Option<Dialect>,
+    /// What clients are told of errors at every endpoint that does not say.
+    pub(crate) errors: Errors,
+    /// Everything else; where it listens is not in here yet.
+    pub(crate) config: Config,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Its key in the file: the flag has `-` for `_`, the environment's variable is in capitals.
+    pub(crate) name: &'static str,
+    pub(crate) heading: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// What kind of value a setting has, and where in the draft it is. Each place serves for reading
+/// and for writing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Duration(fn(&mut Draft) -> &mut Duration),
+    DurationOrNone(fn(&mut Draft) -> &mut Option<Duration>),
+    Bytes(fn(&mut Draft) -> &mut usize),
+    Count(fn(&mut Draft) -> &mut usize),
+    SmallCount(fn(&mut Draft) -> &mut u32),
+    Text(fn(&mut Draft) -> &mut String),
+    Dialect(fn(&mut Draft) -> &mut Option<Dialect>),
+    Errors(fn(&mut Draft) -> &mut Errors),
+}
+
+impl Setting {
+    /// The setting with this name.
+    pub(crate) fn position(name: &str) -> Option<usize> {
+        TABLE.iter().position(|setting| setting.name == name)
+    }
+
+    /// `--heartbeat-interval`, without the dashes.
+    pub(crate) fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// `MAJORDOMUS_HEARTBEAT_INTERVAL`.
+    pub(crate) fn variable(&self) -> String {
+        format!("MAJORDOMUS_{}", self.name.to_ascii_uppercase())
+    }
+
+    /// Reads its value from a text and writes it to the draft.
+    pub(crate) fn set(&self, draft: &mut Draft, text: &str) -> Result<(), Fault> {
+        match self.kind {
+            Kind::Duration(place) => *place(draft) = duration::parse(text)?,
+            Kind::DurationOrNone(place) => *place(draft) = duration::parse_or_none(text)?,
+            Kind::Bytes(place) => *place(draft) = bytes::parse(text)?,
+            Kind::Count(place) => *place(draft) = read_count(text)?,
+            Kind::SmallCount(place) => *place(draft) = read_count(text)?,
+            Kind::Text(place) => *place(draft) = text.into(),
+            Kind::Dialect(place) => *place(draft) = read_dialect(text)?,
+            Kind::Errors(place) => *place(draft) = read_errors(text)?,
+        }
+        Ok(())
+    }
+
+    /// Its value in the draft, as it is written in a text.
+    pub(crate) fn get(&self, draft: &mut Draft) -> String {
+        match self.kind {
+            Kind::Duration(place) => duration::show(*place(draft)),
+            Kind::DurationOrNone(place) => {
+                place(draft).map_or_else(|| "none".into(), duration::show)
+            }
+            Kind::Bytes(place) => bytes::show(*place(draft)),
+            Kind::Count(place) => place(draft).to_string(),
+            Kind::SmallCount(place) => place(draft).to_string(),
+            Kind::Text(place) => place(draft).clone(),
+            Kind::Dialect(place) => show_dialect(*place(draft)).into(),
+            Kind::Errors(place) => show_errors(*place(draft)).into(),
+        }
+    }
+}
+
+impl Kind {
+    /// What it is called in `--help`.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Kind::Duration(_) | Kind::DurationOrNone(_) => "DURATION",
+            Kind::Bytes(_) => "BYTES",
+            Kind::Count(_) | Kind::SmallCount(_) => "COUNT",
+            Kind::Text(_) => "TEXT",
+            Kind::Dialect(_) => "DIALECT",
+            Kind::Errors(_) => "HOW",
+        }
+    }
+
+    /// Whether the file has a number for it.
+    pub(crate) fn may_be_integer(self) -> bool {
+        matches!(self, Kind::Bytes(_) | Kind::Count(_) | Kind::SmallCount(_))
+    }
+
+    /// Whether the file has a text for it.
+    pub(crate) fn may_be_string(self) -> bool {
+        !matches!(self, Kind::Count(_) | Kind::SmallCount(_))
+    }
+
+    /// What the file has to have for it.
+    pub(crate) fn form(self) -> &'static str {
+        match self {
+            Kind::Duration(_) => "a duration such as \"2.5s\"",
+            Kind::DurationOrNone(_) => "a duration such as \"2.5s\", or \"none\"",
+            Kind::Bytes(_) => "a number of bytes, such as 4096 or \"64KiB\"",
+            Kind::Count(_) | Kind::SmallCount(_) => "a whole number",
+            Kind::Text(_) => "a text",
+            Kind::Dialect(_) => "the name of a dialect such as \"mdp02\", or \"any\"",
+            Kind::Errors(_) => "\"silent\" or \"final\"",
+        }
+    }
+}
+
+/// Reads the name of a dialect, or `any`.
+pub(crate) fn read_dialect(text: &str) -> Result<Option<Dialect>, Fault> {
+    if text == "any" { Ok(None) } else { Ok(Some(text.parse()?)) }
+}
+
+pub(crate) fn show_dialect(dialect: Option<Dialect>) -> &'static str {
+    dialect.map_or("any", Dialect::name)
+}
+
+/// Reads `silent` or `final`.
+pub(crate) fn read_errors(text: &str) -> Result<Errors, Fault> {
+    match text {
+        "silent" => Ok(Errors::Silent),
+        "final" => Ok(Errors::Final),
+        other => Err(Fault::Errors(other.into())),
+    }
+}
+
+pub(crate) fn show_errors(errors: Errors) -> &'static str {
+    match errors {
+        Errors::Silent => "silent",
+        Errors::Final => "final",
+    }
+}
+
+fn read_count<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, Fault> {
+    text.parse().map_err(|error: ParseIntError| Fault::count(text, error.kind()))
+}
+
+const LISTENING: &str = "Listening";
+const TIMINGS: &str = "Timings";
+const REQUESTS: &str = "Limits on requests";
+const CONNECTIONS: &str = "Limits on connections";
+
+macro_rules! setting {
+    ($heading:ident $name:literal $kind:ident $($place:ident).+: $help:literal) => {
+        Setting {
+            name: $name,
+            heading: $heading,
+            help: $help,
+            kind: Kind::$kind(|draft| &mut draft.$($place).+),
+        }
+    };
+}
+
+/// Every setting but where the broker listens and what differs for single services.
+pub(crate) static TABLE: [Setting; 28] = [
+    setting!(LISTENING "dialect" Dialect dialect:
+        "The only dialect that is taken, or `any`"),
+    setting!(LISTENING "errors" Errors errors:
+        "What clients of dialects without error replies are told of errors: `silent` for nothing, \
+         `final` for a final reply of one frame, `-1 ` and a text"),
+    setting!(LISTENING "name" Text config.name:
+        "The routing id that a ROUTER peer sees, up to 255 bytes"),
+    setting!(TIMINGS "heartbeat_interval" Duration config.core.heartbeat_interval:
+        "How often workers get a heartbeat, and are expected to send one"),
+    setting!(TIMINGS "liveness" SmallCount config.core.liveness:
+        "After how many intervals of silence an idle worker is lost"),
+    setting!(TIMINGS "wait_timeout" Duration config.core.wait_timeout:
+        "How long a request waits for a worker"),
+    setting!(TIMINGS "no_worker_wait" DurationOrNone config.core.no_worker_wait:
+        "How long it waits where no worker offers its service at all; `none` for as long as any other"),
+    setting!(TIMINGS "busy_timeout" Duration config.core.busy_timeout:
+        "How long a worker may have one request in hand"),
+    setting!(TIMINGS "stall_timeout" Duration config.core.stall_timeout:
+        "How long a peer may leave unread what is sent to it"),
+    setting!(TIMINGS "identity_timeout" Duration config.core.identity_timeout:
+        "How long the owner of an identity has to show life when another connection claims it"),
+    setting!(TIMINGS "handshake_timeout" Duration config.connections.handshake_timeout:
+        "How long a handshake may take"),
+    setting!(REQUESTS "attempts_max" SmallCount config.core.attempts_max:
+        "How often a request is given to a worker at the most"),
+    setting!(REQUESTS "requests_max" Count config.core.limits.requests_max:
+        "Requests in progress, in all"),
+    setting!(REQUESTS "request_bytes_max" Bytes config.core.limits.request_bytes_max:
+        "Bytes of requests in progress, in all"),
+    setting!(REQUESTS "service_requests_max" Count config.core.limits.service_requests_max:
+        "Requests in progress for one service"),
+    setting!(REQUESTS "service_bytes_max" Bytes config.core.limits.service_bytes_max:
+        "Bytes of requests in progress for one service"),
+    setting!(REQUESTS "client_requests_max" Count config.core.limits.client_requests_max:
+        "Requests in progress for one client"),
+    setting!(REQUESTS "client_bytes_max" Bytes config.core.limits.client_bytes_max:
+        "Bytes of requests in progress for one client"),
+    setting!(REQUESTS "names_max" Count config.core.limits.names_max:
+        "Names that clients asked for and no worker offers"),
+    setting!(REQUESTS "reply_bytes_max" Bytes config.core.limits.reply_bytes_max:
+        "Bytes of the parts of one reply that are kept for a client that takes no parts"),
+    setting!(CONNECTIONS "connections_max" Count config.connections.connections_max:
+        "Connections at once"),
+    setting!(CONNECTIONS "handshakes_max" Count config.connections.handshakes_max:
+        "Unfinished handshakes at once; at the limit the oldest is cut"),
+    setting!(CONNECTIONS "handshakes_per_address_max" Count config.connections.handshakes_per_address_max:
+        "Unfinished handshakes at once from one address"),
+    setting!(CONNECTIONS "handshake_bytes_max" Bytes config.connections.handshake_bytes_max:
+        "Bytes that a peer may send before its handshake is over"),
+    setting!(CONNECTIONS "message_bytes_max" Bytes config.connections.message_bytes_max:
+        "Bytes of one message"),
+    setting!(CONNECTIONS "frames_max" Count config.connections.frames_max:
+        "Frames of one message"),
+    setting!(CONNECTIONS "reception_bytes_max" Bytes config.connections.reception_bytes_max:
+        "Bytes of incomplete messages that are held, in all"),
+    setting!(CONNECTIONS "unsent_bytes_max" Bytes config.connections.unsent_bytes_max:
+        "Bytes that may wait to be written to one peer before it counts as full"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value that is no setting's default.
+    fn other_value(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Duration(_) | Kind::DurationOrNone(_) => "7.5s",
+            Kind::Bytes(_) => "3KiB",
+            Kind::Count(_) | Kind::SmallCount(_) => "7",
+            Kind::Text(_) => "west",
+            Kind::Dialect(_) => "mdp01",
+            Kind::Errors(_) => "final",
+        }
+    }
+
+    #[test]
+    fn every_setting_has_a_name_and_a_place_of_its_own() {
+        for (index, setting) in TABLE.iter().enumerate() {
+            assert_eq!(Setting::position(setting.name), Some(index));
+            let mut draft = Draft::default();
+            setting.set(&mut draft, other_value(setting.kind)).expect(setting.name);
+            for (other, setting) in TABLE.iter().enumerate() {
+                let changed = setting.get(&mut draft) != setting.get(&mut Draft::default());
+                assert_eq!(changed, other == index, "{}", setting.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_setting_shows_can_be_set() {
+        for setting in &TABLE {
+            let mut draft = Draft::default();
+            let shown = setting.get(&mut draft);
+            setting.set(&mut draft, &shown).expect(setting.name);
+            assert_eq!(draft, Draft::default());
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused() {
+        for setting in TABLE.iter().filter(|setting| !matches!(setting.kind, Kind::Text(_))) {
+            let mut draft = Draft::default();
+            let fault = setting.set(&mut draft, "-x").expect_err(setting.name).to_string();
+            assert!(fault.contains("-x"), "{}: {fault}", setting.name);
+            assert_eq!(draft, Draft::default());
+        }
+    }
+}
