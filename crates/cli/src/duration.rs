@@ -7,6 +7,9 @@ use std::time::Duration;
 const UNITS: [(&str, u64); 5] =
     [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 
+/// Decimals of an hour that still can be whole microseconds; with these, nothing overflows.
+const DECIMALS_MAX: usize = 9;
+
 /// A text that is no duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotADuration {
@@ -77,23 +80,18 @@ fn micros(text: &str) -> Result<u64, Fault> {
         return Err(Fault::Number);
     }
     let (_, unit) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or(Fault::Unit)?;
-    let mut micros = whole
-        .parse::<u64>()
-        .ok()
-        .and_then(|whole| whole.checked_mul(unit))
-        .ok_or(Fault::TooLong)?;
-    // Each decimal stands for a tenth of what the one before it stands for.
-    let (mut worth, mut exact) = (unit, 1);
-    for digit in decimals.trim_end_matches('0').bytes() {
-        exact *= 10;
-        if !unit.is_multiple_of(exact) && !(u64::from(digit - b'0') * worth).is_multiple_of(10) {
-            return Err(Fault::TooFine);
-        }
-        let part = u64::from(digit - b'0') * worth;
-        micros = micros.checked_add(part / 10).ok_or(Fault::TooLong)?;
-        worth /= 10;
+    let whole = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(unit));
+    let whole = whole.ok_or(Fault::TooLong)?;
+    let decimals = decimals.trim_end_matches('0');
+    if decimals.len() > DECIMALS_MAX {
+        return Err(Fault::TooFine);
     }
-    Ok(micros)
+    let scale = 10_u64.pow(decimals.len() as u32);
+    let parts = format!("0{decimals}").parse::<u64>().map_err(|_| Fault::Number)? * unit;
+    if !parts.is_multiple_of(scale) {
+        return Err(Fault::TooFine);
+    }
+    whole.checked_add(parts / scale).ok_or(Fault::TooLong)
 }
 
 #[cfg(test)]

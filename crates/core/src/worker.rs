@@ -137,8 +137,8 @@ pub enum Parting {
 /// when they have returned: a worker that is still busy takes no request.
 ///
 /// Silence ends the connection after `liveness` intervals when the worker is idle. When it is busy,
-/// it does so only where the broker was heard on this connection while the worker was busy: the
-/// brokers of the Guide and of majortomo send heartbeats to idle workers alone.
+/// it does so only where the broker was heard on this connection while the worker was busy:
+/// some brokers send heartbeats to idle workers alone.
 #[derive(Debug)]
 pub struct Worker {
     config: WorkerConfig,

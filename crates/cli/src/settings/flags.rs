@@ -20,7 +20,7 @@ impl SettingFlags {
             .help(format!("{} [default: {default}]", setting.help))
             .help_heading(setting.heading)
             .action(ArgAction::Set)
-            .value_parser(|text: &str| {
+            .value_parser(move |text: &str| {
                 setting.set(&mut Draft::default(), text).map(|()| text.to_string())
             })
     }

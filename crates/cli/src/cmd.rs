@@ -1,0 +1,59 @@
+//! The subcommands: what each takes and what it does, one file each.
+
+mod broker;
+mod request;
+mod worker;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::log::{LogArgs, Manner};
+
+/// Where a worker and a client look for the broker when nothing is said.
+const BROKER_ENDPOINT: &str = "tcp://127.0.0.1:5555";
+
+const EXAMPLES: &str = "\
+Examples:
+  majordomus demo
+      See a broker, workers and clients of every dialect at work.
+  majordomus broker
+      Run a broker on tcp://127.0.0.1:5555.
+  majordomus worker upper --exec tr a-z A-Z
+      Offer a command as a service.
+  majordomus request upper hello
+      Ask for it.
+
+Each subcommand has examples of its own: `majordomus broker --help`.";
+
+/// A broker for the Majordomo protocol over ZeroMQ, which brings requests for a service to a worker
+/// that offers it; and a worker and a client to go with it.
+#[derive(Debug, Parser)]
+#[command(name = "majordomus", version, after_help = EXAMPLES)]
+pub(crate) struct Program {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Broker(broker::BrokerArgs),
+    Worker(worker::WorkerArgs),
+    Request(request::RequestArgs),
+}
+
+impl Program {
+    /// Does what was asked for.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        self.log.start(match self.command {
+            Command::Broker(_) | Command::Worker(_) => Manner::Service,
+            Command::Request(_) => Manner::Errand,
+        });
+        match self.command {
+            Command::Broker(args) => args.run(),
+            Command::Worker(args) => args.run(),
+            Command::Request(args) => args.run(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `majordomus broker`: runs a broker until it is told to end.
+
+use std::env;
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+
+use clap::Args;
+use majordomus_broker::{Broker, Config, Snapshot};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::info;
+
+use crate::failure::Failure;
+use crate::output::print;
+use crate::settings::{Flags, SettingFlags, Settings};
+
+const EXAMPLES: &str = "\
+Every option above with a value can also come from the environment and from the file: \
+--heartbeat-interval 2.5s is MAJORDOMUS_HEARTBEAT_INTERVAL=2.5s and heartbeat_interval = \"2.5s\". \
+Flags go before the environment, the environment goes before the file. MAJORDOMUS_BIND may have \
+several endpoints, separated by commas or spaces; MAJORDOMUS_CONFIG names the file.
+
+Durations are written as 250ms, 2.5s, 15m or 1h, and bytes as 4096, 64KiB, 8MiB or 1GiB.
+
+For each endpoint there is one line on standard output, `listening tcp://127.0.0.1:5555`, with the \
+real port. The log is on standard error. SIGTERM and SIGINT end the broker in good order, a second \
+one at once.
+
+Examples:
+  majordomus broker
+      Listen on tcp://127.0.0.1:5555.
+  majordomus broker -b 'tcp://*:5555' -b ipc:///run/majordomus.sock
+      Listen on every interface and on a Unix socket.
+  majordomus broker --busy-timeout 1h --message-bytes-max 256MiB
+      Let workers compute for an hour, and take large messages.
+  majordomus broker --print-config > majordomus.toml
+      Begin a configuration; every key is in it.
+  majordomus broker -c majordomus.toml --log-format json
+      Run with it, and log for a machine.
+
+Tables of the file that have no flag:
+  [[listen]]
+  endpoint = \"tcp://127.0.0.1:5556\"
+  dialect = \"mdp01\"       # this one only
+  errors = \"final\"        # say `-1 ...` to clients whose request failed
+
+  [[service]]
+  name = \"render\"
+  wait_timeout = \"10m\"
+  busy_timeout = \"2h\"";
+
+/// Run a broker
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct BrokerArgs {
+    /// Listen here: tcp://HOST:PORT or ipc://PATH; may be given several times
+    /// [default: tcp://127.0.0.1:5555]
+    #[arg(short, long, value_name = "ENDPOINT")]
+    bind: Vec<String>,
+    /// Read settings from a file
+    #[arg(short, long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Show which settings are in force and where each came from, as a file, and end
+    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+impl BrokerArgs {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let flags = Flags { bind: self.bind, config: self.config, settings: self.settings };
+        let settings = Settings::gather(&flags, |name| env::var_os(name))?;
+        if !self.print_config {
+            return serve(settings.into_config());
+        }
+        settings.clone().into_config().check().map_err(Failure::Config)?;
+        print(settings.to_string().as_bytes()).map(|_| ())
+    }
+}
+
+fn serve(config: Config) -> Result<(), Failure> {
+    // From here on a signal waits until it can be heard.
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Failure::System)?;
+    let broker = Broker::start(config)?;
+    for endpoint in broker.endpoints() {
+        // Nobody has to read that.
+        let _ = print(format!("listening {endpoint}\n").as_bytes())?;
+    }
+    let control = broker.control();
+    let ended = signals.handle();
+    // The broker can end by itself too, so its end is awaited beside the signals.
+    let end = thread::spawn(move || {
+        let end = broker.wait();
+        ended.close();
+        end
+    });
+    let mut told = false;
+    for signal in signals.forever() {
+        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+        if told {
+            info!("{name} again: ending at once");
+            std::process::exit(1);
+        }
+        info!("{name}: ending");
+        told = true;
+        control.shutdown();
+    }
+    let snapshot = joined(end.join()).map_err(Failure::Broker)?;
+    info!("ended: {snapshot}");
+    Ok(())
+}
+
+/// What a thread returned; its panic is ours.
+fn joined(end: thread::Result<io::Result<Snapshot>>) -> io::Result<Snapshot> {
+    end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

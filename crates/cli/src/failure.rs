@@ -1,0 +1,82 @@
+//! Why the program ends with status 1.
+
+use std::fmt;
+use std::io;
+
+use majordomus::{RequestError, SetupError};
+use majordomus_broker::{ConfigError, StartError};
+
+use crate::settings::SettingsError;
+
+/// Why the program ends with status 1. Its text names what failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The configuration cannot be put together.
+    Settings(SettingsError),
+    /// The configuration cannot be.
+    Config(ConfigError),
+    /// The broker did not start.
+    Start(StartError),
+    /// The system failed the broker while it ran.
+    Broker(io::Error),
+    /// A client or a worker could not be set up.
+    Setup(SetupError),
+    /// There is no reply, or no more of it.
+    Request { service: String, endpoint: String, error: RequestError },
+    /// Standard input cannot be read.
+    Input(io::Error),
+    /// Standard output cannot be written.
+    Output(io::Error),
+    /// The system gave no threads or signals.
+    System(io::Error),
+    /// The demonstration did not come out right.
+    Demo,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Settings(error) => error.fmt(f),
+            Failure::Config(error) => write!(f, "configuration: {error}"),
+            Failure::Start(error) => error.fmt(f),
+            Failure::Broker(error) => write!(f, "the broker ended: {error}"),
+            Failure::Setup(error) => error.fmt(f),
+            Failure::Request { service, endpoint, error } => {
+                write!(f, "request to {service} at {endpoint}: {error}")
+            }
+            Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
+            Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Failure::System(error) => write!(f, "the system refuses: {error}"),
+            Failure::Demo => f.write_str("not everything came back right"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Failure {
+    /// The failure in one line, whatever its parts have in them.
+    pub(crate) fn line(&self) -> String {
+        let text = self.to_string();
+        let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        lines.join("; ").replace(|c: char| c.is_control(), "\u{FFFD}")
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Failure::Settings(error)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Failure::Start(error)
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        Failure::Setup(error)
+    }
+}

@@ -1,0 +1,69 @@
+//! The log, on standard error.
+
+use std::io::{self, IsTerminal};
+
+use clap::{Args, ValueEnum};
+use tracing::level_filters::LevelFilter;
+
+/// What the log is to be.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Log")]
+pub(crate) struct LogArgs {
+    /// Log more: once for debug, twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Log warnings and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// How the log is written
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// A line of text for each record
+    Text,
+    /// A line of JSON for each record
+    Json,
+}
+
+/// How much a subcommand logs where nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// It runs until it is told to end, and its log is its diary.
+    Service,
+    /// It does one thing, and says on standard error only what a person in front of it should know
+    /// before it is done.
+    Errand,
+}
+
+impl LogArgs {
+    /// Begins to log, for the whole process.
+    pub(crate) fn start(&self, manner: Manner) {
+        let terminal = io::stderr().is_terminal();
+        let log = tracing_subscriber::fmt()
+            .with_max_level(self.level(manner, terminal))
+            .with_writer(io::stderr)
+            .with_ansi(terminal)
+            .with_target(false)
+            // A closed standard error is no reason to panic.
+            .log_internal_errors(false);
+        match self.log_format {
+            LogFormat::Text => log.init(),
+            LogFormat::Json => log.json().flatten_event(true).init(),
+        }
+    }
+
+    fn level(&self, manner: Manner, terminal: bool) -> LevelFilter {
+        match (self.verbose, manner) {
+            (2.., _) => LevelFilter::TRACE,
+            (1, _) => LevelFilter::DEBUG,
+            (0, Manner::Service) if self.quiet => LevelFilter::WARN,
+            (0, Manner::Service) => LevelFilter::INFO,
+            (0, Manner::Errand) if self.quiet || !terminal => LevelFilter::ERROR,
+            (0, Manner::Errand) => LevelFilter::WARN,
+        }
+    }
+}

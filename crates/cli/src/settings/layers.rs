@@ -1,0 +1,237 @@
+//! Where the settings come from, and which goes before which: flags before the environment, the
+//! environment before the file, the file before the defaults.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use majordomus_broker::{Config, Dialect, Endpoint, Errors, Listen, ServiceConfig};
+
+use super::fault::Fault;
+use super::file::{self, FileFault};
+use super::flags::SettingFlags;
+use super::table::{Draft, TABLE};
+
+/// The variable with the endpoints, separated by commas or spaces.
+const BIND_VARIABLE: &str = "MAJORDOMUS_BIND";
+/// The variable with the path of the file.
+const CONFIG_VARIABLE: &str = "MAJORDOMUS_CONFIG";
+
+/// What was given on the command line.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags {
+    pub(crate) bind: Vec<String>,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) settings: SettingFlags,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Source {
+    #[default]
+    Default,
+    File(PathBuf),
+    /// The name of the variable.
+    Environment(String),
+    /// The name of the flag, without dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Default => f.write_str("default"),
+            Source::File(path) => write!(f, "file {}", path.display()),
+            Source::Environment(variable) => write!(f, "environment {variable}"),
+            Source::Flag(flag) => write!(f, "--{flag}"),
+        }
+    }
+}
+
+/// An endpoint of the file that says for itself how it is spoken there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListenEntry {
+    pub(super) endpoint: Endpoint,
+    /// The dialect, or any; that of all endpoints where it does not say.
+    pub(super) dialect: Option<Option<Dialect>>,
+    pub(super) errors: Option<Errors>,
+}
+
+/// A service of the file that differs from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServiceEntry {
+    pub(super) name: String,
+    pub(super) wait_timeout: Option<Duration>,
+    pub(super) busy_timeout: Option<Duration>,
+}
+
+/// The settings that are in force, and where each came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(super) draft: Draft,
+    /// Of each setting in the table.
+    pub(super) sources: Vec<Source>,
+    pub(super) bind: Vec<Endpoint>,
+    pub(super) bind_source: Source,
+    /// These, and the services, come from the file alone.
+    pub(super) listen: Vec<ListenEntry>,
+    pub(super) services: Vec<ServiceEntry>,
+    pub(super) file: Source,
+}
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub(crate) enum SettingsError {
+    /// The file cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// Something in the file, in this line, is wrong.
+    File(PathBuf, usize, FileFault),
+    /// A variable of the environment is wrong.
+    Environment(String, Fault),
+    /// A flag is wrong.
+    Flag(String, Fault),
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SettingsError::Unreadable(path, error) => {
+                write!(f, "cannot read the configuration {}: {error}", path.display())
+            }
+            SettingsError::File(path, line, fault) => {
+                write!(f, "{}, line {line}: {fault}", path.display())
+            }
+            SettingsError::Environment(variable, fault) => write!(f, "{variable}: {fault}"),
+            SettingsError::Flag(flag, fault) => write!(f, "--{flag}: {fault}"),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            draft: Draft::default(),
+            sources: vec![Source::Default; TABLE.len()],
+            bind: Config::default().listen.into_iter().map(|listen| listen.endpoint).collect(),
+            bind_source: Source::Default,
+            listen: Vec::new(),
+            services: Vec::new(),
+            file: Source::Default,
+        }
+    }
+}
+
+impl Settings {
+    /// Lays flags over the environment over the file over the defaults. `variable` is the
+    /// environment; a variable that is empty counts as not set.
+    pub(crate) fn gather(
+        flags: &Flags,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, SettingsError> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let mut settings = Self::default();
+        let path = flags.config.clone().or_else(|| variable(CONFIG_VARIABLE).map(PathBuf::from));
+        if let Some(path) = path {
+            settings.take_file(path)?;
+        }
+        settings.take_environment(variable)?;
+        settings.take_flags(flags)?;
+        Ok(settings)
+    }
+
+    /// The configuration that they mean. Whether it can be is for the broker to say.
+    pub(crate) fn into_config(self) -> Config {
+        let Draft { dialect, errors, mut config } = self.draft;
+        let bind = self.bind.into_iter().map(|endpoint| Listen { endpoint, dialect, errors });
+        let listen = self.listen.into_iter().map(|entry| Listen {
+            endpoint: entry.endpoint,
+            dialect: entry.dialect.unwrap_or(dialect),
+            errors: entry.errors.unwrap_or(errors),
+        });
+        config.listen = bind.chain(listen).collect();
+        config.core.services = self
+            .services
+            .into_iter()
+            .map(|entry| ServiceConfig {
+                name: entry.name.as_str().into(),
+                wait_timeout: entry.wait_timeout,
+                busy_timeout: entry.busy_timeout,
+            })
+            .collect();
+        config
+    }
+
+    fn take_file(&mut self, path: PathBuf) -> Result<(), SettingsError> {
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| SettingsError::Unreadable(path.clone(), error))?;
+        self.file = Source::File(path.clone());
+        file::read(&text, self).map_err(|(line, fault)| SettingsError::File(path, line, fault))
+    }
+
+    fn take_environment(
+        &mut self,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(), SettingsError> {
+        let text = |name: &str| match variable(name).map(OsString::into_string) {
+            None => Ok(None),
+            Some(Ok(text)) => Ok(Some(text)),
+            Some(Err(_)) => Err(SettingsError::Environment(name.into(), Fault::NotUtf8)),
+        };
+        for (setting, source) in TABLE.iter().zip(&mut self.sources) {
+            let name = setting.variable();
+            if let Some(text) = text(&name)? {
+                let set = setting.set(&mut self.draft, &text);
+                set.map_err(|fault| SettingsError::Environment(name.clone(), fault))?;
+                *source = Source::Environment(name);
+            }
+        }
+        if let Some(text) = text(BIND_VARIABLE)? {
+            let endpoints = text.split([',', ' ']).filter(|endpoint| !endpoint.is_empty());
+            let source = Source::Environment(BIND_VARIABLE.into());
+            self.bind_to(endpoints, source)
+                .map_err(|fault| SettingsError::Environment(BIND_VARIABLE.into(), fault))?;
+        }
+        Ok(())
+    }
+
+    fn take_flags(&mut self, flags: &Flags) -> Result<(), SettingsError> {
+        for (index, text) in &flags.settings.given {
+            let flag = TABLE[*index].flag();
+            let set = TABLE[*index].set(&mut self.draft, text);
+            set.map_err(|fault| SettingsError::Flag(flag.clone(), fault))?;
+            self.sources[*index] = Source::Flag(flag);
+        }
+        if !flags.bind.is_empty() {
+            let endpoints = flags.bind.iter().map(String::as_str);
+            self.bind_to(endpoints, Source::Flag("bind".into()))
+                .map_err(|fault| SettingsError::Flag("bind".into(), fault))?;
+        }
+        Ok(())
+    }
+
+    /// Listens there and nowhere else.
+    fn bind_to<'a>(
+        &mut self,
+        endpoints: impl Iterator<Item = &'a str>,
+        source: Source,
+    ) -> Result<(), Fault> {
+        self.bind = endpoints.map(str::parse).collect::<Result<_, _>>()?;
+        self.bind_source = source;
+        self.listen.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_broker() {
+        assert_eq!(Settings::default().into_config(), Config::default());
+    }
+}

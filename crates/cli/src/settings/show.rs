@@ -1,0 +1,109 @@
+//! What `--print-config` shows: a file that means what is in force.
+
+use std::fmt;
+
+use super::layers::{ListenEntry, ServiceEntry, Settings, Source};
+use super::table::{Kind, TABLE, show_dialect, show_errors};
+use crate::duration;
+
+/// A file with the settings, and behind each where it came from.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // With `[[listen]]` alone there is no `bind`, which would add to it.
+        if self.listen.is_empty() || !self.bind.is_empty() {
+            let endpoints: Vec<_> = self.bind.iter().map(|it| quoted(&it.to_string())).collect();
+            line(f, "bind", &format!("[{}]", endpoints.join(", ")), &self.bind_source)?;
+        }
+        let mut draft = self.draft.clone();
+        let mut heading = "";
+        for (setting, source) in TABLE.iter().zip(&self.sources) {
+            if heading != setting.heading {
+                heading = setting.heading;
+                writeln!(f, "\n# {heading}")?;
+            }
+            let text = setting.get(&mut draft);
+            let value = match setting.kind {
+                Kind::Count(_) | Kind::SmallCount(_) => text,
+                Kind::Bytes(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => text,
+                _ => quoted(&text),
+            };
+            line(f, setting.name, &value, source)?;
+        }
+        self.listen.iter().try_for_each(|entry| show_listen(f, entry, &self.file))?;
+        self.services.iter().try_for_each(|entry| show_service(f, entry, &self.file))
+    }
+}
+
+fn show_listen(f: &mut fmt::Formatter<'_>, entry: &ListenEntry, source: &Source) -> fmt::Result {
+    writeln!(f, "\n[[listen]]")?;
+    line(f, "endpoint", &quoted(&entry.endpoint.to_string()), source)?;
+    if let Some(dialect) = entry.dialect {
+        line(f, "dialect", &quoted(show_dialect(dialect)), source)?;
+    }
+    entry.errors.map_or(Ok(()), |errors| line(f, "errors", &quoted(show_errors(errors)), source))
+}
+
+fn show_service(f: &mut fmt::Formatter<'_>, entry: &ServiceEntry, source: &Source) -> fmt::Result {
+    writeln!(f, "\n[[service]]")?;
+    line(f, "name", &quoted(&entry.name), source)?;
+    for (key, value) in [("wait_timeout", entry.wait_timeout), ("busy_timeout", entry.busy_timeout)]
+    {
+        if let Some(value) = value {
+            line(f, key, &quoted(&duration::show(value)), source)?;
+        }
+    }
+    Ok(())
+}
+
+fn line(f: &mut fmt::Formatter<'_>, key: &str, value: &str, source: &Source) -> fmt::Result {
+    // A path may have anything in it, and a comment ends with its line.
+    let source = source.to_string().replace(|c: char| c.is_control(), "\u{FFFD}");
+    writeln!(f, "{key} = {value}  # {source}")
+}
+
+/// A text as a basic string of TOML.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", c as u32)),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file;
+    use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        let text = r#"
+            bind = "tcp://127.0.0.1:1"
+            name = "a \"b\" \\ \u0007 é"
+            liveness = 5
+            request_bytes_max = 0x401
+            no_worker_wait = "1s"
+            [[listen]]
+            endpoint = "ipc:///run/m.sock"
+            dialect = "any"
+            errors = "final"
+            [[listen]]
+            endpoint = "tcp://127.0.0.1:2"
+            [[service]]
+            name = "slow"
+            busy_timeout = "2h"
+        "#;
+        let mut settings = Settings::default();
+        file::read(text, &mut settings).expect("it is a file");
+        let mut again = Settings::default();
+        file::read(&settings.to_string(), &mut again).expect("it can be read again");
+        assert_eq!(again, settings);
+        assert_eq!(again.draft.config.name, "a \"b\" \\ \u{7} é");
+        assert_eq!(again.into_config().listen.len(), 3);
+    }
+}
