@@ -1,1 +1,43 @@
-fn main() {}
+//! Benchmarks of Majordomus: one module a subject, each with a subcommand of its name.
+//!
+//! ```console
+//! $ cargo run --release -p majordomus-benches -- core
+//! ```
+//!
+//! Each prints what it measured beside the bar it is held to. The status is 0 when every bar that
+//! is enforced was met, 1 when one was missed, and 2 when nothing could be measured.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is what it prints")]
+
+mod core_alone;
+mod instructions;
+mod timing;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: majordomus-benches core";
+
+/// Whether the bars that a benchmark enforces were met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Met,
+    Missed,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let verdict = match words[..] {
+        ["core"] => core_alone::compare(),
+        // What `core` has valgrind count. It prints nothing, and is good for a profiler too.
+        ["core-run", case, size, operations] => core_alone::run(case, size, operations),
+        _ => Err(USAGE.to_string()),
+    };
+    match verdict {
+        Ok(Verdict::Met) => ExitCode::SUCCESS,
+        Ok(Verdict::Missed) => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,10 +1,14 @@
 //! The subcommands: what each takes and what it does, one file each.
 
 mod broker;
+mod demo;
 mod request;
 mod worker;
 
-use clap::{Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use majordomus::Dialect;
 
 use crate::failure::Failure;
 use crate::log::{LogArgs, Manner};
@@ -41,6 +45,7 @@ enum Command {
     Broker(broker::BrokerArgs),
     Worker(worker::WorkerArgs),
     Request(request::RequestArgs),
+    Demo(demo::DemoArgs),
 }
 
 impl Program {
@@ -48,12 +53,32 @@ impl Program {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.log.start(match self.command {
             Command::Broker(_) | Command::Worker(_) => Manner::Service,
-            Command::Request(_) => Manner::Errand,
+            Command::Request(_) | Command::Demo(_) => Manner::Errand,
         });
         match self.command {
             Command::Broker(args) => args.run(),
             Command::Worker(args) => args.run(),
             Command::Request(args) => args.run(),
+            Command::Demo(args) => args.run(),
         }
     }
+}
+
+/// Reads the name of a dialect, and shows in `--help` which there are.
+fn dialect_parser() -> impl TypedValueParser<Value = Dialect> {
+    let names = PossibleValuesParser::new(Dialect::ALL.map(Dialect::name));
+    names.try_map(|name| name.parse::<Dialect>())
+}
+
+/// Whether the dialect has partial replies.
+fn has_parts(dialect: Dialect) -> bool {
+    dialect != Dialect::Mdp01
+}
+
+/// Ends the program with status 2: the subcommand was called in a way that makes no sense.
+fn misused(subcommand: &str, text: &str) -> ! {
+    let mut program = Program::command();
+    program.build();
+    let command = program.find_subcommand_mut(subcommand).expect("it is a subcommand");
+    command.error(ErrorKind::ArgumentConflict, text).exit()
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use majordomus::{RequestError, SetupError};
-use majordomus_broker::{ConfigError, StartError};
+use majordomus_broker::StartError;
 
+use crate::duration;
 use crate::settings::SettingsError;
 
 /// Why the program ends with status 1. Its text names what failed.
@@ -13,14 +15,14 @@ use crate::settings::SettingsError;
 pub(crate) enum Failure {
     /// The configuration cannot be put together.
     Settings(SettingsError),
-    /// The configuration cannot be.
-    Config(ConfigError),
     /// The broker did not start.
     Start(StartError),
     /// The system failed the broker while it ran.
     Broker(io::Error),
     /// A client or a worker could not be set up.
     Setup(SetupError),
+    /// There is no reply, or no more of it, after that long.
+    Timeout { service: String, endpoint: String, timeout: Duration },
     /// There is no reply, or no more of it.
     Request { service: String, endpoint: String, error: RequestError },
     /// Standard input cannot be read.
@@ -30,24 +32,29 @@ pub(crate) enum Failure {
     /// The system gave no threads or signals.
     System(io::Error),
     /// The demonstration did not come out right.
-    Demo,
+    Demo { faults: usize },
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Settings(error) => error.fmt(f),
-            Failure::Config(error) => write!(f, "configuration: {error}"),
             Failure::Start(error) => error.fmt(f),
             Failure::Broker(error) => write!(f, "the broker ended: {error}"),
             Failure::Setup(error) => error.fmt(f),
+            Failure::Timeout { service, endpoint, timeout } => {
+                let timeout = duration::show(*timeout);
+                write!(f, "request to {service} at {endpoint}: no reply within {timeout}")
+            }
             Failure::Request { service, endpoint, error } => {
                 write!(f, "request to {service} at {endpoint}: {error}")
             }
             Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Failure::System(error) => write!(f, "the system refuses: {error}"),
-            Failure::Demo => f.write_str("not everything came back right"),
+            Failure::Demo { faults } => {
+                write!(f, "the demonstration went wrong in {faults} places")
+            }
         }
     }
 }
@@ -78,5 +85,19 @@ impl From<StartError> for Failure {
 impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
         Failure::Setup(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line() {
+        let text = "first\n\n  second\r\n\u{1b}[31mthird\n".into();
+        let error = RequestError::Remote { text };
+        let (service, endpoint) = ("echo".into(), "ipc://m".into());
+        let line = Failure::Request { service, endpoint, error }.line();
+        assert_eq!(line, "request to echo at ipc://m: first; second; \u{fffd}[31mthird");
     }
 }

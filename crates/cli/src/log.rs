@@ -20,12 +20,10 @@ pub(crate) struct LogArgs {
     log_format: LogFormat,
 }
 
-/// How the log is written.
+/// How each record is written, in one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// A line of text for each record
     Text,
-    /// A line of JSON for each record
     Json,
 }
 

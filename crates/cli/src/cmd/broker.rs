@@ -16,7 +16,8 @@ use crate::output::print;
 use crate::settings::{Flags, SettingFlags, Settings};
 
 const EXAMPLES: &str = "\
-Every option above with a value can also come from the environment and from the file: \
+--bind and every option of the sections from Listening to Limits on connections can also come from \
+the environment and from the file: \
 --heartbeat-interval 2.5s is MAJORDOMUS_HEARTBEAT_INTERVAL=2.5s and heartbeat_interval = \"2.5s\". \
 Flags go before the environment, the environment goes before the file. MAJORDOMUS_BIND may have \
 several endpoints, separated by commas or spaces; MAJORDOMUS_CONFIG names the file.
@@ -72,11 +73,11 @@ impl BrokerArgs {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let flags = Flags { bind: self.bind, config: self.config, settings: self.settings };
         let settings = Settings::gather(&flags, |name| env::var_os(name))?;
-        if !self.print_config {
-            return serve(settings.into_config());
+        let config = settings.config()?;
+        if self.print_config {
+            return print(settings.to_string().as_bytes()).map(|_| ());
         }
-        settings.clone().into_config().check().map_err(Failure::Config)?;
-        print(settings.to_string().as_bytes()).map(|_| ())
+        serve(config)
     }
 }
 

@@ -5,16 +5,15 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory};
-use majordomus::{Body, Client, Dialect, Reply};
+use clap::Args;
+use majordomus::{Body, Client, Dialect, Reply, RequestError};
 
-use crate::cmd::{BROKER_ENDPOINT, Program};
+use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused};
 use crate::duration;
 use crate::failure::Failure;
 use crate::output::{Reader, print};
 
-/// The most that is read from standard input. A larger request would be refused anyway.
+/// The most that is read from standard input. A request of that size is refused, and none is cut.
 const INPUT_BYTES_MAX: u64 = 64 << 20;
 
 const EXAMPLES: &str = "\
@@ -53,8 +52,8 @@ pub(crate) struct RequestArgs {
     #[arg(short, long, value_name = "DURATION", default_value = "60s",
           value_parser = |text: &str| Patience::parse(text))]
     timeout: Patience,
-    /// What to speak: mdp01, mdp02 or majortomo
-    #[arg(short, long, default_value_t = Dialect::Mdp02)]
+    /// What to speak
+    #[arg(short, long, default_value = "mdp02", value_parser = dialect_parser())]
     dialect: Dialect,
     /// Print the bytes of the frames and nothing else
     #[arg(long)]
@@ -83,8 +82,7 @@ impl RequestArgs {
 
     fn read_body(&self) -> Result<Body, Failure> {
         if self.body.iter().filter(|frame| *frame == "-").count() > 1 {
-            let text = "standard input can be read only once, so `-` can be there only once";
-            Program::command().error(ErrorKind::ArgumentConflict, text).exit();
+            misused("request", "`-` is standard input, which can be read only once");
         }
         let frames = self.body.iter().map(|frame| {
             if frame != "-" {
@@ -108,27 +106,42 @@ impl RequestArgs {
 
     async fn print_reply(&self, mut reply: Reply) -> Result<(), Failure> {
         // The end of a stream may be a frame with nothing in it, because majortomo has no body
-        // without a frame. So a part without a byte is printed when it is known not to be the last.
+        // without a frame. So behind other parts one without a byte is owed until the next comes.
         let (mut parts, mut owed) = (0_u64, Vec::new());
         while let Some(part) = reply.next().await {
-            let part = part.map_err(|error| {
-                let (service, endpoint) = (self.service.clone(), self.broker.clone());
-                Failure::Request { service, endpoint, error }
-            })?;
-            let mut text = std::mem::take(&mut owed);
-            for frame in part.frames().iter() {
-                text.extend_from_slice(frame);
-                if !self.raw {
-                    text.push(b'\n');
-                }
+            if print(&std::mem::take(&mut owed))? == Reader::Gone {
+                return Ok(());
             }
-            if parts > 0 && part.frames().bytes() == 0 {
-                owed = text;
-            } else if print(&text)? == Reader::Gone {
+            let part = part.map_err(|error| self.failure(error))?;
+            owed = self.text(&part);
+            let may_be_the_end = parts > 0 && part.frames().bytes() == 0;
+            if !may_be_the_end && print(&std::mem::take(&mut owed))? == Reader::Gone {
                 return Ok(());
             }
             parts += 1;
         }
         Ok(())
+    }
+
+    /// A part as it is printed.
+    fn text(&self, part: &Body) -> Vec<u8> {
+        let mut text = Vec::with_capacity(part.frames().bytes() + part.frames().len());
+        for frame in part.frames().iter() {
+            text.extend_from_slice(frame);
+            if !self.raw {
+                text.push(b'\n');
+            }
+        }
+        text
+    }
+
+    fn failure(&self, error: RequestError) -> Failure {
+        let (service, endpoint) = (self.service.clone(), self.broker.clone());
+        match (error, self.timeout.0) {
+            (RequestError::Timeout, Some(timeout)) => {
+                Failure::Timeout { service, endpoint, timeout }
+            }
+            (error, _) => Failure::Request { service, endpoint, error },
+        }
     }
 }

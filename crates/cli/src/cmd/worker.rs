@@ -6,14 +6,13 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use majordomus::{Dialect, Worker, WorkerBuilder};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use crate::cmd::worker::exec::Exec;
-use crate::cmd::{BROKER_ENDPOINT, Program};
+use crate::cmd::{BROKER_ENDPOINT, dialect_parser, has_parts, misused};
 use crate::failure::Failure;
 use crate::{bytes, duration};
 
@@ -40,8 +39,8 @@ Examples:
       A service that sends back what it gets.
   majordomus worker upper --exec tr a-z A-Z
       A command as a service.
-  majordomus worker -b tcp://broker:5555 --concurrency 4 thumbnail --exec convert - -resize 200 png:-
-      Four at once.
+  majordomus worker -b tcp://broker:5555 --concurrency 4 small --exec convert - -resize 200 -
+      Another broker, and four requests at once.
   majordomus worker --stream log --exec tail -f /var/log/syslog
       A reply that comes line by line.";
 
@@ -61,14 +60,14 @@ pub(crate) struct WorkerArgs {
     #[command(flatten)]
     what: What,
     /// Send each line of the command's output as a part of the reply
-    #[arg(long, requires = "exec")]
+    #[arg(long)]
     stream: bool,
     /// How much output a command may have, or with --stream a line of it; the broker's
     /// --message-bytes-max is another limit
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = bytes::parse)]
     output_max: usize,
-    /// What to speak: mdp01, mdp02 or majortomo
-    #[arg(short, long, default_value_t = Dialect::Mdp02)]
+    /// What to speak
+    #[arg(short, long, default_value = "mdp02", value_parser = dialect_parser())]
     dialect: Dialect,
     /// How many requests to serve at once
     #[arg(long, value_name = "COUNT", default_value_t = 1,
@@ -97,9 +96,12 @@ struct What {
 
 impl WorkerArgs {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        if self.stream && self.dialect == Dialect::Mdp01 {
-            let text = "--stream needs partial replies, and the dialect mdp01 has none";
-            Program::command().error(ErrorKind::ArgumentConflict, text).exit();
+        if self.stream && self.what.exec.is_empty() {
+            misused("worker", "--stream needs the lines of a command, so it goes with --exec");
+        }
+        if self.stream && !has_parts(self.dialect) {
+            let text = format!("--stream needs partial replies, and {} has none", self.dialect);
+            misused("worker", &text);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.map_err(Failure::System)?.block_on(self.serve())

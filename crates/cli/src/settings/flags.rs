@@ -13,11 +13,14 @@ pub(crate) struct SettingFlags {
 impl SettingFlags {
     fn arg(setting: &'static Setting) -> Arg {
         let default = setting.get(&mut Draft::default());
-        let default = if default.is_empty() { "none".into() } else { default };
+        let default = match default.as_str() {
+            "" => String::new(),
+            default => format!(" [default: {default}]"),
+        };
         Arg::new(setting.name)
             .long(setting.flag())
             .value_name(setting.kind.noun())
-            .help(format!("{} [default: {default}]", setting.help))
+            .help(format!("{}{default}", setting.help))
             .help_heading(setting.heading)
             .action(ArgAction::Set)
             .value_parser(move |text: &str| {

@@ -7,12 +7,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use majordomus_broker::{Config, Dialect, Endpoint, Errors, Listen, ServiceConfig};
+use majordomus_broker::{Config, ConfigError, Dialect, Endpoint, Errors, Listen, ServiceConfig};
 
 use super::fault::Fault;
 use super::file::{self, FileFault};
 use super::flags::SettingFlags;
-use super::table::{Draft, TABLE};
+use super::table::{Draft, Setting, TABLE};
 
 /// The variable with the endpoints, separated by commas or spaces.
 const BIND_VARIABLE: &str = "MAJORDOMUS_BIND";
@@ -92,6 +92,8 @@ pub(crate) enum SettingsError {
     Environment(String, Fault),
     /// A flag is wrong.
     Flag(String, Fault),
+    /// Each value can be read, and the broker cannot do with this one.
+    Config(ConfigError, Source),
 }
 
 impl fmt::Display for SettingsError {
@@ -105,6 +107,7 @@ impl fmt::Display for SettingsError {
             }
             SettingsError::Environment(variable, fault) => write!(f, "{variable}: {fault}"),
             SettingsError::Flag(flag, fault) => write!(f, "--{flag}: {fault}"),
+            SettingsError::Config(error, source) => write!(f, "{error} ({source})"),
         }
     }
 }
@@ -143,26 +146,41 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The configuration that they mean. Whether it can be is for the broker to say.
-    pub(crate) fn into_config(self) -> Config {
-        let Draft { dialect, errors, mut config } = self.draft;
-        let bind = self.bind.into_iter().map(|endpoint| Listen { endpoint, dialect, errors });
-        let listen = self.listen.into_iter().map(|entry| Listen {
-            endpoint: entry.endpoint,
+    /// The configuration that they mean.
+    pub(crate) fn config(&self) -> Result<Config, SettingsError> {
+        let Draft { dialect, errors, mut config } = self.draft.clone();
+        let bind = self.bind.iter().cloned();
+        let bind = bind.map(|endpoint| Listen { endpoint, dialect, errors });
+        let listen = self.listen.iter().map(|entry| Listen {
+            endpoint: entry.endpoint.clone(),
             dialect: entry.dialect.unwrap_or(dialect),
             errors: entry.errors.unwrap_or(errors),
         });
         config.listen = bind.chain(listen).collect();
-        config.core.services = self
-            .services
-            .into_iter()
-            .map(|entry| ServiceConfig {
-                name: entry.name.as_str().into(),
-                wait_timeout: entry.wait_timeout,
-                busy_timeout: entry.busy_timeout,
-            })
-            .collect();
-        config
+        let services = self.services.iter().map(|entry| ServiceConfig {
+            name: entry.name.as_str().into(),
+            wait_timeout: entry.wait_timeout,
+            busy_timeout: entry.busy_timeout,
+        });
+        config.core.services = services.collect();
+        match config.check() {
+            Ok(()) => Ok(config),
+            Err(error) => {
+                let source = self.source_of(&error);
+                Err(SettingsError::Config(error, source))
+            }
+        }
+    }
+
+    /// Where the value came from that the broker cannot do with.
+    fn source_of(&self, error: &ConfigError) -> Source {
+        let name = match error {
+            ConfigError::NoEndpoint => return self.bind_source.clone(),
+            ConfigError::NameTooLong => "name",
+            ConfigError::Zero(name) => name,
+            ConfigError::MessageOverReception | ConfigError::MessageTooLarge => "message_bytes_max",
+        };
+        Setting::position(name).map(|index| self.sources[index].clone()).unwrap_or_default()
     }
 
     fn take_file(&mut self, path: PathBuf) -> Result<(), SettingsError> {
@@ -232,6 +250,6 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_broker() {
-        assert_eq!(Settings::default().into_config(), Config::default());
+        assert_eq!(Settings::default().config().expect("they can be"), Config::default());
     }
 }

@@ -104,6 +104,6 @@ mod tests {
         file::read(&settings.to_string(), &mut again).expect("it can be read again");
         assert_eq!(again, settings);
         assert_eq!(again.draft.config.name, "a \"b\" \\ \u{7} é");
-        assert_eq!(again.into_config().listen.len(), 3);
+        assert_eq!(again.config().expect("it can be").listen.len(), 3);
     }
 }

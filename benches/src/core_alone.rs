@@ -1,0 +1,115 @@
+//! The core alone: what the broker's state machine costs with 1 and with 10,000 of a thing.
+//!
+//! A request is queued, dispatched and replied to; no byte is read, decoded or written. What the
+//! bench itself does for it is in the figures: it makes the commands, and takes and drops what
+//! comes out.
+
+mod cases;
+
+use self::cases::{Case, Stage};
+use crate::{Verdict, instructions, timing};
+
+/// What is compared: so many of a thing with so many of it.
+const SIZES: [u32; 2] = [1, 10_000];
+
+/// The larger of the two counts is at most so many times the smaller.
+const INSTRUCTIONS_BAR: f64 = 1.2;
+/// And the longer of the two times the shorter.
+const TIME_BAR: f64 = 2.0;
+
+/// Enough that each of 10,000 things has its turn.
+const COUNTED_OPERATIONS: u64 = 20_000;
+const TIMED_OPERATIONS: u64 = 50_000;
+const TIMED_ROUNDS: usize = 21;
+
+/// What the sizes cost in one case.
+struct Cost {
+    /// Of an operation, where it can be counted.
+    instructions: Option<[f64; 2]>,
+    /// Of an operation.
+    nanoseconds: [f64; 2],
+}
+
+/// Measures each case at both sizes and prints the table.
+pub(crate) fn compare() -> Result<Verdict, String> {
+    let counted = instructions::can_be_counted();
+    if !counted {
+        println!("valgrind is not installed: instructions are not counted, only time is shown");
+    }
+    println!("the core alone, for each request (queue, dispatch, reply) or timer; 64-byte bodies");
+    println!();
+    println!(
+        "{:<12}{:>28}{:>12}  {:>28}{:>12}",
+        "", "---------- instructions", "within 20 %", "----------- nanoseconds", "within twice"
+    );
+    let [small, large] = SIZES;
+    println!(
+        "{:<12}{small:>9}{large:>10}{:>9}{:>12}  {small:>9}{large:>10}{:>9}{:>12}",
+        "of these", "ratio", "bar", "ratio", "bar"
+    );
+    let mut verdict = Verdict::Met;
+    for case in Case::ALL {
+        let cost = measure(case, counted)?;
+        print!("{:<12}", case.name());
+        match cost.instructions {
+            Some(counts) => print!("{}", figures(counts, INSTRUCTIONS_BAR)),
+            None => print!("{:>40}", "not counted"),
+        }
+        println!("  {}", figures(cost.nanoseconds, TIME_BAR));
+        if cost.instructions.is_some_and(|counts| !meets(counts, INSTRUCTIONS_BAR)) {
+            verdict = Verdict::Missed;
+        }
+    }
+    println!();
+    for case in Case::ALL {
+        println!("{:<12}{}", case.name(), case.what());
+    }
+    println!();
+    println!(
+        "Instructions decide the exit status. Time does not: it depends on the machine and on"
+    );
+    println!(
+        "who else uses it, and 10,000 things taken in random order lie in colder memory than 1."
+    );
+    Ok(verdict)
+}
+
+/// Carries out so many operations of one case, for whoever counts them from outside.
+pub(crate) fn run(case: &str, size: &str, operations: &str) -> Result<Verdict, String> {
+    let case = Case::ALL.into_iter().find(|known| known.name() == case);
+    let case = case.ok_or("no such case")?;
+    let size = size.parse().map_err(|_| "the size is not a number")?;
+    let operations = operations.parse().map_err(|_| "the count is not a number")?;
+    let mut stage = Stage::new(case, size);
+    stage.run(operations);
+    stage.check();
+    Ok(Verdict::Met)
+}
+
+fn measure(case: Case, counted: bool) -> Result<Cost, String> {
+    let count = |size: u32| {
+        instructions::per_operation(COUNTED_OPERATIONS, |operations| {
+            let name = case.name().to_string();
+            vec!["core-run".to_string(), name, size.to_string(), operations.to_string()]
+        })
+    };
+    let instructions = if counted { Some([count(SIZES[0])?, count(SIZES[1])?]) } else { None };
+    let [mut small, mut large] = SIZES.map(|size| Stage::new(case, size));
+    let nanoseconds = timing::medians(
+        TIMED_ROUNDS,
+        TIMED_OPERATIONS,
+        [&mut |operations| small.run(operations), &mut |operations| large.run(operations)],
+    );
+    small.check();
+    large.check();
+    Ok(Cost { instructions, nanoseconds })
+}
+
+fn meets([small, large]: [f64; 2], bar: f64) -> bool {
+    small.max(large) <= bar * small.min(large)
+}
+
+fn figures([small, large]: [f64; 2], bar: f64) -> String {
+    let verdict = if meets([small, large], bar) { "met" } else { "MISSED" };
+    format!("{small:>9.0}{large:>10.0}{:>9.2}{verdict:>12}", large / small)
+}

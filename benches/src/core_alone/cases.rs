@@ -1,0 +1,371 @@
+//! The cases: what there are many of, and what one operation is.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use majordomus_core::broker::{Broker, Config, Input, Keys, Output, Profile};
+use majordomus_core::{
+    ClientCapabilities, Frames, FromClient, FromWorker, Label, Outcome, OutcomeSet, PeerId,
+    Redelivery, Reply, Request, Role, Time, Timeout, ToClient, ToWorker, WorkerCapabilities,
+    WorkerReply,
+};
+
+/// Something that there can be one of or many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    Services,
+    Workers,
+    Queued,
+    Clients,
+    Heartbeats,
+    Expiry,
+}
+
+impl Case {
+    pub(crate) const ALL: [Case; 6] = [
+        Case::Services,
+        Case::Workers,
+        Case::Queued,
+        Case::Clients,
+        Case::Heartbeats,
+        Case::Expiry,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Case::Services => "services",
+            Case::Workers => "workers",
+            Case::Queued => "queued",
+            Case::Clients => "clients",
+            Case::Heartbeats => "heartbeats",
+            Case::Expiry => "expiry",
+        }
+    }
+
+    pub(crate) const fn what(self) -> &'static str {
+        match self {
+            Case::Services => "each with a worker; a request for one of them, in random order",
+            Case::Workers => "free, of one service; a request for it goes to each in turn",
+            Case::Queued => "requests that wait for one worker; one joins, the first is dispatched",
+            Case::Clients => {
+                "each with a request at a worker of its own; one is answered, in random order, and asks again"
+            }
+            Case::Heartbeats => {
+                "workers whose timers are armed; one says it is there and is told so"
+            }
+            Case::Expiry => "requests that wait for a worker; one expires, another comes",
+        }
+    }
+}
+
+/// How far apart the moments are at which requests come.
+const STEP: Duration = Duration::from_micros(1);
+
+/// How long a timer runs in the cases that are about timers: with 10,000 of them armed, and with a
+/// number that divides that, no two fire in the same tick of the core's wheel (1,024 µs), and each
+/// is due at the beginning of one.
+const TIMER: Duration = Duration::from_micros(10_000 * 2_048);
+
+/// Longer than any case runs.
+const AGES: Duration = Duration::from_secs(1 << 32);
+
+const BODY_BYTES: usize = 64;
+
+/// A broker in which there are so many of what a case is about, and all that it talks to.
+pub(crate) struct Stage {
+    case: Case,
+    size: u32,
+    broker: Broker,
+    now: Time,
+    random: Random,
+    body: Frames,
+    /// Workers have the indices below this one, clients those from it on.
+    workers: u32,
+    /// The address of what a worker has in hand, where an operation leaves it there.
+    in_hand: Vec<Label>,
+    /// Operations so far, and so outcomes.
+    operations: u64,
+}
+
+impl Stage {
+    pub(crate) fn new(case: Case, size: u32) -> Self {
+        let heartbeat_interval = if case == Case::Heartbeats { TIMER } else { AGES };
+        let config = Config { heartbeat_interval, busy_timeout: AGES, ..Config::default() };
+        let workers = match case {
+            Case::Services | Case::Workers | Case::Clients | Case::Heartbeats => size,
+            Case::Queued | Case::Expiry => 1,
+        };
+        let mut stage = Self {
+            case,
+            size,
+            broker: Broker::new(config, Keys([1, 2, 3, 4])),
+            now: Time::ZERO,
+            random: Random(0x9E37_79B9_7F4A_7C15),
+            body: Frames::from_slices(&[[b'x'; BODY_BYTES]]),
+            workers,
+            in_hand: Vec::new(),
+            operations: 0,
+        };
+        stage.set_up();
+        stage
+    }
+
+    /// Carries out so many operations.
+    pub(crate) fn run(&mut self, operations: u64) {
+        for _ in 0..operations {
+            match self.case {
+                Case::Services => {
+                    let service = self.random.below(self.size);
+                    self.round_trip(service);
+                }
+                Case::Workers => self.round_trip(0),
+                Case::Queued => self.join_queue(),
+                Case::Clients => self.answer_and_ask(),
+                Case::Heartbeats => self.beat(),
+                Case::Expiry => self.expire(),
+            }
+            self.operations += 1;
+        }
+    }
+
+    /// Panics where something else was measured than was meant.
+    pub(crate) fn check(&self) {
+        let counters = self.broker.counters();
+        let ended = match self.case {
+            Case::Expiry => counters.outcome(Outcome::Expired),
+            Case::Heartbeats => self.operations,
+            _ => counters.outcome(Outcome::Replied),
+        };
+        let in_progress = match self.case {
+            Case::Services | Case::Workers | Case::Heartbeats => 0,
+            Case::Clients => u64::from(self.size),
+            // Those that wait, and the one that the worker has.
+            Case::Queued | Case::Expiry => u64::from(self.size) + 1,
+        };
+        assert_eq!(ended, self.operations);
+        assert_eq!(counters.in_progress, in_progress);
+        assert_eq!((counters.workers_lost, counters.late_replies), (0, 0));
+        assert!(counters.balanced());
+    }
+
+    // What the operations are.
+
+    /// A request comes, a free worker gets it and answers.
+    fn round_trip(&mut self, service: u32) {
+        self.pass(STEP);
+        self.ask(0, service, Timeout::OfService);
+        let (worker, address) = self.given();
+        self.answer(worker, address);
+        self.answered();
+        self.done();
+    }
+
+    /// A request comes and waits; the worker answers what it has and gets the first that waits.
+    fn join_queue(&mut self) {
+        self.pass(STEP);
+        self.ask(0, 0, Timeout::OfService);
+        self.done();
+        let address = std::mem::take(&mut self.in_hand[0]);
+        self.answer(PeerId::new(0, 0), address);
+        self.answered();
+        self.in_hand[0] = self.given().1;
+        self.done();
+    }
+
+    /// A worker answers; the client, who is the only one without a request, asks again, and the
+    /// worker, which is the only one that is free, gets it.
+    fn answer_and_ask(&mut self) {
+        self.pass(STEP);
+        let worker = self.random.below(self.size);
+        let address = std::mem::take(&mut self.in_hand[worker as usize]);
+        self.answer(PeerId::new(worker, 0), address);
+        let client = self.answered();
+        self.done();
+        self.ask(client.index - self.workers, 0, Timeout::OfService);
+        self.in_hand[worker as usize] = self.given().1;
+        self.done();
+    }
+
+    /// A worker says that it is there, and its timer fires, so that it is told the same.
+    fn beat(&mut self) {
+        self.now = self.now.after(TIMER / self.size);
+        let peer = PeerId::new((self.operations % u64::from(self.size)) as u32, 0);
+        self.tell(Input::FromWorker { peer, command: FromWorker::Heartbeat });
+        self.tell(Input::Tick);
+        match self.broker.poll_output() {
+            Some(Output::ToWorker { peer: told, command: ToWorker::Heartbeat }) if told == peer => {
+            }
+            other => panic!("not a heartbeat for {peer}: {other:?}"),
+        }
+        self.done();
+    }
+
+    /// The deadline of the oldest request comes, and another request.
+    fn expire(&mut self) {
+        self.now = self.now.after(TIMER / self.size);
+        self.tell(Input::Tick);
+        match self.broker.poll_output() {
+            Some(Output::ToClient { command: ToClient::Failed(Outcome::Expired, _), .. }) => {}
+            other => panic!("nothing expired: {other:?}"),
+        }
+        self.done();
+        self.ask(0, 0, Timeout::After(TIMER));
+        self.done();
+    }
+
+    // How it comes to be.
+
+    fn set_up(&mut self) {
+        for worker in 0..self.workers {
+            if self.case == Case::Heartbeats {
+                self.now = self.now.after(TIMER / self.size);
+            }
+            let service = if self.case == Case::Services { worker } else { 0 };
+            self.add_worker(worker, name(service));
+        }
+        let clients = if self.case == Case::Clients { self.size } else { 1 };
+        for client in 0..clients {
+            self.add_client(client);
+        }
+        match self.case {
+            Case::Services | Case::Workers | Case::Heartbeats => {}
+            Case::Queued => self.occupy_and_queue(Duration::ZERO, Timeout::OfService),
+            Case::Expiry => self.occupy_and_queue(TIMER / self.size, Timeout::After(TIMER)),
+            Case::Clients => {
+                for client in 0..self.size {
+                    self.ask(client, 0, Timeout::OfService);
+                    let (worker, address) = self.given();
+                    assert_eq!(worker.index, client, "the one that has waited longest");
+                    self.in_hand.push(address);
+                }
+            }
+        }
+        self.done();
+    }
+
+    /// Gives the worker something to do for ages, and lets requests wait for it.
+    fn occupy_and_queue(&mut self, apart: Duration, timeout: Timeout) {
+        self.ask(0, 0, Timeout::Never);
+        let (_, address) = self.given();
+        self.in_hand.push(address);
+        for _ in 0..self.size {
+            self.now = self.now.after(apart);
+            self.ask(0, 0, timeout);
+        }
+    }
+
+    fn add_worker(&mut self, index: u32, service: Label) {
+        let peer = PeerId::new(index, 0);
+        let can = WorkerCapabilities { concurrency: Some(NonZeroU32::MIN), cancel: false };
+        self.add_peer(peer, Role::Worker(can));
+        self.tell(Input::FromWorker { peer, command: FromWorker::Ready { service } });
+        while self.broker.poll_output().is_some() {}
+    }
+
+    fn add_client(&mut self, index: u32) {
+        let can = ClientCapabilities {
+            partial_replies: true,
+            told: OutcomeSet::of(&Outcome::ALL),
+            redelivery: Redelivery::Always,
+        };
+        self.add_peer(PeerId::new(self.workers + index, 0), Role::Client(can));
+    }
+
+    fn add_peer(&mut self, peer: PeerId, role: Role) {
+        let identity = Label::from(&peer.index.to_be_bytes()[..]);
+        let profile = Profile { identity, answers_probes: false, role };
+        self.tell(Input::Appeared { peer, profile });
+    }
+
+    // What is said and heard.
+
+    fn tell(&mut self, input: Input) {
+        self.broker.handle(self.now, input);
+    }
+
+    /// Lets time pass, as whoever drives the broker has to.
+    fn pass(&mut self, span: Duration) {
+        self.now = self.now.after(span);
+        if self.broker.next_deadline().is_some_and(|due| due <= self.now) {
+            self.tell(Input::Tick);
+        }
+    }
+
+    fn ask(&mut self, client: u32, service: u32, timeout: Timeout) {
+        let body = self.body.clone();
+        let request = Request { timeout, ..Request::new(name(service), body) };
+        let peer = PeerId::new(self.workers + client, 0);
+        self.tell(Input::FromClient { peer, command: FromClient::Request(request) });
+    }
+
+    fn answer(&mut self, peer: PeerId, address: Label) {
+        let body = self.body.clone();
+        let reply = WorkerReply { address, id: Label::empty(), body };
+        self.tell(Input::FromWorker { peer, command: FromWorker::Final(reply) });
+    }
+
+    /// The worker that is given a request now, and the request's address.
+    fn given(&mut self) -> (PeerId, Label) {
+        match self.broker.poll_output() {
+            Some(Output::ToWorker { peer, command: ToWorker::Request(request) }) => {
+                (peer, request.address)
+            }
+            other => panic!("no worker is given a request: {other:?}"),
+        }
+    }
+
+    /// The client that is answered now.
+    fn answered(&mut self) -> PeerId {
+        match self.broker.poll_output() {
+            Some(Output::ToClient { peer, command: ToClient::Final(Reply { body, .. }) }) => {
+                assert_eq!(body.bytes(), BODY_BYTES);
+                peer
+            }
+            other => panic!("no client is answered: {other:?}"),
+        }
+    }
+
+    fn done(&mut self) {
+        assert!(self.broker.poll_output().is_none(), "the broker wants more than was expected");
+    }
+}
+
+/// The name of a service. It is made from its number, so that the bench has no table of names whose
+/// memory would be cold too.
+fn name(service: u32) -> Label {
+    let mut text = *b"service-00000";
+    let mut rest = service;
+    for digit in text.iter_mut().rev().take(5) {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
+    }
+    Label::from(&text[..])
+}
+
+/// A row of numbers that looks random and is the same in every run (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (((self.0 >> 32) * u64::from(bound)) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_does_what_it_says() {
+        for case in Case::ALL {
+            for size in [1, 10, 100] {
+                let mut stage = Stage::new(case, size);
+                stage.run(1_000);
+                stage.check();
+            }
+        }
+    }
+}

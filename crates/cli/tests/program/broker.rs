@@ -1,0 +1,106 @@
+//! The life of a broker, and the demonstration.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::process::{Broker, PATIENCE, Process, majordomus, run, wait_until};
+
+#[test]
+fn an_address_that_is_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let endpoint = format!("tcp://{}", taken.local_addr().expect("it is bound"));
+    run(&["broker", "-b", &endpoint, "-q"]).failed(&[&endpoint, "in use"]);
+}
+
+#[test]
+fn a_bad_endpoint_is_named() {
+    run(&["broker", "-b", "tcp://127.0.0.1"]).failed(&["--bind", "tcp://127.0.0.1", "port"]);
+    run(&["broker", "-b", "ipc:///no/such/place/m.sock", "-q"]).failed(&["/no/such/place/m.sock"]);
+    run(&["request", "-b", "localhost", "echo"]).failed(&["localhost"]);
+    run(&["worker", "-b", "tcp://*:1", "echo", "--echo"]).failed(&["tcp://*:1"]);
+}
+
+#[test]
+fn it_says_where_it_listens_and_nothing_else() {
+    let broker = Broker::start(&["-b", "tcp://127.0.0.1:*"]);
+    wait_until("both are named", PATIENCE, || broker.process.stdout().lines().count() == 2);
+    broker.process.signal(Signal::TERM);
+    let finished = broker.process.finish();
+    for line in finished.text().lines() {
+        let port = line.strip_prefix("listening tcp://127.0.0.1:").expect("it says so");
+        assert_ne!(port.parse(), Ok(0_u16));
+    }
+    assert_eq!(finished.text().lines().count(), 2);
+}
+
+#[test]
+fn a_signal_ends_it_with_a_table_of_outcomes() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let broker = Broker::start(&[]);
+        let worker = broker.worker(&["echo", "--echo"]);
+        broker.request(&["echo", "hello"]).printed("hello\n");
+        broker.process.signal(signal);
+        let finished = broker.process.finish_within(Duration::from_secs(2));
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+        assert!(finished.stderr.contains("received 1, replied 1, failed 0"), "{finished:?}");
+        worker.signal(signal);
+        let finished = worker.finish_within(Duration::from_secs(2));
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    }
+}
+
+#[test]
+fn nobody_has_to_read_where_it_listens() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("m.sock");
+    let endpoint = format!("ipc://{}", path.display());
+    let mut command = majordomus(&["broker", "-b", &endpoint, "-b", "tcp://127.0.0.1:0"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program can be started");
+    drop(child.stdout.take());
+    wait_until("it is reachable", PATIENCE, || {
+        let probe = run(&["request", "-b", &endpoint, "mmi.service", "echo", "--timeout", "1s"]);
+        probe.status.success()
+    });
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::TERM).expect("it is there");
+    let finished = child.wait_with_output().expect("it is a child");
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+}
+
+#[test]
+fn the_log_has_a_format_and_levels() {
+    let log = |options: &[&str]| {
+        let broker = Broker::start(options);
+        broker.request(&["mmi.service", "echo"]).printed("404\n");
+        broker.process.signal(Signal::TERM);
+        broker.process.finish().stderr
+    };
+    let json = log(&["--log-format", "json"]);
+    assert!(json.lines().count() > 1, "{json}");
+    assert!(json.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{json}");
+    assert!(json.contains("\"message\":\"ended: received 1, replied 1"), "{json}");
+    assert!(!json.contains("request received"), "{json}");
+    assert!(log(&["-v"]).contains("DEBUG"));
+    assert_eq!(log(&["-q"]), "");
+}
+
+#[test]
+fn a_pinned_dialect_is_the_only_one() {
+    let broker = Broker::start(&["--dialect", "mdp02"]);
+    broker.request(&["mmi.service", "echo", "--dialect", "mdp02"]).printed("404\n");
+    let other = ["mmi.service", "echo", "--dialect", "mdp01", "--timeout", "300ms"];
+    broker.request(&other).failed(&["mmi.service"]);
+}
+
+#[test]
+fn the_demonstration_comes_out_right() {
+    let finished = Process::start(majordomus(&["demo"])).finish();
+    assert!(finished.status.success(), "{finished:?}");
+    assert_eq!(finished.stderr, "");
+    let rows = finished.text().lines().filter(|line| line.ends_with("µs")).count();
+    assert_eq!(rows, 9, "{}", finished.text());
+}

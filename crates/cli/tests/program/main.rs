@@ -1,0 +1,7 @@
+//! The program as its users have it: called with arguments, seen by what it prints and how it ends.
+
+mod broker;
+mod exec;
+mod process;
+mod request;
+mod settings;

@@ -1,0 +1,53 @@
+//! What a client sends and prints.
+
+use crate::process::{Broker, run_with_input};
+
+#[test]
+fn each_argument_is_a_frame_and_each_frame_a_line() {
+    let broker = Broker::start(&[]);
+    let _worker = broker.worker(&["echo", "--echo"]);
+    broker.request(&["echo", "one", "", "three"]).printed("one\n\nthree\n");
+    broker.request(&["echo"]).printed("");
+    broker.request(&["echo", "--raw", "one", "two"]).printed("onetwo");
+    broker.request(&["echo", "--", "-x"]).printed("-x\n");
+}
+
+#[test]
+fn a_dash_is_standard_input() {
+    let broker = Broker::start(&[]);
+    let _worker = broker.worker(&["echo", "--echo"]);
+    let bytes: Vec<u8> = (0..1_000_000_u32).map(|number| number as u8).collect();
+    let args = ["request", "-b", &broker.endpoint, "echo", "--raw", "<", "-", ">"];
+    let finished = run_with_input(&args, &bytes);
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert!(finished.stdout == [b"<", &bytes[..], b">"].concat());
+}
+
+#[test]
+fn no_reply_in_time_is_a_failure() {
+    let broker = Broker::start(&[]);
+    let finished = broker.request(&["nobody", "hello", "--timeout", "200ms"]);
+    finished.failed(&["nobody", &broker.endpoint, "200ms"]);
+    assert!(finished.stdout.is_empty());
+}
+
+#[test]
+fn a_name_that_no_service_can_have_is_refused() {
+    let broker = Broker::start(&[]);
+    broker.request(&["", "hello"]).failed(&["service"]);
+}
+
+#[test]
+fn an_error_reply_is_a_failure_unless_it_is_not_to_be() {
+    let broker = Broker::start(&[]);
+    let _worker = broker.worker(&["echo", "--echo"]);
+    broker.request(&["echo", "--", "-1 out of paper"]).failed(&["echo", "out of paper"]);
+    let args = ["--no-error-replies", "echo", "--", "-1 out of paper"];
+    broker.request(&args).printed("-1 out of paper\n");
+}
+
+#[test]
+fn the_broker_s_errors_are_told_where_the_listener_tells_them() {
+    let broker = Broker::start(&["--errors", "final", "--no-worker-wait", "50ms"]);
+    broker.request(&["nobody", "hello"]).failed(&["nobody", "B_NO_SERVICE"]);
+}
