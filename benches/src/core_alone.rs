@@ -38,22 +38,18 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     }
     println!("the core alone, for each request (queue, dispatch, reply) or timer; 64-byte bodies");
     println!();
-    println!(
-        "{:<12}{:>28}{:>12}  {:>28}{:>12}",
-        "", "---------- instructions", "within 20 %", "----------- nanoseconds", "within twice"
-    );
     let [small, large] = SIZES;
-    println!(
-        "{:<12}{small:>9}{large:>10}{:>9}{:>12}  {small:>9}{large:>10}{:>9}{:>12}",
-        "of these", "ratio", "bar", "ratio", "bar"
-    );
+    let columns =
+        |bar| format!("{small:>9}{large:>9}{:>8}{:>14}", "ratio", format!("within {bar}"));
+    println!("{:<12}{:^40}  {:^40}", "", "instructions", "nanoseconds");
+    println!("{:<12}{}  {}", "so many", columns(INSTRUCTIONS_BAR), columns(TIME_BAR));
     let mut verdict = Verdict::Met;
     for case in Case::ALL {
         let cost = measure(case, counted)?;
         print!("{:<12}", case.name());
         match cost.instructions {
             Some(counts) => print!("{}", figures(counts, INSTRUCTIONS_BAR)),
-            None => print!("{:>40}", "not counted"),
+            None => print!("{:^40}", "not counted"),
         }
         println!("  {}", figures(cost.nanoseconds, TIME_BAR));
         if cost.instructions.is_some_and(|counts| !meets(counts, INSTRUCTIONS_BAR)) {
@@ -66,10 +62,10 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     }
     println!();
     println!(
-        "Instructions decide the exit status. Time does not: it depends on the machine and on"
+        "Instructions decide the exit status. Time is reported only: it depends on the machine"
     );
     println!(
-        "who else uses it, and 10,000 things taken in random order lie in colder memory than 1."
+        "and on who else uses it, and 10,000 things in random order lie in colder memory than 1."
     );
     Ok(verdict)
 }
@@ -111,5 +107,5 @@ fn meets([small, large]: [f64; 2], bar: f64) -> bool {
 
 fn figures([small, large]: [f64; 2], bar: f64) -> String {
     let verdict = if meets([small, large], bar) { "met" } else { "MISSED" };
-    format!("{small:>9.0}{large:>10.0}{:>9.2}{verdict:>12}", large / small)
+    format!("{small:>9.0}{large:>9.0}{:>8.2}{verdict:>14}", large / small)
 }

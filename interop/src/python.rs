@@ -47,6 +47,15 @@ impl Python {
         Process::start(format!("{name} {}", arguments.join(" ")), command)
     }
 
+    /// Starts a program that is text: `python -c CODE`.
+    #[track_caller]
+    pub fn code(&self, code: &str) -> Process {
+        let mut command = self.command();
+        command.args(["-c", code]);
+        let first = code.lines().find(|line| !line.is_empty()).unwrap_or_default();
+        Process::start(format!("python -c '{first} …'"), command)
+    }
+
     /// The interpreter, which hands its lines on as they come and leaves no files behind.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.interpreter);
