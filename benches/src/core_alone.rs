@@ -41,7 +41,7 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     let [small, large] = SIZES;
     let columns =
         |bar| format!("{small:>9}{large:>9}{:>8}{:>14}", "ratio", format!("within {bar}"));
-    println!("{:<12}{:^40}  {:^40}", "", "instructions", "nanoseconds");
+    println!("{:<12}{:>40}  {:>40}", "", "instructions", "nanoseconds");
     println!("{:<12}{}  {}", "so many", columns(INSTRUCTIONS_BAR), columns(TIME_BAR));
     let mut verdict = Verdict::Met;
     for case in Case::ALL {

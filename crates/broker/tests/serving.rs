@@ -10,6 +10,9 @@ use common::{Patient, Peer, broker, broker_with, round_trip, wait_for};
 use majordomus_broker::{Broker, Config, Dialect, Endpoint, Errors, Listen, StartError};
 use majordomus_zmtp::{Metadata, SocketType};
 
+/// The first frames of a message.
+type Words = &'static [&'static [u8]];
+
 fn dealer() -> Metadata {
     Metadata::new(SocketType::Dealer)
 }
@@ -31,7 +34,7 @@ fn every_dialect_of_client_is_served_by_every_dialect_of_worker() {
         let mut worker = Peer::connect(&broker);
         worker.send(&[lead, &[header, ready, b"echo"]].concat());
         wait_for(&broker, "the worker", |now| now.counters.workers_registered == 1);
-        let clients: [(&[&[u8]], &[&[u8]]); 4] = [
+        let clients: [(Words, Words); 4] = [
             (&[b"", b"MDPC01", b"echo"], &[b"", b"MDPC01", b"echo"]),
             (&[b"MDPC02", b"\x01", b"echo"], &[b"MDPC02", b"\x03", b"echo"]),
             (&[b"", b"MDPC02", b"\x01", b"echo"], &[b"", b"MDPC02", b"\x03", b"echo"]),

@@ -1,4 +1,11 @@
-//! The state machines of Majordomus, and the neutral commands that they exchange.
+//! The state machines of Majordomus: broker, client and worker, and the neutral commands that they
+//! exchange.
+//!
+//! This crate decides what happens to a request, and nothing else. It opens no socket or file,
+//! starts no thread, looks at no clock, draws no random number and knows no dialect: time, seeds
+//! and what a peer can do come in as arguments, so a run can be printed and replayed. The
+//! [`broker::Broker`]'s page writes out the loop of whoever drives it; [`Client`] and [`Worker`]
+//! are driven alike.
 #![no_std]
 
 extern crate alloc;

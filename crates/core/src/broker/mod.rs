@@ -1,8 +1,8 @@
 //! The broker: brings each request to a free worker, and every part of the reply back.
 //!
-//! What a message goes through: [`clients`] or [`workers`] takes a command in, [`room`] says whether
-//! there is place for it, [`dispatch`] brings requests and free workers together, [`ending`] gives a
-//! request its one outcome, and [`life`] sees to heartbeats, silence and identities. The tables own
+//! What a message goes through: `clients` or `workers` takes a command in, `room` says whether
+//! there is place for it, `dispatch` brings requests and free workers together, `ending` gives a
+//! request its one outcome, and `life` sees to heartbeats, silence and identities. The tables own
 //! what they hold: `peers`, `services`, `requests`, and the timers in the wheel.
 
 mod clients;
