@@ -17,7 +17,7 @@ const INSTRUCTIONS_BAR: f64 = 1.2;
 /// And the longer of the two times the shorter.
 const TIME_BAR: f64 = 2.0;
 
-/// Enough that each of 10,000 things has its turn.
+/// Enough that 10,000 things which take turns have two each.
 const COUNTED_OPERATIONS: u64 = 20_000;
 const TIMED_OPERATIONS: u64 = 50_000;
 const TIMED_ROUNDS: usize = 21;

@@ -23,7 +23,7 @@ const INLINE_BYTES: usize = 40;
 /// assert_eq!(service.to_string(), "echo");
 /// assert_eq!(Label::from(&b"\x00\xff"[..]).to_string(), "\\x00\\xff");
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label(SmallVec<[u8; INLINE_BYTES]>);
 
 impl Label {
@@ -39,6 +39,13 @@ impl Label {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+// Written out, because the derived one copies byte by byte.
+impl Clone for Label {
+    fn clone(&self) -> Self {
+        Label::from(self.as_bytes())
     }
 }
 

@@ -33,12 +33,12 @@ impl<T> Table<T> {
     }
 
     /// Takes an entry out. Its place gets another generation.
-    pub(crate) fn remove(&mut self, index: u32) -> T {
+    pub(crate) fn remove(&mut self, index: u32) {
         let place = &mut self.places[index as usize];
-        let entry = place.entry.take().expect("an entry is removed once");
+        assert!(place.entry.is_some(), "an entry is removed once");
+        place.entry = None;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(index);
-        entry
     }
 
     pub(crate) fn get(&self, index: u32, generation: u32) -> Option<&T> {

@@ -1,4 +1,12 @@
 //! The token that stands for a request towards its worker, in place of the client's address.
+//!
+//! A worker gets it where its dialect has the client's address, and gives it back with each reply.
+//! It is the request's id and a keyed hash over that id and the worker, so the broker can tell
+//! without remembering anything whether it ever gave this token to this worker: a late reply is not
+//! an offence, a forged one is.
+//!
+//! As it goes out it is 32 letters from `a` to `p`, four bits each, because some workers read it as
+//! text.
 
 use core::hash::Hasher;
 
@@ -6,23 +14,10 @@ use siphasher::sip::SipHasher13;
 
 use crate::{Label, PeerId, RequestId};
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
 /// Bytes of a token as it is sent.
 const TEXT_BYTES: usize = 32;
 
-/// Stands for one delivery of one request to one worker.
-///
-/// A worker gets it where its dialect has the client's address, and gives it back with each reply.
-/// It carries the request's id and a keyed hash over that id and the worker, so the broker can tell
-/// without remembering anything whether it ever gave this token to this worker: a late reply is not
-/// an offence, a forged one is. As it goes out it is 32 hexadecimal digits, because some workers
-/// read it as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token {
-    pub(crate) request: RequestId,
-    check: u64,
-}
+type Text = [u8; TEXT_BYTES];
 
 /// What makes and checks tokens.
 #[derive(Clone, Copy, Debug)]
@@ -37,47 +32,42 @@ impl Tokens {
 
     /// The token for `request` as it is given to `worker`.
     pub(crate) fn issue(&self, worker: PeerId, request: RequestId) -> Label {
-        let id = u64::from(request.generation) << 32 | u64::from(request.index);
-        let mut text = [0u8; TEXT_BYTES];
-        write_hex(&mut text[..16], id);
-        write_hex(&mut text[16..], self.check(worker, request));
-        Label::from(&text[..])
+        Label::from(&self.text(worker, request)[..])
     }
 
     /// The request that `address` stands for, where it was once issued to `worker`.
     pub(crate) fn verify(&self, worker: PeerId, address: &[u8]) -> Option<RequestId> {
-        let text: &[u8; TEXT_BYTES] = address.try_into().ok()?;
-        let id = read_hex(&text[..16])?;
-        let token = Token {
-            request: RequestId::new(id as u32, (id >> 32) as u32),
-            check: read_hex(&text[16..])?,
-        };
-        (token.check == self.check(worker, token.request)).then_some(token.request)
+        let text: &Text = address.try_into().ok()?;
+        let id = read(text) >> 64;
+        let request = RequestId::new(id as u32, (id >> 32) as u32);
+        // Whatever it was read as, it is right only if it is what we would have written.
+        (self.text(worker, request) == *text).then_some(request)
     }
 
-    fn check(&self, worker: PeerId, request: RequestId) -> u64 {
+    fn text(&self, worker: PeerId, request: RequestId) -> Text {
+        let id = u64::from(request.generation) << 32 | u64::from(request.index);
         let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
         hasher.write_u64(u64::from(worker.generation) << 32 | u64::from(worker.index));
-        hasher.write_u64(u64::from(request.generation) << 32 | u64::from(request.index));
-        hasher.finish()
+        hasher.write_u64(id);
+        write(u128::from(id) << 64 | u128::from(hasher.finish()))
     }
 }
 
-fn write_hex(text: &mut [u8], value: u64) {
-    for (at, digit) in text.iter_mut().enumerate() {
-        *digit = HEX[(value >> (60 - 4 * at)) as usize & 0xF];
+fn write(value: u128) -> Text {
+    let mut text = [0; TEXT_BYTES];
+    for (letters, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(value.to_be_bytes()) {
+        *letters = [b'a' + (byte >> 4), b'a' + (byte & 0xF)];
     }
+    text
 }
 
-fn read_hex(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |value, digit| {
-        let nibble = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(value << 4 | u64::from(nibble))
-    })
+/// What a text of the right letters says; something, where there are others.
+fn read(text: &Text) -> u128 {
+    let mut bytes = [0; TEXT_BYTES / 2];
+    for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks::<2>().0) {
+        *byte = high.wrapping_sub(b'a') << 4 | (low.wrapping_sub(b'a') & 0xF);
+    }
+    u128::from_be_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -91,7 +81,7 @@ mod tests {
     #[test]
     fn a_token_is_printable_and_comes_back() {
         let token = TOKENS.issue(WORKER, REQUEST);
-        assert!(token.iter().all(u8::is_ascii_graphic));
+        assert!(token.iter().all(|letter| (b'a'..=b'p').contains(letter)));
         assert_eq!(TOKENS.verify(WORKER, &token), Some(REQUEST));
     }
 
@@ -106,9 +96,13 @@ mod tests {
     fn a_changed_token_is_refused() {
         let token = TOKENS.issue(WORKER, REQUEST);
         for at in 0..token.len() {
-            let mut forged = token.to_vec();
-            forged[at] = if forged[at] == b'0' { b'1' } else { b'0' };
-            assert_eq!(TOKENS.verify(WORKER, &forged), None, "digit {at}");
+            for other in 0..=u8::MAX {
+                let mut forged = token.to_vec();
+                if forged[at] != other {
+                    forged[at] = other;
+                    assert_eq!(TOKENS.verify(WORKER, &forged), None, "{other} at {at}");
+                }
+            }
         }
         for other in [&b""[..], b"x", &token[..31], &token.to_ascii_uppercase(), &[0xFF; 32]] {
             assert_eq!(TOKENS.verify(WORKER, other), None);

@@ -36,8 +36,9 @@ impl Broker {
         if request.service.starts_with(mmi::PREFIX) {
             return self.answer_mmi(peer, &request);
         }
-        let Some(obstacle) = self.obstacle(peer, &request) else {
-            return self.take(now, peer, request);
+        let known = self.services.find(&request.service);
+        let Some(obstacle) = self.obstacle(peer, &request, known) else {
+            return self.take(now, peer, request, known);
         };
         let Some(client) = self.peers.client(peer) else { return };
         if client.can.told.contains(Outcome::Refused) || client.held.is_some() {
@@ -56,14 +57,17 @@ impl Broker {
     }
 
     /// Takes a request in: it goes to a worker, or waits for one.
-    pub(super) fn take(&mut self, now: Time, peer: PeerId, request: Request) {
+    pub(super) fn take(&mut self, now: Time, peer: PeerId, request: Request, known: Option<u32>) {
         let Some(client) = self.peers.client(peer) else { return };
         let redeliver = match client.can.redelivery {
             Redelivery::Always => true,
             Redelivery::WhereAsked => request.redeliver,
             Redelivery::Never => false,
         };
-        let service = self.services.find_or_add(&request.service, &self.config);
+        let service = match known {
+            Some(service) => service,
+            None => self.services.find_or_add(&request.service, &self.config),
+        };
         // Where a worker is free nobody waits.
         let at_once = !self.services[service].free.is_empty();
         // A body that is sent at once and never again need not be kept.

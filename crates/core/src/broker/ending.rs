@@ -137,7 +137,9 @@ impl Broker {
 
     /// Forgets a request that is in no list any more.
     fn forget(&mut self, index: u32) {
-        if let Some(timer) = self.requests.remove(index).timer {
+        let timer = self.requests[index].timer;
+        self.requests.remove(index);
+        if let Some(timer) = timer {
             self.timers.cancel(timer);
         }
     }

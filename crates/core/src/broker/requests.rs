@@ -103,8 +103,8 @@ impl Requests {
         self.bytes -= self.table[index].charged;
     }
 
-    pub(super) fn remove(&mut self, index: u32) -> Record {
-        self.table.remove(index)
+    pub(super) fn remove(&mut self, index: u32) {
+        self.table.remove(index);
     }
 
     pub(super) fn id(&self, index: u32) -> RequestId {

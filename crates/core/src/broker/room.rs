@@ -68,8 +68,12 @@ impl Door {
 impl Broker {
     /// The limit that stands against a request which has just come. Who comes after others that
     /// wait for the same limit waits too.
-    pub(super) fn obstacle(&self, client: PeerId, request: &Request) -> Option<Obstacle> {
-        let service = self.services.find(&request.service);
+    pub(super) fn obstacle(
+        &self,
+        client: PeerId,
+        request: &Request,
+        service: Option<u32>,
+    ) -> Option<Obstacle> {
         let in_line = |list: &List| !list.is_empty();
         if service.is_some_and(|service| in_line(&self.services[service].door)) {
             return service.map(Obstacle::Service);
@@ -181,7 +185,7 @@ impl Broker {
         let service = self.services.find(&request.service);
         match self.limit_reached(peer, &request, service) {
             None => {
-                self.take(now, peer, *request);
+                self.take(now, peer, *request, service);
                 self.unpause(now, peer);
                 true
             }

@@ -130,8 +130,9 @@ impl Broker {
             record.collected.push(body);
             body = Frames::joined(&record.collected);
         }
+        let record = &mut self.requests[index];
         let service = self.services[record.service].name.clone();
-        let reply = Reply { service, id: record.id.clone(), body };
+        let reply = Reply { service, id: core::mem::take(&mut record.id), body };
         let client = record.client;
         match outcome {
             Outcome::Replied => self.tell_client(client, ToClient::Final(reply)),
