@@ -14,7 +14,10 @@ use crate::connection::Connection;
 const PEER_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Lines about misbehaviour in one second, of all peers together.
-const LINES_PER_SECOND_MAX: u32 = 20;
+const COMPLAINTS_PER_SECOND_MAX: u32 = 20;
+
+/// Lines about workers that come and go in one second.
+const TIDINGS_PER_SECOND_MAX: u32 = 100;
 
 /// Counts by reason. The reasons are names in the program, so there are only so many.
 pub type Tally = BTreeMap<&'static str, u64>;
@@ -74,7 +77,8 @@ pub(crate) struct Census {
     pub(crate) accepted: u64,
     pub(crate) closed: Tally,
     pub(crate) refused: Tally,
-    lines: Lines,
+    complaints: Lines,
+    tidings: Lines,
 }
 
 /// A budget of lines for each second.
@@ -87,12 +91,12 @@ struct Lines {
 
 impl Lines {
     /// Whether there is room for one more, and how many were left out before it.
-    fn take(&mut self, now: Time) -> Option<u64> {
+    fn take(&mut self, now: Time, most: u32) -> Option<u64> {
         let second = now.as_micros() / 1_000_000;
         if self.second != second {
             (self.second, self.written) = (second, 0);
         }
-        if self.written >= LINES_PER_SECOND_MAX {
+        if self.written >= most {
             self.left_out += 1;
             return None;
         }
@@ -111,8 +115,7 @@ impl Census {
         text: &dyn fmt::Display,
     ) {
         *self.closed.entry(reason).or_default() += 1;
-        if let Some(left_out) = self.lines.take(now) {
-            self.note_left_out(left_out);
+        if self.may_complain(now) {
             warn!(peer = %connection.name(), reason, "connection closed: {text}");
         }
     }
@@ -141,8 +144,7 @@ impl Census {
             connection.unlogged += 1;
             return;
         }
-        if let Some(left_out) = self.lines.take(now) {
-            self.note_left_out(left_out);
+        if self.may_complain(now) {
             connection.logged = Some(now);
             let before = std::mem::take(&mut connection.unlogged);
             warn!(peer = %connection.name(), reason, before, "refused: {text}");
@@ -151,16 +153,27 @@ impl Census {
 
     /// Something is wrong here, not with a peer.
     pub(crate) fn trouble(&mut self, now: Time, text: &dyn fmt::Display) {
-        if let Some(left_out) = self.lines.take(now) {
-            self.note_left_out(left_out);
+        if self.may_complain(now) {
             warn!("{text}");
         }
     }
 
-    fn note_left_out(&self, left_out: u64) {
-        if left_out > 0 {
-            warn!("{left_out} lines like the next were left out");
-        }
+    /// Whether there is room for a line about a worker that comes or goes.
+    pub(crate) fn may_tell(&mut self, now: Time) -> bool {
+        let left_out = self.tidings.take(now, TIDINGS_PER_SECOND_MAX);
+        left_out.inspect(|left_out| note_left_out(*left_out)).is_some()
+    }
+
+    /// Whether there is room for a line about what is wrong.
+    fn may_complain(&mut self, now: Time) -> bool {
+        let left_out = self.complaints.take(now, COMPLAINTS_PER_SECOND_MAX);
+        left_out.inspect(|left_out| note_left_out(*left_out)).is_some()
+    }
+}
+
+fn note_left_out(left_out: u64) {
+    if left_out > 0 {
+        warn!("{left_out} lines like the next were left out");
     }
 }
 
@@ -172,11 +185,12 @@ mod tests {
     fn lines_are_bounded_in_each_second() {
         let mut lines = Lines::default();
         let taken = |lines: &mut Lines, second: u64| {
-            (0..1_000).filter_map(|_| lines.take(Time::from_micros(second * 1_000_000))).count()
+            let at = Time::from_micros(second * 1_000_000);
+            (0..1_000).filter_map(|_| lines.take(at, 20)).count()
         };
-        assert_eq!(taken(&mut lines, 0), LINES_PER_SECOND_MAX as usize);
-        assert_eq!(lines.take(Time::from_micros(1_000_000)), Some(980));
-        assert_eq!(taken(&mut lines, 1), LINES_PER_SECOND_MAX as usize - 1);
+        assert_eq!(taken(&mut lines, 0), 20);
+        assert_eq!(lines.take(Time::from_micros(1_000_000), 20), Some(980));
+        assert_eq!(taken(&mut lines, 1), 19);
     }
 
     #[test]

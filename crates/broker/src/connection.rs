@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     pub(crate) wants: Option<usize>,
     /// What it is charged for the message it is receiving.
     pub(crate) charged: usize,
+    /// It is in the list of those whose reception is looked at for progress.
+    pub(crate) watched: bool,
     /// When the last byte of a message that is charged came.
     pub(crate) progress: Time,
     /// There may be more to read.
@@ -84,6 +86,7 @@ impl Connection {
             paused: false,
             wants: None,
             charged: 0,
+            watched: false,
             progress: Time::ZERO,
             readable: true,
             ended: false,

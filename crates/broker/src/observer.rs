@@ -1,6 +1,6 @@
 //! What the core tells of, as lines of the log.
 
-use majordomus_core::broker::{Event, LossReason};
+use majordomus_core::broker::{Event, LossReason, Offence};
 use majordomus_core::{PeerId, Time};
 use tracing::{debug, info, warn};
 
@@ -13,11 +13,17 @@ pub(crate) fn log(event: &Event, census: &mut Census, connections: &mut Slots, n
     };
     match event {
         Event::WorkerRegistered { peer, service } => {
-            info!(peer = %name(connections, *peer), %service, "worker registered");
+            if census.may_tell(now) {
+                info!(peer = %name(connections, *peer), %service, "worker registered");
+            }
         }
-        // The offence has its own line.
-        Event::WorkerLost { reason: LossReason::Offence(_), .. } => {}
+        // These have a line of their own.
+        Event::WorkerLost { reason: LossReason::Offence(_), .. }
+        | Event::Offended { offence: Offence::Malformed, .. } => {}
         Event::WorkerLost { peer, service, reason, requests } => {
+            if !census.may_tell(now) {
+                return;
+            }
             let peer = name(connections, *peer);
             if *requests > 0 {
                 warn!(%peer, %service, requests, "worker lost with requests in hand: {reason}");

@@ -58,6 +58,8 @@ pub(crate) struct Reactor {
     read_buffer: BytesMut,
     started: Instant,
     now: Time,
+    /// Listeners that may bring more.
+    to_accept: Vec<usize>,
     /// Connections that may have more to read.
     to_read: VecDeque<u32>,
     /// Connections that have something to be written.
@@ -98,6 +100,7 @@ impl Reactor {
             read_buffer: BytesMut::new(),
             started: Instant::now(),
             now: Time::ZERO,
+            to_accept: Vec::new(),
             to_read: VecDeque::new(),
             to_write: Vec::new(),
             wanting: VecDeque::new(),
@@ -122,6 +125,9 @@ impl Reactor {
             for event in &events {
                 self.ready(event);
             }
+            for listener in std::mem::take(&mut self.to_accept) {
+                self.accept(listener);
+            }
             self.read_all();
             self.pass_time();
             self.write_all();
@@ -138,7 +144,8 @@ impl Reactor {
 
     /// How long to wait for sockets.
     fn patience(&self) -> Option<Duration> {
-        if !self.to_read.is_empty() || !self.to_write.is_empty() {
+        let idle = self.to_accept.is_empty() && self.to_read.is_empty() && self.to_write.is_empty();
+        if !idle {
             return Some(Duration::ZERO);
         }
         let due = [
@@ -160,7 +167,7 @@ impl Reactor {
         }
         let at = event.token().0 - FIRST_LISTENER;
         if at < self.config.listen.len() {
-            return self.accept(at);
+            return self.to_accept.push(at);
         }
         let index = (at - self.config.listen.len()) as u32;
         let Some(connection) = self.connections.at(index) else { return };
@@ -238,9 +245,7 @@ impl Reactor {
         }
         if self.resting.is_some_and(|until| until <= self.now) {
             self.resting = None;
-            for at in 0..self.listeners.len() {
-                self.accept(at);
-            }
+            self.to_accept = (0..self.listeners.len()).collect();
         }
         if self.reception_check.is_some_and(|due| due <= self.now) {
             self.check_receptions();
@@ -253,6 +258,7 @@ impl Reactor {
         for id in std::mem::take(&mut self.receiving) {
             let Some(connection) = self.connections.get(id) else { continue };
             if connection.charged == 0 {
+                connection.watched = false;
                 continue;
             }
             // Who is not heard for our own reasons is not to blame, but for the memory it waits for.
@@ -296,7 +302,7 @@ impl Reactor {
             }
         }
         // There may be more, and no further event will say so.
-        self.resting = Some(self.now);
+        self.to_accept.push(at);
     }
 
     fn welcome(&mut self, listener: usize, stream: Stream, origin: Origin) {
@@ -560,7 +566,7 @@ impl Reactor {
     fn want(&mut self, id: PeerId, bytes: usize) {
         let Some(connection) = self.connections.get(id) else { return };
         connection.wants = Some(bytes);
-        if connection.charged == 0 {
+        if !std::mem::replace(&mut connection.watched, true) {
             self.receiving.push(id);
         }
         connection.progress = self.now;

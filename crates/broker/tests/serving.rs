@@ -381,6 +381,26 @@ fn a_client_that_does_not_read_pauses_its_worker_and_nobody_else() {
 }
 
 #[test]
+fn a_client_that_asks_without_end_and_reads_nothing_is_cut() {
+    let broker = broker_with(|config| {
+        config.connections.unsent_bytes_max = 64 << 10;
+        config.core.stall_timeout = Duration::from_millis(300);
+    });
+    let mut honest = Peer::worker(&broker, "honest");
+    let mut greedy = Peer::connect(&broker);
+    // The broker answers these by itself, at once.
+    greedy.queue(&[b"", b"MDPC01", b"mmi.service", b"honest"]);
+    let question = greedy.zmtp.unsent().collect::<Vec<_>>().concat();
+    let asking = thread::spawn(move || {
+        let many = question.repeat(1_000);
+        (0..100_000).find(|_| std::io::Write::write_all(&mut greedy.stream, &many).is_err())
+    });
+    wait_for(&broker, "the greedy client to be cut", |now| now.closed.contains_key("slow_reader"));
+    assert!(asking.join().expect("it asked").is_some(), "it could ask for ever");
+    round_trip(&broker, &mut honest, "honest");
+}
+
+#[test]
 fn an_identity_that_is_in_use_is_refused_to_the_second() {
     let broker = broker();
     let named = || dealer().with_routing_id(b"me");

@@ -91,9 +91,13 @@ impl Broker {
     /// The owner of an identity showed no life in time.
     pub(super) fn identity_due(&mut self, now: Time, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
-        if let Claim::WaitsFor(owner, timer) = &mut peer.identity_claim {
-            *timer = None;
-            let owner = *owner;
+        let Claim::WaitsFor(owner, timer) = &mut peer.identity_claim else { return };
+        *timer = None;
+        let owner = *owner;
+        // One that we do not read from could not show any.
+        if self.peers.get(owner).is_some_and(|owner| owner.pauses > 0) {
+            self.close(now, id, CloseReason::IdentityInUse);
+        } else {
             self.close(now, owner, CloseReason::IdentityTaken);
         }
     }
@@ -166,7 +170,8 @@ impl Broker {
         self.arm_life(id);
     }
 
-    /// What waits for a peer to read it is as much as may wait.
+    /// What waits for a peer to read it is as much as may wait. It is not read from until it has
+    /// read, so that it cannot ask for more answers.
     pub(super) fn filled(&mut self, now: Time, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
         if peer.filled.is_some() {
@@ -174,6 +179,8 @@ impl Broker {
         }
         let until = now.after(self.config.stall_timeout);
         peer.filled = Some(self.timers.arm(until, Timer::Stall(id)));
+        self.pause(id);
+        let Some(peer) = self.peers.get(id) else { return };
         match &peer.side {
             SideState::Worker(_) => self.withdraw(id),
             SideState::Client(client) => {
@@ -195,6 +202,7 @@ impl Broker {
         let Some(peer) = self.peers.get_mut(id) else { return };
         let Some(timer) = peer.filled.take() else { return };
         self.timers.cancel(timer);
+        self.unpause(now, id);
         self.release_feeders(now, id);
         self.offer(now, id);
     }

@@ -65,6 +65,22 @@ fn the_second_takes_over_at_once_when_the_first_goes() {
 }
 
 #[test]
+fn the_second_is_refused_while_the_first_is_not_read_from() {
+    // It could not show that it lives.
+    check(
+        "
+        0ms client c id=x
+        0ms c filled
+          > c pause
+        1s client d id=x
+          > d pause
+        3502ms tick
+          > d close identity_in_use
+        ",
+    );
+}
+
+#[test]
 fn a_third_is_refused_while_two_dispute() {
     check(
         "

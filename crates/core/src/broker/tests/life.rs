@@ -244,9 +244,11 @@ fn a_worker_whose_reading_is_paused_is_not_silent() {
         2ms w partial #1 a
           > c partial a
         3ms c filled
+          > c pause
           > w pause
         9s tick
         9s c drained
+          > c resume
           > w resume
         11s w final #1 b
           > c final b

@@ -249,6 +249,7 @@ fn a_client_that_does_not_read_pauses_its_worker_and_is_cut() {
         2ms w partial #1 a
           > c partial a
         3ms c filled
+          > c pause
           > w pause
         10000ms tick
         10005ms tick
@@ -274,6 +275,7 @@ fn a_client_that_does_not_read_is_cut_at_once_where_it_would_hold_up_others() {
         1ms d request echo 2
           > w request #2 2
         2ms c filled
+          > c pause
           > c close slow_reader
         3ms w final #2 two
           > d final two
@@ -289,11 +291,13 @@ fn a_worker_that_gets_a_slow_client_s_request_is_paused_too() {
         0ms client c
         0ms c request echo 1
         0ms c filled
+          > c pause
         1ms worker w
         1ms w ready echo
           > w request #1 1
           > w pause
         2ms c drained
+          > c resume
           > w resume
         ",
     );
@@ -309,12 +313,15 @@ fn a_worker_that_does_not_read_gets_nothing_more_and_is_cut() {
         0ms worker v
         0ms v ready echo
         1ms w filled
+          > w pause
         2ms c request echo 1
           > v request #1 1
         2ms c request echo 2
         3ms w drained
+          > w resume
           > w request #2 2
         4ms w filled
+          > w pause
         4ms v heartbeat
         2s v heartbeat
         10010ms tick
