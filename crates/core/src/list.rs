@@ -42,6 +42,10 @@ impl List {
         (self.head != NONE).then_some(self.head)
     }
 
+    pub(crate) fn last(&self) -> Option<u32> {
+        (self.tail != NONE).then_some(self.tail)
+    }
+
     /// The entry behind `index`.
     pub(crate) fn after(table: &mut impl Linked, index: u32) -> Option<u32> {
         let next = table.links(index).next;

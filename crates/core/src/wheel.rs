@@ -14,7 +14,8 @@ const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const LEVELS: usize = 6;
 /// As far ahead as a timer is placed (two years); one that is due later moves on when it gets there.
-const REACH_TICKS: u64 = (1 << (SLOT_BITS as u64 * LEVELS as u64)) - 1;
+/// A slot less than the highest level has, or it would come round to the slot where time is now.
+const REACH_TICKS: u64 = (SLOTS as u64 - 1) << (SLOT_BITS as u64 * (LEVELS as u64 - 1));
 
 const NONE: u32 = u32::MAX;
 /// The list of timers that are due and not yet taken, behind those of all slots.
@@ -219,6 +220,20 @@ mod tests {
         assert_eq!(fired(&mut wheel, 86_400_001_024), [86_400_000_000]);
         assert_eq!(wheel.armed(), 0);
         assert_eq!(wheel.next_due(), None);
+    }
+
+    #[test]
+    fn a_timer_in_ten_thousand_years_does_not_fire_before() {
+        let year = 365 * 86_400_000_000;
+        let mut wheel = Wheel::new();
+        wheel.arm(Time::from_micros(10_000 * year), 1);
+        wheel.arm(Time::from_micros(3 * year), 2);
+        for now in [0, 1, year, 2 * year, 3 * year - 1] {
+            assert_eq!(fired(&mut wheel, now), []);
+        }
+        assert_eq!(fired(&mut wheel, 3 * year + 1_024), [2]);
+        assert_eq!(fired(&mut wheel, 9_999 * year), []);
+        assert_eq!(fired(&mut wheel, 10_001 * year), [1]);
     }
 
     #[test]

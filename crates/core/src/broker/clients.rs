@@ -9,7 +9,7 @@ use super::{Broker, Event, Input, Offence, Output, Sign, mmi};
 use crate::frames::Retained;
 use crate::list::{Links, List};
 use crate::{
-    FromClient, Label, Outcome, PeerId, Redelivery, Reply, Request, Time, Timeout, ToClient,
+    Frames, FromClient, Label, Outcome, PeerId, Redelivery, Reply, Request, Time, Timeout, ToClient,
 };
 
 impl Broker {
@@ -44,7 +44,7 @@ impl Broker {
         if client.can.told.contains(Outcome::Refused) || client.held.is_some() {
             self.refuse(peer, request, Outcome::Refused);
         } else {
-            self.hold(peer, Box::new(request), obstacle);
+            self.hold(now, peer, Box::new(request), obstacle);
         }
     }
 
@@ -52,8 +52,11 @@ impl Broker {
     fn refuse(&mut self, peer: PeerId, request: Request, outcome: Outcome) {
         self.counters.receive();
         self.counters.end(outcome);
-        let Request { service, id, .. } = request;
-        self.tell_failure(peer, outcome, Reply { service, id, body: Default::default() });
+        if self.is_told(peer, outcome) {
+            let Request { service, id, .. } = request;
+            let reply = Reply { service, id, body: Frames::empty() };
+            self.tell_client(peer, ToClient::Failed(outcome, reply));
+        }
     }
 
     /// Takes a request in: it goes to a worker, or waits for one.
@@ -68,8 +71,9 @@ impl Broker {
             Some(service) => service,
             None => self.services.find_or_add(&request.service, &self.config),
         };
-        // Where a worker is free nobody waits.
-        let at_once = !self.services[service].free.is_empty();
+        // Where a worker is free nobody waits, but whose client does not read.
+        let reads = self.peers.get(peer).is_some_and(|peer| peer.filled.is_none());
+        let at_once = reads && !self.services[service].free.is_empty();
         // A body that is sent at once and never again need not be kept.
         let body =
             if redeliver || !at_once { Retained::keep(&request.body) } else { Retained::NOTHING };
@@ -118,6 +122,7 @@ impl Broker {
             self.dispatch_fresh(now, index, request.body);
         } else {
             self.wait(now, index);
+            self.dispatch(now, service);
         }
     }
 
@@ -134,7 +139,7 @@ impl Broker {
 
     /// A client went away: its requests end with it.
     pub(super) fn client_gone(&mut self, now: Time, peer: PeerId) {
-        self.leave_door(peer);
+        self.end_held(peer, Outcome::ClientGone);
         while let Some(first) = self.peers.client(peer).and_then(|client| client.requests.first()) {
             self.end_and_tell_worker(first, Outcome::ClientGone);
         }
@@ -146,10 +151,16 @@ impl Broker {
     }
 
     /// Tells a client how its request ended, where it can be told.
-    pub(super) fn tell_failure(&mut self, peer: PeerId, outcome: Outcome, reply: Reply) {
-        let told = self.peers.client(peer).is_some_and(|client| client.can.told.contains(outcome));
-        if told {
-            self.tell_client(peer, ToClient::Failed(outcome, reply));
+    pub(super) fn tell_failure(&mut self, index: u32, outcome: Outcome, body: Frames) {
+        let record = &self.requests[index];
+        if self.is_told(record.client, outcome) {
+            let service = self.services[record.service].name.clone();
+            let reply = Reply { service, id: record.id.clone(), body };
+            self.tell_client(record.client, ToClient::Failed(outcome, reply));
         }
+    }
+
+    fn is_told(&self, peer: PeerId, outcome: Outcome) -> bool {
+        self.peers.client_ref(peer).is_some_and(|client| client.can.told.contains(outcome))
     }
 }

@@ -8,6 +8,9 @@ use crate::Label;
 /// The longest name of a service, in bytes.
 pub const SERVICE_NAME_BYTES_MAX: usize = 255;
 
+/// Heartbeats do not come closer together than this.
+pub const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(1);
+
 /// How the broker behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -56,6 +59,13 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The same, with nothing in it that would have the broker do something for ever.
+    pub(super) fn sane(mut self) -> Self {
+        self.heartbeat_interval = self.heartbeat_interval.max(HEARTBEAT_INTERVAL_MIN);
+        self.liveness = self.liveness.max(1);
+        self
+    }
+
     /// How long a worker may be silent.
     pub(super) fn silence_max(&self) -> Duration {
         self.heartbeat_interval.saturating_mul(self.liveness)
@@ -107,7 +117,8 @@ pub struct Limits {
     pub client_bytes_max: usize,
     /// Names that clients asked for and no worker offers.
     pub names_max: usize,
-    /// Bytes of the parts of one reply that are kept for a client that takes no parts.
+    /// Bytes of the parts of one reply that are kept for a client that takes no parts, with
+    /// [`PART_BYTES`] for each part and [`FRAME_BYTES`] for each frame. They count for the request.
     pub reply_bytes_max: usize,
 }
 
@@ -125,6 +136,12 @@ impl Default for Limits {
         }
     }
 }
+
+/// What a part of a reply is counted as, in bytes, beside its frames.
+pub const PART_BYTES: usize = 128;
+
+/// What a frame of a part is counted as, in bytes, beside its body.
+pub const FRAME_BYTES: usize = 8;
 
 /// What a request is counted as, in bytes, beside its body.
 pub const REQUEST_BYTES: usize = 256;

@@ -1,6 +1,8 @@
 //! Bringing requests and free workers together.
 
-use super::peers::{InFree, Worker};
+use alloc::vec::Vec;
+
+use super::peers::{InFree, SideState, Worker};
 use super::requests::{InPlace, State};
 use super::{Broker, Event, Output, Timer};
 use crate::frames::Retained;
@@ -30,6 +32,9 @@ impl Broker {
                 continue;
             }
             self.services[service].waiting.remove(&mut InPlace(&mut self.requests), index);
+            if self.park(index) {
+                continue;
+            }
             let record = &mut self.requests[index];
             let body = record.body.frames();
             if !record.redeliver {
@@ -60,7 +65,7 @@ impl Broker {
             Timeout::After(span) if span.is_zero() => record.deadline = Time::NEVER,
             Timeout::After(_) | Timeout::Never => {}
         }
-        let (client, attempt) = (record.client, record.attempts);
+        let attempt = record.attempts;
         let command = ToWorker::Request(WorkerRequest {
             address: self.tokens.issue(worker_id, request_id),
             service: service.name.clone(),
@@ -85,18 +90,49 @@ impl Broker {
                 attempt,
             }));
         }
-        if self.peers.get(client).is_some_and(|client| client.filled.is_some()) {
-            self.pause_feeder(now, client, worker_id);
+    }
+
+    /// Puts a request aside whose turn has come, where its client does not read: a worker that took
+    /// it would have to wait for the client. True where it was put aside.
+    fn park(&mut self, index: u32) -> bool {
+        let record = &mut self.requests[index];
+        let Some(peer) = self.peers.get_mut(record.client) else { return false };
+        let filled = peer.filled.is_some();
+        if let SideState::Client(client) = &mut peer.side
+            && filled
+        {
+            record.state = State::Parked;
+            client.parked.push_back(&mut InPlace(&mut self.requests), index);
+        }
+        filled
+    }
+
+    /// It is the turn again of requests that were put aside: their client reads.
+    pub(super) fn unpark(&mut self, now: Time, client: PeerId) {
+        let mut services = Vec::new();
+        // The last goes to the front first, so that all stand there in their order.
+        while let Some(state) = self.peers.client(client)
+            && let Some(index) = state.parked.last()
+        {
+            state.parked.remove(&mut InPlace(&mut self.requests), index);
+            let record = &mut self.requests[index];
+            record.state = State::Waiting;
+            let service = record.service;
+            services.push(service);
+            self.services[service].waiting.push_front(&mut InPlace(&mut self.requests), index);
+        }
+        for service in services {
+            self.dispatch(now, service);
         }
     }
 
     /// Puts a worker among the free ones of its service, where it belongs there and is not.
     pub(super) fn offer(&mut self, now: Time, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
-        let filled = peer.filled.is_some();
-        let Some(worker) = self.peers.worker(id) else { return };
+        let heard = peer.pauses == 0;
+        let SideState::Worker(worker) = &mut peer.side else { return };
         let Worker { service: Some(service), listed: false, .. } = *worker else { return };
-        if filled || !worker.has_slot() {
+        if !heard || !worker.has_slot() {
             return;
         }
         worker.listed = true;
@@ -117,7 +153,7 @@ impl Broker {
     pub(super) fn set_request_timer(&mut self, index: u32) {
         let record = &self.requests[index];
         let due = match record.state {
-            State::Waiting => {
+            State::Waiting | State::Parked => {
                 let soon = self.config.no_worker_wait.map(|wait| record.waiting_since.after(wait));
                 soon.filter(|_| !self.services[record.service].offered_after(record.waiting_since))
                     .map_or(record.deadline, |soon| soon.min(record.deadline))
@@ -141,7 +177,7 @@ impl Broker {
     /// A request's timer fired: something may be due, or it was armed for something that has moved.
     pub(super) fn request_due(&mut self, now: Time, index: u32) {
         self.requests[index].timer = None;
-        if self.requests[index].state == State::Waiting {
+        if let State::Waiting | State::Parked = self.requests[index].state {
             let record = &self.requests[index];
             let unoffered = self.config.no_worker_wait.is_some_and(|wait| {
                 record.waiting_since.after(wait) <= now

@@ -1,9 +1,11 @@
 //! Ending requests: each gets its one outcome here, and nowhere else.
 
+use core::time::Duration;
+
 use super::requests::{InPlace, OfClient, Record, State};
 use super::{Broker, Event, Output};
 use crate::frames::Retained;
-use crate::{Outcome, PeerId, Reply, Time, ToWorker};
+use crate::{Frames, Outcome, PeerId, Time, Timeout, ToWorker};
 
 impl State {
     /// Whether the request has no outcome yet.
@@ -38,17 +40,22 @@ impl Broker {
     /// As [`end_and_tell_worker`](Broker::end_and_tell_worker), without a word to the worker.
     pub(super) fn end_untold_worker(&mut self, index: u32, outcome: Outcome) {
         let record = &self.requests[index];
-        let service = &mut self.services[record.service];
-        if record.state == State::Waiting {
-            service.waiting.remove(&mut InPlace(&mut self.requests), index);
+        let (client, service) = (record.client, record.service);
+        match record.state {
+            State::Waiting => {
+                self.services[service].waiting.remove(&mut InPlace(&mut self.requests), index);
+            }
+            State::Parked => {
+                if let Some(client) = self.peers.client(client) {
+                    client.parked.remove(&mut InPlace(&mut self.requests), index);
+                }
+            }
+            State::Running(_) | State::Abandoned(_) => {}
         }
-        let record = &self.requests[index];
-        let (client, service) = (record.client, self.services[record.service].name.clone());
-        let reply = Reply { service, id: record.id.clone(), body: Default::default() };
-        self.tell_failure(client, outcome, reply);
+        self.tell_failure(index, outcome, Frames::empty());
         self.count_end(index, outcome);
         match self.requests[index].state {
-            State::Waiting => self.forget(index),
+            State::Waiting | State::Parked => self.forget(index),
             State::Running(worker) | State::Abandoned(worker) => {
                 let record = &mut self.requests[index];
                 record.state = State::Abandoned(worker);
@@ -95,24 +102,33 @@ impl Broker {
         let service = &mut self.services[record.service];
         if again {
             record.waiting_since = now;
-            if record.timeout == crate::Timeout::OfService {
+            // Who wanted a worker at once has had one; from here on it waits like any other.
+            if matches!(record.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
                 record.deadline = now.after(service.timings.wait);
             }
-            (record.collected, record.collected_bytes) = (alloc::vec::Vec::new(), 0);
+            let collected = core::mem::take(&mut record.collected_bytes);
+            record.collected = alloc::vec::Vec::new();
+            let charged = record.charged - collected;
             service.waiting.push_front(&mut InPlace(&mut self.requests), index);
+            self.recharge(index, charged);
             self.counters.redelivered += 1;
             self.set_request_timer(index);
             return;
         }
-        let reply = Reply {
-            service: service.name.clone(),
-            id: record.id.clone(),
-            body: Default::default(),
-        };
-        let client = record.client;
-        self.tell_failure(client, Outcome::WorkerLost, reply);
+        self.tell_failure(index, Outcome::WorkerLost, Frames::empty());
         self.count_end(index, Outcome::WorkerLost);
         self.forget(index);
+    }
+
+    /// Counts a request as so many bytes, everywhere.
+    pub(super) fn recharge(&mut self, index: u32, charged: usize) {
+        let Record { client, service, charged: before, .. } = self.requests[index];
+        self.requests.recharge(index, charged);
+        let service = &mut self.services[service];
+        service.bytes = service.bytes - before + charged;
+        if let Some(client) = self.peers.client(client) {
+            client.bytes = client.bytes - before + charged;
+        }
     }
 
     /// Counts an outcome and gives back what the request held.

@@ -140,12 +140,18 @@ pub enum CloseReason {
     IdentityTaken,
     /// It did not read what was sent to it.
     SlowReader,
+    /// There was no memory left for what it sent.
+    NoMemory,
 }
 
 impl CloseReason {
     /// All reasons, in the order in which they are counted.
-    pub const ALL: [CloseReason; 3] =
-        [CloseReason::IdentityInUse, CloseReason::IdentityTaken, CloseReason::SlowReader];
+    pub const ALL: [CloseReason; 4] = [
+        CloseReason::IdentityInUse,
+        CloseReason::IdentityTaken,
+        CloseReason::SlowReader,
+        CloseReason::NoMemory,
+    ];
 
     /// The name by which it is logged and counted.
     pub const fn name(self) -> &'static str {
@@ -153,6 +159,7 @@ impl CloseReason {
             CloseReason::IdentityInUse => "identity_in_use",
             CloseReason::IdentityTaken => "identity_taken",
             CloseReason::SlowReader => "slow_reader",
+            CloseReason::NoMemory => "no_memory",
         }
     }
 }
@@ -165,6 +172,7 @@ impl fmt::Display for CloseReason {
                 "it showed no life when another connection came with its identity"
             }
             CloseReason::SlowReader => "it did not read what was sent to it",
+            CloseReason::NoMemory => "there was no memory left for what it sent",
         })
     }
 }

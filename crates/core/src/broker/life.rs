@@ -182,7 +182,7 @@ impl Broker {
         self.pause(id);
         let Some(peer) = self.peers.get(id) else { return };
         match &peer.side {
-            SideState::Worker(_) => self.withdraw(id),
+            SideState::Worker(_) => {}
             SideState::Client(client) => {
                 let mut at = client.requests.first();
                 while let Some(index) = at {
@@ -204,7 +204,7 @@ impl Broker {
         self.timers.cancel(timer);
         self.unpause(now, id);
         self.release_feeders(now, id);
-        self.offer(now, id);
+        self.unpark(now, id);
     }
 
     pub(super) fn stalled(&mut self, now: Time, id: PeerId) {

@@ -24,7 +24,10 @@ mod workers;
 
 use alloc::collections::VecDeque;
 
-pub use config::{Config, Limits, REQUEST_BYTES, SERVICE_NAME_BYTES_MAX, ServiceConfig};
+pub use config::{
+    Config, FRAME_BYTES, HEARTBEAT_INTERVAL_MIN, Limits, PART_BYTES, REQUEST_BYTES,
+    SERVICE_NAME_BYTES_MAX, ServiceConfig,
+};
 pub use counters::Counters;
 pub use io::{CloseReason, Event, Input, LossReason, Offence, Output, Profile, Sign};
 pub use keys::Keys;
@@ -94,7 +97,7 @@ impl Broker {
     /// replayed.
     pub fn new(config: Config, keys: Keys) -> Self {
         Self {
-            config,
+            config: config.sane(),
             tokens: Tokens::new(keys.tokens()),
             peers: Peers::new(keys),
             services: Services::new(keys),
@@ -125,7 +128,7 @@ impl Broker {
             Input::Gone { peer } => self.gone(now, peer),
             Input::Tick => self.tick(now),
             Input::Configured(config) => {
-                self.config = *config;
+                self.config = config.sane();
                 self.services.configure(&self.config);
                 self.open_all_lines();
             }
@@ -186,7 +189,7 @@ impl Broker {
             }
         }
         for peer in self.peers.ids().collect::<alloc::vec::Vec<_>>() {
-            self.leave_door(peer);
+            self.end_held(peer, Outcome::ShutDown);
             self.dismiss(now, peer, LossReason::Left);
         }
     }

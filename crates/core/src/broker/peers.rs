@@ -57,6 +57,8 @@ pub(super) struct Client {
     /// The request that stands at the door until there is room, and what it waits for.
     pub(super) held: Option<(Box<Request>, super::room::Obstacle)>,
     pub(super) at_door: Links,
+    /// Requests whose turn came while it did not read.
+    pub(super) parked: List,
     /// Workers that are not read from until this client reads what they sent it.
     pub(super) feeders: Vec<PeerId>,
 }
@@ -119,6 +121,7 @@ impl Peers {
                 bytes: 0,
                 held: None,
                 at_door: Links::NONE,
+                parked: List::EMPTY,
                 feeders: Vec::new(),
             }),
             Role::Worker(can) => SideState::Worker(Worker {

@@ -12,20 +12,24 @@ use crate::{Frames, Label, PeerId, RequestId, Time, Timeout};
 /// Where a request is.
 ///
 /// ```text
-///                  a worker is free
-///   take ──► Waiting ─────────────► Running ──► ended: replied, failed
-///               │  ▲                 │   │
-///               │  └── redelivered ──┘   │ expired, cancelled, client gone
-///               ▼                        ▼
-///             ended                  Abandoned: ended, but its worker does not know
-///                                        │
-///                                        ▼ late reply, busy limit, worker lost
-///                                      forgotten
+///   Parked: it was its turn, but its client does not read
+///     ▲ │
+///     │ ▼          a worker is free
+///   Waiting ─────────────────────► Running ──► ended: replied, failed
+///     │  ▲                          │   │
+///     │  └────── redelivered ───────┘   │ expired, cancelled, client gone
+///     ▼                                 ▼
+///   ended                           Abandoned: ended, but its worker does not know
+///                                       │
+///                                       ▼ late reply, busy limit, worker lost
+///                                     forgotten
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// For a worker, in the queue of its service.
     Waiting,
+    /// For its client to read what it was sent before, so that no worker waits for that.
+    Parked,
     /// At this worker.
     Running(PeerId),
     /// It has had its outcome, and takes a slot of this worker.
@@ -91,6 +95,13 @@ impl Requests {
                 && self.bytes + bytes <= limits.request_bytes_max
     }
 
+    /// Counts a request as so many bytes more, or fewer.
+    pub(super) fn recharge(&mut self, index: u32, charged: usize) {
+        let record = &mut self.table[index];
+        self.bytes = self.bytes - record.charged + charged;
+        record.charged = charged;
+    }
+
     pub(super) fn insert(&mut self, record: Record) -> u32 {
         self.in_progress += 1;
         self.bytes += record.charged;
@@ -143,7 +154,8 @@ impl core::ops::IndexMut<u32> for Requests {
     }
 }
 
-/// The links of requests in the queue of their service or in the hands of their worker.
+/// The links of requests in the queue of their service, parked at their client, or in the hands of
+/// their worker.
 pub(super) struct InPlace<'a>(pub(super) &'a mut Requests);
 
 impl Linked for InPlace<'_> {

@@ -10,9 +10,10 @@ use alloc::vec::Vec;
 
 use super::peers::AtDoor;
 use super::requests::Requests;
-use super::{Broker, Output};
+use super::services::Services;
+use super::{Broker, CloseReason, Output};
 use crate::list::List;
-use crate::{PeerId, Request, Time};
+use crate::{Outcome, PeerId, Request, Time};
 
 /// A limit that stands against a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +28,23 @@ pub(super) enum Obstacle {
     All,
 }
 
+impl Obstacle {
+    fn is_there(self, services: &Services) -> bool {
+        match self {
+            Obstacle::Service(index) => services.contains(index),
+            Obstacle::Client | Obstacle::Names | Obstacle::All => true,
+        }
+    }
+}
+
 /// The lines of clients whose request waits; those for a service are with the service.
 #[derive(Debug)]
 pub(super) struct Door {
     names: List,
     all: List,
     held: usize,
+    /// What the requests of these hold.
+    bytes: usize,
     /// Where something ended since the door was last looked at.
     freed: bool,
     freed_services: Vec<u32>,
@@ -45,6 +57,7 @@ impl Door {
             names: List::EMPTY,
             all: List::EMPTY,
             held: 0,
+            bytes: 0,
             freed: false,
             freed_services: Vec::new(),
             freed_clients: Vec::new(),
@@ -109,7 +122,21 @@ impl Broker {
     }
 
     /// Keeps a request at the door; its client is not read from until it is through.
-    pub(super) fn hold(&mut self, peer: PeerId, request: Box<Request>, obstacle: Obstacle) {
+    /// What waits there is bounded like what is in progress; beyond that the client is closed.
+    pub(super) fn hold(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        mut request: Box<Request>,
+        obstacle: Obstacle,
+    ) {
+        let bytes = self.door.bytes + Requests::charge(&request.body);
+        if self.door.held > 0 && bytes > self.config.limits.request_bytes_max {
+            self.counters.receive();
+            self.counters.end(Outcome::Refused);
+            return self.close(now, peer, CloseReason::NoMemory);
+        }
+        request.body = request.body.detached();
         self.counters.held += 1;
         self.line_up(peer, request, obstacle, false);
         self.pause(peer);
@@ -117,8 +144,9 @@ impl Broker {
 
     fn line_up(&mut self, peer: PeerId, request: Box<Request>, obstacle: Obstacle, first: bool) {
         let Some(client) = self.peers.client(peer) else { return };
-        client.held = Some((request, obstacle));
         self.door.held += 1;
+        self.door.bytes += Requests::charge(&request.body);
+        client.held = Some((request, obstacle));
         let Some(line) = line(&mut self.door, &mut self.services, obstacle) else { return };
         match first {
             true => line.push_front(&mut AtDoor(&mut self.peers), peer.index),
@@ -130,10 +158,43 @@ impl Broker {
     pub(super) fn leave_door(&mut self, peer: PeerId) -> Option<(Box<Request>, Obstacle)> {
         let (request, obstacle) = self.peers.client(peer)?.held.take()?;
         self.door.held -= 1;
+        self.door.bytes -= Requests::charge(&request.body);
         if let Some(line) = line(&mut self.door, &mut self.services, obstacle) {
             line.remove(&mut AtDoor(&mut self.peers), peer.index);
         }
         Some((request, obstacle))
+    }
+
+    /// Ends the request that a client has at the door.
+    pub(super) fn end_held(&mut self, peer: PeerId, outcome: Outcome) {
+        let Some((_, obstacle)) = self.leave_door(peer) else { return };
+        self.counters.receive();
+        self.counters.end(outcome);
+        // Who was behind it may fit where it did not.
+        if self.door.held > 0 {
+            self.door.freed = true;
+            if let Obstacle::Service(service) = obstacle {
+                self.door.freed_services.push(service);
+            }
+        }
+    }
+
+    /// A worker offers a service: its name is no longer one of those that nobody offers, and who
+    /// waited for that name need not wait in their line.
+    pub(super) fn offered(&mut self, now: Time, service: u32) {
+        if self.door.held == 0 {
+            return;
+        }
+        self.door.freed = true;
+        let mut at = self.door.names.first();
+        while let Some(index) = at {
+            at = List::after(&mut AtDoor(&mut self.peers), index);
+            let peer = self.peers.id_at(index);
+            let held = self.peers.client_ref(peer).and_then(|client| client.held.as_ref());
+            if held.is_some_and(|(request, _)| request.service == self.services[service].name) {
+                self.let_in(now, peer);
+            }
+        }
     }
 
     /// Lets in who can come in now, after something ended.
@@ -168,7 +229,9 @@ impl Broker {
     }
 
     fn open_line(&mut self, now: Time, obstacle: Obstacle) {
-        while let Some(line) = line(&mut self.door, &mut self.services, obstacle)
+        // Who is let in may be done at once, and a service that nobody uses any more is forgotten.
+        while obstacle.is_there(&self.services)
+            && let Some(line) = line(&mut self.door, &mut self.services, obstacle)
             && let Some(first) = line.first()
         {
             let peer = self.peers.id_at(first);
@@ -202,6 +265,8 @@ impl Broker {
         peer.pauses += 1;
         if peer.pauses == 1 {
             self.outputs.push_back(Output::Pause { peer: id });
+            // A worker that cannot be heard could not be done with what it is given.
+            self.withdraw(id);
         }
     }
 
@@ -212,13 +277,14 @@ impl Broker {
             // Nobody could hear it meanwhile.
             peer.seen = now;
             self.outputs.push_back(Output::Resume { peer: id });
+            self.offer(now, id);
         }
     }
 }
 
 fn line<'a>(
     door: &'a mut Door,
-    services: &'a mut super::services::Services,
+    services: &'a mut Services,
     obstacle: Obstacle,
 ) -> Option<&'a mut List> {
     match obstacle {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::config::SERVICE_NAME_BYTES_MAX;
+use super::config::{FRAME_BYTES, PART_BYTES, SERVICE_NAME_BYTES_MAX};
 use super::peers::{SideState, Worker};
 use super::requests::{InPlace, State};
 use super::{Broker, Event, Input, LossReason, Offence, Output, Sign, mmi};
@@ -32,6 +32,12 @@ impl Broker {
             FromWorker::Ready { service } => self.ready(now, peer, service),
             // Who is not there can go without a word.
             FromWorker::Disconnect => self.lose(now, peer, LossReason::Left),
+            // Who was sent away may not know it yet: what it says to a request that it had is late.
+            FromWorker::Partial(reply) | FromWorker::Final(reply) | FromWorker::Failed(reply)
+                if !registered && self.tokens.verify(peer, &reply.address).is_some() =>
+            {
+                self.counters.late_replies += 1;
+            }
             _ if !registered => self.offend(now, peer, Offence::NotReady),
             FromWorker::Heartbeat => {}
             FromWorker::Partial(reply) => self.reply(now, peer, Part::Partial, reply),
@@ -61,6 +67,7 @@ impl Broker {
         self.outputs.push_back(Output::Event(event));
         self.arm_life(id);
         self.offer(now, id);
+        self.offered(now, service);
     }
 
     fn reply(&mut self, now: Time, worker: PeerId, part: Part, reply: WorkerReply) {
@@ -114,11 +121,15 @@ impl Broker {
             self.counters.partials += 1;
             return self.tell_client(client, ToClient::Partial(reply));
         }
-        record.collected_bytes += body.bytes();
-        if record.collected_bytes > self.config.limits.reply_bytes_max {
-            return self.end_and_tell_worker(index, Outcome::Failed);
-        }
+        let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
+        record.collected_bytes += cost;
         record.collected.push(body.detached());
+        let (collected, charged) = (record.collected_bytes, record.charged + cost);
+        self.recharge(index, charged);
+        let limits = &self.config.limits;
+        if collected > limits.reply_bytes_max || self.requests.bytes() > limits.request_bytes_max {
+            self.end_and_tell_worker(index, Outcome::Failed);
+        }
     }
 
     fn final_reply(&mut self, now: Time, index: u32, outcome: Outcome, mut body: Frames) {
@@ -130,13 +141,14 @@ impl Broker {
             record.collected.push(body);
             body = Frames::joined(&record.collected);
         }
-        let record = &mut self.requests[index];
-        let service = self.services[record.service].name.clone();
-        let reply = Reply { service, id: core::mem::take(&mut record.id), body };
-        let client = record.client;
-        match outcome {
-            Outcome::Replied => self.tell_client(client, ToClient::Final(reply)),
-            _ => self.tell_failure(client, outcome, reply),
+        if outcome == Outcome::Replied {
+            let record = &mut self.requests[index];
+            let service = self.services[record.service].name.clone();
+            let reply = Reply { service, id: core::mem::take(&mut record.id), body };
+            let client = record.client;
+            self.tell_client(client, ToClient::Final(reply));
+        } else {
+            self.tell_failure(index, outcome, body);
         }
         self.end_answered(now, index, outcome);
     }
@@ -194,6 +206,9 @@ impl Broker {
     /// A client does not read what this worker feeds it: the worker is not read from until it does.
     /// Where that would hold up others, the client is cut instead.
     pub(super) fn pause_feeder(&mut self, now: Time, client: PeerId, worker: PeerId) {
+        if self.peers.client_ref(client).is_none_or(|client| client.feeders.contains(&worker)) {
+            return;
+        }
         let Some(Worker { running, .. }) = self.peers.worker(worker) else { return };
         let mut at = running.first();
         while let Some(index) = at {
@@ -204,10 +219,8 @@ impl Broker {
             at = List::after(&mut InPlace(&mut self.requests), index);
         }
         let Some(state) = self.peers.client(client) else { return };
-        if !state.feeders.contains(&worker) {
-            state.feeders.push(worker);
-            self.pause(worker);
-        }
+        state.feeders.push(worker);
+        self.pause(worker);
     }
 
     /// Reads again from the workers that fed a client.

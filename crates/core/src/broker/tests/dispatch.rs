@@ -148,7 +148,7 @@ fn a_client_without_partial_replies_gets_all_frames_at_the_end() {
 #[test]
 fn replies_that_are_collected_are_bounded() {
     check_with(
-        |config| config.limits.reply_bytes_max = 4,
+        |config| config.limits.reply_bytes_max = 140,
         "
         0ms client c noparts told
         0ms worker w
@@ -165,6 +165,51 @@ fn replies_that_are_collected_are_bounded() {
         6ms w final #2 de
           > c failed failed
         = failed 2, late 1
+        ",
+    );
+}
+
+#[test]
+fn parts_without_bytes_are_bounded_too() {
+    let mut script = alloc::string::String::from(
+        "
+        0ms client c noparts told
+        0ms worker w
+        0ms w ready list
+        0ms c request list
+          > w request #1
+        ",
+    );
+    for _ in 0..7 {
+        script.push_str("1ms w partial #1\n");
+    }
+    script.push_str("= bytes 1152\n 2ms w partial #1\n > c failed failed\n = bytes 0, failed 1");
+    check_with(|config| config.limits.reply_bytes_max = 1_000, &script);
+}
+
+#[test]
+fn parts_that_are_kept_count_for_all_requests() {
+    check_with(
+        |config| config.limits.request_bytes_max = 1_000,
+        "
+        0ms client c noparts told
+        0ms worker w
+        0ms w ready list
+        0ms worker v
+        0ms v ready list
+        0ms c request list
+          > w request #1
+        0ms c request list
+          > v request #2
+        1ms w partial #1 abc
+        2ms v partial #2 def
+        = bytes 790
+        3ms w partial #1 ghi
+        4ms v partial #2 jkl
+          > c failed failed
+        5ms v gone
+        6ms w gone
+        = bytes 256, redelivered 1
         ",
     );
 }

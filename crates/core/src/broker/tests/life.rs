@@ -180,10 +180,9 @@ fn a_busy_worker_that_is_stopped_loses_its_request() {
           > w disconnect
           > v request #2 1
         4s w final #1 late
-          > w disconnect
         5s v final #2 one
           > c final one
-        = replied 1, redelivered 1, not_ready 1
+        = replied 1, redelivered 1, late 1, not_ready 0
         ",
     );
 }

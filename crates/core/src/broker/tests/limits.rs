@@ -145,9 +145,9 @@ fn names_without_workers() {
         3ms worker v
         3ms v ready b
           > v request #2 2
+          > d resume
         4ms v final #2 two
           > c final two
-          > d resume
         = unoffered 2, services 4
         ",
     );
@@ -188,7 +188,7 @@ fn a_client_that_goes_leaves_the_door() {
         1ms d gone
         2ms c gone
           > e resume
-        = client_gone 1, received 2
+        = client_gone 2, received 3
         ",
     );
 }
@@ -285,20 +285,176 @@ fn a_client_that_does_not_read_is_cut_at_once_where_it_would_hold_up_others() {
 }
 
 #[test]
-fn a_worker_that_gets_a_slow_client_s_request_is_paused_too() {
+fn requests_of_a_client_that_does_not_read_take_no_worker() {
     check(
         "
         0ms client c
+        0ms client d
         0ms c request echo 1
+        0ms c request echo 2
+        0ms c request echo 3
+        0ms c request other 4
+        0ms d request echo 5
         0ms c filled
           > c pause
         1ms worker w
         1ms w ready echo
+          > w request #1 5
+        2ms w final #1 five
+          > d final five
+        2ms worker v
+        2ms v ready other
+        3ms c drained
+          > c resume
+          > v request #2 4
+          > w request #3 1
+        4ms w final #3 one
+          > c final one
+          > w request #4 2
+        ",
+    );
+}
+
+#[test]
+fn requests_that_are_put_aside_end_like_any_other() {
+    check(
+        "
+        0ms client c
+        0ms c request echo 1
+        0ms c request echo 2 timeout=500
+        0ms c request echo 3
+        0ms c filled
+          > c pause
+        1ms worker w
+        1ms w ready echo
+        600ms tick
+        = expired 1
+        700ms c gone
+        = client_gone 2, in progress 0
+        800ms w gone
+        = services 0, bytes 0
+        ",
+    );
+}
+
+#[test]
+fn a_paused_worker_gets_no_requests_of_others() {
+    check(
+        "
+        0ms client c
+        0ms client d
+        0ms worker w concurrency=2
+        0ms w ready echo
+        1ms c request echo 1
           > w request #1 1
+        2ms c filled
+          > c pause
           > w pause
-        2ms c drained
+        3ms d request echo 2
+        4ms c drained
           > c resume
           > w resume
+          > w request #2 2
+        ",
+    );
+}
+
+#[test]
+fn a_name_that_is_offered_makes_room_for_another() {
+    check_with(
+        |config| config.limits.names_max = 1,
+        "
+        0ms client c
+        0ms client d
+        0ms c request x 1
+        1ms d request y 2
+          > d pause
+        2ms worker w
+        2ms w ready x
+          > w request #1 1
+          > d resume
+        ",
+    );
+}
+
+#[test]
+fn a_request_does_not_wait_for_room_for_a_name_that_is_offered() {
+    check_with(
+        |config| config.limits.names_max = 1,
+        "
+        0ms client c
+        0ms client d
+        0ms client e
+        0ms c request x 1
+        1ms d request y 2
+          > d pause
+        1ms e request z 3
+          > e pause
+        2ms worker w
+        2ms w ready z
+          > w request #1 3
+          > e resume
+        ",
+    );
+}
+
+#[test]
+fn the_first_in_line_goes_and_the_next_fits() {
+    check_with(
+        |config| config.limits.service_bytes_max = 800,
+        "
+        0ms client c
+        0ms client d
+        0ms client e
+        0ms c request echo 1
+        0ms c request echo 2
+        1ms d request echo 0123456789012345678901234567890123456789
+          > d pause
+        1ms e request echo 3
+          > e pause
+        2ms d gone
+          > e resume
+        ",
+    );
+}
+
+#[test]
+fn who_is_let_in_and_done_at_once_may_be_the_last_of_its_service() {
+    check_with(
+        |config| config.limits.service_requests_max = 1,
+        "
+        0ms client c
+        0ms client d
+        0ms c request echo 1
+        1ms d request echo 2 timeout=0
+          > d pause
+        2ms c gone
+          > d resume
+        = services 0
+        ",
+    );
+}
+
+#[test]
+fn what_waits_at_the_door_is_bounded() {
+    check_with(
+        |config| config.limits.request_bytes_max = 600,
+        "
+        0ms client c
+        0ms client d
+        0ms client e
+        0ms client f
+        0ms c request echo 1
+        0ms c request echo 2
+        1ms d request echo 3
+          > d pause
+        1ms e request echo 4
+          > e pause
+        1ms f request echo 5
+          > f close no_memory
+        = refused 1, held 2
+        2ms shutdown
+        = shut_down 4, received 5
         ",
     );
 }
@@ -329,6 +485,19 @@ fn a_worker_that_does_not_read_gets_nothing_more_and_is_cut() {
         11s v final #1 one
           > c final one
           > v request #3 2
+        ",
+    );
+}
+
+#[test]
+fn heartbeats_that_are_too_close() {
+    check_with(
+        |config| config.heartbeat_interval = Duration::ZERO,
+        "
+        0ms worker w
+        0ms w ready echo
+        1s tick
+          > w disconnect
         ",
     );
 }

@@ -32,12 +32,11 @@ fn ready_twice() {
         2ms w ready echo
           > w disconnect
         3ms w final #1 1
-          > w disconnect
         4ms w ready echo
           > w request #1 1
         5ms w final #1 one
           > c final one
-        = ready_twice 1, not_ready 1, redelivered 1, replied 1
+        = ready_twice 1, late 1, redelivered 1, replied 1
         ",
     );
 }

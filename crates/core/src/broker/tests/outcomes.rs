@@ -162,6 +162,22 @@ fn a_timeout_of_nothing_wants_a_worker_at_once() {
 }
 
 #[test]
+fn who_wanted_a_worker_at_once_waits_like_others_when_it_is_lost() {
+    check(
+        "
+        0ms client c told
+        0ms worker w
+        0ms w ready echo
+        1ms c request echo 1 timeout=0 again
+          > w request #1 1
+        2ms w gone
+        90s tick
+          > c failed expired
+        ",
+    );
+}
+
+#[test]
 fn services_can_have_timings_of_their_own() {
     check_with(
         |config| {
