@@ -109,8 +109,10 @@ pub enum ConfigError {
     Zero(&'static str),
     /// A message may be larger than all messages together.
     MessageOverReception,
-    /// A message may be larger than ZMTP framing here can count.
+    /// A message may be larger than can be counted here.
     MessageTooLarge,
+    /// So may a reply that is put together of its parts.
+    ReplyTooLarge,
 }
 
 impl fmt::Display for ConfigError {
@@ -124,6 +126,9 @@ impl fmt::Display for ConfigError {
             }
             ConfigError::MessageTooLarge => {
                 f.write_str("message_bytes_max has to be at most 2147483648 (2 GiB)")
+            }
+            ConfigError::ReplyTooLarge => {
+                f.write_str("reply_bytes_max has to be at most 2147483648 (2 GiB)")
             }
         }
     }
@@ -166,6 +171,9 @@ impl Config {
             ("frames_max", own.frames_max),
             ("unsent_bytes_max", own.unsent_bytes_max),
         ];
+        if limits.reply_bytes_max > 2 << 30 {
+            return Err(ConfigError::ReplyTooLarge);
+        }
         let spans = [
             ("heartbeat_interval", core.heartbeat_interval),
             ("busy_timeout", core.busy_timeout),
@@ -174,7 +182,10 @@ impl Config {
             ("handshake_timeout", own.handshake_timeout),
         ];
         let zero = counts.iter().find(|(_, count)| *count == 0).map(|(name, _)| *name);
-        let zero = zero.or(spans.iter().find(|(_, span)| span.is_zero()).map(|(name, _)| *name));
+        let busy = core.services.iter().filter_map(|service| service.busy_timeout);
+        let spans = spans.into_iter().chain(busy.map(|span| ("busy_timeout of a service", span)));
+        let zero =
+            zero.or(spans.into_iter().find(|(_, span)| span.is_zero()).map(|(name, _)| name));
         zero.map_or(Ok(()), |name| Err(ConfigError::Zero(name)))
     }
 }

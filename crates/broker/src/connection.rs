@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, Read};
 
 use bytes::BytesMut;
 use majordomus_core::{Frames, PeerId, Time};
-use majordomus_wire::{Codec, Sink};
+use majordomus_wire::{Codec, Side, Sink};
 use majordomus_zmtp as zmtp;
 
 use crate::stream::{Origin, Stream};
@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) charged: usize,
     /// It is in the list of those whose reception is looked at for progress.
     pub(crate) watched: bool,
+    /// When it was charged first for this message.
+    pub(crate) granted: Time,
     /// When the last byte of a message that is charged came.
     pub(crate) progress: Time,
     /// There may be more to read.
@@ -42,6 +44,8 @@ pub(crate) struct Connection {
     pub(crate) ended: bool,
     /// The socket takes no more bytes until it says so.
     pub(crate) blocked: bool,
+    /// The system tells us when it does.
+    pub(crate) watches_writing: bool,
     /// As much waits to be written as may wait.
     pub(crate) filled: bool,
     /// It is in the list of those that have something to be written.
@@ -87,10 +91,12 @@ impl Connection {
             wants: None,
             charged: 0,
             watched: false,
+            granted: Time::ZERO,
             progress: Time::ZERO,
             readable: true,
             ended: false,
             blocked: false,
+            watches_writing: false,
             filled: false,
             dirty: true,
             queued: false,
@@ -103,6 +109,12 @@ impl Connection {
     /// Whether it is to be read from at all.
     pub(crate) fn is_heard(&self) -> bool {
         !self.paused && self.wants.is_none() && !self.closing
+    }
+
+    /// Whether it is a client that went away while it was not read from. What it still had to say,
+    /// nobody waits for. A worker's last reply may be among what it said.
+    pub(crate) fn is_client_gone_unheard(&self) -> bool {
+        self.ended && self.paused && self.codec.is_some_and(|codec| codec.side() == Side::Client)
     }
 
     /// Reads once, into memory of its own where it receives a large message, else into `shared`.

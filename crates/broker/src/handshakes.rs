@@ -1,4 +1,5 @@
-//! The handshakes that are not over: each has its time, and there are only so many of them.
+//! The handshakes that are not over: each has its time, and there are only so many of them. The
+//! same queue keeps those that are over and after which nothing came.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;

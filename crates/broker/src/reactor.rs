@@ -15,7 +15,7 @@ use majordomus_core::{Frames, Label, PeerId, Time};
 use majordomus_wire::{Codec, Side};
 use majordomus_zmtp::{self as zmtp, Event, Metadata, Security, SocketType};
 use mio::event::Event as Ready;
-use mio::{Events, Poll, Token};
+use mio::{Events, Interest, Poll, Token};
 use tracing::{debug, info};
 
 use crate::census::{Census, Snapshot};
@@ -27,17 +27,21 @@ use crate::stream::{Listener, Origin, Stream};
 use crate::{Config, Order};
 
 /// Bytes of the buffer that all connections are read into.
-const READ_BUFFER_BYTES: usize = 256 << 10;
+const READ_BUFFER_BYTES: usize = 64 << 10;
 /// It is renewed when less than this is left, so that a read is worth its call.
-const READ_BYTES_MIN: usize = 64 << 10;
+const READ_BYTES_MIN: usize = 16 << 10;
+/// Messages of one connection that are taken in a turn, before it is another's turn.
+const MESSAGES_PER_TURN_MAX: usize = 256;
 /// Events that are taken from the system at once.
 const EVENTS_MAX: usize = 1_024;
 /// Connections that one listener brings in a turn.
 const ACCEPTS_MAX: usize = 64;
 /// How long a listener rests when there are no open files left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
-/// How often receptions that hold memory are looked at for progress.
+/// How often receptions that hold memory are looked at for progress, at the least.
 const RECEPTION_CHECK: Duration = Duration::from_secs(1);
+/// How fast a message has to come, in bytes a second, if others wait for its memory.
+const RECEPTION_RATE_MIN: u64 = 1 << 20;
 /// How long the end waits until every peer has read its last words.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -54,6 +58,8 @@ pub(crate) struct Reactor {
     resting: Option<Time>,
     connections: Slots,
     handshakes: Handshakes,
+    /// Connections that have shaken hands and said nothing.
+    quiet: Handshakes,
     orders: Receiver<Order>,
     read_buffer: BytesMut,
     started: Instant,
@@ -96,6 +102,7 @@ impl Reactor {
             resting: None,
             connections: Slots::default(),
             handshakes: Handshakes::default(),
+            quiet: Handshakes::default(),
             orders,
             read_buffer: BytesMut::new(),
             started: Instant::now(),
@@ -173,11 +180,7 @@ impl Reactor {
         let Some(connection) = self.connections.at(index) else { return };
         if event.is_read_closed() || event.is_error() {
             connection.ended = true;
-            let silent_client = connection.paused
-                && connection.codec.is_some_and(|codec| codec.side() == Side::Client);
-            // What a client still had to say while it was not read from, nobody waits for. A
-            // worker's last reply may be among it.
-            if silent_client {
+            if connection.is_client_gone_unheard() {
                 let id = connection.id;
                 return self.lose(id);
             }
@@ -252,8 +255,12 @@ impl Reactor {
         }
     }
 
-    /// Cuts who holds memory for a message and does not go on sending it.
+    /// Cuts who holds memory for a message and does not go on sending it, or keeps others waiting
+    /// for that memory. Who waits is alive, though we do not read what it says.
     fn check_receptions(&mut self) {
+        for id in self.wanting.clone() {
+            self.tell_core(Input::Alive { peer: id, sign: Sign::Bytes });
+        }
         let stall = self.config.core.stall_timeout;
         for id in std::mem::take(&mut self.receiving) {
             let Some(connection) = self.connections.get(id) else { continue };
@@ -261,16 +268,23 @@ impl Reactor {
                 connection.watched = false;
                 continue;
             }
-            // Who is not heard for our own reasons is not to blame, but for the memory it waits for.
-            let waits = connection.paused;
-            if !waits && self.now.since(connection.progress) >= stall {
+            let due = Duration::from_secs(connection.charged as u64 / RECEPTION_RATE_MIN) + stall;
+            let holds_up = !self.wanting.is_empty() && self.now.since(connection.granted) >= due;
+            let silent = connection.is_heard() && self.now.since(connection.progress) >= stall;
+            if silent {
                 self.cut(id, "stalled", &"it stopped in the middle of a message");
+            } else if holds_up {
+                self.cut(id, "too_slow", &"others wait for the memory of its unfinished message");
             } else {
                 self.receiving.push(id);
             }
         }
-        self.reception_check =
-            (!self.receiving.is_empty()).then(|| self.now.after(RECEPTION_CHECK));
+        let idle = self.receiving.is_empty() && self.wanting.is_empty();
+        self.reception_check = (!idle).then(|| self.next_reception_check());
+    }
+
+    fn next_reception_check(&self) -> Time {
+        self.now.after(RECEPTION_CHECK.min(self.config.core.heartbeat_interval))
     }
 
     // Connections that come and go.
@@ -287,22 +301,28 @@ impl Reactor {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.census.trouble(
-                        self.now,
-                        &format_args!("no connection can be accepted for now: {error}"),
-                    );
-                    // The oldest that has not said who it is makes room; else somebody may leave.
-                    match self.handshakes.oldest() {
-                        Some(oldest) => {
-                            self.cut(oldest, "no_open_files", &"there are no open files left");
-                        }
-                        None => self.resting = Some(self.now.after(ACCEPT_REST)),
+                    let text = format_args!("no connection can be accepted for now: {error}");
+                    self.census.trouble(self.now, &text);
+                    let made_room = is_exhaustion(&error)
+                        && self.make_room("no_open_files", &"there are no open files left");
+                    if !made_room {
+                        self.resting = Some(self.now.after(ACCEPT_REST));
                     }
                 }
             }
         }
         // There may be more, and no further event will say so.
         self.to_accept.push(at);
+    }
+
+    /// Cuts the connection that has gone longest without a word: one that has not shaken hands,
+    /// else one that has and wants nothing. False where all have spoken.
+    fn make_room(&mut self, reason: &'static str, text: &dyn std::fmt::Display) -> bool {
+        let oldest = self.handshakes.oldest().or_else(|| self.quiet.oldest());
+        if let Some(oldest) = oldest {
+            self.cut(oldest, reason, text);
+        }
+        oldest.is_some()
     }
 
     fn welcome(&mut self, listener: usize, stream: Stream, origin: Origin) {
@@ -315,15 +335,19 @@ impl Reactor {
         };
         let zmtp = zmtp::Connection::listener(Security::Null, zmtp_limits);
         let (most, most_here) = (limits.handshakes_max, limits.handshakes_per_address_max);
-        let over = self.connections.len() >= limits.connections_max;
+        let connections_max = limits.connections_max;
+        let text = "as many connections are open as may be";
+        let over =
+            self.connections.len() >= connections_max && !self.make_room("connections_max", &text);
         let id = self.connections.next_id();
         let mut connection = Connection::new(id, stream, zmtp, origin, listener);
         if over {
-            let text = "as many are open as may be";
             return self.census.close(self.now, &connection, "connections_max", &text);
         }
-        let token = Token(FIRST_LISTENER + self.config.listen.len() + id.index as usize);
-        if let Err(error) = connection.stream.register(self.poll.registry(), token) {
+        let token = self.token(id);
+        if let Err(error) =
+            self.poll.registry().register(&mut connection.stream, token, Interest::READABLE)
+        {
             return self.census.close(self.now, &connection, "not_registered", &error);
         }
         debug!(peer = %origin, "connected");
@@ -356,7 +380,11 @@ impl Reactor {
     fn drop_connection(&mut self, id: PeerId) -> bool {
         let Some(connection) = self.connections.remove(id) else { return false };
         self.handshakes.end(id);
+        self.quiet.end(id);
         self.reception_bytes -= connection.charged;
+        if connection.wants.is_some() {
+            self.wanting.retain(|waits| *waits != id);
+        }
         debug!(peer = %connection.name(), "closed");
         drop(connection);
         if self.resting.is_some() {
@@ -386,7 +414,7 @@ impl Reactor {
             connection.queued = false;
             let id = connection.id;
             // What was read before comes first.
-            if self.converse(id) {
+            if self.converse(id) == Talk::Over {
                 self.read(id);
             }
         }
@@ -411,16 +439,18 @@ impl Reactor {
             return self.lose(id);
         };
         connection.readable = matches!(progress, Progress::Some(_));
-        if read == 0 {
-            return;
-        }
-        connection.progress = self.now;
-        let before = self.messages;
-        if self.converse(id) && self.messages == before {
-            // No message is complete, but a part of one is life too.
-            self.tell_core(Input::Alive { peer: id, sign: Sign::Bytes });
+        if read > 0 {
+            connection.progress = self.now;
+            let before = self.messages;
+            if self.converse(id) == Talk::Over && self.messages == before {
+                // No message is complete, but a part of one is life too.
+                self.tell_core(Input::Alive { peer: id, sign: Sign::Bytes });
+            }
         }
         let Some(connection) = self.connections.get(id) else { return };
+        if connection.is_client_gone_unheard() {
+            return self.lose(id);
+        }
         if connection.readable && connection.is_heard() {
             self.queue_read(id.index);
         }
@@ -444,35 +474,43 @@ impl Reactor {
         self.read_buffer.resize(READ_BUFFER_BYTES, 0);
     }
 
-    /// Takes all events out of what was read, as long as the peer is heard. False where it is gone.
-    fn converse(&mut self, id: PeerId) -> bool {
+    /// Takes events out of what was read, as long as the peer is heard and it is its turn.
+    fn converse(&mut self, id: PeerId) -> Talk {
         if let Some(connection) = self.connections.get(id)
             && !connection.paused
             && let Some(first) = connection.first.take()
         {
             self.message(id, first);
         }
-        loop {
-            let Some(connection) = self.connections.get(id) else { return false };
+        let mut talk = Talk::MoreToCome;
+        for _ in 0..MESSAGES_PER_TURN_MAX {
+            let Some(connection) = self.connections.get(id) else { return Talk::Gone };
             if !connection.is_heard() {
+                talk = Talk::Over;
                 break;
             }
             match connection.zmtp.poll() {
                 Ok(Some(event)) => self.event(id, event),
-                Ok(None) => break,
+                Ok(None) => {
+                    talk = Talk::Over;
+                    break;
+                }
                 Err(error) => {
                     self.census.close(self.now, connection, error.name(), &error);
                     self.lose(id);
-                    return false;
+                    return Talk::Gone;
                 }
             }
         }
-        let Some(connection) = self.connections.get(id) else { return false };
+        let Some(connection) = self.connections.get(id) else { return Talk::Gone };
         connection.zmtp.settle();
         if connection.zmtp.unsent_bytes() > 0 {
             self.mark_dirty(id.index);
         }
-        true
+        if talk == Talk::MoreToCome {
+            self.queue_read(id.index);
+        }
+        talk
     }
 
     fn event(&mut self, id: PeerId, event: Event) {
@@ -499,7 +537,9 @@ impl Reactor {
             let ours =
                 Metadata::new(SocketType::Router).with_routing_id(self.config.name.as_bytes());
             connection.zmtp.accept(&ours);
+            let address = connection.origin.address();
             self.handshakes.end(id);
+            self.quiet.begin(self.now, id, address);
         } else {
             let text =
                 format!("a {socket_type} socket is not served here, but REQ, DEALER and ROUTER");
@@ -541,6 +581,8 @@ impl Reactor {
             }
         };
         connection.codec = Some(codec);
+        self.quiet.end(id);
+        let Some(connection) = self.connections.get(id) else { return };
         let peer = connection.peer.as_ref();
         let profile = Profile {
             identity: peer
@@ -554,7 +596,7 @@ impl Reactor {
         );
         self.tell_core(Input::Appeared { peer: id, profile });
         match self.connections.get(id) {
-            Some(connection) if connection.paused => connection.first = Some(message),
+            Some(connection) if connection.paused => connection.first = Some(message.detached()),
             Some(_) => self.message(id, message),
             None => {}
         }
@@ -566,31 +608,37 @@ impl Reactor {
     fn want(&mut self, id: PeerId, bytes: usize) {
         let Some(connection) = self.connections.get(id) else { return };
         connection.wants = Some(bytes);
-        if !std::mem::replace(&mut connection.watched, true) {
-            self.receiving.push(id);
-        }
-        connection.progress = self.now;
         self.wanting.push_back(id);
         self.grant_wanted();
+        let next = self.next_reception_check();
+        self.reception_check.get_or_insert(next);
     }
 
-    /// Gives memory to those that wait for it, in order, as long as there is some.
+    /// Gives memory to those that wait for it, in order, as long as there is some. A message that
+    /// is too large for all of it may come alone.
     fn grant_wanted(&mut self) {
         while let Some(id) = self.wanting.front().copied() {
             if let Some(connection) = self.connections.get(id)
                 && let Some(bytes) = connection.wants
             {
                 let more = bytes.saturating_sub(connection.charged);
-                if self.reception_bytes + more > self.config.connections.reception_bytes_max {
+                let others = self.reception_bytes - connection.charged;
+                let total = self.reception_bytes + more;
+                if others > 0 && total > self.config.connections.reception_bytes_max {
                     return;
                 }
-                self.reception_bytes += more;
+                self.reception_bytes = total;
+                if connection.charged == 0 {
+                    connection.granted = self.now;
+                }
                 connection.charged += more;
                 connection.wants = None;
                 connection.progress = self.now;
                 connection.zmtp.grant();
+                if !std::mem::replace(&mut connection.watched, true) {
+                    self.receiving.push(id);
+                }
                 self.queue_read(id.index);
-                self.reception_check.get_or_insert(self.now.after(RECEPTION_CHECK));
             }
             self.wanting.pop_front();
         }
@@ -676,6 +724,29 @@ impl Reactor {
         }
     }
 
+    /// Hears of a socket that takes bytes again while it takes none, and not otherwise: that would
+    /// be an event for each message that a peer reads.
+    fn watch_writing(&mut self, id: PeerId) {
+        let Some(connection) = self.connections.get(id) else { return };
+        if connection.blocked == connection.watches_writing {
+            return;
+        }
+        connection.watches_writing = connection.blocked;
+        let on = match connection.blocked {
+            true => Interest::READABLE | Interest::WRITABLE,
+            false => Interest::READABLE,
+        };
+        let token = self.token(id);
+        let Some(connection) = self.connections.get(id) else { return };
+        if let Err(error) = self.poll.registry().reregister(&mut connection.stream, token, on) {
+            self.cut(id, "not_registered", &error);
+        }
+    }
+
+    fn token(&self, id: PeerId) -> Token {
+        Token(FIRST_LISTENER + self.config.listen.len() + id.index as usize)
+    }
+
     fn mark_dirty(&mut self, index: u32) {
         if let Some(connection) = self.connections.at(index)
             && !connection.dirty
@@ -704,13 +775,14 @@ impl Reactor {
     fn write(&mut self, id: PeerId) {
         let Some(connection) = self.connections.get(id) else { return };
         if connection.blocked {
-            return;
+            return self.watch_writing(id);
         }
         match connection.write() {
             Progress::End => return self.lose(id),
             Progress::Some(_) => self.mark_dirty(id.index),
             Progress::Last(_) => {}
         }
+        self.watch_writing(id);
         let Some(connection) = self.connections.get(id) else { return };
         let unsent = connection.zmtp.unsent_bytes();
         if connection.closing && unsent == 0 {
@@ -732,6 +804,23 @@ impl Reactor {
             self.tell_core(Input::Drained { peer: id });
         }
     }
+}
+
+/// How taking events out of what was read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Talk {
+    /// There is nothing more to be taken for now.
+    Over,
+    /// There may be more, in the next turn.
+    MoreToCome,
+    /// The connection is no longer there.
+    Gone,
+}
+
+/// Whether the system, or this process, has no open files or no memory left.
+fn is_exhaustion(error: &io::Error) -> bool {
+    const EXHAUSTED: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
 }
 
 /// What the reactor says when it begins.

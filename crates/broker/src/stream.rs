@@ -43,10 +43,6 @@ impl Stream {
             Stream::Ipc(stream) => stream.shutdown(Shutdown::Write),
         }
     }
-
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(self, token, Interest::READABLE | Interest::WRITABLE)
-    }
 }
 
 impl Read for Stream {

@@ -322,14 +322,20 @@ fn at_the_limit_of_handshakes_the_oldest_is_cut() {
 fn at_the_limit_of_connections_the_newest_is_closed() {
     let broker = broker_with(|config| config.connections.connections_max = 2);
     let _worker = Peer::worker(&broker, "echo");
-    let client = Peer::connect(&broker);
+    let mut client = Peer::connect(&broker);
+    client.send(&[b"", b"MDPC01", b"mmi.service", b"echo"]);
+    client.expect(&[b"", b"MDPC01", b"mmi.service", b"200"]);
     send_raw(&broker, &[]);
     wait_for(&broker, "the third to be closed", |now| {
         now.closed.get("connections_max") == Some(&1)
     });
     drop(client);
     wait_for(&broker, "one to be gone", |now| now.connections == 1);
+    // One that has said nothing makes room for the next.
+    let mut quiet = Peer::connect(&broker);
+    wait_for(&broker, "its handshake to end", |now| now.connections == 2 && now.handshakes == 0);
     Peer::connect(&broker);
+    quiet.expect_end();
 }
 
 #[test]
