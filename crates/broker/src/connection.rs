@@ -34,8 +34,9 @@ pub(crate) struct Connection {
     pub(crate) charged: usize,
     /// It is in the list of those whose reception is looked at for progress.
     pub(crate) watched: bool,
-    /// When it was charged first for this message.
+    /// When it was charged first for this message, and the bytes that came since.
     pub(crate) granted: Time,
+    pub(crate) received: usize,
     /// When the last byte of a message that is charged came.
     pub(crate) progress: Time,
     /// There may be more to read.
@@ -92,6 +93,7 @@ impl Connection {
             charged: 0,
             watched: false,
             granted: Time::ZERO,
+            received: 0,
             progress: Time::ZERO,
             readable: true,
             ended: false,

@@ -41,7 +41,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How often receptions that hold memory are looked at for progress, at the least.
 const RECEPTION_CHECK: Duration = Duration::from_secs(1);
 /// How fast a message has to come, in bytes a second, if others wait for its memory.
-const RECEPTION_RATE_MIN: u64 = 1 << 20;
+const RECEPTION_RATE_MIN: u32 = 1 << 20;
 /// How long the end waits until every peer has read its last words.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -268,8 +268,10 @@ impl Reactor {
                 connection.watched = false;
                 continue;
             }
-            let due = Duration::from_secs(connection.charged as u64 / RECEPTION_RATE_MIN) + stall;
-            let holds_up = !self.wanting.is_empty() && self.now.since(connection.granted) >= due;
+            let since = self.now.since(connection.granted);
+            let due = RECEPTION_RATE_MIN as f64 * since.as_secs_f64();
+            let holds_up =
+                !self.wanting.is_empty() && since >= stall && (connection.received as f64) < due;
             let silent = connection.is_heard() && self.now.since(connection.progress) >= stall;
             if silent {
                 self.cut(id, "stalled", &"it stopped in the middle of a message");
@@ -441,6 +443,7 @@ impl Reactor {
         connection.readable = matches!(progress, Progress::Some(_));
         if read > 0 {
             connection.progress = self.now;
+            connection.received += read;
             let before = self.messages;
             if self.converse(id) == Talk::Over && self.messages == before {
                 // No message is complete, but a part of one is life too.
@@ -629,7 +632,7 @@ impl Reactor {
                 }
                 self.reception_bytes = total;
                 if connection.charged == 0 {
-                    connection.granted = self.now;
+                    (connection.granted, connection.received) = (self.now, 0);
                 }
                 connection.charged += more;
                 connection.wants = None;

@@ -303,6 +303,68 @@ fn a_message_that_stops_in_the_middle_gives_its_memory_back() {
 }
 
 #[test]
+fn a_message_that_drips_in_does_not_keep_others_from_its_memory() {
+    let broker = broker_with(|config| {
+        config.connections.message_bytes_max = 64 << 20;
+        config.connections.reception_bytes_max = 65 << 20;
+        config.core.stall_timeout = Duration::from_millis(200);
+    });
+    let mut worker = Peer::worker(&broker, "echo");
+    let mut dripping = Peer::connect(&broker);
+    // A frame of 64 mebibytes, a byte at a time.
+    dripping.send_raw(b"\x02\0\0\0\0\x04\0\0\0");
+    dripping.send_raw(&[1; 20_000]);
+    wait_for(&broker, "the memory to be reserved", |now| now.reception_bytes >= 64 << 20);
+    let drip = std::thread::spawn(move || {
+        while dripping.stream.write_all(&[1]).is_ok() {
+            std::thread::yield_now();
+        }
+    });
+    let mut client = Peer::connect(&broker);
+    client.send(&[b"", b"MDPC01", b"echo", &vec![7; 2 << 20]]);
+    let (address, _) = worker.request();
+    worker.reply(&address, &[b"done"]);
+    client.expect(&[b"", b"MDPC01", b"echo", b"done"]);
+    drip.join().expect("it was cut");
+    assert_eq!(broker.shutdown().expect("it ran").closed.get("too_slow"), Some(&1));
+}
+
+#[test]
+fn a_busy_worker_that_waits_for_memory_to_reply_is_not_lost() {
+    let broker = broker_with(|config| {
+        config.connections.message_bytes_max = 2 << 20;
+        config.connections.reception_bytes_max = 3 << 20;
+        config.core.heartbeat_interval = Duration::from_millis(50);
+        config.core.stall_timeout = Duration::from_secs(1);
+    });
+    let mut worker = Peer::worker(&broker, "echo");
+    let mut client = Peer::connect(&broker);
+    client.send(&[b"", b"MDPC01", b"echo", b"x"]);
+    let (address, _) = worker.request();
+    let mut stalled = Peer::connect(&broker);
+    stalled.send_raw(b"\x02\0\0\0\0\0\x20\0\0");
+    stalled.send_raw(&[1; 20_000]);
+    wait_for(&broker, "the memory to be reserved", |now| now.reception_bytes >= 2 << 20);
+    // It has to wait for a second, which is far longer than it may be silent.
+    worker.reply(&address, &[&vec![7; 2_000_000]]);
+    assert_eq!(client.frames()[3].len(), 2_000_000);
+    let counters = broker.shutdown().expect("it ran").counters;
+    assert_eq!((counters.redelivered, counters.workers_lost), (0, 1));
+}
+
+#[test]
+fn a_message_that_is_larger_than_all_memory_may_come_alone() {
+    let broker = broker_with(|config| {
+        config.connections.message_bytes_max = 1 << 20;
+        config.connections.reception_bytes_max = 1 << 20;
+    });
+    let mut worker = Peer::worker(&broker, "echo");
+    let mut client = Peer::connect(&broker);
+    client.send(&[b"", b"MDPC01", b"echo", &vec![7; (1 << 20) - 10]]);
+    assert_eq!(worker.request().1[0].len(), (1 << 20) - 10);
+}
+
+#[test]
 fn at_the_limit_of_handshakes_the_oldest_is_cut() {
     Case {
         configure: |config| config.connections.handshakes_per_address_max = 4,

@@ -336,6 +336,22 @@ fn a_client_that_goes_while_it_is_held_is_noticed_at_once() {
 }
 
 #[test]
+fn a_client_that_ends_in_the_breath_that_holds_it_is_noticed() {
+    let broker = broker_with(|config| config.core.limits.client_requests_max = 1);
+    for round in 1..=50u64 {
+        let mut client = Peer::connect(&broker);
+        for _ in 0..100 {
+            client.queue(&[b"", b"MDPC01", b"echo", b"x"]);
+        }
+        client.flush();
+        drop(client);
+        wait_for(&broker, "it to be gone", |now| {
+            now.accepted == round && now.connections == 0 && now.counters.received >= round
+        });
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_pauses_its_worker_and_nobody_else() {
     let broker = broker_with(|config| {
         config.connections.unsent_bytes_max = 1 << 20;
