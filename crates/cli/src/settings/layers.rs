@@ -179,6 +179,7 @@ impl Settings {
             ConfigError::NameTooLong => "name",
             ConfigError::Zero(name) => name,
             ConfigError::MessageOverReception | ConfigError::MessageTooLarge => "message_bytes_max",
+            ConfigError::ReplyTooLarge => "reply_bytes_max",
         };
         Setting::position(name).map(|index| self.sources[index].clone()).unwrap_or_default()
     }
