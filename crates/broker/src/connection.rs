@@ -49,6 +49,8 @@ pub(crate) struct Connection {
     pub(crate) watches_writing: bool,
     /// As much waits to be written as may wait.
     pub(crate) filled: bool,
+    /// Bytes that were written since it was full, or since the core was told so.
+    pub(crate) drained: usize,
     /// It is in the list of those that have something to be written.
     pub(crate) dirty: bool,
     /// It is in the list of those that have something to be read.
@@ -100,6 +102,7 @@ impl Connection {
             blocked: false,
             watches_writing: false,
             filled: false,
+            drained: 0,
             dirty: true,
             queued: false,
             closing: false,

@@ -723,6 +723,7 @@ impl Reactor {
         while !connection.blocked && matches!(connection.write(), Progress::Some(_)) {}
         if connection.zmtp.unsent_bytes() > most {
             connection.filled = true;
+            connection.drained = 0;
             self.core.handle(self.now, Input::Filled { peer: id });
         }
     }
@@ -780,7 +781,11 @@ impl Reactor {
         if connection.blocked {
             return self.watch_writing(id);
         }
-        match connection.write() {
+        let progress = connection.write();
+        if let Progress::Some(written) | Progress::Last(written) = progress {
+            connection.drained += written;
+        }
+        match progress {
             Progress::End => return self.lose(id),
             Progress::Some(_) => self.mark_dirty(id.index),
             Progress::Last(_) => {}
@@ -802,9 +807,13 @@ impl Reactor {
             }
             return;
         }
-        if connection.filled && unsent <= self.config.connections.unsent_bytes_max / 2 {
+        let half = self.config.connections.unsent_bytes_max / 2;
+        if connection.filled && unsent <= half {
             connection.filled = false;
             self.tell_core(Input::Drained { peer: id });
+        } else if connection.filled && connection.drained > half {
+            connection.drained = 0;
+            self.tell_core(Input::Draining { peer: id });
         }
     }
 }

@@ -50,6 +50,12 @@ pub enum Input {
         /// Who.
         peer: PeerId,
     },
+    /// A good part of what waits to be written to a full peer has been, and as much waits still:
+    /// it reads, but not fast.
+    Draining {
+        /// Who.
+        peer: PeerId,
+    },
     /// What waited to be written to a peer has been.
     Drained {
         /// Who.

@@ -198,6 +198,17 @@ impl Broker {
         }
     }
 
+    /// A full peer reads: it has its time again.
+    pub(super) fn draining(&mut self, now: Time, id: PeerId) {
+        let until = now.after(self.config.stall_timeout);
+        if let Some(peer) = self.peers.get_mut(id)
+            && let Some(timer) = &mut peer.filled
+        {
+            self.timers.cancel(*timer);
+            *timer = self.timers.arm(until, Timer::Stall(id));
+        }
+    }
+
     pub(super) fn drained(&mut self, now: Time, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
         let Some(timer) = peer.filled.take() else { return };

@@ -124,6 +124,7 @@ impl Broker {
             }
             Input::Alive { peer, sign } => self.alive(now, peer, sign),
             Input::Filled { peer } => self.filled(now, peer),
+            Input::Draining { peer } => self.draining(now, peer),
             Input::Drained { peer } => self.drained(now, peer),
             Input::Gone { peer } => self.gone(now, peer),
             Input::Tick => self.tick(now),

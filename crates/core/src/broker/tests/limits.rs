@@ -263,6 +263,24 @@ fn a_client_that_does_not_read_pauses_its_worker_and_is_cut() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_is_not_cut() {
+    check(
+        "
+        0ms client c
+        0ms c filled
+          > c pause
+        9s c draining
+        18s c draining
+        27s tick
+        27s c drained
+          > c resume
+        28s c draining
+        60s tick
+        ",
+    );
+}
+
+#[test]
 fn a_client_that_does_not_read_is_cut_at_once_where_it_would_hold_up_others() {
     check(
         "

@@ -206,6 +206,7 @@ impl Stage {
             ["pong"] => return Input::Alive { peer, sign: Sign::Pong },
             ["malformed"] => return Input::Malformed { peer },
             ["filled"] => return Input::Filled { peer },
+            ["draining"] => return Input::Draining { peer },
             ["drained"] => return Input::Drained { peer },
             ["gone"] => return Input::Gone { peer },
             ["cancel", id] => {
