@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::fs::File;
 use std::net::TcpStream;
+use std::time::Duration;
 
-use common::{Peer, address, broker, round_trip, wait_for};
+use common::{Peer, address, broker_with, round_trip, wait_for};
 
 /// Open files that are left to everything here.
 const OPEN_FILES: u64 = 100;
@@ -12,17 +14,22 @@ const OPEN_FILES: u64 = 100;
 #[test]
 fn running_out_of_open_files_neither_spins_nor_ends_the_broker() {
     rlimit::setrlimit(rlimit::Resource::NOFILE, OPEN_FILES, OPEN_FILES).expect("it can be lowered");
-    let broker = broker();
+    let broker = broker_with(|config| {
+        config.connections.handshake_timeout = Duration::from_secs(60);
+    });
     let mut worker = Peer::worker(&broker, "echo");
-    // Each takes two open files of this program, until there are none left for the broker's end.
-    let mut silent: Vec<TcpStream> =
-        std::iter::from_fn(|| TcpStream::connect(address(&broker)).ok()).collect();
-    assert!(silent.len() > 20, "{} connections", silent.len());
+    let connect = || TcpStream::connect(address(&broker));
+    // Each takes two open files of this program, one for each end.
+    let silent: Vec<TcpStream> = (0..20).map(|_| connect().expect("it listens")).collect();
+    wait_for(&broker, "all to be accepted", |now| now.accepted == 21);
+    let mut others: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    // There is one for this end of a connection, and none for the broker's.
+    others.pop();
+    let last = connect().expect("the system takes it in");
     wait_for(&broker, "the oldest to make room", |now| now.closed.contains_key("no_open_files"));
-    // Those that never say who they are make room for those that do.
-    silent.truncate(silent.len() - 4);
+    drop(others);
     round_trip(&broker, &mut worker, "echo");
-    drop(silent);
+    drop((silent, last));
     wait_for(&broker, "the silent ones to be gone", |now| now.connections <= 2);
     round_trip(&broker, &mut worker, "echo");
     assert!(broker.shutdown().expect("it ran").counters.balanced());

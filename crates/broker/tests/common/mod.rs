@@ -69,13 +69,11 @@ impl Peer {
 
     /// A worker of 7/MDP that has registered.
     pub fn worker(broker: &Broker, service: &str) -> Self {
+        let registered = |now: &Snapshot| now.counters.workers_registered;
+        let before = registered(&broker.control().snapshot().expect("the broker runs"));
         let mut worker = Self::connect(broker);
         worker.send(&[b"", b"MDPW01", b"\x01", service.as_bytes()]);
-        let registered = broker.control().snapshot().expect("it runs").counters.workers_registered;
-        wait_for(broker, "the worker to register", |now| {
-            now.counters.workers_registered > registered
-                || now.counters.workers_registered > 0 && registered > 0
-        });
+        wait_for(broker, "the worker to register", |now| registered(now) > before);
         worker
     }
 }
