@@ -1,0 +1,268 @@
+//! Scripts for the worker: what it is told, and what it wants done.
+
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::WorkerInput::{Alive, Drain, Ended, Final, Lost, Opened, Part, Received, Stop, Tick};
+use super::WorkerOutput::{AskForLife, Cancel, Close, Deliver, Open, Send, Stopped};
+use super::*;
+use crate::WorkerReply;
+
+const FIRST: TaskHandle = TaskHandle(0);
+const SECOND: TaskHandle = TaskHandle(1);
+
+/// At this millisecond, this happens, and that must come out.
+type Step = (u64, WorkerInput, Vec<WorkerOutput>);
+
+/// A worker with a heartbeat every second and a liveness of 3.
+fn config() -> WorkerConfig {
+    let wait = Duration::from_millis(10);
+    WorkerConfig {
+        heartbeat_interval: Duration::from_secs(1),
+        backoff: Backoff { shortest: wait, longest: wait },
+        ..WorkerConfig::new("echo")
+    }
+}
+
+fn check(config: WorkerConfig, script: impl IntoIterator<Item = Step>) {
+    let mut worker = Worker::new(config, 0);
+    for (number, (at_ms, input, expected)) in script.into_iter().enumerate() {
+        let shown = format!("step {number}: {input:?}");
+        worker.handle(Time::from_micros(at_ms * 1000), input);
+        let outputs: Vec<_> = core::iter::from_fn(|| worker.poll_output()).collect();
+        assert_eq!(outputs, expected, "{shown}");
+    }
+}
+
+fn connect(at_ms: u64) -> [Step; 2] {
+    [(at_ms, Tick, vec![Open]), (at_ms, Opened, vec![ready()])]
+}
+
+fn body(text: &str) -> Frames {
+    Frames::from_slices(&[text])
+}
+
+fn ready() -> WorkerOutput {
+    Send(FromWorker::Ready { service: "echo".into() })
+}
+
+fn heartbeat() -> WorkerOutput {
+    Send(FromWorker::Heartbeat)
+}
+
+fn leave() -> WorkerOutput {
+    Send(FromWorker::Disconnect)
+}
+
+fn request(address: &str) -> WorkerRequest {
+    let (service, id) = ("echo".into(), Label::empty());
+    WorkerRequest { address: address.into(), service, id, body: body("do") }
+}
+
+/// A request as the dialects without a service in it have it.
+fn asked(address: &str) -> WorkerInput {
+    let service = Label::empty();
+    Received(ToWorker::Request(WorkerRequest { service, ..request(address) }))
+}
+
+fn given(handle: TaskHandle, address: &str) -> WorkerOutput {
+    Deliver(handle, request(address))
+}
+
+fn replied(kind: fn(WorkerReply) -> FromWorker, address: &str, body: Frames) -> WorkerOutput {
+    Send(kind(WorkerReply { address: address.into(), id: Label::empty(), body }))
+}
+
+fn returned(handle: TaskHandle) -> WorkerInput {
+    Ended(handle, body("no reply"))
+}
+
+#[test]
+fn requests_one_after_the_other() {
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, Part(FIRST, body("x")), vec![replied(FromWorker::Partial, "a", body("x"))]),
+        (3, Final(FIRST, body("y")), vec![replied(FromWorker::Final, "a", body("y"))]),
+        (3, Final(FIRST, body("z")), vec![]),
+        (4, returned(FIRST), vec![]),
+        (5, asked("b"), vec![given(SECOND, "b")]),
+        (6, returned(SECOND), vec![replied(FromWorker::Failed, "b", body("no reply"))]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn the_next_request_waits_until_the_handler_has_returned() {
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, Final(FIRST, body("y")), vec![replied(FromWorker::Final, "a", body("y"))]),
+        (3, asked("b"), vec![]),
+        (4, returned(FIRST), vec![given(SECOND, "b")]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn more_requests_than_it_takes_cost_the_connection() {
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, asked("b"), vec![Close(Parting::Overload), Cancel(FIRST)]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn heartbeats_idle_or_busy() {
+    let script = connect(0).into_iter().chain([
+        (900, Alive, vec![]),
+        (1000, Tick, vec![heartbeat()]),
+        (1500, asked("a"), vec![given(FIRST, "a")]),
+        (2000, Tick, vec![heartbeat()]),
+        (3000, Tick, vec![heartbeat(), AskForLife]),
+        (3500, Alive, vec![]),
+        (4000, Tick, vec![heartbeat()]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn a_silent_broker_is_given_up() {
+    let script = connect(0).into_iter().chain([
+        (1000, Tick, vec![heartbeat(), AskForLife]),
+        (2000, Tick, vec![heartbeat(), AskForLife]),
+        (3000, Tick, vec![Close(Parting::Silence)]),
+        (3020, Tick, vec![Open]),
+        (3020, Opened, vec![ready()]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn a_broker_that_is_never_heard_while_we_are_busy_may_be_silent_then() {
+    let script = connect(0).into_iter().chain([
+        (0, asked("a"), vec![given(FIRST, "a")]),
+        (1000, Tick, vec![heartbeat(), AskForLife]),
+        (9000, Tick, vec![heartbeat(), AskForLife]),
+        (9500, Final(FIRST, body("y")), vec![replied(FromWorker::Final, "a", body("y"))]),
+        (9500, returned(FIRST), vec![]),
+        (12499, Tick, vec![heartbeat(), AskForLife]),
+        (12500, Tick, vec![Close(Parting::Silence)]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn a_broker_that_was_heard_while_we_were_busy_may_not() {
+    let script = connect(0).into_iter().chain([
+        (0, asked("a"), vec![given(FIRST, "a")]),
+        (500, Alive, vec![]),
+        (3500, Tick, vec![Close(Parting::Silence), Cancel(FIRST)]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn a_lost_connection_cancels_and_waits_for_the_handler_before_it_registers() {
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, Lost, vec![Cancel(FIRST)]),
+        (100, Final(FIRST, body("late")), vec![]),
+        (100, returned(FIRST), vec![Open]),
+        (100, Lost, vec![]),
+        (120, Tick, vec![Open]),
+        (120, Opened, vec![ready()]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn sent_away_it_registers_again_after_a_wait() {
+    let script = connect(0).into_iter().chain([
+        (1, Received(ToWorker::Disconnect), vec![Close(Parting::SentAway)]),
+        (1, asked("of the old connection"), vec![]),
+        (20, Tick, vec![Open]),
+        (20, Opened, vec![ready()]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn a_cancelled_request_is_told_its_handler() {
+    let cancel = Received(ToWorker::Cancel { address: "a".into() });
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, cancel.clone(), vec![Cancel(FIRST)]),
+        (2, cancel, vec![]),
+        (3, Part(FIRST, body("late")), vec![]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn without_partial_replies_parts_go_with_the_final_one() {
+    let whole = Frames::from_slices(&["x", "y", "z"]);
+    let config = WorkerConfig { partial_replies: false, ..config() };
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, Part(FIRST, body("x")), vec![]),
+        (2, Part(FIRST, body("y")), vec![]),
+        (3, Final(FIRST, body("z")), vec![replied(FromWorker::Final, "a", whole)]),
+    ]);
+    check(config, script);
+}
+
+#[test]
+fn a_reply_that_is_too_large_fails_the_request() {
+    let failed = || replied(FromWorker::Failed, "a", body("the reply is too large"));
+    let bytes = WorkerConfig { reply_bytes_max: 3, ..config() };
+    let frames = WorkerConfig { reply_frames_max: 1, ..config() };
+    let kept_bytes = WorkerConfig { partial_replies: false, ..bytes.clone() };
+    let kept_frames = WorkerConfig { partial_replies: false, ..frames.clone() };
+    let part = |body| (2, Part(FIRST, body), vec![Cancel(FIRST), failed()]);
+    let last = |body| (2, Final(FIRST, body), vec![failed()]);
+    let kept = (1, Part(FIRST, body("two")), vec![]);
+    let cases = [
+        (&bytes, vec![part(body("four"))]),
+        (&bytes, vec![last(body("four"))]),
+        (&frames, vec![part(Frames::from_slices(&["", ""]))]),
+        (&frames, vec![last(Frames::from_slices(&["", ""]))]),
+        (&kept_bytes, vec![kept.clone(), part(body("x"))]),
+        (&kept_bytes, vec![kept.clone(), last(body("x"))]),
+        (&kept_frames, vec![kept.clone(), part(body(""))]),
+        (&kept_frames, vec![kept.clone(), last(body(""))]),
+    ];
+    for (config, steps) in cases {
+        let given = (1, asked("a"), vec![given(FIRST, "a")]);
+        check(config.clone(), connect(0).into_iter().chain([given]).chain(steps));
+    }
+}
+
+#[test]
+fn drain_finishes_what_runs() {
+    let done = replied(FromWorker::Final, "a", body("y"));
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, Drain, vec![]),
+        (3, Final(FIRST, body("y")), vec![done, leave(), Close(Parting::Leaving)]),
+        (4, returned(FIRST), vec![Stopped]),
+        (5, Tick, vec![]),
+    ]);
+    check(config(), script);
+    check(
+        config(),
+        connect(0).into_iter().chain([(1, Drain, vec![leave(), Close(Parting::Leaving), Stopped])]),
+    );
+}
+
+#[test]
+fn stop_cancels_what_runs() {
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, Stop, vec![leave(), Close(Parting::Leaving), Cancel(FIRST)]),
+        (3, returned(FIRST), vec![Stopped]),
+    ]);
+    check(config(), script);
+    check(config(), [(0, Stop, vec![Stopped])]);
+    check(config(), [(0, Tick, vec![Open]), (0, Stop, vec![Close(Parting::Leaving), Stopped])]);
+}
