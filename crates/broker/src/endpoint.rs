@@ -48,6 +48,8 @@ pub enum EndpointError {
     Host(String),
     /// The path is empty, or longer than a Unix socket's may be.
     Path(String),
+    /// It is an abstract socket or a wildcard, which have no path.
+    NoPath(String),
 }
 
 impl fmt::Display for EndpointError {
@@ -63,6 +65,10 @@ impl fmt::Display for EndpointError {
             EndpointError::Host(text) => {
                 write!(f, "endpoint `{text}`: the host is no address and no name that is known")
             }
+            EndpointError::NoPath(text) => write!(
+                f,
+                "endpoint `{text}`: abstract sockets and wildcards are not served; give a path, as in ipc:///run/majordomus.sock"
+            ),
             EndpointError::Path(text) => write!(
                 f,
                 "endpoint `{text}`: the path of a socket has from 1 to {IPC_PATH_BYTES_MAX} bytes"
@@ -84,6 +90,9 @@ impl FromStr for Endpoint {
         if let Some(path) = text.strip_prefix("ipc://") {
             if path.is_empty() || path.len() > IPC_PATH_BYTES_MAX {
                 return Err(EndpointError::Path(whole()));
+            }
+            if path == "*" || path.starts_with('@') {
+                return Err(EndpointError::NoPath(whole()));
             }
             return Ok(Endpoint::Ipc(PathBuf::from(path)));
         }
@@ -148,6 +157,8 @@ mod tests {
             ("tcp://:5555", "host"),
             ("tcp://no such host:5555", "host"),
             ("ipc://", "path"),
+            ("ipc://*", "give a path"),
+            ("ipc://@abstract", "give a path"),
             (long.as_str(), "path"),
         ] {
             let error = text.parse::<Endpoint>().expect_err(text).to_string();

@@ -51,7 +51,7 @@ enum Command {
 impl Program {
     /// Does what was asked for.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        self.log.start(match self.command {
+        let _written_at_the_end = self.log.start(match self.command {
             Command::Broker(_) | Command::Worker(_) => Manner::Service,
             Command::Request(_) | Command::Demo(_) => Manner::Errand,
         });

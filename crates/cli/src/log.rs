@@ -4,6 +4,10 @@ use std::io::{self, IsTerminal};
 
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+
+/// Lines of the log that wait to be written; more are left out.
+const QUEUED_LINES_MAX: usize = 16_384;
 
 /// What the log is to be.
 #[derive(Args, Clone, Debug)]
@@ -38,12 +42,20 @@ pub(crate) enum Manner {
 }
 
 impl LogArgs {
-    /// Begins to log, for the whole process.
-    pub(crate) fn start(&self, manner: Manner) {
+    /// Begins to log, for the whole process. What is logged is written out when the guard is
+    /// dropped, at the latest.
+    ///
+    /// A thread of its own does the writing, behind a bounded queue: who reads the log slowly, or not
+    /// at all, costs lines and never a request.
+    pub(crate) fn start(&self, manner: Manner) -> WorkerGuard {
         let terminal = io::stderr().is_terminal();
+        let (writer, guard) = NonBlockingBuilder::default()
+            .buffered_lines_limit(QUEUED_LINES_MAX)
+            .lossy(true)
+            .finish(io::stderr());
         let log = tracing_subscriber::fmt()
             .with_max_level(self.level(manner, terminal))
-            .with_writer(io::stderr)
+            .with_writer(writer)
             .with_ansi(terminal)
             .with_target(false)
             // A closed standard error is no reason to panic.
@@ -52,6 +64,7 @@ impl LogArgs {
             LogFormat::Text => log.init(),
             LogFormat::Json => log.json().flatten_event(true).init(),
         }
+        guard
     }
 
     fn level(&self, manner: Manner, terminal: bool) -> LevelFilter {

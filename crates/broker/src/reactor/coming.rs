@@ -100,15 +100,16 @@ impl Reactor {
 
     /// A connection is gone, whoever ended it.
     pub(super) fn lose(&mut self, id: PeerId) {
-        let known = self.connections.get(id).is_some_and(|connection| connection.codec.is_some());
-        if self.drop_connection(id) && known {
+        let Some(connection) = self.connections.get(id) else { return };
+        if connection.codec.is_some() {
             self.tell_core(Input::Gone { peer: id });
         }
+        self.drop_connection(id);
     }
 
-    /// Closes a connection; false where it is not there.
-    pub(super) fn drop_connection(&mut self, id: PeerId) -> bool {
-        let Some(connection) = self.connections.remove(id) else { return false };
+    /// Closes a connection that the core knows nothing of, any more.
+    pub(super) fn drop_connection(&mut self, id: PeerId) {
+        let Some(connection) = self.connections.remove(id) else { return };
         self.handshakes.end(id);
         self.quiet.end(id);
         self.reception_bytes -= connection.charged;
@@ -122,7 +123,6 @@ impl Reactor {
             self.resting = Some(self.now);
         }
         self.grant_wanted();
-        true
     }
 }
 

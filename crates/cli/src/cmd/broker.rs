@@ -4,6 +4,7 @@ use std::env;
 use std::io;
 use std::path::PathBuf;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use majordomus_broker::{Broker, Config, Snapshot};
@@ -81,6 +82,9 @@ impl BrokerArgs {
     }
 }
 
+/// A second signal ends the program at once if it comes so long after the first.
+const IMPATIENCE: Duration = Duration::from_secs(1);
+
 fn serve(config: Config) -> Result<(), Failure> {
     // From here on a signal waits until it can be heard.
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Failure::System)?;
@@ -97,16 +101,19 @@ fn serve(config: Config) -> Result<(), Failure> {
         ended.close();
         end
     });
-    let mut told = false;
+    let mut told: Option<Instant> = None;
     for signal in signals.forever() {
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
-        if told {
-            info!("{name} again: ending at once");
-            std::process::exit(1);
+        match told {
+            None => {
+                info!("{name}: ending");
+                told = Some(Instant::now());
+                control.shutdown();
+            }
+            // Some send it to the program and to its group, which is meant once.
+            Some(at) if at.elapsed() < IMPATIENCE => {}
+            Some(_) => std::process::exit(1),
         }
-        info!("{name}: ending");
-        told = true;
-        control.shutdown();
     }
     let snapshot = joined(end.join()).map_err(Failure::Broker)?;
     info!("ended: {snapshot}");

@@ -184,7 +184,7 @@ pub(crate) static TABLE: [Setting; 28] = [
     setting!(LISTENING "name" Text config.name:
         "The routing id that a ROUTER peer sees, up to 255 bytes"),
     setting!(TIMINGS "heartbeat_interval" Duration config.core.heartbeat_interval:
-        "How often workers get a heartbeat, and are expected to send one"),
+        "How often workers get a heartbeat, and are expected to send one; not shorter than theirs"),
     setting!(TIMINGS "liveness" SmallCount config.core.liveness:
         "After how many intervals of silence an idle worker is lost"),
     setting!(TIMINGS "wait_timeout" Duration config.core.wait_timeout:

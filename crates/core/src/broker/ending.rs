@@ -111,6 +111,8 @@ impl Broker {
             let charged = record.charged - collected;
             service.waiting.push_front(&mut InPlace(&mut self.requests), index);
             self.recharge(index, charged);
+            let Record { service, client, .. } = self.requests[index];
+            self.door.note_freed(service, client);
             self.counters.redelivered += 1;
             self.set_request_timer(index);
             return;

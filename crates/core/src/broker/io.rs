@@ -250,6 +250,8 @@ pub enum LossReason {
     Stopped,
     /// It had one request in hand for longer than the busy limit.
     Overdue,
+    /// The broker shuts down.
+    ShutDown,
     /// It broke the protocol.
     Offence(Offence),
 }
@@ -257,9 +259,10 @@ pub enum LossReason {
 impl fmt::Display for LossReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            LossReason::ShutDown => "the broker shuts down",
             LossReason::Left => "it said goodbye",
             LossReason::Gone => "its connection is gone",
-            LossReason::Silent => "it was idle and sent no heartbeat",
+            LossReason::Silent => "it was idle and sent no heartbeat in liveness x interval",
             LossReason::Stopped => "it was busy and no longer answers PING",
             LossReason::Overdue => "it had one request in hand for longer than the busy limit",
             LossReason::Offence(offence) => {

@@ -77,23 +77,35 @@ impl Broker {
             return self.close(now, id, CloseReason::IdentityInUse);
         }
         owner.identity_claim = Claim::ChallengedBy(id);
-        if owner.answers_probes {
+        self.restart_challenge(now, owner_id, id);
+        self.pause(id);
+    }
+
+    /// Asks the owner of an identity for life, and gives it its time, or its time again.
+    pub(super) fn restart_challenge(&mut self, now: Time, owner_id: PeerId, id: PeerId) {
+        if self.peers.get(owner_id).is_some_and(|owner| owner.answers_probes) {
             self.outputs.push_back(Output::Probe { peer: owner_id });
         }
         let until = now.after(self.config.identity_timeout);
         let timer = self.timers.arm(until, Timer::Identity(id));
-        if let Some(peer) = self.peers.get_mut(id) {
-            peer.identity_claim = Claim::WaitsFor(owner_id, Some(timer));
+        let Some(peer) = self.peers.get_mut(id) else { return self.timers.cancel(timer) };
+        let before =
+            core::mem::replace(&mut peer.identity_claim, Claim::WaitsFor(owner_id, Some(timer)));
+        if let Claim::WaitsFor(_, Some(timer)) = before {
+            self.timers.cancel(timer);
         }
-        self.pause(id);
     }
 
     /// The owner of an identity showed no life in time.
-    pub(super) fn identity_due(&mut self, now: Time, id: PeerId) {
+    pub(super) fn identity_due(&mut self, now: Time, id: PeerId, due: Time) {
+        let were_stopped = self.were_stopped(now, due);
         let Some(peer) = self.peers.get_mut(id) else { return };
         let Claim::WaitsFor(owner, timer) = &mut peer.identity_claim else { return };
         *timer = None;
         let owner = *owner;
+        if were_stopped {
+            return self.restart_challenge(now, owner, id);
+        }
         // One that we do not read from could not show any.
         if self.peers.get(owner).is_some_and(|owner| owner.pauses > 0) {
             self.close(now, id, CloseReason::IdentityInUse);
@@ -133,14 +145,21 @@ impl Broker {
         worker.life = Some(self.timers.arm(due, Timer::Life(id)));
     }
 
+    /// Whether a timer fires so late that it was we who did not run: the program was stopped, or the
+    /// machine. What peers did meanwhile is still to be read.
+    fn were_stopped(&self, now: Time, due: Time) -> bool {
+        now.since(due) > self.config.heartbeat_interval
+    }
+
     pub(super) fn life_due(&mut self, now: Time, id: PeerId, due: Time) {
         let (interval, silence_max) = (self.config.heartbeat_interval, self.config.silence_max());
+        let were_stopped = self.were_stopped(now, due);
         let Some(peer) = self.peers.get_mut(id) else { return };
         let SideState::Worker(worker) = &mut peer.side else { return };
         worker.life = None;
         // Nobody is silent while we do not listen: because we paused it, or because we were
         // stopped ourselves and learn of the time before we learn of what came meanwhile.
-        if peer.pauses > 0 || now.since(due) > interval {
+        if peer.pauses > 0 || were_stopped {
             peer.seen = now;
             peer.probed = None;
         }
@@ -218,9 +237,14 @@ impl Broker {
         self.unpark(now, id);
     }
 
-    pub(super) fn stalled(&mut self, now: Time, id: PeerId) {
+    pub(super) fn stalled(&mut self, now: Time, id: PeerId, due: Time) {
+        let were_stopped = self.were_stopped(now, due);
+        let until = now.after(self.config.stall_timeout);
         let Some(peer) = self.peers.get_mut(id) else { return };
-        peer.filled = None;
+        peer.filled = were_stopped.then(|| self.timers.arm(until, Timer::Stall(id)));
+        if were_stopped {
+            return;
+        }
         self.close(now, id, CloseReason::SlowReader);
     }
 }

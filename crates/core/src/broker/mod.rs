@@ -176,8 +176,8 @@ impl Broker {
             match timer {
                 Timer::Request(index) => self.request_due(now, index),
                 Timer::Life(peer) => self.life_due(now, peer, due),
-                Timer::Stall(peer) => self.stalled(now, peer),
-                Timer::Identity(peer) => self.identity_due(now, peer),
+                Timer::Stall(peer) => self.stalled(now, peer, due),
+                Timer::Identity(peer) => self.identity_due(now, peer, due),
             }
         }
     }
@@ -191,7 +191,7 @@ impl Broker {
         }
         for peer in self.peers.ids().collect::<alloc::vec::Vec<_>>() {
             self.end_held(peer, Outcome::ShutDown);
-            self.dismiss(now, peer, LossReason::Left);
+            self.dismiss(now, peer, LossReason::ShutDown);
         }
     }
 }

@@ -8,7 +8,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::peers::AtDoor;
+use super::peers::{AtDoor, Claim};
 use super::requests::Requests;
 use super::services::Services;
 use super::{Broker, CloseReason, Output};
@@ -276,7 +276,11 @@ impl Broker {
         if peer.pauses == 0 {
             // Nobody could hear it meanwhile.
             peer.seen = now;
+            let claim = peer.identity_claim;
             self.outputs.push_back(Output::Resume { peer: id });
+            if let Claim::ChallengedBy(heir) = claim {
+                self.restart_challenge(now, id, heir);
+            }
             self.offer(now, id);
         }
     }

@@ -1,6 +1,6 @@
 //! Two connections with one identity: no reply ever goes to the wrong one.
 
-use super::check;
+use super::{check, check_with};
 
 #[test]
 fn the_second_is_refused_while_the_first_lives() {
@@ -75,6 +75,26 @@ fn the_second_is_refused_while_the_first_is_not_read_from() {
         1s client d id=x
           > d pause
         3502ms tick
+          > d close identity_in_use
+        ",
+    );
+}
+
+#[test]
+fn the_first_has_its_time_from_when_it_is_read_from_again() {
+    check_with(
+        |config| config.limits.client_requests_max = 1,
+        "
+        0ms client c id=x probes
+        0ms c request echo 1 timeout=3000
+        0ms c request echo 2
+          > c pause
+        600ms client d id=x
+          > d pause
+        3002ms tick
+          > c resume
+        5400ms tick
+        5410ms c pong
           > d close identity_in_use
         ",
     );

@@ -227,6 +227,22 @@ fn time_that_jumps_loses_nobody() {
     assert_eq!(stage.asked, ["w disconnect"]);
 }
 
+#[test]
+fn time_that_jumps_takes_no_identity_and_cuts_no_reader() {
+    let mut stage = super::Stage::new(crate::broker::Config::default());
+    stage.act("0ms client c id=x");
+    stage.act("0ms client f");
+    stage.act("0ms f filled");
+    stage.act("1s client d id=x");
+    assert_eq!(stage.asked, ["f pause", "d pause"]);
+    stage.now = super::moment("60s");
+    stage.tell(crate::broker::Input::Tick);
+    assert_eq!(stage.asked.len(), 2, "{:?}", stage.asked);
+    stage.act("60s c bytes");
+    stage.act("60s f drained");
+    assert_eq!(stage.asked[2..], ["d close identity_in_use", "f resume"]);
+}
+
 use alloc::string::String;
 use alloc::vec::Vec;
 

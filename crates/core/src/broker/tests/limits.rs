@@ -521,6 +521,29 @@ fn heartbeats_that_are_too_close() {
 }
 
 #[test]
+fn what_a_redelivery_gives_back_is_room_for_others() {
+    check_with(
+        |config| config.limits.request_bytes_max = 600,
+        "
+        0ms client c noparts
+        0ms client d
+        0ms worker w
+        0ms w ready echo
+        0ms worker v
+        0ms v ready echo
+        1ms c request echo 1
+          > w request #1 1
+        2ms w partial #1 a
+        3ms d request other 2
+          > d pause
+        4ms w gone
+          > v request #2 1
+          > d resume
+        ",
+    );
+}
+
+#[test]
 fn attempts() {
     check_with(
         |config| config.attempts_max = 1,

@@ -1,0 +1,78 @@
+//! A client that follows a script.
+
+use majordomus_core::{ClientCapabilities, FromClient, Label, Time, ToClient};
+
+use super::{Act, Scene};
+use crate::network::Up;
+use crate::rng::Rng;
+use crate::workload::Workload;
+
+/// A client that asks when it likes to, many requests at once, and does not count the replies.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) can: ClientCapabilities,
+    request_ids: bool,
+    next_id: u64,
+    next_at: Time,
+    connected: bool,
+}
+
+impl Client {
+    pub(crate) fn new(rng: &mut Rng, workload: &Workload) -> Self {
+        Self {
+            can: workload.client(rng),
+            request_ids: rng.one_in(2),
+            next_id: 0,
+            next_at: Time::ZERO.after(rng.millis(0, 100)),
+            connected: false,
+        }
+    }
+
+    pub(crate) fn opened(&mut self, scene: &mut Scene<'_>) {
+        self.connected = true;
+        self.next_at = scene.now.after(scene.rng.millis(0, 20));
+    }
+
+    pub(crate) fn lost(&mut self, scene: &mut Scene<'_>) {
+        self.connected = false;
+        self.next_at = scene.now.after(scene.rng.millis(1, 300));
+    }
+
+    pub(crate) fn heard(&mut self, _scene: &mut Scene<'_>, _command: &ToClient) {}
+
+    pub(crate) fn wake(&mut self, scene: &mut Scene<'_>) {
+        let pause = scene.workload.pause.as_millis() as u64;
+        self.next_at = scene.now.after(scene.rng.millis(0, pause));
+        if !self.connected {
+            self.next_at = Time::NEVER;
+            return scene.acts.push(Act::Open);
+        }
+        if !scene.open {
+            return;
+        }
+        let command = match scene.rng.below(40) {
+            0 => FromClient::Heartbeat,
+            1 | 2 => {
+                FromClient::Cancel { id: self.id(self.next_id.saturating_sub(scene.rng.below(5))) }
+            }
+            3 if scene.rng.one_in(20) => return scene.acts.push(Act::Close),
+            _ => {
+                self.next_id += u64::from(!scene.rng.one_in(50));
+                let id = self.id(self.next_id);
+                FromClient::Request(scene.workload.request(scene.rng, id))
+            }
+        };
+        scene.acts.push(Act::Say(Up::Client(command)));
+    }
+
+    pub(crate) fn wakes_at(&self) -> Time {
+        self.next_at
+    }
+
+    fn id(&self, number: u64) -> Label {
+        match self.request_ids {
+            true => Label::from(format!("{number}").as_str()),
+            false => Label::empty(),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The real client, and a user of it.
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use majordomus_core::{
+    Backoff, ClientCapabilities, ClientConfig, ClientInput, ClientOutput, Delivery, RequestHandle,
+    Time, ToClient,
+};
+
+use super::{Act, Scene};
+use crate::network::Up;
+use crate::rng::Rng;
+use crate::workload::Workload;
+
+/// The state machine of the client library, and a user who counts what it delivers.
+#[derive(Debug)]
+pub(crate) struct LibraryClient {
+    pub(crate) can: ClientCapabilities,
+    machine: majordomus_core::Client,
+    /// What the user waits for.
+    expected: BTreeSet<RequestHandle>,
+    next: u64,
+    next_at: Time,
+    silent: bool,
+}
+
+impl LibraryClient {
+    pub(crate) fn new(rng: &mut Rng, workload: &Workload) -> Self {
+        let config = ClientConfig {
+            request_ids: rng.one_in(2),
+            running_max: rng.within(1, 10) as usize,
+            waiting_max: rng.within(1, 10) as usize,
+            waiting_bytes_max: 2000,
+            backoff: Backoff {
+                shortest: Duration::from_millis(5),
+                longest: Duration::from_millis(200),
+            },
+        };
+        Self {
+            can: workload.client(rng),
+            machine: majordomus_core::Client::new(config, rng.draw()),
+            expected: BTreeSet::new(),
+            next: 0,
+            next_at: Time::ZERO,
+            silent: false,
+        }
+    }
+
+    pub(crate) fn opened(&mut self, scene: &mut Scene<'_>) {
+        self.tell(scene, ClientInput::Opened);
+    }
+
+    pub(crate) fn lost(&mut self, scene: &mut Scene<'_>) {
+        self.tell(scene, ClientInput::Lost);
+    }
+
+    pub(crate) fn heard(&mut self, scene: &mut Scene<'_>, command: ToClient) {
+        self.tell(scene, ClientInput::Received(command));
+    }
+
+    pub(crate) fn wake(&mut self, scene: &mut Scene<'_>) {
+        self.tell(scene, ClientInput::Tick);
+        if self.next_at > scene.now {
+            return;
+        }
+        let pause = scene.workload.pause.as_millis() as u64;
+        self.next_at = scene.now.after(scene.rng.millis(1, pause));
+        if !scene.open {
+            self.silent = true;
+            return;
+        }
+        if scene.rng.one_in(20)
+            && let Some(handle) = self.expected.pop_first()
+        {
+            return self.tell(scene, ClientInput::Cancel(handle));
+        }
+        self.next += 1;
+        let handle = RequestHandle(self.next);
+        let request = scene.workload.request(scene.rng, majordomus_core::Label::empty());
+        let timeout = scene.rng.one_in(2).then(|| scene.rng.millis(1, scene.workload.timeout_ms));
+        let timeout =
+            if scene.workload.endless { timeout } else { timeout.or(Some(Duration::from_secs(5))) };
+        self.expected.insert(handle);
+        let (service, body) = (request.service, request.body);
+        self.tell(scene, ClientInput::Request { handle, service, body, timeout });
+    }
+
+    fn tell(&mut self, scene: &mut Scene<'_>, input: ClientInput) {
+        self.machine.handle(scene.now, input);
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                ClientOutput::Open => scene.acts.push(Act::Open),
+                ClientOutput::Close => scene.acts.push(Act::Close),
+                ClientOutput::Send(command) => scene.acts.push(Act::Say(Up::Client(command))),
+                ClientOutput::Deliver(handle, delivery) => {
+                    let known = match delivery {
+                        Delivery::Part(_) => self.expected.contains(&handle),
+                        Delivery::Final(_) | Delivery::Failed(_) => self.expected.remove(&handle),
+                    };
+                    if !known {
+                        scene.acts.push(Act::Accuse(format!("{handle:?} has ended: {delivery:?}")));
+                    }
+                }
+            }
+        }
+        if self.machine.is_idle() && !self.expected.is_empty() {
+            scene.acts.push(Act::Accuse(format!("{:?} never ended", self.expected)));
+        }
+    }
+
+    pub(crate) fn wakes_at(&self) -> Time {
+        self.next_at.min(self.machine.next_deadline())
+    }
+}

@@ -1,0 +1,403 @@
+//! What must be so when a step is over.
+
+use majordomus_core::{Outcome, PeerId};
+
+use super::model::{Place, Side};
+use super::{Cause, Judge, Rule, TIMER_SLACK};
+use crate::machine::Machine;
+
+impl Judge {
+    pub(super) fn check(&mut self, machine: &impl Machine) {
+        if self.breach.is_some() {
+            return;
+        }
+        self.settle_request();
+        self.settle_gone();
+        self.settle_promises();
+        self.check_reading();
+        self.check_idle();
+        self.check_door();
+        if self.step.cause == Cause::Tick {
+            self.check_bounds();
+            if machine.next_deadline().is_some_and(|due| due <= self.now) {
+                self.accuse(Rule::Spins, "something is due already");
+            }
+        }
+        self.check_numbers(machine);
+        if self.breach.is_some() {
+            return;
+        }
+        if self.step.cause == Cause::Tick {
+            self.last_tick = self.now;
+        }
+    }
+
+    /// What became of the request that came in this step.
+    fn settle_request(&mut self) {
+        let Cause::Request(peer, uid) = self.step.cause else { return };
+        if self.model.requests[&uid].place != Place::Outside {
+            return;
+        }
+        let closed = self.step.closed.contains(&peer);
+        let Some(client) = self.model.peer(peer) else { return };
+        let (paused, told) = match &client.side {
+            Side::Client(known) => (client.paused, known.can.told),
+            Side::Worker(_) => return,
+        };
+        let outcome = if self.shut_down { Outcome::ShutDown } else { Outcome::Refused };
+        if !self.shut_down && self.step.held_before == 0 && self.limit_reached(uid, false).is_none()
+        {
+            return self.accuse(Rule::Limit, format!("request {uid} is not taken, without need"));
+        }
+        if !self.shut_down && !closed && paused {
+            if told.contains(Outcome::Refused) {
+                return self.accuse(Rule::Door, format!("{peer} waits though it could be told"));
+            }
+            let bytes = self.model.held_bytes + self.model.requests[&uid].charged;
+            if self.model.held > 0 && bytes > self.config.limits.request_bytes_max {
+                return self.accuse(Rule::Limit, "too much waits at the door");
+            }
+            self.model.held += 1;
+            self.model.held_bytes = bytes;
+            if let Some(client) = self.model.client_mut(peer) {
+                client.held = Some(uid);
+            }
+            return;
+        }
+        if !self.shut_down && !closed && !told.contains(Outcome::Refused) {
+            return self.accuse(Rule::Door, format!("{peer} is refused and cannot be told"));
+        }
+        self.tally.received += 1;
+        self.tally.outcomes[outcome as usize] += 1;
+        let request = &self.model.requests[&uid];
+        let name = &self.model.services[request.service].name;
+        let word = self.step.failures.iter().position(|(to, why, service, id)| {
+            *to == peer && *why == outcome && service == name && *id == request.id
+        });
+        if word.is_some() != (told.contains(outcome) && !closed) {
+            self.accuse(Rule::Told, format!("{peer} is refused: {outcome}"));
+        }
+        if let Some(word) = word {
+            self.step.failures.swap_remove(word);
+        }
+        self.model.place(uid, Place::Ended(outcome));
+    }
+
+    /// Peers that went in this step leave the picture, with what they had.
+    fn settle_gone(&mut self) {
+        let gone = match self.step.cause {
+            Cause::Gone(peer) => Some(peer),
+            _ => None,
+        };
+        for client in core::mem::take(&mut self.step.went) {
+            if gone != Some(client) && !self.step.closed.contains(&client) {
+                self.accuse(Rule::OneOutcome, format!("{client} is still there"));
+            }
+        }
+        let closed = core::mem::take(&mut self.step.closed);
+        for peer in gone.into_iter().chain(closed) {
+            self.forget_peer(peer);
+        }
+        if self.step.cause == Cause::Shutdown {
+            self.settle_shutdown();
+        }
+    }
+
+    fn forget_peer(&mut self, id: PeerId) {
+        if self.model.worker(id).is_some_and(|worker| worker.service.is_some()) {
+            return self.accuse(Rule::DeadWorkerKept, format!("{id} is gone"));
+        }
+        if self.model.client(id).is_some_and(|client| client.held.is_some()) {
+            self.leave_door(id);
+            self.end_at_door(Outcome::ClientGone);
+        }
+        if let Some(uid) = self.model.live.iter().find(|uid| self.model.requests[*uid].client == id)
+        {
+            let text = format!("request {uid} of {id}, which is gone, is in progress");
+            return self.accuse(Rule::OneOutcome, text);
+        }
+        self.model.remove_peer(id);
+    }
+
+    fn end_at_door(&mut self, outcome: Outcome) {
+        self.tally.received += 1;
+        self.tally.outcomes[outcome as usize] += 1;
+    }
+
+    fn settle_shutdown(&mut self) {
+        if let Some(uid) = self.model.live.first() {
+            return self.accuse(Rule::EndsInTime, format!("request {uid} outlives the shutdown"));
+        }
+        let registered = |peer: &super::model::Peer| match &peer.side {
+            Side::Worker(worker) => worker.service.is_some(),
+            Side::Client(_) => false,
+        };
+        let left = self.model.all_peers().find(|peer| registered(peer)).map(|peer| peer.id);
+        if let Some(peer) = left {
+            let text = format!("{peer} outlives the shutdown");
+            return self.accuse(Rule::DeadWorkerKept, text);
+        }
+        let held: Vec<PeerId> = self.model.all_peers().map(|peer| peer.id).collect();
+        for peer in held {
+            if self.model.client(peer).is_some_and(|client| client.held.is_some()) {
+                self.leave_door(peer);
+                self.end_at_door(Outcome::ShutDown);
+            }
+        }
+    }
+
+    /// What had to follow from the input of this step.
+    fn settle_promises(&mut self) {
+        if let Some((uid, how)) = self.step.must_end.first().copied() {
+            let request = &self.model.requests[&uid];
+            let text = format!("request {uid} had to end, {how}: {request:?}");
+            // A request that must end with its worker and does not goes to another.
+            let rule = match how {
+                Outcome::WorkerLost => Rule::OneWorker,
+                _ => Rule::OneOutcome,
+            };
+            return self.accuse(rule, text);
+        }
+        if let Some(offence) = self.step.offence
+            && !self.step.offended
+            && !self.step.unsure
+        {
+            return self.accuse(Rule::Offence, format!("not noticed: {offence}"));
+        }
+        if let Some(peer) = self.step.must_lose {
+            let rule = match self.step.offence {
+                Some(_) => Rule::Offence,
+                None => Rule::DeadWorkerKept,
+            };
+            return self.accuse(rule, format!("{peer} had to be lost"));
+        }
+        if let Some(peer) = self.step.must_register {
+            return self.accuse(Rule::Offence, format!("{peer} was not registered"));
+        }
+        if let Some((uid, worker)) = self.step.dispatched {
+            return self.accuse(Rule::Idle, format!("{uid} is at {worker}, and is not noted"));
+        }
+        if let Some(word) = self.step.failures.first() {
+            return self.accuse(Rule::Told, format!("nothing of this ended: {word:?}"));
+        }
+        if let Cause::Reply { uid: Some(uid), part: super::Part::Partial, live: true } =
+            self.step.cause
+        {
+            let request = &self.model.requests[&uid];
+            let takes = self.model.client(request.client);
+            if takes.is_some_and(|client| client.can.partial_replies) && !self.step.answered {
+                self.accuse(Rule::Told, format!("a part for request {uid} was lost"));
+            }
+        }
+        if let Cause::Mmi(peer) = self.step.cause {
+            self.tally.received += 1;
+            self.tally.outcomes[Outcome::Replied as usize] += 1;
+            if !self.step.answered {
+                self.accuse(Rule::Told, format!("{peer} gets no answer of a service of ours"));
+            }
+        }
+    }
+
+    /// Nobody is read from, or not, without a reason.
+    fn check_reading(&mut self) {
+        if let Cause::Appeared(id) = self.step.cause {
+            let until = self.now.after(self.config.identity_timeout);
+            if self.has_elder(id)
+                && let Some(peer) = self.model.peer_mut(id)
+            {
+                peer.dispute = Some(until);
+            }
+        }
+        for at in 0..self.model.peers.len() {
+            let Some(peer) = &self.model.peers[at] else { continue };
+            let id = peer.id;
+            if peer.dispute.is_some()
+                && !self.has_elder(id)
+                && let Some(peer) = self.model.peer_mut(id)
+            {
+                peer.dispute = None;
+            }
+            let Some(peer) = &self.model.peers[at] else { continue };
+            let own = match &peer.side {
+                Side::Client(client) => client.held.is_some(),
+                Side::Worker(worker) => !worker.feeds.is_empty(),
+            };
+            let reason = own || peer.filled.is_some() || peer.dispute.is_some();
+            if reason != peer.paused && !self.shut_down {
+                let text = format!("{id} is paused: {}: {peer:?}", peer.paused);
+                return self.accuse(Rule::Reading, text);
+            }
+        }
+    }
+
+    /// Whether another connection with the same identity was there before.
+    fn has_elder(&self, id: PeerId) -> bool {
+        let Some(peer) = self.model.peer(id) else { return false };
+        !peer.identity.is_empty()
+            && self.model.all_peers().any(|other| {
+                other.id != id && other.identity == peer.identity && other.dispute.is_none()
+            })
+    }
+
+    fn check_idle(&mut self) {
+        for (at, service) in self.model.services.iter().enumerate() {
+            if service.waiting == 0 || service.workers == 0 {
+                continue;
+            }
+            let free = self.model.all_peers().find(|peer| match &peer.side {
+                Side::Worker(worker) => {
+                    worker.service == Some(at) && !peer.paused && worker.has_slot()
+                }
+                Side::Client(_) => false,
+            });
+            let Some(free) = free else { continue };
+            let waits = self.model.live.iter().find(|uid| {
+                let request = &self.model.requests[*uid];
+                request.place == Place::Waiting
+                    && request.service == at
+                    && self.model.peer(request.client).is_some_and(|peer| peer.filled.is_none())
+            });
+            if let Some(uid) = waits {
+                let text = format!("request {uid} waits and {} is free", free.id);
+                return self.accuse(Rule::Idle, text);
+            }
+        }
+    }
+
+    fn check_door(&mut self) {
+        if self.model.held == 0 || self.breach.is_some() {
+            return;
+        }
+        if self.model.live.is_empty() {
+            return self.accuse(Rule::Door, "clients wait for room and nothing is in progress");
+        }
+        if self.model.held > 1 {
+            return;
+        }
+        let held = self.model.all_peers().find_map(|peer| match &peer.side {
+            Side::Client(client) => client.held,
+            Side::Worker(_) => None,
+        });
+        if let Some(uid) = held
+            && self.limit_stands(uid).is_none()
+        {
+            self.accuse(Rule::Door, format!("request {uid} waits though there is room"));
+        }
+    }
+
+    /// As `limit_reached`, where this request alone is at the door.
+    fn limit_stands(&self, uid: super::Uid) -> Option<&'static str> {
+        let limit = self.limit_reached(uid, true);
+        let request = &self.model.requests[&uid];
+        let service = &self.model.services[request.service];
+        let unknown = service.workers == 0 && service.requests == 0;
+        let names = unknown && self.model.names().1 >= self.config.limits.names_max;
+        limit.or(names.then_some("the limit of names"))
+    }
+
+    /// What must have happened by now, as all timers that were due have fired.
+    fn check_bounds(&mut self) {
+        let (now, interval) = (self.now, self.config.heartbeat_interval);
+        let stopped = now.since(self.last_tick) > interval;
+        let late = |at: majordomus_core::Time| at.after(TIMER_SLACK) <= now;
+        for uid in &self.model.live {
+            let request = &self.model.requests[uid];
+            if late(request.deadline) {
+                let text = format!("request {uid} is past its deadline: {request:?}");
+                return self.accuse(Rule::EndsInTime, text);
+            }
+        }
+        let silence_max = self.silence_max();
+        let liveness = self.config.liveness;
+        let settled_at = self.settled_at;
+        let again = self.config.stall_timeout.max(self.config.identity_timeout);
+        let mut found = None;
+        for peer in self.model.peers.iter_mut().flatten() {
+            if stopped {
+                peer.close_by = peer.close_by.max(now.after(again));
+            }
+            if peer.paused || stopped {
+                peer.seen_late = now;
+            }
+            let due = peer.filled.into_iter().chain(peer.dispute);
+            if due.into_iter().any(|due| late(due.max(peer.close_by))) {
+                found = Some((Rule::Closing, peer.id, "is not closed"));
+            }
+            let Side::Worker(worker) = &mut peer.side else { continue };
+            if worker.service.is_none() {
+                continue;
+            }
+            let one = worker.can.concurrency.is_some_and(|most| most.get() == 1);
+            let overdue = |hand: &super::model::Hand| late(hand.busy_until);
+            if one && worker.hands.iter().any(overdue) {
+                found = Some((Rule::DeadWorkerKept, peer.id, "is over the busy limit"));
+            }
+            if !worker.hands.is_empty() {
+                let until = worker.hands.iter().map(|hand| hand.busy_until).max();
+                worker.hands.retain(|hand| !overdue(hand));
+                if worker.hands.is_empty() {
+                    worker.idle_since = until.unwrap_or(now).min(now);
+                    worker.idle_late = now;
+                }
+            }
+            let longest = interval.max(worker.interval_max);
+            let silence_max = silence_max.max(longest * liveness);
+            if peer.filled.is_none() && late(worker.heartbeat_sent.after(longest)) {
+                found = Some((Rule::Heartbeats, peer.id, "was not told that the broker lives"));
+            }
+            let bound = if worker.hands.is_empty() {
+                Some(peer.seen_late.max(worker.idle_late).after(silence_max))
+            } else if peer.answered && peer.answers_probes && peer.filled.is_none() {
+                Some(peer.seen_late.max(worker.busy_since).after(silence_max.max(longest * 4)))
+            } else {
+                None
+            };
+            // It is looked at when its next heartbeat is due, where the limit has been lowered since.
+            let looked_at = settled_at;
+            if !peer.paused && bound.is_some_and(|bound| late(bound.max(looked_at))) {
+                found = Some((Rule::DeadWorkerKept, peer.id, "is silent"));
+            }
+        }
+        if let Some((rule, peer, what)) = found {
+            self.accuse(rule, format!("{peer} {what}: {:?}", self.model.peer(peer)));
+        }
+    }
+
+    fn check_numbers(&mut self, machine: &impl Machine) {
+        if self.breach.is_some() {
+            return;
+        }
+        let counters = machine.counters();
+        let live = self.model.live.len();
+        let same = counters.balanced()
+            && counters.received == self.tally.received
+            && counters.in_progress == live as u64
+            && counters.dispatched == self.tally.dispatched
+            && counters.redelivered == self.redelivered
+            && Outcome::ALL.iter().all(|outcome| {
+                counters.outcome(*outcome) == self.tally.outcomes[*outcome as usize]
+            });
+        if !same {
+            return self.accuse(Rule::Balance, format!("{counters:?}; judged: {:?}", self.tally));
+        }
+        let (least, most) = self.step.late;
+        let late = counters.late_replies - self.late;
+        self.late = counters.late_replies;
+        if late < least || late > most {
+            return self.accuse(Rule::Balance, format!("{late} late replies, not {most}"));
+        }
+        let holdings = machine.holdings();
+        let (names, unoffered) = self.model.names();
+        let at_door = self.model.held;
+        let same = holdings.peers == self.model.peers_count
+            && holdings.requests == live
+            && holdings.request_bytes == self.model.live_bytes
+            && holdings.held_clients == at_door
+            && (names..=names + at_door).contains(&holdings.services)
+            && (unoffered..=unoffered + at_door).contains(&holdings.unoffered_services);
+        if !same {
+            let text = format!("{holdings:?}; {live} requests of {}", self.model.live_bytes);
+            self.accuse(Rule::Holdings, text);
+        }
+    }
+}

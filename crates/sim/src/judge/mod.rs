@@ -1,0 +1,315 @@
+//! The judge: sees what goes into the broker and what comes out, keeps its own picture of what must
+//! be so, and says at the first step where it is not.
+//!
+//! It knows nothing of the generators, and nothing of the broker but its contract: `inputs` notes
+//! what was said and what has to follow, `outputs` looks at each thing that the broker wants done,
+//! and `checks` compares the two when the step is over.
+
+mod checks;
+mod inputs;
+mod model;
+mod outputs;
+mod rule;
+
+use core::time::Duration;
+
+use majordomus_core::broker::{Config, HEARTBEAT_INTERVAL_MIN, Input, LossReason, Offence, Output};
+use majordomus_core::{Frames, Label, Outcome, PeerId, Time, Timeout};
+
+use crate::machine::Machine;
+use model::Model;
+pub use model::Uid;
+pub(crate) use model::uid_of;
+pub use rule::{Breach, Rule};
+
+/// A timer of the broker fires up to two ticks of its wheel late.
+const TIMER_SLACK: Duration = Duration::from_micros(2 * 1024 + 1);
+
+/// How the requests of a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests that came.
+    pub received: u64,
+    /// How many ended in each way, in the order of [`Outcome::ALL`].
+    pub outcomes: [u64; Outcome::ALL.len()],
+    /// How often a request went to a worker.
+    pub dispatched: u64,
+}
+
+impl Tally {
+    /// Adds another run's numbers.
+    pub fn add(&mut self, other: &Tally) {
+        self.received += other.received;
+        self.dispatched += other.dispatched;
+        for (sum, more) in self.outcomes.iter_mut().zip(other.outcomes) {
+            *sum += more;
+        }
+    }
+}
+
+/// What a worker said of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Partial,
+    Final,
+    Failed,
+}
+
+/// Why the broker may do something in this step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// Nothing that it has to answer.
+    Other,
+    Request(PeerId, Uid),
+    /// A request for a name of the broker's own.
+    Mmi(PeerId),
+    ClientHeartbeat(PeerId),
+    /// A reply; `live` where the request is with this worker, and in time.
+    Reply {
+        uid: Option<Uid>,
+        part: Part,
+        live: bool,
+    },
+    Ready(PeerId),
+    Left(PeerId),
+    Appeared(PeerId),
+    Gone(PeerId),
+    Filled(PeerId),
+    Tick,
+    Shutdown,
+}
+
+/// What is known of the step that runs.
+#[derive(Debug)]
+struct Step {
+    cause: Cause,
+    /// The time since the broker was last told anything.
+    gap: Duration,
+    /// What the worker said, or what an own service is asked for.
+    body: Frames,
+    /// The breach that has to be noticed; `unsure` where it need not be.
+    offence: Option<Offence>,
+    unsure: bool,
+    offended: bool,
+    /// The request that has to end, and how.
+    must_end: Vec<(Uid, Outcome)>,
+    must_lose: Option<PeerId>,
+    must_register: Option<PeerId>,
+    /// Replies to requests that had ended: at least and at most.
+    late: (u64, u64),
+    /// Words of failure that went out and whose request is not known yet.
+    failures: Vec<(PeerId, Outcome, Label, Label)>,
+    /// Clients whose requests ended because they went; peers that the broker closed.
+    went: Vec<PeerId>,
+    closed: Vec<PeerId>,
+    answered: bool,
+    dispatched: Option<(Uid, PeerId)>,
+    held_before: usize,
+}
+
+/// The judge of one run.
+#[derive(Debug)]
+pub struct Judge {
+    model: Model,
+    config: Config,
+    step: Step,
+    now: Time,
+    last_tick: Time,
+    /// When nobody is looked at any more by the configuration before this one.
+    settled_at: Time,
+    shut_down: bool,
+    /// Of the broker that runs.
+    tally: Tally,
+    late: u64,
+    redelivered: u64,
+    /// Of those before it.
+    before: Tally,
+    orders: u64,
+    breach: Option<Breach>,
+}
+
+impl Judge {
+    /// A judge of a broker that starts with this configuration.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            model: Model::default(),
+            config: sane(config),
+            step: Step {
+                cause: Cause::Other,
+                gap: Duration::ZERO,
+                body: Frames::empty(),
+                offence: None,
+                unsure: false,
+                offended: false,
+                must_end: Vec::new(),
+                must_lose: None,
+                must_register: None,
+                late: (0, 0),
+                failures: Vec::new(),
+                went: Vec::new(),
+                closed: Vec::new(),
+                answered: false,
+                dispatched: None,
+                held_before: 0,
+            },
+            now: Time::ZERO,
+            last_tick: Time::ZERO,
+            settled_at: Time::ZERO,
+            shut_down: false,
+            tally: Tally::default(),
+            late: 0,
+            redelivered: 0,
+            before: Tally::default(),
+            orders: 0,
+            breach: None,
+        }
+    }
+
+    /// The broker was started anew: whoever was connected is not, and what was in progress is lost
+    /// with it, which no client is told.
+    pub fn restart(&mut self, config: &Config) {
+        let tally = core::mem::take(&mut self.tally);
+        self.before.add(&tally);
+        self.model = Model::default();
+        self.config = sane(config);
+        self.shut_down = false;
+        (self.late, self.redelivered) = (0, 0);
+        self.last_tick = self.now;
+    }
+
+    /// Notes what the broker is about to be told.
+    pub fn hear(&mut self, now: Time, input: &Input) {
+        self.begin(now);
+        self.note_input(input);
+    }
+
+    /// Looks at what the broker wants done.
+    pub fn see(&mut self, output: &Output) {
+        self.note_output(output);
+    }
+
+    /// Compares, when the step is over.
+    pub fn conclude(&mut self, machine: &impl Machine) {
+        self.check(machine);
+    }
+
+    /// The first rule that was broken.
+    pub fn breach(&self) -> Option<&Breach> {
+        self.breach.as_ref()
+    }
+
+    /// Notes a breach that was found elsewhere: by the client that was to get a reply, for example.
+    pub fn accuse(&mut self, rule: Rule, what: impl Into<String>) {
+        if self.breach.is_none() {
+            self.breach = Some(Breach { rule, what: what.into() });
+        }
+    }
+
+    /// How the requests ended so far.
+    pub fn tally(&self) -> Tally {
+        let mut sum = self.before.clone();
+        sum.add(&self.tally);
+        sum
+    }
+
+    /// Whether the broker has this peer.
+    pub fn has(&self, peer: PeerId) -> bool {
+        self.model.peer(peer).is_some()
+    }
+
+    /// Whether a peer has this place.
+    pub fn is_taken(&self, index: u32) -> bool {
+        self.model.peers.get(index as usize).is_some_and(Option::is_some)
+    }
+
+    /// Whether the broker reads from this peer.
+    pub fn reads(&self, peer: PeerId) -> bool {
+        self.model.peer(peer).is_some_and(|peer| !peer.paused)
+    }
+
+    /// Whether this peer is full, as far as the broker was told.
+    pub fn is_filled(&self, peer: PeerId) -> bool {
+        self.model.peer(peer).is_some_and(|peer| peer.filled.is_some())
+    }
+
+    /// The worker and the request that an address was given out for.
+    pub fn bearer(&self, address: &Label) -> Option<(PeerId, Uid)> {
+        self.model.tokens.get(address).copied()
+    }
+
+    /// Requests in progress.
+    pub fn in_progress(&self) -> usize {
+        self.model.live.len()
+    }
+
+    /// Workers that are registered, each with how many requests it was given.
+    pub fn workers(&self) -> impl Iterator<Item = (PeerId, u64)> {
+        let given = |peer: &model::Peer| match &peer.side {
+            model::Side::Worker(worker) if worker.service.is_some() => {
+                Some((peer.id, worker.given))
+            }
+            _ => None,
+        };
+        self.model.all_peers().filter_map(given)
+    }
+
+    /// The service that a worker offers.
+    pub fn service_of(&self, worker: PeerId) -> Option<Label> {
+        let service = self.model.worker(worker)?.service?;
+        Some(self.model.services[service].name.clone())
+    }
+
+    /// Whether nothing is in progress but what may be for ever.
+    pub fn is_at_rest(&self) -> bool {
+        self.model.live.iter().all(|uid| self.model.requests[uid].timeout == Timeout::Never)
+    }
+
+    /// Says that everything ought to have ended by now.
+    pub fn expect_rest(&mut self) {
+        let unbounded = Timeout::Never;
+        let stuck = self.model.live.iter().find(|uid| {
+            self.model.requests.get(uid).is_some_and(|request| request.timeout != unbounded)
+        });
+        if let Some(uid) = stuck.copied() {
+            let text = format!("request {uid} is in progress: {:?}", self.model.requests.get(&uid));
+            self.accuse(Rule::EndsInTime, text);
+        }
+    }
+
+    fn begin(&mut self, now: Time) {
+        let step = &mut self.step;
+        step.gap = now.since(self.now);
+        step.cause = Cause::Other;
+        step.offence = None;
+        step.unsure = false;
+        step.offended = false;
+        step.must_end.clear();
+        step.must_lose = None;
+        step.must_register = None;
+        step.late = (0, 0);
+        step.failures.clear();
+        step.went.clear();
+        step.closed.clear();
+        step.answered = false;
+        step.dispatched = None;
+        step.held_before = self.model.held;
+        self.now = now;
+    }
+
+    fn silence_max(&self) -> Duration {
+        self.config.heartbeat_interval.saturating_mul(self.config.liveness)
+    }
+
+    /// Whether a loss for this reason can be told from the silence of a worker alone.
+    fn is_silence(reason: LossReason) -> bool {
+        matches!(reason, LossReason::Silent | LossReason::Stopped)
+    }
+}
+
+/// The configuration as the broker takes it.
+fn sane(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.heartbeat_interval = config.heartbeat_interval.max(HEARTBEAT_INTERVAL_MIN);
+    config.liveness = config.liveness.max(1);
+    config
+}

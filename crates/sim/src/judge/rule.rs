@@ -1,0 +1,97 @@
+//! The rules, and how a breach of one is told.
+
+use core::fmt;
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What the broker must keep to. Each is checked after every step.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Rule {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Rule {
+            /// All rules.
+            pub const ALL: &[Rule] = &[$(Rule::$name),*];
+
+            /// What it says.
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $(Rule::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The law of the house, in numbers.
+    Balance = "received is the sum of the outcomes and of what is in progress, as we count them too",
+    /// The law of the house, for each request.
+    OneOutcome = "a request has one outcome, and that for a cause",
+    /// What a client must hear of the end.
+    Told = "a client hears of the end of its request once, as far as it can be told",
+    /// No other client hears of it.
+    Asker = "a reply goes to the client that asked",
+    /// The final reply is the last.
+    AfterFinal = "nothing goes to a client after the end of its request",
+    /// A reply has an author.
+    Author = "a reply is what the worker said that has the request",
+    /// Nothing goes to who is not there, or cannot take it.
+    Addressee = "commands go to peers that are there, registered, and can take them",
+    /// Deadlines are kept before dispatch.
+    Deadline = "no request is dispatched after its deadline",
+    /// One worker for a request.
+    OneWorker = "no request is at two workers, or goes to a second one without leave",
+    /// Slots are counted.
+    Concurrency = "no worker has more requests than it takes",
+    /// Who keeps the rules is kept.
+    LostWithoutCause = "no worker is lost that kept the rules",
+    /// Who is dead is not.
+    DeadWorkerKept = "a worker that is gone, silent, stopped or overdue is lost in time",
+    /// What is broken is noticed.
+    Offence = "each breach of the protocol is noticed, and nothing else is taken for one",
+    /// Limits are kept.
+    Limit = "every limit is held",
+    /// The door opens.
+    Door = "who waits for room comes in when there is room",
+    /// Nobody is read from who must not, and everybody else is.
+    Reading = "a peer is not read from for a reason, and is when there is none",
+    /// Work is done.
+    Idle = "no request waits while a worker is free for it",
+    /// Time is kept.
+    EndsInTime = "every request ends within its bound",
+    /// The broker lives.
+    Heartbeats = "workers are told in time that the broker is there",
+    /// A connection is closed for a reason.
+    Closing = "a connection is closed for a cause, and then in time",
+    /// Names, peers and bytes are given back.
+    Holdings = "what is held is what is in progress",
+    /// The timers move on.
+    Spins = "when all that was due is done, nothing is due",
+    /// Towards the users of the client library.
+    ClientLibrary = "a client delivers one end for each request that its user makes",
+    /// At the end of the faults.
+    WorkAgain = "when faults stop, every live worker gets work",
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}: {}", self.text())
+    }
+}
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// Which.
+    pub rule: Rule,
+    /// How.
+    pub what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.rule, self.what)
+    }
+}

@@ -1,0 +1,170 @@
+//! A run: one seed, so many steps, cut into episodes that have nothing in common but the seed.
+//!
+//! Each episode has its own broker, peers, workload and mix of faults. When its time is over the
+//! faults stop, everything has to end, every worker has to get work again, and then everybody goes
+//! and nothing may be left.
+
+use core::time::Duration;
+
+use majordomus_core::broker::{Config, Input, Limits, Profile};
+use majordomus_core::{
+    ClientCapabilities, FromClient, Label, OutcomeSet, Redelivery, Role, Timeout,
+};
+
+use crate::judge::{Breach, Rule, Tally};
+use crate::machine::Machine;
+use crate::rng::{Rng, mix};
+use crate::world::World;
+
+/// How many steps an episode has before its faults stop, at the most.
+const EPISODE_STEPS_MAX: u64 = 20_000;
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How often the broker was told something.
+    pub steps: u64,
+    /// What became of the requests.
+    pub tally: Tally,
+    /// A number that stands for all that happened.
+    pub hash: u64,
+    /// The rule that was broken, if any was.
+    pub failure: Option<Failure>,
+}
+
+/// A broken rule, and how to see it again.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The rule.
+    pub breach: Breach,
+    /// The seed of the episode, which is that of a run with this episode alone.
+    pub seed: u64,
+    /// The step of it at which the rule was broken.
+    pub steps: u64,
+}
+
+/// Runs `steps` steps from `seed`, or until a rule is broken. `look` sees the trace of each part, where `trace`
+/// asks for one.
+pub fn run<M: Machine>(
+    kind: M::Kind,
+    seed: u64,
+    steps: u64,
+    mut trace: Option<&mut dyn FnMut(String)>,
+) -> Report {
+    let mut report = Report::default();
+    let mut episode_seed = seed;
+    while report.steps < steps {
+        let mut world = World::<M>::new(kind, episode_seed);
+        if trace.is_some() {
+            world.stage.trace();
+        }
+        let budget = (steps - report.steps).min(episode_steps(episode_seed));
+        play(&mut world, budget);
+        if let Some(look) = trace.as_deref_mut() {
+            look(world.stage.take_trace());
+        }
+        report.steps += world.stage.steps();
+        report.tally.add(&world.stage.judge().tally());
+        report.hash = mix(report.hash ^ world.stage.hash());
+        if let Some(breach) = world.stage.judge().breach() {
+            let steps = budget;
+            report.failure = Some(Failure { breach: breach.clone(), seed: episode_seed, steps });
+            return report;
+        }
+        episode_seed = mix(episode_seed.wrapping_add(0x9E37_79B9_7F4A_7C15));
+    }
+    report
+}
+
+fn episode_steps(seed: u64) -> u64 {
+    Rng::new(!seed).within(EPISODE_STEPS_MAX / 20, EPISODE_STEPS_MAX)
+}
+
+/// Plays one episode: with faults, then without, then to the end.
+pub(crate) fn play<M: Machine>(world: &mut World<M>, steps: u64) {
+    world.run(steps);
+    let config = Config {
+        heartbeat_interval: Duration::from_millis(300),
+        request_events: true,
+        wait_timeout: Duration::from_secs(3),
+        busy_timeout: Duration::from_secs(3),
+        limits: Limits::default(),
+        ..Config::default()
+    };
+    if failed(world) {
+        return;
+    }
+    world.calm(config);
+    rest(world);
+    work_again(world);
+    if failed(world) {
+        return;
+    }
+    if world.workload().1.one_in(2) {
+        world.tell(Input::Shutdown);
+    }
+    if !failed(world) {
+        world.empty();
+    }
+}
+
+fn failed<M: Machine>(world: &World<M>) -> bool {
+    world.stage.judge().breach().is_some()
+}
+
+/// Waits until everything has ended that has a bound.
+fn rest<M: Machine>(world: &mut World<M>) {
+    for _ in 0..60 {
+        if failed(world) || world.stage.judge().is_at_rest() {
+            return;
+        }
+        world.run_until(world.stage.now().after(Duration::from_millis(500)));
+    }
+    world.stage.judge_mut().expect_rest();
+}
+
+/// Asks until every worker that is there has got something to do.
+fn work_again<M: Machine>(world: &mut World<M>) {
+    if failed(world) {
+        return;
+    }
+    let before: Vec<_> = world.stage.judge().workers().collect();
+    let peer = world.reserve_place();
+    let role = Role::Client(ClientCapabilities {
+        partial_replies: true,
+        told: OutcomeSet::NONE,
+        redelivery: Redelivery::Always,
+    });
+    let profile = Profile { identity: Label::empty(), answers_probes: false, role };
+    world.tell(Input::Appeared { peer, profile });
+    for _ in 0..40 {
+        let now = world.stage.now();
+        let idle: Vec<_> = world
+            .stage
+            .judge()
+            .workers()
+            .filter(|(worker, given)| {
+                let unchanged = before.contains(&(*worker, *given));
+                unchanged && world.is_attended(*worker) && world.stage.judge().reads(*worker)
+            })
+            .map(|(worker, _)| worker)
+            .collect();
+        if idle.is_empty() || failed(world) {
+            return;
+        }
+        for worker in idle {
+            let Some(service) = world.stage.judge().service_of(worker) else { continue };
+            let (workload, rng) = world.workload();
+            let mut request = workload.request_for(rng, service);
+            request.timeout = Timeout::OfService;
+            if world.stage.judge().reads(peer) {
+                let command = FromClient::Request(request);
+                world.tell(Input::FromClient { peer, command });
+            }
+        }
+        world.run_until(now.after(Duration::from_millis(250)));
+    }
+    if !failed(world) {
+        world.stage.judge_mut().accuse(Rule::WorkAgain, "a worker got none in ten seconds");
+    }
+}
