@@ -1,10 +1,10 @@
 //! Other people's programs against the real broker: what the tests beside this library stand on.
 //!
 //! The tests start the program `majordomus` ([`Broker`]), programs made with the unmodified
-//! majortomo and pyzmq packages ([`Python`]), and let them talk. This library starts them, reads
-//! what they say, sends them signals and ends them. It knows nothing of the broker's insides, links
-//! none of the broker's crates, and never sleeps to wait for something: whatever is awaited is
-//! awaited itself, with a bound ([`PATIENCE`] where no other is given).
+//! majortomo and pyzmq packages ([`Python`]) and with PIGATO ([`Node`]), and let them talk. This
+//! library starts them, reads what they say, sends them signals and ends them. It knows nothing of
+//! the broker's insides, links none of the broker's crates, and never sleeps to wait for something:
+//! whatever is awaited is awaited itself, with a bound ([`PATIENCE`] where no other is given).
 //!
 //! ```no_run
 //! use majordomus_interop::{Broker, Dialect, Python};
@@ -23,13 +23,14 @@
 //!
 //! # Environment
 //!
-//! - `CI`, set to anything: Python that is missing is a failure.
+//! - `CI`, set to anything: Python or Node.js that is missing is a failure.
 //! - `MAJORDOMUS_PROGRAM`: test the program at this path, such as an installed release, instead of
 //!   building one.
 
 mod broker;
 mod dialect;
 mod frames;
+mod node;
 mod patience;
 mod process;
 mod program;
@@ -40,6 +41,7 @@ mod workspace;
 pub use self::broker::Broker;
 pub use self::dialect::Dialect;
 pub use self::frames::written;
+pub use self::node::Node;
 pub use self::patience::{PATIENCE, wait_until};
 pub use self::process::{Finished, Process};
 pub use self::program::{program, request, worker};

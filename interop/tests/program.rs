@@ -32,7 +32,7 @@ fn its_clients_of_every_dialect_are_served_by_its_workers_of_every_dialect() {
     }
 }
 
-/// Names that other brokers take for their own (`FAULTS.md`: every name that begins with `m`, `i`
+/// Names that other brokers take for their own (every name that begins with `m`, `i`
 /// or `.`, or has `mmi.` anywhere in it).
 #[test]
 fn ordinary_names_belong_to_workers() {

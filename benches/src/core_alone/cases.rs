@@ -1,11 +1,10 @@
 //! The cases: what there are many of, and what one operation is.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use majordomus_core::broker::{Broker, Config, Input, Keys, Output, Profile};
 use majordomus_core::{
-    ClientCapabilities, Frames, FromClient, FromWorker, Label, Outcome, OutcomeSet, PeerId,
+    ClientCapabilities, Form, Frames, FromClient, FromWorker, Label, Outcome, OutcomeSet, PeerId,
     Redelivery, Reply, Request, Role, Time, Timeout, ToClient, ToWorker, WorkerCapabilities,
     WorkerReply,
 };
@@ -190,7 +189,7 @@ impl Stage {
     fn beat(&mut self) {
         self.now = self.now.after(TIMER / self.size);
         let peer = PeerId::new((self.operations % u64::from(self.size)) as u32, 0);
-        self.tell(Input::FromWorker { peer, command: FromWorker::Heartbeat });
+        self.tell(Input::FromWorker { peer, command: FromWorker::HEARTBEAT });
         self.tell(Input::Tick);
         match self.broker.poll_output() {
             Some(Output::ToWorker { peer: told, command: ToWorker::Heartbeat }) if told == peer => {
@@ -256,8 +255,7 @@ impl Stage {
 
     fn add_worker(&mut self, index: u32, service: Label) {
         let peer = PeerId::new(index, 0);
-        let can = WorkerCapabilities { concurrency: Some(NonZeroU32::MIN), cancel: false };
-        self.add_peer(peer, Role::Worker(can));
+        self.add_peer(peer, Role::Worker(WorkerCapabilities::default()));
         self.tell(Input::FromWorker { peer, command: FromWorker::Ready { service } });
         while self.broker.poll_output().is_some() {}
     }
@@ -267,6 +265,7 @@ impl Stage {
             partial_replies: true,
             told: OutcomeSet::of(&Outcome::ALL),
             redelivery: Redelivery::Always,
+            form: Form::Frames,
         };
         self.add_peer(PeerId::new(self.workers + index, 0), Role::Client(can));
     }
@@ -300,7 +299,7 @@ impl Stage {
 
     fn answer(&mut self, peer: PeerId, address: Label) {
         let body = self.body.clone();
-        let reply = WorkerReply { address, id: Label::empty(), body };
+        let reply = WorkerReply::new(address, body);
         self.tell(Input::FromWorker { peer, command: FromWorker::Final(reply) });
     }
 

@@ -31,6 +31,7 @@ use crate::{Config, ConfigError, Endpoint, Order, Snapshot};
 #[derive(Debug)]
 pub struct Broker {
     endpoints: Vec<Endpoint>,
+    publication: Option<Endpoint>,
     control: Control,
     thread: Option<JoinHandle<io::Result<Snapshot>>>,
 }
@@ -110,10 +111,11 @@ impl Broker {
             tracing::warn!("the limit of open files stays as it is: {error}");
         }
         let mut listeners = Vec::with_capacity(config.listen.len());
-        for listen in &mut config.listen {
-            let failed = |error| StartError::Bind(listen.endpoint.clone(), error);
-            let listener = Listener::bind(&listen.endpoint).map_err(failed)?;
-            listen.endpoint = listener.endpoint().map_err(failed)?;
+        let endpoints = config.listen.iter_mut().map(|listen| &mut listen.endpoint);
+        for endpoint in endpoints.chain(&mut config.intch) {
+            let failed = |error| StartError::Bind(endpoint.clone(), error);
+            let listener = Listener::bind(endpoint).map_err(failed)?;
+            *endpoint = listener.endpoint().map_err(failed)?;
             listeners.push(listener);
         }
         config.core.request_events = tracing::enabled!(tracing::Level::DEBUG);
@@ -122,6 +124,7 @@ impl Broker {
         let core = Core::new(config.core.clone(), keys().map_err(StartError::System)?);
         let (orders, inbox) = mpsc::channel();
         let endpoints = config.listen.iter().map(|listen| listen.endpoint.clone()).collect();
+        let publication = config.intch.clone();
         reactor::announce(&config);
         let reactor =
             Reactor::new(config, poll, core, listeners, inbox).map_err(StartError::System)?;
@@ -129,12 +132,18 @@ impl Broker {
             .name("reactor".to_string())
             .spawn(move || reactor.run())
             .map_err(StartError::System)?;
-        Ok(Self { endpoints, control: Control { orders, waker }, thread: Some(thread) })
+        let control = Control { orders, waker };
+        Ok(Self { endpoints, publication, control, thread: Some(thread) })
     }
 
     /// Where it listens, with the ports that the system chose.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// Where it publishes the directory, if it does, with the port that the system chose.
+    pub fn publication(&self) -> Option<&Endpoint> {
+        self.publication.as_ref()
     }
 
     /// Something to give it orders with, from other threads too.

@@ -41,6 +41,10 @@ pub struct Snapshot {
     pub refused: Tally,
     /// Bytes of incomplete messages that are held.
     pub reception_bytes: usize,
+    /// How often the directory was sent to a subscriber.
+    pub published: u64,
+    /// How often it was not, because the subscriber did not read what came before.
+    pub publications_missed: u64,
 }
 
 /// The table of outcomes, as it is logged.
@@ -53,9 +57,19 @@ impl fmt::Display for Snapshot {
         }
         write!(
             f,
-            ", in_progress {}; dispatched {}, redelivered {}, late_replies {}",
-            counters.in_progress, counters.dispatched, counters.redelivered, counters.late_replies
+            ", in_progress {}; dispatched {}, redelivered {}, rejections {}, kept_replies {}, \
+             shared {}, late_replies {}",
+            counters.in_progress,
+            counters.dispatched,
+            counters.redelivered,
+            counters.rejections,
+            counters.kept_replies,
+            counters.shared,
+            counters.late_replies
         )?;
+        if self.published + self.publications_missed > 0 {
+            write!(f, "; published {}, missed {}", self.published, self.publications_missed)?;
+        }
         for (title, tally) in [("closed", &self.closed), ("refused", &self.refused)] {
             for (at, (reason, count)) in tally.iter().enumerate() {
                 let before = if at == 0 { format!("; {title}: ") } else { ", ".to_string() };
@@ -79,6 +93,8 @@ pub(crate) struct Census {
     pub(crate) refused: Tally,
     complaints: Lines,
     tidings: Lines,
+    /// That nothing is stored was said.
+    durable_noted: bool,
 }
 
 /// A budget of lines for each second.
@@ -155,6 +171,16 @@ impl Census {
     pub(crate) fn trouble(&mut self, now: Time, text: &dyn fmt::Display) {
         if self.may_complain(now) {
             warn!("{text}");
+        }
+    }
+
+    /// A request asks to outlive the broker, which none can so far. That is said once.
+    pub(crate) fn note_durable(&mut self) {
+        if !std::mem::replace(&mut self.durable_noted, true) {
+            warn!(
+                "a request asks to be stored (`persist`): there is no durable storage, so it and \
+                 all like it are served like any other, and are gone when the broker ends"
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use majordomus_core::broker as core;
-use majordomus_wire::{Dialect, Errors};
+use majordomus_wire::{Dialect, Errors, Json};
 
 use crate::Endpoint;
 
@@ -21,6 +21,9 @@ use crate::Endpoint;
 pub struct Config {
     /// Where it listens.
     pub listen: Vec<Listen>,
+    /// Where it publishes the directory to SUB sockets, if it does: one frame, `$dir ` and the
+    /// directory as JSON, whenever that has changed. Nothing else is served there.
+    pub intch: Option<Endpoint>,
     /// The routing id that a ROUTER peer sees; up to 255 bytes, none by default.
     pub name: String,
     /// Timings and limits of requests.
@@ -34,6 +37,7 @@ impl Default for Config {
         let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 5555).into());
         Self {
             listen: vec![Listen::new(endpoint)],
+            intch: None,
             name: String::new(),
             core: core::Config::default(),
             connections: ConnectionLimits::default(),
@@ -50,12 +54,15 @@ pub struct Listen {
     pub dialect: Option<Dialect>,
     /// What clients of a dialect without error replies are told of errors.
     pub errors: Errors,
+    /// How frames become JSON where a client and a worker differ in that; the client's listener
+    /// decides.
+    pub json: Json,
 }
 
 impl Listen {
     /// Listens for every dialect, and tells clients of errors only where their dialect has them.
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, dialect: None, errors: Errors::Silent }
+        Self { endpoint, dialect: None, errors: Errors::Silent, json: Json::Auto }
     }
 }
 
@@ -137,6 +144,11 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
+    /// Whether the directory is published at this listener: it comes behind all others.
+    pub(crate) fn publishes_at(&self, listener: usize) -> bool {
+        listener == self.listen.len()
+    }
+
     /// Looks for values that cannot be.
     ///
     /// # Errors
@@ -163,6 +175,7 @@ impl Config {
             ("requests_max", limits.requests_max),
             ("service_requests_max", limits.service_requests_max),
             ("client_requests_max", limits.client_requests_max),
+            ("rejections_max", limits.rejections_max as usize),
             ("names_max", limits.names_max),
             ("connections_max", own.connections_max),
             ("handshakes_max", own.handshakes_max),
@@ -177,6 +190,7 @@ impl Config {
         let spans = [
             ("heartbeat_interval", core.heartbeat_interval),
             ("busy_timeout", core.busy_timeout),
+            ("reject_wait", core.reject_wait),
             ("stall_timeout", core.stall_timeout),
             ("identity_timeout", core.identity_timeout),
             ("handshake_timeout", own.handshake_timeout),

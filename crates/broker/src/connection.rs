@@ -8,6 +8,7 @@ use majordomus_wire::{Codec, Side, Sink};
 use majordomus_zmtp as zmtp;
 
 use crate::stream::{Origin, Stream};
+use crate::subscriber::Subscriber;
 
 /// Slices that one gathered write takes.
 const SLICES_MAX: usize = 64;
@@ -24,6 +25,8 @@ pub(crate) struct Connection {
     pub(crate) peer: Option<zmtp::Peer>,
     /// How it speaks, once it has spoken. The core knows it from then on.
     pub(crate) codec: Option<Codec>,
+    /// It is here to hear the directory being published, and never speaks.
+    pub(crate) subscriber: Option<Subscriber>,
     /// A first message that waits until the core takes commands from this peer.
     pub(crate) first: Option<Frames>,
     /// The core takes no commands from it.
@@ -89,6 +92,7 @@ impl Connection {
             listener,
             peer: None,
             codec: None,
+            subscriber: None,
             first: None,
             paused: false,
             wants: None,

@@ -15,13 +15,16 @@ mod observer;
 mod reactor;
 mod slots;
 mod stream;
+mod subscriber;
 
 pub use broker::{Broker, Control, StartError};
 pub use census::{Snapshot, Tally};
 pub use config::{Config, ConfigError, ConnectionLimits, Listen};
 pub use endpoint::{Endpoint, EndpointError};
-pub use majordomus_core::broker::{Config as CoreConfig, Limits as RequestLimits, ServiceConfig};
-pub use majordomus_wire::{Dialect, Errors};
+pub use majordomus_core::broker::{
+    Balance, Config as CoreConfig, Limits as RequestLimits, ServiceConfig,
+};
+pub use majordomus_wire::{Dialect, Errors, Json, UnknownJson};
 
 /// What the reactor is told from outside.
 enum Order {

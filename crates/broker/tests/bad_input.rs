@@ -5,10 +5,9 @@ mod common;
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Peer, address, broker_with, round_trip, wait_for, write_unsent};
+use common::{Log, Peer, address, broker_with, round_trip, wait_for, write_unsent};
 use majordomus_broker::{Broker, Config};
 use majordomus_zmtp::{Metadata, SocketType};
 
@@ -402,9 +401,7 @@ fn at_the_limit_of_connections_the_newest_is_closed() {
 
 #[test]
 fn the_log_mentions_a_peer_once_a_second() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    tracing::subscriber::set_global_default(subscriber).expect("the only one of this program");
+    let log = Log::of_this_program();
     let broker = broker_with(|_| {});
     let begun = std::time::Instant::now();
     let mut peer = Peer::connect(&broker);
@@ -419,34 +416,4 @@ fn the_log_mentions_a_peer_once_a_second() {
     let port = peer.stream.local_addr().expect("an address").port().to_string();
     let lines = log.lines().iter().filter(|line| line.contains(&port)).count() as u64;
     assert!((1..=1 + begun.elapsed().as_secs()).contains(&lines), "{lines} lines");
-}
-
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().expect("a log").clone()).expect("text");
-        text.lines().map(str::to_string).collect()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("a log").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }

@@ -1,9 +1,7 @@
 //! What a peer can do, as far as the broker must know it. A dialect is told to the core as these,
 //! never by its name.
 
-use core::num::NonZeroU32;
-
-use crate::OutcomeSet;
+use crate::{Form, OutcomeSet};
 
 /// What a client can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +14,20 @@ pub struct ClientCapabilities {
     pub told: OutcomeSet,
     /// Whether a request of it may go to another worker when its worker is lost.
     pub redelivery: Redelivery,
+    /// How the bodies are written that it reads.
+    pub form: Form,
+}
+
+impl Default for ClientCapabilities {
+    /// One that can do nothing but ask and take a reply.
+    fn default() -> Self {
+        Self {
+            partial_replies: false,
+            told: OutcomeSet::NONE,
+            redelivery: Redelivery::Always,
+            form: Form::Frames,
+        }
+    }
 }
 
 /// Whether requests may be delivered a second time.
@@ -32,10 +44,62 @@ pub enum Redelivery {
 /// What a worker can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerCapabilities {
-    /// How many requests it takes at once, until it says otherwise; `None` is no limit.
-    pub concurrency: Option<NonZeroU32>,
+    /// How many requests it takes at once, until it says otherwise.
+    pub concurrency: Concurrency,
     /// Can be told to give a request up.
     pub cancel: bool,
+    /// May reject a request, so that another worker gets it.
+    pub rejects: bool,
+    /// Wants an answer to each of its heartbeats.
+    pub heartbeats_answered: bool,
+    /// May say READY again for what it offers, which changes nothing.
+    pub ready_again: bool,
+    /// How the bodies are written that it reads.
+    pub form: Form,
+}
+
+impl Default for WorkerCapabilities {
+    /// One that has one request at a time.
+    fn default() -> Self {
+        Self {
+            concurrency: Concurrency::ONE,
+            cancel: false,
+            rejects: false,
+            heartbeats_answered: false,
+            ready_again: false,
+            form: Form::Frames,
+        }
+    }
+}
+
+/// How many requests a worker takes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Concurrency {
+    /// So many; none at all for the time being where it is 0.
+    AtMost(u32),
+    /// Any number.
+    Unlimited,
+}
+
+impl Concurrency {
+    /// One at a time.
+    pub const ONE: Concurrency = Concurrency::AtMost(1);
+
+    /// Whether one that has `held` requests takes another.
+    ///
+    /// ```
+    /// use majordomus_core::Concurrency;
+    ///
+    /// assert!(Concurrency::ONE.allows_beyond(0));
+    /// assert!(!Concurrency::ONE.allows_beyond(1));
+    /// assert!(Concurrency::Unlimited.allows_beyond(1_000));
+    /// ```
+    pub const fn allows_beyond(self, held: usize) -> bool {
+        match self {
+            Concurrency::AtMost(most) => held < most as usize,
+            Concurrency::Unlimited => true,
+        }
+    }
 }
 
 /// What a peer is, and can do.

@@ -337,7 +337,7 @@ impl Client {
             self.running.insert(handle, Running { service: service.clone(), clock });
             let id = if self.config.request_ids { id_of(handle) } else { Label::empty() };
             let timeout = clock.timeout.map_or(Timeout::Never, Timeout::After);
-            let request = Request { service, id, timeout, redeliver: false, body };
+            let request = Request { id, timeout, ..Request::new(service, body) };
             self.outputs.push_back(ClientOutput::Send(FromClient::Request(request)));
         }
     }

@@ -7,6 +7,8 @@ use core::fmt;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::Form;
+
 /// Where each frame of a message begins and ends in its memory.
 pub type Bounds = SmallVec<[(u32, u32); 8]>;
 
@@ -31,12 +33,23 @@ pub struct Frames {
     data: Bytes,
     bounds: Bounds,
     first: u32,
+    form: Form,
+    note: u8,
 }
 
 impl Frames {
     /// No frame at all.
+    pub const EMPTY: Frames = Frames {
+        data: Bytes::new(),
+        bounds: SmallVec::new_const(),
+        first: 0,
+        form: Form::Frames,
+        note: 0,
+    };
+
+    /// No frame at all.
     pub fn empty() -> Self {
-        Self::default()
+        Self::EMPTY
     }
 
     /// Frames that lie at `bounds` (start and end of each) in `data`.
@@ -46,7 +59,7 @@ impl Frames {
     /// Where a frame ends before it begins or outside `data`: the caller's framing is wrong.
     pub fn new(data: Bytes, bounds: Bounds) -> Self {
         assert!(bounds.iter().all(|&(start, end)| start <= end && end as usize <= data.len()));
-        Self { data, bounds, first: 0 }
+        Self { data, bounds, ..Self::default() }
     }
 
     /// One frame.
@@ -59,7 +72,7 @@ impl Frames {
     /// ```
     pub fn single(frame: Bytes) -> Self {
         let end = u32::try_from(frame.len()).expect("a frame is under 4 GiB");
-        Self { data: frame, bounds: SmallVec::from_slice(&[(0, end)]), first: 0 }
+        Self { data: frame, bounds: SmallVec::from_slice(&[(0, end)]), ..Self::default() }
     }
 
     /// A copy of these frames, in order.
@@ -73,7 +86,31 @@ impl Frames {
             let bound = |at: usize| u32::try_from(at).expect("a message is under 4 GiB");
             bounds.push((bound(start), bound(data.len())));
         }
-        Self { data: data.into(), bounds, first: 0 }
+        Self { data: data.into(), bounds, ..Self::default() }
+    }
+
+    /// The same frames, as a body of this form. `note` is for whoever writes them to another peer; the
+    /// core passes it on and does not look at it.
+    ///
+    /// ```
+    /// use majordomus_core::{Form, Frames};
+    ///
+    /// let body = Frames::from_slices(&["{}"]).in_form(Form::Json, 7);
+    /// assert_eq!((body.form(), body.note()), (Form::Json, 7));
+    /// ```
+    #[must_use]
+    pub fn in_form(self, form: Form, note: u8) -> Self {
+        Self { form, note, ..self }
+    }
+
+    /// What the frames are.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// What was noted of them with [`in_form`](Frames::in_form).
+    pub fn note(&self) -> u8 {
+        self.note
     }
 
     /// How many frames there are.
@@ -124,10 +161,10 @@ impl Frames {
         if self.bytes() >= SHARED_BODY_MIN {
             return self.clone();
         }
-        Self::from_slices(&self.iter().collect::<Vec<_>>())
+        Self::from_slices(&self.iter().collect::<Vec<_>>()).in_form(self.form, self.note)
     }
 
-    /// One list of all frames of all `parts`, in order.
+    /// One list of all frames of all `parts`, in order; in form as the first of them.
     ///
     /// ```
     /// use majordomus_core::Frames;
@@ -137,7 +174,8 @@ impl Frames {
     /// ```
     pub fn joined(parts: &[Frames]) -> Self {
         let frames: Vec<&[u8]> = parts.iter().flat_map(Frames::iter).collect();
-        Self::from_slices(&frames)
+        let (form, note) = parts.first().map(|part| (part.form, part.note)).unwrap_or_default();
+        Self::from_slices(&frames).in_form(form, note)
     }
 }
 
@@ -167,13 +205,17 @@ impl fmt::Debug for Frames {
 /// stay where they are.
 #[derive(Clone, Debug)]
 pub(crate) enum Retained {
+    /// It is not kept.
+    Nothing,
     /// Each frame behind its length, four bytes in the machine's order.
-    Packed(Bytes),
+    Packed(Bytes, Form, u8),
     Shared(Box<Frames>),
 }
 
 impl Retained {
-    pub(crate) const NOTHING: Retained = Retained::Packed(Bytes::new());
+    pub(crate) fn is_there(&self) -> bool {
+        !matches!(self, Retained::Nothing)
+    }
 
     pub(crate) fn keep(frames: &Frames) -> Self {
         let bytes = frames.bytes();
@@ -185,13 +227,14 @@ impl Retained {
             packed.extend_from_slice(&(frame.len() as u32).to_ne_bytes());
             packed.extend_from_slice(frame);
         }
-        Retained::Packed(packed.into())
+        Retained::Packed(packed.into(), frames.form, frames.note)
     }
 
     pub(crate) fn frames(&self) -> Frames {
         match self {
+            Retained::Nothing => Frames::EMPTY,
             Retained::Shared(frames) => (**frames).clone(),
-            Retained::Packed(packed) => {
+            Retained::Packed(packed, form, note) => {
                 let mut bounds = Bounds::new();
                 let mut at = 0;
                 while at < packed.len() {
@@ -200,7 +243,7 @@ impl Retained {
                     at = start + u32::from_ne_bytes(*length) as usize;
                     bounds.push((start as u32, at as u32));
                 }
-                Frames { data: packed.clone(), bounds, first: 0 }
+                Frames { data: packed.clone(), bounds, first: 0, form: *form, note: *note }
             }
         }
     }
@@ -215,8 +258,10 @@ mod tests {
         let large = alloc::vec![7u8; SHARED_BODY_MIN];
         let cases: [&[&[u8]]; 5] = [&[], &[b""], &[b"one"], &[b"", b"two", b""], &[&large, b"x"]];
         for frames in cases {
-            let frames = Frames::from_slices(frames);
-            assert_eq!(Retained::keep(&frames).frames(), frames);
+            let frames = Frames::from_slices(frames).in_form(Form::Json, 3);
+            let kept = Retained::keep(&frames).frames();
+            assert_eq!((kept.form(), kept.note()), (Form::Json, 3));
+            assert_eq!(kept, frames);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Short byte strings that are kept in place: names of services, addresses, request ids.
 
+use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::ops::Deref;
@@ -53,6 +54,12 @@ impl Deref for Label {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for Label {
+    fn borrow(&self) -> &[u8] {
         &self.0
     }
 }

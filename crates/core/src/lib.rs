@@ -14,6 +14,7 @@ pub mod broker;
 mod capabilities;
 mod client;
 mod command;
+mod form;
 mod frames;
 mod id;
 mod label;
@@ -23,16 +24,19 @@ mod table;
 mod time;
 mod token;
 mod uplink;
+mod version;
 mod wheel;
 mod worker;
 
-pub use capabilities::{ClientCapabilities, Redelivery, Role, WorkerCapabilities};
+pub use capabilities::{ClientCapabilities, Concurrency, Redelivery, Role, WorkerCapabilities};
 pub use client::{
     Client, ClientConfig, ClientInput, ClientOutput, Delivery, Failure, RequestHandle,
 };
 pub use command::{
-    FromClient, FromWorker, Reply, Request, Timeout, ToClient, ToWorker, WorkerReply, WorkerRequest,
+    FromClient, FromWorker, Reply, Request, Status, Timeout, ToClient, ToWorker, WorkerReply,
+    WorkerRequest,
 };
+pub use form::Form;
 pub use frames::{Bounds, Frames, SHARED_BODY_MIN};
 pub use id::{PeerId, RequestId};
 pub use label::Label;

@@ -23,13 +23,17 @@ pub enum Outcome {
     Refused,
     /// No worker offered its service in time.
     NoSuchService,
+    /// The one worker that it asked for is not there, or does not offer its service.
+    NoSuchWorker,
+    /// Its body, or its reply, is too large to be translated from one form to another.
+    Untranslatable,
     /// The broker shut down.
     ShutDown,
 }
 
 impl Outcome {
     /// All outcomes, in the order in which they are shown.
-    pub const ALL: [Outcome; 10] = [
+    pub const ALL: [Outcome; 12] = [
         Outcome::Replied,
         Outcome::Failed,
         Outcome::Expired,
@@ -39,6 +43,8 @@ impl Outcome {
         Outcome::Rejected,
         Outcome::Refused,
         Outcome::NoSuchService,
+        Outcome::NoSuchWorker,
+        Outcome::Untranslatable,
         Outcome::ShutDown,
     ];
 
@@ -58,6 +64,8 @@ impl Outcome {
             Outcome::Rejected => "rejected",
             Outcome::Refused => "refused",
             Outcome::NoSuchService => "no_such_service",
+            Outcome::NoSuchWorker => "no_such_worker",
+            Outcome::Untranslatable => "untranslatable",
             Outcome::ShutDown => "shut_down",
         }
     }

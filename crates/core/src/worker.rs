@@ -20,6 +20,9 @@ pub struct WorkerConfig {
     pub service: Label,
     /// How many requests its handler gets at once. It is 1 where the dialect knows no more.
     pub tasks_max: usize,
+    /// How many requests more it holds until its handler is free: as many as a broker may send that
+    /// has not heard yet how many it takes.
+    pub held_max: usize,
     /// Whether the dialect has partial replies. Where it has not, parts are kept and go out with
     /// the final one.
     pub partial_replies: bool,
@@ -48,6 +51,7 @@ impl WorkerConfig {
         Self {
             service: service.into(),
             tasks_max: 1,
+            held_max: 0,
             partial_replies: true,
             reply_bytes_max: 32 * 1024 * 1024,
             reply_frames_max: 1000,
@@ -236,7 +240,9 @@ impl Worker {
                 self.held.retain(|request| request.address != address);
                 self.cancel(|task| task.is_at(&address));
             }
-            ToWorker::Heartbeat => self.uplink.proven(),
+            ToWorker::Heartbeat | ToWorker::Registered | ToWorker::StillWanted { .. } => {
+                self.uplink.proven();
+            }
             ToWorker::Disconnect => self.part(now, Parting::SentAway),
         }
     }
@@ -246,7 +252,8 @@ impl Worker {
             // The broker hears of it when we leave, and gives it to another.
             return;
         }
-        if self.open_tasks() + self.held.len() >= self.config.tasks_max {
+        let most = self.config.tasks_max + self.config.held_max;
+        if self.open_tasks() + self.held.len() >= most {
             // One of us has lost count.
             self.part(now, Parting::Overload);
             return;
@@ -321,7 +328,7 @@ impl Worker {
         if now >= self.silence_ends_at() {
             self.part(now, Parting::Silence);
         } else if now >= self.heartbeat_at {
-            self.outputs.push_back(WorkerOutput::Send(FromWorker::Heartbeat));
+            self.outputs.push_back(WorkerOutput::Send(FromWorker::HEARTBEAT));
             self.heartbeat_at = now.after(self.config.heartbeat_interval);
             if now.since(self.heard_at) >= self.config.heartbeat_interval {
                 self.outputs.push_back(WorkerOutput::AskForLife);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use majordomus_core::{Frames, SHARED_BODY_MIN};
+use majordomus_wire::in_frames;
 
 /// What is in a request, or in a part of a reply: any number of frames, and mostly one.
 ///
@@ -92,8 +93,9 @@ impl Body {
     }
 
     /// Frames that were just received. Small ones are copied, so that a small body that the user
-    /// keeps does not keep the read buffer that it came in.
+    /// keeps does not keep the read buffer that it came in. JSON becomes frames.
     pub(crate) fn received(frames: Frames) -> Self {
+        let frames = in_frames(frames);
         if frames.bytes() >= SHARED_BODY_MIN {
             return Self(frames);
         }

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use majordomus_core::Frames;
+use majordomus_core::{Frames, Label};
 use majordomus_wire::Sink;
 use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
 use tokio::io::{Interest, Ready};
@@ -39,10 +39,14 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects to a broker, as a DEALER.
-    pub(crate) async fn open(endpoint: Endpoint, limits: Limits) -> Result<Self, LinkError> {
+    pub(crate) async fn open(
+        endpoint: Endpoint,
+        routing_id: Label,
+        limits: Limits,
+    ) -> Result<Self, LinkError> {
         let opening = async {
             let stream = Stream::connect(&endpoint).await?;
-            let ours = Metadata::new(SocketType::Dealer);
+            let ours = Metadata::new(SocketType::Dealer).with_routing_id(&routing_id);
             let zmtp = Connection::connector(Security::Null, limits, ours);
             let mut link = Self { stream, zmtp, read_buffer: BytesMut::new() };
             link.shake_hands().await?;

@@ -4,15 +4,16 @@ use std::fmt;
 use std::future::{Future, pending};
 use std::pin::Pin;
 
-use majordomus_zmtp::Limits;
-
-use crate::Endpoint;
 use crate::link::{Link, LinkError, Moved};
+use crate::{Endpoint, ambient_seed};
+use majordomus_wire::Codec;
+use majordomus_zmtp::Limits;
 
 /// The one connection of a client, or of a worker that takes one request at a time.
 #[derive(Debug)]
 pub(crate) struct Uplink {
     endpoint: Endpoint,
+    codec: Codec,
     limits: Limits,
     state: State,
 }
@@ -44,8 +45,8 @@ pub(crate) enum Happening {
 }
 
 impl Uplink {
-    pub(crate) fn new(endpoint: Endpoint, limits: Limits) -> Self {
-        Self { endpoint, limits, state: State::Closed }
+    pub(crate) fn new(endpoint: Endpoint, codec: Codec, limits: Limits) -> Self {
+        Self { endpoint, codec, limits, state: State::Closed }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -53,7 +54,11 @@ impl Uplink {
     }
 
     pub(crate) fn open(&mut self) {
-        self.state = State::Opening(Box::pin(Link::open(self.endpoint.clone(), self.limits)));
+        // Another one each time: the broker may not know yet that the last connection is gone.
+        let random = u128::from(ambient_seed()) << 64 | u128::from(ambient_seed());
+        let routing_id = self.codec.routing_id(random);
+        let opening = Link::open(self.endpoint.clone(), routing_id, self.limits);
+        self.state = State::Opening(Box::pin(opening));
     }
 
     /// Closes it at once, whatever is unsent.

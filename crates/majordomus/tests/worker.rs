@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use majordomus::{Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder};
-use majordomus_core::{FromWorker, Label, ToWorker, WorkerReply};
+use majordomus_core::{FromWorker, ToWorker, WorkerReply};
 use support::{FakeBroker, Peer, soon, text};
 use tokio::sync::{Barrier, mpsc};
 
@@ -24,7 +24,7 @@ fn echo(builder: WorkerBuilder) -> Worker {
 }
 
 fn last(address: &str, body: Frames) -> FromWorker {
-    FromWorker::Final(WorkerReply { address: address.into(), id: Label::empty(), body })
+    FromWorker::Final(WorkerReply::new(address, body))
 }
 
 async fn check_echo(peer: &mut Peer, address: &str, body: Frames) {
@@ -135,14 +135,14 @@ async fn it_sends_heartbeats_idle_and_busy() {
     let builder = builder_for(&broker, Dialect::Mdp02).heartbeat(Duration::from_millis(10));
     let mut slow = slow(builder.liveness(u32::MAX), true);
     let mut peer = broker.accept_worker().await;
-    assert_eq!(peer.worker_says().await, FromWorker::Heartbeat);
+    assert_eq!(peer.worker_says().await, FromWorker::HEARTBEAT);
     peer.send_request("a", text("x")).await;
     assert_eq!(soon(slow.events.recv()).await, Some("started"));
     for _ in 0..5 {
-        assert_eq!(peer.worker_says().await, FromWorker::Heartbeat);
+        assert_eq!(peer.worker_says().await, FromWorker::HEARTBEAT);
     }
     slow.go.notify_one();
-    while peer.worker_says().await == FromWorker::Heartbeat {}
+    while peer.worker_says().await == FromWorker::HEARTBEAT {}
 }
 
 #[tokio::test]

@@ -6,9 +6,21 @@ use std::process::ExitCode;
 use majordomus_core::Outcome;
 use majordomus_core::broker::Broker;
 use majordomus_sim::judge::Tally;
-use majordomus_sim::{run, shrink};
+use majordomus_sim::{Failure, Machine, Mutation, Saboteur, Sink, run, shrink};
 
-const USAGE: &str = "majordomus-sim [--seed N] [--steps M] [--seeds K] [--until-failure] [--trace]";
+const HELP: &str = "\
+majordomus-sim: plays the broker on virtual time against faults, and judges it.
+
+  --seed N           begin with this seed (1)
+  --steps M          how often the broker is told something for each seed (1000000)
+  --seeds K          play so many seeds, one after the other (1)
+  --until-failure    play seeds until a rule is broken
+  --trace            show all that happens, as it happens
+  --saboteur NAME    play a broker with a fault instead, which the judge has to find
+  --help             show this
+
+It ends with 0, with 1 where a rule was broken, or with 2 where an option is wrong.
+";
 
 /// The command line.
 #[derive(Debug)]
@@ -18,72 +30,129 @@ struct Args {
     seeds: u64,
     until_failure: bool,
     trace: bool,
+    saboteur: Option<Mutation>,
 }
 
 impl Args {
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut args =
-            Self { seed: 1, steps: 1_000_000, seeds: 1, until_failure: false, trace: false };
+    /// Nothing where help is asked for.
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+        let mut args = Self {
+            seed: 1,
+            steps: 1_000_000,
+            seeds: 1,
+            until_failure: false,
+            trace: false,
+            saboteur: None,
+        };
         while let Some(word) = words.next() {
-            let mut number = || {
-                let value = words.next().ok_or_else(|| format!("{word} wants a number"))?;
-                value.parse().map_err(|_| format!("`{value}` is no number"))
-            };
+            let mut value = || words.next().ok_or_else(|| format!("{word}: a value is missing"));
             match word.as_str() {
-                "--seed" => args.seed = number()?,
-                "--steps" => args.steps = number()?,
-                "--seeds" => args.seeds = number()?,
+                "--help" | "-h" => return Ok(None),
+                "--seed" => args.seed = number(&word, &value()?)?,
+                "--steps" => args.steps = one_or_more(&word, &value()?)?,
+                "--seeds" => args.seeds = one_or_more(&word, &value()?)?,
                 "--until-failure" => args.until_failure = true,
                 "--trace" => args.trace = true,
-                _ => return Err(USAGE.into()),
+                "--saboteur" => args.saboteur = Some(mutation(&word, &value()?)?),
+                _ => return Err(format!("{word}: there is no such option")),
             }
         }
-        Ok(args)
+        Ok(Some(args))
     }
 }
 
-fn main() -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    let args = match Args::parse(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(why) => {
-            let _ = writeln!(out, "{why}");
-            return ExitCode::from(2);
-        }
+fn number(option: &str, value: &str) -> Result<u64, String> {
+    value.parse().map_err(|_| format!("{option}: `{value}` is no number from 0 to {}", u64::MAX))
+}
+
+fn one_or_more(option: &str, value: &str) -> Result<u64, String> {
+    match number(option, value)? {
+        0 => Err(format!("{option}: it must be at least 1")),
+        number => Ok(number),
+    }
+}
+
+fn mutation(option: &str, value: &str) -> Result<Mutation, String> {
+    let names = || Mutation::ALL.iter().map(|mutation| format!("{mutation:?}"));
+    let found = names().position(|name| name == value);
+    let unknown = || {
+        let names: Vec<String> = names().collect();
+        format!("{option}: `{value}` is none of {}", names.join(", "))
     };
+    found.map(|at| Mutation::ALL[at]).ok_or_else(unknown)
+}
+
+fn main() -> ExitCode {
+    match Args::parse(std::env::args().skip(1)) {
+        Ok(Some(args)) => match args.saboteur {
+            Some(mutation) => play::<Saboteur>(mutation, &args),
+            None => play::<Broker>((), &args),
+        },
+        Ok(None) => {
+            say(HELP.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "{why}\nTry --help.");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn play<M: Machine>(kind: M::Kind, args: &Args) -> ExitCode {
+    let sink = args.trace.then(|| {
+        Sink::new(|line| {
+            let _ = writeln!(std::io::stdout(), "{line}");
+        })
+    });
     let mut sum = Tally::default();
     let mut steps = 0;
     let mut seed = args.seed;
-    loop {
-        let mut look = |text: String| {
-            let _ = out.write_all(text.as_bytes());
-        };
-        let trace: Option<&mut dyn FnMut(String)> = if args.trace { Some(&mut look) } else { None };
-        let report = run::<Broker>((), seed, args.steps, trace);
+    for played in 1.. {
+        let report = run::<M>(kind, seed, args.steps, sink.as_ref());
         steps += report.steps;
         sum.add(&report.tally);
         if let Some(failure) = report.failure {
-            let _ = writeln!(out, "broken: {}", failure.breach);
-            let again = format!("--seed {} --steps {}", failure.seed, failure.steps);
-            if let Some(short) = shrink::<Broker>((), &failure) {
-                let (few, many) = (short.entries, short.entries_before);
-                let _ = writeln!(out, "in short, {few} of {many}:\n{}", short.trace);
+            // A trace has ended with the breach already.
+            if !args.trace {
+                explain::<M>(kind, args, &failure);
+                say(&summary(steps, &sum, seed));
             }
-            let _ =
-                writeln!(out, "again: cargo run --release -p majordomus-sim -- {again} --trace");
-            let _ = writeln!(out, "{}", summary(steps, &sum, seed));
             return ExitCode::FAILURE;
         }
-        if !args.until_failure && seed + 1 >= args.seed + args.seeds {
+        if !args.until_failure && played >= args.seeds {
             break;
         }
-        seed += 1;
-        if args.until_failure && seed % 20 == 0 {
-            let _ = writeln!(out, "{}", summary(steps, &sum, seed));
+        if args.until_failure && played % 20 == 0 {
+            say(&summary(steps, &sum, seed));
         }
+        seed = seed.wrapping_add(1);
     }
-    let _ = writeln!(out, "{}", summary(steps, &sum, seed));
+    say(&summary(steps, &sum, seed));
     ExitCode::SUCCESS
+}
+
+/// Says which rule was broken, in how few words, and how to see it again.
+fn explain<M: Machine>(kind: M::Kind, args: &Args, failure: &Failure) {
+    say(&format!("broken: {}", failure.breach));
+    match shrink::<M>(kind, failure) {
+        Some(short) => say(&format!(
+            "in short, {} of {}:\n{}",
+            short.entries, short.entries_before, short.script
+        )),
+        None => say("The broker alone does not repeat it, so it cannot be made short."),
+    }
+    let saboteur = args.saboteur.map(|mutation| format!(" --saboteur {mutation:?}"));
+    say(&format!(
+        "again: cargo run --release -p majordomus-sim -- --seed {} --steps {}{} --trace",
+        failure.seed,
+        failure.steps,
+        saboteur.unwrap_or_default()
+    ));
 }
 
 fn summary(steps: u64, tally: &Tally, seed: u64) -> String {

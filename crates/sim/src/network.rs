@@ -13,6 +13,8 @@ pub(crate) enum Up {
     Worker(FromWorker),
     /// A part of a message.
     Bytes,
+    /// A question whether the broker lives, which its ZMTP answers.
+    Ping,
     Pong,
     Malformed,
     /// The end of the connection.
@@ -25,6 +27,7 @@ pub(crate) enum Down {
     Client(ToClient),
     Worker(ToWorker),
     Probe,
+    Pong,
 }
 
 /// One connection, as it is between the two that it joins.

@@ -5,15 +5,18 @@
 //! and nothing may be left.
 
 use core::time::Duration;
+use std::io::Write as _;
 
 use majordomus_core::broker::{Config, Input, Limits, Profile};
 use majordomus_core::{
-    ClientCapabilities, FromClient, Label, OutcomeSet, Redelivery, Role, Timeout,
+    ClientCapabilities, FromClient, Label, OutcomeSet, PeerId, Redelivery, Role, Timeout,
 };
 
-use crate::judge::{Breach, Rule, Tally};
+use crate::judge::{Breach, Tally};
 use crate::machine::Machine;
 use crate::rng::{Rng, mix};
+use crate::tape::Hope;
+use crate::trace::Sink;
 use crate::world::World;
 
 /// How many steps an episode has before its faults stop, at the most.
@@ -39,41 +42,54 @@ pub struct Failure {
     pub breach: Breach,
     /// The seed of the episode, which is that of a run with this episode alone.
     pub seed: u64,
-    /// The step of it at which the rule was broken.
+    /// How many steps that run has to have, so that its faults stop when they did.
     pub steps: u64,
 }
 
-/// Runs `steps` steps from `seed`, or until a rule is broken. `look` sees the trace of each part, where `trace`
-/// asks for one.
-pub fn run<M: Machine>(
-    kind: M::Kind,
-    seed: u64,
-    steps: u64,
-    mut trace: Option<&mut dyn FnMut(String)>,
-) -> Report {
+/// Runs `steps` steps from `seed`, or until a rule is broken. `trace` gets each line of the trace as
+/// it comes up; where a rule is broken, the breach is the last.
+pub fn run<M: Machine>(kind: M::Kind, seed: u64, steps: u64, trace: Option<&Sink>) -> Report {
     let mut report = Report::default();
     let mut episode_seed = seed;
     while report.steps < steps {
-        let mut world = World::<M>::new(kind, episode_seed);
-        if trace.is_some() {
-            world.stage.trace();
-        }
         let budget = (steps - report.steps).min(episode_steps(episode_seed));
-        play(&mut world, budget);
-        if let Some(look) = trace.as_deref_mut() {
-            look(world.stage.take_trace());
+        let mut world = World::<M>::new(kind, episode_seed);
+        if let Some(sink) = trace {
+            sink.line(format_args!("episode: --seed {episode_seed} --steps {budget}"));
+            world.stage.trace(sink.clone());
         }
+        let guard = SaysWhere { seed: episode_seed, steps: budget };
+        play(&mut world, budget);
+        drop(guard);
         report.steps += world.stage.steps();
         report.tally.add(&world.stage.judge().tally());
         report.hash = mix(report.hash ^ world.stage.hash());
         if let Some(breach) = world.stage.judge().breach() {
-            let steps = budget;
-            report.failure = Some(Failure { breach: breach.clone(), seed: episode_seed, steps });
+            if let Some(sink) = trace {
+                sink.line(format_args!("broken: {breach}"));
+            }
+            let (breach, seed, steps) = (breach.clone(), episode_seed, budget);
+            report.failure = Some(Failure { breach, seed, steps });
             return report;
         }
         episode_seed = mix(episode_seed.wrapping_add(0x9E37_79B9_7F4A_7C15));
     }
     report
+}
+
+/// Where the broker panics, the seed is worth more than the backtrace.
+struct SaysWhere {
+    seed: u64,
+    steps: u64,
+}
+
+impl Drop for SaysWhere {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (seed, steps) = (self.seed, self.steps);
+            let _ = writeln!(std::io::stderr(), "panicked: --seed {seed} --steps {steps}");
+        }
+    }
 }
 
 fn episode_steps(seed: u64) -> u64 {
@@ -120,7 +136,7 @@ fn rest<M: Machine>(world: &mut World<M>) {
         }
         world.run_until(world.stage.now().after(Duration::from_millis(500)));
     }
-    world.stage.judge_mut().expect_rest();
+    world.stage.expect(Hope::Rest);
 }
 
 /// Asks until every worker that is there has got something to do.
@@ -128,27 +144,19 @@ fn work_again<M: Machine>(world: &mut World<M>) {
     if failed(world) {
         return;
     }
-    let before: Vec<_> = world.stage.judge().workers().collect();
+    world.stage.expect(Hope::Work);
     let peer = world.reserve_place();
     let role = Role::Client(ClientCapabilities {
         partial_replies: true,
         told: OutcomeSet::NONE,
         redelivery: Redelivery::Always,
+        ..ClientCapabilities::default()
     });
     let profile = Profile { identity: Label::empty(), answers_probes: false, role };
     world.tell(Input::Appeared { peer, profile });
     for _ in 0..40 {
         let now = world.stage.now();
-        let idle: Vec<_> = world
-            .stage
-            .judge()
-            .workers()
-            .filter(|(worker, given)| {
-                let unchanged = before.contains(&(*worker, *given));
-                unchanged && world.is_attended(*worker) && world.stage.judge().reads(*worker)
-            })
-            .map(|(worker, _)| worker)
-            .collect();
+        let idle = idle(world);
         if idle.is_empty() || failed(world) {
             return;
         }
@@ -165,6 +173,18 @@ fn work_again<M: Machine>(world: &mut World<M>) {
         world.run_until(now.after(Duration::from_millis(250)));
     }
     if !failed(world) {
-        world.stage.judge_mut().accuse(Rule::WorkAgain, "a worker got none in ten seconds");
+        let idle = idle(world);
+        world.stage.expect(Hope::Worked(idle));
     }
+}
+
+/// Workers that could have got something to do by now, and did not.
+fn idle<M: Machine>(world: &World<M>) -> Vec<PeerId> {
+    let judge = world.stage.judge();
+    let workers = judge.workers().map(|(worker, _)| worker);
+    workers
+        .filter(|worker| {
+            world.stage.is_workless(*worker) && world.is_attended(*worker) && judge.reads(*worker)
+        })
+        .collect()
 }

@@ -1,18 +1,21 @@
-//! Brokers with one fault each, of those that others have (FAULTS.md): the real broker behind
+//! Brokers with one fault each, of those that other brokers have: the real broker behind
 //! somebody who changes what it hears or what it says. The judge has to find every one of them.
 
+use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 
 use majordomus_core::broker::{
     Broker, Config, Counters, Event, Holdings, Input, Keys, Output, Sign,
 };
 use majordomus_core::{
-    ClientCapabilities, FromClient, FromWorker, Label, Outcome, PeerId, Redelivery, Reply, Request,
-    Role, Time, Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerRequest,
+    ClientCapabilities, Concurrency, Frames, FromClient, FromWorker, Label, Outcome, PeerId,
+    Redelivery, Reply, Request, Role, Status, Time, Timeout, ToClient, ToWorker,
+    WorkerCapabilities, WorkerRequest,
 };
 
 use crate::judge::{Rule, Uid, uid_of};
 use crate::machine::Machine;
+use crate::workload::TOLD_ALL;
 
 macro_rules! mutations {
     ($($(#[$doc:meta])* $name:ident => $rule:ident,)*) => {
@@ -77,6 +80,30 @@ mutations! {
     TakesNameForItsOwn => Author,
     /// A worker that replies to what it was never given is not noticed.
     OverlooksForgedReply => Offence,
+    /// PIGATO: a rejected request comes back to the worker that rejected it.
+    BouncesRejected => RejectedOnce,
+    /// PIGATO: a request that all reject is in progress for ever.
+    NeverEndsRejected => EndsInTime,
+    /// The first rejection is the last, though there are other workers.
+    TakesNoForAnAnswer => OneOutcome,
+    /// What the worker said that rejected a request last does not reach its client.
+    ForgetsLastError => Author,
+    /// A worker that takes fewer requests from now on gets as many as before.
+    IgnoresConcurrency => Concurrency,
+    /// PIGATO: a worker that takes more requests from now on gets none until something else happens.
+    IgnoresRaisedConcurrency => Idle,
+    /// PIGATO: that a client still wants its request is never told to the worker.
+    LosesStillWanted => Wanted,
+    /// A worker is lost though a client has vouched for it.
+    IgnoresVouch => LostWithoutCause,
+    /// A worker that asks whether the broker is there gets no answer.
+    LeavesHeartbeatUnanswered => Heartbeats,
+    /// A worker that may say READY again is sent away for it.
+    PunishesReadyAgain => Offence,
+    /// What the client wrote beside the body does not reach the worker.
+    LosesOptions => Author,
+    /// A client that has forgotten its request is told that nobody came for it.
+    TellsWhoTimedOut => Told,
 }
 
 /// The real broker, and somebody between it and the world.
@@ -89,20 +116,25 @@ pub struct Saboteur {
     clients: Vec<PeerId>,
     registered: Vec<PeerId>,
     busy: HashMap<PeerId, u32>,
+    takes: HashMap<PeerId, Concurrency>,
+    identities: Vec<(PeerId, Label)>,
     sent: HashMap<Label, (PeerId, Reply, bool)>,
     senders: HashMap<Uid, PeerId>,
+    given: HashMap<Label, WorkerRequest>,
     /// Requests that have a deadline and went to nobody yet.
     undelivered: Vec<(Time, WorkerRequest)>,
     candidate: Option<(Time, WorkerRequest)>,
     offers: Vec<(PeerId, Label)>,
     count: u64,
+    /// Whether it is a request that is heard.
+    asked: bool,
 }
 
 impl Machine for Saboteur {
     type Kind = Mutation;
 
     fn start(mutation: Mutation, mut config: Config, keys: Keys) -> Self {
-        raise_limits(mutation, &mut config);
+        configure(mutation, &mut config);
         Self {
             mutation,
             broker: Broker::new(config, keys),
@@ -110,12 +142,16 @@ impl Machine for Saboteur {
             clients: Vec::new(),
             registered: Vec::new(),
             busy: HashMap::new(),
+            takes: HashMap::new(),
+            identities: Vec::new(),
             sent: HashMap::new(),
             senders: HashMap::new(),
+            given: HashMap::new(),
             undelivered: Vec::new(),
             candidate: None,
             offers: Vec::new(),
             count: 0,
+            asked: false,
         }
     }
 
@@ -125,8 +161,27 @@ impl Machine for Saboteur {
             return;
         }
         let final_reply = matches!(input, Input::FromWorker { command: FromWorker::Final(_), .. });
+        let beats = matches!(input, Input::FromWorker { command: FromWorker::Heartbeat(_), .. });
+        let rejected = match &input {
+            Input::FromWorker { peer, command: FromWorker::Rejected(said) } => {
+                Some((*peer, said.address.clone()))
+            }
+            _ => None,
+        };
+        let rejections = self.broker.counters().rejections;
         self.broker.handle(now, input);
+        if let Some((peer, address)) = rejected
+            && self.broker.counters().rejections > rejections
+        {
+            self.bounce(peer, &address);
+        }
         while let Some(output) = self.broker.poll_output() {
+            if beats
+                && self.mutation == Mutation::LeavesHeartbeatUnanswered
+                && is_heartbeat(&output)
+            {
+                continue;
+            }
             self.falsify_output(final_reply, output);
         }
         if self.mutation == Mutation::DispatchesExpired {
@@ -151,25 +206,41 @@ impl Machine for Saboteur {
     }
 }
 
-fn raise_limits(mutation: Mutation, config: &mut Config) {
-    if mutation == Mutation::ExceedsLimit {
-        config.limits.client_requests_max += 1;
-        config.limits.service_requests_max += 1;
-        config.limits.requests_max += 1;
+/// Changes the configuration.
+fn configure(mutation: Mutation, config: &mut Config) {
+    match mutation {
+        Mutation::ExceedsLimit => {
+            config.limits.client_requests_max += 1;
+            config.limits.service_requests_max += 1;
+            config.limits.requests_max += 1;
+        }
+        Mutation::NeverEndsRejected => config.reject_wait = Duration::from_secs(1_000_000),
+        Mutation::TakesNoForAnAnswer => config.limits.rejections_max = 1,
+        _ => {}
     }
+}
+
+fn is_heartbeat(output: &Output) -> bool {
+    matches!(output, Output::ToWorker { command: ToWorker::Heartbeat, .. })
 }
 
 impl Saboteur {
     /// Remembers who is there.
     fn note(&mut self, now: Time, input: &Input) {
         self.candidate = None;
+        self.asked = matches!(input, Input::FromClient { command: FromClient::Request(_), .. });
         match input {
             Input::Appeared { peer, profile } => {
-                if let Role::Client(_) = profile.role {
-                    self.clients.push(*peer);
+                self.identities.push((*peer, profile.identity.clone()));
+                match profile.role {
+                    Role::Client(_) => self.clients.push(*peer),
+                    Role::Worker(can) => {
+                        self.takes.insert(*peer, can.concurrency);
+                    }
                 }
             }
             Input::Gone { peer } => {
+                self.identities.retain(|(other, _)| other != peer);
                 self.clients.retain(|client| client != peer);
                 self.registered.retain(|worker| worker != peer);
             }
@@ -180,9 +251,9 @@ impl Saboteur {
                 if let Timeout::After(span) = request.timeout
                     && !span.is_zero()
                 {
-                    let Request { service, id, body, .. } = request.clone();
+                    let Request { service, id, options, body, .. } = request.clone();
                     let address = Label::from(format!("{}", self.count).as_str());
-                    let late = WorkerRequest { address, service, id, body };
+                    let late = WorkerRequest { address, service, id, options, body };
                     self.candidate = Some((now.after(span), late));
                 }
             }
@@ -193,9 +264,31 @@ impl Saboteur {
     /// Changes what the broker hears. False where it hears nothing.
     fn falsify_input(&mut self, now: Time, input: &mut Input) -> bool {
         self.count += 1;
+        if let Input::FromClient { peer, command } = input
+            && self.overlooks(command)
+        {
+            // Something was said, and nothing comes of it.
+            *input = Input::Alive { peer: *peer, sign: Sign::Bytes };
+        }
         match (self.mutation, input) {
             (Mutation::ExceedsLimit, Input::Configured(config)) => {
-                raise_limits(self.mutation, config);
+                configure(self.mutation, config);
+            }
+            (
+                Mutation::IgnoresConcurrency | Mutation::IgnoresRaisedConcurrency,
+                Input::FromWorker { peer, command: FromWorker::Heartbeat(status) },
+            ) => self.overhear(*peer, status),
+            (Mutation::PunishesReadyAgain, Input::Appeared { profile, .. }) => {
+                if let Role::Worker(can) = profile.role {
+                    profile.role = Role::Worker(WorkerCapabilities { ready_again: false, ..can });
+                }
+            }
+            (Mutation::TellsWhoTimedOut, Input::Appeared { profile, .. }) => {
+                if let Role::Client(can) = profile.role
+                    && can.told.contains(Outcome::NoSuchService)
+                {
+                    profile.role = Role::Client(ClientCapabilities { told: TOLD_ALL, ..can });
+                }
             }
             (
                 Mutation::TakesReplyOfStranger | Mutation::PassesLateReply,
@@ -210,7 +303,13 @@ impl Saboteur {
                 Input::FromWorker { command: FromWorker::Final(said), .. },
             ) => return self.sent.contains_key(&said.address),
             (Mutation::KeepsSilentWorker, Input::Tick) => {
-                for peer in self.registered.clone() {
+                // Those whose identity nobody can dispute.
+                let named = |peer: &PeerId| {
+                    self.identities.iter().any(|(at, name)| at == peer && !name.is_empty())
+                };
+                let mut registered = self.registered.clone();
+                registered.retain(|peer| !named(peer));
+                for peer in registered {
                     self.broker.handle(now, Input::Alive { peer, sign: Sign::Bytes });
                 }
             }
@@ -231,7 +330,10 @@ impl Saboteur {
             }
             (Mutation::OverloadsWorker, Input::Appeared { profile, .. }) => {
                 if let Role::Worker(can) = profile.role {
-                    let concurrency = can.concurrency.map(|most| most.saturating_add(1));
+                    let concurrency = match can.concurrency {
+                        Concurrency::AtMost(most @ 2..) => Concurrency::AtMost(most + 1),
+                        other => other,
+                    };
                     profile.role = Role::Worker(WorkerCapabilities { concurrency, ..can });
                 }
             }
@@ -244,6 +346,42 @@ impl Saboteur {
             _ => {}
         }
         true
+    }
+
+    /// Whether it does not understand this.
+    fn overlooks(&self, command: &FromClient) -> bool {
+        match command {
+            FromClient::StillWanted { .. } => self.mutation == Mutation::LosesStillWanted,
+            // But where two claim to be that worker, each word counts in that dispute, too.
+            FromClient::Vouch { worker } => {
+                let called = self.identities.iter().filter(|(_, identity)| identity == worker);
+                self.mutation == Mutation::IgnoresVouch && called.count() < 2
+            }
+            _ => false,
+        }
+    }
+
+    /// Does not hear how many requests a worker takes from now on.
+    fn overhear(&mut self, peer: PeerId, status: &mut Status) {
+        let Some(concurrency) = status.concurrency else { return };
+        let before = self.takes.insert(peer, concurrency).unwrap_or(Concurrency::ONE);
+        let slots = |takes| match takes {
+            Concurrency::AtMost(most) => most,
+            Concurrency::Unlimited => u32::MAX,
+        };
+        if (slots(concurrency) < slots(before)) == (self.mutation == Mutation::IgnoresConcurrency) {
+            status.concurrency = None;
+        }
+    }
+
+    /// Gives a request back to the worker that has rejected it, before anything else is done.
+    fn bounce(&mut self, peer: PeerId, address: &Label) {
+        if self.mutation == Mutation::BouncesRejected
+            && let Some(request) = self.given.get(address)
+        {
+            let command = ToWorker::Request(request.clone());
+            self.outputs.push_back(Output::ToWorker { peer, command });
+        }
     }
 
     /// Gives a request to a worker that has expired meanwhile.
@@ -264,11 +402,7 @@ impl Saboteur {
             if self.mutation == Mutation::TakesReplyOfStranger
                 && let Some(peer) = self.clients.first().copied()
             {
-                let reply = Reply {
-                    service: Label::from("echo"),
-                    id: said.id.clone(),
-                    body: said.body.clone(),
-                };
+                let reply = Reply { id: said.id.clone(), ..Reply::new("echo", said.body.clone()) };
                 self.outputs.push_back(Output::ToClient { peer, command: ToClient::Final(reply) });
             }
             return;
@@ -309,8 +443,8 @@ impl Saboteur {
             }
             (
                 Mutation::ConfusesClients,
-                Output::ToClient { peer, command: command @ ToClient::Final(_) },
-            ) if self.count.is_multiple_of(5) => {
+                Output::ToClient { peer, command: command @ ToClient::Final(reply) },
+            ) if self.count.is_multiple_of(5) && !reply.service.starts_with(b"mmi.") => {
                 if let Some(other) = self.clients.iter().find(|other| *other != peer) {
                     let (peer, command) = (*other, command.clone());
                     self.outputs.push_back(Output::ToClient { peer, command });
@@ -344,7 +478,26 @@ impl Saboteur {
                 }
                 return;
             }
-            (Mutation::ForgetsToPause, Output::Pause { peer }) if self.clients.contains(peer) => {
+            (
+                Mutation::ForgetsLastError,
+                Output::ToClient { peer, command: ToClient::Failed(Outcome::Rejected, reply) },
+            ) => {
+                let reply = Reply { body: Frames::empty(), ..reply.clone() };
+                let command = ToClient::Failed(Outcome::Rejected, reply);
+                self.outputs.push_back(Output::ToClient { peer: *peer, command });
+                return;
+            }
+            (
+                Mutation::LosesOptions,
+                Output::ToWorker { peer, command: ToWorker::Request(request) },
+            ) => {
+                let mut request = request.clone();
+                request.options.clear();
+                let command = ToWorker::Request(request);
+                self.outputs.push_back(Output::ToWorker { peer: *peer, command });
+                return;
+            }
+            (Mutation::ForgetsToPause, Output::Pause { .. }) if self.asked => {
                 return;
             }
             _ => {}
@@ -365,14 +518,19 @@ impl Saboteur {
                 self.busy.remove(peer);
             }
             Output::Close { peer, .. } => {
+                self.identities.retain(|(other, _)| other != peer);
                 self.clients.retain(|client| client != peer);
                 self.registered.retain(|worker| worker != peer);
             }
             Output::ToWorker { peer, command: ToWorker::Request(request) } => {
                 *self.busy.entry(*peer).or_default() += 1;
-                let WorkerRequest { address, service, id, body } = request.clone();
+                let WorkerRequest { address, service, id, body, .. } = request.clone();
                 self.undelivered.retain(|(_, waits)| waits.body.iter().ne(body.iter()));
-                self.sent.insert(address, (*peer, Reply { service, id, body }, false));
+                if self.mutation == Mutation::BouncesRejected {
+                    self.given.insert(address.clone(), request.clone());
+                }
+                let reply = Reply { id, ..Reply::new(service, body) };
+                self.sent.insert(address, (*peer, reply, false));
             }
             _ => {}
         }

@@ -1,59 +1,384 @@
-//! What happens in a run, in words.
+//! A tape as a script of the core's tests (`crates/core/src/broker/tests/mod.rs`), to be pasted
+//! there. What cannot be said in one is a comment.
+#![allow(unreachable_patterns, reason = "what is said newly is a comment until it has a word")]
 
-use majordomus_core::broker::{Event, Input, Output};
-use majordomus_core::{Frames, FromClient, FromWorker, ToClient, ToWorker};
+use core::mem::{replace, take};
+use core::time::Duration;
+use std::collections::HashMap;
 
-use crate::judge::uid_of;
+use majordomus_core::broker::{Input, Output, Profile, Sign};
+use majordomus_core::{
+    ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Label, Outcome,
+    OutcomeSet, PeerId, Redelivery, Request, Role, Status, Time, Timeout, ToClient, ToWorker,
+    WorkerCapabilities, WorkerReply,
+};
 
-/// What the broker is told.
-pub(crate) fn input(input: &Input) -> String {
-    match input {
-        Input::FromClient { peer, command } => match command {
-            FromClient::Request(request) => format!(
-                "{peer} asks {} for #{} (id {:?}, {:?}, again: {})",
-                request.service,
-                number(&request.body),
-                request.id,
-                request.timeout,
-                request.redeliver
-            ),
-            other => format!("{peer} says {other:?}"),
-        },
-        Input::FromWorker { peer, command } => match command {
-            FromWorker::Partial(reply) => format!("{peer} replies in part to {}", reply.address),
-            FromWorker::Final(reply) => format!("{peer} replies to {}", reply.address),
-            FromWorker::Failed(reply) => format!("{peer} fails {}", reply.address),
-            other => format!("{peer} says {other:?}"),
-        },
-        other => format!("{other:?}"),
+use crate::judge::{Breach, Rule};
+use crate::machine::Machine;
+use crate::settings::{self, in_a_line};
+use crate::tape::{Clock, Entry, Seen, Tape};
+
+/// What a client hears of that is `told` in a script.
+pub(crate) const TOLD: OutcomeSet = OutcomeSet::of(&Outcome::ALL);
+/// The same of one that is `told=most`.
+pub(crate) const TOLD_MOST: OutcomeSet = OutcomeSet::of(&[
+    Outcome::Failed,
+    Outcome::NoSuchService,
+    Outcome::WorkerLost,
+    Outcome::Rejected,
+    Outcome::Refused,
+]);
+
+/// The script of a tape with which the broker answers as it does now.
+pub(crate) fn script<M: Machine>(tape: &Tape, kind: M::Kind, breach: &Breach) -> String {
+    let mut writer = Writer::default();
+    let probes = tape.entries.iter().any(|entry| {
+        matches!(entry, Entry::Told(_, Input::Appeared { profile, .. }) if profile.answers_probes)
+    });
+    for (name, shown) in [("heartbeats", breach.rule == Rule::Heartbeats), ("probes", probes)] {
+        if shown {
+            writer.lines.push(format!("show {name}"));
+            writer.shows.push(name);
+        }
+    }
+    if tape.clock == Clock::AsRecorded {
+        writer.comment("Here the broker is told of the time only where it says tick.");
+    }
+    let replayed = tape.replay::<M>(kind, &mut |seen| writer.see(seen));
+    if let Some(at) = replayed.broken_when_due {
+        writer.line(at, Ok("tick".into()));
+    }
+    let lines: Vec<String> = writer.lines.iter().map(|line| literal(line)).collect();
+    let script = indented(&lines, "        ");
+    let assignments = settings::assignments(&tape.config, &settings::of_scripts());
+    let (check, config) = match assignments.as_slice() {
+        [] => ("check", String::new()),
+        lines => {
+            let lines = indented(lines, "            ");
+            ("check_with", format!("        |config| {{\n{lines}        }},\n"))
+        }
+    };
+    let rule = breach.rule;
+    format!("    // {rule}.\n    {check}(\n{config}        \"\n{script}        \",\n    );\n")
+}
+
+fn indented(lines: &[String], indent: &str) -> String {
+    lines.iter().map(|line| format!("{indent}{line}\n")).collect()
+}
+
+/// A line as it stands in a literal.
+fn literal(line: &str) -> String {
+    line.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+#[derive(Default)]
+struct Writer {
+    lines: Vec<String>,
+    shows: Vec<&'static str>,
+    names: HashMap<PeerId, String>,
+    clients: usize,
+    workers: usize,
+    /// Those whose bodies are JSON.
+    json: Vec<PeerId>,
+    /// In the order in which they came up, which is how they are numbered.
+    addresses: Vec<Label>,
+    /// What came of time that passed; it stands behind the next line.
+    due: Vec<String>,
+    passing: bool,
+    silent: bool,
+}
+
+impl Writer {
+    fn see(&mut self, seen: Seen<'_>) {
+        match seen {
+            Seen::Next(..) => {}
+            Seen::Due => self.passing = true,
+            Seen::Told(at, input) => {
+                let said = self.told(input);
+                let comment = || match input {
+                    Input::Configured(config) => format!("configured: {}", in_a_line(config)),
+                    Input::FromClient {
+                        command: FromClient::Request(Request { body, .. }),
+                        ..
+                    } if body.note() != 0 => format!("{input:?}, noted {}", body.note()),
+                    other => format!("{other:?}"),
+                };
+                self.line(at, said.ok_or_else(comment));
+            }
+            Seen::Restarted(at, config) => {
+                self.line(at, Err(format!("started anew: {}", in_a_line(config))));
+            }
+            Seen::Expected(at, hope) => self.line(at, Err(format!("expected: {hope:?}"))),
+            Seen::Asked(output) => {
+                let Some(text) = self.asked(output) else { return };
+                if self.passing {
+                    self.due.push(text);
+                } else if self.silent {
+                    self.comment(&format!("> {text}"));
+                } else {
+                    self.lines.push(format!("  > {text}"));
+                }
+            }
+        }
+    }
+
+    fn comment(&mut self, text: &str) {
+        self.lines.push(format!("# {text}"));
+    }
+
+    /// Something happens, and can be said or not. What came of the time before it stands below.
+    fn line(&mut self, at: Time, said: Result<String, String>) {
+        let silent = said.is_err();
+        if silent && !self.due.is_empty() {
+            self.line(at, Ok("tick".into()));
+        }
+        match said {
+            Ok(text) => self.lines.push(format!("{} {text}", moment(at))),
+            Err(text) => self.comment(&format!("{} {text}", moment(at))),
+        }
+        (self.silent, self.passing) = (silent, false);
+        self.lines.extend(self.due.drain(..).map(|text| format!("  > {text}")));
+    }
+
+    fn name(&self, peer: PeerId) -> String {
+        self.names.get(&peer).cloned().unwrap_or_else(|| peer.to_string())
+    }
+
+    /// What the broker is told, where that can be said.
+    fn told(&mut self, input: &Input) -> Option<String> {
+        let (peer, said) = match input {
+            Input::Tick => return Some("tick".into()),
+            Input::Shutdown => return Some("shutdown".into()),
+            Input::Appeared { peer, profile } => return self.appeared(*peer, profile),
+            Input::FromClient { peer, command } => (peer, self.client_said(*peer, command)?),
+            Input::FromWorker { peer, command } => (peer, self.worker_said(*peer, command)?),
+            Input::Malformed { peer } => (peer, "malformed".into()),
+            Input::Alive { peer, sign: Sign::Bytes } => (peer, "bytes".into()),
+            Input::Alive { peer, sign: Sign::Pong } => (peer, "pong".into()),
+            Input::Filled { peer } => (peer, "filled".into()),
+            Input::Draining { peer } => (peer, "draining".into()),
+            Input::Drained { peer } => (peer, "drained".into()),
+            Input::Gone { peer } => (peer, "gone".into()),
+            _ => return None,
+        };
+        Some(format!("{} {said}", self.name(*peer)).trim_end().to_string())
+    }
+
+    fn appeared(&mut self, peer: PeerId, profile: &Profile) -> Option<String> {
+        let (kind, count, form) = match profile.role {
+            Role::Client(can) => ("client", &mut self.clients, can.form),
+            Role::Worker(can) => ("worker", &mut self.workers, can.form),
+        };
+        self.json.extend((form == Form::Json).then_some(peer));
+        *count += 1;
+        let name = format!("{}{count}", &kind[..1]);
+        self.names.insert(peer, name.clone());
+        let mut words = vec![kind.to_string(), name];
+        words.extend(match profile.role {
+            Role::Client(can) => client_options(can)?,
+            Role::Worker(can) => worker_options(can)?,
+        });
+        words.extend(profile.answers_probes.then(|| "probes".into()));
+        words.extend(named("id", &profile.identity)?);
+        Some(words.join(" "))
+    }
+
+    /// A body that this peer says.
+    fn body(&self, peer: PeerId, frames: &Frames) -> Option<String> {
+        let form = if self.json.contains(&peer) { Form::Json } else { Form::Frames };
+        let said = text(frames);
+        let fits = (frames.form(), frames.note()) == (form, 0)
+            && frames.iter().flatten().all(|byte| is_plain(*byte))
+            && said.is_empty() == frames.is_empty();
+        fits.then_some(said)
+    }
+
+    fn client_said(&self, peer: PeerId, command: &FromClient) -> Option<String> {
+        Some(match command {
+            FromClient::Request(request) => return self.asks(peer, request.clone()),
+            FromClient::Cancel { id } => format!("cancel {}", word(id)?),
+            FromClient::Vouch { worker } => format!("vouch {}", word(worker)?),
+            FromClient::StillWanted { id } => format!("wants {}", word(id)?),
+            _ => return None,
+        })
+    }
+
+    /// What is said is taken out of the request; if anything is left, it cannot be said.
+    fn asks(&self, peer: PeerId, mut request: Request) -> Option<String> {
+        let body = take(&mut request.body);
+        let mut words =
+            vec!["request".into(), word(&take(&mut request.service))?, self.body(peer, &body)?];
+        match take(&mut request.timeout) {
+            Timeout::OfService => {}
+            Timeout::Never => words.push("timeout=never".into()),
+            Timeout::After(span) => words.push(format!("timeout={}", millis(span)?)),
+        }
+        words.extend(named("id", &take(&mut request.id))?);
+        words.extend(named("target", &take(&mut request.target))?);
+        // Where nothing stands before these, they would be the body.
+        let flags = [(&mut request.redeliver, "again"), (&mut request.fresh, "fresh")];
+        for (flag, word) in flags {
+            words.extend((!body.is_empty() && take(flag)).then(|| word.into()));
+        }
+        (request == Request::new(Label::empty(), Frames::empty())).then(|| joined(&words))
+    }
+
+    fn worker_said(&self, peer: PeerId, command: &FromWorker) -> Option<String> {
+        let (verb, reply) = match command {
+            FromWorker::Ready { service } if service.is_empty() => return Some("ready".into()),
+            FromWorker::Ready { service } => return Some(format!("ready {}", word(service)?)),
+            FromWorker::Disconnect => return Some("disconnect".into()),
+            FromWorker::Heartbeat(status) => return heartbeat(*status),
+            FromWorker::Partial(reply) => ("partial", reply),
+            FromWorker::Final(reply) => ("final", reply),
+            FromWorker::Failed(reply) => ("failed", reply),
+            FromWorker::Rejected(reply) => ("reject", reply),
+            _ => return None,
+        };
+        let mut reply = reply.clone();
+        let address = take(&mut reply.address);
+        let address = match self.addresses.iter().position(|known| *known == address) {
+            Some(at) => format!("#{}", at + 1),
+            None => word(&address)?,
+        };
+        let mut words = vec![verb.into(), address, self.body(peer, &take(&mut reply.body))?];
+        words.extend(named("id", &take(&mut reply.id))?);
+        if let Some(span) = reply.keep.take() {
+            words.push(format!("keep={}", millis(span)?));
+        }
+        (reply == WorkerReply::new(Label::empty(), Frames::empty())).then(|| joined(&words))
+    }
+
+    fn number(&mut self, address: &Label) -> usize {
+        let known = self.addresses.iter().position(|known| known == address);
+        1 + known.unwrap_or_else(|| {
+            self.addresses.push(address.clone());
+            self.addresses.len() - 1
+        })
+    }
+
+    /// What the broker wants done, as the core's scripts write it; nothing where they leave it out.
+    fn asked(&mut self, output: &Output) -> Option<String> {
+        let shows = |what: &str| self.shows.contains(&what);
+        let (peer, said) = match output {
+            Output::Event(_) => return None,
+            Output::ToClient { peer, command } => match command {
+                ToClient::Partial(reply) => (peer, format!("partial {}", text(&reply.body))),
+                ToClient::Final(reply) => (peer, format!("final {}", text(&reply.body))),
+                ToClient::Failed(outcome, reply) => {
+                    (peer, format!("failed {outcome} {}", text(&reply.body)))
+                }
+                ToClient::Heartbeat => (peer, "heartbeat".into()),
+                other => (peer, format!("{other:?}")),
+            },
+            Output::ToWorker { peer, command } => match command {
+                ToWorker::Request(request) => {
+                    let number = self.number(&request.address);
+                    (peer, format!("request #{number} {}", text(&request.body)))
+                }
+                ToWorker::Cancel { address } => (peer, format!("cancel #{}", self.number(address))),
+                ToWorker::StillWanted { address, id } => {
+                    (peer, format!("wanted #{} {id}", self.number(address)))
+                }
+                ToWorker::Registered => return None,
+                ToWorker::Heartbeat if !shows("heartbeats") => return None,
+                ToWorker::Heartbeat => (peer, "heartbeat".into()),
+                ToWorker::Disconnect => (peer, "disconnect".into()),
+                other => (peer, format!("{other:?}")),
+            },
+            Output::Probe { .. } if !shows("probes") => return None,
+            Output::Probe { peer } => (peer, "probe".into()),
+            Output::Pause { peer } => (peer, "pause".into()),
+            Output::Resume { peer } => (peer, "resume".into()),
+            Output::Close { peer, reason } => (peer, format!("close {}", reason.name())),
+            other => return Some(format!("{other:?}")),
+        };
+        Some(format!("{} {said}", self.name(*peer)).trim_end().to_string())
     }
 }
 
-/// What the broker wants done.
-pub(crate) fn output(output: &Output) -> String {
-    match output {
-        Output::ToClient { peer, command } => match command {
-            ToClient::Partial(reply) => format!("{peer} gets a part of #{}", number(&reply.body)),
-            ToClient::Final(reply) => format!("{peer} gets the end of #{}", number(&reply.body)),
-            ToClient::Failed(outcome, reply) => {
-                format!("{peer} gets no reply of {}, id {:?}: {outcome}", reply.service, reply.id)
-            }
-            ToClient::Heartbeat => format!("{peer} gets a heartbeat"),
-        },
-        Output::ToWorker { peer, command } => match command {
-            ToWorker::Request(request) => {
-                format!("{peer} gets #{} as {}", number(&request.body), request.address)
-            }
-            other => format!("{peer} gets {other:?}"),
-        },
-        Output::Event(event) => match event {
-            Event::Ended { request, outcome, .. } => format!("({request} ended: {outcome})"),
-            other => format!("({other:?})"),
-        },
-        other => format!("{other:?}"),
+fn moment(at: Time) -> String {
+    let micros = at.as_micros();
+    if micros.is_multiple_of(1000) { format!("{}ms", micros / 1000) } else { format!("{micros}us") }
+}
+
+/// A label that is one word in a script.
+fn word(label: &Label) -> Option<String> {
+    let fits = !label.is_empty() && label.iter().all(|byte| is_plain(*byte));
+    fits.then(|| label.to_string())
+}
+
+/// A label with a name, where it is not empty; nothing at all where it is no word.
+fn named(name: &str, label: &Label) -> Option<Option<String>> {
+    if label.is_empty() {
+        return Some(None);
+    }
+    Some(Some(format!("{name}={}", word(label)?)))
+}
+
+fn millis(span: Duration) -> Option<u128> {
+    span.as_micros().is_multiple_of(1000).then_some(span.as_millis())
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\"\\|=".contains(&byte)
+}
+
+/// A body that is shown.
+fn text(body: &Frames) -> String {
+    let frames: Vec<String> = body.iter().map(|frame| frame.escape_ascii().to_string()).collect();
+    frames.join("|")
+}
+
+fn joined(words: &[String]) -> String {
+    let words: Vec<&str> =
+        words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+fn heartbeat(mut status: Status) -> Option<String> {
+    let mut words = vec!["heartbeat".to_string()];
+    words.extend(status.concurrency.take().map(|most| format!("concurrency={}", slots(most))));
+    words.extend(take(&mut status.publish).then(|| "publish".into()));
+    (status == Status::NOTHING).then(|| joined(&words))
+}
+
+fn slots(concurrency: Concurrency) -> String {
+    match concurrency {
+        Concurrency::AtMost(most) => most.to_string(),
+        Concurrency::Unlimited => "any".into(),
     }
 }
 
-fn number(body: &Frames) -> String {
-    uid_of(body).map_or_else(|| format!("{body:?}"), |uid| uid.to_string())
+fn client_options(mut can: ClientCapabilities) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    words.extend((!take(&mut can.partial_replies)).then_some("noparts"));
+    words.extend(match replace(&mut can.redelivery, Redelivery::Always) {
+        Redelivery::Always => None,
+        Redelivery::WhereAsked => Some("redelivery=asked"),
+        Redelivery::Never => Some("redelivery=never"),
+    });
+    words.extend((take(&mut can.form) == Form::Json).then_some("json"));
+    words.extend(match take(&mut can.told) {
+        OutcomeSet::NONE => None,
+        TOLD => Some("told"),
+        TOLD_MOST => Some("told=most"),
+        _ => return None,
+    });
+    let sayable = can == ClientCapabilities::default();
+    sayable.then(|| words.into_iter().map(String::from).collect())
+}
+
+fn worker_options(mut can: WorkerCapabilities) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let concurrency = replace(&mut can.concurrency, Concurrency::ONE);
+    if concurrency != Concurrency::ONE {
+        words.push(format!("concurrency={}", slots(concurrency)));
+    }
+    words.extend(take(&mut can.cancel).then(|| "cancels".into()));
+    words.extend(take(&mut can.rejects).then(|| "rejects".into()));
+    words.extend(take(&mut can.heartbeats_answered).then(|| "answered".into()));
+    words.extend(take(&mut can.ready_again).then(|| "again".into()));
+    words.extend((take(&mut can.form) == Form::Json).then(|| "json".into()));
+    (can == WorkerCapabilities::default()).then_some(words)
 }

@@ -1,19 +1,32 @@
-//! Makes a failure short: what was told to the broker is told again, without this part or that, as
-//! long as the same rule is broken.
+//! Makes a failure short: what was told to the broker is told again, without this part or that and
+//! in plainer words, as long as the same rule is broken.
 
-use std::collections::HashMap;
+mod plainer;
+#[cfg(test)]
+mod tests;
 
-use majordomus_core::broker::{Input, Output};
-use majordomus_core::{FromWorker, Label, PeerId, Time, ToWorker, WorkerReply};
+use core::marker::PhantomData;
+use std::rc::Rc;
 
-use crate::judge::{Breach, Rule, Uid, uid_of};
+use majordomus_core::broker::{Config, Input, Keys};
+use majordomus_core::{FromWorker, Time};
+
+use crate::judge::{Breach, Judge, Rule};
 use crate::machine::Machine;
 use crate::run::{Failure, play};
-use crate::stage::{Entry, Stage};
+use crate::script::script;
+use crate::stage::Stage;
+use crate::tape::{Clock, Entry, Seen, Tape};
 use crate::world::World;
 
-/// How often a shorter run is tried.
-const ATTEMPTS_MAX: u32 = 3_000;
+/// How much is told in all while something shorter is looked for.
+const STEPS_MAX: u64 = 1_000_000;
+
+/// A run that is longer than this is not put into plainer words.
+const PLAIN_MAX: usize = 200;
+
+/// In a run of up to so many entries, any two are tried to be left out.
+const PAIRED_MAX: usize = 40;
 
 /// A failure, made short.
 #[derive(Clone, Debug)]
@@ -24,182 +37,197 @@ pub struct Shrunk {
     pub entries_before: usize,
     /// The rule, as the short run breaks it.
     pub breach: Breach,
-    /// The short run in words.
-    pub trace: String,
+    /// The short run as a regression test of the core.
+    pub script: String,
 }
 
-/// What a run begins with, what is told in it, and who was given which address for which request.
-struct Tape<M: Machine> {
-    kind: M::Kind,
-    seed: u64,
-    bearers: HashMap<Label, (PeerId, Uid)>,
-}
-
-/// Makes a failure short. Nothing where it cannot be repeated.
+/// Makes a failure short. Nothing where the broker alone does not repeat it: where it was found in
+/// the client library.
 pub fn shrink<M: Machine>(kind: M::Kind, failure: &Failure) -> Option<Shrunk> {
-    let mut world = World::<M>::new(kind, failure.seed);
+    let (tape, _) = record::<M>(kind, failure.seed, failure.steps);
+    shorten::<M>(kind, tape, failure.breach.rule)
+}
+
+/// Plays an episode and writes it down; with it comes how the stage was left.
+fn record<M: Machine>(kind: M::Kind, seed: u64, steps: u64) -> (Tape, Stage<M>) {
+    let mut world = World::<M>::new(kind, seed);
     world.stage.record();
-    play(&mut world, failure.steps);
-    let mut entries = world.stage.take_tape();
-    let before = entries.len();
-    let rule = failure.breach.rule;
-    let bearers = bearers(&world, &entries);
-    let tape = Tape::<M> { kind, seed: failure.seed, bearers };
-    tape.replay(&entries, false).0.filter(|breach| breach.rule == rule)?;
-    tape.reduce(&mut entries, rule);
-    let (breach, trace) = tape.replay(&entries, true);
-    Some(Shrunk { entries: entries.len(), entries_before: before, breach: breach?, trace })
+    play(&mut world, steps);
+    let (entries, issued) = world.stage.take_recording();
+    let (config, keys) = World::<M>::beginning(seed);
+    let bearers = Rc::new(issued.bearers());
+    let tape = Tape { config, keys, clock: Clock::AsRecorded, entries, bearers };
+    (tape, world.stage)
 }
 
-/// Who was given the addresses that workers use.
-fn bearers<M: Machine>(world: &World<M>, entries: &[Entry]) -> HashMap<Label, (PeerId, Uid)> {
-    let judge = world.stage.judge();
-    let addresses = entries.iter().filter_map(|entry| match entry {
-        Entry::Told(_, Input::FromWorker { command, .. }) => address_of(command),
-        _ => None,
-    });
-    addresses.filter_map(|address| Some((address.clone(), judge.bearer(address)?))).collect()
+fn shorten<M: Machine>(kind: M::Kind, tape: Tape, rule: Rule) -> Option<Shrunk> {
+    let entries_before = tape.entries.len();
+    let mut shrinker = Shrinker::<M> { kind, rule, steps_left: STEPS_MAX, machine: PhantomData };
+    let whole = shrinker.attempt(tape)?;
+    let tape = shrinker.shorten(whole);
+    let breach = tape.replay::<M>(kind, &mut |_| {}).breach?;
+    let script = script::<M>(&tape, kind, &breach);
+    Some(Shrunk { entries: tape.entries.len(), entries_before, breach, script })
 }
 
-fn address_of(command: &FromWorker) -> Option<&Label> {
-    match command {
-        FromWorker::Partial(reply) | FromWorker::Final(reply) | FromWorker::Failed(reply) => {
-            Some(&reply.address)
+struct Shrinker<M: Machine> {
+    kind: M::Kind,
+    rule: Rule,
+    steps_left: u64,
+    machine: PhantomData<M>,
+}
+
+impl<M: Machine> Shrinker<M> {
+    /// What is left of a tape up to the breach, if the rule is broken with it.
+    fn attempt(&mut self, tape: Tape) -> Option<Tape> {
+        if self.steps_left == 0 {
+            return None;
         }
-        FromWorker::Ready { .. } | FromWorker::Heartbeat | FromWorker::Disconnect => None,
+        let replayed = tape.replay::<M>(self.kind, &mut |_| {});
+        self.steps_left = self.steps_left.saturating_sub(replayed.steps + 1);
+        let broken = replayed.breach.as_ref().is_some_and(|breach| breach.rule == self.rule);
+        broken.then(|| tape.pruned(&replayed))
     }
-}
 
-fn with_address(command: FromWorker, address: Label) -> FromWorker {
-    let readdress = |reply: WorkerReply| WorkerReply { address, ..reply };
-    match command {
-        FromWorker::Partial(reply) => FromWorker::Partial(readdress(reply)),
-        FromWorker::Final(reply) => FromWorker::Final(readdress(reply)),
-        FromWorker::Failed(reply) => FromWorker::Failed(readdress(reply)),
-        other => other,
+    fn first(&mut self, tapes: impl IntoIterator<Item = Tape>) -> Option<Tape> {
+        tapes.into_iter().find_map(|tape| self.attempt(tape))
     }
-}
 
-impl<M: Machine> Tape<M> {
-    /// Takes parts out, large ones first, as long as the rule is broken all the same.
-    fn reduce(&self, entries: &mut Vec<Entry>, rule: Rule) {
-        let mut attempts = 0;
-        let mut chunk = entries.len().div_ceil(2);
-        while chunk > 0 && attempts < ATTEMPTS_MAX {
+    fn shorten(&mut self, whole: Tape) -> Tape {
+        let starts = self.late_starts(&whole);
+        let timely: Vec<Tape> = starts.iter().chain([&whole]).map(timely).collect();
+        let mut tape = self.first(timely.into_iter().chain(starts)).unwrap_or(whole);
+        loop {
+            let before = tape.entries.len();
+            tape = self.leave_out(tape);
+            tape = self.leave_pairs_out(tape);
+            let changed = self.make_plain(&mut tape);
+            if !changed && tape.entries.len() == before {
+                return tape;
+            }
+        }
+    }
+
+    /// Tapes that begin shortly before the end: those who are there then come at once. What was in
+    /// progress is not. The shortest is first.
+    fn late_starts(&self, tape: &Tape) -> Vec<Tape> {
+        let end = fixed_from(tape);
+        let mark = |at: usize| at < end && (end - at).is_power_of_two();
+        let (mut config, mut keys) = (&tape.config, tape.keys);
+        let mut starts = Vec::new();
+        tape.replay::<M>(self.kind, &mut |seen| {
+            let Seen::Next(at, judge) = seen else { return };
+            match at.checked_sub(1).map(|before| &tape.entries[before]) {
+                Some(Entry::Restarted(_, anew, with)) => (config, keys) = (anew, *with),
+                Some(Entry::Told(_, Input::Configured(anew))) => config = anew,
+                _ => {}
+            }
+            if mark(at) {
+                starts.push(late_start(tape, at, judge, config, keys));
+            }
+        });
+        starts.reverse();
+        starts
+    }
+
+    /// Takes parts out, large ones first.
+    fn leave_out(&mut self, mut tape: Tape) -> Tape {
+        let mut chunk = fixed_from(&tape).div_ceil(2);
+        while chunk > 0 {
             let mut at = 0;
             let mut shorter = false;
-            while at < entries.len() && attempts < ATTEMPTS_MAX {
-                let mut fewer = entries.clone();
-                fewer.drain(at..(at + chunk).min(entries.len()));
-                attempts += 1;
-                if self.replay(&fewer, false).0.is_some_and(|breach| breach.rule == rule) {
-                    *entries = fewer;
-                    shorter = true;
-                } else {
-                    at += chunk;
+            while at < fixed_from(&tape) && self.steps_left > 0 {
+                let mut fewer = tape.clone();
+                fewer.entries.drain(at..(at + chunk).min(fixed_from(&tape)));
+                match self.attempt(fewer) {
+                    Some(fewer) => (tape, shorter) = (fewer, true),
+                    None => at += chunk,
                 }
             }
             if !(shorter && chunk == 1) {
                 chunk /= 2;
             }
         }
+        tape
     }
 
-    /// Tells all of it to a broker. What cannot be said, because its speaker is not there or not
-    /// read from, or was not given that request this time, is left out.
-    fn replay(&self, entries: &[Entry], trace: bool) -> (Option<Breach>, String) {
-        let (config, keys) = World::<M>::beginning(self.seed);
-        let mut stage = Stage::<M>::new(self.kind, &config, keys);
-        if trace {
-            stage.trace();
-        }
-        let mut addresses: HashMap<(PeerId, Uid), Label> = HashMap::new();
-        for entry in entries {
-            match entry {
-                Entry::Leap(until, tick) => {
-                    stage.leap(*until, *tick);
-                    if *tick {
-                        tell(&mut stage, Input::Tick, &mut addresses);
-                    }
-                }
-                Entry::Restarted(at, config, keys) => {
-                    pass(&mut stage, *at, &mut addresses);
-                    stage.restart(config, *keys);
-                }
-                Entry::Told(at, input) => {
-                    pass(&mut stage, *at, &mut addresses);
-                    if let Some(input) = self.sayable(&stage, input, &addresses) {
-                        tell(&mut stage, input, &mut addresses);
-                    }
-                }
-            }
-            if stage.judge().breach().is_some() {
-                break;
+    /// Takes two at a time out that do nothing without each other.
+    fn leave_pairs_out(&mut self, mut tape: Tape) -> Tape {
+        let mut first = 0;
+        while first < fixed_from(&tape) && fixed_from(&tape) <= PAIRED_MAX {
+            let without_two = |second: usize| {
+                let mut fewer = tape.clone();
+                fewer.entries.remove(second);
+                fewer.entries.remove(first);
+                fewer
+            };
+            match self.first((first + 1..fixed_from(&tape)).map(without_two)) {
+                Some(fewer) => tape = fewer,
+                None => first += 1,
             }
         }
-        (stage.judge().breach().cloned(), stage.take_trace())
+        tape
     }
 
-    fn sayable(
-        &self,
-        stage: &Stage<M>,
-        input: &Input,
-        addresses: &HashMap<(PeerId, Uid), Label>,
-    ) -> Option<Input> {
-        let judge = stage.judge();
-        match input {
-            Input::Appeared { peer, .. } => (!judge.is_taken(peer.index)).then(|| input.clone()),
-            Input::Gone { peer } => judge.has(*peer).then(|| input.clone()),
-            Input::Filled { peer } => {
-                (judge.has(*peer) && !judge.is_filled(*peer)).then(|| input.clone())
-            }
-            Input::Draining { peer } | Input::Drained { peer } => {
-                judge.is_filled(*peer).then(|| input.clone())
-            }
-            Input::FromWorker { peer, command } => {
-                let bearer = address_of(command).and_then(|address| self.bearers.get(address));
-                let command = match bearer {
-                    Some(bearer) => with_address(command.clone(), addresses.get(bearer)?.clone()),
-                    None => command.clone(),
-                };
-                judge.reads(*peer).then_some(Input::FromWorker { peer: *peer, command })
-            }
-            Input::FromClient { peer, .. }
-            | Input::Malformed { peer }
-            | Input::Alive { peer, .. } => judge.reads(*peer).then(|| input.clone()),
-            Input::Tick | Input::Configured(_) | Input::Shutdown => Some(input.clone()),
+    /// Says things in plainer words. False where nothing was changed.
+    fn make_plain(&mut self, tape: &mut Tape) -> bool {
+        let mut changed = false;
+        if tape.entries.len() > PLAIN_MAX || fixed_from(tape) < tape.entries.len() {
+            return changed;
         }
+        for plainer in [plainer::whole, plainer::words, plainer::times] {
+            let mut at = 0;
+            while at < tape.entries.len() {
+                match self.first(plainer(tape, at)) {
+                    Some(better) => (*tape, changed) = (better, true),
+                    None => at += 1,
+                }
+            }
+        }
+        changed
     }
 }
 
-/// Lets time pass, and tells the broker of it where something is due.
-fn pass<M: Machine>(
-    stage: &mut Stage<M>,
-    until: Time,
-    addresses: &mut HashMap<(PeerId, Uid), Label>,
-) {
-    if until <= stage.now() {
-        return;
-    }
-    while let Some(due) = stage.due().filter(|due| *due <= until)
-        && stage.judge().breach().is_none()
-    {
-        stage.pass(due);
-        tell(stage, Input::Tick, addresses);
-    }
-    stage.pass(until);
+/// Where on a tape that what may be left out or changed ends. Where it was hoped in vain that the
+/// broker does something when the faults are over, all must stay that gives reason to hope.
+fn fixed_from(tape: &Tape) -> usize {
+    let Some(Entry::Expected(..)) = tape.entries.last() else { return tape.entries.len() };
+    let calm = |entry: &Entry| matches!(entry, Entry::Told(_, Input::Configured(_)));
+    tape.entries.iter().rposition(calm).unwrap_or(0)
 }
 
-fn tell<M: Machine>(
-    stage: &mut Stage<M>,
-    input: Input,
-    addresses: &mut HashMap<(PeerId, Uid), Label>,
-) {
-    for output in stage.tell(input) {
-        if let Output::ToWorker { peer, command: ToWorker::Request(request) } = output
-            && let Some(uid) = uid_of(&request.body)
-        {
-            addresses.insert((*peer, uid), request.address.clone());
+/// The end of a tape, from `at`, with whoever is there by then.
+fn late_start(tape: &Tape, at: usize, judge: &Judge, config: &Config, keys: Keys) -> Tape {
+    let now = tape.entries[at].at();
+    let mut entries = Vec::new();
+    for entry in &tape.entries[..at] {
+        let Entry::Told(_, Input::Appeared { peer, profile }) = entry else { continue };
+        if !judge.has(*peer) {
+            continue;
+        }
+        let (peer, profile) = (*peer, profile.clone());
+        entries.push(Entry::Told(now, Input::Appeared { peer, profile }));
+        if let Some(service) = judge.service_of(peer) {
+            let command = FromWorker::Ready { service };
+            entries.push(Entry::Told(now, Input::FromWorker { peer, command }));
         }
     }
+    entries.extend_from_slice(&tape.entries[at..]);
+    for entry in &mut entries {
+        entry.set_at(Time::ZERO.after(entry.at().since(now)));
+    }
+    Tape { config: config.clone(), keys, entries, ..tape.clone() }
+}
+
+/// The same on a clock that does not stand still. What it says of the time is left out, but for its
+/// last word.
+fn timely(tape: &Tape) -> Tape {
+    let mut tape = Tape { clock: Clock::WhenDue, ..tape.clone() };
+    let last = tape.entries.len() - 1;
+    let mut index = 0;
+    tape.entries.retain(|entry| {
+        index += 1;
+        index > last || !matches!(entry, Entry::Told(_, Input::Tick))
+    });
+    tape
 }

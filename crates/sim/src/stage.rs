@@ -1,24 +1,13 @@
 //! The stage: the broker and its judge, on a clock that only we move. Whatever is told to the broker
 //! goes through here, so it is judged, can be written down, and can be played again.
 
-use std::fmt::Write as _;
-
-use majordomus_core::Time;
 use majordomus_core::broker::{Config, Input, Keys, Output};
+use majordomus_core::{PeerId, Time};
 
-use crate::judge::Judge;
+use crate::judge::{Judge, Rule};
 use crate::machine::Machine;
-
-/// One thing that happened in a run.
-#[derive(Clone, Debug)]
-pub enum Entry {
-    /// The broker was told this.
-    Told(Time, Input),
-    /// The broker was stopped until this moment; whether it learns of the time first.
-    Leap(Time, bool),
-    /// The broker was started anew.
-    Restarted(Time, Box<Config>, Keys),
-}
+use crate::tape::{Entry, Hope, Issued};
+use crate::trace::{self, Sink};
 
 /// The broker, its judge, and the time.
 #[derive(Debug)]
@@ -32,8 +21,10 @@ pub struct Stage<M: Machine> {
     outputs: Vec<Output>,
     /// A number that two runs share only if all that happened in them was the same.
     hash: u64,
-    tape: Option<Vec<Entry>>,
-    trace: Option<String>,
+    /// What each worker had been given when work for all was expected.
+    given: Vec<(PeerId, u64)>,
+    recording: Option<(Vec<Entry>, Issued)>,
+    sink: Option<Sink>,
 }
 
 impl<M: Machine> Stage<M> {
@@ -47,29 +38,25 @@ impl<M: Machine> Stage<M> {
             steps: 0,
             outputs: Vec::new(),
             hash: 0,
-            tape: None,
-            trace: None,
+            given: Vec::new(),
+            recording: None,
+            sink: None,
         }
     }
 
-    /// Writes down what is told from now on.
+    /// Writes down what is told from now on, and the addresses that are given out.
     pub fn record(&mut self) {
-        self.tape = Some(Vec::new());
+        self.recording = Some(Default::default());
     }
 
-    /// Writes down in words what is told, and what is answered.
-    pub fn trace(&mut self) {
-        self.trace = Some(String::new());
+    /// Says in words what is told from now on, and what is answered, as it happens.
+    pub fn trace(&mut self, sink: Sink) {
+        self.sink = Some(sink);
     }
 
     /// What was written down.
-    pub fn take_tape(&mut self) -> Vec<Entry> {
-        self.tape.take().unwrap_or_default()
-    }
-
-    /// What was written in words since this was last asked.
-    pub fn take_trace(&mut self) -> String {
-        self.trace.as_mut().map(core::mem::take).unwrap_or_default()
+    pub(crate) fn take_recording(&mut self) -> (Vec<Entry>, Issued) {
+        self.recording.take().unwrap_or_default()
     }
 
     /// The time.
@@ -116,34 +103,37 @@ impl<M: Machine> Stage<M> {
     /// else.
     pub fn leap(&mut self, now: Time, tick: bool) {
         self.pass(now);
-        if let Some(tape) = &mut self.tape {
-            tape.push(Entry::Leap(self.now, tick));
-        }
-        if let Some(trace) = &mut self.trace {
-            let _ = writeln!(trace, "{}  the broker was stopped until now", self.now);
+        if let Some(sink) = &self.sink {
+            let first = if tick { "" } else { ", and hears what came meanwhile first" };
+            sink.line(format_args!("{}  the broker was stopped until now{first}", self.now));
         }
     }
 
-    /// Tells the broker something, and has all judged that it does about it.
+    /// Tells the broker something, and has all judged that it does about it. When a rule is broken,
+    /// the run is over: nobody is told anything more.
     pub fn tell(&mut self, input: Input) -> &mut Vec<Output> {
-        self.steps += 1;
-        if let Some(tape) = &mut self.tape
-            && !matches!(input, Input::Tick)
-        {
-            tape.push(Entry::Told(self.now, input.clone()));
+        self.outputs.clear();
+        if self.judge.breach().is_some() {
+            return &mut self.outputs;
         }
-        if let Some(trace) = &mut self.trace {
-            let _ = writeln!(trace, "{}  {}", self.now, crate::script::input(&input));
+        self.steps += 1;
+        if let Some((entries, _)) = &mut self.recording {
+            entries.push(Entry::Told(self.now, input.clone()));
+        }
+        if let Some(sink) = &self.sink {
+            sink.line(format_args!("{}  {}", self.now, trace::input(&input)));
         }
         self.judge.hear(self.now, &input);
         self.machine.handle(self.now, input);
-        self.outputs.clear();
         while let Some(output) = self.machine.poll_output() {
             self.judge.see(&output);
-            if let Some(trace) = &mut self.trace {
-                let _ = writeln!(trace, "              > {}", crate::script::output(&output));
+            if let Some((_, issued)) = &mut self.recording {
+                issued.note(&output);
             }
-            self.hash = crate::rng::mix(self.hash ^ fingerprint(&output));
+            if let Some(sink) = &self.sink {
+                sink.line(format_args!("              > {}", trace::output(&output)));
+            }
+            self.hash = trace::digest(self.hash, &output);
             self.outputs.push(output);
         }
         self.hash = crate::rng::mix(self.hash ^ self.now.as_micros());
@@ -158,27 +148,36 @@ impl<M: Machine> Stage<M> {
 
     /// Starts the broker anew.
     pub fn restart(&mut self, config: &Config, keys: Keys) {
-        if let Some(tape) = &mut self.tape {
-            tape.push(Entry::Restarted(self.now, Box::new(config.clone()), keys));
+        if let Some((entries, _)) = &mut self.recording {
+            entries.push(Entry::Restarted(self.now, Box::new(config.clone()), keys));
         }
-        if let Some(trace) = &mut self.trace {
-            let _ = writeln!(trace, "{}  the broker was started anew", self.now);
+        if let Some(sink) = &self.sink {
+            sink.line(format_args!("{}  the broker was started anew", self.now));
         }
         self.machine = M::start(self.kind, config.clone(), keys);
         self.judge.restart(config);
     }
-}
 
-/// A number for what is put out: which it is, and for whom.
-fn fingerprint(output: &Output) -> u64 {
-    let (kind, peer) = match output {
-        Output::ToClient { peer, .. } => (1, peer),
-        Output::ToWorker { peer, .. } => (2, peer),
-        Output::Probe { peer } => (3, peer),
-        Output::Pause { peer } => (4, peer),
-        Output::Resume { peer } => (5, peer),
-        Output::Close { peer, .. } => (6, peer),
-        Output::Event(_) => return 7,
-    };
-    kind << 56 | u64::from(peer.generation) << 32 | u64::from(peer.index)
+    /// Has the judge look whether it is as expected.
+    pub fn expect(&mut self, hope: Hope) {
+        match &hope {
+            Hope::Rest => self.judge.expect_rest(),
+            Hope::Work => self.given = self.judge.workers().collect(),
+            Hope::Worked(workers) => {
+                let idle = |worker: &PeerId| self.is_workless(*worker);
+                if let Some(worker) = workers.iter().copied().find(idle) {
+                    let what = format!("{worker} got none, though it was asked for");
+                    self.judge.accuse(Rule::WorkAgain, what);
+                }
+            }
+        }
+        if let Some((entries, _)) = &mut self.recording {
+            entries.push(Entry::Expected(self.now, hope));
+        }
+    }
+
+    /// Whether a worker has got nothing since [`Hope::Work`].
+    pub(crate) fn is_workless(&self, worker: PeerId) -> bool {
+        self.judge.workers().any(|known| known.0 == worker && self.given.contains(&known))
+    }
 }

@@ -1,12 +1,13 @@
 //! The world: virtual time, everybody in it, and one queue of what is to happen.
 
 mod mishaps;
+mod traffic;
 
 use core::cmp::Reverse;
 use core::time::Duration;
 use std::collections::{BinaryHeap, VecDeque};
 
-use majordomus_core::broker::{Config, Input, Keys, Output, Sign};
+use majordomus_core::broker::{Config, Input, Keys, Output};
 use majordomus_core::{Label, PeerId, Time};
 
 use crate::actors::{Act, Actor, Scene};
@@ -16,7 +17,7 @@ use crate::machine::Machine;
 use crate::network::{Down, Link, Up};
 use crate::rng::Rng;
 use crate::stage::Stage;
-use crate::workload::Workload;
+use crate::workload::{IDENTITIES, Workload};
 
 /// How many messages may wait to be delivered to the broker before a client is held back by its own
 /// socket.
@@ -106,8 +107,8 @@ impl<M: Machine> World<M> {
                 actor: Actor::new(&mut rng, &workload),
                 link: None,
                 opening: false,
-                identity: match rng.below(12) {
-                    at @ 0..3 => Label::from(format!("id{at}").as_str()),
+                identity: match rng.below(9) as usize {
+                    at if at < IDENTITIES.len() => Label::from(IDENTITIES[at]),
                     _ => Label::empty(),
                 },
                 answers_probes: rng.one_in(2),
@@ -227,10 +228,6 @@ impl<M: Machine> World<M> {
         self.rng.millis(0, self.delay_ms)
     }
 
-    fn link(&mut self, peer: PeerId) -> Option<&mut Link> {
-        self.links.get_mut(peer.index as usize)?.as_mut().filter(|link| link.peer == peer)
-    }
-
     /// Tells the broker something, and carries out what it wants done.
     pub(crate) fn tell(&mut self, input: Input) {
         if let Input::Gone { peer } = input {
@@ -256,103 +253,6 @@ impl<M: Machine> World<M> {
                     self.schedule(at, What::Lost(actor));
                 }
             }
-        }
-    }
-
-    fn send_down(&mut self, peer: PeerId, message: Down) {
-        let arrives = self.stage.now().after(self.delay());
-        let Some(link) = self.link(peer) else { return };
-        link.send_down(arrives, message);
-        let fills = !link.filled && link.down.len() >= link.down_max;
-        if fills {
-            link.filled = true;
-            self.reports.push_back(Input::Filled { peer });
-        }
-        self.schedule_down(peer);
-    }
-
-    fn schedule_down(&mut self, peer: PeerId) {
-        let now = self.stage.now();
-        let Some(link) = self.link(peer) else { return };
-        if link.down_due || link.actor.is_none() {
-            return;
-        }
-        if let Some(at) = link.down.front().map(|(at, _)| (*at).max(now)) {
-            link.down_due = true;
-            self.schedule(at, What::Down(peer));
-        }
-    }
-
-    fn schedule_up(&mut self, peer: PeerId) {
-        let now = self.stage.now();
-        let Some(link) = self.link(peer) else { return };
-        if link.up_due {
-            return;
-        }
-        if let Some(at) = link.up.front().map(|(at, _)| (*at).max(now)) {
-            link.up_due = true;
-            self.schedule(at, What::Up(peer));
-        }
-    }
-
-    fn deliver_up(&mut self, peer: PeerId) {
-        let reads = self.stage.judge().reads(peer);
-        let Some(link) = self.link(peer) else { return };
-        link.up_due = false;
-        if !reads {
-            return;
-        }
-        let Some((_, message)) = link.up.pop_front() else { return };
-        let input = match message {
-            Up::Client(command) => Input::FromClient { peer, command },
-            Up::Worker(command) => Input::FromWorker { peer, command },
-            Up::Bytes => Input::Alive { peer, sign: Sign::Bytes },
-            Up::Pong => Input::Alive { peer, sign: Sign::Pong },
-            Up::Malformed => Input::Malformed { peer },
-            Up::End => Input::Gone { peer },
-        };
-        self.tell(input);
-        self.schedule_up(peer);
-    }
-
-    fn deliver_down(&mut self, peer: PeerId) {
-        let now = self.stage.now();
-        let Some(link) = self.link(peer) else { return };
-        link.down_due = false;
-        let Some(actor) = link.actor else { return };
-        if let Health::Stopped(_) = self.programs[actor].health {
-            return;
-        }
-        let Some(link) = self.link(peer) else { return };
-        let Some((_, message)) = link.down.pop_front() else { return };
-        if link.filled {
-            let waits = link.down.len();
-            if waits == 0 {
-                link.filled = false;
-                self.reports.push_back(Input::Drained { peer });
-            } else if waits == link.down_max / 2 {
-                self.reports.push_back(Input::Draining { peer });
-            }
-        }
-        self.schedule_down(peer);
-        match message {
-            Down::Probe => {
-                if self.programs[actor].answers_probes {
-                    let arrives = now.after(self.delay());
-                    self.say(peer, arrives, Up::Pong);
-                }
-            }
-            message if self.programs[actor].health != Health::Well => {
-                self.programs[actor].inbox.push_back(message);
-            }
-            message => self.act(actor, |actor, scene| actor.heard(scene, message)),
-        }
-    }
-
-    fn say(&mut self, peer: PeerId, arrives: Time, message: Up) {
-        if let Some(link) = self.link(peer) {
-            link.send_up(arrives, message);
-            self.schedule_up(peer);
         }
     }
 
@@ -402,93 +302,6 @@ impl<M: Machine> World<M> {
             (Act::Accuse(what), _) => self.stage.judge_mut().accuse(Rule::ClientLibrary, what),
             (Act::Open | Act::Say(_) | Act::Close | Act::Crash, _) => {}
         }
-    }
-
-    /// A program has no connection any more, and knows it.
-    fn part(&mut self, at: usize) {
-        if let Some(peer) = self.programs[at].link.take()
-            && let Some(link) = self.link(peer)
-        {
-            link.actor = None;
-        }
-        self.programs[at].inbox.clear();
-        if let Actor::Client(_) | Actor::Worker(_) = self.programs[at].actor {
-            let at_time = self.stage.now();
-            self.schedule(at_time, What::Lost(at));
-        }
-    }
-
-    /// Cuts a connection: a part of what was on its way still comes, and then its end.
-    fn cut(&mut self, peer: PeerId) {
-        let now = self.stage.now();
-        let keep = self.rng.below(4) as usize;
-        let inside = self.rng.one_in(3);
-        let noticed = self.rng.one_in(2);
-        let Some(link) = self.link(peer) else { return };
-        let actor = link.actor.take();
-        link.up.truncate(keep);
-        if inside {
-            link.send_up(now, Up::Bytes);
-        }
-        link.send_up(now, Up::End);
-        if let Some(actor) = actor {
-            self.programs[actor].link = None;
-            self.programs[actor].inbox.clear();
-            let at = now.after(self.delay());
-            self.schedule(at, What::Lost(actor));
-        }
-        if noticed {
-            // The broker hears of it whether it reads or not.
-            return self.tell(Input::Gone { peer });
-        }
-        self.schedule_up(peer);
-    }
-
-    fn opened(&mut self, at: usize) {
-        if let Health::Stopped(until) = self.programs[at].health {
-            return self.schedule(until.after(Duration::from_micros(1)), What::Opened(at));
-        }
-        self.programs[at].opening = false;
-        if !self.running {
-            return self.act(at, |actor, scene| actor.lost(scene));
-        }
-        let peer = self.free_place();
-        let down_max = self.down_max;
-        self.links[peer.index as usize] = Some(Link::new(peer, at, down_max));
-        self.programs[at].link = Some(peer);
-        let program = &self.programs[at];
-        let profile = program.actor.profile(&program.identity, program.answers_probes);
-        self.tell(Input::Appeared { peer, profile });
-        self.act(at, |actor, scene| actor.opened(scene));
-    }
-
-    /// A place for a peer that is no program: nobody reads what it is sent.
-    pub(crate) fn reserve_place(&mut self) -> PeerId {
-        let peer = self.free_place();
-        let mut link = Link::new(peer, 0, usize::MAX);
-        link.actor = None;
-        self.links[peer.index as usize] = Some(link);
-        peer
-    }
-
-    fn free_place(&mut self) -> PeerId {
-        let index = self.links.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.links.push(None);
-            self.generations.push(0);
-            self.links.len() - 1
-        });
-        self.generations[index] += 1;
-        PeerId::new(index as u32, self.generations[index])
-    }
-
-    /// Forgets a link; says whose it was.
-    fn drop_link(&mut self, peer: PeerId) -> Option<usize> {
-        self.link(peer)?;
-        let link = self.links[peer.index as usize].take()?;
-        let actor = link.actor?;
-        self.programs[actor].link = None;
-        self.programs[actor].inbox.clear();
-        Some(actor)
     }
 
     /// No more faults, and no more requests: everybody is well, and reads.

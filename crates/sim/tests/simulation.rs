@@ -1,10 +1,25 @@
 //! A fixed budget of seeds, and the proof that the judge bites.
 
-use majordomus_core::broker::Broker;
-use majordomus_sim::{Mutation, Saboteur, run, shrink};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use majordomus_core::Time;
+use majordomus_core::broker::{Broker, Config, Counters, Holdings, Input, Keys, Output};
+use majordomus_sim::{Machine, Mutation, Saboteur, Sink, run, shrink};
 
 /// In how many steps each mutation has to be found.
 const STEPS_MAX: u64 = 100_000;
+
+/// How many entries are left of a failure at the most.
+const ENTRIES_MAX: usize = 25;
+
+/// A sink that keeps what it gets.
+fn keeper() -> (Rc<RefCell<Vec<String>>>, Sink) {
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let kept = Rc::clone(&lines);
+    (lines, Sink::new(move |line| kept.borrow_mut().push(line.to_string())))
+}
 
 #[test]
 fn the_broker_keeps_the_law() {
@@ -17,9 +32,17 @@ fn the_broker_keeps_the_law() {
 
 #[test]
 fn a_seed_repeats_its_run() {
-    let hash = |seed| run::<Broker>((), seed, 20_000, None).hash;
-    assert_eq!(hash(7), hash(7));
-    assert_ne!(hash(7), hash(8));
+    let play = |seed| {
+        let (lines, sink) = keeper();
+        let hash = run::<Broker>((), seed, 20_000, Some(&sink)).hash;
+        (hash, lines.take())
+    };
+    let (hash, lines) = play(7);
+    let (hash_again, lines_again) = play(7);
+    assert!(lines == lines_again);
+    assert_eq!(hash, hash_again);
+    assert_eq!(hash, run::<Broker>((), 7, 20_000, None).hash);
+    assert_ne!(hash, play(8).0);
 }
 
 #[test]
@@ -39,18 +62,80 @@ fn each_mutation_is_found_by_its_rule() {
 }
 
 #[test]
-fn a_failure_is_shrunk() {
-    for mutation in [Mutation::RepliesTwice, Mutation::OverlooksSecondReady] {
-        let report = run::<Saboteur>(mutation, 1, STEPS_MAX, None);
-        let failure = report.failure.expect("it is found");
-        let short = shrink::<Saboteur>(mutation, &failure).expect("it can be repeated");
-        assert_eq!(short.breach.rule, mutation.rule());
-        assert!(
-            short.entries <= 8,
-            "{} of {}: {}",
-            short.entries,
-            short.entries_before,
-            short.trace
-        );
+fn every_failure_is_shrunk() {
+    let mut long = Vec::new();
+    for mutation in Mutation::ALL {
+        for seed in 1..3 {
+            let report = run::<Saboteur>(*mutation, seed, STEPS_MAX, None);
+            let Some(failure) = report.failure else { continue };
+            let Some(short) = shrink::<Saboteur>(*mutation, &failure) else {
+                long.push(format!("{mutation:?}, seed {seed}: not repeated: {}", failure.breach));
+                continue;
+            };
+            assert_eq!(short.breach.rule, failure.breach.rule);
+            if short.entries > ENTRIES_MAX {
+                let (few, many) = (short.entries, short.entries_before);
+                let script = short.script;
+                long.push(format!("{mutation:?}, seed {seed}: {few} of {many}\n{script}"));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn a_trace_ends_with_the_breach() {
+    let (lines, sink) = keeper();
+    let report = run::<Saboteur>(Mutation::RepliesTwice, 1, STEPS_MAX, Some(&sink));
+    let breach = report.failure.expect("it is found").breach;
+    assert_eq!(lines.borrow().last(), Some(&format!("broken: {breach}")));
+}
+
+#[test]
+fn a_trace_is_there_before_the_run_is_over() {
+    let (lines, sink) = keeper();
+    let over = catch_unwind(AssertUnwindSafe(|| run::<Fused>((), 1, STEPS_MAX, Some(&sink))));
+    assert!(over.is_err());
+    let inputs = |line: &&String| line.starts_with(|first: char| first.is_ascii_digit());
+    let told = lines.borrow().iter().filter(inputs).count();
+    assert!(told >= FUSE as usize, "{told} of {FUSE}");
+}
+
+/// How often a fused broker can be told something.
+const FUSE: u32 = 5;
+
+/// The real broker, which panics after a while.
+#[derive(Debug)]
+struct Fused {
+    broker: Broker,
+    left: u32,
+}
+
+impl Machine for Fused {
+    type Kind = ();
+
+    fn start((): (), config: Config, keys: Keys) -> Self {
+        Self { broker: Broker::new(config, keys), left: FUSE }
+    }
+
+    fn handle(&mut self, now: Time, input: Input) {
+        self.left = self.left.checked_sub(1).expect("the fuse has blown, as it should");
+        self.broker.handle(now, input);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.broker.poll_output()
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.broker.next_deadline()
+    }
+
+    fn counters(&self) -> &Counters {
+        self.broker.counters()
+    }
+
+    fn holdings(&self) -> Holdings {
+        self.broker.holdings()
     }
 }

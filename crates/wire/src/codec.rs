@@ -1,17 +1,16 @@
 //! How one connection speaks.
 
 use core::fmt;
-use core::num::NonZeroU32;
 
 use majordomus_core::{
-    ClientCapabilities, Frames, FromClient, FromWorker, Redelivery, Role, ToClient, ToWorker,
-    WorkerCapabilities,
+    ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Label, Redelivery, Role,
+    ToClient, ToWorker, WorkerCapabilities,
 };
 
 use crate::detect;
 use crate::dialect::Grammar;
-use crate::mdp::{Delimiter, Form};
-use crate::{Dialect, Error, Errors, Sink};
+use crate::mdp::Delimiter;
+use crate::{Dialect, Error, Errors, Json, Sink, json, mdp};
 
 /// Which side of the broker a peer is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +42,7 @@ impl fmt::Display for Side {
 }
 
 /// How one connection speaks: its dialect, its side, whether its messages begin with an empty frame,
-/// and what a client is told of errors. It never changes; the broker remembers one per connection.
+/// what a client is told of errors, and how its frames and JSON become each other. It never changes; the broker remembers one per connection.
 ///
 /// Each method that reads or writes is for one side and one direction, as its name says. The broker
 /// calls `decode_from_*` and `encode_to_*`, a client or worker the others.
@@ -53,6 +52,7 @@ pub struct Codec {
     side: Side,
     delimiter: bool,
     errors: Errors,
+    json: Json,
 }
 
 impl Codec {
@@ -69,21 +69,26 @@ impl Codec {
     /// assert_eq!(written, ["MDPC02", "\x01", "echo", "hello"]);
     /// ```
     pub const fn new(dialect: Dialect, side: Side) -> Self {
-        let Grammar::Mdp(table) = dialect.grammar();
-        let delimiter = matches!(table.delimiter, Delimiter::Required);
+        let delimiter = match dialect.grammar() {
+            Grammar::Mdp(table) => matches!(table.delimiter, Delimiter::Required),
+            Grammar::Json(_) => false,
+        };
         Self::with_delimiter(dialect, side, delimiter)
     }
 
     pub(crate) const fn with_delimiter(dialect: Dialect, side: Side, delimiter: bool) -> Self {
-        Self { dialect, side, delimiter, errors: Errors::Silent }
+        Self { dialect, side, delimiter, errors: Errors::Silent, json: Json::Auto }
     }
 
-    /// How the peer speaks whose first message this is. A listener that is `pinned` takes that
-    /// dialect only.
+    /// How the peer speaks whose first message this is, and whose ZMTP routing id is `identity`. A
+    /// listener that is `pinned` takes that dialect only.
     ///
     /// Where this succeeds for a client, the message can be decoded too. A worker that begins with an empty frame
     /// and `MDPW02` is taken for majortomo's unless `mdp02` is pinned: the RFC has no such frame, and
     /// no library but majortomo writes it.
+    ///
+    /// PIGATO and zmq-omdp look alike. A routing id as one of the libraries makes it tells them
+    /// apart, else the options of a request: PIGATO's have `retry`. Without a sign it is PIGATO.
     ///
     /// # Errors
     ///
@@ -96,15 +101,19 @@ impl Codec {
     /// use majordomus_wire::{Codec, Dialect, Side};
     ///
     /// let first = Frames::from_slices(&["", "MDPW01", "\x01", "echo"]);
-    /// let codec = Codec::detect(&first, None)?;
+    /// let codec = Codec::detect(&first, b"", None)?;
     /// assert_eq!((codec.dialect(), codec.side()), (Dialect::Mdp01, Side::Worker));
     ///
-    /// let error = Codec::detect(&first, Some(Dialect::Mdp02)).unwrap_err();
+    /// let error = Codec::detect(&first, b"", Some(Dialect::Mdp02)).unwrap_err();
     /// assert_eq!(error.to_string(), "frame 1: mdp01 is spoken where only mdp02 is taken");
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```
-    pub fn detect(first_message: &Frames, pinned: Option<Dialect>) -> Result<Self, Error> {
-        let codec = detect::detect(first_message, pinned)?;
+    pub fn detect(
+        first_message: &Frames,
+        identity: &[u8],
+        pinned: Option<Dialect>,
+    ) -> Result<Self, Error> {
+        let codec = detect::detect(first_message, identity, pinned)?;
         // A client's first command tells its dialect, so it has to be right. A worker's header is
         // enough, and to be known is to be answered: it hears what is wrong with the rest.
         if codec.side == Side::Client {
@@ -124,6 +133,29 @@ impl Codec {
     #[must_use]
     pub const fn with_errors(self, errors: Errors) -> Self {
         Self { errors, ..self }
+    }
+
+    /// The same, but with how frames become JSON, as the listener has it.
+    ///
+    /// What a client says is translated for its worker, and what it is answered for it, as the
+    /// codec of the client has it.
+    ///
+    /// ```
+    /// use majordomus_core::{Frames, Reply, ToClient};
+    /// use majordomus_wire::{Codec, Dialect, Json, Side};
+    ///
+    /// let reply = ToClient::Final(Reply::new("echo", Frames::from_slices(&["[1]"])));
+    /// let codec = Codec::new(Dialect::Pigato, Side::Client);
+    /// let mut written: Vec<bytes::Bytes> = Vec::new();
+    /// codec.encode_to_client(&reply, &mut written);
+    /// assert_eq!(written[5], "[1]");
+    /// written.clear();
+    /// codec.with_json(Json::String).encode_to_client(&reply, &mut written);
+    /// assert_eq!(written[5], "\"[1]\"");
+    /// ```
+    #[must_use]
+    pub const fn with_json(self, json: Json) -> Self {
+        Self { json, ..self }
     }
 
     /// The dialect.
@@ -146,6 +178,23 @@ impl Codec {
         self.errors
     }
 
+    /// How frames become JSON.
+    pub const fn json(&self) -> Json {
+        self.json
+    }
+
+    /// Whether the dialect has request ids, so that a client can have many requests at once.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// assert!(!Codec::new(Dialect::Mdp02, Side::Client).has_request_ids());
+    /// assert!(Codec::new(Dialect::Pigato, Side::Client).has_request_ids());
+    /// ```
+    pub const fn has_request_ids(&self) -> bool {
+        matches!(self.dialect.grammar(), Grammar::Json(_))
+    }
+
     /// Whether the dialect has partial replies.
     ///
     /// ```
@@ -155,8 +204,30 @@ impl Codec {
     /// assert!(Codec::new(Dialect::Mdp02, Side::Worker).has_partials());
     /// ```
     pub const fn has_partials(&self) -> bool {
-        let Grammar::Mdp(table) = self.dialect.grammar();
-        table.worker.partial.is_some()
+        match self.dialect.grammar() {
+            Grammar::Mdp(table) => table.worker.partial.is_some(),
+            Grammar::Json(_) => true,
+        }
+    }
+
+    /// A routing id for a peer of our own, as the libraries of its dialect make them; empty where
+    /// the dialect does without. `random` is what makes it like no other.
+    ///
+    /// By such an id zmq-omdp is told from PIGATO, and in PIGATO workers are named by them.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// let worker = |dialect| Codec::new(dialect, Side::Worker).routing_id(0x1234);
+    /// assert!(worker(Dialect::Mdp02).is_empty());
+    /// assert_eq!(&*worker(Dialect::Pigato), b"W-00000000-0000-4000-8000-000000001234");
+    /// assert_eq!(&*worker(Dialect::Omdp), b"WQ810000000");
+    /// ```
+    pub fn routing_id(&self, random: u128) -> Label {
+        match self.dialect.grammar() {
+            Grammar::Mdp(_) => Label::empty(),
+            Grammar::Json(table) => json::routing_id(table, self.side, random),
+        }
     }
 
     /// What the peer is and can do, as the core wants to know it.
@@ -169,19 +240,26 @@ impl Codec {
     /// assert_eq!((client.partial_replies, client.redelivery), (false, Redelivery::Always));
     /// ```
     pub const fn role(&self) -> Role {
-        match self.side {
-            Side::Client => Role::Client(ClientCapabilities {
+        match (self.dialect.grammar(), self.side) {
+            (Grammar::Mdp(_), Side::Client) => Role::Client(ClientCapabilities {
                 partial_replies: self.has_partials(),
                 told: self.errors.told(),
                 // 7/MDP and 18/MDP: workers are to be idempotent.
                 redelivery: Redelivery::Always,
+                form: Form::Frames,
             }),
             // A REQUEST has no id, so a worker cannot tell two of them apart; nor has the protocol a
             // command to take one back.
-            Side::Worker => Role::Worker(WorkerCapabilities {
-                concurrency: Some(NonZeroU32::MIN),
+            (Grammar::Mdp(_), Side::Worker) => Role::Worker(WorkerCapabilities {
+                concurrency: Concurrency::ONE,
                 cancel: false,
+                rejects: false,
+                heartbeats_answered: false,
+                ready_again: false,
+                form: Form::Frames,
             }),
+            (Grammar::Json(table), Side::Client) => Role::Client(table.client),
+            (Grammar::Json(table), Side::Worker) => Role::Worker(table.worker),
         }
     }
 
@@ -204,12 +282,15 @@ impl Codec {
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```
     pub fn decode_from_client(&self, message: Frames) -> Result<FromClient, Error> {
-        self.form().decode_from_client(message)
+        match self.manner() {
+            Manner::Mdp(manner) => manner.decode_from_client(message),
+            Manner::Json(manner) => manner.decode_from_client(message),
+        }
     }
 
     /// Reads what a worker says to the broker.
     ///
-    /// None of these dialects has error replies, so a worker's failure comes as
+    /// The MDP dialects have no error replies, so there a worker's failure comes as
     /// [`FromWorker::Final`].
     ///
     /// # Errors
@@ -229,20 +310,23 @@ impl Codec {
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```
     pub fn decode_from_worker(&self, message: Frames) -> Result<FromWorker, Error> {
-        self.form().decode_from_worker(message)
+        match self.manner() {
+            Manner::Mdp(manner) => manner.decode_from_worker(message),
+            Manner::Json(manner) => manner.decode_from_worker(message),
+        }
     }
 
     /// Writes what the broker says to a client.
     ///
-    /// Nothing is written for what the dialect cannot say: a heartbeat, and a failure that the
-    /// client is not [told](Codec::role) of. A partial reply to a client that takes none is not
-    /// written either; the core never sends one.
+    /// Nothing is written for what the dialect cannot say: in most of them a heartbeat, and a failure
+    /// that the client is not [told](Codec::role) of. A partial reply to a client that takes none is
+    /// not written either; the core never sends one.
     ///
     /// ```
     /// use majordomus_core::{Frames, Outcome, Reply, ToClient};
     /// use majordomus_wire::{Codec, Dialect, Errors, Side};
     ///
-    /// let nothing = Reply { service: "echo".into(), id: "".into(), body: Frames::empty() };
+    /// let nothing = Reply::new("echo", Frames::empty());
     /// let lost = ToClient::Failed(Outcome::WorkerLost, nothing);
     /// let codec = Codec::new(Dialect::Mdp02, Side::Client);
     /// let mut written: Vec<bytes::Bytes> = Vec::new();
@@ -252,11 +336,15 @@ impl Codec {
     /// assert_eq!(written, ["MDPC02", "\x03", "echo", "-1 B_WORKER_LOST"]);
     /// ```
     pub fn encode_to_client(&self, command: &ToClient, sink: &mut impl Sink) {
-        self.form().encode_to_client(command, self.errors, sink);
+        match self.manner() {
+            Manner::Mdp(manner) => manner.encode_to_client(command, self.errors, sink),
+            Manner::Json(manner) => manner.encode_to_client(command, sink),
+        }
     }
 
-    /// Writes what the broker says to a worker. Nothing is written for
-    /// [`ToWorker::Cancel`], which these dialects cannot say.
+    /// Writes what the broker says to a worker. Nothing is written for what the dialect cannot say:
+    /// [`ToWorker::Cancel`] in all of them, [`ToWorker::StillWanted`] in the MDP dialects,
+    /// [`ToWorker::Registered`] in all but PIGATO.
     ///
     /// ```
     /// use majordomus_core::ToWorker;
@@ -268,13 +356,18 @@ impl Codec {
     /// assert_eq!(written, ["MDPW02", "\x06"]);
     /// ```
     pub fn encode_to_worker(&self, command: &ToWorker, sink: &mut impl Sink) {
-        self.form().encode_to_worker(command, sink);
+        match self.manner() {
+            Manner::Mdp(manner) => manner.encode_to_worker(command, sink),
+            Manner::Json(manner) => manner.encode_to_worker(command, sink),
+        }
     }
 
     /// Writes what a client says to the broker.
     ///
-    /// Of a request only service and body are written: these dialects have no ids and no options.
-    /// Nothing is written for a heartbeat or a cancellation. The name of the service is not checked;
+    /// Of a request the MDP dialects write only service and body: they have no ids and no options.
+    /// Nor have they heartbeats of a client, for which nothing is written, and no dialect has a
+    /// cancellation. Options that a request brings with it are written as they are, else they are
+    /// made of what it says. The name of the service is not checked;
     /// [`check_service_name`](crate::check_service_name) does that.
     ///
     /// ```
@@ -287,14 +380,17 @@ impl Codec {
     /// assert!(written.is_empty());
     /// ```
     pub fn encode_from_client(&self, command: &FromClient, sink: &mut impl Sink) {
-        self.form().encode_from_client(command, sink);
+        match self.manner() {
+            Manner::Mdp(manner) => manner.encode_from_client(command, sink),
+            Manner::Json(manner) => manner.encode_from_client(command, sink),
+        }
     }
 
     /// Writes what a worker says to the broker.
     ///
-    /// A failure is written as a final reply of one frame of text: `-1 ` and the error. To a broker
-    /// it is a reply like any other; a client finds the error in it if it has been told to look,
-    /// with [`Errors::Final`].
+    /// In the MDP dialects a failure is written as a final reply of one frame of text: `-1 ` and the
+    /// error. To a broker it is a reply like any other; a client finds the error in it if it has been
+    /// told to look, with [`Errors::Final`]. A rejection is a failure where there is none.
     ///
     /// # Errors
     ///
@@ -306,7 +402,7 @@ impl Codec {
     /// use majordomus_wire::{Codec, Dialect, Side};
     ///
     /// let body = Frames::from_slices(&["no paper"]);
-    /// let failed = FromWorker::Failed(WorkerReply { address: "17".into(), id: "".into(), body });
+    /// let failed = FromWorker::Failed(WorkerReply::new("17", body));
     /// let codec = Codec::new(Dialect::Mdp02, Side::Worker);
     /// let mut written: Vec<bytes::Bytes> = Vec::new();
     /// codec.encode_from_worker(&failed, &mut written)?;
@@ -318,15 +414,21 @@ impl Codec {
         command: &FromWorker,
         sink: &mut impl Sink,
     ) -> Result<(), Unsayable> {
-        self.form().encode_from_worker(command, sink)
+        match self.manner() {
+            Manner::Mdp(manner) => manner.encode_from_worker(command, sink),
+            Manner::Json(manner) => {
+                manner.encode_from_worker(command, sink);
+                Ok(())
+            }
+        }
     }
 
     /// Reads what the broker says to a client.
     ///
-    /// With [`Errors::Final`], a final reply of one frame that begins with `-1 ` is
-    /// [`ToClient::Failed`] with [`Outcome::Failed`](majordomus_core::Outcome::Failed) and the rest
-    /// of the text; with [`Errors::Silent`] it is a reply like any other. A majortomo reply does
-    /// not name its service: the label is empty.
+    /// An error is [`ToClient::Failed`] with [`Outcome::Failed`](majordomus_core::Outcome::Failed),
+    /// whatever it says. In the MDP dialects a final reply of one frame that begins with `-1 ` is one
+    /// with [`Errors::Final`], and a reply like any other with [`Errors::Silent`]. Only the replies of
+    /// the RFCs name their service; in other dialects the label is empty.
     ///
     /// # Errors
     ///
@@ -341,19 +443,19 @@ impl Codec {
     /// let body = Frames::from_slices(&["B_NO_SERVICE"]);
     /// assert_eq!(
     ///     codec.decode_to_client(message)?,
-    ///     ToClient::Failed(
-    ///         Outcome::Failed,
-    ///         Reply { service: "echo".into(), id: "".into(), body },
-    ///     )
+    ///     ToClient::Failed(Outcome::Failed, Reply::new("echo", body))
     /// );
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```
     pub fn decode_to_client(&self, message: Frames) -> Result<ToClient, Error> {
-        self.form().decode_to_client(message, self.errors)
+        match self.manner() {
+            Manner::Mdp(manner) => manner.decode_to_client(message, self.errors),
+            Manner::Json(manner) => manner.decode_to_client(message),
+        }
     }
 
-    /// Reads what the broker says to a worker. A request does not name its service: the label is
-    /// empty.
+    /// Reads what the broker says to a worker. A request names its service in PIGATO alone; in other
+    /// dialects the label is empty.
     ///
     /// # Errors
     ///
@@ -369,13 +471,25 @@ impl Codec {
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```
     pub fn decode_to_worker(&self, message: Frames) -> Result<ToWorker, Error> {
-        self.form().decode_to_worker(message)
+        match self.manner() {
+            Manner::Mdp(manner) => manner.decode_to_worker(message),
+            Manner::Json(manner) => manner.decode_to_worker(message),
+        }
     }
 
-    const fn form(&self) -> Form {
-        let Grammar::Mdp(table) = self.dialect.grammar();
-        Form { table, delimiter: self.delimiter }
+    const fn manner(&self) -> Manner {
+        let Self { delimiter, json, .. } = *self;
+        match self.dialect.grammar() {
+            Grammar::Mdp(table) => Manner::Mdp(mdp::Manner { table, delimiter, json }),
+            Grammar::Json(table) => Manner::Json(json::Manner { table, json }),
+        }
     }
+}
+
+/// How the connection speaks, by the engine of its dialect.
+enum Manner {
+    Mdp(mdp::Manner),
+    Json(json::Manner),
 }
 
 /// A partial reply that cannot be written, because the dialect has none.

@@ -2,14 +2,13 @@
 
 use majordomus_core::{Frames, Label};
 
-use crate::dialect::Grammar;
-use crate::mdp;
 use crate::offence::HEADER_SHOWN_BYTES_MAX;
 use crate::{Codec, Dialect, Error, Offence, Side};
 
 /// The order in which dialects are tried: of two that share their headers, the one that asks more of
 /// its messages comes first.
-const PREFERENCE: [Dialect; 3] = [Dialect::Mdp01, Dialect::Majortomo, Dialect::Mdp02];
+const PREFERENCE: [Dialect; 5] =
+    [Dialect::Mdp01, Dialect::Majortomo, Dialect::Mdp02, Dialect::Pigato, Dialect::Omdp];
 
 /// How well a first message fits a dialect.
 pub(crate) enum Recognition {
@@ -21,17 +20,20 @@ pub(crate) enum Recognition {
     Certain(Codec),
 }
 
-/// The codec for a connection that begins with this message. Only as much of it is looked at as
-/// that takes.
-pub(crate) fn detect(first_message: &Frames, pinned: Option<Dialect>) -> Result<Codec, Error> {
-    let (spoken, certain) = match recognise(first_message) {
+/// The codec for a connection that begins with this message, of a peer with this routing id. Only as
+/// much of the message is looked at as that takes.
+pub(crate) fn detect(
+    first_message: &Frames,
+    identity: &[u8],
+    pinned: Option<Dialect>,
+) -> Result<Codec, Error> {
+    let (spoken, certain) = match recognise(first_message, identity) {
         Recognition::Certain(codec) => (codec, true),
         Recognition::Possible(codec) => (codec, false),
         Recognition::No => return Err(unrecognised(first_message)),
     };
     let Some(pinned) = pinned else { return Ok(spoken) };
-    let Grammar::Mdp(table) = pinned.grammar();
-    match mdp::recognise(table, first_message) {
+    match pinned.grammar().recognise(first_message, None) {
         Recognition::Certain(codec) => Ok(codec),
         Recognition::Possible(codec) if !certain => Ok(codec),
         Recognition::Possible(_) | Recognition::No => Err(Error::at(
@@ -42,11 +44,10 @@ pub(crate) fn detect(first_message: &Frames, pinned: Option<Dialect>) -> Result<
 }
 
 /// The dialect that fits best.
-fn recognise(first_message: &Frames) -> Recognition {
+fn recognise(first_message: &Frames, identity: &[u8]) -> Recognition {
     let mut possible = None;
     for dialect in PREFERENCE {
-        let Grammar::Mdp(table) = dialect.grammar();
-        match mdp::recognise(table, first_message) {
+        match dialect.grammar().recognise(first_message, Some(identity)) {
             Recognition::Certain(codec) => return Recognition::Certain(codec),
             Recognition::Possible(codec) => _ = possible.get_or_insert(codec),
             Recognition::No => {}
@@ -64,7 +65,8 @@ fn unrecognised(first_message: &Frames) -> Error {
     match first_message.get(at) {
         None => Error::at(at, Offence::MissingHeader),
         // The header is known, so what kept its dialect from fitting is the frame before it.
-        Some(header) if is_known(header) => Error::at(0, Offence::DelimiterMissing),
+        Some(header) if is_known(header) && at == 0 => Error::at(0, Offence::DelimiterMissing),
+        Some(header) if is_known(header) => Error::at(0, Offence::UnexpectedDelimiter),
         Some(header) => Error::at(at, unknown_header(header)),
     }
 }
@@ -88,8 +90,7 @@ fn is_known(header: &[u8]) -> bool {
 
 /// Which side writes this header in this dialect.
 fn side_of(dialect: Dialect, header: &[u8]) -> Option<Side> {
-    let Grammar::Mdp(table) = dialect.grammar();
-    table.side_of(header)
+    dialect.grammar().side_of(header)
 }
 
 fn unknown_header(header: &[u8]) -> Offence {

@@ -3,9 +3,10 @@
 use core::fmt;
 use core::str::FromStr;
 
-use majordomus_core::Label;
+use majordomus_core::{Frames, Label};
 
-use crate::{majortomo, mdp, mdp01, mdp02};
+use crate::detect::Recognition;
+use crate::{Side, json, majortomo, mdp, mdp01, mdp02, omdp, pigato};
 
 /// A dialect of the Majordomo protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,11 +18,16 @@ pub enum Dialect {
     Mdp02,
     /// 18/MDP 0.2, as majortomo (PyPI) writes it.
     Majortomo,
+    /// PIGATO (npm), and its ports to Ruby and Go.
+    Pigato,
+    /// zmq-omdp (npm).
+    Omdp,
 }
 
 impl Dialect {
     /// All dialects, in the order in which they are shown.
-    pub const ALL: [Dialect; 3] = [Dialect::Mdp01, Dialect::Mdp02, Dialect::Majortomo];
+    pub const ALL: [Dialect; 5] =
+        [Dialect::Mdp01, Dialect::Mdp02, Dialect::Majortomo, Dialect::Pigato, Dialect::Omdp];
 
     /// The name by which it is configured, logged and counted.
     ///
@@ -33,6 +39,8 @@ impl Dialect {
             Dialect::Mdp01 => "mdp01",
             Dialect::Mdp02 => "mdp02",
             Dialect::Majortomo => "majortomo",
+            Dialect::Pigato => "pigato",
+            Dialect::Omdp => "omdp",
         }
     }
 
@@ -41,6 +49,8 @@ impl Dialect {
             Dialect::Mdp01 => Grammar::Mdp(&mdp01::TABLE),
             Dialect::Mdp02 => Grammar::Mdp(&mdp02::TABLE),
             Dialect::Majortomo => Grammar::Mdp(&majortomo::TABLE),
+            Dialect::Pigato => Grammar::Json(&pigato::TABLE),
+            Dialect::Omdp => Grammar::Json(&omdp::TABLE),
         }
     }
 }
@@ -63,7 +73,7 @@ impl FromStr for Dialect {
     /// let error = "mdp03".parse::<Dialect>().unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "unknown dialect \"mdp03\" (known: mdp01, mdp02, majortomo)"
+    ///     "unknown dialect \"mdp03\" (known: mdp01, mdp02, majortomo, pigato, omdp)"
     /// );
     /// ```
     fn from_str(name: &str) -> Result<Self, UnknownDialect> {
@@ -98,4 +108,32 @@ impl core::error::Error for UnknownDialect {}
 #[derive(Clone, Copy)]
 pub(crate) enum Grammar {
     Mdp(&'static mdp::Table),
+    Json(&'static json::Table),
+}
+
+impl Grammar {
+    /// The headers of the two sides.
+    pub(crate) fn headers(self) -> [&'static [u8]; 2] {
+        match self {
+            Grammar::Mdp(table) => [table.client.header, table.worker.header],
+            Grammar::Json(_) => [json::CLIENT, json::WORKER],
+        }
+    }
+
+    /// Which side writes this header.
+    pub(crate) fn side_of(self, header: &[u8]) -> Option<Side> {
+        match self {
+            Grammar::Mdp(table) => table.side_of(header),
+            Grammar::Json(_) => json::side_of(header),
+        }
+    }
+
+    /// Whether a connection that begins with this message speaks like this. `identity` is the
+    /// peer's routing id, or nothing where it is known which of several that look alike it speaks.
+    pub(crate) fn recognise(self, first_message: &Frames, identity: Option<&[u8]>) -> Recognition {
+        match self {
+            Grammar::Mdp(table) => mdp::recognise(table, first_message),
+            Grammar::Json(table) => json::recognise(table, first_message, identity),
+        }
+    }
 }

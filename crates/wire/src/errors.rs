@@ -11,7 +11,7 @@ pub const ERROR_TEXT_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const ERROR_PREFIX: &[u8] = b"-1 ";
 
 /// What a client is told when its request fails and its dialect has no error replies. A listener
-/// has one of these.
+/// has one of these; it changes nothing for dialects that have them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Errors {
     /// Nothing, as the specifications have it: the client finds out by its own timeout.
@@ -32,6 +32,8 @@ impl Errors {
                 Outcome::NoSuchService,
                 Outcome::WorkerLost,
                 Outcome::Rejected,
+                Outcome::NoSuchWorker,
+                Outcome::Untranslatable,
             ]),
         }
     }
@@ -62,7 +64,7 @@ pub(crate) fn error_text(outcome: Outcome, body: &Frames) -> String {
 }
 
 /// The word for an outcome, in PIGATO's manner, which is the only dialect in use that has any.
-const fn code(outcome: Outcome) -> &'static str {
+pub(crate) const fn code(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Replied => "B_REPLIED",
         Outcome::Failed => "B_FAILED",
@@ -73,6 +75,8 @@ const fn code(outcome: Outcome) -> &'static str {
         Outcome::Rejected => "B_REJECTED",
         Outcome::Refused => "B_BUSY",
         Outcome::NoSuchService => "B_NO_SERVICE",
+        Outcome::NoSuchWorker => "B_NO_WORKER",
+        Outcome::Untranslatable => "B_TRANSLATE",
         Outcome::ShutDown => "B_SHUTDOWN",
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient, ToWorker,
+    Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, Role, ToClient, ToWorker,
     WorkerReply, WorkerRequest,
 };
 
@@ -31,12 +31,12 @@ pub(crate) enum Way {
     Decode,
 }
 
-pub(crate) type Case = (Way, Command, &'static [&'static str]);
+pub(crate) type Case<'a> = (Way, Command, &'a [&'a str]);
 
 /// Checks every case in a codec for its side. A case without frames is a command that is not
 /// written.
 #[track_caller]
-pub(crate) fn check(codec: impl Fn(Side) -> Codec, cases: &[Case]) {
+pub(crate) fn check(codec: impl Fn(Side) -> Codec, cases: &[Case<'_>]) {
     for (way, command, frames) in cases {
         let side = match command {
             Command::FromClient(_) | Command::ToClient(_) => Side::Client,
@@ -48,7 +48,13 @@ pub(crate) fn check(codec: impl Fn(Side) -> Codec, cases: &[Case]) {
         }
         if *way != Way::Encode {
             let message = Frames::from_slices(frames);
-            assert_eq!(decode(codec, command, message), *command, "{codec:?} reads {frames:?}");
+            let read = decode(codec, command, message);
+            assert_eq!(read, *command, "{codec:?} reads {frames:?}");
+            let form = match codec.role() {
+                Role::Client(can) => can.form,
+                Role::Worker(can) => can.form,
+            };
+            assert!(body(&read).is_none_or(|body| body.form() == form), "{codec:?} {frames:?}");
         }
     }
 }
@@ -77,6 +83,23 @@ fn decode(codec: Codec, like: &Command, message: Frames) -> Command {
     .expect("the message is right")
 }
 
+fn body(command: &Command) -> Option<&Frames> {
+    match command {
+        Command::FromClient(FromClient::Request(request)) => Some(&request.body),
+        Command::ToClient(
+            ToClient::Partial(reply) | ToClient::Final(reply) | ToClient::Failed(_, reply),
+        ) => Some(&reply.body),
+        Command::FromWorker(
+            FromWorker::Partial(reply)
+            | FromWorker::Final(reply)
+            | FromWorker::Failed(reply)
+            | FromWorker::Rejected(reply),
+        ) => Some(&reply.body),
+        Command::ToWorker(ToWorker::Request(request)) => Some(&request.body),
+        _ => None,
+    }
+}
+
 /// A message that sees to it that nothing comes behind its last frame.
 #[derive(Default)]
 struct Written {
@@ -98,7 +121,7 @@ pub(crate) fn request(body: &[&str]) -> Command {
 
 /// A reply, of a service that is named or not.
 fn reply(service: &str, body: &[&str]) -> Reply {
-    Reply { service: service.into(), id: Label::empty(), body: Frames::from_slices(body) }
+    Reply::new(service, Frames::from_slices(body))
 }
 
 pub(crate) fn partial(service: &str, body: &[&str]) -> Command {
@@ -118,7 +141,7 @@ pub(crate) fn ready() -> Command {
 }
 
 fn worker_reply(body: &[&str]) -> WorkerReply {
-    WorkerReply { address: "17".into(), id: Label::empty(), body: Frames::from_slices(body) }
+    WorkerReply::new("17", Frames::from_slices(body))
 }
 
 pub(crate) fn worker_partial(body: &[&str]) -> Command {
@@ -133,29 +156,36 @@ pub(crate) fn worker_failed(body: &[&str]) -> Command {
     Command::FromWorker(FromWorker::Failed(worker_reply(body)))
 }
 
-pub(crate) fn worker_request(body: &[&str]) -> Command {
-    Command::ToWorker(ToWorker::Request(WorkerRequest {
-        address: "17".into(),
-        service: Label::empty(),
-        id: Label::empty(),
-        body: Frames::from_slices(body),
-    }))
+pub(crate) fn worker_rejected(body: &[&str]) -> Command {
+    Command::FromWorker(FromWorker::Rejected(worker_reply(body)))
 }
 
-pub(crate) const WORKER_HEARTBEAT: Command = Command::FromWorker(FromWorker::Heartbeat);
+pub(crate) fn worker_request(body: &[&str]) -> Command {
+    Command::ToWorker(ToWorker::Request(WorkerRequest::new(
+        "17",
+        Label::empty(),
+        Frames::from_slices(body),
+    )))
+}
+
+pub(crate) const WORKER_HEARTBEAT: Command = Command::FromWorker(FromWorker::HEARTBEAT);
 pub(crate) const WORKER_DISCONNECT: Command = Command::FromWorker(FromWorker::Disconnect);
 pub(crate) const BROKER_HEARTBEAT: Command = Command::ToWorker(ToWorker::Heartbeat);
 pub(crate) const BROKER_DISCONNECT: Command = Command::ToWorker(ToWorker::Disconnect);
 
 /// What no dialect of 7/MDP and 18/MDP can say, so that nothing is written.
-pub(crate) fn unsaid() -> Vec<Case> {
-    let cancel = FromClient::Cancel { id: Label::empty() };
-    let give_up = ToWorker::Cancel { address: "17".into() };
+pub(crate) fn unsaid() -> Vec<Case<'static>> {
+    let id = Label::from("r1");
+    let wanted = ToWorker::StillWanted { address: "17".into(), id: id.clone() };
     [
         Command::FromClient(FromClient::Heartbeat),
-        Command::FromClient(cancel),
+        Command::FromClient(FromClient::StillWanted { id: id.clone() }),
+        Command::FromClient(FromClient::Vouch { worker: "W1".into() }),
+        Command::FromClient(FromClient::Cancel { id }),
         Command::ToClient(ToClient::Heartbeat),
-        Command::ToWorker(give_up),
+        Command::ToWorker(ToWorker::Registered),
+        Command::ToWorker(wanted),
+        Command::ToWorker(ToWorker::Cancel { address: "17".into() }),
     ]
     .into_iter()
     .chain(Outcome::ALL.map(|outcome| failed(outcome, "echo", &["why"])))

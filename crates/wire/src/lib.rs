@@ -14,11 +14,11 @@
 //! use majordomus_wire::{Codec, Dialect};
 //!
 //! let message = Frames::from_slices(&["", "MDPC01", "echo", "hello"]);
-//! let codec = Codec::detect(&message, None)?;
+//! let codec = Codec::detect(&message, b"", None)?;
 //! assert_eq!(codec.dialect(), Dialect::Mdp01);
 //! let FromClient::Request(request) = codec.decode_from_client(message)? else { panic!() };
 //!
-//! let reply = Reply { service: request.service, id: request.id, body: request.body };
+//! let reply = Reply::new(request.service, request.body);
 //! let mut written: Vec<bytes::Bytes> = Vec::new();
 //! codec.encode_to_client(&ToClient::Final(reply), &mut written);
 //! assert_eq!(written, ["", "MDPC01", "echo", "hello"]);
@@ -32,32 +32,47 @@
 //! | `mdp01` | the examples of the ZeroMQ Guide, generaldomo (7/MDP) | `mdp01.rs` |
 //! | `mdp02` | the RFC 18/MDP, with and without a leading empty frame | `mdp02.rs` |
 //! | `majortomo` | majortomo (PyPI) | `majortomo.rs` |
+//! | `pigato` | PIGATO (npm), pigato-ruby, pigato-go | `pigato.rs` |
+//! | `omdp` | zmq-omdp (npm) | `omdp.rs` |
 //!
-//! The three differ in constants, so each file is a table, and `mdp/` is the one engine that reads
-//! and writes by it.
+//! The first three differ in constants, so each file is a table, and `mdp/` is the one engine that
+//! reads and writes by it; so it is with the other two and `json/`.
+//!
+//! The bodies of the first three are frames, those of the others JSON. Where a body goes from one
+//! kind to the other, it is translated when it is written (`translate.rs`).
 #![no_std]
 
 extern crate alloc;
 
+mod body;
 mod codec;
 mod detect;
 mod dialect;
 mod errors;
+mod json;
 mod majortomo;
 mod mdp;
 mod mdp01;
 mod mdp02;
+mod note;
 mod offence;
+mod omdp;
+mod pigato;
+mod reading;
 mod service;
 mod sink;
+mod translate;
 
 #[cfg(test)]
 mod golden;
 
+pub use body::in_frames;
 pub use codec::{Codec, Side, Unsayable};
 pub use dialect::{Dialect, UnknownDialect};
 pub use errors::{ERROR_TEXT_BYTES_MAX, Errors};
-pub use mdp::ADDRESS_BYTES_MAX;
+pub use json::OPTIONS_BYTES_MAX;
 pub use offence::{Error, HEADER_SHOWN_BYTES_MAX, Offence};
+pub use reading::{ADDRESS_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 pub use service::{SERVICE_NAME_BYTES_MAX, check_service_name};
 pub use sink::Sink;
+pub use translate::{Json, UnknownJson};

@@ -7,10 +7,7 @@ mod encode;
 use majordomus_core::Frames;
 
 use crate::detect::Recognition;
-use crate::{Codec, Dialect, Side};
-
-/// The longest client address that a worker may send back, in bytes: as long as a routing id.
-pub const ADDRESS_BYTES_MAX: usize = 255;
+use crate::{Codec, Dialect, Json, Side};
 
 /// What tells one of these dialects from another.
 #[derive(Debug)]
@@ -73,9 +70,11 @@ pub(crate) struct WorkerTable {
 
 /// A table, and what one connection makes of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Form {
+pub(crate) struct Manner {
     pub(crate) table: &'static Table,
     pub(crate) delimiter: bool,
+    /// How what clients say becomes JSON for a worker that wants it.
+    pub(crate) json: Json,
 }
 
 /// Whether a connection that begins with this message speaks this dialect. Header and leading empty

@@ -35,7 +35,7 @@ pub(crate) static TABLE: Table = Table {
 
 #[cfg(test)]
 mod tests {
-    use majordomus_core::{Frames, FromWorker, Label, Outcome, WorkerReply};
+    use majordomus_core::{Frames, FromWorker, Outcome, WorkerReply};
 
     use super::*;
     use crate::golden::{
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_partial_reply_cannot_be_written() {
-        let reply = WorkerReply { address: "17".into(), id: Label::empty(), body: Frames::empty() };
+        let reply = WorkerReply::new("17", Frames::empty());
         let mut written = alloc::vec::Vec::new();
         let refused =
             codec(Side::Worker).encode_from_worker(&FromWorker::Partial(reply), &mut written);

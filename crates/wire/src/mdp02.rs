@@ -43,15 +43,18 @@ pub(crate) const WORKER: WorkerTable = WorkerTable {
 
 #[cfg(test)]
 mod tests {
-    use majordomus_core::Outcome;
+    use majordomus_core::{
+        Concurrency, Form, Frames, FromClient, FromWorker, Outcome, Reply, Status, ToClient,
+        ToWorker, WorkerReply, WorkerRequest,
+    };
 
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*, check,
-        failed, last, partial, ready, request, unsaid, worker_failed, worker_last, worker_partial,
-        worker_request,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*,
+        check, failed, last, partial, ready, request, unsaid, worker_failed, worker_last,
+        worker_partial, worker_rejected, worker_request,
     };
-    use crate::{Codec, Errors, Side};
+    use crate::{Codec, Errors, Json, Side, note};
 
     fn codec(side: Side) -> Codec {
         Codec::new(Dialect::Mdp02, side)
@@ -113,6 +116,75 @@ mod tests {
     }
 
     #[test]
+    fn what_it_has_no_word_for() {
+        let busy = Command::FromWorker(FromWorker::Heartbeat(Status {
+            concurrency: Some(Concurrency::Unlimited),
+            publish: true,
+        }));
+        check(
+            codec,
+            &[
+                (Encode, busy, &["MDPW02", "\x05"]),
+                (Encode, worker_rejected(&["no"]), &["MDPW02", "\x04", "17", "", "-1 no"]),
+                (Encode, worker_rejected(&[]), &["MDPW02", "\x04", "17", "", "-1 B_FAILED"]),
+            ],
+        );
+    }
+
+    /// Bodies that come from peers whose form is JSON.
+    #[test]
+    fn json_becomes_frames() {
+        let json = |texts: &[&str]| Frames::from_slices(texts).in_form(Form::Json, 0);
+        let reply = |texts| Reply::new("echo", json(texts));
+        let request = |texts| ToWorker::Request(WorkerRequest::new("17", "echo", json(texts)));
+        check(
+            |side| codec(side).with_errors(Errors::Final),
+            &[
+                (
+                    Encode,
+                    Command::ToClient(ToClient::Final(reply(&["\"a\""]))),
+                    &["MDPC02", "\x03", "echo", "a"],
+                ),
+                (
+                    Encode,
+                    Command::ToClient(ToClient::Partial(reply(&["{\"a\":1}"]))),
+                    &["MDPC02", "\x02", "echo", "{\"a\":1}"],
+                ),
+                (
+                    Encode,
+                    Command::ToClient(ToClient::Failed(Outcome::Failed, reply(&["\"no\""]))),
+                    &["MDPC02", "\x03", "echo", "-1 no"],
+                ),
+                (
+                    Encode,
+                    Command::ToWorker(request(&["[1]"])),
+                    &["MDPW02", "\x02", "17", "", "[1]"],
+                ),
+                (Encode, Command::ToWorker(request(&[])), &["MDPW02", "\x02", "17", ""]),
+                (
+                    Encode,
+                    Command::FromWorker(FromWorker::Final(WorkerReply::new(
+                        "17",
+                        json(&["\"a\""]),
+                    ))),
+                    &["MDPW02", "\x04", "17", "", "a"],
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_body_of_a_request_notes_what_the_listener_says() {
+        let message = Frames::from_slices(&["MDPC02", "\x01", "echo", "a"]);
+        let notes = Json::ALL.map(|json| {
+            let read = codec(Side::Client).with_json(json).decode_from_client(message.clone());
+            let Ok(FromClient::Request(request)) = read else { panic!("it is a request") };
+            note::rule(request.body.note())
+        });
+        assert_eq!(notes, Json::ALL);
+    }
+
+    #[test]
     fn errors_as_final_replies() {
         check(
             |side| codec(side).with_errors(Errors::Final),
@@ -131,6 +203,16 @@ mod tests {
                     Encode,
                     failed(Outcome::Rejected, "echo", &["too hot"]),
                     &["MDPC02", "\x03", "echo", "-1 too hot"],
+                ),
+                (
+                    Encode,
+                    failed(Outcome::NoSuchWorker, "echo", &[]),
+                    &["MDPC02", "\x03", "echo", "-1 B_NO_WORKER"],
+                ),
+                (
+                    Encode,
+                    failed(Outcome::Untranslatable, "echo", &[]),
+                    &["MDPC02", "\x03", "echo", "-1 B_TRANSLATE"],
                 ),
                 // These a client of this dialect never hears of.
                 (Encode, failed(Outcome::Expired, "echo", &[]), &[]),

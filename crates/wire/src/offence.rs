@@ -4,8 +4,7 @@ use core::fmt;
 
 use majordomus_core::Label;
 
-use crate::dialect::Grammar;
-use crate::mdp::ADDRESS_BYTES_MAX;
+use crate::reading::{ADDRESS_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::service::SERVICE_NAME_BYTES_MAX;
 use crate::{Dialect, Side};
 
@@ -18,7 +17,7 @@ pub const HEADER_SHOWN_BYTES_MAX: usize = 32;
 /// use majordomus_core::Frames;
 /// use majordomus_wire::{Codec, Offence};
 ///
-/// let error = Codec::detect(&Frames::from_slices(&["", "MDPC01"]), None).unwrap_err();
+/// let error = Codec::detect(&Frames::from_slices(&["", "MDPC01"]), b"", None).unwrap_err();
 /// assert_eq!((error.frame(), error.offence()), (Some(2), &Offence::MissingService));
 /// assert_eq!(error.to_string(), "frame 2: there is no service name");
 /// ```
@@ -69,7 +68,8 @@ pub enum Offence {
     /// The dialect, or this connection so far, begins every message with an empty frame, and this
     /// one does not.
     DelimiterMissing,
-    /// The message begins with an empty frame, and this connection has so far sent none there.
+    /// The message begins with an empty frame, and the dialect, or this connection so far, has none
+    /// there.
     UnexpectedDelimiter,
     /// There is an empty frame and nothing behind it.
     MissingHeader,
@@ -153,6 +153,13 @@ pub enum Offence {
     },
     /// The dialect wants at least one frame of body, and there is none.
     MissingBody,
+    /// The message ends before the id of the request.
+    MissingId,
+    /// The id of the request is longer than [`REQUEST_ID_BYTES_MAX`](crate::REQUEST_ID_BYTES_MAX).
+    IdTooLong {
+        /// How long it is.
+        bytes: usize,
+    },
 }
 
 impl Offence {
@@ -165,7 +172,7 @@ impl Offence {
     /// let mut counters = [0u64; Offence::NAMES.len()];
     /// counters[Offence::MissingBody.index()] += 1;
     /// ```
-    pub const NAMES: [&'static str; 24] = [
+    pub const NAMES: [&'static str; 26] = [
         "no_frames",
         "delimiter_missing",
         "unexpected_delimiter",
@@ -190,6 +197,8 @@ impl Offence {
         "separator_not_empty",
         "excess_frames",
         "missing_body",
+        "missing_id",
+        "id_too_long",
     ];
 
     /// The place of its name in [`NAMES`](Offence::NAMES). It can change with a version; the name
@@ -220,6 +229,8 @@ impl Offence {
             Offence::SeparatorNotEmpty { .. } => 21,
             Offence::ExcessFrames { .. } => 22,
             Offence::MissingBody => 23,
+            Offence::MissingId => 24,
+            Offence::IdTooLong { .. } => 25,
         }
     }
 
@@ -241,7 +252,7 @@ impl fmt::Display for Offence {
             Offence::NoFrames => f.write_str("the message has no frame"),
             Offence::DelimiterMissing => f.write_str("the leading empty frame is missing"),
             Offence::UnexpectedDelimiter => {
-                f.write_str("a leading empty frame, which this connection has not sent before")
+                f.write_str("a leading empty frame, where this connection has none")
             }
             Offence::MissingHeader => f.write_str("there is no header"),
             Offence::UnknownHeader { header } => {
@@ -293,16 +304,17 @@ impl fmt::Display for Offence {
                 write!(f, "excess frames behind the end of the command: {count}")
             }
             Offence::MissingBody => f.write_str("there is no body frame"),
+            Offence::MissingId => f.write_str("there is no request id"),
+            Offence::IdTooLong { bytes } => {
+                write!(f, "request id of {bytes} bytes is longer than {REQUEST_ID_BYTES_MAX}")
+            }
         }
     }
 }
 
 /// Each header once, though dialects share some.
 fn write_known_headers(f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let headers = |dialect: &Dialect| {
-        let Grammar::Mdp(table) = dialect.grammar();
-        [table.client.header, table.worker.header]
-    };
+    let headers = |dialect: &Dialect| dialect.grammar().headers();
     for (index, dialect) in Dialect::ALL.iter().enumerate() {
         let [client, worker] = headers(dialect);
         if Dialect::ALL[..index].iter().any(|earlier| headers(earlier) == [client, worker]) {

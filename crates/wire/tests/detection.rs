@@ -1,20 +1,18 @@
 //! Which first message makes which connection.
 
-use std::num::NonZeroU32;
-
 use majordomus_core::{
-    ClientCapabilities, Frames, FromClient, FromWorker, Outcome, Redelivery, Request, Role,
-    ToWorker, WorkerCapabilities,
+    ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Outcome, Redelivery,
+    Request, Role, ToWorker, WorkerCapabilities,
 };
 use majordomus_wire::{Codec, Dialect, Errors, Side};
 
-use Dialect::{Majortomo, Mdp01, Mdp02};
+use Dialect::{Majortomo, Mdp01, Mdp02, Omdp, Pigato};
 use Side::{Client, Worker};
 
 /// `delimiter` is whether the messages of the connection begin with an empty frame.
 #[track_caller]
 fn check(frames: &[&str], pinned: Option<Dialect>, expected: (Dialect, Side, bool)) {
-    let codec = Codec::detect(&Frames::from_slices(frames), pinned)
+    let codec = Codec::detect(&Frames::from_slices(frames), b"", pinned)
         .unwrap_or_else(|error| panic!("{frames:?} {pinned:?}: {error}"));
     let found = (codec.dialect(), codec.side(), codec.delimiter());
     assert_eq!(found, expected, "{frames:?} {pinned:?}");
@@ -52,6 +50,96 @@ fn first_messages() {
     }
 }
 
+/// As PIGATO makes them: what the user set, or a UUID, and a UUID.
+const OF_PIGATO: &[&str] = &[
+    "C3e0e6bb7-43e3-44e3-8de4-345ed551b456-1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
+    "W86098f23-6e57-445a-905f-21f7f84e8e27-77126cd3-bd3c-4569-818d-5983354bfafb",
+    "my worker-1908F7B8-8BCB-49D1-B09D-DA2C553F70B7",
+    "-1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
+];
+
+/// As zmq-omdp makes them, with the package shortid.
+const OF_OMDP: &[&str] = &["CPPBqWA9", "W-_-_-_", "W23TplPdS7ab", "Cabcdefghijklmn"];
+
+/// As others make them, or their users. The routing id may be any bytes.
+const OF_NOBODY: &[&[u8]] = &[
+    b"",
+    b"1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
+    b"Cx1908f7b8-8bcb-49d1-b09d_da2c553f70b7",
+    b"Cx-1908f7b8-8bcb-49d1-b09d-da2c553f70bg",
+    b"Cx-1908f7b88-bcb-49d1-b09d-da2c553f70b7",
+    b"Cx-1908f7b8-8bcb-49d1-b09d-da2c553f70b7\n",
+    b"00C0DE00AB12",
+    b"Babcdefgh",
+    b"Cabcde",
+    b"Cabcdefghijklmnop",
+    b"Wabc.defg",
+    b"W\xc3\xa9abcdef",
+    b"\0\xff\xfe\x01\x02\x03\x04",
+];
+
+#[track_caller]
+fn spoken(frames: &[&str], identity: &[u8], pinned: Option<Dialect>) -> (Dialect, Side) {
+    let codec = Codec::detect(&Frames::from_slices(frames), identity, pinned)
+        .unwrap_or_else(|error| panic!("{frames:?} {}: {error}", identity.escape_ascii()));
+    assert!(!codec.delimiter());
+    (codec.dialect(), codec.side())
+}
+
+/// PIGATO and zmq-omdp begin alike.
+#[test]
+fn pigato_and_omdp_are_told_apart() {
+    const ASKED: &[&str] = &["C", "2", "echo", "r1", "1", r#"{"timeout":60000,"retry":0}"#];
+    const ASKED_WITHOUT_RETRY: &[&str] = &["C", "2", "echo", "r1", "1", r#"{"timeout":60000}"#];
+    // Nothing in these says which.
+    let silent: &[(&[&str], Side)] = &[
+        (&["C", "4"], Client),
+        (&["C", "2", "echo", "r1", "1"], Client),
+        (&["C", "2", "echo", "r1", "1", ""], Client),
+        (&["C", "2", "echo", "r1", "1", "undefined"], Client),
+        (&["C", "2", "echo", "r1", "1", "[]"], Client),
+        (&["W", "1", "echo"], Worker),
+        (&["W", "4"], Worker),
+        // A worker's header is enough, whatever follows.
+        (&["W"], Worker),
+        (&["W", "2", "echo", "r1", "1", "{}"], Worker),
+    ];
+    let asked: &[(&[&str], Side)] = &[(ASKED, Client), (ASKED_WITHOUT_RETRY, Client)];
+    for &(frames, side) in silent.iter().chain(asked) {
+        for identity in OF_PIGATO {
+            assert_eq!(spoken(frames, identity.as_bytes(), None), (Pigato, side), "{identity}");
+        }
+        for identity in OF_OMDP {
+            assert_eq!(spoken(frames, identity.as_bytes(), None), (Omdp, side), "{identity}");
+        }
+        // Who is pinned has no need of signs.
+        for pinned in [Pigato, Omdp] {
+            for identity in [OF_PIGATO[0], OF_OMDP[0], ""] {
+                assert_eq!(spoken(frames, identity.as_bytes(), Some(pinned)), (pinned, side));
+            }
+        }
+    }
+    for identity in OF_NOBODY {
+        for &(frames, side) in silent {
+            assert_eq!(spoken(frames, identity, None), (Pigato, side), "{frames:?}");
+        }
+        assert_eq!(spoken(ASKED, identity, None), (Pigato, Client));
+        assert_eq!(spoken(ASKED_WITHOUT_RETRY, identity, None), (Omdp, Client));
+        let nothing_said = &["C", "2", "echo", "r1", "1", "{}"];
+        assert_eq!(spoken(nothing_said, identity, None), (Omdp, Client));
+    }
+}
+
+/// Other dialects have headers of their own, so routing ids tell nothing there.
+#[test]
+fn routing_ids_do_not_matter_elsewhere() {
+    for identity in OF_PIGATO.iter().chain(OF_OMDP) {
+        let first = Frames::from_slices(&["", "MDPW01", "\x01", "echo"]);
+        let codec = Codec::detect(&first, identity.as_bytes(), None);
+        assert_eq!(codec.map(|codec| codec.dialect()), Ok(Mdp01));
+    }
+}
+
 /// What a codec of ours writes first is detected as that codec.
 #[test]
 fn our_own_peers_are_detected() {
@@ -62,20 +150,25 @@ fn our_own_peers_are_detected() {
             let body = Frames::from_slices(&["a"]);
             let request = FromClient::Request(Request::new("echo", body));
             client.encode_from_client(&request, &mut written);
-            assert_eq!(Codec::detect(&Frames::from_slices(&written), pinned), Ok(client));
+            let first = Frames::from_slices(&written);
+            let identity = client.routing_id(u128::MAX / 7);
+            assert_eq!(Codec::detect(&first, &identity, pinned), Ok(client));
+            assert_eq!(Codec::detect(&first, b"", pinned), Ok(client));
 
             let worker = Codec::new(dialect, Worker);
             let mut written = Vec::new();
             let ready = FromWorker::Ready { service: "echo".into() };
             worker.encode_from_worker(&ready, &mut written).unwrap();
-            assert_eq!(Codec::detect(&Frames::from_slices(&written), pinned), Ok(worker));
+            let first = Frames::from_slices(&written);
+            let identity = worker.routing_id(u128::MAX / 7);
+            assert_eq!(Codec::detect(&first, &identity, pinned), Ok(worker));
         }
     }
 }
 
 #[test]
 fn a_worker_that_the_broker_does_not_know_can_be_answered() {
-    let codec = Codec::detect(&Frames::from_slices(&["", "MDPW01", "\x04"]), None).unwrap();
+    let codec = Codec::detect(&Frames::from_slices(&["", "MDPW01", "\x04"]), b"", None).unwrap();
     let mut written: Vec<bytes::Bytes> = Vec::new();
     codec.encode_to_worker(&ToWorker::Disconnect, &mut written);
     assert_eq!(written, ["", "MDPW01", "\x05"]);
@@ -83,15 +176,14 @@ fn a_worker_that_the_broker_does_not_know_can_be_answered() {
 
 #[test]
 fn roles() {
-    let one = Some(NonZeroU32::MIN);
-    for dialect in Dialect::ALL {
+    for dialect in [Mdp01, Mdp02, Majortomo] {
         let worker = Codec::new(dialect, Worker).with_errors(Errors::Final).role();
-        assert_eq!(worker, Role::Worker(WorkerCapabilities { concurrency: one, cancel: false }));
+        assert_eq!(worker, Role::Worker(WorkerCapabilities::default()));
 
         let Role::Client(silent) = Codec::new(dialect, Client).role() else { panic!() };
-        let ClientCapabilities { partial_replies, told, redelivery } = silent;
+        let ClientCapabilities { partial_replies, told, redelivery, form } = silent;
         assert_eq!(partial_replies, dialect != Mdp01);
-        assert_eq!(redelivery, Redelivery::Always);
+        assert_eq!((redelivery, form), (Redelivery::Always, Form::Frames));
         assert!(Outcome::ALL.iter().all(|&outcome| !told.contains(outcome)));
 
         let told_of = Codec::new(dialect, Client).with_errors(Errors::Final).role();
@@ -99,8 +191,60 @@ fn roles() {
         let of: Vec<_> = Outcome::ALL.into_iter().filter(|&end| told.contains(end)).collect();
         assert_eq!(
             of,
-            [Outcome::Failed, Outcome::WorkerLost, Outcome::Rejected, Outcome::NoSuchService]
+            [
+                Outcome::Failed,
+                Outcome::WorkerLost,
+                Outcome::Rejected,
+                Outcome::NoSuchService,
+                Outcome::NoSuchWorker,
+                Outcome::Untranslatable
+            ]
         );
+    }
+}
+
+#[test]
+fn roles_of_pigato_and_omdp() {
+    let ends = [
+        Outcome::Failed,
+        Outcome::WorkerLost,
+        Outcome::Rejected,
+        Outcome::Refused,
+        Outcome::NoSuchService,
+        Outcome::NoSuchWorker,
+        Outcome::Untranslatable,
+        Outcome::ShutDown,
+    ];
+    let worker = WorkerCapabilities {
+        concurrency: Concurrency::ONE,
+        cancel: false,
+        rejects: false,
+        heartbeats_answered: false,
+        ready_again: true,
+        form: Form::Json,
+    };
+    let of_pigato = WorkerCapabilities {
+        concurrency: Concurrency::AtMost(100),
+        rejects: true,
+        heartbeats_answered: true,
+        ..worker
+    };
+    for (dialect, redelivery, rejections, worker) in [
+        (Pigato, Redelivery::WhereAsked, true, of_pigato),
+        (Omdp, Redelivery::Never, false, worker),
+    ] {
+        // Their errors are their own, so what a listener says of errors changes nothing.
+        for errors in [Errors::Silent, Errors::Final] {
+            let codec = |side| Codec::new(dialect, side).with_errors(errors);
+            assert_eq!(codec(Worker).role(), Role::Worker(worker));
+            let Role::Client(client) = codec(Client).role() else { panic!() };
+            assert!(client.partial_replies);
+            assert_eq!((client.redelivery, client.form), (redelivery, Form::Json));
+            for end in Outcome::ALL {
+                let told = ends.contains(&end) && (rejections || end != Outcome::Rejected);
+                assert_eq!(client.told.contains(end), told, "{dialect} {end}");
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use majordomus_core::Frames;
 use majordomus_wire::{Codec, Dialect, Error, Offence, Side};
 
-use Dialect::{Majortomo, Mdp01, Mdp02};
+use Dialect::{Majortomo, Mdp01, Mdp02, Omdp, Pigato};
 
 /// Which decoder a message is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +28,7 @@ use Reader::{Detect, DetectAny, FromClient, FromWorker, ToClient, ToWorker};
 fn refuse(to: Reader, dialect: Dialect, message: Frames) -> Error {
     let codec = |side| Codec::new(dialect, side);
     let first = |pinned, message: Frames| {
-        let codec = Codec::detect(&message, pinned)?;
+        let codec = Codec::detect(&message, b"", pinned)?;
         match codec.side() {
             Side::Client => codec.decode_from_client(message).map(drop),
             Side::Worker => codec.decode_from_worker(message).map(drop),
@@ -58,7 +58,8 @@ type Case = (Reader, Dialect, &'static [&'static [u8]], &'static str, &'static s
 const LONG: &[u8] = &[b'x'; 10_000];
 
 const MISSING: &str = "frame 0: the leading empty frame is missing";
-const KNOWN: &str = "(known: MDPC01, MDPW01, MDPC02, MDPW02)";
+const UNEXPECTED: &str = "frame 0: a leading empty frame, where this connection has none";
+const KNOWN: &str = "(known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)";
 
 #[rustfmt::skip]
 const CASES: &[Case] = &[
@@ -77,24 +78,24 @@ const CASES: &[Case] = &[
     (FromWorker, Majortomo, &[b"MDPW02", b"\x05"], "delimiter_missing", MISSING),
     (ToWorker, Mdp01, &[b"MDPW01", b"\x04"], "delimiter_missing", MISSING),
     (FromClient, Mdp02, &[b"", b"MDPC02", b"\x01", b"echo"], "unexpected_delimiter",
-        "frame 0: a leading empty frame, which this connection has not sent before"),
+        "frame 0: a leading empty frame, where this connection has none"),
     (FromWorker, Mdp02, &[b""], "unexpected_delimiter",
-        "frame 0: a leading empty frame, which this connection has not sent before"),
+        "frame 0: a leading empty frame, where this connection has none"),
 
     // The header.
     (DetectAny, Mdp01, &[b""], "missing_header", "frame 1: there is no header"),
     (Detect, Mdp01, &[b""], "missing_header", "frame 1: there is no header"),
     (FromClient, Mdp01, &[b""], "missing_header", "frame 1: there is no header"),
     (ToWorker, Majortomo, &[b""], "missing_header", "frame 1: there is no header"),
-    (DetectAny, Mdp01, &[b"", b""], "unknown_header", "frame 1: unknown header \"\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+    (DetectAny, Mdp01, &[b"", b""], "unknown_header", "frame 1: unknown header \"\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
     (DetectAny, Mdp01, &[b"", b"MDPX01", b"echo"], "unknown_header",
-        "frame 1: unknown header \"MDPX01\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+        "frame 1: unknown header \"MDPX01\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
     (DetectAny, Mdp01, &[b"mdpc02", b"\x01"], "unknown_header",
-        "frame 0: unknown header \"mdpc02\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+        "frame 0: unknown header \"mdpc02\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
     (Detect, Mdp02, &[b"MDPC021", b"\x01"], "unknown_header",
-        "frame 0: unknown header \"MDPC021\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+        "frame 0: unknown header \"MDPC021\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
     (FromWorker, Mdp02, &[b"\0\xff"], "unknown_header",
-        "frame 0: unknown header \"\\x00\\xff\" (known: MDPC01, MDPW01, MDPC02, MDPW02)"),
+        "frame 0: unknown header \"\\x00\\xff\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
     (FromClient, Mdp01, &[b"", b"MDPW01", b"\x04"], "header_of_other_side",
         "frame 1: the header of a worker on the connection of a client"),
     (FromWorker, Mdp02, &[b"MDPC02", b"\x01", b"echo"], "header_of_other_side",
@@ -212,6 +213,103 @@ const CASES: &[Case] = &[
         "frame 3: excess frames behind the end of the command: 1"),
     (FromClient, Majortomo, &[b"", b"MDPC02", b"\x02", b"echo"], "missing_body",
         "frame 4: there is no body frame"),
+
+    // PIGATO and zmq-omdp.
+    (FromClient, Pigato, &[], "no_frames", "the message has no frame"),
+    (ToWorker, Omdp, &[], "no_frames", "the message has no frame"),
+    (DetectAny, Pigato, &[b"", b"C", b"4"], "unexpected_delimiter", UNEXPECTED),
+    (Detect, Pigato, &[b"", b"W", b"1", b"echo"], "unexpected_delimiter", UNEXPECTED),
+    (FromClient, Pigato, &[b"", b"C", b"4"], "unexpected_delimiter", UNEXPECTED),
+    (FromWorker, Omdp, &[b"", b"W", b"4"], "unexpected_delimiter", UNEXPECTED),
+    (FromClient, Pigato, &[b"X", b"4"], "unknown_header",
+        "frame 0: unknown header \"X\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
+    (FromClient, Pigato, &[b"W", b"4"], "header_of_other_side",
+        "frame 0: the header of a worker on the connection of a client"),
+    (FromWorker, Omdp, &[b"C", b"4"], "header_of_other_side",
+        "frame 0: the header of a client on the connection of a worker"),
+    (FromClient, Pigato, &[b"MDPC02", b"\x01", b"echo"], "header_of_other_dialect",
+        "frame 0: header \"MDPC02\" on a connection that speaks pigato"),
+    (FromClient, Mdp02, &[b"C", b"4"], "header_of_other_dialect",
+        "frame 0: header \"C\" on a connection that speaks mdp02"),
+    (Detect, Mdp02, &[b"C", b"4"], "pinned_to_other",
+        "frame 0: pigato is spoken where only mdp02 is taken"),
+    (Detect, Omdp, &[b"MDPW02", b"\x05"], "pinned_to_other",
+        "frame 0: mdp02 is spoken where only omdp is taken"),
+    (DetectAny, Pigato, &[b"C"], "missing_command", "frame 1: there is no command"),
+    (FromWorker, Omdp, &[b"W"], "missing_command", "frame 1: there is no command"),
+    (FromClient, Pigato, &[b"C", b"", b"echo"], "command_length",
+        "frame 1: command of 0 bytes instead of one"),
+    (FromWorker, Pigato, &[b"W", b"10"], "command_length",
+        "frame 1: command of 2 bytes instead of one"),
+    (FromClient, Pigato, &[b"C", b"\x02", b"echo", b"r1"], "unknown_command",
+        "frame 1: unknown command 0x02"),
+    (FromClient, Omdp, &[b"C", b"5"], "unknown_command", "frame 1: unknown command 0x35"),
+    (FromClient, Pigato, &[b"C", b"1", b"echo"], "unknown_command",
+        "frame 1: unknown command 0x31"),
+    (FromWorker, Pigato, &[b"W", b"8"], "unknown_command", "frame 1: unknown command 0x38"),
+    // There is no way to reject a request in zmq-omdp, nor an answer to READY.
+    (FromWorker, Omdp, &[b"W", b"7", b"17", b"r1", b"0", b"1"], "unknown_command",
+        "frame 1: unknown command 0x37"),
+    (ToClient, Omdp, &[b"C", b"7", b"r1", b"0", b"1"], "unknown_command",
+        "frame 1: unknown command 0x37"),
+    (ToWorker, Omdp, &[b"W", b"1"], "command_of_other_direction",
+        "frame 1: command 0x31 is only for the other direction"),
+    (FromClient, Pigato, &[b"C", b"3", b"", b"r1", b"0", b"1"], "command_of_other_direction",
+        "frame 1: command 0x33 is only for the other direction"),
+    (FromClient, Pigato, &[b"C", b"7"], "command_of_other_direction",
+        "frame 1: command 0x37 is only for the other direction"),
+    (FromWorker, Pigato, &[b"W", b"2", b"17"], "command_of_other_direction",
+        "frame 1: command 0x32 is only for the other direction"),
+    (ToClient, Pigato, &[b"C", b"2", b"echo", b"r1"], "command_of_other_direction",
+        "frame 1: command 0x32 is only for the other direction"),
+    (ToWorker, Pigato, &[b"W", b"7", b"17"], "command_of_other_direction",
+        "frame 1: command 0x37 is only for the other direction"),
+    (DetectAny, Pigato, &[b"C", b"2"], "missing_service", "frame 2: there is no service name"),
+    (FromWorker, Pigato, &[b"W", b"1"], "missing_service", "frame 2: there is no service name"),
+    (ToWorker, Pigato, &[b"W", b"2", b"17"], "missing_service",
+        "frame 3: there is no service name"),
+    (FromClient, Omdp, &[b"C", b"2", b"", b"r1"], "empty_service",
+        "frame 2: the service name is empty"),
+    (FromWorker, Pigato, &[b"W", b"1", b""], "empty_service",
+        "frame 2: the service name is empty"),
+    (FromWorker, Omdp, &[b"W", b"1", LONG], "service_too_long",
+        "frame 2: service name of 10000 bytes is longer than 255"),
+    (FromClient, Pigato, &[b"C", b"2", b"caf\xe9", b"r1"], "service_not_utf8",
+        "frame 2: the service name is not UTF-8"),
+    (FromWorker, Pigato, &[b"W", b"1", b"a\0"], "service_control_character",
+        "frame 2: control character 0x00 in the service name"),
+    (DetectAny, Pigato, &[b"C", b"2", b"echo"], "missing_id", "frame 3: there is no request id"),
+    (FromClient, Omdp, &[b"C", b"2", b"echo"], "missing_id", "frame 3: there is no request id"),
+    (FromWorker, Pigato, &[b"W", b"3", b"17", b""], "missing_id",
+        "frame 4: there is no request id"),
+    (FromWorker, Omdp, &[b"W", b"3", b"17"], "missing_id", "frame 3: there is no request id"),
+    (ToClient, Pigato, &[b"C", b"3", b""], "missing_id", "frame 3: there is no request id"),
+    (ToClient, Omdp, &[b"C", b"6"], "missing_id", "frame 2: there is no request id"),
+    (ToWorker, Pigato, &[b"W", b"2", b"17", b"echo", b""], "missing_id",
+        "frame 5: there is no request id"),
+    (ToWorker, Pigato, &[b"W", b"4", b"17", b""], "missing_id",
+        "frame 4: there is no request id"),
+    (ToWorker, Omdp, &[b"W", b"4", b"17"], "missing_id", "frame 3: there is no request id"),
+    (FromClient, Pigato, &[b"C", b"2", b"echo", LONG, b"1", b"{}"], "id_too_long",
+        "frame 3: request id of 10000 bytes is longer than 255"),
+    (FromClient, Pigato, &[b"C", b"4", b"request", LONG], "id_too_long",
+        "frame 3: request id of 10000 bytes is longer than 255"),
+    (FromClient, Omdp, &[b"C", b"4", LONG], "id_too_long",
+        "frame 2: request id of 10000 bytes is longer than 255"),
+    (FromWorker, Pigato, &[b"W", b"6", b"17", b"", LONG, b"0", b"1"], "id_too_long",
+        "frame 4: request id of 10000 bytes is longer than 255"),
+    (FromWorker, Pigato, &[b"W", b"3"], "missing_address", "frame 2: there is no client address"),
+    (FromWorker, Pigato, &[b"W", b"7"], "missing_address", "frame 2: there is no client address"),
+    (ToWorker, Omdp, &[b"W", b"2"], "missing_address", "frame 2: there is no client address"),
+    (FromWorker, Omdp, &[b"W", b"6", b"", b"r1", b"0", b"1"], "empty_address",
+        "frame 2: the client address is empty"),
+    (FromWorker, Pigato, &[b"W", b"3", LONG, b"", b"r1"], "address_too_long",
+        "frame 2: client address of 10000 bytes is longer than 255"),
+    (FromWorker, Pigato, &[b"W", b"3", b"17"], "missing_separator",
+        "frame 3: the empty frame behind the client address is missing"),
+    // As zmq-omdp's worker writes it.
+    (FromWorker, Pigato, &[b"W", b"3", b"17", b"r1", b"0", b"1"], "separator_not_empty",
+        "frame 3: 2 bytes where an empty frame belongs, behind the client address"),
 ];
 
 #[test]
@@ -237,7 +335,7 @@ fn the_form_of_an_mdp02_connection_does_not_change() {
         (&bare, &delimited, Offence::UnexpectedDelimiter),
         (&delimited, &bare, Offence::DelimiterMissing),
     ] {
-        let codec = Codec::detect(first, None).unwrap();
+        let codec = Codec::detect(first, b"", None).unwrap();
         assert!(codec.decode_from_client(first.clone()).is_ok());
         let error = codec.decode_from_client(later.clone()).unwrap_err();
         assert_eq!((error.frame(), error.offence()), (Some(0), &offence));
@@ -246,7 +344,7 @@ fn the_form_of_an_mdp02_connection_does_not_change() {
 
 #[test]
 fn a_long_unknown_header_is_not_kept_whole() {
-    let error = Codec::detect(&Frames::from_slices(&[LONG]), None).unwrap_err();
+    let error = Codec::detect(&Frames::from_slices(&[LONG]), b"", None).unwrap_err();
     let text = error.to_string();
     assert_eq!(text, format!("frame 0: unknown header \"{}\" {KNOWN}", "x".repeat(32)));
 }
@@ -255,7 +353,7 @@ fn a_long_unknown_header_is_not_kept_whole() {
 #[test]
 fn the_wrong_side_is_an_offence_and_no_panic() {
     let message = Frames::from_slices(&["", "MDPW01", "\x04"]);
-    let codec = Codec::detect(&message, None).unwrap();
+    let codec = Codec::detect(&message, b"", None).unwrap();
     let error = codec.decode_from_client(message).unwrap_err();
     assert_eq!(error.offence().name(), "header_of_other_side");
 }

@@ -58,10 +58,19 @@ impl Reactor {
     fn welcome(&mut self, listener: usize, stream: Stream, origin: Origin) {
         self.census.accepted += 1;
         let limits = &self.config.connections;
-        let zmtp_limits = zmtp::Limits {
-            handshake_bytes_max: limits.handshake_bytes_max,
-            message_bytes_max: limits.message_bytes_max,
-            frames_max: limits.frames_max,
+        let handshake_bytes_max = limits.handshake_bytes_max;
+        let zmtp_limits = match self.config.publishes_at(listener) {
+            // As much as a command may have, which is the other way to subscribe.
+            true => zmtp::Limits {
+                handshake_bytes_max,
+                message_bytes_max: zmtp::COMMAND_BYTES_MAX,
+                frames_max: 1,
+            },
+            false => zmtp::Limits {
+                handshake_bytes_max,
+                message_bytes_max: limits.message_bytes_max,
+                frames_max: limits.frames_max,
+            },
         };
         let zmtp = zmtp::Connection::listener(Security::Null, zmtp_limits);
         let (most, most_here) = (limits.handshakes_max, limits.handshakes_per_address_max);
@@ -112,6 +121,7 @@ impl Reactor {
         let Some(connection) = self.connections.remove(id) else { return };
         self.handshakes.end(id);
         self.quiet.end(id);
+        self.publishing.forget(id);
         self.reception_bytes -= connection.charged;
         if connection.wants.is_some() {
             self.wanting.retain(|waits| *waits != id);

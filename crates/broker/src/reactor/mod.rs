@@ -5,6 +5,7 @@
 //! once to each that has something waiting. Nothing in a turn waits.
 
 mod coming;
+mod publishing;
 mod reading;
 mod reception;
 mod writing;
@@ -21,6 +22,7 @@ use mio::event::Event as Ready;
 use mio::{Events, Poll, Token};
 use tracing::info;
 
+use self::publishing::Publishing;
 use crate::census::{Census, Snapshot};
 use crate::connection::Outlet;
 use crate::handshakes::Handshakes;
@@ -42,7 +44,10 @@ pub(crate) struct Reactor {
     config: Config,
     poll: Poll,
     core: Core,
+    /// Those of the configuration in its order; behind them that of the publication, if there is one.
     listeners: Vec<Listener>,
+    /// The token of the first connection, behind those of the listeners.
+    first_connection: usize,
     /// Listeners that rest until then, because there are no open files left.
     resting: Option<Time>,
     connections: Slots,
@@ -66,6 +71,7 @@ pub(crate) struct Reactor {
     /// Connections whose reception holds memory.
     receiving: Vec<PeerId>,
     reception_check: Option<Time>,
+    publishing: Publishing,
     census: Census,
     ending: Option<Time>,
     /// Messages that came in.
@@ -83,11 +89,13 @@ impl Reactor {
         for (at, listener) in listeners.iter_mut().enumerate() {
             listener.register(poll.registry(), Token(FIRST_LISTENER + at))?;
         }
+        let first_connection = FIRST_LISTENER + listeners.len();
         Ok(Self {
             config,
             poll,
             core,
             listeners,
+            first_connection,
             resting: None,
             connections: Slots::default(),
             handshakes: Handshakes::default(),
@@ -103,6 +111,7 @@ impl Reactor {
             reception_bytes: 0,
             receiving: Vec::new(),
             reception_check: None,
+            publishing: Publishing::default(),
             census: Census::default(),
             ending: None,
             messages: 0,
@@ -126,6 +135,7 @@ impl Reactor {
             }
             self.read_all();
             self.pass_time();
+            self.publish();
             self.write_all();
             if self.ending.is_some_and(|until| self.connections.is_empty() || self.now >= until) {
                 return Ok(self.snapshot());
@@ -149,6 +159,7 @@ impl Reactor {
             self.handshakes.next_due(self.config.connections.handshake_timeout),
             self.resting,
             self.reception_check,
+            self.next_publication(),
             self.ending,
         ];
         let next = due.into_iter().flatten().min()?;
@@ -161,11 +172,10 @@ impl Reactor {
         if event.token() == WAKER {
             return self.take_orders();
         }
-        let at = event.token().0 - FIRST_LISTENER;
-        if at < self.config.listen.len() {
-            return self.to_accept.push(at);
-        }
-        let index = (at - self.config.listen.len()) as u32;
+        let Some(index) = event.token().0.checked_sub(self.first_connection) else {
+            return self.to_accept.push(event.token().0 - FIRST_LISTENER);
+        };
+        let index = index as u32;
         let Some(connection) = self.connections.at(index) else { return };
         if event.is_read_closed() || event.is_error() {
             connection.ended = true;
@@ -205,6 +215,8 @@ impl Reactor {
             closed: self.census.closed.clone(),
             refused: self.census.refused.clone(),
             reception_bytes: self.reception_bytes,
+            published: self.publishing.sent,
+            publications_missed: self.publishing.missed,
         }
     }
 
@@ -244,7 +256,7 @@ impl Reactor {
 
     /// By what the system names a connection.
     fn token(&self, id: PeerId) -> Token {
-        Token(FIRST_LISTENER + self.config.listen.len() + id.index as usize)
+        Token(self.first_connection + id.index as usize)
     }
 
     /// Tells the core something, and does what it wants done about it.
@@ -305,5 +317,8 @@ pub(crate) fn announce(config: &Config) {
     for listen in &config.listen {
         let dialect = listen.dialect.map_or_else(|| "all dialects".to_string(), |d| d.to_string());
         info!(endpoint = %listen.endpoint, "listening for {dialect}");
+    }
+    if let Some(endpoint) = &config.intch {
+        info!(%endpoint, "publishing the directory");
     }
 }

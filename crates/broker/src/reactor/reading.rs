@@ -3,13 +3,14 @@
 use std::io::{self, Read};
 
 use majordomus_core::broker::{Input, Profile, Sign};
-use majordomus_core::{Frames, Label, PeerId};
+use majordomus_core::{Frames, FromClient, Label, PeerId};
 use majordomus_wire::{Codec, Side};
 use majordomus_zmtp::{self as zmtp, Event, Metadata, SocketType};
 use tracing::debug;
 
 use super::Reactor;
 use crate::connection::Progress;
+use crate::subscriber::Subscriber;
 
 /// Bytes of the buffer that all connections are read into.
 const READ_BUFFER_BYTES: usize = 64 << 10;
@@ -78,7 +79,7 @@ impl Reactor {
             let before = self.messages;
             if self.converse(id) == Talk::Over && self.messages == before {
                 // No message is complete, but a part of one is life too.
-                self.tell_core(Input::Alive { peer: id, sign: Sign::Bytes });
+                self.show_life(id, Sign::Bytes);
             }
         }
         let Some(connection) = self.connections.get(id) else { return };
@@ -154,29 +155,47 @@ impl Reactor {
                 self.uncharge(id);
                 self.message(id, Frames::new(message.data, message.frames));
             }
-            Event::Pong(_) => self.tell_core(Input::Alive { peer: id, sign: Sign::Pong }),
+            Event::Pong(_) => self.show_life(id, Sign::Pong),
             Event::Large { bytes } => self.want(id, bytes),
             Event::Hello(peer) => self.hello(id, peer),
-            // A PING was answered. The rest concerns no ROUTER.
+            Event::Subscribe(subscription) => self.subscribe(id, &subscription),
+            Event::Cancel(subscription) => self.cancel(id, &subscription),
+            // A PING was answered. The rest concerns nobody here.
             _ => {}
+        }
+    }
+
+    /// The core hears that a peer it knows is alive.
+    pub(super) fn show_life(&mut self, id: PeerId, sign: Sign) {
+        if self.connections.get(id).is_some_and(|connection| connection.codec.is_some()) {
+            self.tell_core(Input::Alive { peer: id, sign });
         }
     }
 
     /// A peer's handshake came: it is answered by the peer's socket type.
     fn hello(&mut self, id: PeerId, peer: zmtp::Peer) {
         let Some(connection) = self.connections.get(id) else { return };
+        let publishes = self.config.publishes_at(connection.listener);
         let socket_type = peer.metadata.socket_type;
         connection.peer = Some(peer);
-        if matches!(socket_type, SocketType::Req | SocketType::Dealer | SocketType::Router) {
-            let ours =
-                Metadata::new(SocketType::Router).with_routing_id(self.config.name.as_bytes());
+        let ours = match (publishes, socket_type) {
+            (false, SocketType::Req | SocketType::Dealer | SocketType::Router) => {
+                Some(Metadata::new(SocketType::Router).with_routing_id(self.config.name.as_bytes()))
+            }
+            (true, SocketType::Sub | SocketType::XSub) => {
+                connection.subscriber = Some(Subscriber::default());
+                Some(Metadata::new(SocketType::Pub))
+            }
+            _ => None,
+        };
+        if let Some(ours) = ours {
             connection.zmtp.accept(&ours);
             let address = connection.origin.address();
             self.handshakes.end(id);
             self.quiet.begin(self.now, id, address);
         } else {
-            let text =
-                format!("a {socket_type} socket is not served here, but REQ, DEALER and ROUTER");
+            let served = if publishes { "SUB and XSUB" } else { "REQ, DEALER and ROUTER" };
+            let text = format!("a {socket_type} socket is not served here, but {served}");
             self.census.close(self.now, connection, "socket_type", &text);
             connection.zmtp.refuse(&text);
             connection.closing = true;
@@ -196,7 +215,14 @@ impl Reactor {
                 .map(|command| Input::FromWorker { peer: id, command }),
         };
         match input {
-            Ok(input) => self.tell_core(input),
+            Ok(input) => {
+                if let Input::FromClient { command: FromClient::Request(request), .. } = &input
+                    && request.durable
+                {
+                    self.census.note_durable();
+                }
+                self.tell_core(input);
+            }
             Err(error) => {
                 self.census.refuse(self.now, connection, error.offence().name(), &error);
                 self.tell_core(Input::Malformed { peer: id });
@@ -207,9 +233,14 @@ impl Reactor {
     /// The first message tells how a connection speaks. Until one does, messages are dropped.
     fn first_message(&mut self, id: PeerId, message: Frames) {
         let Some(connection) = self.connections.get(id) else { return };
+        if connection.subscriber.is_some() {
+            return self.subscriber_message(id, &message);
+        }
         let listen = &self.config.listen[connection.listener];
-        let codec = match Codec::detect(&message, listen.dialect) {
-            Ok(codec) => codec.with_errors(listen.errors),
+        let identity =
+            connection.peer.as_ref().map_or(&b""[..], |peer| &peer.metadata.routing_id[..]);
+        let codec = match Codec::detect(&message, identity, listen.dialect) {
+            Ok(codec) => codec.with_errors(listen.errors).with_json(listen.json),
             Err(error) => {
                 return self.census.refuse(self.now, connection, error.offence().name(), &error);
             }

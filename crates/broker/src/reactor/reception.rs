@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use majordomus_core::broker::{Input, Sign};
+use majordomus_core::broker::Sign;
 use majordomus_core::{PeerId, Time};
 
 use super::Reactor;
@@ -67,7 +67,7 @@ impl Reactor {
     /// for that memory. Who waits is alive, though we do not read what it says.
     pub(super) fn check_receptions(&mut self) {
         for id in self.wanting.clone() {
-            self.tell_core(Input::Alive { peer: id, sign: Sign::Bytes });
+            self.show_life(id, Sign::Bytes);
         }
         let stall = self.config.core.stall_timeout;
         for id in std::mem::take(&mut self.receiving) {

@@ -100,6 +100,9 @@ impl Reactor {
             }
             return;
         }
+        if unsent == 0 && connection.subscriber.is_some() {
+            return self.catch_up(id);
+        }
         let half = self.config.connections.unsent_bytes_max / 2;
         if connection.filled && unsent <= half {
             connection.filled = false;

@@ -4,6 +4,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -224,4 +225,43 @@ pub fn round_trip<S: Patient>(broker: &Broker, worker: &mut Peer<S>, service: &s
     assert_eq!(body, [&b"honest"[..]]);
     worker.reply(&address, &[b"served"]);
     client.expect(&[b"", b"MDPC01", service.as_bytes(), b"served"]);
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// The log of all that this program does, which nobody else may ask for.
+    pub fn of_this_program() -> Self {
+        let log = Self::default();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+        tracing::subscriber::set_global_default(subscriber).expect("the only one of this program");
+        log
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().expect("a log").clone()).expect("text");
+        text.lines().map(str::to_string).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("a log").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
 }

@@ -26,8 +26,8 @@ several endpoints, separated by commas or spaces; MAJORDOMUS_CONFIG names the fi
 Durations are written as 250ms, 2.5s, 15m or 1h, and bytes as 4096, 64KiB, 8MiB or 1GiB.
 
 For each endpoint there is one line on standard output, `listening tcp://127.0.0.1:5555`, with the \
-real port. The log is on standard error. SIGTERM and SIGINT end the broker in good order, a second \
-one at once.
+real port, and one for that of --intch, `publishing tcp://127.0.0.1:55550`. The log is on standard \
+error. SIGTERM and SIGINT end the broker in good order, a second one at once.
 
 Examples:
   majordomus broker
@@ -50,7 +50,9 @@ Tables of the file that have no flag:
   [[service]]
   name = \"render\"
   wait_timeout = \"10m\"
-  busy_timeout = \"2h\"";
+  busy_timeout = \"2h\"
+  balance = \"load\"       # not like others
+  share = true            # equal requests at the same time get one answer";
 
 /// Run a broker
 #[derive(Args, Clone, Debug)]
@@ -92,6 +94,9 @@ fn serve(config: Config) -> Result<(), Failure> {
     for endpoint in broker.endpoints() {
         // Nobody has to read that.
         let _ = print(format!("listening {endpoint}\n").as_bytes())?;
+    }
+    if let Some(endpoint) = broker.publication() {
+        let _ = print(format!("publishing {endpoint}\n").as_bytes())?;
     }
     let control = broker.control();
     let ended = signals.handle();

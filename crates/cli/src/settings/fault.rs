@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::IntErrorKind;
 
 use majordomus::UnknownDialect;
-use majordomus_broker::EndpointError;
+use majordomus_broker::{EndpointError, UnknownJson};
 
 use crate::bytes::NotBytes;
 use crate::duration::NotADuration;
@@ -22,6 +22,9 @@ pub(crate) enum Fault {
     Dialect(UnknownDialect),
     /// It is no way to tell clients of errors.
     Errors(String),
+    Json(UnknownJson),
+    /// It is no way to choose a worker.
+    Balance(String),
     Endpoint(EndpointError),
     /// It is no text.
     NotUtf8,
@@ -45,6 +48,8 @@ impl fmt::Display for Fault {
             Fault::Count { text, too_large: false } => write!(f, "{text:?} is no whole number"),
             Fault::Dialect(fault) => write!(f, "{fault}; `any` takes them all"),
             Fault::Errors(text) => write!(f, "{text:?} is neither `silent` nor `final`"),
+            Fault::Json(fault) => fault.fmt(f),
+            Fault::Balance(text) => write!(f, "{text:?} is none of `lru`, `load` and `random`"),
             Fault::Endpoint(fault) => fault.fmt(f),
             Fault::NotUtf8 => f.write_str("it is not UTF-8"),
             Fault::ServiceName(name) => write!(
@@ -72,6 +77,12 @@ impl From<NotBytes> for Fault {
 impl From<UnknownDialect> for Fault {
     fn from(fault: UnknownDialect) -> Self {
         Fault::Dialect(fault)
+    }
+}
+
+impl From<UnknownJson> for Fault {
+    fn from(fault: UnknownJson) -> Self {
+        Fault::Json(fault)
     }
 }
 

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::ops::Range;
 
-use majordomus_broker::Endpoint;
+use majordomus_broker::{Endpoint, Json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Fault;
 use super::layers::{ListenEntry, ServiceEntry, Settings};
-use super::table::{Setting, TABLE, read_dialect, read_errors};
+use super::table::{
+    BALANCE_FORM, JSON_FORM, Setting, TABLE, read_balance, read_dialect, read_errors,
+};
 use crate::duration;
 
 /// What is wrong in a file.
@@ -102,6 +104,13 @@ impl Entry<'_> {
         };
         read(text).map_err(|fault| self.value_fault(self.value.span().start, fault))
     }
+
+    fn read_bool(&self) -> Result<bool> {
+        match self.value.get_ref() {
+            DeValue::Boolean(value) => Ok(*value),
+            _ => Err(self.wrong_type("true or false", self.value)),
+        }
+    }
 }
 
 /// The entries of a table in the order of the text.
@@ -185,32 +194,36 @@ fn tables<'a>(
 }
 
 fn read_listen((at, table): (usize, &DeTable<'_>)) -> Result<ListenEntry> {
-    let (mut endpoint, mut dialect, mut errors) = (None, None, None);
+    let (mut endpoint, mut dialect, mut errors, mut json) = (None, None, None, None);
     for entry in entries(table) {
         match entry.key {
             "endpoint" => endpoint = Some(entry.read("an endpoint", str::parse::<Endpoint>)?),
             "dialect" => dialect = Some(entry.read("the name of a dialect", read_dialect)?),
             "errors" => errors = Some(entry.read("\"silent\" or \"final\"", read_errors)?),
+            "json" => json = Some(entry.read(JSON_FORM, str::parse::<Json>)?),
             _ => return Err(entry.unknown(Some("listen"))),
         }
     }
     let endpoint = endpoint.ok_or(Misplaced(at, FileFault::Missing("listen", "endpoint")))?;
-    Ok(ListenEntry { endpoint, dialect, errors })
+    Ok(ListenEntry { endpoint, dialect, errors, json })
 }
 
 fn read_service((at, table): (usize, &DeTable<'_>)) -> Result<ServiceEntry> {
     let (mut name, mut wait_timeout, mut busy_timeout) = (None, None, None);
+    let (mut balance, mut share) = (None, None);
     let expected = "a duration such as \"2.5s\"";
     for entry in entries(table) {
         match entry.key {
             "name" => name = Some(entry.read("a text", read_service_name)?),
             "wait_timeout" => wait_timeout = Some(entry.read(expected, duration::parse)?),
             "busy_timeout" => busy_timeout = Some(entry.read(expected, duration::parse)?),
+            "balance" => balance = Some(entry.read(BALANCE_FORM, read_balance)?),
+            "share" => share = Some(entry.read_bool()?),
             _ => return Err(entry.unknown(Some("service"))),
         }
     }
     let name = name.ok_or(Misplaced(at, FileFault::Missing("service", "name")))?;
-    Ok(ServiceEntry { name, wait_timeout, busy_timeout })
+    Ok(ServiceEntry { name, wait_timeout, busy_timeout, balance, share })
 }
 
 fn read_service_name(name: &str) -> std::result::Result<String, Fault> {

@@ -7,7 +7,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use majordomus_broker::{Config, ConfigError, Dialect, Endpoint, Errors, Listen, ServiceConfig};
+use majordomus_broker::{
+    Balance, Config, ConfigError, Dialect, Endpoint, Errors, Json, Listen, ServiceConfig,
+};
 
 use super::fault::Fault;
 use super::file::{self, FileFault};
@@ -57,6 +59,7 @@ pub(super) struct ListenEntry {
     /// The dialect, or any; that of all endpoints where it does not say.
     pub(super) dialect: Option<Option<Dialect>>,
     pub(super) errors: Option<Errors>,
+    pub(super) json: Option<Json>,
 }
 
 /// A service of the file that differs from others.
@@ -65,6 +68,8 @@ pub(super) struct ServiceEntry {
     pub(super) name: String,
     pub(super) wait_timeout: Option<Duration>,
     pub(super) busy_timeout: Option<Duration>,
+    pub(super) balance: Option<Balance>,
+    pub(super) share: Option<bool>,
 }
 
 /// The settings that are in force, and where each came from.
@@ -148,19 +153,22 @@ impl Settings {
 
     /// The configuration that they mean.
     pub(crate) fn config(&self) -> Result<Config, SettingsError> {
-        let Draft { dialect, errors, mut config } = self.draft.clone();
+        let Draft { dialect, errors, json, mut config } = self.draft.clone();
         let bind = self.bind.iter().cloned();
-        let bind = bind.map(|endpoint| Listen { endpoint, dialect, errors });
+        let bind = bind.map(|endpoint| Listen { endpoint, dialect, errors, json });
         let listen = self.listen.iter().map(|entry| Listen {
             endpoint: entry.endpoint.clone(),
             dialect: entry.dialect.unwrap_or(dialect),
             errors: entry.errors.unwrap_or(errors),
+            json: entry.json.unwrap_or(json),
         });
         config.listen = bind.chain(listen).collect();
         let services = self.services.iter().map(|entry| ServiceConfig {
             name: entry.name.as_str().into(),
             wait_timeout: entry.wait_timeout,
             busy_timeout: entry.busy_timeout,
+            balance: entry.balance,
+            share: entry.share.unwrap_or_default(),
         });
         config.core.services = services.collect();
         match config.check() {

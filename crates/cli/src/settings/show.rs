@@ -40,7 +40,10 @@ fn show_listen(f: &mut fmt::Formatter<'_>, entry: &ListenEntry, source: &Source)
     if let Some(dialect) = entry.dialect {
         line(f, "dialect", &quoted(show_dialect(dialect)), source)?;
     }
-    entry.errors.map_or(Ok(()), |errors| line(f, "errors", &quoted(show_errors(errors)), source))
+    if let Some(errors) = entry.errors {
+        line(f, "errors", &quoted(show_errors(errors)), source)?;
+    }
+    entry.json.map_or(Ok(()), |json| line(f, "json", &quoted(json.name()), source))
 }
 
 fn show_service(f: &mut fmt::Formatter<'_>, entry: &ServiceEntry, source: &Source) -> fmt::Result {
@@ -52,7 +55,10 @@ fn show_service(f: &mut fmt::Formatter<'_>, entry: &ServiceEntry, source: &Sourc
             line(f, key, &quoted(&duration::show(value)), source)?;
         }
     }
-    Ok(())
+    if let Some(balance) = entry.balance {
+        line(f, "balance", &quoted(balance.name()), source)?;
+    }
+    entry.share.map_or(Ok(()), |share| line(f, "share", &share.to_string(), source))
 }
 
 fn line(f: &mut fmt::Formatter<'_>, key: &str, value: &str, source: &Source) -> fmt::Result {
@@ -88,15 +94,22 @@ mod tests {
             liveness = 5
             request_bytes_max = 0x401
             no_worker_wait = "1s"
+            intch = "ipc:///run/pub.sock"
             [[listen]]
             endpoint = "ipc:///run/m.sock"
             dialect = "any"
             errors = "final"
+            json = "raw"
             [[listen]]
             endpoint = "tcp://127.0.0.1:2"
             [[service]]
             name = "slow"
             busy_timeout = "2h"
+            balance = "random"
+            share = true
+            [[service]]
+            name = "plain"
+            share = false
         "#;
         let mut settings = Settings::default();
         file::read(text, &mut settings).expect("it is a file");

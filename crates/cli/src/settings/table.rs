@@ -4,7 +4,7 @@ use std::num::ParseIntError;
 use std::str::FromStr;
 use std::time::Duration;
 
-use majordomus_broker::{Config, Dialect, Errors};
+use majordomus_broker::{Balance, Config, Dialect, Endpoint, Errors, Json};
 
 use super::fault::Fault;
 use crate::{bytes, duration};
@@ -16,6 +16,8 @@ pub(crate) struct Draft {
     pub(crate) dialect: Option<Dialect>,
     /// What clients are told of errors at every endpoint that does not say.
     pub(crate) errors: Errors,
+    /// How frames become JSON at every endpoint that does not say.
+    pub(crate) json: Json,
     /// Everything else; where it listens is not in here yet.
     pub(crate) config: Config,
 }
@@ -42,6 +44,9 @@ pub(crate) enum Kind {
     Text(fn(&mut Draft) -> &mut String),
     Dialect(fn(&mut Draft) -> &mut Option<Dialect>),
     Errors(fn(&mut Draft) -> &mut Errors),
+    Json(fn(&mut Draft) -> &mut Json),
+    Balance(fn(&mut Draft) -> &mut Balance),
+    EndpointOrNone(fn(&mut Draft) -> &mut Option<Endpoint>),
 }
 
 impl Setting {
@@ -71,6 +76,9 @@ impl Setting {
             Kind::Text(place) => *place(draft) = text.into(),
             Kind::Dialect(place) => *place(draft) = read_dialect(text)?,
             Kind::Errors(place) => *place(draft) = read_errors(text)?,
+            Kind::Json(place) => *place(draft) = text.parse()?,
+            Kind::Balance(place) => *place(draft) = read_balance(text)?,
+            Kind::EndpointOrNone(place) => *place(draft) = read_endpoint_or_none(text)?,
         }
         Ok(())
     }
@@ -88,6 +96,11 @@ impl Setting {
             Kind::Text(place) => place(draft).clone(),
             Kind::Dialect(place) => show_dialect(*place(draft)).into(),
             Kind::Errors(place) => show_errors(*place(draft)).into(),
+            Kind::Json(place) => place(draft).name().into(),
+            Kind::Balance(place) => place(draft).name().into(),
+            Kind::EndpointOrNone(place) => {
+                place(draft).as_ref().map_or_else(|| "none".into(), Endpoint::to_string)
+            }
         }
     }
 }
@@ -101,7 +114,8 @@ impl Kind {
             Kind::Count(_) | Kind::SmallCount(_) => "COUNT",
             Kind::Text(_) => "TEXT",
             Kind::Dialect(_) => "DIALECT",
-            Kind::Errors(_) => "HOW",
+            Kind::Errors(_) | Kind::Json(_) | Kind::Balance(_) => "HOW",
+            Kind::EndpointOrNone(_) => "ENDPOINT",
         }
     }
 
@@ -125,6 +139,9 @@ impl Kind {
             Kind::Text(_) => "a text",
             Kind::Dialect(_) => "the name of a dialect such as \"mdp02\", or \"any\"",
             Kind::Errors(_) => "\"silent\" or \"final\"",
+            Kind::Json(_) => JSON_FORM,
+            Kind::Balance(_) => BALANCE_FORM,
+            Kind::EndpointOrNone(_) => "an endpoint such as \"tcp://127.0.0.1:55550\", or \"none\"",
         }
     }
 }
@@ -147,6 +164,23 @@ pub(crate) fn read_errors(text: &str) -> Result<Errors, Fault> {
     }
 }
 
+/// What the file has to have for it.
+pub(crate) const JSON_FORM: &str = "\"auto\", \"string\" or \"raw\"";
+
+/// What the file has to have for it.
+pub(crate) const BALANCE_FORM: &str = "\"lru\", \"load\" or \"random\"";
+
+/// Reads `lru`, `load` or `random`.
+pub(crate) fn read_balance(text: &str) -> Result<Balance, Fault> {
+    let named = Balance::ALL.into_iter().find(|balance| balance.name() == text);
+    named.ok_or_else(|| Fault::Balance(text.into()))
+}
+
+/// Reads an endpoint, or `none`.
+fn read_endpoint_or_none(text: &str) -> Result<Option<Endpoint>, Fault> {
+    if text == "none" { Ok(None) } else { Ok(Some(text.parse()?)) }
+}
+
 pub(crate) fn show_errors(errors: Errors) -> &'static str {
     match errors {
         Errors::Silent => "silent",
@@ -159,6 +193,7 @@ fn read_count<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, Fault> {
 }
 
 const LISTENING: &str = "Listening";
+const DISPATCH: &str = "Dispatch";
 const TIMINGS: &str = "Timings";
 const REQUESTS: &str = "Limits on requests";
 const CONNECTIONS: &str = "Limits on connections";
@@ -175,14 +210,24 @@ macro_rules! setting {
 }
 
 /// Every setting but where the broker listens and what differs for single services.
-pub(crate) static TABLE: [Setting; 28] = [
+pub(crate) static TABLE: [Setting; 35] = [
     setting!(LISTENING "dialect" Dialect dialect:
         "The only dialect that is taken, or `any`"),
     setting!(LISTENING "errors" Errors errors:
         "What clients of dialects without error replies are told of errors: `silent` for nothing, \
          `final` for a final reply of one frame, `-1 ` and a text"),
+    setting!(LISTENING "json" Json json:
+        "How frames become JSON between dialects of the two kinds: `string` for JSON strings, `raw` \
+         for JSON that they already are, `auto` for the one or the other by what they hold and how \
+         was asked"),
     setting!(LISTENING "name" Text config.name:
         "The routing id that a ROUTER peer sees, up to 255 bytes"),
+    setting!(LISTENING "intch" EndpointOrNone config.intch:
+        "Where the directory of workers is published to SUB sockets, for PIGATO's Directory, which \
+         looks at tcp://127.0.0.1:55550; `none` for nowhere"),
+    setting!(DISPATCH "balance" Balance config.core.balance:
+        "Which free worker gets a request: `lru` for the one that has waited longest, `load` for the \
+         one with the fewest requests in hand and then the fewest so far, `random` for any"),
     setting!(TIMINGS "heartbeat_interval" Duration config.core.heartbeat_interval:
         "How often workers get a heartbeat, and are expected to send one; not shorter than theirs"),
     setting!(TIMINGS "liveness" SmallCount config.core.liveness:
@@ -193,6 +238,8 @@ pub(crate) static TABLE: [Setting; 28] = [
         "How long it waits where no worker offers its service at all; `none` for as long as any other"),
     setting!(TIMINGS "busy_timeout" Duration config.core.busy_timeout:
         "How long a worker may have one request in hand"),
+    setting!(TIMINGS "reject_wait" Duration config.core.reject_wait:
+        "How long a request that every worker has rejected waits for another"),
     setting!(TIMINGS "stall_timeout" Duration config.core.stall_timeout:
         "How long a peer may leave unread what is sent to it"),
     setting!(TIMINGS "identity_timeout" Duration config.core.identity_timeout:
@@ -201,6 +248,8 @@ pub(crate) static TABLE: [Setting; 28] = [
         "How long a handshake may take"),
     setting!(REQUESTS "attempts_max" SmallCount config.core.attempts_max:
         "How often a request is given to a worker at the most"),
+    setting!(REQUESTS "rejections_max" SmallCount config.core.limits.rejections_max:
+        "Workers that may reject one request before it counts as rejected by all"),
     setting!(REQUESTS "requests_max" Count config.core.limits.requests_max:
         "Requests in progress, in all"),
     setting!(REQUESTS "request_bytes_max" Bytes config.core.limits.request_bytes_max:
@@ -217,6 +266,11 @@ pub(crate) static TABLE: [Setting; 28] = [
         "Names that clients asked for and no worker offers"),
     setting!(REQUESTS "reply_bytes_max" Bytes config.core.limits.reply_bytes_max:
         "Bytes of the parts of one reply that are kept for a client that takes no parts"),
+    setting!(REQUESTS "cache_bytes_max" Bytes config.core.limits.cache_bytes_max:
+        "Bytes of replies that are kept for equal requests, where the worker says for how long; `0` \
+         to keep none"),
+    setting!(REQUESTS "translate_bytes_max" Bytes config.core.limits.translate_bytes_max:
+        "Bytes of a body that has to be translated between frames and JSON"),
     setting!(CONNECTIONS "connections_max" Count config.connections.connections_max:
         "Connections at once"),
     setting!(CONNECTIONS "handshakes_max" Count config.connections.handshakes_max:
@@ -248,6 +302,9 @@ mod tests {
             Kind::Text(_) => "west",
             Kind::Dialect(_) => "mdp01",
             Kind::Errors(_) => "final",
+            Kind::Json(_) => "raw",
+            Kind::Balance(_) => "load",
+            Kind::EndpointOrNone(_) => "tcp://127.0.0.1:7",
         }
     }
 

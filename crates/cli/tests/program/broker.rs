@@ -37,6 +37,21 @@ fn it_says_where_it_listens_and_nothing_else() {
 }
 
 #[test]
+fn it_says_where_it_publishes_behind_where_it_listens() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let endpoint = format!("ipc://{}", directory.path().join("pub.sock").display());
+    let args = ["broker", "-b", "tcp://127.0.0.1:0", "--intch", &endpoint];
+    let broker = Process::start(majordomus(&args));
+    wait_until("both are named", PATIENCE, || broker.stdout().lines().count() == 2);
+    broker.signal(Signal::TERM);
+    let finished = broker.finish();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert_eq!(finished.text().lines().last(), Some(&*format!("publishing {endpoint}")));
+    run(&["broker", "-q", "-b", "tcp://127.0.0.1:0", "--intch", "ipc:///no/such/place/pub.sock"])
+        .failed(&["/no/such/place/pub.sock"]);
+}
+
+#[test]
 fn a_signal_ends_it_with_a_table_of_outcomes() {
     for signal in [Signal::TERM, Signal::INT] {
         let broker = Broker::start(&[]);
@@ -46,6 +61,9 @@ fn a_signal_ends_it_with_a_table_of_outcomes() {
         let finished = broker.process.finish_within(Duration::from_secs(2));
         assert_eq!(finished.status.code(), Some(0), "{finished:?}");
         assert!(finished.stderr.contains("received 1, replied 1, failed 0"), "{finished:?}");
+        for count in ["no_such_worker 0", "untranslatable 0", "rejections 0", "shared 0"] {
+            assert!(finished.stderr.contains(count), "{finished:?}");
+        }
         worker.signal(signal);
         let finished = worker.finish_within(Duration::from_secs(2));
         assert_eq!(finished.status.code(), Some(0), "{finished:?}");
@@ -102,5 +120,5 @@ fn the_demonstration_comes_out_right() {
     assert!(finished.status.success(), "{finished:?}");
     assert_eq!(finished.stderr, "");
     let rows = finished.text().lines().filter(|line| line.ends_with("µs")).count();
-    assert_eq!(rows, 9, "{}", finished.text());
+    assert_eq!(rows, majordomus::Dialect::ALL.len().pow(2), "{}", finished.text());
 }

@@ -13,6 +13,22 @@ fn each_argument_is_a_frame_and_each_frame_a_line() {
 }
 
 #[test]
+fn every_dialect_is_spoken_by_client_and_worker() {
+    let broker = Broker::start(&[]);
+    for dialect in ["mdp01", "majortomo", "pigato", "omdp"] {
+        let of = |args: &[&str]| broker.request(&[&["--dialect", dialect], args].concat());
+        let worker = |service: &str, what: &[&str]| {
+            broker.worker(&[&[service, "--dialect", dialect], what].concat())
+        };
+        let (echo, fail) = (format!("echo.{dialect}"), format!("fail.{dialect}"));
+        let _echo = worker(&echo, &["--echo"]);
+        let _fail = worker(&fail, &["--exec", "sh", "-c", "echo no paper >&2; exit 1"]);
+        of(&[&echo, "one", "", "three"]).printed("one\n\nthree\n");
+        of(&[&fail]).failed(&[&fail, "no paper"]);
+    }
+}
+
+#[test]
 fn a_dash_is_standard_input() {
     let broker = Broker::start(&[]);
     let _worker = broker.worker(&["echo", "--echo"]);

@@ -49,6 +49,27 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
 }
 
 #[test]
+fn what_pigato_has_is_off_or_as_others_have_it_unless_it_is_set() {
+    let (unset, _) = shown("", &[], &[]);
+    for line in [
+        "intch = \"none\"  # default",
+        "balance = \"lru\"  # default",
+        "reject_wait = \"1s\"  # default",
+        "rejections_max = 100  # default",
+        "cache_bytes_max = \"64MiB\"  # default",
+        "translate_bytes_max = \"1MiB\"  # default",
+    ] {
+        has(&unset, line);
+    }
+    let environment = [("MAJORDOMUS_INTCH", "tcp://127.0.0.1:55550")];
+    let flags = ["--balance", "random", "--cache-bytes-max", "0"];
+    let (set, _) = shown("intch = 'none'", &environment, &flags);
+    has(&set, "intch = \"tcp://127.0.0.1:55550\"  # environment MAJORDOMUS_INTCH");
+    has(&set, "balance = \"random\"  # --balance");
+    has(&set, "cache_bytes_max = 0  # --cache-bytes-max");
+}
+
+#[test]
 fn where_it_listens_comes_from_one_source_alone() {
     let text = "bind = 'tcp://127.0.0.1:1'\n[[listen]]\nendpoint = 'tcp://127.0.0.1:2'";
     let (from_file, path) = shown(text, &[], &[]);
@@ -80,9 +101,10 @@ fn the_file_can_be_named_by_the_environment() {
 
 #[test]
 fn what_is_shown_is_a_file_that_means_the_same() {
-    let text = "errors = 'final'\nno_worker_wait = '1.5s'\nrequest_bytes_max = 1_000\n\
-                [[listen]]\nendpoint = 'tcp://127.0.0.1:2'\ndialect = 'any'\nerrors = 'silent'\n\
-                [[service]]\nname = 'slow \"one\"'\nbusy_timeout = '2h'";
+    let text = "errors = 'final'\nintch = 'ipc:///run/pub.sock'\nbalance = 'load'\nno_worker_wait = '1.5s'\nrequest_bytes_max = 1_000\n\
+                [[listen]]\nendpoint = 'tcp://127.0.0.1:2'\ndialect = 'any'\nerrors = 'silent'\njson = 'string'\n\
+                [[service]]\nname = 'slow \"one\"'\nbusy_timeout = '2h'\n\
+                balance = 'random'\nshare = true";
     let (first, _) = shown(text, &[("MAJORDOMUS_NAME", "a \\ b")], &["--liveness", "9"]);
     let (second, _) = shown(first.text(), &[], &[]);
     let values = |shown: &Finished| -> Vec<String> {
@@ -93,6 +115,16 @@ fn what_is_shown_is_a_file_that_means_the_same() {
     assert_eq!(values(&first), values(&second));
     assert!(first.text().contains("busy_timeout = \"2h\""));
     assert!(first.text().contains("request_bytes_max = 1000"));
+    for line in [
+        "intch = \"ipc:///run/pub.sock\"",
+        "balance = \"load\"",
+        "balance = \"random\"",
+        "share = true",
+    ] {
+        assert!(first.text().contains(line), "no {line} in\n{}", first.text());
+    }
+    assert!(first.text().contains("json = \"auto\""));
+    assert!(first.text().contains("json = \"string\""));
 }
 
 #[test]
@@ -109,6 +141,12 @@ fn what_is_wrong_in_a_file_is_named_with_its_place() {
         ("message_bytes_max = '1TB'", ["line 1", "message_bytes_max", "1TB"]),
         ("dialect = 'mdp03'", ["line 1", "dialect", "mdp03"]),
         ("errors = 'loud'", ["line 1", "errors", "loud"]),
+        ("balance = 'fair'", ["line 1", "balance", "fair"]),
+        ("intch = 'http://x'", ["line 1", "intch", "http://x"]),
+        ("intch = true", ["line 1", "intch", "none"]),
+        ("rejections_max = 0", ["rejections_max", "more than 0", "file"]),
+        ("reject_wait = '0s'", ["reject_wait", "more than 0", "file"]),
+        ("json = 'xml'", ["line 1", "json", "xml"]),
         ("bind = 5555", ["line 1", "bind", "an endpoint"]),
         ("bind = ['tcp://127.0.0.1:1',\n'http://x']", ["line 2", "bind", "http://x"]),
         ("bind = []", ["no endpoint", "file", "majordomus.toml"]),
@@ -120,6 +158,8 @@ fn what_is_wrong_in_a_file_is_named_with_its_place() {
         ("[[service]]\nwait_timeout = '1s'", ["line 1", "[[service]]", "name"]),
         ("[[service]]\nname = ''", ["line 2", "name", "1 to 255 bytes"]),
         ("[[service]]\nname = 'x'\nbusy_timeout = 1", ["line 3", "busy_timeout", "a duration"]),
+        ("[[service]]\nname = 'x'\nbalance = 'fair'", ["line 3", "balance", "fair"]),
+        ("[[service]]\nname = 'x'\nshare = 'yes'", ["line 3", "share", "true or false"]),
         ("[[service]]\nname = 'x'\n[[service]]\nname = 'x'", ["line", "two", "\"x\""]),
     ] {
         let (_directory, path) = file(text);
@@ -190,7 +230,7 @@ fn help_has_examples_and_every_setting() {
     let help = run(&["broker", "--help"]);
     let config = run(&["broker", "--print-config"]);
     let keys: Vec<_> = config.text().lines().filter_map(|line| line.split_once(" = ")).collect();
-    assert!(keys.len() > 25, "{}", config.text());
+    assert!(keys.len() > 30, "{}", config.text());
     for (key, _) in keys {
         let flag = format!("--{} <", key.replace('_', "-"));
         assert!(help.text().contains(&flag), "no {flag} in\n{}", help.text());

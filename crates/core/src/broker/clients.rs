@@ -2,15 +2,22 @@
 
 use alloc::boxed::Box;
 
+use bytes::Bytes;
+
 use super::config::SERVICE_NAME_BYTES_MAX;
+use super::dispatch::kept;
 use super::peers::SideState;
 use super::requests::{OfClient, Record, Requests, State};
-use super::{Broker, Event, Input, Offence, Output, Sign, mmi};
+use super::{Broker, Event, Input, Offence, Output, Sign, directory, mmi};
 use crate::frames::Retained;
 use crate::list::{Links, List};
 use crate::{
-    Frames, FromClient, Label, Outcome, PeerId, Redelivery, Reply, Request, Time, Timeout, ToClient,
+    Frames, FromClient, Label, Outcome, PeerId, Redelivery, Reply, Request, Time, Timeout,
+    ToClient, ToWorker,
 };
+
+/// The one worker that a request asks for is not there, or serves something else.
+struct NoSuchWorker;
 
 impl Broker {
     pub(super) fn heard_client(&mut self, now: Time, peer: PeerId, command: FromClient) {
@@ -22,6 +29,8 @@ impl Broker {
         match command {
             FromClient::Request(request) => self.request(now, peer, request),
             FromClient::Heartbeat => self.tell_client(peer, ToClient::Heartbeat),
+            FromClient::StillWanted { id } => self.still_wanted(peer, &id),
+            FromClient::Vouch { worker } => self.vouched(now, &worker),
             FromClient::Cancel { id } => self.cancel(peer, &id),
         }
     }
@@ -35,6 +44,11 @@ impl Broker {
         }
         if request.service.starts_with(mmi::PREFIX) {
             return self.answer_mmi(peer, &request);
+        }
+        if *request.service == *directory::NAME && self.answer_directory(peer, &request)
+            || self.answer_kept(now, peer, &request)
+        {
+            return;
         }
         let known = self.services.find(&request.service);
         let Some(obstacle) = self.obstacle(peer, &request, known) else {
@@ -53,8 +67,9 @@ impl Broker {
         self.counters.receive();
         self.counters.end(outcome);
         if self.is_told(peer, outcome) {
-            let Request { service, id, .. } = request;
-            let reply = Reply { service, id, body: Frames::empty() };
+            let Request { service, id, body, .. } = request;
+            let asked = body.note();
+            let reply = Reply { id, asked, ..Reply::new(service, Frames::empty()) };
             self.tell_client(peer, ToClient::Failed(outcome, reply));
         }
     }
@@ -71,13 +86,27 @@ impl Broker {
             Some(service) => service,
             None => self.services.find_or_add(&request.service, &self.config),
         };
+        let target = match self.target(service, &request.target) {
+            Ok(target) => target,
+            Err(NoSuchWorker) => {
+                self.refuse(peer, request, Outcome::NoSuchWorker);
+                return self.services.forget_unused(service);
+            }
+        };
         // Where a worker is free nobody waits, but whose client does not read.
         let reads = self.peers.get(peer).is_some_and(|peer| peer.filled.is_none());
-        let at_once = reads && !self.services[service].free.is_empty();
-        // A body that is sent at once and never again need not be kept.
-        let body =
-            if redeliver || !at_once { Retained::keep(&request.body) } else { Retained::NOTHING };
-        let charged = Requests::charge(&request.body);
+        let shares = self.services[service].settings.share && target.is_none() && !request.fresh;
+        let leader = match shares {
+            true => self.leader_for(peer, service, &request.body),
+            false => None,
+        };
+        let worker = self.free_worker(service, target).filter(|_| reads && leader.is_none());
+        // What goes to a worker at once is kept there, where it has to be.
+        let (body, options) = match worker {
+            Some(_) => (Retained::Nothing, Bytes::new()),
+            None => (Retained::keep(&request.body), kept(&request.options)),
+        };
+        let charged = Requests::charge(&request);
         let index = self.requests.insert(Record {
             state: State::Waiting,
             client: peer,
@@ -87,7 +116,7 @@ impl Broker {
             received: now,
             waiting_since: now,
             deadline: match request.timeout {
-                Timeout::OfService => now.after(self.services[service].timings.wait),
+                Timeout::OfService => now.after(self.services[service].settings.wait),
                 Timeout::Never => Time::NEVER,
                 Timeout::After(span) => now.after(span),
             },
@@ -96,10 +125,16 @@ impl Broker {
             timer_due: Time::NEVER,
             timeout: request.timeout,
             attempts: 0,
-            redeliver,
+            redeliver: redeliver && target.is_none(),
+            target,
             part_sent: false,
             id: request.id,
+            asked: request.body.note(),
+            options,
             body,
+            rejection: None,
+            leads: None,
+            followers: List::EMPTY,
             collected: alloc::vec::Vec::new(),
             collected_bytes: 0,
             charged,
@@ -118,22 +153,56 @@ impl Broker {
                 service: request.service,
             }));
         }
-        if at_once {
-            self.dispatch_fresh(now, index, request.body);
-        } else {
-            self.wait(now, index);
-            self.dispatch(now, service);
+        if let Some(leader) = leader {
+            return self.follow(now, index, leader);
+        }
+        if shares {
+            self.lead(index, &request.body);
+        }
+        match worker {
+            Some(worker) => self.start_fresh(now, index, worker, request.options, request.body),
+            None => {
+                self.wait(now, index);
+                self.dispatch(now, service);
+            }
+        }
+    }
+
+    /// The one worker that a request asks for, where it asks for one.
+    fn target(&self, service: u32, identity: &Label) -> Result<Option<PeerId>, NoSuchWorker> {
+        if identity.is_empty() {
+            return Ok(None);
+        }
+        let id = self.peers.named(identity).ok_or(NoSuchWorker)?;
+        let worker = self.peers.worker_ref(id).ok_or(NoSuchWorker)?;
+        match worker.service {
+            Some(offered) if self.services.is_served_by(service, offered) => Ok(Some(id)),
+            _ => Err(NoSuchWorker),
         }
     }
 
     fn cancel(&mut self, peer: PeerId, id: &Label) {
-        let Some(client) = self.peers.client(peer) else { return };
-        let mut at = client.requests.first();
-        while let Some(index) = at {
-            if self.requests[index].id == *id {
-                return self.end_and_tell_worker(index, Outcome::Cancelled);
-            }
-            at = List::after(&mut OfClient(&mut self.requests), index);
+        if let Some(index) = self.requests.of_client(peer, id) {
+            self.end_and_tell_worker(index, Outcome::Cancelled);
+        }
+    }
+
+    /// A client still waits for a request: its worker hears of it.
+    fn still_wanted(&mut self, peer: PeerId, id: &Label) {
+        let Some(index) = self.requests.of_client(peer, id) else { return };
+        if let Some((worker, index)) = self.worker_of(index) {
+            let address = self.tokens.issue(worker, self.requests.id(index));
+            let id = self.requests[index].id.clone();
+            self.tell_worker(worker, ToWorker::StillWanted { address, id });
+        }
+    }
+
+    /// Somebody says that the worker of this identity lives.
+    fn vouched(&mut self, now: Time, worker: &Label) {
+        if let Some(id) = self.peers.named(worker)
+            && self.peers.worker(id).is_some_and(|worker| worker.service.is_some())
+        {
+            self.alive(now, id, Sign::Bytes);
         }
     }
 
@@ -150,17 +219,29 @@ impl Broker {
         self.outputs.push_back(Output::ToClient { peer, command });
     }
 
+    /// Answers a request without a worker: it has come and ended.
+    pub(super) fn answer(&mut self, peer: PeerId, reply: Reply) {
+        self.counters.receive();
+        self.counters.end(Outcome::Replied);
+        self.tell_client(peer, ToClient::Final(reply));
+    }
+
     /// Tells a client how its request ended, where it can be told.
-    pub(super) fn tell_failure(&mut self, index: u32, outcome: Outcome, body: Frames) {
-        let record = &self.requests[index];
-        if self.is_told(record.client, outcome) {
-            let service = self.services[record.service].name.clone();
-            let reply = Reply { service, id: record.id.clone(), body };
-            self.tell_client(record.client, ToClient::Failed(outcome, reply));
+    pub(super) fn tell_failure(&mut self, index: u32, outcome: Outcome, reply: Reply) {
+        let client = self.requests[index].client;
+        if self.is_told(client, outcome) {
+            self.tell_client(client, ToClient::Failed(outcome, reply));
         }
     }
 
-    fn is_told(&self, peer: PeerId, outcome: Outcome) -> bool {
+    /// What goes to the client of a request.
+    pub(super) fn reply_to(&self, index: u32, options: Bytes, body: Frames) -> Reply {
+        let record = &self.requests[index];
+        let service = self.services[record.service].name.clone();
+        Reply { service, id: record.id.clone(), asked: record.asked, options, body }
+    }
+
+    pub(super) fn is_told(&self, peer: PeerId, outcome: Outcome) -> bool {
         self.peers.client_ref(peer).is_some_and(|client| client.can.told.contains(outcome))
     }
 }

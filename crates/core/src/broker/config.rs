@@ -1,6 +1,7 @@
 //! What can be set: timings, and the limits. Every limit has a name and a default.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use crate::Label;
@@ -10,6 +11,9 @@ pub const SERVICE_NAME_BYTES_MAX: usize = 255;
 
 /// Heartbeats do not come closer together than this.
 pub const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// What every worker has rejected waits at least so long for another.
+pub const REJECT_WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// How the broker behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub struct Config {
     pub identity_timeout: Duration,
     /// How often a request is given to a worker at the most.
     pub attempts_max: u32,
+    /// How long a request that every worker has rejected waits for another.
+    pub reject_wait: Duration,
+    /// Which of its free workers a service gives a request to.
+    pub balance: Balance,
     /// Limits on what is held.
     pub limits: Limits,
     /// Where single services differ.
@@ -51,6 +59,8 @@ impl Default for Config {
             stall_timeout: Duration::from_secs(10),
             identity_timeout: Duration::from_millis(2_500),
             attempts_max: 3,
+            reject_wait: Duration::from_secs(1),
+            balance: Balance::LeastRecent,
             limits: Limits::default(),
             services: Vec::new(),
             request_events: false,
@@ -63,6 +73,7 @@ impl Config {
     pub(super) fn sane(mut self) -> Self {
         self.heartbeat_interval = self.heartbeat_interval.max(HEARTBEAT_INTERVAL_MIN);
         self.liveness = self.liveness.max(1);
+        self.reject_wait = self.reject_wait.max(REJECT_WAIT_MIN);
         self
     }
 
@@ -71,12 +82,14 @@ impl Config {
         self.heartbeat_interval.saturating_mul(self.liveness)
     }
 
-    /// The timings of one service.
-    pub(super) fn timings(&self, service: &[u8]) -> Timings {
+    /// What holds for one service.
+    pub(super) fn settings(&self, service: &[u8]) -> Settings {
         let own = self.services.iter().find(|own| own.name.as_bytes() == service);
-        Timings {
+        Settings {
             wait: own.and_then(|own| own.wait_timeout).unwrap_or(self.wait_timeout),
             busy: own.and_then(|own| own.busy_timeout).unwrap_or(self.busy_timeout),
+            balance: own.and_then(|own| own.balance).unwrap_or(self.balance),
+            share: own.is_some_and(|own| own.share),
         }
     }
 }
@@ -90,13 +103,59 @@ pub struct ServiceConfig {
     pub wait_timeout: Option<Duration>,
     /// See [`Config::busy_timeout`].
     pub busy_timeout: Option<Duration>,
+    /// See [`Config::balance`].
+    pub balance: Option<Balance>,
+    /// Whether equal requests that are in progress at the same time share one answer. Only for what
+    /// has no effect beside its answer.
+    pub share: bool,
 }
 
-/// The timings that hold for one service.
+/// Which of the free workers of a service gets the next request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Balance {
+    /// The one that has waited longest.
+    #[default]
+    LeastRecent,
+    /// The one with the fewest requests in hand; of several, the one that was given the fewest so
+    /// far.
+    LeastLoaded,
+    /// Any.
+    Random,
+}
+
+impl Balance {
+    /// All ways, in the order in which they are shown.
+    pub const ALL: [Balance; 3] = [Balance::LeastRecent, Balance::LeastLoaded, Balance::Random];
+
+    /// The name by which it is configured.
+    ///
+    /// ```
+    /// use majordomus_core::broker::Balance;
+    ///
+    /// assert_eq!(Balance::ALL.map(Balance::name), ["lru", "load", "random"]);
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Balance::LeastRecent => "lru",
+            Balance::LeastLoaded => "load",
+            Balance::Random => "random",
+        }
+    }
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What holds for one service.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timings {
+pub(super) struct Settings {
     pub(super) wait: Duration,
     pub(super) busy: Duration,
+    pub(super) balance: Balance,
+    pub(super) share: bool,
 }
 
 /// How much is held at the most. A request counts from its arrival to its outcome, with its body
@@ -115,11 +174,19 @@ pub struct Limits {
     pub client_requests_max: usize,
     /// Bytes of requests in progress for one client.
     pub client_bytes_max: usize,
+    /// Workers that may reject one request. When so many have, it counts as rejected by all.
+    pub rejections_max: u32,
     /// Names that clients asked for and no worker offers.
     pub names_max: usize,
     /// Bytes of the parts of one reply that are kept for a client that takes no parts, with
     /// [`PART_BYTES`] for each part and [`FRAME_BYTES`] for each frame. They count for the request.
     pub reply_bytes_max: usize,
+    /// Bytes of replies that are kept for equal requests, with
+    /// [`KEPT_REPLY_BYTES`](super::KEPT_REPLY_BYTES) for each; 0 to keep none.
+    pub cache_bytes_max: usize,
+    /// Bytes of a body that has to be translated because its reader takes another
+    /// [`Form`](crate::Form).
+    pub translate_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -131,8 +198,11 @@ impl Default for Limits {
             service_bytes_max: 512 << 20,
             client_requests_max: 20_000,
             client_bytes_max: 128 << 20,
+            rejections_max: 100,
             names_max: 10_000,
             reply_bytes_max: 64 << 20,
+            cache_bytes_max: 64 << 20,
+            translate_bytes_max: 1 << 20,
         }
     }
 }

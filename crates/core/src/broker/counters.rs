@@ -15,6 +15,12 @@ pub struct Counters {
     pub dispatched: u64,
     /// Requests that went back to wait because their worker was lost.
     pub redelivered: u64,
+    /// Requests that a worker gave back to go to another.
+    pub rejections: u64,
+    /// Requests that were answered with a reply that was kept.
+    pub kept_replies: u64,
+    /// Requests that shared the answer to another.
+    pub shared: u64,
     /// Parts of replies that were passed on, final ones not counted.
     pub partials: u64,
     /// Replies to requests that had ended.

@@ -2,64 +2,138 @@
 
 use alloc::vec::Vec;
 
-use super::peers::{InFree, SideState, Worker};
+use bytes::Bytes;
+
+use super::free::shuffled;
+use super::peers::{SideState, Worker};
 use super::requests::{InPlace, State};
-use super::{Broker, Event, Output, Timer};
+use super::{Balance, Broker, Event, Output, Timer};
 use crate::frames::Retained;
-use crate::{Frames, PeerId, Time, Timeout, ToWorker, WorkerRequest};
+use crate::{Frames, Outcome, PeerId, Time, Timeout, ToWorker, WorkerRequest};
 
 impl Broker {
-    /// Puts a request that has just come at the end of its service's queue.
+    /// Puts a request that has just come at the end of its service's queue, or before the one worker
+    /// that it asks for.
     pub(super) fn wait(&mut self, now: Time, index: u32) {
-        let service = self.requests[index].service;
-        self.services[service].waiting.push_back(&mut InPlace(&mut self.requests), index);
+        match self.requests[index].target {
+            None => self.services.push_back(&mut self.requests, index),
+            Some(worker) => self.wait_for(index, worker),
+        }
         if self.requests[index].deadline <= now {
             // Its client wanted a worker that is free at once, and none is.
-            self.expire_waiting(index);
+            self.expire_waiting(now, index);
         } else {
             self.set_request_timer(index);
         }
     }
 
-    /// Gives waiting requests to free workers until one of the two runs out.
-    pub(super) fn dispatch(&mut self, now: Time, service: u32) {
-        while self.services.contains(service)
-            && let Some(worker) = self.services[service].free.first()
-            && let Some(index) = self.services[service].waiting.first()
-        {
-            if self.requests[index].deadline <= now {
-                self.expire_waiting(index);
-                continue;
-            }
-            self.services[service].waiting.remove(&mut InPlace(&mut self.requests), index);
-            if self.park(index) {
-                continue;
-            }
-            let record = &mut self.requests[index];
-            let body = record.body.frames();
-            if !record.redeliver {
-                record.body = Retained::NOTHING;
-            }
-            let worker = self.peers.id_at(worker);
-            self.start(now, index, worker, body);
+    fn wait_for(&mut self, index: u32, id: PeerId) {
+        if let Some(worker) = self.peers.worker(id) {
+            worker.targeted.push_back(&mut InPlace(&mut self.requests), index);
+            self.requests[index].state = State::Targeted(id);
         }
     }
 
-    /// Gives a request that has just come to a worker; the service has a free one.
-    pub(super) fn dispatch_fresh(&mut self, now: Time, index: u32, body: Frames) {
-        let service = self.requests[index].service;
-        let first = self.services[service].free.first().expect("a worker is free");
-        let worker = self.peers.id_at(first);
-        self.start(now, index, worker, body);
+    /// Gives waiting requests to free workers until one of the two runs out: those that this service
+    /// concerns, as the one that is asked for or as the one that is offered.
+    pub(super) fn dispatch(&mut self, now: Time, service: u32) {
+        while let Some((worker, index)) = self.pair(service) {
+            if self.requests[index].deadline <= now {
+                self.expire_waiting(now, index);
+                continue;
+            }
+            let asked = self.requests[index].service;
+            self.services.take_out(&mut self.requests, index);
+            if asked != service {
+                // It has had its turn.
+                self.services.stand(asked);
+                self.services.sit(asked);
+            }
+            if !self.park(index) {
+                self.start_kept(now, index, worker);
+            }
+        }
     }
 
-    fn start(&mut self, now: Time, index: u32, worker_id: PeerId, body: Frames) {
+    /// A free worker and the request that it gets.
+    fn pair(&self, service: u32) -> Option<(PeerId, u32)> {
+        if !self.services.contains(service) {
+            return None;
+        }
+        let known = &self.services[service];
+        let own = known.waiting.first();
+        if known.free.is_empty() {
+            let worker = self.services.free_worker(service, self.chance)?;
+            return Some((self.peers.id_at(worker), own?));
+        }
+        let worker = self.peers.id_at(known.free.next(self.chance)?);
+        let backed = known.next_backed().and_then(|other| self.services[other].waiting.first());
+        let since = |index: u32| self.requests[index].waiting_since;
+        let index = match (own, backed) {
+            (Some(own), Some(backed)) if since(backed) < since(own) => backed,
+            (own, backed) => own.or(backed)?,
+        };
+        Some((worker, index))
+    }
+
+    /// The worker that a request gets that has just come, if one is free.
+    pub(super) fn free_worker(&self, service: u32, target: Option<PeerId>) -> Option<PeerId> {
+        match target {
+            Some(id) => self.peers.worker_ref(id).filter(|worker| worker.listed).map(|_| id),
+            None => {
+                let worker = self.services.free_worker(service, self.chance)?;
+                Some(self.peers.id_at(worker))
+            }
+        }
+    }
+
+    /// Gives a request that has waited to a worker.
+    pub(super) fn start_kept(&mut self, now: Time, index: u32, worker: PeerId) {
+        let again = self.may_come_back(index, worker);
+        let record = &mut self.requests[index];
+        let (options, body) = (record.options.clone(), record.body.frames());
+        if !again {
+            record.body = Retained::Nothing;
+            record.options = Bytes::new();
+        }
+        self.start(now, index, worker, options, body);
+    }
+
+    /// Gives a request that has just come to a worker that is free.
+    pub(super) fn start_fresh(
+        &mut self,
+        now: Time,
+        index: u32,
+        worker: PeerId,
+        options: Bytes,
+        body: Frames,
+    ) {
+        if self.may_come_back(index, worker) {
+            let record = &mut self.requests[index];
+            record.body = Retained::keep(&body);
+            record.options = kept(&options);
+        }
+        self.start(now, index, worker, options, body);
+    }
+
+    /// Whether a request may have to go to another worker after this one.
+    fn may_come_back(&self, index: u32, worker: PeerId) -> bool {
+        let rejects = || self.peers.worker_ref(worker).is_some_and(|worker| worker.can.rejects);
+        let record = &self.requests[index];
+        record.redeliver || record.leads.is_some() || rejects()
+    }
+
+    fn start(&mut self, now: Time, index: u32, worker_id: PeerId, options: Bytes, body: Frames) {
+        let form = self.peers.worker_ref(worker_id).map(|worker| worker.can.form);
+        if form.is_none_or(|form| !self.can_be_read(&body, form)) {
+            return self.end_loose(index, Outcome::Untranslatable);
+        }
         let request_id = self.requests.id(index);
         let record = &mut self.requests[index];
-        let service = &mut self.services[record.service];
+        let service = &self.services[record.service];
         record.state = State::Running(worker_id);
         record.attempts += 1;
-        record.busy_until = now.after(service.timings.busy);
+        record.busy_until = now.after(service.settings.busy);
         match record.timeout {
             Timeout::OfService => record.deadline = record.busy_until,
             Timeout::After(span) if span.is_zero() => record.deadline = Time::NEVER,
@@ -70,17 +144,19 @@ impl Broker {
             address: self.tokens.issue(worker_id, request_id),
             service: service.name.clone(),
             id: record.id.clone(),
+            options,
             body,
         });
-        // Least recently used: whoever got a request is the last to get the next.
-        service.free.remove(&mut InFree(&mut self.peers), worker_id.index);
+        // Taken out and put in again: whoever got a request comes later, or not at all.
+        let listed = self.unlist(worker_id);
         let worker = self.peers.worker(worker_id).expect("a free worker is there");
         worker.running.push_back(&mut InPlace(&mut self.requests), index);
-        worker.listed = worker.has_slot();
-        if worker.listed {
-            service.free.push_back(&mut InFree(&mut self.peers), worker_id.index);
+        worker.given += 1;
+        if listed && worker.has_slot() {
+            self.list(worker_id);
         }
         self.set_request_timer(index);
+        self.followers_start(index);
         self.counters.dispatched += 1;
         self.outputs.push_back(Output::ToWorker { peer: worker_id, command });
         if self.config.request_events {
@@ -90,11 +166,12 @@ impl Broker {
                 attempt,
             }));
         }
+        self.chance = shuffled(self.chance);
     }
 
     /// Puts a request aside whose turn has come, where its client does not read: a worker that took
     /// it would have to wait for the client. True where it was put aside.
-    fn park(&mut self, index: u32) -> bool {
+    pub(super) fn park(&mut self, index: u32) -> bool {
         let record = &mut self.requests[index];
         let Some(peer) = self.peers.get_mut(record.client) else { return false };
         let filled = peer.filled.is_some();
@@ -103,6 +180,9 @@ impl Broker {
         {
             record.state = State::Parked;
             client.parked.push_back(&mut InPlace(&mut self.requests), index);
+            self.set_request_timer(index);
+            // Who shares its answer does not wait for its client.
+            self.release_followers(index);
         }
         filled
     }
@@ -115,37 +195,112 @@ impl Broker {
             && let Some(index) = state.parked.last()
         {
             state.parked.remove(&mut InPlace(&mut self.requests), index);
-            let record = &mut self.requests[index];
-            record.state = State::Waiting;
-            let service = record.service;
-            services.push(service);
-            self.services[service].waiting.push_front(&mut InPlace(&mut self.requests), index);
+            services.push(self.requests[index].service);
+            self.rejoin(now, index);
         }
         for service in services {
             self.dispatch(now, service);
         }
     }
 
-    /// Puts a worker among the free ones of its service, where it belongs there and is not.
-    pub(super) fn offer(&mut self, now: Time, id: PeerId) {
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        let heard = peer.pauses == 0;
-        let SideState::Worker(worker) = &mut peer.side else { return };
-        let Worker { service: Some(service), listed: false, .. } = *worker else { return };
-        if !heard || !worker.has_slot() {
-            return;
+    /// Puts a request that is in no list back where it waited, before all others.
+    pub(super) fn rejoin(&mut self, now: Time, index: u32) {
+        let record = &self.requests[index];
+        if let Some(worker) = record.target {
+            if self.free_worker(record.service, Some(worker)).is_some() {
+                return self.start_kept(now, index, worker);
+            }
+            self.wait_for(index, worker);
+        } else if record.rejection.is_some() {
+            return self.seek_another(now, index);
+        } else {
+            self.requests[index].state = State::Waiting;
+            self.services.push_front(&mut self.requests, index);
         }
-        worker.listed = true;
-        self.services[service].free.push_back(&mut InFree(&mut self.peers), id.index);
-        self.dispatch(now, service);
+        self.set_request_timer(index);
     }
 
-    /// Takes a worker from among the free ones of its service.
-    pub(super) fn withdraw(&mut self, id: PeerId) {
-        let Some(worker) = self.peers.worker(id) else { return };
-        if let Worker { service: Some(service), listed: true, .. } = *worker {
-            worker.listed = false;
-            self.services[service].free.remove(&mut InFree(&mut self.peers), id.index);
+    /// Has a worker take what it can, where it is heard and has a slot.
+    pub(super) fn offer(&mut self, now: Time, id: PeerId) {
+        let Some(peer) = self.peers.get(id) else { return };
+        let heard = peer.pauses == 0;
+        let SideState::Worker(worker) = &peer.side else { return };
+        let Worker { service: Some(service), listed, .. } = *worker else { return };
+        if !heard || listed || !worker.has_slot() {
+            return;
+        }
+        self.give_targeted(now, id);
+        if self.peers.worker_ref(id).is_some_and(|worker| !worker.listed && worker.has_slot()) {
+            self.list(id);
+            self.give_rejected(now, id);
+            self.dispatch(now, service);
+        }
+    }
+
+    /// Gives a worker that got free the requests that want no other.
+    fn give_targeted(&mut self, now: Time, id: PeerId) {
+        while let Some(worker) = self.peers.worker(id)
+            && worker.has_slot()
+            && let Some(index) = worker.targeted.first()
+        {
+            if self.requests[index].deadline <= now {
+                self.expire_waiting(now, index);
+                continue;
+            }
+            worker.targeted.remove(&mut InPlace(&mut self.requests), index);
+            if !self.park(index) {
+                self.start_kept(now, index, id);
+            }
+        }
+    }
+
+    /// Puts a worker among the free ones of its service.
+    fn list(&mut self, id: PeerId) {
+        if let Some(worker) = self.peers.worker(id)
+            && let Some(service) = worker.service
+        {
+            worker.listed = true;
+            self.services[service].free.insert(&mut self.peers, id.index);
+        }
+    }
+
+    /// Takes a worker from among the free ones of its service; says whether it was there.
+    pub(super) fn unlist(&mut self, id: PeerId) -> bool {
+        let Some(worker) = self.peers.worker(id) else { return false };
+        let Worker { service: Some(service), listed: true, .. } = *worker else { return false };
+        worker.listed = false;
+        self.services[service].free.remove(&mut self.peers, id.index);
+        true
+    }
+
+    /// A worker that is among the free ones has more or less in hand: its place there may be another.
+    pub(super) fn relist(&mut self, id: PeerId) {
+        let service = self.peers.worker_ref(id).and_then(|worker| worker.service);
+        let by_load = |service| self.services[service].free.balance() == Balance::LeastLoaded;
+        if service.is_some_and(by_load) && self.unlist(id) {
+            self.list(id);
+        }
+    }
+
+    /// Looks anew at who serves these services: a pattern that may match them has come or gone.
+    pub(super) fn rebacked(&mut self, now: Time, concerned: Vec<u32>) {
+        for service in concerned {
+            let backers = self.services.backers_due(service);
+            if backers == self.services[service].backers {
+                continue;
+            }
+            self.services.stand(service);
+            let rejected = self.services.rejected_of(&self.requests, service);
+            for index in &rejected {
+                self.leave_rejected(*index);
+            }
+            self.services.set_backers(now, service, backers);
+            self.services.sit(service);
+            for index in rejected {
+                self.seek_another(now, index);
+            }
+            self.names_offered(now);
+            self.dispatch(now, service);
         }
     }
 
@@ -153,10 +308,15 @@ impl Broker {
     pub(super) fn set_request_timer(&mut self, index: u32) {
         let record = &self.requests[index];
         let due = match record.state {
-            State::Waiting | State::Parked => {
+            State::Waiting | State::Parked | State::Following(_) => {
                 let soon = self.config.no_worker_wait.map(|wait| record.waiting_since.after(wait));
                 soon.filter(|_| !self.services[record.service].offered_after(record.waiting_since))
                     .map_or(record.deadline, |soon| soon.min(record.deadline))
+            }
+            State::Targeted(_) | State::Loose => record.deadline,
+            State::Rejected => {
+                let look_at = record.rejection.as_ref().map(|rejection| rejection.look_at);
+                record.deadline.min(look_at.unwrap_or(Time::NEVER))
             }
             State::Running(_) => record.deadline.min(record.busy_until),
             State::Abandoned(_) => record.busy_until,
@@ -177,28 +337,44 @@ impl Broker {
     /// A request's timer fired: something may be due, or it was armed for something that has moved.
     pub(super) fn request_due(&mut self, now: Time, index: u32) {
         self.requests[index].timer = None;
-        if let State::Waiting | State::Parked = self.requests[index].state {
-            let record = &self.requests[index];
-            let unoffered = self.config.no_worker_wait.is_some_and(|wait| {
+        let record = &self.requests[index];
+        match record.state {
+            State::Waiting
+            | State::Parked
+            | State::Targeted(_)
+            | State::Following(_)
+            | State::Loose
+            | State::Rejected => self.waiting_due(now, index),
+            State::Running(worker) | State::Abandoned(worker) => {
+                if record.state.in_progress() && record.deadline <= now {
+                    self.end_and_tell_worker(index, Outcome::Expired);
+                }
+                if self.requests[index].busy_until <= now {
+                    return self.overdue(now, worker, index);
+                }
+                self.set_request_timer(index);
+            }
+        }
+    }
+
+    fn waiting_due(&mut self, now: Time, index: u32) {
+        let record = &self.requests[index];
+        let unoffered = !matches!(record.state, State::Targeted(_))
+            && self.config.no_worker_wait.is_some_and(|wait| {
                 record.waiting_since.after(wait) <= now
                     && !self.services[record.service].offered_after(record.waiting_since)
             });
-            if record.deadline <= now || unoffered {
-                return self.expire_waiting(index);
-            }
-            return self.set_request_timer(index);
+        if record.deadline <= now || unoffered {
+            self.expire_waiting(now, index);
+        } else if record.state == State::Rejected {
+            self.look_at_rejected(now, index);
+        } else {
+            self.set_request_timer(index);
         }
-        if let State::Running(_) = self.requests[index].state
-            && self.requests[index].deadline <= now
-        {
-            self.end_and_tell_worker(index, crate::Outcome::Expired);
-        }
-        let record = &self.requests[index];
-        if let State::Running(worker) | State::Abandoned(worker) = record.state
-            && record.busy_until <= now
-        {
-            return self.overdue(now, worker, index);
-        }
-        self.set_request_timer(index);
     }
+}
+
+/// Options in memory that holds nothing else.
+pub(super) fn kept(options: &Bytes) -> Bytes {
+    if options.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(options) }
 }

@@ -2,10 +2,12 @@
 
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use super::requests::{InPlace, OfClient, Record, State};
 use super::{Broker, Event, Output};
 use crate::frames::Retained;
-use crate::{Frames, Outcome, PeerId, Time, Timeout, ToWorker};
+use crate::{Concurrency, Outcome, PeerId, Time, Timeout, ToWorker};
 
 impl State {
     /// Whether the request has no outcome yet.
@@ -16,11 +18,46 @@ impl State {
 
 impl Broker {
     /// Ends a request that waits: nobody came for it in time.
-    pub(super) fn expire_waiting(&mut self, index: u32) {
+    pub(super) fn expire_waiting(&mut self, now: Time, index: u32) {
         let record = &self.requests[index];
         let offered = self.services[record.service].offered_after(record.waiting_since);
-        let outcome = if offered { Outcome::Expired } else { Outcome::NoSuchService };
-        self.end_and_tell_worker(index, outcome);
+        let outcome = match record.rejection {
+            Some(_) => self.end_of_hope(index),
+            None if offered || record.target.is_some() => Outcome::Expired,
+            None => Outcome::NoSuchService,
+        };
+        // Who times out by itself has forgotten the request by now.
+        let record = &self.requests[index];
+        let timed_out = matches!(record.timeout, Timeout::After(_)) && record.deadline <= now;
+        let told = !timed_out || self.is_told(record.client, Outcome::Expired);
+        self.end_waiting(index, outcome, told);
+    }
+
+    /// Ends a request that no worker has.
+    fn end_waiting(&mut self, index: u32, outcome: Outcome, told: bool) {
+        let Record { client, state, .. } = self.requests[index];
+        match state {
+            State::Waiting => self.services.take_out(&mut self.requests, index),
+            State::Targeted(worker) => {
+                if let Some(worker) = self.peers.worker(worker) {
+                    worker.targeted.remove(&mut InPlace(&mut self.requests), index);
+                }
+            }
+            State::Rejected => self.leave_rejected(index),
+            State::Parked => {
+                if let Some(client) = self.peers.client(client) {
+                    client.parked.remove(&mut InPlace(&mut self.requests), index);
+                }
+            }
+            State::Following(_) => self.leave_leader(index),
+            State::Loose => {}
+            State::Running(_) | State::Abandoned(_) => return,
+        }
+        if told {
+            self.tell_end(index, outcome);
+        }
+        self.count_end(index, outcome);
+        self.forget(index);
     }
 
     /// Ends a request for another reason than its worker's answer. A worker that has it is told
@@ -39,31 +76,36 @@ impl Broker {
 
     /// As [`end_and_tell_worker`](Broker::end_and_tell_worker), without a word to the worker.
     pub(super) fn end_untold_worker(&mut self, index: u32, outcome: Outcome) {
-        let record = &self.requests[index];
-        let (client, service) = (record.client, record.service);
-        match record.state {
-            State::Waiting => {
-                self.services[service].waiting.remove(&mut InPlace(&mut self.requests), index);
-            }
-            State::Parked => {
-                if let Some(client) = self.peers.client(client) {
-                    client.parked.remove(&mut InPlace(&mut self.requests), index);
-                }
-            }
-            State::Running(_) | State::Abandoned(_) => {}
-        }
-        self.tell_failure(index, outcome, Frames::empty());
+        let (State::Running(worker) | State::Abandoned(worker)) = self.requests[index].state else {
+            return self.end_waiting(index, outcome, true);
+        };
+        self.tell_end(index, outcome);
         self.count_end(index, outcome);
-        match self.requests[index].state {
-            State::Waiting | State::Parked => self.forget(index),
-            State::Running(worker) | State::Abandoned(worker) => {
-                let record = &mut self.requests[index];
-                record.state = State::Abandoned(worker);
-                record.body = Retained::NOTHING;
-                record.collected = alloc::vec::Vec::new();
-                self.set_request_timer(index);
-            }
-        }
+        let record = &mut self.requests[index];
+        record.state = State::Abandoned(worker);
+        record.body = Retained::Nothing;
+        record.options = Bytes::new();
+        record.rejection = None;
+        record.collected = alloc::vec::Vec::new();
+        self.set_request_timer(index);
+    }
+
+    /// Ends a request that is in no list.
+    pub(super) fn end_loose(&mut self, index: u32, outcome: Outcome) {
+        self.tell_end(index, outcome);
+        self.count_end(index, outcome);
+        self.forget(index);
+    }
+
+    /// Tells a client of an end that is not its worker's answer to this request.
+    fn tell_end(&mut self, index: u32, outcome: Outcome) {
+        let rejection = match outcome {
+            Outcome::Rejected => self.requests[index].rejection.take(),
+            _ => None,
+        };
+        let (options, body) = rejection.map(|last| (last.options, last.error)).unwrap_or_default();
+        let reply = self.reply_to(index, options, body);
+        self.tell_failure(index, outcome, reply);
     }
 
     /// Ends a running request because its worker answered: the slot is free again.
@@ -77,49 +119,63 @@ impl Broker {
         let (State::Running(id) | State::Abandoned(id)) = self.requests[index].state else {
             return;
         };
-        if let Some(worker) = self.peers.worker(id) {
-            worker.running.remove(&mut InPlace(&mut self.requests), index);
-            if worker.running.is_empty() {
-                worker.idle_since = now;
-            }
-        }
+        self.leave_worker(now, index);
         self.forget(index);
         self.offer(now, id);
     }
 
+    /// Takes a request out of its worker's hands.
+    pub(super) fn leave_worker(&mut self, now: Time, index: u32) {
+        if let State::Running(id) | State::Abandoned(id) = self.requests[index].state
+            && let Some(worker) = self.peers.worker(id)
+        {
+            worker.running.remove(&mut InPlace(&mut self.requests), index);
+            if worker.running.is_empty() {
+                worker.idle_since = now;
+            }
+            self.relist(id);
+        }
+    }
+
     /// What becomes of a request whose worker was lost.
     pub(super) fn after_loss(&mut self, now: Time, index: u32) {
-        let record = &mut self.requests[index];
+        let record = &self.requests[index];
         if !record.state.in_progress() {
             return self.forget(index);
         }
-        record.state = State::Waiting;
+        let rejections = record.rejection.as_ref().map_or(0, |rejection| rejection.count());
         let again = record.redeliver
             && !record.part_sent
-            && record.attempts < self.config.attempts_max
+            && record.attempts - rejections < self.config.attempts_max
             && record.deadline > now
             && !self.shut_down;
-        let service = &mut self.services[record.service];
-        if again {
-            record.waiting_since = now;
-            // Who wanted a worker at once has had one; from here on it waits like any other.
-            if matches!(record.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
-                record.deadline = now.after(service.timings.wait);
-            }
-            let collected = core::mem::take(&mut record.collected_bytes);
-            record.collected = alloc::vec::Vec::new();
-            let charged = record.charged - collected;
-            service.waiting.push_front(&mut InPlace(&mut self.requests), index);
-            self.recharge(index, charged);
-            let Record { service, client, .. } = self.requests[index];
-            self.door.note_freed(service, client);
-            self.counters.redelivered += 1;
-            self.set_request_timer(index);
-            return;
+        if !again {
+            return self.end_loose(index, Outcome::WorkerLost);
         }
-        self.tell_failure(index, Outcome::WorkerLost, Frames::empty());
-        self.count_end(index, Outcome::WorkerLost);
-        self.forget(index);
+        self.drop_collected(index);
+        self.counters.redelivered += 1;
+        self.wait_again(now, index);
+    }
+
+    /// Has a request that was at a worker, and is in no list, wait for another.
+    pub(super) fn wait_again(&mut self, now: Time, index: u32) {
+        let record = &mut self.requests[index];
+        record.waiting_since = now;
+        // Who wanted a worker at once has had one; from here on it waits like any other.
+        if matches!(record.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
+            record.deadline = now.after(self.services[record.service].settings.wait);
+        }
+        self.rejoin(now, index);
+    }
+
+    /// Gives up the parts that one worker has sent, as another one begins anew.
+    pub(super) fn drop_collected(&mut self, index: u32) {
+        let record = &mut self.requests[index];
+        record.collected = alloc::vec::Vec::new();
+        let charged = record.charged - core::mem::take(&mut record.collected_bytes);
+        self.recharge(index, charged);
+        let Record { service, client, .. } = self.requests[index];
+        self.door.note_freed(service, client);
     }
 
     /// Counts a request as so many bytes, everywhere.
@@ -134,7 +190,8 @@ impl Broker {
     }
 
     /// Counts an outcome and gives back what the request held.
-    fn count_end(&mut self, index: u32, outcome: Outcome) {
+    pub(super) fn count_end(&mut self, index: u32, outcome: Outcome) {
+        self.release_followers(index);
         self.requests.discharge(index);
         let Record { client: client_id, service, charged, received, .. } = self.requests[index];
         if let Some(client) = self.peers.client(client_id) {
@@ -154,7 +211,7 @@ impl Broker {
     }
 
     /// Forgets a request that is in no list any more.
-    fn forget(&mut self, index: u32) {
+    pub(super) fn forget(&mut self, index: u32) {
         let timer = self.requests[index].timer;
         self.requests.remove(index);
         if let Some(timer) = timer {
@@ -168,13 +225,12 @@ impl Broker {
         let silence_max = self.config.silence_max();
         let Some(peer) = self.peers.get_mut(id) else { return };
         let heard = now.since(peer.seen) < silence_max;
-        let one_at_a_time = self
-            .peers
-            .worker(id)
-            .is_some_and(|worker| worker.can.concurrency.is_some_and(|most| most.get() == 1));
+        let one_at_a_time =
+            self.peers.worker(id).is_some_and(|worker| worker.can.concurrency == Concurrency::ONE);
         if heard && !one_at_a_time {
+            // Its own deadline is still to come, or there is none: its client waits for a word.
             if self.requests[index].state.in_progress() {
-                self.end_and_tell_worker(index, Outcome::Expired);
+                self.end_and_tell_worker(index, Outcome::WorkerLost);
             }
             self.free_slot(now, index);
         } else {

@@ -15,6 +15,10 @@ impl Keys {
         (self.0[2], self.0[3])
     }
 
+    pub(super) fn chance(&self) -> u64 {
+        self.0[0] ^ self.0[2].rotate_left(17)
+    }
+
     pub(super) fn state(&self) -> KeyedState {
         KeyedState(self.0[0], self.0[1])
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::peers::{Claim, Peer, SideState};
-use super::requests::{OfClient, State};
+use super::requests::OfClient;
 use super::{Broker, CloseReason, LossReason, Output, Profile, Sign, Timer};
 use crate::list::List;
 use crate::{PeerId, Time, ToWorker};
@@ -205,7 +205,7 @@ impl Broker {
             SideState::Client(client) => {
                 let mut at = client.requests.first();
                 while let Some(index) = at {
-                    if let State::Running(worker) = self.requests[index].state {
+                    if let Some((worker, _)) = self.worker_of(index) {
                         self.pause_feeder(now, id, worker);
                         if self.peers.get(id).is_none() {
                             return;

@@ -1,44 +1,60 @@
 //! The broker: brings each request to a free worker, and every part of the reply back.
 //!
-//! What a message goes through: `clients` or `workers` takes a command in, `room` says whether
-//! there is place for it, `dispatch` brings requests and free workers together, `ending` gives a
-//! request its one outcome, and `life` sees to heartbeats, silence and identities. The tables own
-//! what they hold: `peers`, `services`, `requests`, and the timers in the wheel.
+//! What a message goes through: `clients` or `workers` takes a command in, `room` says whether there is
+//! place for it, `dispatch` brings requests and free workers together, `replies` takes in what workers
+//! answer, `rejecting` finds another worker for what one will not do, `kept` and `sharing` give one
+//! answer to equal requests, `ending` gives a request its one outcome, and `life` sees to heartbeats,
+//! silence and identities. `mmi` and `directory` are services of the broker's own.
+//!
+//! The tables own what they hold: `peers`, `services` with the `names` that match others and the
+//! workers that are `free`, `requests`, and the timers in the wheel.
 
 mod clients;
 mod config;
 mod counters;
+mod directory;
 mod dispatch;
 mod ending;
+mod free;
 mod io;
+mod kept;
 mod keys;
 mod life;
 mod mmi;
+mod names;
 mod peers;
+mod rejecting;
+mod replies;
 mod requests;
 mod room;
 mod services;
+mod sharing;
 #[cfg(test)]
 mod tests;
 mod workers;
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 pub use config::{
-    Config, FRAME_BYTES, HEARTBEAT_INTERVAL_MIN, Limits, PART_BYTES, REQUEST_BYTES,
-    SERVICE_NAME_BYTES_MAX, ServiceConfig,
+    Balance, Config, FRAME_BYTES, HEARTBEAT_INTERVAL_MIN, Limits, PART_BYTES, REJECT_WAIT_MIN,
+    REQUEST_BYTES, SERVICE_NAME_BYTES_MAX, ServiceConfig,
 };
 pub use counters::Counters;
 pub use io::{CloseReason, Event, Input, LossReason, Offence, Output, Profile, Sign};
+pub use kept::KEPT_REPLY_BYTES;
 pub use keys::Keys;
 
+use self::directory::Directory;
+use self::kept::Kept;
 use self::peers::Peers;
 use self::requests::Requests;
 use self::room::Door;
 use self::services::Services;
+use self::sharing::Leaders;
 use crate::token::Tokens;
 use crate::wheel::Wheel;
-use crate::{Outcome, PeerId, Time};
+use crate::{Outcome, PeerId, RequestId, Time};
 
 /// The broker's state machine.
 ///
@@ -72,8 +88,15 @@ pub struct Broker {
     requests: Requests,
     door: Door,
     timers: Wheel<Timer>,
+    kept: Kept,
+    leaders: Leaders,
+    /// Requests whose leader has ended, until what happens is over.
+    released: Vec<RequestId>,
+    directory: Directory,
     counters: Counters,
     outputs: VecDeque<Output>,
+    /// What chance decides next.
+    chance: u64,
     shut_down: bool,
 }
 
@@ -88,6 +111,8 @@ enum Timer {
     Stall(PeerId),
     /// The owner of the identity that this peer claims has not shown life.
     Identity(PeerId),
+    /// A reply has been kept for as long as it is good.
+    Kept(u32),
 }
 
 impl Broker {
@@ -101,11 +126,16 @@ impl Broker {
             tokens: Tokens::new(keys.tokens()),
             peers: Peers::new(keys),
             services: Services::new(keys),
-            requests: Requests::new(),
+            requests: Requests::new(keys),
             door: Door::new(),
             timers: Wheel::new(),
+            kept: Kept::new(keys),
+            leaders: Leaders::new(keys),
+            released: Vec::new(),
+            directory: Directory::default(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
+            chance: keys.chance(),
             shut_down: false,
         }
     }
@@ -130,11 +160,13 @@ impl Broker {
             Input::Tick => self.tick(now),
             Input::Configured(config) => {
                 self.config = config.sane();
-                self.services.configure(&self.config);
+                self.services.configure(&self.config, &mut self.peers);
+                self.shrink_kept(self.config.limits.cache_bytes_max);
                 self.open_all_lines();
             }
             Input::Shutdown => self.shutdown(now),
         }
+        self.resume_released(now);
         self.open_door(now);
         debug_assert!(self.counters.balanced());
     }
@@ -168,6 +200,7 @@ impl Broker {
             requests: self.requests.in_progress(),
             request_bytes: self.requests.bytes(),
             held_clients: self.door.held(),
+            kept_bytes: self.kept.bytes(),
         }
     }
 
@@ -178,6 +211,7 @@ impl Broker {
                 Timer::Life(peer) => self.life_due(now, peer, due),
                 Timer::Stall(peer) => self.stalled(now, peer, due),
                 Timer::Identity(peer) => self.identity_due(now, peer, due),
+                Timer::Kept(index) => self.kept_due(index),
             }
         }
     }
@@ -189,7 +223,7 @@ impl Broker {
                 self.end_untold_worker(index, Outcome::ShutDown);
             }
         }
-        for peer in self.peers.ids().collect::<alloc::vec::Vec<_>>() {
+        for peer in self.peers.ids().collect::<Vec<_>>() {
             self.end_held(peer, Outcome::ShutDown);
             self.dismiss(now, peer, LossReason::ShutDown);
         }
@@ -211,4 +245,6 @@ pub struct Holdings {
     pub request_bytes: usize,
     /// Clients that are not read from because a limit stands against their request.
     pub held_clients: usize,
+    /// Bytes of replies that are kept.
+    pub kept_bytes: usize,
 }

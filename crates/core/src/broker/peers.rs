@@ -1,6 +1,7 @@
 //! The peers: who is connected, what each can do, and how it lives.
 
 use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
@@ -71,8 +72,16 @@ pub(super) struct Worker {
     /// Whether it stands among the free workers of its service.
     pub(super) listed: bool,
     pub(super) in_free: Links,
+    /// What it stands there by, where that is not the order in which it came.
+    pub(super) rank: (u32, u64),
+    /// How many requests it was given.
+    pub(super) given: u64,
     /// Requests that take a slot of it, those that ended meanwhile among them.
     pub(super) running: List,
+    /// Requests that wait for this worker and no other.
+    pub(super) targeted: List,
+    /// Up to which place it has looked at the rejected requests of its service.
+    pub(super) looked_at: u64,
     /// Since when it has had nothing in hand.
     pub(super) idle_since: Time,
     pub(super) heartbeat_sent: Time,
@@ -82,7 +91,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Whether it can take one more request, as far as its concurrency goes.
     pub(super) fn has_slot(&self) -> bool {
-        self.can.concurrency.is_none_or(|most| self.running.len() < most.get() as usize)
+        self.can.concurrency.allows_beyond(self.running.len())
     }
 }
 
@@ -129,7 +138,11 @@ impl Peers {
                 service: None,
                 listed: false,
                 in_free: Links::NONE,
+                rank: (0, 0),
+                given: 0,
                 running: List::EMPTY,
+                targeted: List::EMPTY,
+                looked_at: 0,
                 idle_since: now,
                 heartbeat_sent: now,
                 life: None,
@@ -191,6 +204,21 @@ impl Peers {
         }
     }
 
+    pub(super) fn worker_ref(&self, id: PeerId) -> Option<&Worker> {
+        match &self.get(id)?.side {
+            SideState::Worker(worker) => Some(worker),
+            SideState::Client(_) => None,
+        }
+    }
+
+    /// The worker at `index`, where one is there.
+    pub(super) fn worker_at(&mut self, index: u32) -> Option<&mut Worker> {
+        match &mut self.slots.get_mut(index as usize)?.as_mut()?.side {
+            SideState::Worker(worker) => Some(worker),
+            SideState::Client(_) => None,
+        }
+    }
+
     /// The id of the peer at `index`, which is there.
     pub(super) fn id_at(&self, index: u32) -> PeerId {
         self.slots[index as usize].as_ref().expect("a peer is there").id
@@ -198,6 +226,23 @@ impl Peers {
 
     pub(super) fn owner(&self, identity: &Label) -> Option<PeerId> {
         self.identities.get(identity).copied()
+    }
+
+    /// The peer of this name: an identity, or a name of ours for one that has none.
+    pub(super) fn named(&self, name: &Label) -> Option<PeerId> {
+        self.owner(name).or_else(|| {
+            let (index, generation) =
+                str::from_utf8(name).ok()?.strip_prefix('p')?.split_once('.')?;
+            let id = PeerId::new(index.parse().ok()?, generation.parse().ok()?);
+            self.get(id).filter(|peer| text_of(&peer.identity).is_none()).map(|_| id)
+        })
+    }
+
+    /// The name by which others may ask for a peer: its identity, or one of ours where it has none
+    /// that is text.
+    pub(super) fn name_of(&self, id: PeerId) -> String {
+        let identity = self.get(id).and_then(|peer| text_of(&peer.identity));
+        identity.map_or_else(|| id.to_string(), String::from)
     }
 
     pub(super) fn own(&mut self, identity: Label, id: PeerId) {
@@ -213,6 +258,11 @@ impl Peers {
     pub(super) fn len(&self) -> usize {
         self.count
     }
+}
+
+/// An identity that is text.
+fn text_of(identity: &Label) -> Option<&str> {
+    str::from_utf8(identity).ok().filter(|text| !text.is_empty())
 }
 
 /// The links of workers among the free ones of a service.

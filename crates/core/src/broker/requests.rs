@@ -1,13 +1,21 @@
 //! The requests in progress, and those that ended but still take a slot of their worker.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use core::hash::BuildHasher;
+
+use bytes::Bytes;
+use hashbrown::HashTable;
+
 use super::config::{Limits, REQUEST_BYTES};
+use super::keys::{KeyedState, Keys};
+use super::rejecting::Rejection;
 use crate::frames::Retained;
-use crate::list::{Linked, Links};
+use crate::list::{Linked, Links, List};
 use crate::table::Table;
 use crate::wheel::TimerId;
-use crate::{Frames, Label, PeerId, RequestId, Time, Timeout};
+use crate::{Frames, Label, PeerId, Request, RequestId, Time, Timeout};
 
 /// Where a request is.
 ///
@@ -17,7 +25,8 @@ use crate::{Frames, Label, PeerId, RequestId, Time, Timeout};
 ///     │ ▼          a worker is free
 ///   Waiting ─────────────────────► Running ──► ended: replied, failed
 ///     │  ▲                          │   │
-///     │  └────── redelivered ───────┘   │ expired, cancelled, client gone
+///     │  └────── redelivered ───────┤   │ expired, cancelled, client gone
+///     │  Rejected ◄── rejected ─────┘   │
 ///     ▼                                 ▼
 ///   ended                           Abandoned: ended, but its worker does not know
 ///                                       │
@@ -28,6 +37,14 @@ use crate::{Frames, Label, PeerId, RequestId, Time, Timeout};
 pub(super) enum State {
     /// For a worker, in the queue of its service.
     Waiting,
+    /// For a worker that has not rejected it.
+    Rejected,
+    /// For the answer to another request, which is equal.
+    Following(u32),
+    /// In no list, for what happens now to be over.
+    Loose,
+    /// For this worker and no other.
+    Targeted(PeerId),
     /// For its client to read what it was sent before, so that no worker waits for that.
     Parked,
     /// At this worker.
@@ -58,11 +75,23 @@ pub(super) struct Record {
     pub(super) timeout: Timeout,
     pub(super) attempts: u32,
     pub(super) redeliver: bool,
+    /// The one worker that may have it, where it asks for one.
+    pub(super) target: Option<PeerId>,
     /// Whether a part of the reply has reached the client.
     pub(super) part_sent: bool,
     pub(super) id: Label,
+    /// The note of its body.
+    pub(super) asked: u8,
+    /// What the client wrote beside the body, for as long as that is kept.
+    pub(super) options: Bytes,
     /// The body, for as long as it may be sent (again).
     pub(super) body: Retained,
+    /// Who rejected it, where anybody did.
+    pub(super) rejection: Option<Box<Rejection>>,
+    /// By which number those that are equal find it, where they may share its answer.
+    pub(super) leads: Option<u64>,
+    /// Those that do.
+    pub(super) followers: List,
     /// Parts for a client that takes none, and their bytes.
     pub(super) collected: Vec<Frames>,
     pub(super) collected_bytes: usize,
@@ -73,18 +102,27 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) struct Requests {
     table: Table<Record>,
+    /// Those in progress to which their client gave an id that no other of it had, by both.
+    named: HashTable<u32>,
+    keyed: KeyedState,
     in_progress: usize,
     bytes: usize,
 }
 
 impl Requests {
-    pub(super) fn new() -> Self {
-        Self { table: Table::new(), in_progress: 0, bytes: 0 }
+    pub(super) fn new(keys: Keys) -> Self {
+        Self {
+            table: Table::new(),
+            named: HashTable::new(),
+            keyed: keys.state(),
+            in_progress: 0,
+            bytes: 0,
+        }
     }
 
-    /// What a request with this body is counted as.
-    pub(super) fn charge(body: &Frames) -> usize {
-        body.bytes() + REQUEST_BYTES
+    /// What a request is counted as.
+    pub(super) fn charge(request: &Request) -> usize {
+        request.body.bytes() + request.options.len() + REQUEST_BYTES
     }
 
     /// Whether a request of `bytes` more is within the limits for all. One that is too large for
@@ -105,13 +143,48 @@ impl Requests {
     pub(super) fn insert(&mut self, record: Record) -> u32 {
         self.in_progress += 1;
         self.bytes += record.charged;
-        self.table.insert(record).0
+        let has_id = !record.id.is_empty();
+        let (index, _) = self.table.insert(record);
+        if has_id {
+            self.name(index);
+        }
+        index
+    }
+
+    /// Has a request be found by its id, unless another of its client is.
+    fn name(&mut self, index: u32) {
+        let (table, keyed) = (&self.table, self.keyed);
+        let record = &table[index];
+        let same = |other: &u32| {
+            let other = &table[*other];
+            other.client == record.client && other.id == record.id
+        };
+        let hash = name_hash(keyed, record);
+        self.named.entry(hash, same, |other| name_hash(keyed, &table[*other])).or_insert(index);
+    }
+
+    /// The request in progress to which this client has given that id. Where it has given it to several
+    /// at once, the first; the others have no name.
+    pub(super) fn of_client(&self, client: PeerId, id: &Label) -> Option<u32> {
+        let hash = self.keyed.hash_one((client, id));
+        let mine = |index: &u32| {
+            let record = &self.table[*index];
+            record.client == client && record.id == *id
+        };
+        self.named.find(hash, mine).copied()
     }
 
     /// Counts it no more; it may stay as one that is abandoned.
     pub(super) fn discharge(&mut self, index: u32) {
         self.in_progress -= 1;
-        self.bytes -= self.table[index].charged;
+        let record = &self.table[index];
+        self.bytes -= record.charged;
+        if !record.id.is_empty() {
+            let hash = name_hash(self.keyed, record);
+            if let Ok(entry) = self.named.find_entry(hash, |other| *other == index) {
+                entry.remove();
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, index: u32) {
@@ -140,6 +213,10 @@ impl Requests {
     }
 }
 
+fn name_hash(keyed: KeyedState, record: &Record) -> u64 {
+    keyed.hash_one((record.client, &record.id))
+}
+
 impl core::ops::Index<u32> for Requests {
     type Output = Record;
 
@@ -154,8 +231,8 @@ impl core::ops::IndexMut<u32> for Requests {
     }
 }
 
-/// The links of requests in the queue of their service, parked at their client, or in the hands of
-/// their worker.
+/// The links of requests in the queue of their service or worker, parked at their client, behind the
+/// one that they follow, or in the hands of their worker.
 pub(super) struct InPlace<'a>(pub(super) &'a mut Requests);
 
 impl Linked for InPlace<'_> {

@@ -91,13 +91,18 @@ impl Broker {
         if service.is_some_and(|service| in_line(&self.services[service].door)) {
             return service.map(Obstacle::Service);
         }
-        if service.is_none() && in_line(&self.door.names) {
+        if service.is_none() && in_line(&self.door.names) && self.is_unheard_of(request) {
             return Some(Obstacle::Names);
         }
         if in_line(&self.door.all) {
             return Some(Obstacle::All);
         }
         self.limit_reached(client, request, service)
+    }
+
+    /// Whether no worker serves what a request asks for.
+    fn is_unheard_of(&self, request: &Request) -> bool {
+        !self.services.is_offered(&request.service)
     }
 
     fn limit_reached(
@@ -107,7 +112,7 @@ impl Broker {
         service: Option<u32>,
     ) -> Option<Obstacle> {
         let limits = &self.config.limits;
-        let bytes = Requests::charge(&request.body);
+        let bytes = Requests::charge(request);
         if !self.peers.client_ref(client)?.has_room(limits, bytes) {
             return Some(Obstacle::Client);
         }
@@ -115,7 +120,11 @@ impl Broker {
             Some(index) if !self.services[index].has_room(limits, bytes) => {
                 return Some(Obstacle::Service(index));
             }
-            None if self.services.unoffered() >= limits.names_max => return Some(Obstacle::Names),
+            None if self.services.unoffered() >= limits.names_max
+                && self.is_unheard_of(request) =>
+            {
+                return Some(Obstacle::Names);
+            }
             _ => {}
         }
         (!self.requests.has_room(limits, bytes)).then_some(Obstacle::All)
@@ -130,13 +139,14 @@ impl Broker {
         mut request: Box<Request>,
         obstacle: Obstacle,
     ) {
-        let bytes = self.door.bytes + Requests::charge(&request.body);
+        let bytes = self.door.bytes + Requests::charge(&request);
         if self.door.held > 0 && bytes > self.config.limits.request_bytes_max {
             self.counters.receive();
             self.counters.end(Outcome::Refused);
             return self.close(now, peer, CloseReason::NoMemory);
         }
         request.body = request.body.detached();
+        request.options = super::dispatch::kept(&request.options);
         self.counters.held += 1;
         self.line_up(peer, request, obstacle, false);
         self.pause(peer);
@@ -145,7 +155,7 @@ impl Broker {
     fn line_up(&mut self, peer: PeerId, request: Box<Request>, obstacle: Obstacle, first: bool) {
         let Some(client) = self.peers.client(peer) else { return };
         self.door.held += 1;
-        self.door.bytes += Requests::charge(&request.body);
+        self.door.bytes += Requests::charge(&request);
         client.held = Some((request, obstacle));
         let Some(line) = line(&mut self.door, &mut self.services, obstacle) else { return };
         match first {
@@ -158,7 +168,7 @@ impl Broker {
     pub(super) fn leave_door(&mut self, peer: PeerId) -> Option<(Box<Request>, Obstacle)> {
         let (request, obstacle) = self.peers.client(peer)?.held.take()?;
         self.door.held -= 1;
-        self.door.bytes -= Requests::charge(&request.body);
+        self.door.bytes -= Requests::charge(&request);
         if let Some(line) = line(&mut self.door, &mut self.services, obstacle) {
             line.remove(&mut AtDoor(&mut self.peers), peer.index);
         }
@@ -179,9 +189,9 @@ impl Broker {
         }
     }
 
-    /// A worker offers a service: its name is no longer one of those that nobody offers, and who
-    /// waited for that name need not wait in their line.
-    pub(super) fn offered(&mut self, now: Time, service: u32) {
+    /// A worker offers a service: the names that it serves are no longer among those that nobody
+    /// does, and who waited with one of them need not wait in their line.
+    pub(super) fn names_offered(&mut self, now: Time) {
         if self.door.held == 0 {
             return;
         }
@@ -191,7 +201,7 @@ impl Broker {
             at = List::after(&mut AtDoor(&mut self.peers), index);
             let peer = self.peers.id_at(index);
             let held = self.peers.client_ref(peer).and_then(|client| client.held.as_ref());
-            if held.is_some_and(|(request, _)| request.service == self.services[service].name) {
+            if held.is_some_and(|(request, _)| !self.is_unheard_of(request)) {
                 self.let_in(now, peer);
             }
         }
@@ -266,7 +276,7 @@ impl Broker {
         if peer.pauses == 1 {
             self.outputs.push_back(Output::Pause { peer: id });
             // A worker that cannot be heard could not be done with what it is given.
-            self.withdraw(id);
+            self.unlist(id);
         }
     }
 

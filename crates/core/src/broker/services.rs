@@ -1,10 +1,22 @@
 //! The services: names that workers offer or clients ask for, each with the requests that wait and
 //! the workers that are free.
+//!
+//! A service is served by its own workers and by those of its *backers* (see `names`). While it has
+//! backers and requests that wait, it has a *seat* with each of them, so that a worker that gets free
+//! finds it without a search.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::Bound;
 
 use hashbrown::HashTable;
 
-use super::config::{Config, Limits, Timings};
+use super::config::{Config, Limits, Settings};
+use super::free::Free;
 use super::keys::{KeyedState, Keys};
+use super::names::{Concerned, Names, is_plain};
+use super::peers::Peers;
+use super::requests::{InPlace, Requests};
 use crate::list::List;
 use crate::table::Table;
 use crate::{Label, Time};
@@ -12,14 +24,23 @@ use crate::{Label, Time};
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: Label,
-    pub(super) timings: Timings,
+    pub(super) settings: Settings,
     /// Requests that wait for a worker.
     pub(super) waiting: List,
-    /// Workers that can take a request, the one that has waited longest first.
-    pub(super) free: List,
+    /// Requests that were rejected and wait for a worker that has not had them, by their place: its
+    /// own, and those of the services that it backs.
+    rejected: BTreeMap<u64, u32>,
+    /// Workers of its own that can take a request.
+    pub(super) free: Free,
     /// Workers that offer it, busy ones too.
     pub(super) workers: u32,
-    /// When the last worker that offered it was lost; the start where there never was one.
+    /// The services whose workers serve it too, the best first.
+    pub(super) backers: Vec<u32>,
+    /// Its place among those with requests that wait for a worker of these.
+    seat: Option<u64>,
+    /// The services that it backs and that have requests waiting, in the order of their turns.
+    seats: BTreeMap<u64, u32>,
+    /// When the last worker that served it was lost; nothing where there never was one.
     pub(super) unoffered_since: Option<Time>,
     /// Requests in progress, and what they hold.
     pub(super) requests: usize,
@@ -29,9 +50,14 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Whether some worker has offered it at `since` or later.
+    /// Whether any worker serves it.
+    pub(super) fn is_offered(&self) -> bool {
+        self.workers > 0 || !self.backers.is_empty()
+    }
+
+    /// Whether some worker has served it at `since` or later.
     pub(super) fn offered_after(&self, since: Time) -> bool {
-        self.workers > 0 || self.unoffered_since.is_some_and(|at| at >= since)
+        self.is_offered() || self.unoffered_since.is_some_and(|at| at >= since)
     }
 
     /// Whether a request of `bytes` more is within the limits for one service. One that is too
@@ -41,26 +67,56 @@ impl Service {
             || self.requests < limits.service_requests_max
                 && self.bytes + bytes <= limits.service_bytes_max
     }
+
+    /// The service that it backs and whose turn is next.
+    pub(super) fn next_backed(&self) -> Option<u32> {
+        self.seats.first_key_value().map(|(_, index)| *index)
+    }
+
+    /// The first rejected request behind this place that its workers may take, as far as they have
+    /// not rejected it.
+    pub(super) fn rejected_after(&self, place: u64) -> Option<(u64, u32)> {
+        let behind = (Bound::Excluded(place), Bound::Unbounded);
+        self.rejected.range(behind).next().map(|(place, index)| (*place, *index))
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Services {
     table: Table<Service>,
-    names: HashTable<u32>,
+    indices: HashTable<u32>,
     keyed: KeyedState,
-    /// How many names no worker offers.
+    names: Names,
+    /// How many names no worker serves.
     unoffered: usize,
+    /// The last place that was given out, of seats and rejected requests.
+    last_place: u64,
 }
 
 impl Services {
     pub(super) fn new(keys: Keys) -> Self {
-        Self { table: Table::new(), names: HashTable::new(), keyed: keys.state(), unoffered: 0 }
+        Self {
+            table: Table::new(),
+            indices: HashTable::new(),
+            keyed: keys.state(),
+            names: Names::new(keys),
+            unoffered: 0,
+            last_place: 0,
+        }
     }
 
     pub(super) fn find(&self, name: &[u8]) -> Option<u32> {
         let table = &self.table;
         let found = |index: &u32| *table[*index].name == *name;
-        self.names.find(self.keyed.of(name), found).copied()
+        self.indices.find(self.keyed.of(name), found).copied()
+    }
+
+    /// Whether any worker serves this name, which need not be known.
+    pub(super) fn is_offered(&self, name: &[u8]) -> bool {
+        match self.find(name) {
+            Some(index) => self.table[index].is_offered(),
+            None => !self.names.backers(name).is_empty(),
+        }
     }
 
     /// The service of that name, which comes to be if it is not there.
@@ -68,37 +124,97 @@ impl Services {
         if let Some(index) = self.find(name) {
             return index;
         }
+        let settings = config.settings(name);
         let (index, _) = self.table.insert(Service {
             name: name.clone(),
-            timings: config.timings(name),
+            settings,
             waiting: List::EMPTY,
-            free: List::EMPTY,
+            rejected: BTreeMap::new(),
+            free: Free::new(settings.balance),
             workers: 0,
+            backers: Vec::new(),
+            seat: None,
+            seats: BTreeMap::new(),
             unoffered_since: None,
             requests: 0,
             bytes: 0,
             door: List::EMPTY,
         });
+        let backers = self.names.add(name, index);
         let (table, keyed) = (&self.table, self.keyed);
-        self.names.insert_unique(keyed.of(name), index, |other| keyed.of(&table[*other].name));
-        self.unoffered += 1;
+        self.indices.insert_unique(keyed.of(name), index, |other| keyed.of(&table[*other].name));
+        self.unoffered += usize::from(backers.is_empty());
+        self.table[index].backers = backers;
         index
     }
 
-    pub(super) fn add_worker(&mut self, index: u32) {
-        let service = &mut self.table[index];
-        service.workers += 1;
-        if service.workers == 1 {
-            self.unoffered -= 1;
+    /// One worker more offers this; the services whose backers have to be looked at again.
+    pub(super) fn add_worker(&mut self, now: Time, index: u32) -> Vec<u32> {
+        self.note_offered(now, index, |service| service.workers += 1);
+        let service = &self.table[index];
+        if service.workers > 1 {
+            return Vec::new();
+        }
+        let concerned = self.names.offer(&service.name, index);
+        self.concerned(index, concerned)
+    }
+
+    /// One worker fewer; the services whose backers have to be looked at again.
+    pub(super) fn remove_worker(&mut self, now: Time, index: u32) -> Vec<u32> {
+        self.note_offered(now, index, |service| service.workers -= 1);
+        let service = &self.table[index];
+        if service.workers > 0 {
+            return Vec::new();
+        }
+        let concerned = self.names.withdraw(&service.name, index);
+        self.concerned(index, concerned)
+    }
+
+    /// The services that may have other backers now that `index` is offered, or no more: itself,
+    /// where a wildcard serves it unless it is, and those that it matches.
+    fn concerned(&self, index: u32, concerned: Concerned) -> Vec<u32> {
+        match concerned {
+            Concerned::These(mut these) => {
+                these.extend(is_plain(&self.table[index].name).then_some(index));
+                these
+            }
+            Concerned::Beginning => {
+                let prefix = self.table[index].name.strip_suffix(b"*").unwrap_or_default();
+                let begins = |at: &u32| {
+                    let other = &self.table[*at];
+                    is_plain(&other.name) && other.name.starts_with(prefix)
+                };
+                self.table.indices().filter(begins).collect()
+            }
         }
     }
 
-    pub(super) fn remove_worker(&mut self, now: Time, index: u32) {
+    /// The backers that a service ought to have.
+    pub(super) fn backers_due(&self, index: u32) -> Vec<u32> {
+        let service = &self.table[index];
+        if service.workers > 0 && is_plain(&service.name) {
+            return Vec::new();
+        }
+        self.names.backers(&service.name)
+    }
+
+    /// Gives a service other backers. None of its requests may wait with those it has.
+    pub(super) fn set_backers(&mut self, now: Time, index: u32, backers: Vec<u32>) {
+        self.note_offered(now, index, |service| service.backers = backers);
+    }
+
+    /// Changes whether a service is offered, and counts it.
+    fn note_offered(&mut self, now: Time, index: u32, change: impl FnOnce(&mut Service)) {
         let service = &mut self.table[index];
-        service.workers -= 1;
-        if service.workers == 0 {
-            service.unoffered_since = Some(now);
-            self.unoffered += 1;
+        let before = service.is_offered();
+        change(service);
+        match (before, service.is_offered()) {
+            (false, true) => self.unoffered -= 1,
+            (true, false) => {
+                service.unoffered_since = Some(now);
+                self.unoffered += 1;
+            }
+            _ => {}
         }
     }
 
@@ -111,25 +227,132 @@ impl Services {
         if service.workers > 0 || service.requests > 0 || !service.door.is_empty() {
             return;
         }
-        let entry = self.names.find_entry(self.keyed.of(&service.name), |other| *other == index);
+        let entry = self.indices.find_entry(self.keyed.of(&service.name), |other| *other == index);
         if let Ok(entry) = entry {
             entry.remove();
         }
+        self.names.remove(&service.name, index);
+        self.unoffered -= usize::from(!service.is_offered());
         self.table.remove(index);
-        self.unoffered -= 1;
+    }
+
+    /// Puts a request at the end of its service's queue.
+    pub(super) fn push_back(&mut self, requests: &mut Requests, request: u32) {
+        let index = requests[request].service;
+        self.table[index].waiting.push_back(&mut InPlace(requests), request);
+        self.sit(index);
+    }
+
+    /// Puts a request before all others of its service.
+    pub(super) fn push_front(&mut self, requests: &mut Requests, request: u32) {
+        let index = requests[request].service;
+        self.table[index].waiting.push_front(&mut InPlace(requests), request);
+        self.sit(index);
+    }
+
+    /// Takes a request out of its service's queue.
+    pub(super) fn take_out(&mut self, requests: &mut Requests, request: u32) {
+        let index = requests[request].service;
+        self.table[index].waiting.remove(&mut InPlace(requests), request);
+        if self.table[index].waiting.is_empty() {
+            self.stand(index);
+        }
+    }
+
+    /// Takes the seats of a service that has requests waiting, behind all others.
+    pub(super) fn sit(&mut self, index: u32) {
+        let service = &mut self.table[index];
+        if service.backers.is_empty() || service.seat.is_some() || service.waiting.is_empty() {
+            return;
+        }
+        self.last_place += 1;
+        service.seat = Some(self.last_place);
+        for backer in service.backers.clone() {
+            self.table[backer].seats.insert(self.last_place, index);
+        }
+    }
+
+    /// Gives the seats of a service up.
+    pub(super) fn stand(&mut self, index: u32) {
+        let service = &mut self.table[index];
+        let Some(seat) = service.seat.take() else { return };
+        for backer in service.backers.clone() {
+            self.table[backer].seats.remove(&seat);
+        }
+    }
+
+    /// Keeps a rejected request for the workers that serve it; says under which place.
+    pub(super) fn push_rejected(&mut self, index: u32, request: u32) -> u64 {
+        self.last_place += 1;
+        let place = self.last_place;
+        self.table[index].rejected.insert(place, request);
+        for backer in self.table[index].backers.clone() {
+            self.table[backer].rejected.insert(place, request);
+        }
+        place
+    }
+
+    /// Takes a rejected request back.
+    pub(super) fn take_rejected(&mut self, index: u32, place: u64) {
+        self.table[index].rejected.remove(&place);
+        for backer in self.table[index].backers.clone() {
+            self.table[backer].rejected.remove(&place);
+        }
+    }
+
+    /// The rejected requests that are of this service itself.
+    pub(super) fn rejected_of(&self, requests: &Requests, index: u32) -> Vec<u32> {
+        let own = |request: &&u32| requests[**request].service == index;
+        self.table[index].rejected.values().filter(own).copied().collect()
+    }
+
+    /// The free worker that gets the next request of a service: one of its own, else of the best
+    /// backer that has one.
+    pub(super) fn free_worker(&self, index: u32, draw: u64) -> Option<u32> {
+        let service = &self.table[index];
+        service.free.next(draw).or_else(|| {
+            service.backers.iter().find_map(|backer| self.table[*backer].free.next(draw))
+        })
+    }
+
+    /// The same, but for one for which `fits` holds.
+    pub(super) fn find_free_worker(
+        &self,
+        peers: &mut Peers,
+        index: u32,
+        draw: u64,
+        fits: impl Fn(&Peers, u32) -> bool,
+    ) -> Option<u32> {
+        let service = &self.table[index];
+        let all = core::iter::once(&index).chain(&service.backers);
+        all.into_iter().find_map(|at| self.table[*at].free.find(peers, draw, &fits))
+    }
+
+    /// How many workers serve it, its own and those of its backers.
+    pub(super) fn workers_for(&self, index: u32) -> usize {
+        let service = &self.table[index];
+        let backers = service.backers.iter().map(|backer| self.table[*backer].workers as usize);
+        service.workers as usize + backers.sum::<usize>()
+    }
+
+    /// Whether workers of `offered` serve this service.
+    pub(super) fn is_served_by(&self, index: u32, offered: u32) -> bool {
+        index == offered || self.table[index].backers.contains(&offered)
     }
 
     pub(super) fn contains(&self, index: u32) -> bool {
         self.table.contains(index)
     }
 
-    pub(super) fn indices(&self) -> alloc::vec::Vec<u32> {
+    pub(super) fn indices(&self) -> Vec<u32> {
         self.table.indices().collect()
     }
 
-    pub(super) fn configure(&mut self, config: &Config) {
+    pub(super) fn configure(&mut self, config: &Config, peers: &mut Peers) {
         for index in self.indices() {
-            self.table[index].timings = config.timings(&self.table[index].name);
+            let service = &mut self.table[index];
+            service.settings = config.settings(&service.name);
+            service.free.rebalance(peers, service.settings.balance);
         }
     }
 

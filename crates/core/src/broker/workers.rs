@@ -2,22 +2,13 @@
 
 use alloc::vec::Vec;
 
-use super::config::{FRAME_BYTES, PART_BYTES, SERVICE_NAME_BYTES_MAX};
+use super::config::SERVICE_NAME_BYTES_MAX;
 use super::peers::{SideState, Worker};
-use super::requests::{InPlace, State};
+use super::replies::Part;
+use super::requests::InPlace;
 use super::{Broker, Event, Input, LossReason, Offence, Output, Sign, mmi};
 use crate::list::List;
-use crate::{
-    Frames, FromWorker, Label, Outcome, PeerId, Reply, Time, Timeout, ToClient, ToWorker,
-    WorkerReply,
-};
-
-/// What a reply is, for its client.
-enum Part {
-    Partial,
-    Final,
-    Failed,
-}
+use crate::{FromWorker, Label, Outcome, PeerId, Status, Time, ToWorker};
 
 impl Broker {
     pub(super) fn heard_worker(&mut self, now: Time, peer: PeerId, command: FromWorker) {
@@ -26,23 +17,47 @@ impl Broker {
             Some(SideState::Client(_)) => return self.handle(now, Input::Malformed { peer }),
             Some(SideState::Worker(_)) => self.alive(now, peer, Sign::Bytes),
         }
-        let registered = self.peers.worker(peer).is_some_and(|worker| worker.service.is_some());
+        let Some(Worker { service, can, .. }) = self.peers.worker_ref(peer) else { return };
+        let registered = service.is_some();
         match command {
+            FromWorker::Ready { .. } if registered && can.ready_again => {}
             FromWorker::Ready { .. } if registered => self.offend(now, peer, Offence::ReadyTwice),
             FromWorker::Ready { service } => self.ready(now, peer, service),
             // Who is not there can go without a word.
             FromWorker::Disconnect => self.lose(now, peer, LossReason::Left),
             // Who was sent away may not know it yet: what it says to a request that it had is late.
-            FromWorker::Partial(reply) | FromWorker::Final(reply) | FromWorker::Failed(reply)
+            FromWorker::Partial(reply)
+            | FromWorker::Final(reply)
+            | FromWorker::Failed(reply)
+            | FromWorker::Rejected(reply)
                 if !registered && self.tokens.verify(peer, &reply.address).is_some() =>
             {
                 self.counters.late_replies += 1;
             }
             _ if !registered => self.offend(now, peer, Offence::NotReady),
-            FromWorker::Heartbeat => {}
+            FromWorker::Heartbeat(status) => self.worker_heartbeat(now, peer, status),
             FromWorker::Partial(reply) => self.reply(now, peer, Part::Partial, reply),
             FromWorker::Final(reply) => self.reply(now, peer, Part::Final, reply),
             FromWorker::Failed(reply) => self.reply(now, peer, Part::Failed, reply),
+            FromWorker::Rejected(reply) => self.reply(now, peer, Part::Rejected, reply),
+        }
+    }
+
+    fn worker_heartbeat(&mut self, now: Time, id: PeerId, status: Status) {
+        let Some(worker) = self.peers.worker(id) else { return };
+        let answered = worker.can.heartbeats_answered;
+        if status.publish {
+            self.directory.wanted();
+        }
+        if let Some(concurrency) = status.concurrency {
+            worker.can.concurrency = concurrency;
+            match worker.has_slot() {
+                true => self.offer(now, id),
+                false => _ = self.unlist(id),
+            }
+        }
+        if answered {
+            self.tell_worker(id, ToWorker::Heartbeat);
         }
     }
 
@@ -57,105 +72,25 @@ impl Broker {
             return self.offend(now, id, Offence::ReservedName);
         }
         let service = self.services.find_or_add(&name, &self.config);
-        self.services.add_worker(service);
+        let concerned = self.services.add_worker(now, service);
         let Some(worker) = self.peers.worker(id) else { return };
         worker.service = Some(service);
         worker.idle_since = now;
         worker.heartbeat_sent = now;
         self.counters.workers_registered += 1;
+        self.directory.changed();
         let event = Event::WorkerRegistered { peer: id, service: name };
         self.outputs.push_back(Output::Event(event));
+        self.tell_worker(id, ToWorker::Registered);
         self.arm_life(id);
+        self.rebacked(now, concerned);
         self.offer(now, id);
-        self.offered(now, service);
-    }
-
-    fn reply(&mut self, now: Time, worker: PeerId, part: Part, reply: WorkerReply) {
-        let Some(request) = self.tokens.verify(worker, &reply.address) else {
-            return self.offend(now, worker, Offence::ForgedReply);
-        };
-        // It was given this token once. What it says is late where the request has ended, or is
-        // another's by now.
-        let Some(index) = self.requests.find(request) else {
-            return self.counters.late_replies += 1;
-        };
-        if !reply.id.is_empty() && reply.id != self.requests[index].id {
-            return self.offend(now, worker, Offence::ForgedReply);
-        }
-        if self.requests[index].state == State::Running(worker)
-            && self.requests[index].deadline <= now
-        {
-            self.end_and_tell_worker(index, Outcome::Expired);
-        }
-        match self.requests[index].state {
-            State::Running(at) if at == worker => match part {
-                Part::Partial => self.partial_reply(now, index, reply.body),
-                Part::Final => self.final_reply(now, index, Outcome::Replied, reply.body),
-                Part::Failed => self.final_reply(now, index, Outcome::Failed, reply.body),
-            },
-            State::Abandoned(at) if at == worker => {
-                self.counters.late_replies += 1;
-                if !matches!(part, Part::Partial) {
-                    self.free_slot(now, index);
-                }
-            }
-            _ => self.counters.late_replies += 1,
-        }
-    }
-
-    fn partial_reply(&mut self, now: Time, index: u32, body: Frames) {
-        let record = &mut self.requests[index];
-        if let Timeout::After(span) = record.timeout
-            && !span.is_zero()
-        {
-            record.deadline = now.after(span);
-        }
-        let client = record.client;
-        let takes_parts =
-            self.peers.client(client).is_some_and(|client| client.can.partial_replies);
-        let record = &mut self.requests[index];
-        if takes_parts {
-            record.part_sent = true;
-            let service = self.services[record.service].name.clone();
-            let reply = Reply { service, id: record.id.clone(), body };
-            self.counters.partials += 1;
-            return self.tell_client(client, ToClient::Partial(reply));
-        }
-        let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
-        record.collected_bytes += cost;
-        record.collected.push(body.detached());
-        let (collected, charged) = (record.collected_bytes, record.charged + cost);
-        self.recharge(index, charged);
-        let limits = &self.config.limits;
-        if collected > limits.reply_bytes_max || self.requests.bytes() > limits.request_bytes_max {
-            self.end_and_tell_worker(index, Outcome::Failed);
-        }
-    }
-
-    fn final_reply(&mut self, now: Time, index: u32, outcome: Outcome, mut body: Frames) {
-        let record = &mut self.requests[index];
-        if outcome == Outcome::Replied && !record.collected.is_empty() {
-            if record.collected_bytes + body.bytes() > self.config.limits.reply_bytes_max {
-                return self.final_reply(now, index, Outcome::Failed, Frames::empty());
-            }
-            record.collected.push(body);
-            body = Frames::joined(&record.collected);
-        }
-        if outcome == Outcome::Replied {
-            let record = &mut self.requests[index];
-            let service = self.services[record.service].name.clone();
-            let reply = Reply { service, id: core::mem::take(&mut record.id), body };
-            let client = record.client;
-            self.tell_client(client, ToClient::Final(reply));
-        } else {
-            self.tell_failure(index, outcome, body);
-        }
-        self.end_answered(now, index, outcome);
+        self.names_offered(now);
     }
 
     /// A worker is one no longer. Its requests go to others, or end.
     pub(super) fn lose(&mut self, now: Time, id: PeerId, reason: LossReason) {
-        self.withdraw(id);
+        self.unlist(id);
         let Some(worker) = self.peers.worker(id) else { return };
         let Some(service) = worker.service.take() else { return };
         if let Some(timer) = worker.life.take() {
@@ -168,18 +103,32 @@ impl Broker {
             at = List::after(&mut InPlace(&mut self.requests), index);
         }
         worker.running = List::EMPTY;
+        worker.looked_at = 0;
         let name = self.services[service].name.clone();
         let requests = running.len();
         let event = Event::WorkerLost { peer: id, service: name, reason, requests };
         self.outputs.push_back(Output::Event(event));
         self.counters.workers_lost += 1;
+        self.directory.changed();
+        while let Some(worker) = self.peers.worker(id)
+            && let Some(index) = worker.targeted.first()
+        {
+            self.end_and_tell_worker(index, Outcome::NoSuchWorker);
+        }
+        let mut asked = Vec::new();
         // Each goes to the front of the queue, so the oldest goes last.
         for index in running.into_iter().rev() {
+            if self.requests[index].state.in_progress() {
+                asked.push(self.requests[index].service);
+            }
             self.after_loss(now, index);
         }
-        self.services.remove_worker(now, service);
+        let concerned = self.services.remove_worker(now, service);
+        self.rebacked(now, concerned);
         self.services.forget_unused(service);
-        self.dispatch(now, service);
+        for service in asked {
+            self.dispatch(now, service);
+        }
     }
 
     /// Has a worker lost and tells it so.
@@ -213,7 +162,9 @@ impl Broker {
         let mut at = running.first();
         while let Some(index) = at {
             let record = &self.requests[index];
-            if record.state.in_progress() && record.client != client {
+            if record.state.in_progress()
+                && (record.client != client || self.is_shared_beyond(index, client))
+            {
                 return self.close(now, client, super::CloseReason::SlowReader);
             }
             at = List::after(&mut InPlace(&mut self.requests), index);

@@ -50,16 +50,14 @@ fn ask(handle: u64) -> ClientInput {
 
 fn sent(handle: u64, id: &str) -> ClientOutput {
     ClientOutput::Send(FromClient::Request(Request {
-        service: "echo".into(),
         id: id.into(),
         timeout: Timeout::After(Duration::from_secs(1)),
-        redeliver: false,
-        body: body(&format!("{handle}")),
+        ..Request::new("echo", body(&format!("{handle}")))
     }))
 }
 
 fn reply(id: &str, text: &str) -> Reply {
-    Reply { service: "echo".into(), id: id.into(), body: body(text) }
+    Reply { id: id.into(), ..Reply::new("echo", body(text)) }
 }
 
 fn part(id: &str, text: &str) -> ClientInput {

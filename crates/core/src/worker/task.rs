@@ -115,7 +115,7 @@ impl Task {
     }
 
     fn reply(&self, body: Frames) -> WorkerReply {
-        WorkerReply { address: self.address.clone(), id: self.id.clone(), body }
+        WorkerReply { id: self.id.clone(), ..WorkerReply::new(self.address.clone(), body) }
     }
 
     /// Whether one message may have this, with all that is kept for it.

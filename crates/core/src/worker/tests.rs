@@ -48,7 +48,7 @@ fn ready() -> WorkerOutput {
 }
 
 fn heartbeat() -> WorkerOutput {
-    Send(FromWorker::Heartbeat)
+    Send(FromWorker::HEARTBEAT)
 }
 
 fn leave() -> WorkerOutput {
@@ -56,8 +56,7 @@ fn leave() -> WorkerOutput {
 }
 
 fn request(address: &str) -> WorkerRequest {
-    let (service, id) = ("echo".into(), Label::empty());
-    WorkerRequest { address: address.into(), service, id, body: body("do") }
+    WorkerRequest::new(address, "echo", body("do"))
 }
 
 /// A request as the dialects without a service in it have it.
@@ -71,7 +70,7 @@ fn given(handle: TaskHandle, address: &str) -> WorkerOutput {
 }
 
 fn replied(kind: fn(WorkerReply) -> FromWorker, address: &str, body: Frames) -> WorkerOutput {
-    Send(kind(WorkerReply { address: address.into(), id: Label::empty(), body }))
+    Send(kind(WorkerReply::new(address, body)))
 }
 
 fn returned(handle: TaskHandle) -> WorkerInput {
@@ -110,6 +109,20 @@ fn more_requests_than_it_takes_cost_the_connection() {
         (2, asked("b"), vec![Close(Parting::Overload), Cancel(FIRST)]),
     ]);
     check(config(), script);
+}
+
+#[test]
+fn requests_that_the_broker_sent_too_early_are_held() {
+    let config = WorkerConfig { held_max: 1, ..config() };
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (1, asked("b"), vec![]),
+        (2, Final(FIRST, body("y")), vec![replied(FromWorker::Final, "a", body("y"))]),
+        (2, returned(FIRST), vec![given(SECOND, "b")]),
+        (3, asked("c"), vec![]),
+        (3, asked("d"), vec![Close(Parting::Overload), Cancel(SECOND)]),
+    ]);
+    check(config, script);
 }
 
 #[test]

@@ -236,8 +236,9 @@ impl ClientBuilder {
         let codec = Codec::new(self.dialect, Side::Client).with_errors(errors);
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let (cancels, cancelled) = mpsc::unbounded_channel();
-        let core = majordomus_core::Client::new(self.config, ambient_seed());
-        let uplink = Uplink::new(endpoint, self.limits);
+        let config = ClientConfig { request_ids: codec.has_request_ids(), ..self.config };
+        let core = majordomus_core::Client::new(config, ambient_seed());
+        let uplink = Uplink::new(endpoint, codec, self.limits);
         tokio::spawn(Driver::new(core, codec, uplink, asked, cancelled).run());
         let shared =
             Shared { next_request: AtomicU64::new(0), timeout: self.timeout, limits: self.limits };

@@ -124,7 +124,7 @@ impl From<Failure> for RequestError {
                 RequestError::Remote { text: outcome.to_string() }
             }
             Failure::Remote(_, body) => {
-                RequestError::Remote { text: Body::from(body).text().into_owned() }
+                RequestError::Remote { text: Body::received(body).text().into_owned() }
             }
         }
     }

@@ -6,7 +6,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use majordomus_core::{Parting, TaskHandle, Time, WorkerInput, WorkerOutput, WorkerRequest};
+use majordomus_core::{
+    FromWorker, Parting, Status, TaskHandle, Time, WorkerInput, WorkerOutput, WorkerRequest,
+};
 use majordomus_wire::Codec;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -38,6 +40,8 @@ pub(crate) struct Driver<H> {
     codec: Codec,
     clock: Clock,
     uplink: Uplink,
+    /// What it says of itself behind each READY.
+    status: Status,
     handler: Arc<H>,
     running: JoinSet<()>,
     tasks: HashMap<Id, TaskHandle>,
@@ -65,6 +69,7 @@ where
         core: majordomus_core::Worker,
         codec: Codec,
         uplink: Uplink,
+        status: Status,
         handler: Arc<H>,
         leaving: watch::Receiver<Leave>,
     ) -> Self {
@@ -74,6 +79,7 @@ where
             codec,
             clock: Clock::new(),
             uplink,
+            status,
             handler,
             running: JoinSet::new(),
             tasks: HashMap::new(),
@@ -189,12 +195,10 @@ where
                 WorkerOutput::Open => self.uplink.open(),
                 WorkerOutput::Close(why) => self.close(why).await,
                 WorkerOutput::Send(command) => {
-                    if let Some(link) = self.uplink.link()
-                        && let Err(unsayable) = self.codec.encode_from_worker(&command, link)
+                    self.send(&command);
+                    if matches!(command, FromWorker::Ready { .. }) && self.status != Status::NOTHING
                     {
-                        // The core was told what the dialect can say.
-                        debug_assert!(false, "{unsayable}");
-                        error!(%unsayable, "a part of a reply is lost");
+                        self.send(&FromWorker::Heartbeat(self.status));
                     }
                 }
                 WorkerOutput::AskForLife => {
@@ -210,6 +214,16 @@ where
                 }
                 WorkerOutput::Stopped => self.stopped = true,
             }
+        }
+    }
+
+    fn send(&mut self, command: &FromWorker) {
+        if let Some(link) = self.uplink.link()
+            && let Err(unsayable) = self.codec.encode_from_worker(command, link)
+        {
+            // The core was told what the dialect can say.
+            debug_assert!(false, "{unsayable}");
+            error!(%unsayable, "a part of a reply is lost");
         }
     }
 

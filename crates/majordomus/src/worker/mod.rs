@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use majordomus_core::{Backoff, Role, WorkerConfig};
+use majordomus_core::{Backoff, Concurrency, Role, Status, WorkerConfig};
 use majordomus_wire::{Codec, Dialect, Side, check_service_name};
 use majordomus_zmtp::Limits;
 use tokio::sync::watch;
@@ -259,11 +259,18 @@ impl WorkerBuilder {
             NonZeroUsize::new(self.concurrency).ok_or(SetupError::NoConcurrency)?.get();
 
         let codec = Codec::new(self.dialect, Side::Worker);
-        let tasks_max = concurrency.min(tasks_per_connection_max(&codec));
+        let per_connection = tasks_per_connection_max(&codec);
+        let tasks_max = concurrency.min(per_connection);
+        // The broker has to hear of it only where it would give us more.
+        let fewer = tasks_max < per_connection;
+        let takes = Concurrency::AtMost(u32::try_from(tasks_max).unwrap_or(u32::MAX));
+        let status = Status { concurrency: fewer.then_some(takes), publish: false };
         let config = WorkerConfig {
             service: service.into(),
             partial_replies: codec.has_partials(),
             tasks_max,
+            // What the broker may send before it has heard of it.
+            held_max: per_connection - tasks_max,
             reply_bytes_max: self.limits.message_bytes_max.saturating_sub(HEAD_BYTES_MAX),
             reply_frames_max: self.limits.frames_max.saturating_sub(HEAD_FRAMES_MAX),
             ..self.config
@@ -272,9 +279,10 @@ impl WorkerBuilder {
         let (leave, leaving) = watch::channel(Leave::Never);
         for _ in 0..concurrency.div_ceil(tasks_max) {
             let core = majordomus_core::Worker::new(config.clone(), ambient_seed());
-            let uplink = Uplink::new(endpoint.clone(), self.limits);
+            let uplink = Uplink::new(endpoint.clone(), codec, self.limits);
             let handler = Arc::clone(&handler);
-            tokio::spawn(Driver::new(core, codec, uplink, handler, leaving.clone()).run());
+            let driver = Driver::new(core, codec, uplink, status, handler, leaving.clone());
+            tokio::spawn(driver.run());
         }
         Ok(Worker { leave })
     }
@@ -283,7 +291,10 @@ impl WorkerBuilder {
 /// How many requests the dialect gives to one worker at once.
 fn tasks_per_connection_max(codec: &Codec) -> usize {
     match codec.role() {
-        Role::Worker(worker) => worker.concurrency.map_or(usize::MAX, |tasks| tasks.get() as usize),
+        Role::Worker(worker) => match worker.concurrency {
+            Concurrency::AtMost(tasks) => tasks.max(1) as usize,
+            Concurrency::Unlimited => usize::MAX,
+        },
         Role::Client(_) => 1,
     }
 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use majordomus::{Dialect, Frames};
-use majordomus_core::{FromClient, FromWorker, Label, Reply, ToClient, ToWorker, WorkerRequest};
-use majordomus_wire::{Codec, Side};
+use majordomus_core::{
+    Concurrency, FromClient, FromWorker, Label, Reply, Status, ToClient, ToWorker, WorkerReply,
+    WorkerRequest,
+};
+use majordomus_wire::{Codec, Side, in_frames};
 use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -62,6 +65,11 @@ impl FakeBroker {
         let mut worker = self.accept(Side::Worker).await;
         let ready = FromWorker::Ready { service: Label::from("echo") };
         assert_eq!(worker.worker_says().await, ready);
+        if self.dialect == Dialect::Pigato {
+            // Without this it would get a hundred requests at once.
+            let takes = Status { concurrency: Some(Concurrency::ONE), publish: false };
+            assert_eq!(worker.worker_says().await, FromWorker::Heartbeat(takes));
+        }
         worker
     }
 
@@ -72,7 +80,8 @@ impl FakeBroker {
                 Listener::Unix(unix) => Box::new(unix.accept().await.expect("a connection").0),
             };
             let zmtp = Connection::listener(Security::Null, Limits::default());
-            let mut peer = Peer { socket, zmtp, codec: Codec::new(self.dialect, side) };
+            let codec = Codec::new(self.dialect, side);
+            let mut peer = Peer { socket, zmtp, codec, asked: Label::empty() };
             let Some(Event::Hello(_)) = peer.event().await else { panic!("no handshake") };
             peer.zmtp.accept(&Metadata::new(SocketType::Router));
             peer.flush().await;
@@ -87,6 +96,8 @@ pub(crate) struct Peer {
     socket: Box<dyn Socket>,
     zmtp: Connection,
     codec: Codec,
+    /// The id of its last request.
+    asked: Label,
 }
 
 impl Peer {
@@ -95,9 +106,18 @@ impl Peer {
         self.codec.decode_from_client(message).expect("a command")
     }
 
+    /// What a worker says, in no dialect: the body in frames, without options.
     pub(crate) async fn worker_says(&mut self) -> FromWorker {
         let message = self.message().await;
-        self.codec.decode_from_worker(message).expect("a command")
+        let plain = |reply: WorkerReply| WorkerReply {
+            id: reply.id,
+            ..WorkerReply::new(reply.address, in_frames(reply.body))
+        };
+        match self.codec.decode_from_worker(message).expect("a command") {
+            FromWorker::Partial(reply) => FromWorker::Partial(plain(reply)),
+            FromWorker::Final(reply) => FromWorker::Final(plain(reply)),
+            other => other,
+        }
     }
 
     /// Waits for a request for `echo`, and returns its body.
@@ -105,7 +125,8 @@ impl Peer {
         match self.client_says().await {
             FromClient::Request(request) => {
                 assert_eq!(&*request.service, b"echo");
-                request.body
+                self.asked = request.id;
+                in_frames(request.body)
             }
             other => panic!("{other:?}"),
         }
@@ -116,11 +137,17 @@ impl Peer {
     }
 
     pub(crate) async fn send_part(&mut self, body: Frames) {
-        self.send_to_client(ToClient::Partial(reply(body))).await;
+        let reply = self.reply(body);
+        self.send_to_client(ToClient::Partial(reply)).await;
     }
 
     pub(crate) async fn send_final(&mut self, body: Frames) {
-        self.send_to_client(ToClient::Final(reply(body))).await;
+        let reply = self.reply(body);
+        self.send_to_client(ToClient::Final(reply)).await;
+    }
+
+    fn reply(&self, body: Frames) -> Reply {
+        Reply { id: self.asked.clone(), ..Reply::new("echo", body) }
     }
 
     pub(crate) async fn send_to_worker(&mut self, command: ToWorker) {
@@ -128,8 +155,7 @@ impl Peer {
     }
 
     pub(crate) async fn send_request(&mut self, address: &str, body: Frames) {
-        let (service, id) = (Label::empty(), Label::empty());
-        let request = WorkerRequest { address: address.into(), service, id, body };
+        let request = WorkerRequest::new(address, "echo", body);
         self.send_to_worker(ToWorker::Request(request)).await;
     }
 
@@ -198,8 +224,4 @@ impl Peer {
 
 pub(crate) fn text(text: &str) -> Frames {
     Frames::from_slices(&[text])
-}
-
-fn reply(body: Frames) -> Reply {
-    Reply { service: "echo".into(), id: Label::empty(), body }
 }

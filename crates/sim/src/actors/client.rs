@@ -12,6 +12,8 @@ use crate::workload::Workload;
 pub(crate) struct Client {
     pub(crate) can: ClientCapabilities,
     request_ids: bool,
+    /// Whether it says again and again that it wants its requests, and that workers live.
+    insistent: bool,
     next_id: u64,
     next_at: Time,
     connected: bool,
@@ -22,6 +24,7 @@ impl Client {
         Self {
             can: workload.client(rng),
             request_ids: rng.one_in(2),
+            insistent: rng.one_in(2),
             next_id: 0,
             next_at: Time::ZERO.after(rng.millis(0, 100)),
             connected: false,
@@ -50,11 +53,14 @@ impl Client {
         if !scene.open {
             return;
         }
+        if self.insistent && scene.rng.one_in(2) {
+            let command = self.insist(scene);
+            scene.acts.push(Act::Say(Up::Client(command)));
+        }
         let command = match scene.rng.below(40) {
             0 => FromClient::Heartbeat,
-            1 | 2 => {
-                FromClient::Cancel { id: self.id(self.next_id.saturating_sub(scene.rng.below(5))) }
-            }
+            1 | 2 => FromClient::Cancel { id: self.recent_id(scene) },
+            4 => self.insist(scene),
             3 if scene.rng.one_in(20) => return scene.acts.push(Act::Close),
             _ => {
                 self.next_id += u64::from(!scene.rng.one_in(50));
@@ -67,6 +73,18 @@ impl Client {
 
     pub(crate) fn wakes_at(&self) -> Time {
         self.next_at
+    }
+
+    /// Has a worker know that a request is still wanted, or the broker that a worker lives.
+    fn insist(&self, scene: &mut Scene<'_>) -> FromClient {
+        match scene.rng.one_in(2) {
+            true => FromClient::StillWanted { id: self.recent_id(scene) },
+            false => FromClient::Vouch { worker: scene.workload.identity(scene.rng) },
+        }
+    }
+
+    fn recent_id(&self, scene: &mut Scene<'_>) -> Label {
+        self.id(self.next_id.saturating_sub(scene.rng.below(5)))
     }
 
     fn id(&self, number: u64) -> Label {

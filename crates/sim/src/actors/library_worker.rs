@@ -1,11 +1,10 @@
 //! The real worker, and its handlers.
 
-use core::num::NonZeroU32;
 use core::time::Duration;
 
 use majordomus_core::{
-    Backoff, Frames, TaskHandle, Time, ToWorker, WorkerCapabilities, WorkerConfig, WorkerInput,
-    WorkerOutput,
+    Backoff, Concurrency, Frames, TaskHandle, Time, ToWorker, WorkerCapabilities, WorkerConfig,
+    WorkerInput, WorkerOutput,
 };
 
 use super::task::{Finish, Plan, body};
@@ -38,7 +37,10 @@ impl LibraryWorker {
         };
         Self {
             // No dialect tells its workers of a cancelled request yet.
-            can: WorkerCapabilities { concurrency: NonZeroU32::new(tasks_max), cancel: false },
+            can: WorkerCapabilities {
+                concurrency: Concurrency::AtMost(tasks_max),
+                ..WorkerCapabilities::default()
+            },
             machine: majordomus_core::Worker::new(config, rng.draw()),
             tasks: Vec::new(),
         }
@@ -50,6 +52,10 @@ impl LibraryWorker {
 
     pub(crate) fn lost(&mut self, scene: &mut Scene<'_>) {
         self.tell(scene, WorkerInput::Lost);
+    }
+
+    pub(crate) fn pong(&mut self, scene: &mut Scene<'_>) {
+        self.tell(scene, WorkerInput::Alive);
     }
 
     pub(crate) fn heard(&mut self, scene: &mut Scene<'_>, command: ToWorker) {
@@ -79,7 +85,9 @@ impl LibraryWorker {
                 Finish::Reply | Finish::CrashAfter => {
                     self.tell(scene, WorkerInput::Final(handle, said));
                 }
-                Finish::Fail => self.tell(scene, WorkerInput::Failed(handle, said)),
+                Finish::Fail | Finish::Reject => {
+                    self.tell(scene, WorkerInput::Failed(handle, said))
+                }
                 Finish::Forget | Finish::CrashBefore | Finish::CrashDuring => {}
             }
             self.tell(scene, WorkerInput::Ended(handle, Frames::empty()));
@@ -93,7 +101,8 @@ impl LibraryWorker {
                 WorkerOutput::Open => scene.acts.push(Act::Open),
                 WorkerOutput::Close(_) => scene.acts.push(Act::Close),
                 WorkerOutput::Send(command) => scene.acts.push(Act::Say(Up::Worker(command))),
-                WorkerOutput::AskForLife | WorkerOutput::Stopped => {}
+                WorkerOutput::AskForLife => scene.acts.push(Act::Say(Up::Ping)),
+                WorkerOutput::Stopped => {}
                 WorkerOutput::Deliver(handle, _) => {
                     let plan = Plan::new(scene);
                     self.tasks.push((handle, plan));

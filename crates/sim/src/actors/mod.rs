@@ -101,6 +101,7 @@ impl Actor {
             (Actor::LibraryClient(client), Down::Client(command)) => client.heard(scene, command),
             (Actor::Worker(worker), Down::Worker(command)) => worker.heard(scene, command),
             (Actor::LibraryWorker(worker), Down::Worker(command)) => worker.heard(scene, command),
+            (Actor::LibraryWorker(worker), Down::Pong) => worker.pong(scene),
             _ => {}
         }
     }

@@ -2,15 +2,17 @@
 
 use core::time::Duration;
 
-use majordomus_core::{Frames, Time};
+use majordomus_core::{Frames, Label, Time, WorkerReply};
 
 use super::Scene;
+use crate::workload::options;
 
 /// How the work on a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finish {
     Reply,
     Fail,
+    Reject,
     /// It never does.
     Forget,
     /// The worker dies before it says anything, in the middle of its reply, or right after it.
@@ -61,4 +63,10 @@ pub(crate) fn body(scene: &mut Scene<'_>) -> Frames {
         1 => Frames::from_slices(&[&word[..length], &[], &word[..2]]),
         _ => Frames::from_slices(&[&word[..length]]),
     }
+}
+
+/// What a worker says of the request that came with this address and id.
+pub(crate) fn reply(scene: &mut Scene<'_>, address: Label, id: Label) -> WorkerReply {
+    let options = options(scene.rng).into();
+    WorkerReply { id, options, ..WorkerReply::new(address, body(scene)) }
 }

@@ -2,9 +2,11 @@
 
 use core::time::Duration;
 
-use majordomus_core::{FromWorker, Label, Time, ToWorker, WorkerCapabilities, WorkerReply};
+use majordomus_core::{
+    Concurrency, FromWorker, Label, Status, Time, ToWorker, WorkerCapabilities, WorkerReply,
+};
 
-use super::task::{Finish, Plan, body};
+use super::task::{Finish, Plan, reply};
 use super::{Act, Scene};
 use crate::network::Up;
 use crate::rng::Rng;
@@ -21,6 +23,14 @@ pub(crate) struct Worker {
     interval: Duration,
     /// Whether it has one thread, and sends no heartbeat while it works.
     one_thread: bool,
+    /// Whether it leaves it to others to say that it lives.
+    mute: bool,
+    /// Whether it rejects whatever it gets.
+    stubborn: bool,
+    /// Whether it takes more requests at once, or fewer, from time to time.
+    moody: bool,
+    /// How many it takes at once, as it said last.
+    takes: Concurrency,
     connected: bool,
     ready: bool,
     tasks: Vec<Task>,
@@ -39,11 +49,16 @@ struct Task {
 
 impl Worker {
     pub(crate) fn new(rng: &mut Rng, workload: &Workload) -> Self {
+        let can = workload.worker(rng);
         Self {
-            can: workload.worker(rng),
+            can,
             service: workload.service(rng),
             interval: rng.millis(10, 100),
             one_thread: rng.one_in(2),
+            mute: rng.one_in(6),
+            stubborn: workload.stubborn && rng.one_in(2),
+            moody: rng.one_in(3),
+            takes: can.concurrency,
             connected: false,
             ready: false,
             tasks: Vec::new(),
@@ -56,6 +71,7 @@ impl Worker {
 
     pub(crate) fn opened(&mut self, scene: &mut Scene<'_>) {
         self.connected = true;
+        self.takes = self.can.concurrency;
         self.ready_at = scene.now;
         self.wake(scene);
     }
@@ -71,7 +87,7 @@ impl Worker {
     pub(crate) fn heard(&mut self, scene: &mut Scene<'_>, command: ToWorker) {
         match command {
             ToWorker::Request(request) => {
-                let plan = Plan::new(scene);
+                let plan = self.plan(scene);
                 self.tasks.push(Task { address: request.address, id: request.id, plan });
             }
             ToWorker::Cancel { address } => {
@@ -81,7 +97,7 @@ impl Worker {
                     task.plan.next_at = scene.now.after(scene.rng.millis(0, 5));
                 }
             }
-            ToWorker::Heartbeat => {}
+            ToWorker::Heartbeat | ToWorker::Registered | ToWorker::StillWanted { .. } => {}
             ToWorker::Disconnect => {
                 self.ready = false;
                 if !scene.rng.one_in(3) {
@@ -110,16 +126,32 @@ impl Worker {
             self.ready_at = Time::NEVER;
             self.ready = true;
             self.heartbeat_at = now.after(self.interval);
+            if self.moody && scene.rng.one_in(4) {
+                self.service = scene.workload.service(scene.rng);
+            }
             let service = match scene.rng.per_mille(scene.faults.mischief / 4) {
                 true => Label::from(scene.rng.pick(&["mmi.service", "", "echo"])),
                 false => self.service.clone(),
             };
             self.say(scene, FromWorker::Ready { service });
+            if self.takes != self.can.concurrency {
+                let concurrency = Some(self.takes);
+                self.say(scene, FromWorker::Heartbeat(Status { concurrency, publish: false }));
+            }
         }
         if self.heartbeat_at <= now {
             self.heartbeat_at = now.after(self.interval);
-            if self.tasks.is_empty() || !self.one_thread {
-                self.say(scene, FromWorker::Heartbeat);
+            let silent = self.mute && scene.open && scene.rng.below(50) > 0;
+            if (self.tasks.is_empty() || !self.one_thread) && !silent {
+                if self.moody && scene.rng.one_in(64) {
+                    return self.leave(scene);
+                }
+                let status = self.status(scene);
+                self.say(scene, FromWorker::Heartbeat(status));
+                if self.can.ready_again && scene.rng.one_in(16) {
+                    let service = self.service.clone();
+                    self.say(scene, FromWorker::Ready { service });
+                }
             }
             self.be_mischievous(scene);
         }
@@ -128,6 +160,34 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// What it makes of a request that it gets.
+    fn plan(&self, scene: &mut Scene<'_>) -> Plan {
+        let mut plan = Plan::new(scene);
+        let unwilling = self.stubborn && scene.open;
+        if self.can.rejects && (unwilling || scene.rng.per_mille(scene.workload.rejected)) {
+            plan.finish = Finish::Reject;
+            // It may change its mind in the middle.
+            if !scene.rng.one_in(4) {
+                plan.parts = 0;
+            }
+        }
+        plan
+    }
+
+    /// What it says of itself. When everything is calm it takes something.
+    fn status(&mut self, scene: &mut Scene<'_>) -> Status {
+        let nothing = !self.takes.allows_beyond(0);
+        let changes = self.moody && scene.rng.one_in(if nothing { 3 } else { 8 });
+        let concurrency = match scene.open {
+            true => changes.then(|| scene.workload.concurrency(scene.rng)),
+            // What it said before may not have been heard.
+            false if nothing => Some(Concurrency::ONE),
+            false => self.moody.then_some(self.takes),
+        };
+        self.takes = concurrency.unwrap_or(self.takes);
+        Status { concurrency, publish: scene.rng.one_in(20) }
     }
 
     /// Goes on with a task. False where the worker died of it.
@@ -156,6 +216,7 @@ impl Worker {
         match finish {
             Finish::CrashBefore | Finish::CrashDuring => scene.acts.push(Act::Crash),
             Finish::Fail => self.say(scene, FromWorker::Failed(reply)),
+            Finish::Reject => self.say(scene, FromWorker::Rejected(reply)),
             Finish::Reply | Finish::Forget => self.say(scene, FromWorker::Final(reply)),
             Finish::CrashAfter => {
                 self.say(scene, FromWorker::Final(reply));
@@ -168,7 +229,7 @@ impl Worker {
     fn reply(&self, scene: &mut Scene<'_>, at: usize) -> WorkerReply {
         let task = &self.tasks[at];
         let id = if scene.rng.one_in(2) { task.id.clone() } else { Label::empty() };
-        WorkerReply { address: task.address.clone(), id, body: body(scene) }
+        reply(scene, task.address.clone(), id)
     }
 
     /// What no worker ought to do.
@@ -182,23 +243,27 @@ impl Worker {
         };
         let other = scene.rng.one_in(8);
         let id = if other { Label::from("other") } else { Label::empty() };
-        let reply = WorkerReply { address: old.0, id, body: body(scene) };
-        let command = match scene.rng.below(8) {
+        let reply = reply(scene, old.0, id);
+        let command = match scene.rng.below(9) {
             0 => FromWorker::Ready { service: self.service.clone() },
-            1 => {
-                self.ready = false;
-                self.ready_at = scene.now.after(scene.rng.millis(0, 50));
-                FromWorker::Disconnect
-            }
+            1 => return self.leave(scene),
             2 => FromWorker::Partial(reply),
             3 => FromWorker::Failed(reply),
-            4 => {
+            5 if self.can.rejects => FromWorker::Rejected(reply),
+            4 | 6 => {
                 let address = Label::from("abcdefghijklmnopabcdefghijklmnop");
                 FromWorker::Final(WorkerReply { address, ..reply })
             }
             _ => FromWorker::Final(reply),
         };
         self.say(scene, command);
+    }
+
+    /// Goes, and comes again over the same connection.
+    fn leave(&mut self, scene: &mut Scene<'_>) {
+        self.ready = false;
+        self.ready_at = scene.now.after(scene.rng.millis(0, 50));
+        self.say(scene, FromWorker::Disconnect);
     }
 
     fn say(&self, scene: &mut Scene<'_>, command: FromWorker) {

@@ -1,8 +1,8 @@
 //! What must be so when a step is over.
 
-use majordomus_core::{Outcome, PeerId};
+use majordomus_core::{Concurrency, Outcome, PeerId};
 
-use super::model::{Place, Side};
+use super::model::{Hand, Peer, Place, Rejection, Side};
 use super::{Cause, Judge, Rule, TIMER_SLACK};
 use crate::machine::Machine;
 
@@ -16,6 +16,7 @@ impl Judge {
         self.settle_promises();
         self.check_reading();
         self.check_idle();
+        self.watch_rejected();
         self.check_door();
         if self.step.cause == Cause::Tick {
             self.check_bounds();
@@ -70,15 +71,15 @@ impl Judge {
         self.tally.received += 1;
         self.tally.outcomes[outcome as usize] += 1;
         let request = &self.model.requests[&uid];
-        let name = &self.model.services[request.service].name;
-        let word = self.step.failures.iter().position(|(to, why, service, id)| {
-            *to == peer && *why == outcome && service == name && *id == request.id
-        });
+        let (service, id) = (request.service, request.id.clone());
+        let word = self.take_word(peer, outcome, service, &id);
         if word.is_some() != (told.contains(outcome) && !closed) {
             self.accuse(Rule::Told, format!("{peer} is refused: {outcome}"));
         }
-        if let Some(word) = word {
-            self.step.failures.swap_remove(word);
+        if let Some(word) = word
+            && !self.is_right(&word, uid)
+        {
+            self.accuse(Rule::Author, format!("request {uid}: {word:?}"));
         }
         self.model.place(uid, Place::Ended(outcome));
     }
@@ -128,7 +129,7 @@ impl Judge {
         if let Some(uid) = self.model.live.first() {
             return self.accuse(Rule::EndsInTime, format!("request {uid} outlives the shutdown"));
         }
-        let registered = |peer: &super::model::Peer| match &peer.side {
+        let registered = |peer: &Peer| match &peer.side {
             Side::Worker(worker) => worker.service.is_some(),
             Side::Client(_) => false,
         };
@@ -173,6 +174,12 @@ impl Judge {
         }
         if let Some(peer) = self.step.must_register {
             return self.accuse(Rule::Offence, format!("{peer} was not registered"));
+        }
+        if let Some(peer) = self.step.must_greet.or(self.step.must_answer) {
+            return self.accuse(Rule::Heartbeats, format!("{peer} had to be answered"));
+        }
+        if let Some(want) = self.step.must_want.filter(|want| want.sure) {
+            return self.accuse(Rule::Wanted, format!("{want:?} had to be told"));
         }
         if let Some((uid, worker)) = self.step.dispatched {
             return self.accuse(Rule::Idle, format!("{uid} is at {worker}, and is not noted"));
@@ -244,22 +251,52 @@ impl Judge {
             if service.waiting == 0 || service.workers == 0 {
                 continue;
             }
-            let free = self.model.all_peers().find(|peer| match &peer.side {
+            let free = self.model.all_peers().filter(|peer| match &peer.side {
                 Side::Worker(worker) => {
                     worker.service == Some(at) && !peer.paused && worker.has_slot()
                 }
                 Side::Client(_) => false,
             });
-            let Some(free) = free else { continue };
-            let waits = self.model.live.iter().find(|uid| {
-                let request = &self.model.requests[*uid];
-                request.place == Place::Waiting
-                    && request.service == at
-                    && self.model.peer(request.client).is_some_and(|peer| peer.filled.is_none())
+            // But where some were rejected, one free worker is as good as another.
+            let different = if service.rejected > 0 { usize::MAX } else { 1 };
+            let waits = free.take(different).find_map(|free| {
+                let uid = self.model.live.iter().find(|uid| {
+                    let request = &self.model.requests[*uid];
+                    let reads = |peer: &Peer| peer.filled.is_none();
+                    request.place == Place::Waiting
+                        && request.service == at
+                        && !request.rejection.by.contains(&free.id)
+                        && self.model.peer(request.client).is_some_and(reads)
+                });
+                uid.map(|uid| (*uid, free.id))
             });
-            if let Some(uid) = waits {
-                let text = format!("request {uid} waits and {} is free", free.id);
+            if let Some((uid, free)) = waits {
+                let text = format!("request {uid} waits and {free} is free");
                 return self.accuse(Rule::Idle, text);
+            }
+        }
+    }
+
+    /// Notes since when all workers that are there have rejected what waits for another.
+    fn watch_rejected(&mut self) {
+        if self.model.services.iter().all(|service| service.rejected == 0) {
+            return;
+        }
+        for at in 0..self.model.live.len() {
+            let uid = self.model.live[at];
+            let request = &self.model.requests[&uid];
+            if request.place != Place::Waiting || !request.is_rejected() {
+                continue;
+            }
+            let all = self.model.all_rejected(request);
+            let now = self.now;
+            let Some(request) = self.model.requests.get_mut(&uid) else { continue };
+            let rejection = &mut request.rejection;
+            if all {
+                rejection.by_all_since.get_or_insert(now);
+                rejection.by_all_first.get_or_insert(now);
+            } else {
+                rejection.by_all_since = None;
             }
         }
     }
@@ -306,33 +343,54 @@ impl Judge {
                 let text = format!("request {uid} is past its deadline: {request:?}");
                 return self.accuse(Rule::EndsInTime, text);
             }
+            // That all have rejected it may be seen when one wait is over, and then it waits once
+            // more. Where its client does not read, it waits for that, too.
+            let Rejection { by_all_since, wait_max, .. } = request.rejection;
+            let reads = self.model.peer(request.client).is_some_and(|peer| peer.filled.is_none());
+            if request.place == Place::Waiting
+                && reads
+                && by_all_since.is_some_and(|at| late(at.max(self.late_at).after(wait_max * 2)))
+            {
+                let text = format!("request {uid} is rejected by all: {request:?}");
+                return self.accuse(Rule::EndsInTime, text);
+            }
         }
         let silence_max = self.silence_max();
         let liveness = self.config.liveness;
         let settled_at = self.settled_at;
-        let again = self.config.stall_timeout.max(self.config.identity_timeout);
+        let stall_again = now.after(self.config.stall_timeout);
+        let claim_again = now.after(self.config.identity_timeout);
         let mut found = None;
         for peer in self.model.peers.iter_mut().flatten() {
-            if stopped {
-                peer.close_by = peer.close_by.max(now.after(again));
+            for (due, again) in [(&mut peer.filled, stall_again), (&mut peer.dispute, claim_again)]
+            {
+                match due {
+                    // The broker itself was stopped: it has its time again.
+                    Some(until) if late(*until) && now.since(*until) > interval => *until = again,
+                    Some(until) if late(*until) => {
+                        found = Some((Rule::Closing, peer.id, "is not closed"));
+                    }
+                    _ => {}
+                }
             }
             if peer.paused || stopped {
                 peer.seen_late = now;
-            }
-            let due = peer.filled.into_iter().chain(peer.dispute);
-            if due.into_iter().any(|due| late(due.max(peer.close_by))) {
-                found = Some((Rule::Closing, peer.id, "is not closed"));
             }
             let Side::Worker(worker) = &mut peer.side else { continue };
             if worker.service.is_none() {
                 continue;
             }
-            let one = worker.can.concurrency.is_some_and(|most| most.get() == 1);
-            let overdue = |hand: &super::model::Hand| late(hand.busy_until);
-            if one && worker.hands.iter().any(overdue) {
+            let one = |at| worker.takes == Concurrency::ONE && worker.takes_since <= at;
+            let overdue = |hand: &Hand| late(hand.busy_until);
+            if worker.hands.iter().any(|hand| overdue(hand) && one(hand.busy_until)) {
                 found = Some((Rule::DeadWorkerKept, peer.id, "is over the busy limit"));
             }
             if !worker.hands.is_empty() {
+                let place = |hand: &Hand| self.model.requests[&hand.uid].place;
+                let at = Place::At(peer.id);
+                if worker.hands.iter().any(|hand| overdue(hand) && place(hand) == at) {
+                    found = Some((Rule::EndsInTime, peer.id, "has a request beyond its limit"));
+                }
                 let until = worker.hands.iter().map(|hand| hand.busy_until).max();
                 worker.hands.retain(|hand| !overdue(hand));
                 if worker.hands.is_empty() {
@@ -374,6 +432,7 @@ impl Judge {
             && counters.in_progress == live as u64
             && counters.dispatched == self.tally.dispatched
             && counters.redelivered == self.redelivered
+            && counters.rejections == self.rejections
             && Outcome::ALL.iter().all(|outcome| {
                 counters.outcome(*outcome) == self.tally.outcomes[*outcome as usize]
             });

@@ -1,19 +1,16 @@
 //! What the broker is told, and what has to follow from it.
 
 use majordomus_core::broker::{Input, Offence, SERVICE_NAME_BYTES_MAX, Sign};
-use majordomus_core::{
-    Frames, FromClient, FromWorker, Label, Outcome, PeerId, Redelivery, Request, Time, Timeout,
-    WorkerReply,
-};
+use majordomus_core::{FromClient, Label, Outcome, PeerId, Redelivery, Time};
 
-use super::model::{self, Peer, Place, Side};
-use super::{Cause, Judge, Part, Uid, sane, uid_of};
+use super::model::{Peer, Place, Rejection, Request, Side};
+use super::{Cause, Judge, Want, sane, uid_of};
 
 impl Judge {
     pub(super) fn note_input(&mut self, input: &Input) {
         match input {
             Input::Appeared { peer, profile } => {
-                let known = Peer::new(self.now, *peer, profile, &self.config);
+                let known = Peer::new(self.now, self.steps, *peer, profile, &self.config);
                 self.model.add_peer(known);
                 self.step.cause = Cause::Appeared(*peer);
             }
@@ -52,6 +49,12 @@ impl Judge {
                         worker.interval_max = worker.interval_max.max(interval);
                     }
                 }
+                let wait = self.config.reject_wait;
+                for uid in &self.model.live {
+                    if let Some(request) = self.model.requests.get_mut(uid) {
+                        request.rejection.wait_max = request.rejection.wait_max.max(wait);
+                    }
+                }
             }
             Input::Shutdown => {
                 self.step.cause = Cause::Shutdown;
@@ -60,16 +63,16 @@ impl Judge {
         }
     }
 
-    fn lives(&mut self, id: PeerId, sign: Sign) {
-        let now = self.now;
+    pub(super) fn lives(&mut self, id: PeerId, sign: Sign) {
+        let (now, step) = (self.now, self.steps);
         if let Some(peer) = self.model.peer_mut(id) {
-            (peer.seen, peer.seen_late, peer.spoke) = (now, now, now);
+            (peer.seen, peer.seen_late, peer.spoke) = (now, now, step);
             peer.probed = None;
             peer.answered |= sign == Sign::Pong;
         }
     }
 
-    fn offends(&mut self, id: PeerId, offence: Offence) {
+    pub(super) fn offends(&mut self, id: PeerId, offence: Offence) {
         self.step.offence = Some(offence);
         if self.model.worker(id).is_some_and(|worker| worker.service.is_some()) {
             self.step.must_lose = Some(id);
@@ -112,6 +115,14 @@ impl Judge {
                 worker.feeds.retain(|fed| *fed != id);
             }
         }
+        // What was put aside for its sake begins to wait anew.
+        for uid in &self.model.live {
+            if let Some(request) = self.model.requests.get_mut(uid)
+                && request.client == id
+            {
+                request.rejection.by_all_since = None;
+            }
+        }
     }
 
     fn client_said(&mut self, peer: PeerId, command: &FromClient) {
@@ -125,25 +136,43 @@ impl Judge {
         match command {
             FromClient::Request(request) => self.asks(peer, request),
             FromClient::Heartbeat => self.step.cause = Cause::ClientHeartbeat(peer),
+            FromClient::StillWanted { id } => self.wants(peer, id),
+            FromClient::Vouch { worker } => self.vouches(worker),
             FromClient::Cancel { id } => {
-                let mine = self.model.live.iter().filter(|uid| {
-                    let request = &self.model.requests[*uid];
-                    request.client == peer && request.id == *id
-                });
-                if let Some(uid) = mine.min_by_key(|uid| self.model.requests[*uid].order) {
-                    self.step.must_end.push((*uid, Outcome::Cancelled));
+                if let Some(uid) = self.model.called(peer, id) {
+                    self.step.must_end.push((uid, Outcome::Cancelled));
                 }
             }
         }
     }
 
-    fn asks(&mut self, peer: PeerId, request: &Request) {
+    /// A client still waits for a request: the worker that has it must hear of that.
+    fn wants(&mut self, client: PeerId, id: &Label) {
+        let Some(uid) = self.model.called(client, id) else { return };
+        let request = &self.model.requests[&uid];
+        if let Place::At(worker) = request.place {
+            let sure = request.deadline > self.now;
+            self.step.must_want = Some(Want { worker, uid, sure });
+        }
+    }
+
+    /// Somebody says that a worker lives, which counts as if it had said so itself.
+    fn vouches(&mut self, identity: &Label) {
+        if let Some(owner) = self.model.owner(identity)
+            && self.model.worker(owner).is_some_and(|worker| worker.service.is_some())
+        {
+            self.lives(owner, Sign::Bytes);
+        }
+    }
+
+    fn asks(&mut self, peer: PeerId, request: &majordomus_core::Request) {
         if request.service.is_empty() || request.service.len() > SERVICE_NAME_BYTES_MAX {
             return self.offends(peer, Offence::BadName);
         }
         if request.service.starts_with(b"mmi.") && !self.shut_down {
             self.step.cause = Cause::Mmi(peer);
             self.step.body = request.body.clone();
+            self.step.note = request.body.note();
             return;
         }
         let Some(client) = self.model.client(peer) else { return };
@@ -154,12 +183,14 @@ impl Judge {
         };
         let uid = uid_of(&request.body).unwrap_or(0);
         let service = self.model.service(&request.service);
-        self.orders += 1;
-        let known = model::Request {
+        let known = Request {
             place: Place::Outside,
             client: peer,
             service,
             id: request.id.clone(),
+            named: false,
+            options: request.options.to_vec(),
+            note: request.body.note(),
             timeout: request.timeout,
             redeliver,
             deadline: Time::NEVER,
@@ -167,133 +198,13 @@ impl Judge {
             attempts: 0,
             part_sent: false,
             told: false,
-            charged: model::Request::charge(&request.body),
+            charged: Request::charge(request),
             body_bytes: request.body.bytes(),
             collected: Vec::new(),
             collected_bytes: 0,
-            order: self.orders,
+            rejection: Rejection::default(),
         };
         self.model.requests.insert(uid, known);
         self.step.cause = Cause::Request(peer, uid);
-    }
-
-    fn worker_said(&mut self, peer: PeerId, command: &FromWorker) {
-        if self.model.peer(peer).is_none() {
-            return;
-        }
-        self.lives(peer, Sign::Bytes);
-        let Some(worker) = self.model.worker(peer) else {
-            return self.offends(peer, Offence::Malformed);
-        };
-        let registered = worker.service.is_some();
-        match command {
-            FromWorker::Ready { .. } if registered => self.offends(peer, Offence::ReadyTwice),
-            FromWorker::Ready { service } => self.readies(peer, service),
-            FromWorker::Disconnect => {
-                self.step.cause = Cause::Left(peer);
-                self.step.must_lose = registered.then_some(peer);
-            }
-            FromWorker::Heartbeat if registered => {}
-            FromWorker::Heartbeat => self.offends(peer, Offence::NotReady),
-            FromWorker::Partial(reply) => self.replies(peer, registered, Part::Partial, reply),
-            FromWorker::Final(reply) => self.replies(peer, registered, Part::Final, reply),
-            FromWorker::Failed(reply) => self.replies(peer, registered, Part::Failed, reply),
-        }
-    }
-
-    fn readies(&mut self, peer: PeerId, service: &Label) {
-        self.step.cause = Cause::Ready(peer);
-        if self.shut_down {
-        } else if service.is_empty() || service.len() > SERVICE_NAME_BYTES_MAX {
-            self.offends(peer, Offence::BadName);
-        } else if service.starts_with(b"mmi.") {
-            self.offends(peer, Offence::ReservedName);
-        } else {
-            self.step.must_register = Some(peer);
-        }
-    }
-
-    fn replies(&mut self, peer: PeerId, registered: bool, part: Part, reply: &WorkerReply) {
-        let token = self.model.tokens.get(&reply.address);
-        let uid = token.filter(|(worker, _)| *worker == peer).map(|(_, uid)| *uid);
-        self.step.cause = Cause::Reply { uid, part, live: false };
-        self.step.body = reply.body.clone();
-        let Some(uid) = uid else {
-            let offence = if registered { Offence::ForgedReply } else { Offence::NotReady };
-            return self.offends(peer, offence);
-        };
-        if !registered {
-            self.step.late = (1, 1);
-            return;
-        }
-        let request = &self.model.requests[&uid];
-        let other_id = !reply.id.is_empty() && reply.id != request.id;
-        let in_hand = self.model.worker(peer).is_some_and(|worker| {
-            worker.hands.iter().any(|hand| hand.uid == uid && hand.busy_until > self.now)
-        });
-        if other_id && (request.is_live() || in_hand) {
-            return self.offends(peer, Offence::ForgedReply);
-        }
-        if other_id {
-            // Whether the broker still knows the request, only to find another id, is its matter.
-            self.step.offence = Some(Offence::ForgedReply);
-            self.step.unsure = true;
-            self.step.late = (0, 1);
-            return;
-        }
-        let live = request.place == Place::At(peer) && request.deadline > self.now;
-        if request.place == Place::At(peer) && !live {
-            self.step.must_end.push((uid, Outcome::Expired));
-        }
-        if part != Part::Partial {
-            let now = self.now;
-            if let Some(worker) = self.model.worker_mut(peer) {
-                worker.let_go(uid, now, now);
-            }
-        }
-        if !live {
-            self.step.late = (1, 1);
-            return;
-        }
-        self.step.cause = Cause::Reply { uid: Some(uid), part, live };
-        match part {
-            Part::Partial => self.takes_part(uid, &reply.body),
-            Part::Final => self.takes_final(uid, &reply.body),
-            Part::Failed => self.step.must_end.push((uid, Outcome::Failed)),
-        }
-    }
-
-    fn takes_part(&mut self, uid: Uid, body: &Frames) {
-        let now = self.now;
-        let Some(request) = self.model.requests.get_mut(&uid) else { return };
-        if let Timeout::After(span) = request.timeout
-            && !span.is_zero()
-        {
-            request.deadline = now.after(span);
-        }
-        let client = request.client;
-        if self.model.client(client).is_some_and(|client| client.can.partial_replies) {
-            return;
-        }
-        let cost = majordomus_core::broker::PART_BYTES
-            + majordomus_core::broker::FRAME_BYTES * body.len()
-            + body.bytes();
-        let Some(request) = self.model.requests.get_mut(&uid) else { return };
-        request.collected_bytes += cost;
-        request.collected.push(body.clone());
-        let (collected, charged) = (request.collected_bytes, request.charged + cost);
-        self.model.recharge(uid, charged);
-        let limits = &self.config.limits;
-        if collected > limits.reply_bytes_max || self.model.live_bytes > limits.request_bytes_max {
-            self.step.must_end.push((uid, Outcome::Failed));
-        }
-    }
-
-    fn takes_final(&mut self, uid: Uid, body: &Frames) {
-        let request = &self.model.requests[&uid];
-        let too_much = !request.collected.is_empty()
-            && request.collected_bytes + body.bytes() > self.config.limits.reply_bytes_max;
-        let outcome = if too_much { Outcome::Failed } else { Outcome::Replied };
-        self.step.must_end.push((uid, outcome));
     }
 }

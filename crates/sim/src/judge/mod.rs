@@ -1,20 +1,25 @@
 //! The judge: sees what goes into the broker and what comes out, keeps its own picture of what must
 //! be so, and says at the first step where it is not.
 //!
-//! It knows nothing of the generators, and nothing of the broker but its contract: `inputs` notes
-//! what was said and what has to follow, `outputs` looks at each thing that the broker wants done,
-//! and `checks` compares the two when the step is over.
+//! It knows nothing of the generators, and nothing of the broker but its contract: `inputs` and
+//! `replies` note what was said and what has to follow, `outputs`, `dispatches`, `outcomes` and
+//! `closings` look at each thing that the broker wants done, and `checks` compares the two when the
+//! step is over.
 
 mod checks;
+mod closings;
+mod dispatches;
 mod inputs;
 mod model;
+mod outcomes;
 mod outputs;
+mod replies;
 mod rule;
 
 use core::time::Duration;
 
-use majordomus_core::broker::{Config, HEARTBEAT_INTERVAL_MIN, Input, LossReason, Offence, Output};
-use majordomus_core::{Frames, Label, Outcome, PeerId, Time, Timeout};
+use majordomus_core::broker::{Config, HEARTBEAT_INTERVAL_MIN, Input, Offence, Output};
+use majordomus_core::{Frames, Label, Outcome, PeerId, Reply, Time, Timeout};
 
 use crate::machine::Machine;
 use model::Model;
@@ -53,6 +58,7 @@ enum Part {
     Partial,
     Final,
     Failed,
+    Rejected,
 }
 
 /// Why the broker may do something in this step.
@@ -79,6 +85,22 @@ enum Cause {
     Shutdown,
 }
 
+/// A worker that has to hear that its request is still wanted; where not `sure`, it may.
+#[derive(Clone, Copy, Debug)]
+struct Want {
+    worker: PeerId,
+    uid: Uid,
+    sure: bool,
+}
+
+/// A client was told that its request ended so.
+#[derive(Debug)]
+struct Word {
+    peer: PeerId,
+    outcome: Outcome,
+    reply: Reply,
+}
+
 /// What is known of the step that runs.
 #[derive(Debug)]
 struct Step {
@@ -87,6 +109,8 @@ struct Step {
     gap: Duration,
     /// What the worker said, or what an own service is asked for.
     body: Frames,
+    options: Vec<u8>,
+    note: u8,
     /// The breach that has to be noticed; `unsure` where it need not be.
     offence: Option<Offence>,
     unsure: bool,
@@ -95,10 +119,13 @@ struct Step {
     must_end: Vec<(Uid, Outcome)>,
     must_lose: Option<PeerId>,
     must_register: Option<PeerId>,
+    must_greet: Option<PeerId>,
+    must_answer: Option<PeerId>,
+    must_want: Option<Want>,
     /// Replies to requests that had ended: at least and at most.
     late: (u64, u64),
     /// Words of failure that went out and whose request is not known yet.
-    failures: Vec<(PeerId, Outcome, Label, Label)>,
+    failures: Vec<Word>,
     /// Clients whose requests ended because they went; peers that the broker closed.
     went: Vec<PeerId>,
     closed: Vec<PeerId>,
@@ -114,7 +141,11 @@ pub struct Judge {
     config: Config,
     step: Step,
     now: Time,
+    steps: u64,
     last_tick: Time,
+    /// When the broker wants to be told of the time; and when it was last told late.
+    due: Option<Time>,
+    late_at: Time,
     /// When nobody is looked at any more by the configuration before this one.
     settled_at: Time,
     shut_down: bool,
@@ -122,9 +153,9 @@ pub struct Judge {
     tally: Tally,
     late: u64,
     redelivered: u64,
+    rejections: u64,
     /// Of those before it.
     before: Tally,
-    orders: u64,
     breach: Option<Breach>,
 }
 
@@ -138,12 +169,17 @@ impl Judge {
                 cause: Cause::Other,
                 gap: Duration::ZERO,
                 body: Frames::empty(),
+                options: Vec::new(),
+                note: 0,
                 offence: None,
                 unsure: false,
                 offended: false,
                 must_end: Vec::new(),
                 must_lose: None,
                 must_register: None,
+                must_greet: None,
+                must_answer: None,
+                must_want: None,
                 late: (0, 0),
                 failures: Vec::new(),
                 went: Vec::new(),
@@ -153,14 +189,17 @@ impl Judge {
                 held_before: 0,
             },
             now: Time::ZERO,
+            steps: 0,
             last_tick: Time::ZERO,
+            due: None,
+            late_at: Time::ZERO,
             settled_at: Time::ZERO,
             shut_down: false,
             tally: Tally::default(),
             late: 0,
             redelivered: 0,
+            rejections: 0,
             before: Tally::default(),
-            orders: 0,
             breach: None,
         }
     }
@@ -173,8 +212,8 @@ impl Judge {
         self.model = Model::default();
         self.config = sane(config);
         self.shut_down = false;
-        (self.late, self.redelivered) = (0, 0);
-        self.last_tick = self.now;
+        (self.late, self.redelivered, self.rejections) = (0, 0, 0);
+        (self.last_tick, self.due) = (self.now, None);
     }
 
     /// Notes what the broker is about to be told.
@@ -191,6 +230,7 @@ impl Judge {
     /// Compares, when the step is over.
     pub fn conclude(&mut self, machine: &impl Machine) {
         self.check(machine);
+        self.due = machine.next_deadline();
     }
 
     /// The first rule that was broken.
@@ -261,15 +301,30 @@ impl Judge {
 
     /// Whether nothing is in progress but what may be for ever.
     pub fn is_at_rest(&self) -> bool {
-        self.model.live.iter().all(|uid| self.model.requests[uid].timeout == Timeout::Never)
+        self.model.live.iter().all(|uid| self.may_stay(*uid))
+    }
+
+    /// Whether a request may be in progress for ever: it has no deadline, and no worker offers its
+    /// service, or all that do have their hands full. At a worker the busy limit ends it, which is
+    /// looked at all the time.
+    fn may_stay(&self, uid: Uid) -> bool {
+        let request = &self.model.requests[&uid];
+        let busy = |peer: &model::Peer| match &peer.side {
+            model::Side::Worker(worker) => {
+                worker.service != Some(request.service) || !worker.hands.is_empty()
+            }
+            model::Side::Client(_) => true,
+        };
+        request.timeout == Timeout::Never
+            && match request.place {
+                model::Place::At(_) => true,
+                _ => !request.is_rejected() && self.model.all_peers().all(busy),
+            }
     }
 
     /// Says that everything ought to have ended by now.
     pub fn expect_rest(&mut self) {
-        let unbounded = Timeout::Never;
-        let stuck = self.model.live.iter().find(|uid| {
-            self.model.requests.get(uid).is_some_and(|request| request.timeout != unbounded)
-        });
+        let stuck = self.model.live.iter().find(|uid| !self.may_stay(**uid));
         if let Some(uid) = stuck.copied() {
             let text = format!("request {uid} is in progress: {:?}", self.model.requests.get(&uid));
             self.accuse(Rule::EndsInTime, text);
@@ -286,6 +341,9 @@ impl Judge {
         step.must_end.clear();
         step.must_lose = None;
         step.must_register = None;
+        step.must_greet = None;
+        step.must_answer = None;
+        step.must_want = None;
         step.late = (0, 0);
         step.failures.clear();
         step.went.clear();
@@ -294,15 +352,14 @@ impl Judge {
         step.dispatched = None;
         step.held_before = self.model.held;
         self.now = now;
+        self.steps += 1;
+        if self.due.is_some_and(|due| due < now) {
+            self.late_at = now;
+        }
     }
 
     fn silence_max(&self) -> Duration {
         self.config.heartbeat_interval.saturating_mul(self.config.liveness)
-    }
-
-    /// Whether a loss for this reason can be told from the silence of a worker alone.
-    fn is_silence(reason: LossReason) -> bool {
-        matches!(reason, LossReason::Silent | LossReason::Stopped)
     }
 }
 

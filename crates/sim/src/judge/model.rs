@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use majordomus_core::broker::{Config, Profile, REQUEST_BYTES};
 use majordomus_core::{
-    ClientCapabilities, Frames, Label, Outcome, PeerId, RequestId, Role, Time, Timeout,
-    WorkerCapabilities,
+    ClientCapabilities, Concurrency, Frames, Label, Outcome, PeerId, RequestId, Role, Time,
+    Timeout, WorkerCapabilities,
 };
 
 /// The number of a request: the first eight bytes of its body.
@@ -30,17 +30,14 @@ pub(crate) struct Peer {
     pub(crate) seen: Time,
     /// The same: not earlier.
     pub(crate) seen_late: Time,
-    /// When it last said anything.
-    pub(crate) spoke: Time,
-    pub(crate) appeared: Time,
+    /// The step in which it last showed life by itself, and that in which it appeared.
+    pub(crate) spoke: u64,
+    pub(crate) appeared: u64,
     pub(crate) paused: bool,
     /// Until when it has to read, where it is full.
     pub(crate) filled: Option<Time>,
     /// Until when its identity is disputed.
     pub(crate) dispute: Option<Time>,
-    /// Until when a peer that is full, or whose identity is disputed, may be left as it is: later
-    /// than the above where the broker was stopped, or did not read from the identity's owner.
-    pub(crate) close_by: Time,
     pub(crate) side: Side,
 }
 
@@ -62,6 +59,9 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) can: WorkerCapabilities,
+    /// How many requests it takes at once, as it said last; and since when.
+    pub(crate) takes: Concurrency,
+    pub(crate) takes_since: Time,
     /// Which of the services it offers.
     pub(crate) service: Option<usize>,
     pub(crate) hands: Vec<Hand>,
@@ -87,11 +87,19 @@ pub(crate) struct Hand {
 }
 
 impl Peer {
-    pub(crate) fn new(now: Time, id: PeerId, profile: &Profile, config: &Config) -> Self {
+    pub(crate) fn new(
+        now: Time,
+        step: u64,
+        id: PeerId,
+        profile: &Profile,
+        config: &Config,
+    ) -> Self {
         let side = match profile.role {
             Role::Client(can) => Side::Client(Client { can, requests: 0, bytes: 0, held: None }),
             Role::Worker(can) => Side::Worker(Worker {
                 can,
+                takes: can.concurrency,
+                takes_since: now,
                 service: None,
                 hands: Vec::new(),
                 idle_since: now,
@@ -111,12 +119,11 @@ impl Peer {
             probed: None,
             seen: now,
             seen_late: now,
-            spoke: now,
-            appeared: now,
+            spoke: step,
+            appeared: step,
             paused: false,
             filled: None,
             dispute: None,
-            close_by: Time::ZERO,
             side,
         }
     }
@@ -125,7 +132,7 @@ impl Peer {
 impl Worker {
     /// Whether it has a slot that is free without doubt.
     pub(crate) fn has_slot(&self) -> bool {
-        self.can.concurrency.is_none_or(|most| self.hands.len() < most.get() as usize)
+        self.takes.allows_beyond(self.hands.len())
     }
 
     /// Takes what stands for a request out of its hands.
@@ -145,8 +152,9 @@ pub(crate) struct Service {
     pub(crate) unoffered_since: Option<Time>,
     pub(crate) requests: usize,
     pub(crate) bytes: usize,
-    /// Of these requests, how many wait for a worker.
+    /// Of these requests, how many wait for a worker; and of those, how many were rejected.
     pub(crate) waiting: usize,
+    pub(crate) rejected: usize,
 }
 
 /// Where a request is.
@@ -165,6 +173,11 @@ pub(crate) struct Request {
     pub(crate) client: PeerId,
     pub(crate) service: usize,
     pub(crate) id: Label,
+    /// Whether its client can speak of it: it has an id that no other had when it came.
+    pub(crate) named: bool,
+    pub(crate) options: Vec<u8>,
+    /// The note of its body.
+    pub(crate) note: u8,
     pub(crate) timeout: Timeout,
     pub(crate) redeliver: bool,
     pub(crate) deadline: Time,
@@ -177,8 +190,7 @@ pub(crate) struct Request {
     pub(crate) body_bytes: usize,
     pub(crate) collected: Vec<Frames>,
     pub(crate) collected_bytes: usize,
-    /// In the order of arrival.
-    pub(crate) order: u64,
+    pub(crate) rejection: Rejection,
 }
 
 impl Request {
@@ -186,8 +198,41 @@ impl Request {
         matches!(self.place, Place::Waiting | Place::At(_))
     }
 
-    pub(crate) fn charge(body: &Frames) -> usize {
-        body.bytes() + REQUEST_BYTES
+    /// Whether somebody has rejected it.
+    pub(crate) fn is_rejected(&self) -> bool {
+        !self.rejection.by.is_empty()
+    }
+
+    pub(crate) fn charge(request: &majordomus_core::Request) -> usize {
+        request.body.bytes() + request.options.len() + REQUEST_BYTES
+    }
+}
+
+/// What is known of the rejections of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Rejection {
+    /// Who rejected it.
+    pub(crate) by: Vec<PeerId>,
+    /// What the last of them said, where that is kept.
+    pub(crate) error: Frames,
+    pub(crate) options: Vec<u8>,
+    /// Since when it has waited and all workers that are there have rejected it.
+    pub(crate) by_all_since: Option<Time>,
+    /// When that was so for the first time since it began to wait.
+    pub(crate) by_all_first: Option<Time>,
+    /// The longest `reject_wait` that was in force since.
+    pub(crate) wait_max: Duration,
+}
+
+impl Rejection {
+    /// What it is counted as.
+    pub(crate) fn bytes(&self) -> usize {
+        self.error.bytes() + self.options.len()
+    }
+
+    /// It begins to wait for another worker.
+    pub(crate) fn wait(&mut self, wait: Duration) {
+        (self.by_all_since, self.by_all_first, self.wait_max) = (None, None, wait);
     }
 }
 
@@ -316,6 +361,7 @@ impl Model {
                 requests: 0,
                 bytes: 0,
                 waiting: 0,
+                rejected: 0,
             });
             self.services.len() - 1
         })
@@ -325,9 +371,16 @@ impl Model {
     pub(crate) fn place(&mut self, uid: Uid, place: Place) {
         let Some(request) = self.requests.get_mut(&uid) else { return };
         let before = core::mem::replace(&mut request.place, place);
+        let rejected = request.is_rejected();
         let service = &mut self.services[request.service];
-        service.waiting -= usize::from(before == Place::Waiting);
-        service.waiting += usize::from(place == Place::Waiting);
+        if before == Place::Waiting {
+            service.waiting -= 1;
+            service.rejected -= usize::from(rejected);
+        }
+        if place == Place::Waiting {
+            service.waiting += 1;
+            service.rejected += usize::from(rejected);
+        }
     }
 
     /// Counts a request as so many bytes.
@@ -346,6 +399,10 @@ impl Model {
     pub(crate) fn admit(&mut self, uid: Uid) {
         let Some(request) = self.requests.get(&uid) else { return };
         let (client, service, charged) = (request.client, request.service, request.charged);
+        let named = !request.id.is_empty() && self.called(client, &request.id).is_none();
+        if let Some(request) = self.requests.get_mut(&uid) {
+            request.named = named;
+        }
         self.place(uid, Place::Waiting);
         self.live.push(uid);
         self.live_bytes += charged;
@@ -372,6 +429,32 @@ impl Model {
             client.requests -= 1;
             client.bytes -= charged;
         }
+    }
+
+    /// Whether every worker that offers the service of a request has rejected it.
+    pub(crate) fn all_rejected(&self, request: &Request) -> bool {
+        self.all_peers().all(|peer| match &peer.side {
+            Side::Worker(worker) => {
+                worker.service != Some(request.service) || request.rejection.by.contains(&peer.id)
+            }
+            Side::Client(_) => true,
+        })
+    }
+
+    /// The peer that owns an identity.
+    pub(crate) fn owner(&self, identity: &Label) -> Option<PeerId> {
+        let owns = |peer: &&Peer| peer.identity == *identity && peer.dispute.is_none();
+        let owner = self.all_peers().find(owns).filter(|_| !identity.is_empty());
+        owner.map(|peer| peer.id)
+    }
+
+    /// The request in progress that a client means by this id.
+    pub(crate) fn called(&self, client: PeerId, id: &Label) -> Option<Uid> {
+        let meant = |uid: &&Uid| {
+            let request = &self.requests[*uid];
+            request.named && request.client == client && request.id == *id
+        };
+        self.live.iter().find(meant).copied()
     }
 
     /// The services that somebody uses, and those of them that no worker offers. Names of which

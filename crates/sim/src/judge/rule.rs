@@ -43,8 +43,10 @@ rules! {
     Deadline = "no request is dispatched after its deadline",
     /// One worker for a request.
     OneWorker = "no request is at two workers, or goes to a second one without leave",
+    /// A word is a word.
+    RejectedOnce = "no worker gets a request again that it has rejected",
     /// Slots are counted.
-    Concurrency = "no worker has more requests than it takes",
+    Concurrency = "no worker gets a request when it has as many as it takes",
     /// Who keeps the rules is kept.
     LostWithoutCause = "no worker is lost that kept the rules",
     /// Who is dead is not.
@@ -62,7 +64,9 @@ rules! {
     /// Time is kept.
     EndsInTime = "every request ends within its bound",
     /// The broker lives.
-    Heartbeats = "workers are told in time that the broker is there",
+    Heartbeats = "workers are told in time that the broker is there, and when they ask",
+    /// What a client asks for on behalf of its request arrives.
+    Wanted = "a worker hears that its request is still wanted when its client says so, and only then",
     /// A connection is closed for a reason.
     Closing = "a connection is closed for a cause, and then in time",
     /// Names, peers and bytes are given back.

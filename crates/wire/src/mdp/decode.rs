@@ -1,17 +1,17 @@
 //! Frames to commands. Frames are read from the front; `at` is the one that is looked at.
 
 use majordomus_core::{
-    Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient, ToWorker,
+    Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient, ToWorker,
     WorkerReply, WorkerRequest,
 };
 
-use super::{ADDRESS_BYTES_MAX, Form};
+use super::Manner;
 use crate::detect::wrong_header;
 use crate::errors::ERROR_PREFIX;
-use crate::service::service_name;
-use crate::{Error, Errors, Offence, Side};
+use crate::reading::{address_at, command_at, separator_at, service_at, wrong_command};
+use crate::{Error, Errors, Offence, Side, note};
 
-impl Form {
+impl Manner {
     pub(crate) fn decode_from_client(self, message: Frames) -> Result<FromClient, Error> {
         let mut at = self.after_header(&message, Side::Client)?;
         if let Some(commands) = &self.table.client.commands {
@@ -23,7 +23,7 @@ impl Form {
             at += 1;
         }
         let service = service_at(&message, at)?;
-        let body = message.skip(at + 1);
+        let body = message.skip(at + 1).in_form(Form::Frames, note::of_frames(self.json));
         if self.table.needs_body && body.is_empty() {
             return Err(Error::at(at + 1, Offence::MissingBody));
         }
@@ -40,7 +40,7 @@ impl Form {
         } else if Some(command) == worker.partial {
             Ok(FromWorker::Partial(worker_reply_at(message, next)?))
         } else if command == worker.heartbeat {
-            end_at(&message, next).map(|()| FromWorker::Heartbeat)
+            end_at(&message, next).map(|()| FromWorker::HEARTBEAT)
         } else if command == worker.ready {
             let service = service_at(&message, next)?;
             end_at(&message, next + 1).map(|()| FromWorker::Ready { service })
@@ -73,7 +73,7 @@ impl Form {
             service = service_at(&message, at)?;
             at += 1;
         }
-        let reply = Reply { service, id: Label::empty(), body: message.skip(at) };
+        let reply = Reply::new(service, message.skip(at));
         if partial {
             return Ok(ToClient::Partial(reply));
         }
@@ -91,13 +91,9 @@ impl Form {
         let command = command_at(&message, at)?;
         let next = at + 1;
         if command == worker.request {
-            let (address, body_at) = address_at(&message, next)?;
-            Ok(ToWorker::Request(WorkerRequest {
-                address,
-                service: Label::empty(),
-                id: Label::empty(),
-                body: message.skip(body_at),
-            }))
+            let (address, body_at) = addressed_at(&message, next)?;
+            let body = message.skip(body_at);
+            Ok(ToWorker::Request(WorkerRequest::new(address, Label::empty(), body)))
         } else if command == worker.heartbeat {
             end_at(&message, next).map(|()| ToWorker::Heartbeat)
         } else if command == worker.disconnect {
@@ -133,47 +129,16 @@ impl Form {
     }
 }
 
-fn command_at(message: &Frames, at: usize) -> Result<u8, Error> {
-    match message.get(at) {
-        Some(&[command]) => Ok(command),
-        Some(frame) => Err(Error::at(at, Offence::CommandLength { bytes: frame.len() })),
-        None => Err(Error::at(at, Offence::MissingCommand)),
-    }
-}
-
-/// A command that this direction does not have; `known` says that the other one does.
-fn wrong_command(command: u8, known: bool) -> Offence {
-    if known {
-        Offence::CommandOfOtherDirection { command }
-    } else {
-        Offence::UnknownCommand { command }
-    }
-}
-
-fn service_at(message: &Frames, at: usize) -> Result<Label, Error> {
-    let name = message.get(at).ok_or_else(|| Error::at(at, Offence::MissingService))?;
-    service_name(name).map_err(|offence| Error::at(at, offence))
-}
-
 /// The client address and the empty frame behind it; says where the body begins.
-fn address_at(message: &Frames, at: usize) -> Result<(Label, usize), Error> {
-    let address = message.get(at).ok_or_else(|| Error::at(at, Offence::MissingAddress))?;
-    if address.is_empty() {
-        return Err(Error::at(at, Offence::EmptyAddress));
-    }
-    if address.len() > ADDRESS_BYTES_MAX {
-        return Err(Error::at(at, Offence::AddressTooLong { bytes: address.len() }));
-    }
-    match message.get(at + 1) {
-        Some([]) => Ok((Label::from(address), at + 2)),
-        Some(frame) => Err(Error::at(at + 1, Offence::SeparatorNotEmpty { bytes: frame.len() })),
-        None => Err(Error::at(at + 1, Offence::MissingSeparator)),
-    }
+fn addressed_at(message: &Frames, at: usize) -> Result<(Label, usize), Error> {
+    let address = address_at(message, at)?;
+    separator_at(message, at + 1)?;
+    Ok((address, at + 2))
 }
 
 fn worker_reply_at(message: Frames, at: usize) -> Result<WorkerReply, Error> {
-    let (address, body_at) = address_at(&message, at)?;
-    Ok(WorkerReply { address, id: Label::empty(), body: message.skip(body_at) })
+    let (address, body_at) = addressed_at(&message, at)?;
+    Ok(WorkerReply::new(address, message.skip(body_at)))
 }
 
 /// Commands without a body end where the specifications end them, and every library that we know

@@ -1,16 +1,18 @@
 //! Commands to frames.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 
 use majordomus_core::{
     Frames, FromClient, FromWorker, Outcome, Reply, ToClient, ToWorker, WorkerReply,
 };
 
-use super::{Delimiter, Form};
+use super::{Delimiter, Manner};
+use crate::body::as_frames;
 use crate::errors::error_text;
 use crate::{Errors, Sink, Unsayable};
 
-impl Form {
+impl Manner {
     pub(crate) fn encode_to_client(self, command: &ToClient, errors: Errors, sink: &mut impl Sink) {
         let commands = self.table.client.commands.as_ref();
         let last = commands.map(|commands| commands.last);
@@ -23,7 +25,7 @@ impl Form {
             }
             ToClient::Failed(outcome, reply) => {
                 if errors.told().contains(*outcome) {
-                    let text = error_text(*outcome, &reply.body);
+                    let text = error_text(*outcome, &as_frames(&reply.body));
                     self.reply(last, reply, Tail::Text(text), sink);
                 }
             }
@@ -41,7 +43,7 @@ impl Form {
             }
             ToWorker::Heartbeat => self.bare(worker.heartbeat, sink),
             ToWorker::Disconnect => self.bare(worker.disconnect, sink),
-            ToWorker::Cancel { .. } => {}
+            ToWorker::Registered | ToWorker::StillWanted { .. } | ToWorker::Cancel { .. } => {}
         }
     }
 
@@ -57,7 +59,10 @@ impl Form {
                 sink.frame(&request.service, tail.has_frames());
                 tail.write(sink);
             }
-            FromClient::Heartbeat | FromClient::Cancel { .. } => {}
+            FromClient::Heartbeat
+            | FromClient::StillWanted { .. }
+            | FromClient::Vouch { .. }
+            | FromClient::Cancel { .. } => {}
         }
     }
 
@@ -81,11 +86,12 @@ impl Form {
             FromWorker::Final(reply) => {
                 self.worker_reply(worker.last, reply, self.body(&reply.body), sink);
             }
-            FromWorker::Failed(reply) => {
-                let text = error_text(Outcome::Failed, &reply.body);
+            // To reject a request is to fail: there is no command that gives it to another.
+            FromWorker::Failed(reply) | FromWorker::Rejected(reply) => {
+                let text = error_text(Outcome::Failed, &as_frames(&reply.body));
                 self.worker_reply(worker.last, reply, Tail::Text(text), sink);
             }
-            FromWorker::Heartbeat => self.bare(worker.heartbeat, sink),
+            FromWorker::Heartbeat(_) => self.bare(worker.heartbeat, sink),
             FromWorker::Disconnect => self.bare(worker.disconnect, sink),
         }
         Ok(())
@@ -138,6 +144,7 @@ impl Form {
 }
 
 fn tail(body: &Frames, needs_body: bool) -> Tail<'_> {
+    let body = as_frames(body);
     if needs_body && body.is_empty() { Tail::EmptyFrame } else { Tail::Body(body) }
 }
 
@@ -150,7 +157,7 @@ fn addressed(address: &[u8], tail: Tail<'_>, sink: &mut impl Sink) {
 
 /// What stands at the end of a message.
 enum Tail<'a> {
-    Body(&'a Frames),
+    Body(Cow<'a, Frames>),
     EmptyFrame,
     Text(String),
 }

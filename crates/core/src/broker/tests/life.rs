@@ -1,5 +1,7 @@
 //! Heartbeats both ways, and when a worker is lost.
 
+use core::time::Duration;
+
 use super::{check, check_with};
 
 #[test]
@@ -267,6 +269,28 @@ fn a_worker_whose_reading_is_paused_is_not_silent() {
           > w resume
         11s w final #1 b
           > c final b
+        ",
+    );
+}
+
+#[test]
+fn a_request_without_deadline_ends_at_the_busy_limit_of_a_worker_that_lives_on() {
+    check_with(
+        |config| config.busy_timeout = Duration::from_secs(2),
+        "
+        0ms worker w concurrency=2
+        0ms w ready echo
+        0ms client c told=most
+        1ms c request echo hi timeout=never
+        > w request #1 hi
+        1ms c request echo ho
+        > w request #2 ho
+        1900ms w bytes
+        2010ms tick
+        > c failed worker_lost
+        2020ms c request echo he
+        > w request #3 he
+        = worker_lost 1, expired 1, in progress 1
         ",
     );
 }

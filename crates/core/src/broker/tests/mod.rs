@@ -5,39 +5,53 @@
 //! what comes of that is expected before the next line is carried out, so `tick` is enough to see it.
 //!
 //! ```text
-//! 0ms  worker w              a worker appears; options: concurrency=N|any cancels probes id=NAME
-//! 0ms  client c              a client appears; options: told noparts redelivery=asked|never id=NAME
+//! 0ms  worker w              a worker appears; options: concurrency=N|any cancels rejects answered
+//!                            again probes json id=NAME
+//! 0ms  client c              a client appears; options: told|told=most noparts redelivery=asked|never json
+//!                            id=NAME
 //! 0ms  w ready echo
-//! 1ms  c request echo hi     options behind the body: timeout=MS|never id=ID again
+//! 1ms  c request echo hi     options behind the body: timeout=MS|never id=ID again fresh
+//!                            target=IDENTITY
 //!      > w request #1 hi     addresses are numbered as they come up; frames are divided by |
-//! 2ms  w final #1 ho         or partial, failed
+//! 2ms  w final #1 ho         or partial, failed, reject; options: id=ID keep=MS
 //!      > c final ho
 //! = received 1, replied 1    counters, at any place
+//! # so                       a remark
 //! ```
 //!
-//! Heartbeats, probes and events are left out unless the script says `show heartbeats`, `show probes`.
+//! Heartbeats, probes and events are left out unless the script says `show heartbeats`, `show probes`, `show registered`.
 
+mod answers;
 mod dispatch;
 mod identity;
 mod life;
 mod limits;
+mod names;
 mod offences;
 mod outcomes;
+mod rejecting;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::num::NonZeroU32;
 use core::time::Duration;
 
 use super::*;
 use crate::{
-    ClientCapabilities, Frames, FromClient, FromWorker, Label, OutcomeSet, Redelivery, Request,
-    Role, Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply,
+    ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Label, OutcomeSet,
+    Redelivery, Request, Role, Status, Timeout, ToClient, ToWorker, WorkerCapabilities,
+    WorkerReply,
 };
 
 const TOLD: OutcomeSet = OutcomeSet::of(&Outcome::ALL);
+const TOLD_BUT_EXPIRED: OutcomeSet = OutcomeSet::of(&[
+    Outcome::Failed,
+    Outcome::NoSuchService,
+    Outcome::WorkerLost,
+    Outcome::Rejected,
+    Outcome::Refused,
+]);
 
 /// Runs a script with the default configuration, but for a heartbeat interval of a second.
 fn check(script: &str) {
@@ -55,6 +69,7 @@ struct Stage {
     broker: Broker,
     now: Time,
     names: BTreeMap<String, PeerId>,
+    json: Vec<PeerId>,
     addresses: Vec<Label>,
     shows: Vec<String>,
     /// What the broker asked for and no line has expected yet.
@@ -67,6 +82,7 @@ impl Stage {
             broker: Broker::new(config, Keys([1, 2, 3, 4])),
             now: Time::ZERO,
             names: BTreeMap::new(),
+            json: Vec::new(),
             addresses: Vec::new(),
             shows: Vec::new(),
             asked: Vec::new(),
@@ -74,7 +90,9 @@ impl Stage {
     }
 
     fn play(mut self, script: &str) {
-        let mut lines = script.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+        let lines = script.lines().map(str::trim);
+        let said = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut lines = said.peekable();
         while let Some(line) = lines.next() {
             if let Some(what) = line.strip_prefix("show ") {
                 self.shows.push(what.to_string());
@@ -106,6 +124,9 @@ impl Stage {
                 ("in progress", ..) => counters.in_progress,
                 ("dispatched", ..) => counters.dispatched,
                 ("redelivered", ..) => counters.redelivered,
+                ("rejections", ..) => counters.rejections,
+                ("kept bytes", ..) => holdings.kept_bytes as u64,
+                ("shared", ..) => counters.shared,
                 ("late", ..) => counters.late_replies,
                 ("held", ..) => counters.held,
                 ("services", ..) => holdings.services as u64,
@@ -155,6 +176,9 @@ impl Stage {
     fn appear(&mut self, name: &str, options: &[&str], role: Role) -> Input {
         let peer = PeerId::new(self.names.len() as u32, 7);
         self.names.insert(name.to_string(), peer);
+        if form(options) == Form::Json {
+            self.json.push(peer);
+        }
         let identity = options.iter().find_map(|option| option.strip_prefix("id="));
         let profile = Profile {
             identity: Label::from(identity.unwrap_or_default()),
@@ -164,15 +188,24 @@ impl Stage {
         Input::Appeared { peer, profile }
     }
 
+    fn form_of(&self, peer: PeerId) -> Form {
+        if self.json.contains(&peer) { Form::Json } else { Form::Frames }
+    }
+
     fn client(&mut self, name: &str, options: &[&str]) -> Input {
         let can = ClientCapabilities {
             partial_replies: !options.contains(&"noparts"),
-            told: if options.contains(&"told") { TOLD } else { OutcomeSet::NONE },
+            told: match option(options, "told") {
+                Some("most") => TOLD_BUT_EXPIRED,
+                _ if options.contains(&"told") => TOLD,
+                _ => OutcomeSet::NONE,
+            },
             redelivery: match options.iter().find_map(|option| option.strip_prefix("redelivery=")) {
                 Some("asked") => Redelivery::WhereAsked,
                 Some("never") => Redelivery::Never,
                 _ => Redelivery::Always,
             },
+            form: form(options),
         };
         self.appear(name, options, Role::Client(can))
     }
@@ -181,25 +214,36 @@ impl Stage {
         let slots = options.iter().find_map(|option| option.strip_prefix("concurrency="));
         let can = WorkerCapabilities {
             concurrency: match slots {
-                Some("any") => None,
-                Some(number) => NonZeroU32::new(number.parse().expect("a number")),
-                None => NonZeroU32::new(1),
+                Some(number) => concurrency(number),
+                None => Concurrency::ONE,
             },
             cancel: options.contains(&"cancels"),
+            rejects: options.contains(&"rejects"),
+            heartbeats_answered: options.contains(&"answered"),
+            ready_again: options.contains(&"again"),
+            form: form(options),
         };
         self.appear(name, options, Role::Worker(can))
     }
 
     fn said(&mut self, peer: PeerId, what: &[&str]) -> Input {
-        let reply = |stage: &Stage, address: &str, body: &[&str]| WorkerReply {
-            address: match address.strip_prefix('#') {
+        let reply = |stage: &Stage, address: &str, body: &[&str]| {
+            let address = match address.strip_prefix('#') {
                 Some(number) => {
                     stage.addresses[number.parse::<usize>().expect("a number") - 1].clone()
                 }
                 None => Label::from(address),
-            },
-            id: Label::from(option(body, "id").unwrap_or_default()),
-            body: frames(body.first().copied().unwrap_or_default()),
+            };
+            WorkerReply {
+                id: Label::from(option(body, "id").unwrap_or_default()),
+                keep: option(body, "keep")
+                    .map(|ms| Duration::from_millis(ms.parse().expect("milliseconds"))),
+                ..WorkerReply::new(
+                    address,
+                    frames(body.first().copied().unwrap_or_default())
+                        .in_form(stage.form_of(peer), 0),
+                )
+            }
         };
         let command = match what {
             ["bytes"] => return Input::Alive { peer, sign: Sign::Bytes },
@@ -218,6 +262,9 @@ impl Stage {
                 let mut request = Request::new(*service, body);
                 request.id = Label::from(option(rest, "id").unwrap_or_default());
                 request.redeliver = rest.contains(&"again");
+                request.fresh = rest.contains(&"fresh");
+                request.target = Label::from(option(rest, "target").unwrap_or_default());
+                request.body = request.body.in_form(self.form_of(peer), 0);
                 request.timeout = match option(rest, "timeout") {
                     None => Timeout::OfService,
                     Some("never") => Timeout::Never,
@@ -229,11 +276,23 @@ impl Stage {
             }
             ["ready"] => FromWorker::Ready { service: Label::empty() },
             ["ready", service] => FromWorker::Ready { service: Label::from(*service) },
-            ["heartbeat"] => FromWorker::Heartbeat,
+            ["vouch", worker] => {
+                let command = FromClient::Vouch { worker: Label::from(*worker) };
+                return Input::FromClient { peer, command };
+            }
+            ["wants", id] => {
+                let command = FromClient::StillWanted { id: Label::from(*id) };
+                return Input::FromClient { peer, command };
+            }
+            ["heartbeat", status @ ..] => FromWorker::Heartbeat(Status {
+                concurrency: option(status, "concurrency").map(concurrency),
+                publish: status.contains(&"publish"),
+            }),
             ["disconnect"] => FromWorker::Disconnect,
             ["partial", address, body @ ..] => FromWorker::Partial(reply(self, address, body)),
             ["final", address, body @ ..] => FromWorker::Final(reply(self, address, body)),
             ["failed", address, body @ ..] => FromWorker::Failed(reply(self, address, body)),
+            ["reject", address, body @ ..] => FromWorker::Rejected(reply(self, address, body)),
             _ => panic!("nobody says {what:?}"),
         };
         Input::FromWorker { peer, command }
@@ -266,6 +325,11 @@ impl Stage {
                     (peer, format!("request #{number} {}", text(&request.body)))
                 }
                 ToWorker::Cancel { address } => (peer, format!("cancel #{}", self.number(address))),
+                ToWorker::StillWanted { address, id } => {
+                    (peer, format!("wanted #{} {id}", self.number(address)))
+                }
+                ToWorker::Registered if !shows("registered") => return None,
+                ToWorker::Registered => (peer, "registered".to_string()),
                 ToWorker::Heartbeat if !shows("heartbeats") => return None,
                 ToWorker::Heartbeat => (peer, "heartbeat".to_string()),
                 ToWorker::Disconnect => (peer, "disconnect".to_string()),
@@ -296,6 +360,17 @@ fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
+fn concurrency(text: &str) -> Concurrency {
+    match text {
+        "any" => Concurrency::Unlimited,
+        number => Concurrency::AtMost(number.parse().expect("a number")),
+    }
+}
+
+fn form(options: &[&str]) -> Form {
+    if options.contains(&"json") { Form::Json } else { Form::Frames }
+}
+
 fn frames(text: &str) -> Frames {
     if text.is_empty() || text.contains('=') {
         return Frames::empty();
@@ -304,6 +379,10 @@ fn frames(text: &str) -> Frames {
 }
 
 fn text(body: &Frames) -> String {
-    let frames: Vec<String> = body.iter().map(|f| f.escape_ascii().to_string()).collect();
+    let shown = |frame: &[u8]| match core::str::from_utf8(frame) {
+        Ok(text) => text.to_string(),
+        Err(_) => frame.escape_ascii().to_string(),
+    };
+    let frames: Vec<String> = body.iter().map(shown).collect();
     frames.join("|")
 }

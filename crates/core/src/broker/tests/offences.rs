@@ -185,3 +185,62 @@ fn a_client_is_no_worker_and_a_worker_no_client() {
         ",
     );
 }
+
+#[test]
+fn replies_of_an_idle_worker_and_its_goodbye_harm_nobody() {
+    check(
+        "
+        0ms worker w
+        0ms w ready echo
+        0ms client c
+        1ms c request echo one
+        > w request #1 one
+        2ms w final #1 a
+        > c final a
+        3ms w final #1 b
+        4ms w final #1 c
+        5ms w disconnect
+        6ms c request echo two
+        7ms worker v
+        7ms v ready echo
+        > v request #2 two
+        = late 2, forged_reply 0
+        ",
+    );
+}
+
+#[test]
+fn two_clients_may_use_the_same_request_id() {
+    check(
+        "
+        0ms worker w concurrency=2
+        0ms w ready echo
+        0ms client c
+        0ms client d
+        1ms c request echo of-c id=7
+        > w request #1 of-c
+        1ms d request echo of-d id=7
+        > w request #2 of-d
+        2ms w final #2 for-d id=7
+        > d final for-d
+        3ms w final #1 for-c id=7
+        > c final for-c
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_beats_slower_than_we_do_is_kept() {
+    check(
+        "
+        0ms worker w
+        0ms w ready echo
+        2900ms w heartbeat
+        5800ms w heartbeat
+        8700ms w heartbeat
+        8800ms client c
+        8800ms c request echo hi
+        > w request #1 hi
+        ",
+    );
+}

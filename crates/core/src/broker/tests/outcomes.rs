@@ -185,6 +185,7 @@ fn services_can_have_timings_of_their_own() {
                 name: Label::from("slow"),
                 wait_timeout: Some(Duration::from_secs(100)),
                 busy_timeout: Some(Duration::from_secs(5)),
+                ..ServiceConfig::default()
             });
         },
         "
@@ -451,6 +452,21 @@ fn a_worker_that_serves_many_loses_only_the_slot_at_the_busy_limit() {
         2500ms v final #2 2
           > c final 2
         = expired 1, late 1, replied 1
+        ",
+    );
+}
+
+#[test]
+fn of_requests_with_one_id_the_first_is_meant() {
+    check(
+        "
+        0ms client c told
+        1ms c request echo one id=7
+        2ms c request echo two id=7
+        3ms c cancel 7
+        > c failed cancelled
+        4ms c cancel 7
+        = cancelled 1, in progress 1
         ",
     );
 }

@@ -1,0 +1,187 @@
+//! Names: which offered names serve which asked ones.
+//!
+//! A worker can offer a *wildcard*, `stock.*`: it serves every name that begins like this and that no
+//! worker offers exactly; of several wildcards the longest counts. A worker can offer a *version*,
+//! `stock@1.2.3`: it serves that name, and every name that asks for a range with this version in it,
+//! `stock@^1.2`. What is worked out here is kept with each service as its *backers*, and only anew
+//! when a name comes to be, is offered for the first time or for the last.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use hashbrown::HashMap;
+
+use super::keys::{KeyedState, Keys};
+use crate::Label;
+use crate::version::{Range, Version, split};
+
+/// What a name is, beside itself.
+enum Kind<'a> {
+    /// All names that begin like this.
+    Wildcard(&'a [u8]),
+    /// One version of a service.
+    Version(&'a [u8], Version),
+    /// A range of versions of a service.
+    Range(&'a [u8], Range),
+    Plain,
+}
+
+impl<'a> Kind<'a> {
+    fn of(name: &'a [u8]) -> Self {
+        if let Some((base, rest)) = split(name) {
+            return match (Version::parse(rest), Range::parse(rest)) {
+                (Some(version), _) => Kind::Version(base, version),
+                (None, Some(range)) => Kind::Range(base, range),
+                (None, None) => Kind::Plain,
+            };
+        }
+        match name.split_last() {
+            Some((b'*', prefix)) => Kind::Wildcard(prefix),
+            _ => Kind::Plain,
+        }
+    }
+}
+
+/// Those that share what is before the `@`.
+#[derive(Debug, Default)]
+struct Family {
+    /// The versions that are offered, the highest first.
+    offered: Vec<(Version, u32)>,
+    /// The ranges that are asked for.
+    asked: Vec<(Range, u32)>,
+}
+
+/// The patterns that are offered, and who asks for what they match.
+#[derive(Debug)]
+pub(super) struct Names {
+    wildcards: HashMap<Label, u32, KeyedState>,
+    /// How many wildcards there are of each length.
+    lengths: BTreeMap<usize, usize>,
+    families: HashMap<Label, Family, KeyedState>,
+}
+
+impl Names {
+    pub(super) fn new(keys: Keys) -> Self {
+        let keyed = keys.state();
+        Self {
+            wildcards: HashMap::with_hasher(keyed),
+            lengths: BTreeMap::new(),
+            families: HashMap::with_hasher(keyed),
+        }
+    }
+
+    /// A name comes to be, under this index: which offered names serve it too.
+    pub(super) fn add(&mut self, name: &[u8], index: u32) -> Vec<u32> {
+        match Kind::of(name) {
+            Kind::Range(base, range) => {
+                let family = self.families.entry(Label::from(base)).or_default();
+                let backers = family.offered_in(&range);
+                family.asked.push((range, index));
+                backers
+            }
+            _ => self.backers(name),
+        }
+    }
+
+    /// Which offered names serve this one, beside itself.
+    pub(super) fn backers(&self, name: &[u8]) -> Vec<u32> {
+        match Kind::of(name) {
+            Kind::Plain if !name.contains(&b'@') => self.wildcard_for(name).into_iter().collect(),
+            Kind::Range(base, range) => {
+                self.families.get(base).map(|family| family.offered_in(&range)).unwrap_or_default()
+            }
+            Kind::Plain | Kind::Version(..) | Kind::Wildcard(_) => Vec::new(),
+        }
+    }
+
+    fn wildcard_for(&self, name: &[u8]) -> Option<u32> {
+        let lengths = self.lengths.range(..=name.len()).rev();
+        lengths.into_iter().find_map(|(length, _)| self.wildcards.get(&name[..*length]).copied())
+    }
+
+    /// A name is asked for no more.
+    pub(super) fn remove(&mut self, name: &[u8], index: u32) {
+        if let Kind::Range(base, _) = Kind::of(name)
+            && let Some(family) = self.families.get_mut(base)
+        {
+            family.asked.retain(|(_, asked)| *asked != index);
+            self.forget_unused(base);
+        }
+    }
+
+    /// A first worker offers this name: whom that concerns, beside itself.
+    pub(super) fn offer(&mut self, name: &[u8], index: u32) -> Concerned {
+        match Kind::of(name) {
+            Kind::Wildcard(prefix) => {
+                self.wildcards.insert(Label::from(prefix), index);
+                *self.lengths.entry(prefix.len()).or_default() += 1;
+                Concerned::Beginning
+            }
+            Kind::Version(base, version) => {
+                let family = self.families.entry(Label::from(base)).or_default();
+                let concerned = family.asking_for(&version);
+                let at = family.offered.partition_point(|(other, _)| *other > version);
+                family.offered.insert(at, (version, index));
+                Concerned::These(concerned)
+            }
+            Kind::Range(..) | Kind::Plain => Concerned::These(Vec::new()),
+        }
+    }
+
+    /// Nobody offers this name any more: whom that concerns, beside itself.
+    pub(super) fn withdraw(&mut self, name: &[u8], index: u32) -> Concerned {
+        match Kind::of(name) {
+            Kind::Wildcard(prefix) => {
+                self.wildcards.remove(prefix);
+                if let Some(count) = self.lengths.get_mut(&prefix.len()) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.lengths.remove(&prefix.len());
+                    }
+                }
+                Concerned::Beginning
+            }
+            Kind::Version(base, version) => {
+                let Some(family) = self.families.get_mut(base) else {
+                    return Concerned::These(Vec::new());
+                };
+                family.offered.retain(|(_, offered)| *offered != index);
+                let concerned = family.asking_for(&version);
+                self.forget_unused(base);
+                Concerned::These(concerned)
+            }
+            Kind::Range(..) | Kind::Plain => Concerned::These(Vec::new()),
+        }
+    }
+
+    fn forget_unused(&mut self, base: &[u8]) {
+        let unused = |family: &Family| family.offered.is_empty() && family.asked.is_empty();
+        if self.families.get(base).is_some_and(unused) {
+            self.families.remove(base);
+        }
+    }
+}
+
+/// The names whose backers may change because another one is offered, or is no more.
+pub(super) enum Concerned {
+    /// Those that begin like the wildcard.
+    Beginning,
+    These(Vec<u32>),
+}
+
+impl Family {
+    fn offered_in(&self, range: &Range) -> Vec<u32> {
+        let inside = self.offered.iter().filter(|(version, _)| range.matches(version));
+        inside.map(|(_, index)| *index).collect()
+    }
+
+    fn asking_for(&self, version: &Version) -> Vec<u32> {
+        let asking = self.asked.iter().filter(|(range, _)| range.matches(version));
+        asking.map(|(_, index)| *index).collect()
+    }
+}
+
+/// Whether a wildcard can serve this name: one that is neither a pattern itself nor has a version.
+pub(super) fn is_plain(name: &[u8]) -> bool {
+    !name.contains(&b'@') && !name.ends_with(b"*")
+}

@@ -1,0 +1,211 @@
+//! Sharing: where a service is set so, a request that is equal to one in progress does not go to a
+//! worker. It gets every part of the other's answer.
+//!
+//! The one that waits for a worker, or has one, *leads*; those that came later *follow* it. Where the
+//! leader ends in another way than with its worker's answer, its followers wait by themselves, and
+//! the first of them leads.
+
+use core::time::Duration;
+
+use hashbrown::HashTable;
+
+use super::Broker;
+use super::kept::{body_hash, is_same_body};
+use super::keys::{KeyedState, Keys};
+use super::requests::{InPlace, Requests, State};
+use crate::list::List;
+use crate::{Frames, Label, Outcome, PeerId, Time, Timeout, ToClient, WorkerReply};
+
+/// The requests that lead, by service and body.
+#[derive(Debug)]
+pub(super) struct Leaders {
+    index: HashTable<u32>,
+    keyed: KeyedState,
+}
+
+impl Leaders {
+    pub(super) fn new(keys: Keys) -> Self {
+        Self { index: HashTable::new(), keyed: keys.state() }
+    }
+
+    fn find(&self, requests: &Requests, service: u32, name: &Label, body: &Frames) -> Option<u32> {
+        let same = |index: &u32| {
+            let record = &requests[*index];
+            record.service == service && is_same_body(&record.body.frames(), body)
+        };
+        self.index.find(body_hash(self.keyed, name, body), same).copied()
+    }
+
+    fn insert(&mut self, requests: &Requests, index: u32, hash: u64) {
+        let hash_of = |other: &u32| requests[*other].leads.unwrap_or_default();
+        self.index.insert_unique(hash, index, hash_of);
+    }
+
+    fn remove(&mut self, index: u32, hash: u64) {
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == index) {
+            entry.remove();
+        }
+    }
+}
+
+impl Broker {
+    /// The request in progress whose answer this client's request may share.
+    pub(super) fn leader_for(&self, client: PeerId, service: u32, body: &Frames) -> Option<u32> {
+        let known = &self.services[service];
+        let leader = self.leaders.find(&self.requests, service, &known.name, body)?;
+        // Who takes parts gets what one that takes none does not.
+        let takes_parts = |id| self.peers.client_ref(id).map(|client| client.can.partial_replies);
+        (takes_parts(client) == takes_parts(self.requests[leader].client)).then_some(leader)
+    }
+
+    /// Has a request lead those that are equal. Its body is kept.
+    pub(super) fn lead(&mut self, index: u32, body: &Frames) {
+        let name = &self.services[self.requests[index].service].name;
+        let hash = body_hash(self.leaders.keyed, name, body);
+        self.requests[index].leads = Some(hash);
+        self.leaders.insert(&self.requests, index, hash);
+    }
+
+    /// Has a request, which is in no list, follow another.
+    pub(super) fn follow(&mut self, now: Time, index: u32, leader: u32) {
+        self.counters.shared += 1;
+        let mut followers = self.requests[leader].followers;
+        followers.push_back(&mut InPlace(&mut self.requests), index);
+        self.requests[leader].followers = followers;
+        self.requests[index].state = State::Following(leader);
+        if let State::Running(_) = self.requests[leader].state {
+            self.started_with(index, self.requests[leader].busy_until);
+        }
+        if self.requests[index].deadline <= now {
+            self.expire_waiting(now, index);
+        } else {
+            self.set_request_timer(index);
+        }
+    }
+
+    /// The leader of a request has got a worker: from here on it runs.
+    fn started_with(&mut self, index: u32, busy_until: Time) {
+        let record = &mut self.requests[index];
+        match record.timeout {
+            Timeout::OfService => record.deadline = busy_until,
+            Timeout::After(Duration::ZERO) => record.deadline = Time::NEVER,
+            Timeout::After(_) | Timeout::Never => {}
+        }
+    }
+
+    /// A request got a worker, and so did those that follow it.
+    pub(super) fn followers_start(&mut self, index: u32) {
+        let busy_until = self.requests[index].busy_until;
+        let mut at = self.requests[index].followers.first();
+        while let Some(follower) = at {
+            at = List::after(&mut InPlace(&mut self.requests), follower);
+            let client = self.requests[follower].client;
+            if self.peers.get(client).is_some_and(|client| client.filled.is_some()) {
+                self.leave_leader(follower);
+                self.park(follower);
+            } else {
+                self.started_with(follower, busy_until);
+            }
+        }
+    }
+
+    /// Passes a part of the answer on to those that follow. Nobody joins them any more: it would miss
+    /// this part.
+    pub(super) fn share_part(&mut self, now: Time, index: u32, said: &WorkerReply) {
+        self.stop_leading(index);
+        let mut at = self.requests[index].followers.first();
+        while let Some(follower) = at {
+            at = List::after(&mut InPlace(&mut self.requests), follower);
+            self.restart_timeout(now, follower);
+            let client = self.requests[follower].client;
+            let form = self.peers.client_ref(client).map(|client| client.can.form);
+            if form.is_none_or(|form| !self.can_be_read(&said.body, form)) {
+                self.end_and_tell_worker(follower, Outcome::Untranslatable);
+                continue;
+            }
+            self.requests[follower].part_sent = true;
+            let reply = self.reply_to(follower, said.options.clone(), said.body.clone());
+            self.counters.partials += 1;
+            self.tell_client(client, ToClient::Partial(reply));
+        }
+    }
+
+    /// Ends those that follow a request as that one ends: with its worker's answer.
+    pub(super) fn share_end(&mut self, index: u32, outcome: Outcome, said: &WorkerReply) {
+        self.stop_leading(index);
+        while let Some(follower) = self.requests[index].followers.first() {
+            self.leave_leader(follower);
+            let reply = self.reply_to(follower, said.options.clone(), said.body.clone());
+            self.tell_answer(follower, outcome, reply);
+        }
+    }
+
+    /// Whether anybody but this client has a part in the answer to a request.
+    pub(super) fn is_shared_beyond(&mut self, index: u32, client: PeerId) -> bool {
+        let mut at = self.requests[index].followers.first();
+        while let Some(follower) = at
+            && self.requests[follower].client == client
+        {
+            at = List::after(&mut InPlace(&mut self.requests), follower);
+        }
+        at.is_some()
+    }
+
+    /// The worker that has a request, or the one that it follows.
+    pub(super) fn worker_of(&self, index: u32) -> Option<(PeerId, u32)> {
+        match self.requests[index].state {
+            State::Running(worker) => Some((worker, index)),
+            State::Following(leader) => match self.requests[leader].state {
+                State::Running(worker) => Some((worker, leader)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Takes a request away from the one that it follows.
+    pub(super) fn leave_leader(&mut self, index: u32) {
+        let State::Following(leader) = self.requests[index].state else { return };
+        let mut followers = self.requests[leader].followers;
+        followers.remove(&mut InPlace(&mut self.requests), index);
+        self.requests[leader].followers = followers;
+        self.requests[index].state = State::Loose;
+    }
+
+    /// A request has ended without an answer: those that follow it are on their own, when what
+    /// happens now is over.
+    pub(super) fn release_followers(&mut self, index: u32) {
+        self.stop_leading(index);
+        while let Some(follower) = self.requests[index].followers.first() {
+            self.leave_leader(follower);
+            self.released.push(self.requests.id(follower));
+        }
+    }
+
+    fn stop_leading(&mut self, index: u32) {
+        if let Some(hash) = self.requests[index].leads.take() {
+            self.leaders.remove(index, hash);
+        }
+    }
+
+    /// Has those wait by themselves whose leader has ended: the first leads the others.
+    pub(super) fn resume_released(&mut self, now: Time) {
+        while !self.released.is_empty() {
+            for id in core::mem::take(&mut self.released) {
+                let Some(index) = self.requests.find(id) else { continue };
+                if self.requests[index].state != State::Loose {
+                    continue;
+                }
+                let record = &self.requests[index];
+                let (client, service, body) = (record.client, record.service, record.body.frames());
+                if let Some(leader) = self.leader_for(client, service, &body) {
+                    self.follow(now, index, leader);
+                    continue;
+                }
+                self.lead(index, &body);
+                self.wait_again(now, index);
+                self.dispatch(now, service);
+            }
+        }
+    }
+}

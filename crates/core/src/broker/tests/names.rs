@@ -1,0 +1,366 @@
+//! Names that match others, workers that are asked for, and which of the free ones gets a request.
+
+use alloc::format;
+
+use super::{Balance, Config, Stage, check, check_with};
+
+#[test]
+fn a_wildcard_serves_what_begins_like_it() {
+    check(
+        "0ms worker w
+         0ms w ready stock.*
+         0ms client c
+         1ms c request stock.ibm price
+         > w request #1 price
+         2ms w final #1 7
+         > c final 7
+         3ms c request stoc price
+         3ms c request stock.* all
+         > w request #2 all",
+    );
+}
+
+#[test]
+fn the_exact_name_comes_first_then_the_longest_beginning() {
+    check(
+        "0ms worker all
+         0ms worker stock
+         0ms worker ibm
+         0ms all ready *
+         0ms stock ready stock.*
+         0ms ibm ready stock.ibm
+         0ms client c
+         1ms c request stock.ibm 1
+         > ibm request #1 1
+         1ms c request stock.sap 2
+         > stock request #2 2
+         1ms c request weather 3
+         > all request #3 3
+         2ms c request stock.ibm 4
+         3ms ibm gone
+         4ms stock final #2 done
+         > c final done
+         > stock request #4 1",
+    );
+}
+
+#[test]
+fn what_waited_before_the_wildcard_came_is_served_by_it() {
+    check(
+        "0ms client c
+         1ms c request stock.ibm 1
+         1ms c request stock.sap 2
+         2ms worker w
+         2ms w ready stock.*
+         > w request #1 1
+         3ms w final #1 a
+         > c final a
+         > w request #2 2
+         = unoffered 0, services 2",
+    );
+}
+
+#[test]
+fn a_longer_wildcard_that_goes_leaves_its_names_to_the_shorter() {
+    check(
+        "0ms worker short
+         0ms worker long
+         0ms short ready s*
+         0ms long ready stock.*
+         0ms client c told
+         1ms c request stock.ibm 1
+         > long request #1 1
+         2ms c request stock.ibm 2
+         3ms long gone
+         > short request #2 1
+         4ms short final #2 a
+         > c final a
+         > short request #3 2",
+    );
+}
+
+#[test]
+fn names_behind_a_wildcard_take_turns() {
+    check(
+        "0ms worker w
+         0ms w ready s*
+         0ms client c
+         1ms c request s1 a
+         > w request #1 a
+         2ms c request s1 b
+         3ms c request s1 c
+         4ms c request s2 d
+         5ms w final #1
+         > c final
+         > w request #2 b
+         6ms w final #2
+         > c final
+         > w request #3 d
+         7ms w final #3
+         > c final
+         > w request #4 c",
+    );
+}
+
+#[test]
+fn names_that_nobody_uses_are_forgotten_behind_a_wildcard_too() {
+    check(
+        "0ms worker w
+         0ms w ready *
+         0ms client c
+         1ms c request one a
+         > w request #1 a
+         2ms w final #1
+         > c final
+         = services 1, unoffered 0
+         3ms w gone
+         = services 0, unoffered 0",
+    );
+}
+
+#[test]
+fn wildcards_do_not_match_versions_or_patterns() {
+    check(
+        "0ms worker w
+         0ms w ready *
+         0ms client c
+         1ms c request stock@1.0.0 a
+         1ms c request stock.* b
+         1ms c request mmi.service stock.ibm
+         > c final 200
+         1ms c request mmi.service stock@1.0.0
+         > c final 404",
+    );
+}
+
+#[test]
+fn a_range_is_served_by_the_highest_version_that_is_free() {
+    check(
+        "0ms worker old
+         0ms worker new
+         0ms worker next
+         0ms old ready api@1.2.0
+         0ms new ready api@1.10.0
+         0ms next ready api@2.0.0
+         0ms client c
+         1ms c request api@^1.0.0 a
+         > new request #1 a
+         1ms c request api@^1.0.0 b
+         > old request #2 b
+         1ms c request api@^1.0.0 d
+         1ms c request api@2.0.0 e
+         > next request #3 e
+         1ms c request api f
+         2ms old final #2
+         > c final
+         > old request #4 d",
+    );
+}
+
+#[test]
+fn a_range_waits_for_a_version() {
+    check(
+        "0ms client c
+         1ms c request api@^1.0.0 a
+         = unoffered 1
+         2ms worker v2
+         2ms v2 ready api@2.0.0
+         3ms worker v1
+         3ms v1 ready api@1.0.0
+         > v1 request #1 a
+         = unoffered 0
+         4ms v1 gone
+         = unoffered 1
+         5ms worker v3
+         5ms v3 ready api@1.1.0
+         > v3 request #2 a",
+    );
+}
+
+#[test]
+fn a_rejected_request_goes_through_all_versions() {
+    check(
+        "0ms worker a rejects
+         0ms worker b rejects
+         0ms a ready api@1.0.0
+         0ms b ready api@1.1.0
+         0ms client c told
+         1ms c request api@^1.0.0 x
+         > b request #1 x
+         2ms b reject #1 no
+         > a request #2 x
+         3ms a reject #2 neither
+         500ms worker d rejects
+         500ms d ready api@1.2.0
+         > d request #3 x
+         501ms d reject #3 nor
+         1501ms tick
+         1510ms tick
+         > c failed rejected nor",
+    );
+}
+
+#[test]
+fn no_such_service_where_the_wildcard_went() {
+    check(
+        "0ms client c told
+         1ms c request stock 1 timeout=50
+         2ms worker w
+         2ms w ready other*
+         60ms tick
+         > c failed no_such_service",
+    );
+}
+
+#[test]
+fn one_worker_is_asked_for() {
+    check(
+        "0ms worker a id=anna
+         0ms worker b id=bert
+         0ms a ready echo
+         0ms b ready echo
+         0ms client c told
+         1ms c request echo 1 target=bert
+         > b request #1 1
+         2ms c request echo 2 target=bert
+         3ms c request echo 3
+         > a request #2 3
+         4ms a final #2
+         > c final
+         5ms b final #1
+         > c final
+         > b request #3 2",
+    );
+}
+
+#[test]
+fn the_one_worker_must_be_there_and_serve_it() {
+    check(
+        "0ms worker a id=anna
+         0ms a ready echo
+         0ms worker b id=bert
+         0ms client c told id=carl
+         1ms c request echo 1 target=nobody
+         > c failed no_such_worker
+         1ms c request other 1 target=anna
+         > c failed no_such_worker
+         1ms c request echo 1 target=bert
+         > c failed no_such_worker
+         1ms c request echo 1 target=carl
+         > c failed no_such_worker
+         = no_such_worker 4, received 4, services 1
+         2ms c request echo 2 target=anna
+         > a request #1 2
+         2ms c request echo 3 target=anna
+         3ms a gone
+         > c failed no_such_worker
+         > c failed worker_lost
+         = in progress 0",
+    );
+}
+
+#[test]
+fn a_worker_without_a_name_can_be_asked_for_by_ours() {
+    check(
+        "0ms worker a
+         0ms a ready echo
+         0ms client c json
+         1ms c request $dir
+         > c final {\"echo\":[\"p0.7\"]}
+         2ms c request echo hi target=p0.7
+         > a request #1 hi",
+    );
+}
+
+#[test]
+fn whoever_wants_one_worker_is_not_in_the_way_of_others() {
+    check(
+        "0ms worker a id=anna
+         0ms worker b id=bert
+         0ms a ready echo
+         0ms client c told
+         1ms c request echo 1 target=anna
+         > a request #1 1
+         2ms c request echo 2 target=anna timeout=100
+         3ms c request echo 3
+         4ms b ready echo
+         > b request #2 3
+         110ms tick
+         > c failed expired
+         200ms c request echo 4 target=anna timeout=0
+         > c failed expired
+         300ms a reject #1 no
+         > c failed rejected no",
+    );
+}
+
+#[test]
+fn least_loaded() {
+    check_with(
+        |config| config.balance = Balance::LeastLoaded,
+        "0ms worker a concurrency=any
+         0ms worker b concurrency=any
+         0ms a ready echo
+         0ms b ready echo
+         0ms client c
+         1ms c request echo 1
+         > a request #1 1
+         1ms c request echo 2
+         > b request #2 2
+         1ms c request echo 3
+         > a request #3 3
+         2ms a final #1
+         > c final
+         3ms a final #3
+         > c final
+         4ms c request echo 4
+         > a request #4 4
+         5ms c request echo 5
+         > b request #5 5
+         6ms a final #4
+         > c final
+         7ms b final #2
+         > c final
+         8ms b final #5
+         > c final
+         9ms c request echo 6
+         > b request #6 6",
+    );
+}
+
+#[test]
+fn random_uses_all() {
+    let mut stage = Stage::new(Config { balance: Balance::Random, ..Config::default() });
+    for line in ["worker a concurrency=any", "worker b concurrency=any", "a ready echo"] {
+        stage.act(&format!("0ms {line}"));
+    }
+    stage.act("0ms b ready echo");
+    stage.act("0ms client c");
+    for _ in 0..64 {
+        stage.act("1ms c request echo x");
+    }
+    let of_a = stage.asked.iter().filter(|line| line.starts_with('a')).count();
+    assert!((16..48).contains(&of_a), "{of_a} of 64");
+}
+
+#[test]
+fn names_that_a_wildcard_serves_are_not_among_those_that_nobody_does() {
+    check_with(
+        |config| config.limits.names_max = 1,
+        "0ms client a told
+         0ms client b
+         0ms client c
+         1ms a request one 1
+         1ms a request two 2
+         > a failed refused
+         2ms b request stock.ibm 3
+         > b pause
+         3ms worker w concurrency=any
+         3ms w ready stock.*
+         > w request #1 3
+         > b resume
+         4ms c request stock.sap 4
+         > w request #2 4
+         = unoffered 1, services 4",
+    );
+}

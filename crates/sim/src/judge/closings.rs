@@ -1,0 +1,154 @@
+//! Peers that are read from or not, connections that are closed, and workers that are lost.
+
+use majordomus_core::broker::{CloseReason, LossReason};
+use majordomus_core::{Concurrency, PeerId, Time};
+
+use super::model::{Hand, Peer, Place, Side};
+use super::{Cause, Judge, Rule, TIMER_SLACK};
+
+impl Judge {
+    pub(super) fn reading(&mut self, id: PeerId, reads: bool) {
+        let now = self.now;
+        let Some(peer) = self.model.peer_mut(id) else { return };
+        if peer.paused != reads {
+            return self.accuse(Rule::Reading, format!("{id} is told twice: {reads}"));
+        }
+        peer.paused = !reads;
+        if reads {
+            // Nobody could hear it meanwhile.
+            (peer.seen, peer.seen_late) = (now, now);
+            // Whoever disputes its identity waits until it has had its whole time to show life.
+            let identity = peer.identity.clone();
+            let until = now.after(self.config.identity_timeout);
+            for heir in self.model.peers.iter_mut().flatten() {
+                if heir.id != id && heir.identity == identity && heir.dispute.is_some() {
+                    heir.dispute = Some(until);
+                }
+            }
+        }
+    }
+
+    pub(super) fn closes(&mut self, id: PeerId, reason: CloseReason) {
+        let Some(peer) = self.model.peer(id) else { return };
+        let twins = || {
+            let twin = |other: &&Peer| {
+                other.id != id && other.identity == peer.identity && !peer.identity.is_empty()
+            };
+            self.model.all_peers().filter(twin)
+        };
+        let fine = match reason {
+            CloseReason::IdentityInUse if self.step.cause == Cause::Appeared(id) => {
+                twins().any(|other| other.dispute.is_some())
+            }
+            CloseReason::IdentityInUse => peer.dispute.is_some_and(|until| {
+                let lives = |owner: &Peer| owner.spoke == self.steps;
+                let unheard = |owner: &Peer| owner.paused && self.is_over(until);
+                let mut owners = twins().filter(|other| other.dispute.is_none());
+                owners.any(|owner| lives(owner) || unheard(owner))
+            }),
+            CloseReason::IdentityTaken => {
+                let waits = |other: &Peer| {
+                    other.dispute.is_some_and(|until| self.is_over(until))
+                        && peer.spoke < other.appeared
+                };
+                !peer.paused && twins().any(waits)
+            }
+            CloseReason::SlowReader => {
+                let late = peer.filled.is_some_and(|until| self.is_over(until));
+                late || (self.step.cause == Cause::Filled(id) && self.holds_up_others(id))
+            }
+            CloseReason::NoMemory => {
+                matches!(self.step.cause, Cause::Request(asks, _) if asks == id)
+            }
+        };
+        if !fine {
+            self.accuse(Rule::Closing, format!("{id} is closed: {reason}"));
+        }
+        self.step.closed.push(id);
+    }
+
+    /// Whether the time that a peer had is over. Where the broker was stopped, and could not hear
+    /// the peer, it has it again.
+    fn is_over(&self, until: Time) -> bool {
+        let interval = self.config.heartbeat_interval;
+        until <= self.now && self.now.since(until) <= interval + TIMER_SLACK
+    }
+
+    /// Whether a worker that has requests of this client has some of others. By now it may have no
+    /// request of this client any more, because those have ended.
+    fn holds_up_others(&self, id: PeerId) -> bool {
+        self.model.all_peers().any(|peer| {
+            let Side::Worker(worker) = &peer.side else { return false };
+            let client = |hand: &Hand| self.model.requests[&hand.uid].client;
+            worker.hands.iter().any(|hand| client(hand) == id)
+                && worker.hands.iter().any(|hand| client(hand) != id)
+        })
+    }
+
+    pub(super) fn lost(&mut self, id: PeerId, reason: LossReason) {
+        if let Err(why) = self.loss_is_fair(id, reason) {
+            return self.accuse(Rule::LostWithoutCause, format!("{id}, for {reason}: {why}"));
+        }
+        if self.step.must_lose == Some(id) {
+            self.step.must_lose = None;
+        }
+        let now = self.now;
+        let Some(worker) = self.model.worker_mut(id) else { return };
+        let Some(service) = worker.service.take() else { return };
+        let hands = core::mem::take(&mut worker.hands);
+        for Hand { uid, .. } in hands {
+            if self.model.requests[&uid].place == Place::At(id) {
+                self.returned(uid);
+            }
+        }
+        let service = &mut self.model.services[service];
+        service.workers -= 1;
+        if service.workers == 0 {
+            service.unoffered_since = Some(now);
+        }
+    }
+
+    fn loss_is_fair(&self, id: PeerId, reason: LossReason) -> Result<(), String> {
+        let now = self.now;
+        let (Some(peer), Some(worker)) = (self.model.peer(id), self.model.worker(id)) else {
+            return Err("it is no worker".into());
+        };
+        if worker.service.is_none() {
+            return Err("it is not registered".into());
+        }
+        let interval = self.config.heartbeat_interval.max(worker.interval_max);
+        if matches!(reason, LossReason::Silent | LossReason::Stopped) {
+            if peer.paused {
+                return Err("it is not read from".into());
+            }
+            if self.step.gap > interval * 2 + TIMER_SLACK {
+                return Err("the broker itself was stopped".into());
+            }
+        }
+        let silent = now.since(peer.seen);
+        let in_hand = worker.hands.iter().any(|hand| hand.busy_until > now);
+        let fair = match reason {
+            LossReason::Left => matches!(self.step.cause, Cause::Left(left) if left == id),
+            LossReason::ShutDown => self.step.cause == Cause::Shutdown,
+            // Where its connection was closed, that is said later.
+            LossReason::Gone => true,
+            LossReason::Silent => {
+                !in_hand && now.since(peer.seen.max(worker.idle_since)) >= self.silence_max()
+            }
+            LossReason::Stopped => {
+                let asked =
+                    peer.probed.is_some_and(|at| now.since(at) >= self.config.heartbeat_interval);
+                peer.answered && asked && silent >= self.silence_max()
+            }
+            LossReason::Overdue => {
+                let one = worker.takes == Concurrency::ONE;
+                let overdue = worker.hands.iter().any(|hand| hand.busy_until <= now);
+                overdue && (one || silent >= self.silence_max())
+            }
+            LossReason::Offence(offence) => {
+                self.step.offence == Some(offence) && self.step.must_lose == Some(id)
+            }
+        };
+        if fair { Ok(()) } else { Err(format!("silent for {silent:?}: {worker:?}")) }
+    }
+}

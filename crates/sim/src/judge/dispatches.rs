@@ -1,0 +1,151 @@
+//! Requests that are taken in, and those that go to workers.
+
+use core::time::Duration;
+
+use majordomus_core::broker::Config;
+use majordomus_core::{PeerId, RequestId, Time, Timeout, WorkerRequest};
+
+use super::model::{Hand, Place, timings};
+use super::{Cause, Judge, Rule, Uid, uid_of};
+
+impl Judge {
+    pub(super) fn received(&mut self, id: RequestId, peer: PeerId) {
+        let held = self.model.client(peer).and_then(|client| client.held);
+        let uid = match (held, self.step.cause) {
+            (Some(uid), _) => uid,
+            (None, Cause::Request(asks, uid))
+                if asks == peer && self.model.requests[&uid].place == Place::Outside =>
+            {
+                uid
+            }
+            _ => return self.accuse(Rule::Balance, format!("{peer} did not ask again")),
+        };
+        if held.is_some() {
+            self.leave_door(peer);
+        }
+        if let Some(limit) = self.limit_reached(uid, held.is_some()) {
+            self.accuse(Rule::Limit, format!("request {uid} came in beyond {limit}"));
+        }
+        let (now, wait) = (self.now, self.wait_of(uid));
+        let Some(request) = self.model.requests.get_mut(&uid) else { return };
+        request.waiting_since = now;
+        request.deadline = match request.timeout {
+            Timeout::OfService => now.after(wait),
+            Timeout::Never => Time::NEVER,
+            Timeout::After(span) => now.after(span),
+        };
+        self.model.by_id.insert(id, uid);
+        self.model.admit(uid);
+        self.tally.received += 1;
+    }
+
+    pub(super) fn leave_door(&mut self, peer: PeerId) {
+        let Some(uid) = self.model.client_mut(peer).and_then(|client| client.held.take()) else {
+            return;
+        };
+        self.model.held -= 1;
+        self.model.held_bytes -= self.model.requests[&uid].charged;
+    }
+
+    pub(super) fn wait_of(&self, uid: Uid) -> Duration {
+        let service = self.model.requests[&uid].service;
+        timings(&self.config, &self.model.services[service].name).0
+    }
+
+    /// The limit that stands against a request. Where requests are or were at the door, the names
+    /// that are known only for their sake are not ours to count.
+    pub(super) fn limit_reached(&self, uid: Uid, held: bool) -> Option<&'static str> {
+        let Config { limits, .. } = &self.config;
+        let request = &self.model.requests[&uid];
+        let client = self.model.client(request.client)?;
+        let service = &self.model.services[request.service];
+        let more = request.charged;
+        if client.requests > 0
+            && (client.requests >= limits.client_requests_max
+                || client.bytes + more > limits.client_bytes_max)
+        {
+            return Some("the limit of its client");
+        }
+        if service.requests > 0
+            && (service.requests >= limits.service_requests_max
+                || service.bytes + more > limits.service_bytes_max)
+        {
+            return Some("the limit of its service");
+        }
+        let unknown = service.workers == 0 && service.requests == 0;
+        let doubtful = held || self.step.held_before > 0;
+        if unknown && !doubtful && self.model.names().1 >= limits.names_max {
+            return Some("the limit of names");
+        }
+        let all = self.model.live.len();
+        (all > 0
+            && (all >= limits.requests_max
+                || self.model.live_bytes + more > limits.request_bytes_max))
+            .then_some("the limit of all")
+    }
+
+    pub(super) fn dispatched(&mut self, id: PeerId, sent: &WorkerRequest) {
+        let now = self.now;
+        let Some(uid) = uid_of(&sent.body).filter(|uid| self.model.requests.contains_key(uid))
+        else {
+            return self.accuse(Rule::Author, format!("{id} gets what nobody asked: {sent:?}"));
+        };
+        if let Some(rule) = self.wrong_dispatch(id, uid, sent) {
+            let request = &self.model.requests[&uid];
+            return self.accuse(rule, format!("request {uid} to {id}: {request:?}"));
+        }
+        if let Some(known) = self.model.tokens.insert(sent.address.clone(), (id, uid))
+            && known != (id, uid)
+        {
+            self.accuse(Rule::Asker, format!("{} stands for two requests", sent.address));
+        }
+        self.model.place(uid, Place::At(id));
+        let Some(request) = self.model.requests.get_mut(&uid) else { return };
+        request.attempts += 1;
+        let (_, busy) = timings(&self.config, &sent.service);
+        let busy_until = now.after(busy);
+        match request.timeout {
+            Timeout::OfService => request.deadline = busy_until,
+            Timeout::After(span) if span.is_zero() => request.deadline = Time::NEVER,
+            Timeout::After(_) | Timeout::Never => {}
+        }
+        if let Some(worker) = self.model.worker_mut(id) {
+            if worker.hands.is_empty() {
+                worker.busy_since = now;
+            }
+            worker.hands.push(Hand { uid, busy_until });
+            worker.given += 1;
+        }
+        self.tally.dispatched += 1;
+        self.step.dispatched = Some((uid, id));
+    }
+
+    fn wrong_dispatch(&self, id: PeerId, uid: Uid, sent: &WorkerRequest) -> Option<Rule> {
+        let now = self.now;
+        let request = &self.model.requests[&uid];
+        let peer = self.model.peer(id)?;
+        let worker = self.model.worker(id)?;
+        let named = self.model.services[request.service].name == sent.service
+            && request.id == sent.id
+            && request.body_bytes == sent.body.bytes()
+            && request.note == sent.body.note()
+            && request.options == sent.options;
+        let busy = worker.hands.iter().filter(|hand| hand.busy_until > now).count();
+        // Where the deadline was while it waited; a timeout of nothing has none if a worker is free.
+        let late = request.deadline <= now
+            && !(request.timeout == Timeout::After(Duration::ZERO) && request.attempts == 0);
+        let reads = self.model.peer(request.client).is_some_and(|client| client.filled.is_none());
+        match () {
+            () if request.rejection.by.contains(&id) => Some(Rule::RejectedOnce),
+            () if late && request.place != Place::Outside => Some(Rule::Deadline),
+            () if matches!(request.place, Place::At(_)) => Some(Rule::OneWorker),
+            () if worker.service != Some(request.service) || peer.paused => Some(Rule::Addressee),
+            () if !named => Some(Rule::Author),
+            () if request.place == Place::Outside => Some(Rule::Author),
+            () if request.place != Place::Waiting => Some(Rule::OneOutcome),
+            () if !reads => Some(Rule::Reading),
+            () if !worker.takes.allows_beyond(busy) => Some(Rule::Concurrency),
+            () => None,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! How requests end, what their clients hear of it, and which of them wait again.
+
+use core::time::Duration;
+
+use majordomus_core::{Frames, Label, Outcome, PeerId, Reply, RequestId, Timeout};
+
+use super::model::{Hand, Place, Rejection, Request};
+use super::{Cause, Judge, Part, Rule, Uid, Word};
+
+impl Judge {
+    pub(super) fn ended(&mut self, id: RequestId, outcome: Outcome) {
+        let Some(uid) = self.model.by_id.remove(&id) else {
+            return self.accuse(Rule::OneOutcome, format!("{id} ended again"));
+        };
+        if let Err(why) = self.end_is_fair(uid, outcome) {
+            let request = &self.model.requests[&uid];
+            let text = format!("request {uid}, {outcome}: {why}: {request:?}");
+            return self.accuse(Rule::OneOutcome, text);
+        }
+        self.step.must_end.retain(|(must, _)| *must != uid);
+        let request = &self.model.requests[&uid];
+        let (client, service, id) = (request.client, request.service, request.id.clone());
+        let told = self.is_told(request, outcome);
+        let word = self.take_word(client, outcome, service, &id);
+        let heard = match outcome {
+            Outcome::Replied => self.step.answered,
+            _ => word.is_some() == told,
+        };
+        if !heard {
+            self.accuse(Rule::Told, format!("request {uid}, {outcome}, {told} {word:?}"));
+        }
+        if let Some(word) = word
+            && !self.is_right(&word, uid)
+        {
+            let text = format!("request {uid}: {word:?}: {:?}", self.model.requests[&uid]);
+            self.accuse(Rule::Author, text);
+        }
+        self.model.end(uid, outcome);
+        self.tally.outcomes[outcome as usize] += 1;
+    }
+
+    /// Whether the client of a request has to hear that it ends so. Who times out by itself has
+    /// forgotten the request when its timeout is over, and may not take any word of it.
+    fn is_told(&self, request: &Request, outcome: Outcome) -> bool {
+        let Some(client) = self.model.client(request.client) else { return false };
+        let over = matches!(request.timeout, Timeout::After(_))
+            && request.place == Place::Waiting
+            && request.deadline <= self.now
+            && matches!(outcome, Outcome::Rejected | Outcome::NoSuchService);
+        client.can.told.contains(outcome) && (!over || client.can.told.contains(Outcome::Expired))
+    }
+
+    /// What a client was told of the end of a request.
+    pub(super) fn take_word(
+        &mut self,
+        client: PeerId,
+        outcome: Outcome,
+        service: usize,
+        id: &Label,
+    ) -> Option<Word> {
+        let name = &self.model.services[service].name;
+        let at = self.step.failures.iter().position(|word| {
+            let Word { peer, outcome: why, reply } = word;
+            *peer == client && *why == outcome && reply.service == *name && reply.id == *id
+        })?;
+        Some(self.step.failures.swap_remove(at))
+    }
+
+    /// Whether a client was told what the worker said of it, and nothing else.
+    pub(super) fn is_right(&self, word: &Word, uid: Uid) -> bool {
+        let request = &self.model.requests[&uid];
+        let (nothing, none) = (Frames::empty(), Vec::new());
+        let failed = Cause::Reply { uid: Some(uid), part: Part::Failed, live: true };
+        let (body, options) = match word.outcome {
+            Outcome::Failed if self.step.cause == failed => (&self.step.body, &self.step.options),
+            Outcome::Rejected => (&request.rejection.error, &request.rejection.options),
+            _ => (&nothing, &none),
+        };
+        let Reply { asked, options: their_options, body: their_body, .. } = &word.reply;
+        *asked == request.note && their_options == options && their_body == body
+    }
+
+    fn end_is_fair(&mut self, uid: Uid, outcome: Outcome) -> Result<(), &'static str> {
+        let now = self.now;
+        let request = &self.model.requests[&uid];
+        if !request.is_live() {
+            return Err("it has ended");
+        }
+        let must = self.step.must_end.iter().find(|(must, _)| *must == uid).map(|(_, how)| *how);
+        if let Some(must) = must {
+            return if must == outcome { Ok(()) } else { Err("it had to end otherwise") };
+        }
+        let due = request.deadline <= now;
+        let service = &self.model.services[request.service];
+        let offered = service.workers > 0
+            || service.unoffered_since.is_some_and(|at| at >= request.waiting_since);
+        let doubtful = service.unoffered_since == Some(request.waiting_since);
+        let fair = match (outcome, request.place) {
+            (Outcome::Expired, Place::At(_)) => due,
+            // Its worker had it for too long and lives, so it stays with its other requests.
+            (Outcome::WorkerLost, Place::At(worker)) => {
+                let overdue = |hand: &Hand| hand.uid == uid && hand.busy_until <= now;
+                !due && self.model.worker(worker).is_some_and(|w| w.hands.iter().any(overdue))
+            }
+            (Outcome::Expired | Outcome::Rejected, Place::Waiting) if request.is_rejected() => {
+                self.may_give_up(request) == Some(outcome)
+            }
+            (Outcome::Expired, _) => due && offered,
+            (Outcome::NoSuchService, Place::Waiting) if !request.is_rejected() => {
+                let soon = self.config.no_worker_wait;
+                let soon = soon.is_some_and(|wait| request.waiting_since.after(wait) <= now);
+                (due || soon) && (!offered || doubtful)
+            }
+            (Outcome::ClientGone, _) => {
+                self.step.went.push(request.client);
+                true
+            }
+            (Outcome::ShutDown, _) => self.step.cause == Cause::Shutdown,
+            _ => false,
+        };
+        if fair { Ok(()) } else { Err("there is no cause") }
+    }
+
+    /// How a rejected request that waits may end by now, if it may. It waits for a worker that has
+    /// not rejected it for so long; at its deadline it counts whether there is one.
+    fn may_give_up(&self, request: &Request) -> Option<Outcome> {
+        let Rejection { by_all_first, .. } = request.rejection;
+        let all = self.model.all_rejected(request);
+        let own = matches!(request.timeout, Timeout::After(span) if !span.is_zero());
+        let waited = by_all_first.is_some_and(|at| at.after(self.config.reject_wait) <= self.now);
+        match request.deadline <= self.now {
+            true if own || !all => Some(Outcome::Expired),
+            true => Some(Outcome::Rejected),
+            false => (all && waited).then_some(Outcome::Rejected),
+        }
+    }
+
+    /// A request lost its worker: it waits again, or has to end.
+    pub(super) fn returned(&mut self, uid: Uid) {
+        let now = self.now;
+        let (attempts_max, shut_down) = (self.config.attempts_max, self.shut_down);
+        let Some(request) = self.model.requests.get_mut(&uid) else { return };
+        let again = request.redeliver
+            && !request.part_sent
+            && request.attempts - (request.rejection.by.len() as u32) < attempts_max
+            && request.deadline > now
+            && !shut_down;
+        if !again {
+            self.step.must_end.push((uid, Outcome::WorkerLost));
+            return;
+        }
+        self.waits_again(uid);
+        self.redelivered += 1;
+    }
+
+    /// A request that was at a worker waits for another, with all that it had in the beginning.
+    pub(super) fn waits_again(&mut self, uid: Uid) {
+        let (now, wait, reject_wait) = (self.now, self.wait_of(uid), self.config.reject_wait);
+        let Some(request) = self.model.requests.get_mut(&uid) else { return };
+        request.waiting_since = now;
+        if matches!(request.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
+            request.deadline = now.after(wait);
+        }
+        request.rejection.wait(reject_wait);
+        request.collected.clear();
+        let charged = request.charged - core::mem::take(&mut request.collected_bytes);
+        self.model.recharge(uid, charged);
+        self.model.place(uid, Place::Waiting);
+    }
+}

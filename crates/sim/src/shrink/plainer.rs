@@ -1,0 +1,346 @@
+//! The same run in plainer words: what can be tried with the whole of it, with one entry, and with
+//! the time that passes before one.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use majordomus_core::broker::{Input, Keys, Profile};
+use majordomus_core::{
+    ClientCapabilities, Concurrency, Frames, FromClient, FromWorker, Label, OutcomeSet, PeerId,
+    Redelivery, Request, Role, Time, Timeout, WorkerCapabilities, WorkerReply,
+};
+
+use super::timely;
+use crate::judge::{Uid, uid_of};
+use crate::script::{TOLD, TOLD_MOST};
+use crate::settings;
+use crate::tape::{Bearer, Clock, Entry, Tape, reply_of};
+
+/// The keys and the generation of peers in the scripts of the core.
+const KEYS: Keys = Keys([1, 2, 3, 4]);
+const GENERATION: u32 = 7;
+
+/// Changes of the whole: the configuration of the scripts, and names as they have them.
+pub(super) fn whole(tape: &Tape, at: usize) -> Vec<Tape> {
+    let mut tapes = Vec::new();
+    if at > 0 {
+        return tapes;
+    }
+    let base = settings::of_scripts();
+    if tape.config != base {
+        tapes.push(Tape { config: base.clone(), ..tape.clone() });
+    }
+    let plainer = settings::plainer(&tape.config, &base);
+    tapes.extend(plainer.into_iter().map(|config| Tape { config, ..tape.clone() }));
+    tapes.extend((0..tape.entries.len()).filter_map(|at| configured_before(tape, at)));
+    if tape.keys.0 != KEYS.0 {
+        tapes.push(Tape { keys: KEYS, ..tape.clone() });
+    }
+    if tape.clock == Clock::AsRecorded {
+        tapes.push(timely(tape));
+    }
+    tapes.extend(with_numbered_peers(tape));
+    tapes.extend(with_one_service(tape));
+    tapes.extend(with_named_requests(tape));
+    tapes
+}
+
+/// The broker begins with what it is configured to at this entry.
+fn configured_before(tape: &Tape, at: usize) -> Option<Tape> {
+    let Entry::Told(_, Input::Configured(config)) = &tape.entries[at] else { return None };
+    let mut tape = Tape { config: (**config).clone(), ..tape.clone() };
+    tape.entries.remove(at);
+    Some(tape)
+}
+
+/// Peers with the ids that they have in a script.
+fn with_numbered_peers(tape: &Tape) -> Option<Tape> {
+    let mut ids = HashMap::new();
+    for entry in &tape.entries {
+        if let Entry::Told(_, Input::Appeared { peer, .. }) = entry {
+            let id = PeerId::new(ids.len() as u32, GENERATION);
+            ids.entry(*peer).or_insert(id);
+        }
+    }
+    if ids.iter().all(|(before, after)| before == after) {
+        return None;
+    }
+    let id = |peer: PeerId| ids.get(&peer).copied().unwrap_or(peer);
+    let mut tape = renamed(tape, |(worker, uid, number)| (id(worker), uid, number));
+    for entry in &mut tape.entries {
+        if let Entry::Told(_, input) = entry
+            && let Some(peer) = peer_of(input)
+        {
+            *peer = id(*peer);
+        }
+    }
+    Some(tape)
+}
+
+/// All of them ask for `echo`, and all serve it.
+fn with_one_service(tape: &Tape) -> Option<Tape> {
+    let mut tape = tape.clone();
+    let mut changed = false;
+    for entry in &mut tape.entries {
+        let service = match entry {
+            Entry::Told(_, Input::FromClient { command: FromClient::Request(request), .. }) => {
+                &mut request.service
+            }
+            Entry::Told(_, Input::FromWorker { command: FromWorker::Ready { service }, .. }) => {
+                service
+            }
+            _ => continue,
+        };
+        changed |= **service != *b"echo";
+        *service = Label::from("echo");
+    }
+    changed.then_some(tape)
+}
+
+/// Requests whose numbers can be read: `request1` and so on.
+fn with_named_requests(tape: &Tape) -> Option<Tape> {
+    let mut names: HashMap<Uid, Uid> = HashMap::new();
+    for entry in &tape.entries {
+        if let Some(uid) = request_of(entry).and_then(|request| uid_of(&request.body)) {
+            let number = (names.len() + 1).to_string();
+            let name = format!("{:.*}{number}", 8 - number.len(), "request");
+            names.entry(uid).or_insert(uid_of(&Frames::from_slices(&[name]))?);
+        }
+    }
+    if names.iter().all(|(before, after)| before == after) {
+        return None;
+    }
+    let name = |uid: Uid| names.get(&uid).copied().unwrap_or(uid);
+    let mut tape = renamed(tape, |(worker, uid, number)| (worker, name(uid), number));
+    for entry in &mut tape.entries {
+        if let Entry::Told(_, Input::FromClient { command: FromClient::Request(request), .. }) =
+            entry
+            && let Some(uid) = uid_of(&request.body)
+        {
+            let mut frames: Vec<Vec<u8>> = request.body.iter().map(<[u8]>::to_vec).collect();
+            frames[0][..8].copy_from_slice(&name(uid).to_be_bytes());
+            let (form, note) = (request.body.form(), request.body.note());
+            request.body = Frames::from_slices(&frames).in_form(form, note);
+        }
+    }
+    Some(tape)
+}
+
+fn renamed(tape: &Tape, rename: impl Fn(Bearer) -> Bearer) -> Tape {
+    let bearers = tape.bearers.iter().map(|(address, bearer)| (address.clone(), rename(*bearer)));
+    Tape { bearers: Rc::new(bearers.collect()), ..tape.clone() }
+}
+
+fn request_of(entry: &Entry) -> Option<&Request> {
+    match entry {
+        Entry::Told(_, Input::FromClient { command: FromClient::Request(request), .. }) => {
+            Some(request)
+        }
+        _ => None,
+    }
+}
+
+fn peer_of(input: &mut Input) -> Option<&mut PeerId> {
+    match input {
+        Input::Appeared { peer, .. }
+        | Input::FromClient { peer, .. }
+        | Input::FromWorker { peer, .. }
+        | Input::Malformed { peer }
+        | Input::Alive { peer, .. }
+        | Input::Filled { peer }
+        | Input::Draining { peer }
+        | Input::Drained { peer }
+        | Input::Gone { peer } => Some(peer),
+        _ => None,
+    }
+}
+
+/// Changes of one entry.
+pub(super) fn words(tape: &Tape, at: usize) -> Vec<Tape> {
+    let Entry::Told(moment, input) = &tape.entries[at] else { return Vec::new() };
+    let inputs: Vec<Input> = match input {
+        Input::Appeared { peer, profile } => {
+            let plainer = profiles(profile).into_iter();
+            plainer.map(|profile| Input::Appeared { peer: *peer, profile }).collect()
+        }
+        Input::FromClient { peer, command: FromClient::Request(request) } => {
+            // Requests are the same to each other whatever is noted of their bodies.
+            let noted = (request.body.note() != 0).then(|| Request {
+                body: request.body.clone().in_form(request.body.form(), 0),
+                ..request.clone()
+            });
+            let commands = noted.into_iter().chain(requests(request)).map(FromClient::Request);
+            commands.map(|command| Input::FromClient { peer: *peer, command }).collect()
+        }
+        Input::FromWorker { peer, command } => {
+            let commands = worker_commands(tape, command).into_iter();
+            commands.map(|command| Input::FromWorker { peer: *peer, command }).collect()
+        }
+        _ => Vec::new(),
+    };
+    let with = |input| {
+        let mut tape = tape.clone();
+        tape.entries[at] = Entry::Told(*moment, input);
+        tape
+    };
+    inputs.into_iter().map(with).collect()
+}
+
+/// A value with all of these changes, and with each; without those that change nothing.
+fn changed<T: Clone + PartialEq>(value: &T, changes: &[fn(&mut T)]) -> Vec<T> {
+    let with = |changes: &[fn(&mut T)]| {
+        let mut value = value.clone();
+        changes.iter().for_each(|change| change(&mut value));
+        value
+    };
+    let all = core::iter::once(with(changes)).chain(changes.chunks(1).map(with));
+    all.filter(|other| other != value).collect()
+}
+
+fn profiles(profile: &Profile) -> Vec<Profile> {
+    let roles = match profile.role {
+        Role::Client(can) => {
+            let plain = ClientCapabilities { partial_replies: true, ..Default::default() };
+            let mut capabilities = vec![plain, ClientCapabilities { told: TOLD, ..plain }];
+            capabilities.extend(changed(
+                &can,
+                &[
+                    |can| can.told = TOLD,
+                    |can| can.told = TOLD_MOST,
+                    |can| can.told = OutcomeSet::NONE,
+                    |can| can.partial_replies = true,
+                    |can| can.redelivery = Redelivery::Always,
+                ],
+            ));
+            // What is easily said is plain.
+            let fewer = capabilities.into_iter().filter(|other| rank(other) < rank(&can));
+            fewer.map(Role::Client).collect::<Vec<_>>()
+        }
+        Role::Worker(can) => {
+            let capabilities = changed(
+                &can,
+                &[
+                    |can| {
+                        *can = WorkerCapabilities {
+                            concurrency: can.concurrency,
+                            ..Default::default()
+                        }
+                    },
+                    |can| can.cancel = false,
+                    |can| can.concurrency = Concurrency::ONE,
+                ],
+            );
+            capabilities.into_iter().map(Role::Worker).collect()
+        }
+    };
+    let roles = roles.into_iter().map(|role| Profile { role, ..profile.clone() });
+    let rest = changed(
+        profile,
+        &[|profile| profile.identity = Label::empty(), |profile| profile.answers_probes = false],
+    );
+    roles.chain(rest).collect()
+}
+
+/// How odd a client is.
+fn rank(can: &ClientCapabilities) -> u32 {
+    let told = match can.told {
+        OutcomeSet::NONE => 0,
+        TOLD => 1,
+        TOLD_MOST => 2,
+        _ => 3,
+    };
+    let odd = [
+        !can.partial_replies,
+        can.redelivery != Redelivery::Always,
+        can.form != ClientCapabilities::default().form,
+    ];
+    told + odd.map(u32::from).iter().sum::<u32>()
+}
+
+fn requests(request: &Request) -> Vec<Request> {
+    changed(
+        request,
+        &[
+            |request| {
+                if let Timeout::After(span) = request.timeout {
+                    request.timeout = Timeout::After(in_millis(span));
+                }
+            },
+            |request| {
+                if let Timeout::After(span) = request.timeout
+                    && span.as_millis() > 0
+                {
+                    request.timeout = Timeout::After(floor(span, 1));
+                }
+            },
+            |request| request.timeout = Timeout::OfService,
+            |request| request.redeliver = false,
+            |request| request.id = Label::empty(),
+            |request| {
+                if let Some(uid) = uid_of(&request.body) {
+                    let (form, note) = (request.body.form(), request.body.note());
+                    request.body = Frames::from_slices(&[uid.to_be_bytes()]).in_form(form, note);
+                }
+            },
+            |request| request.options.clear(),
+            |request| request.target = Label::empty(),
+            |request| request.fresh = false,
+            |request| request.durable = false,
+        ],
+    )
+}
+
+fn worker_commands(tape: &Tape, command: &FromWorker) -> Vec<FromWorker> {
+    if let FromWorker::Heartbeat(_) = command {
+        return changed(command, &[|command| *command = FromWorker::HEARTBEAT]);
+    }
+    let mut plain = command.clone();
+    let Some(reply) = reply_of(&mut plain) else { return Vec::new() };
+    let mut changes: Vec<fn(&mut WorkerReply)> = vec![
+        |reply| reply.body = Frames::empty().in_form(reply.body.form(), 0),
+        |reply| reply.id = Label::empty(),
+        |reply| reply.options.clear(),
+        |reply| reply.keep = None,
+    ];
+    if tape.bearers.contains_key(&reply.address) {
+        // Where any address will do, nobody has to ask for anything.
+        changes.push(|reply| reply.address = Label::from("forged"));
+    }
+    let with = |reply| {
+        let mut command = command.clone();
+        if let Some(place) = reply_of(&mut command) {
+            *place = reply;
+        }
+        command
+    };
+    changed(reply, &changes).into_iter().map(with).collect()
+}
+
+/// As long, or a little longer, in whole milliseconds.
+fn in_millis(span: Duration) -> Duration {
+    Duration::from_millis(span.as_micros().div_ceil(1000) as u64)
+}
+
+/// As long, or a little shorter, in whole multiples of so many milliseconds.
+fn floor(span: Duration, unit: u64) -> Duration {
+    Duration::from_millis(span.as_millis() as u64 / unit * unit)
+}
+
+/// Changes of the time that passes before an entry: less, or rounder.
+pub(super) fn times(tape: &Tape, at: usize) -> Vec<Tape> {
+    let before = at.checked_sub(1).map_or(Time::ZERO, |before| tape.entries[before].at());
+    let gap = tape.entries[at].at().since(before);
+    let short = [0, 1, 10, 100, 1000].map(Duration::from_millis);
+    let round = [1000, 100, 10, 1].map(|unit| floor(gap, unit));
+    let less = short.into_iter().chain(round).filter(|less| *less < gap);
+    let whole = Some(in_millis(gap)).filter(|whole| *whole != gap);
+    let with = |less: Duration| {
+        let mut tape = tape.clone();
+        for entry in &mut tape.entries[at..] {
+            entry.set_at(before.after(less).after(entry.at().since(before.after(gap))));
+        }
+        tape
+    };
+    less.chain(whole).map(with).collect()
+}

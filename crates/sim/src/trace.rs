@@ -1,0 +1,186 @@
+//! What happens in a run, in words and as a number.
+
+use core::fmt::{self, Write as _};
+use std::rc::Rc;
+
+use majordomus_core::broker::{Event, Input, Output};
+use majordomus_core::{
+    Frames, FromClient, FromWorker, PeerId, Reply, ToClient, ToWorker, WorkerRequest,
+};
+
+use crate::judge::uid_of;
+
+/// Where a trace goes, line by line, as it comes up.
+#[derive(Clone)]
+pub struct Sink(Rc<dyn Fn(fmt::Arguments<'_>)>);
+
+impl Sink {
+    /// A sink that does this with each line.
+    pub fn new(take: impl Fn(fmt::Arguments<'_>) + 'static) -> Self {
+        Self(Rc::new(take))
+    }
+
+    pub(crate) fn line(&self, line: fmt::Arguments<'_>) {
+        self.0(line);
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sink")
+    }
+}
+
+/// What the broker is told.
+pub(crate) fn input(input: &Input) -> String {
+    match input {
+        Input::FromClient { peer, command } => match command {
+            FromClient::Request(request) => format!(
+                "{peer} asks {} for #{} (id {:?}, {:?}, again: {})",
+                request.service,
+                number(&request.body),
+                request.id,
+                request.timeout,
+                request.redeliver
+            ),
+            other => format!("{peer} says {other:?}"),
+        },
+        Input::FromWorker { peer, command } => match command {
+            FromWorker::Partial(reply) => format!("{peer} replies in part to {}", reply.address),
+            FromWorker::Final(reply) => format!("{peer} replies to {}", reply.address),
+            FromWorker::Failed(reply) => format!("{peer} fails {}", reply.address),
+            other => format!("{peer} says {other:?}"),
+        },
+        other => format!("{other:?}"),
+    }
+}
+
+/// What the broker wants done.
+pub(crate) fn output(output: &Output) -> String {
+    match output {
+        Output::ToClient { peer, command } => match command {
+            ToClient::Partial(reply) => format!("{peer} gets a part of #{}", number(&reply.body)),
+            ToClient::Final(reply) => format!("{peer} gets the end of #{}", number(&reply.body)),
+            ToClient::Failed(outcome, reply) => {
+                format!("{peer} gets no reply of {}, id {:?}: {outcome}", reply.service, reply.id)
+            }
+            other => format!("{peer} gets {other:?}"),
+        },
+        Output::ToWorker { peer, command } => match command {
+            ToWorker::Request(request) => {
+                format!("{peer} gets #{} as {}", number(&request.body), request.address)
+            }
+            other => format!("{peer} gets {other:?}"),
+        },
+        Output::Event(event) => match event {
+            Event::Ended { request, outcome, .. } => format!("({request} ended: {outcome})"),
+            other => format!("({other:?})"),
+        },
+        other => format!("{other:?}"),
+    }
+}
+
+fn number(body: &Frames) -> String {
+    uid_of(body).map_or_else(|| format!("{body:?}"), |uid| uid.to_string())
+}
+
+/// A number in which all of an output counts, and all that went before it.
+pub(crate) fn digest(before: u64, output: &Output) -> u64 {
+    let mut digest = Digest(before);
+    // The text of it would do for all of them, but costs as much as the whole run. So what is
+    // frequent is taken apart.
+    match output {
+        Output::ToClient { peer, command: ToClient::Partial(reply) } => {
+            digest.reply(1, *peer, reply);
+        }
+        Output::ToClient { peer, command: ToClient::Final(reply) } => {
+            digest.reply(2, *peer, reply);
+        }
+        Output::ToClient { peer, command: ToClient::Failed(outcome, reply) } => {
+            digest.reply(3, *peer, reply);
+            digest.word(*outcome as u64);
+        }
+        Output::ToWorker { peer, command: ToWorker::Request(request) } => {
+            let WorkerRequest { address, service, id, options, body } = request;
+            digest.place(4, peer.index, peer.generation);
+            for bytes in [address, service, id] {
+                digest.bytes(bytes);
+            }
+            digest.bytes(options);
+            digest.frames(body);
+        }
+        Output::ToWorker { peer, command: ToWorker::Heartbeat } => {
+            digest.place(5, peer.index, peer.generation);
+        }
+        Output::Event(Event::Received { request, client, service }) => {
+            digest.place(6, request.index, request.generation);
+            digest.place(6, client.index, client.generation);
+            digest.bytes(service);
+        }
+        Output::Event(Event::Dispatched { request, worker, attempt }) => {
+            digest.place(7, request.index, request.generation);
+            digest.place(u64::from(*attempt), worker.index, worker.generation);
+        }
+        Output::Event(Event::Ended { request, outcome, received }) => {
+            digest.place(8, request.index, request.generation);
+            digest.word(*outcome as u64);
+            digest.word(received.as_micros());
+        }
+        Output::Pause { peer } => digest.place(9, peer.index, peer.generation),
+        Output::Resume { peer } => digest.place(10, peer.index, peer.generation),
+        rare => {
+            let _ = write!(digest, "{rare:?}");
+        }
+    }
+    digest.0
+}
+
+/// Folds what is written to it into one number.
+struct Digest(u64);
+
+impl Digest {
+    fn word(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95);
+    }
+
+    fn place(&mut self, kind: u64, index: u32, generation: u32) {
+        self.word(kind);
+        self.word(u64::from(generation) << 32 | u64::from(index));
+    }
+
+    fn reply(&mut self, kind: u64, peer: PeerId, reply: &Reply) {
+        let Reply { service, id, asked, options, body } = reply;
+        self.place(kind, peer.index, peer.generation);
+        self.word(u64::from(*asked));
+        for bytes in [service, id] {
+            self.bytes(bytes);
+        }
+        self.bytes(options);
+        self.frames(body);
+    }
+
+    fn frames(&mut self, frames: &Frames) {
+        self.place(frames.form() as u64, frames.len() as u32, u32::from(frames.note()));
+        for frame in frames.iter() {
+            self.bytes(frame);
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.word(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.word(u64::from_le_bytes(last));
+        self.word(bytes.len() as u64);
+    }
+}
+
+impl fmt::Write for Digest {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.bytes(text.as_bytes());
+        Ok(())
+    }
+}

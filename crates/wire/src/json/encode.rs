@@ -1,0 +1,295 @@
+//! Commands to frames.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use majordomus_core::{
+    Form, Frames, FromClient, FromWorker, Outcome, Reply, Status, ToClient, ToWorker, WorkerReply,
+};
+
+use super::decode::is_nothing;
+use super::options;
+use super::{
+    CLIENT, DISCONNECT, ErrorPlace, FINAL, HEARTBEAT, Heartbeats, Manner, OF_REQUEST, OF_WORKER,
+    PARTIAL, READY, REJECT, REQUEST, WORKER,
+};
+use crate::errors::code;
+use crate::translate::to_json;
+use crate::{Json, Sink, note};
+
+const STATUS_DONE: &[u8] = b"0";
+const STATUS_ERROR: &[u8] = b"-1";
+
+impl Manner {
+    pub(crate) fn encode_to_client(self, command: &ToClient, sink: &mut impl Sink) {
+        match command {
+            ToClient::Partial(reply) => {
+                let data = self.data_to_client(reply).of_a_part();
+                self.reply(PARTIAL, reply, Answer::Done(data), sink);
+            }
+            ToClient::Final(reply) => {
+                let data = self.data_to_client(reply).of_a_reply();
+                self.reply(FINAL, reply, Answer::Done(data), sink);
+            }
+            ToClient::Failed(outcome, reply) => {
+                if self.table.client.told.contains(*outcome) {
+                    let error = self.data_to_client(reply).of_an_error(*outcome, &reply.body);
+                    self.reply(FINAL, reply, Answer::Failed(error), sink);
+                }
+            }
+            ToClient::Heartbeat => {
+                if self.table.answers {
+                    bare(CLIENT, HEARTBEAT, sink);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn encode_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
+        match command {
+            ToWorker::Registered => {
+                if self.table.answers {
+                    bare(WORKER, READY, sink);
+                }
+            }
+            ToWorker::Request(request) => {
+                let rule = note::rule(request.body.note());
+                let mut data = data(&request.body, rule, false);
+                if !self.table.options {
+                    // Where there are no options, nobody takes the word `undefined` either.
+                    data = data.of_a_reply();
+                }
+                head(WORKER, REQUEST, sink);
+                sink.frame(&request.address, true);
+                if self.table.service_in_request {
+                    sink.frame(&request.service, true);
+                }
+                self.id(&request.id, true, sink);
+                data.write(self.table.options, sink);
+                self.options(&request.options, sink);
+            }
+            ToWorker::StillWanted { address, id } => {
+                head(WORKER, HEARTBEAT, sink);
+                sink.frame(address, true);
+                self.id(id, false, sink);
+            }
+            ToWorker::Heartbeat => bare(WORKER, HEARTBEAT, sink),
+            ToWorker::Disconnect => bare(WORKER, DISCONNECT, sink),
+            ToWorker::Cancel { .. } => {}
+        }
+    }
+
+    pub(crate) fn encode_from_client(self, command: &FromClient, sink: &mut impl Sink) {
+        match command {
+            FromClient::Request(request) => {
+                head(CLIENT, REQUEST, sink);
+                sink.frame(&request.service, true);
+                sink.frame(&request.id, true);
+                data(&request.body, self.json, false).write(true, sink);
+                if request.options.is_empty() {
+                    let retry = self.table.heartbeats == Heartbeats::Named;
+                    sink.frame(&options::of_request(request, retry), false);
+                } else {
+                    sink.frame(&request.options, false);
+                }
+            }
+            FromClient::Heartbeat => bare(CLIENT, HEARTBEAT, sink),
+            FromClient::StillWanted { id } => {
+                head(CLIENT, HEARTBEAT, sink);
+                if self.table.heartbeats == Heartbeats::Named {
+                    sink.frame(OF_REQUEST, true);
+                }
+                sink.frame(id, false);
+            }
+            FromClient::Vouch { worker } => {
+                if self.table.heartbeats == Heartbeats::Named {
+                    head(CLIENT, HEARTBEAT, sink);
+                    sink.frame(OF_WORKER, true);
+                    sink.frame(worker, false);
+                }
+            }
+            FromClient::Cancel { .. } => {}
+        }
+    }
+
+    pub(crate) fn encode_from_worker(self, command: &FromWorker, sink: &mut impl Sink) {
+        match command {
+            FromWorker::Ready { service } => {
+                head(WORKER, READY, sink);
+                sink.frame(service, false);
+            }
+            FromWorker::Partial(reply) => {
+                let data = data(&reply.body, self.json, false).of_a_part();
+                self.worker_reply(PARTIAL, reply, Answer::Done(data), sink);
+            }
+            FromWorker::Final(reply) => {
+                let data = data(&reply.body, self.json, false).of_a_reply();
+                self.worker_reply(FINAL, reply, Answer::Done(data), sink);
+            }
+            FromWorker::Rejected(reply) if self.table.worker.rejects => {
+                let error = data(&reply.body, self.json, false);
+                let error = error.of_an_error(Outcome::Rejected, &reply.body);
+                // Its status is that of no error, which is how PIGATO's workers write it.
+                self.worker_reply(REJECT, reply, Answer::Done(error), sink);
+            }
+            FromWorker::Failed(reply) | FromWorker::Rejected(reply) => {
+                let error = data(&reply.body, self.json, false);
+                let error = error.of_an_error(Outcome::Failed, &reply.body);
+                self.worker_reply(FINAL, reply, Answer::Failed(error), sink);
+            }
+            FromWorker::Heartbeat(status) => {
+                if self.table.heartbeats == Heartbeats::Named && *status != Status::NOTHING {
+                    head(WORKER, HEARTBEAT, sink);
+                    sink.frame(b"", true);
+                    sink.frame(&options::of_status(*status), false);
+                } else {
+                    bare(WORKER, HEARTBEAT, sink);
+                }
+            }
+            FromWorker::Disconnect => bare(WORKER, DISCONNECT, sink),
+        }
+    }
+
+    fn data_to_client(self, reply: &Reply) -> Data<'_> {
+        data(&reply.body, self.json, note::asked_other(reply.asked))
+    }
+
+    fn reply(self, command: u8, reply: &Reply, answer: Answer<'_>, sink: &mut impl Sink) {
+        head(CLIENT, command, sink);
+        self.id(&reply.id, true, sink);
+        self.answer(answer, &reply.options, sink);
+    }
+
+    fn worker_reply(
+        self,
+        command: u8,
+        reply: &WorkerReply,
+        answer: Answer<'_>,
+        sink: &mut impl Sink,
+    ) {
+        head(WORKER, command, sink);
+        sink.frame(&reply.address, true);
+        self.id(&reply.id, true, sink);
+        if reply.options.is_empty() {
+            self.answer(answer, &options::of_reply(reply.keep), sink);
+        } else {
+            self.answer(answer, &reply.options, sink);
+        }
+    }
+
+    /// The request id, and the empty frame before it.
+    fn id(self, id: &[u8], more: bool, sink: &mut impl Sink) {
+        if self.table.separator {
+            sink.frame(b"", true);
+        }
+        sink.frame(id, more);
+    }
+
+    fn answer(self, answer: Answer<'_>, options: &[u8], sink: &mut impl Sink) {
+        let (status, data) = match (answer, self.table.error) {
+            (Answer::Done(data), _) => (STATUS_DONE, data),
+            (Answer::Failed(error), ErrorPlace::Data) => (STATUS_ERROR, error),
+            (Answer::Failed(error), ErrorPlace::Status) => {
+                return error.other_than_nothing().write(false, sink);
+            }
+        };
+        sink.frame(status, true);
+        data.write(self.table.options, sink);
+        self.options(options, sink);
+    }
+
+    fn options(self, options: &[u8], sink: &mut impl Sink) {
+        if self.table.options {
+            sink.frame(if options.is_empty() { b"{}" } else { options }, false);
+        }
+    }
+}
+
+fn head(header: &[u8], command: u8, sink: &mut impl Sink) {
+    sink.frame(header, true);
+    sink.frame(&[command], true);
+}
+
+/// A message that is nothing but a command.
+fn bare(header: &[u8], command: u8, sink: &mut impl Sink) {
+    sink.frame(header, true);
+    sink.frame(&[command], false);
+}
+
+/// What stands behind the request id of an answer.
+enum Answer<'a> {
+    Done(Data<'a>),
+    Failed(Data<'a>),
+}
+
+/// One JSON text.
+enum Data<'a> {
+    /// As the other end wrote it: the only frame of the body.
+    AsItIs(&'a Frames),
+    Written(Vec<u8>),
+    Word(&'static [u8]),
+}
+
+/// A body as one JSON text.
+fn data(body: &Frames, rule: Json, asked_other: bool) -> Data<'_> {
+    match (body.form(), body.len()) {
+        (Form::Frames, _) => Data::Written(to_json(body, rule, asked_other)),
+        (Form::Json, 0) => Data::Word(b"null"),
+        (Form::Json, 1) => Data::AsItIs(body),
+        // Parts that were put together for a client that takes none.
+        (Form::Json, _) => {
+            let texts: Vec<&[u8]> = body.iter().collect();
+            Data::Written([b"[", &texts.join(&b","[..])[..], b"]"].concat())
+        }
+    }
+}
+
+impl Data<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Data::AsItIs(body) => body.get(0).unwrap_or_default(),
+            Data::Written(text) => text,
+            Data::Word(word) => word,
+        }
+    }
+
+    /// Whether it is no JSON, but what JavaScript writes in its place.
+    fn is_undefined(&self) -> bool {
+        matches!(self.bytes().trim_ascii(), b"" | b"undefined")
+    }
+
+    /// Clients read it as JSON, and end with what is none.
+    fn of_a_reply(self) -> Self {
+        if self.is_undefined() { Data::Word(b"null") } else { self }
+    }
+
+    /// To a client's stream, a part that is `null` is its end.
+    fn of_a_part(self) -> Self {
+        let ends = self.is_undefined() || self.bytes().trim_ascii() == b"null";
+        if ends { Data::Word(b"\"\"") } else { self }
+    }
+
+    /// The error, where `body` has one, else a word for the outcome.
+    fn of_an_error(self, outcome: Outcome, body: &Frames) -> Self {
+        if body.bytes() == 0 || self.is_undefined() {
+            return Data::Written(format!("\"{}\"", code(outcome)).into_bytes());
+        }
+        self
+    }
+
+    /// An error that a client would take for none, as a text of the same.
+    fn other_than_nothing(self) -> Self {
+        if !is_nothing(self.bytes()) {
+            return self;
+        }
+        Data::Written([b"\"", self.bytes().trim_ascii(), b"\""].concat())
+    }
+
+    fn write(&self, more: bool, sink: &mut impl Sink) {
+        match self {
+            Data::AsItIs(body) => sink.body_frame(body, 0, more),
+            Data::Written(text) => sink.frame(text, more),
+            Data::Word(word) => sink.frame(word, more),
+        }
+    }
+}
