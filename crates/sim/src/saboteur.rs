@@ -90,7 +90,8 @@ mutations! {
     ForgetsLastError => Author,
     /// A worker that takes fewer requests from now on gets as many as before.
     IgnoresConcurrency => Concurrency,
-    /// PIGATO: a worker that takes more requests from now on gets none until something else happens.
+    /// PIGATO: a worker that takes more requests from now on gets none until something else
+    /// happens.
     IgnoresRaisedConcurrency => Idle,
     /// PIGATO: that a client still wants its request is never told to the worker.
     LosesStillWanted => Wanted,
