@@ -226,7 +226,7 @@ impl Broker {
         let Some(peer) = self.peers.get_mut(id) else { return };
         let heard = now.since(peer.seen) < silence_max;
         let one_at_a_time =
-            self.peers.worker(id).is_some_and(|worker| worker.can.concurrency == Concurrency::ONE);
+            self.peers.worker(id).is_some_and(|worker| worker.takes == Concurrency::ONE);
         if heard && !one_at_a_time {
             // Its own deadline is still to come, or there is none: its client waits for a word.
             if self.requests[index].state.in_progress() {

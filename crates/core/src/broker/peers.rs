@@ -11,7 +11,9 @@ use super::io::Profile;
 use super::keys::{KeyedState, Keys};
 use crate::list::{Linked, Links, List};
 use crate::wheel::TimerId;
-use crate::{ClientCapabilities, Label, PeerId, Request, Role, Time, WorkerCapabilities};
+use crate::{
+    ClientCapabilities, Concurrency, Label, PeerId, Request, Role, Time, WorkerCapabilities,
+};
 
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -67,6 +69,8 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) can: WorkerCapabilities,
+    /// How many requests it takes at once, by its last word since READY.
+    pub(super) takes: Concurrency,
     /// What it offers; nothing before READY and after it was lost.
     pub(super) service: Option<u32>,
     /// Whether it stands among the free workers of its service.
@@ -91,7 +95,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Whether it can take one more request, as far as its concurrency goes.
     pub(super) fn has_slot(&self) -> bool {
-        self.can.concurrency.allows_beyond(self.running.len())
+        self.takes.allows_beyond(self.running.len())
     }
 }
 
@@ -135,6 +139,7 @@ impl Peers {
             }),
             Role::Worker(can) => SideState::Worker(Worker {
                 can,
+                takes: can.concurrency,
                 service: None,
                 listed: false,
                 in_free: Links::NONE,

@@ -50,7 +50,7 @@ impl Broker {
             self.directory.wanted();
         }
         if let Some(concurrency) = status.concurrency {
-            worker.can.concurrency = concurrency;
+            worker.takes = concurrency;
             match worker.has_slot() {
                 true => self.offer(now, id),
                 false => _ = self.unlist(id),
@@ -75,6 +75,7 @@ impl Broker {
         let concerned = self.services.add_worker(now, service);
         let Some(worker) = self.peers.worker(id) else { return };
         worker.service = Some(service);
+        worker.takes = worker.can.concurrency;
         worker.idle_since = now;
         worker.heartbeat_sent = now;
         self.counters.workers_registered += 1;

@@ -210,6 +210,7 @@ impl Judge {
         self.model.services[at].workers += 1;
         let Some(worker) = self.model.worker_mut(peer) else { return };
         worker.service = Some(at);
+        worker.takes = worker.can.concurrency;
         (worker.idle_since, worker.idle_late) = (now, now);
         (worker.heartbeat_sent, worker.interval_max) = (now, interval);
         self.step.must_greet = Some(peer);

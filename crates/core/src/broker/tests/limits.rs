@@ -571,3 +571,25 @@ fn waiting() {
         ",
     );
 }
+
+#[test]
+fn a_refused_request_keeps_the_note_of_its_body() {
+    check_with(
+        |config| config.limits.client_requests_max = 1,
+        "
+        0ms client c told
+        1ms c request echo one
+        2ms c request echo two note=3
+        > c failed refused  note=3
+        3ms worker w
+        3ms w ready echo
+        > w request #1 one
+        4ms w final #1 a
+        > c final a
+        5ms c request echo three note=2
+        > w request #2 three
+        6ms w final #2 b
+        > c final b note=2
+        ",
+    );
+}

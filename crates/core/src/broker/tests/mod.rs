@@ -11,7 +11,7 @@
 //!                            id=NAME
 //! 0ms  w ready echo
 //! 1ms  c request echo hi     options behind the body: timeout=MS|never id=ID again fresh
-//!                            target=IDENTITY
+//!                            target=IDENTITY note=N
 //!      > w request #1 hi     addresses are numbered as they come up; frames are divided by |
 //! 2ms  w final #1 ho         or partial, failed, reject; options: id=ID keep=MS
 //!      > c final ho
@@ -40,7 +40,7 @@ use core::time::Duration;
 use super::*;
 use crate::{
     ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Label, OutcomeSet,
-    Redelivery, Request, Role, Status, Timeout, ToClient, ToWorker, WorkerCapabilities,
+    Redelivery, Reply, Request, Role, Status, Timeout, ToClient, ToWorker, WorkerCapabilities,
     WorkerReply,
 };
 
@@ -264,7 +264,8 @@ impl Stage {
                 request.redeliver = rest.contains(&"again");
                 request.fresh = rest.contains(&"fresh");
                 request.target = Label::from(option(rest, "target").unwrap_or_default());
-                request.body = request.body.in_form(self.form_of(peer), 0);
+                let note = option(rest, "note").map_or(0, |note| note.parse().expect("a number"));
+                request.body = request.body.in_form(self.form_of(peer), note);
                 request.timeout = match option(rest, "timeout") {
                     None => Timeout::OfService,
                     Some("never") => Timeout::Never,
@@ -312,10 +313,10 @@ impl Stage {
         let (peer, text) = match output {
             Output::Event(_) => return None,
             Output::ToClient { peer, command } => match command {
-                ToClient::Partial(reply) => (peer, format!("partial {}", text(&reply.body))),
-                ToClient::Final(reply) => (peer, format!("final {}", text(&reply.body))),
+                ToClient::Partial(reply) => (peer, format!("partial {}", replied(&reply))),
+                ToClient::Final(reply) => (peer, format!("final {}", replied(&reply))),
                 ToClient::Failed(outcome, reply) => {
-                    (peer, format!("failed {outcome} {}", text(&reply.body)))
+                    (peer, format!("failed {outcome} {}", replied(&reply)))
                 }
                 ToClient::Heartbeat => (peer, "heartbeat".to_string()),
             },
@@ -376,6 +377,12 @@ fn frames(text: &str) -> Frames {
         return Frames::empty();
     }
     Frames::from_slices(&text.split('|').collect::<Vec<_>>())
+}
+
+/// The body of a reply, and the note of the request's where there is one.
+fn replied(reply: &Reply) -> String {
+    let note = if reply.asked == 0 { String::new() } else { format!(" note={}", reply.asked) };
+    format!("{}{note}", text(&reply.body))
 }
 
 fn text(body: &Frames) -> String {

@@ -315,6 +315,21 @@ fn a_worker_can_take_nothing_for_a_while() {
 }
 
 #[test]
+fn ready_begins_anew() {
+    check(
+        "0ms worker a
+         0ms a ready echo
+         1ms a heartbeat concurrency=0
+         2ms a disconnect
+         3ms a ready echo
+         4ms client c
+         4ms c request echo one
+         > a request #1 one
+         4ms c request echo two",
+    );
+}
+
+#[test]
 fn who_wants_it_is_answered() {
     check(
         "show heartbeats
