@@ -14,6 +14,9 @@ const SIZES: [u32; 2] = [1, 10_000];
 
 /// The larger of the two counts is at most so many times the smaller.
 const INSTRUCTIONS_BAR: f64 = 1.2;
+/// The same, where workers are balanced by load: those that are free are kept in order, so that one
+/// is put in and taken out in as many steps as a tree of them is high.
+const ORDERED_INSTRUCTIONS_BAR: f64 = 1.5;
 /// And the longer of the two times the shorter.
 const TIME_BAR: f64 = 2.0;
 
@@ -39,20 +42,20 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     println!("the core alone, for each request (queue, dispatch, reply) or timer; 64-byte bodies");
     println!();
     let [small, large] = SIZES;
-    let columns =
-        |bar| format!("{small:>9}{large:>9}{:>8}{:>14}", "ratio", format!("within {bar}"));
+    let columns = format!("{small:>9}{large:>9}{:>8}{:>14}", "ratio", "within");
     println!("{:<12}{:>40}  {:>40}", "", "instructions", "nanoseconds");
-    println!("{:<12}{}  {}", "so many", columns(INSTRUCTIONS_BAR), columns(TIME_BAR));
+    println!("{:<12}{columns}  {columns}", "so many");
     let mut verdict = Verdict::Met;
     for case in Case::ALL {
         let cost = measure(case, counted)?;
+        let bar = instructions_bar(case);
         print!("{:<12}", case.name());
         match cost.instructions {
-            Some(counts) => print!("{}", figures(counts, INSTRUCTIONS_BAR)),
+            Some(counts) => print!("{}", figures(counts, bar)),
             None => print!("{:^40}", "not counted"),
         }
         println!("  {}", figures(cost.nanoseconds, TIME_BAR));
-        if cost.instructions.is_some_and(|counts| !meets(counts, INSTRUCTIONS_BAR)) {
+        if cost.instructions.is_some_and(|counts| !meets(counts, bar)) {
             verdict = Verdict::Missed;
         }
     }
@@ -101,11 +104,18 @@ fn measure(case: Case, counted: bool) -> Result<Cost, String> {
     Ok(Cost { instructions, nanoseconds })
 }
 
+const fn instructions_bar(case: Case) -> f64 {
+    match case {
+        Case::Load => ORDERED_INSTRUCTIONS_BAR,
+        _ => INSTRUCTIONS_BAR,
+    }
+}
+
 fn meets([small, large]: [f64; 2], bar: f64) -> bool {
     small.max(large) <= bar * small.min(large)
 }
 
 fn figures([small, large]: [f64; 2], bar: f64) -> String {
     let verdict = if meets([small, large], bar) { "met" } else { "MISSED" };
-    format!("{small:>9.0}{large:>9.0}{:>8.2}{verdict:>14}", large / small)
+    format!("{small:>9.0}{large:>9.0}{:>8.2}{:>14}", large / small, format!("{bar} {verdict}"))
 }

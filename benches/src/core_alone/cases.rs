@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use majordomus_core::broker::{Broker, Config, Input, Keys, Output, Profile};
+use majordomus_core::broker::{Balance, Broker, Config, Input, Keys, Limits, Output, Profile};
 use majordomus_core::{
     ClientCapabilities, Form, Frames, FromClient, FromWorker, Label, Outcome, OutcomeSet, PeerId,
     Redelivery, Reply, Request, Role, Time, Timeout, ToClient, ToWorker, WorkerCapabilities,
@@ -18,16 +18,26 @@ pub(crate) enum Case {
     Clients,
     Heartbeats,
     Expiry,
+    Wildcard,
+    Versions,
+    Rejected,
+    Targeted,
+    Load,
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 6] = [
+    pub(crate) const ALL: [Case; 11] = [
         Case::Services,
         Case::Workers,
         Case::Queued,
         Case::Clients,
         Case::Heartbeats,
         Case::Expiry,
+        Case::Wildcard,
+        Case::Versions,
+        Case::Rejected,
+        Case::Targeted,
+        Case::Load,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -38,6 +48,11 @@ impl Case {
             Case::Clients => "clients",
             Case::Heartbeats => "heartbeats",
             Case::Expiry => "expiry",
+            Case::Wildcard => "wildcard",
+            Case::Versions => "versions",
+            Case::Rejected => "rejected",
+            Case::Targeted => "targeted",
+            Case::Load => "load",
         }
     }
 
@@ -53,6 +68,19 @@ impl Case {
                 "workers whose timers are armed; one says it is there and is told so"
             }
             Case::Expiry => "requests that wait for a worker; one expires, another comes",
+            Case::Wildcard => {
+                "names with a request waiting behind one wildcard; a new name joins, the first is dispatched"
+            }
+            Case::Versions => {
+                "ranges of one service, the same with one worker whose version is in all of them"
+            }
+            Case::Rejected => {
+                "requests that one of two workers has rejected; it rejects one more, the other gets the first"
+            }
+            Case::Targeted => {
+                "workers, each with a request waiting that wants no other; one joins, in random order, and the first of that worker is dispatched"
+            }
+            Case::Load => "free, of one service, as `workers`; the one with the least load gets it",
         }
     }
 }
@@ -89,10 +117,25 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new(case: Case, size: u32) -> Self {
         let heartbeat_interval = if case == Case::Heartbeats { TIMER } else { AGES };
-        let config = Config { heartbeat_interval, busy_timeout: AGES, ..Config::default() };
+        let balance = if case == Case::Load { Balance::LeastLoaded } else { Balance::LeastRecent };
+        let config = Config {
+            heartbeat_interval,
+            balance,
+            busy_timeout: AGES,
+            reject_wait: AGES,
+            // One client may have all that is in progress.
+            limits: Limits { client_requests_max: 100_000, ..Limits::default() },
+            ..Config::default()
+        };
         let workers = match case {
-            Case::Services | Case::Workers | Case::Clients | Case::Heartbeats => size,
-            Case::Queued | Case::Expiry => 1,
+            Case::Services
+            | Case::Workers
+            | Case::Clients
+            | Case::Heartbeats
+            | Case::Targeted
+            | Case::Load => size,
+            Case::Rejected => 2,
+            Case::Queued | Case::Expiry | Case::Wildcard | Case::Versions => 1,
         };
         let mut stage = Self {
             case,
@@ -117,8 +160,15 @@ impl Stage {
                     let service = self.random.below(self.size);
                     self.round_trip(service);
                 }
-                Case::Workers => self.round_trip(0),
-                Case::Queued => self.join_queue(),
+                Case::Workers | Case::Load => self.round_trip(0),
+                Case::Queued => self.join_queue(0),
+                Case::Wildcard | Case::Versions => {
+                    // The name that was answered last, and so forgotten.
+                    let names = u64::from(self.size) + 2;
+                    self.join_queue(((self.operations + names - 1) % names) as u32);
+                }
+                Case::Rejected => self.reject_and_answer(),
+                Case::Targeted => self.join_one_worker(),
                 Case::Clients => self.answer_and_ask(),
                 Case::Heartbeats => self.beat(),
                 Case::Expiry => self.expire(),
@@ -136,15 +186,28 @@ impl Stage {
             _ => counters.outcome(Outcome::Replied),
         };
         let in_progress = match self.case {
-            Case::Services | Case::Workers | Case::Heartbeats => 0,
+            Case::Services | Case::Workers | Case::Heartbeats | Case::Load => 0,
             Case::Clients => u64::from(self.size),
-            // Those that wait, and the one that the worker has.
-            Case::Queued | Case::Expiry => u64::from(self.size) + 1,
+            // Those that wait, and those that the workers have.
+            Case::Targeted => 2 * u64::from(self.size),
+            _ => u64::from(self.size) + 1,
         };
         assert_eq!(ended, self.operations);
         assert_eq!(counters.in_progress, in_progress);
         assert_eq!((counters.workers_lost, counters.late_replies), (0, 0));
         assert!(counters.balanced());
+        let rejections = match self.case {
+            Case::Rejected => u64::from(self.size) + 1 + self.operations,
+            _ => 0,
+        };
+        assert_eq!(counters.rejections, rejections);
+        // Names are forgotten with the last that uses them; there is one more, which is offered.
+        let names = match self.case {
+            Case::Services => self.size as usize,
+            Case::Wildcard | Case::Versions => self.size as usize + 2,
+            _ => 1,
+        };
+        assert_eq!(self.broker.holdings().services, names);
     }
 
     // What the operations are.
@@ -160,14 +223,43 @@ impl Stage {
     }
 
     /// A request comes and waits; the worker answers what it has and gets the first that waits.
-    fn join_queue(&mut self) {
+    fn join_queue(&mut self, service: u32) {
         self.pass(STEP);
-        self.ask(0, 0, Timeout::OfService);
+        self.ask(0, service, Timeout::OfService);
         self.done();
         let address = std::mem::take(&mut self.in_hand[0]);
         self.answer(PeerId::new(0, 0), address);
         self.answered();
         self.in_hand[0] = self.given().1;
+        self.done();
+    }
+
+    /// A request comes, and the worker that rejects all that it gets rejects it, so that it waits; the
+    /// other answers what it has and gets the first that waits.
+    fn reject_and_answer(&mut self) {
+        self.pass(STEP);
+        self.ask_and_reject();
+        self.done();
+        let address = std::mem::take(&mut self.in_hand[0]);
+        self.answer(PeerId::new(1, 0), address);
+        self.answered();
+        self.in_hand[0] = self.given().1;
+        self.done();
+    }
+
+    /// A request comes that wants one worker and waits for it; that worker answers what it has and
+    /// gets the first that waits for it.
+    fn join_one_worker(&mut self) {
+        self.pass(STEP);
+        let worker = self.random.below(self.size);
+        self.ask_one_worker(worker);
+        self.done();
+        let address = std::mem::take(&mut self.in_hand[worker as usize]);
+        self.answer(PeerId::new(worker, 0), address);
+        self.answered();
+        let (given, address) = self.given();
+        assert_eq!(given.index, worker, "the one that it wants");
+        self.in_hand[worker as usize] = address;
         self.done();
     }
 
@@ -219,16 +311,23 @@ impl Stage {
             if self.case == Case::Heartbeats {
                 self.now = self.now.after(TIMER / self.size);
             }
-            let service = if self.case == Case::Services { worker } else { 0 };
-            self.add_worker(worker, name(service));
+            let service = match self.case {
+                Case::Services => self.name(worker),
+                Case::Wildcard => Label::from("service-*"),
+                Case::Versions => Label::from("service@1.0.0"),
+                _ => self.name(0),
+            };
+            self.add_worker(worker, service);
         }
         let clients = if self.case == Case::Clients { self.size } else { 1 };
         for client in 0..clients {
             self.add_client(client);
         }
         match self.case {
-            Case::Services | Case::Workers | Case::Heartbeats => {}
-            Case::Queued => self.occupy_and_queue(Duration::ZERO, Timeout::OfService),
+            Case::Services | Case::Workers | Case::Heartbeats | Case::Load => {}
+            Case::Queued | Case::Wildcard | Case::Versions => {
+                self.occupy_and_queue(Duration::ZERO, Timeout::OfService)
+            }
             Case::Expiry => self.occupy_and_queue(TIMER / self.size, Timeout::After(TIMER)),
             Case::Clients => {
                 for client in 0..self.size {
@@ -238,30 +337,52 @@ impl Stage {
                     self.in_hand.push(address);
                 }
             }
+            Case::Rejected => {
+                self.ask_and_reject();
+                let (worker, address) = self.given();
+                assert_eq!(worker.index, 1, "the one that has not had it");
+                self.in_hand.push(address);
+                for _ in 0..self.size {
+                    self.ask_and_reject();
+                }
+            }
+            Case::Targeted => {
+                for worker in 0..self.size {
+                    self.ask_one_worker(worker);
+                    let address = self.given().1;
+                    self.in_hand.push(address);
+                    self.ask_one_worker(worker);
+                }
+            }
         }
         self.done();
     }
 
-    /// Gives the worker something to do for ages, and lets requests wait for it.
+    /// Gives the worker something to do for ages, and lets requests wait for it. Where the case is
+    /// about names, each asks for another.
     fn occupy_and_queue(&mut self, apart: Duration, timeout: Timeout) {
         self.ask(0, 0, Timeout::Never);
         let (_, address) = self.given();
         self.in_hand.push(address);
-        for _ in 0..self.size {
+        let names = matches!(self.case, Case::Wildcard | Case::Versions);
+        for number in 1..=self.size {
             self.now = self.now.after(apart);
-            self.ask(0, 0, timeout);
+            self.ask(0, if names { number } else { 0 }, timeout);
         }
     }
 
     fn add_worker(&mut self, index: u32, service: Label) {
         let peer = PeerId::new(index, 0);
-        self.add_peer(peer, Role::Worker(WorkerCapabilities::default()));
+        let rejects = self.case == Case::Rejected && index == 0;
+        let can = WorkerCapabilities { rejects, ..WorkerCapabilities::default() };
+        self.add_peer(peer, Role::Worker(can));
         self.tell(Input::FromWorker { peer, command: FromWorker::Ready { service } });
         while self.broker.poll_output().is_some() {}
     }
 
     fn add_client(&mut self, index: u32) {
         let can = ClientCapabilities {
+            afterwords: false,
             partial_replies: true,
             told: OutcomeSet::of(&Outcome::ALL),
             redelivery: Redelivery::Always,
@@ -271,8 +392,7 @@ impl Stage {
     }
 
     fn add_peer(&mut self, peer: PeerId, role: Role) {
-        let identity = Label::from(&peer.index.to_be_bytes()[..]);
-        let profile = Profile { identity, answers_probes: false, role };
+        let profile = Profile { identity: identity(peer.index), answers_probes: false, role };
         self.tell(Input::Appeared { peer, profile });
     }
 
@@ -291,8 +411,24 @@ impl Stage {
     }
 
     fn ask(&mut self, client: u32, service: u32, timeout: Timeout) {
-        let body = self.body.clone();
-        let request = Request { timeout, ..Request::new(name(service), body) };
+        let request = Request { timeout, ..Request::new(self.name(service), self.body.clone()) };
+        self.request(client, request);
+    }
+
+    fn ask_one_worker(&mut self, worker: u32) {
+        let request = Request::new(self.name(0), self.body.clone());
+        self.request(0, Request { target: identity(worker), ..request });
+    }
+
+    fn ask_and_reject(&mut self) {
+        self.ask(0, 0, Timeout::OfService);
+        let (peer, address) = self.given();
+        assert_eq!(peer.index, 0, "the one that is free");
+        let reply = WorkerReply::new(address, self.body.clone());
+        self.tell(Input::FromWorker { peer, command: FromWorker::Rejected(reply) });
+    }
+
+    fn request(&mut self, client: u32, request: Request) {
         let peer = PeerId::new(self.workers + client, 0);
         self.tell(Input::FromClient { peer, command: FromClient::Request(request) });
     }
@@ -324,16 +460,29 @@ impl Stage {
         }
     }
 
+    /// The name of a service.
+    fn name(&self, service: u32) -> Label {
+        match self.case {
+            // The offered version is in each of these ranges. Numbers in versions do not begin with 0.
+            Case::Versions => numbered(*b"service@>=0.0.100000", service),
+            _ => numbered(*b"service-00000", service),
+        }
+    }
+
     fn done(&mut self) {
         assert!(self.broker.poll_output().is_none(), "the broker wants more than was expected");
     }
 }
 
-/// The name of a service. It is made from its number, so that the bench has no table of names whose
-/// memory would be cold too.
-fn name(service: u32) -> Label {
-    let mut text = *b"service-00000";
-    let mut rest = service;
+/// What a peer calls itself.
+fn identity(index: u32) -> Label {
+    Label::from(&index.to_be_bytes()[..])
+}
+
+/// `text` with a number in its last five digits. Names are made when they are needed, so that the
+/// bench has no table of them whose memory would be cold too.
+fn numbered<const N: usize>(mut text: [u8; N], number: u32) -> Label {
+    let mut rest = number;
     for digit in text.iter_mut().rev().take(5) {
         *digit += (rest % 10) as u8;
         rest /= 10;

@@ -52,6 +52,8 @@ pub(crate) struct Connection {
     pub(crate) watches_writing: bool,
     /// As much waits to be written as may wait.
     pub(crate) filled: bool,
+    /// At least so much waits; where it is not full, because one message is that large.
+    pub(crate) laden: bool,
     /// Bytes that were written since it was full, or since the core was told so.
     pub(crate) drained: usize,
     /// It is in the list of those that have something to be written.
@@ -106,6 +108,7 @@ impl Connection {
             blocked: false,
             watches_writing: false,
             filled: false,
+            laden: false,
             drained: 0,
             dirty: true,
             queued: false,

@@ -8,14 +8,9 @@ use common::{Peer, broker, broker_with, wait_for};
 use majordomus_broker::{Broker, Endpoint, Json, Listen};
 use majordomus_zmtp::{Metadata, SocketType};
 
-fn with_id(broker: &Broker, routing_id: &[u8]) -> Peer {
-    let metadata = Metadata::new(SocketType::Dealer).with_routing_id(routing_id);
-    Peer::connect_as(broker, metadata)
-}
-
 /// A worker of PIGATO that has registered.
 fn worker_of_pigato(broker: &Broker) -> Peer {
-    let mut worker = with_id(broker, b"W-1908f7b8-8bcb-49d1-b09d-da2c553f70b7");
+    let mut worker = Peer::with_id(broker, b"W-1908f7b8-8bcb-49d1-b09d-da2c553f70b7");
     worker.send(&[b"W", b"1", b"echo"]);
     worker.expect(&[b"W", b"1"]);
     worker
@@ -24,10 +19,10 @@ fn worker_of_pigato(broker: &Broker) -> Peer {
 #[test]
 fn pigato_and_zmq_omdp_are_told_apart_by_their_routing_ids() {
     let broker = broker();
-    let mut worker = with_id(&broker, b"WPPBqWA9");
+    let mut worker = Peer::with_id(&broker, b"WPPBqWA9");
     worker.send(&[b"W", b"1", b"echo"]);
     wait_for(&broker, "the worker", |now| now.counters.workers_registered == 1);
-    let mut client = with_id(&broker, b"C-1908f7b8-8bcb-49d1-b09d-da2c553f70b7");
+    let mut client = Peer::with_id(&broker, b"C-1908f7b8-8bcb-49d1-b09d-da2c553f70b7");
     client.send(&[b"C", b"2", b"echo", b"r1", b"{\"a\":1}", b"{}"]);
     // It got no answer to its READY, which it would take for an error.
     let asked = worker.frames();
@@ -38,7 +33,7 @@ fn pigato_and_zmq_omdp_are_told_apart_by_their_routing_ids() {
     // The other way round, with an error.
     worker.send(&[b"W", b"5"]);
     let mut worker = worker_of_pigato(&broker);
-    let mut client = with_id(&broker, b"CPPBqWA9");
+    let mut client = Peer::with_id(&broker, b"CPPBqWA9");
     client.send(&[b"C", b"2", b"echo", b"r2", b"undefined", b"{\"retry\":1}"]);
     let asked = worker.frames();
     assert_eq!(asked[..2], ["W", "2"]);

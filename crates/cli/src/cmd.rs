@@ -3,12 +3,14 @@
 mod broker;
 mod demo;
 mod request;
+mod tripping;
 mod worker;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use majordomus::Dialect;
+use majordomus_broker::{Broker, Config, Endpoint, Listen, StartError};
 
 use crate::failure::Failure;
 use crate::log::{LogArgs, Manner};
@@ -20,6 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   majordomus demo
       See a broker, workers and clients of every dialect at work.
+  majordomus tripping --client pigato --worker mdp01
+      See how quickly calls go round between two of them.
   majordomus broker
       Run a broker on tcp://127.0.0.1:5555.
   majordomus worker upper --exec tr a-z A-Z
@@ -46,6 +50,7 @@ enum Command {
     Worker(worker::WorkerArgs),
     Request(request::RequestArgs),
     Demo(demo::DemoArgs),
+    Tripping(tripping::TrippingArgs),
 }
 
 impl Program {
@@ -53,13 +58,14 @@ impl Program {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let _written_at_the_end = self.log.start(match self.command {
             Command::Broker(_) | Command::Worker(_) => Manner::Service,
-            Command::Request(_) | Command::Demo(_) => Manner::Errand,
+            Command::Request(_) | Command::Demo(_) | Command::Tripping(_) => Manner::Errand,
         });
         match self.command {
             Command::Broker(args) => args.run(),
             Command::Worker(args) => args.run(),
             Command::Request(args) => args.run(),
             Command::Demo(args) => args.run(),
+            Command::Tripping(args) => args.run(),
         }
     }
 }
@@ -70,9 +76,28 @@ fn dialect_parser() -> impl TypedValueParser<Value = Dialect> {
     names.try_map(|name| name.parse::<Dialect>())
 }
 
-/// Whether the dialect has partial replies.
-fn has_parts(dialect: Dialect) -> bool {
-    dialect != Dialect::Mdp01
+/// Whether workers of the dialect have partial replies.
+fn worker_has_parts(dialect: Dialect) -> bool {
+    !matches!(dialect, Dialect::Mdp01 | Dialect::Gdp | Dialect::Libmdp)
+}
+
+/// Whether clients of the dialect take partial replies.
+fn client_takes_parts(dialect: Dialect) -> bool {
+    !matches!(dialect, Dialect::Mdp01 | Dialect::Gdp)
+}
+
+/// Whether a client of the dialect can have many requests at once over one connection.
+fn has_request_ids(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::Pigato | Dialect::Omdp)
+}
+
+/// Starts a broker for this run alone, on a free port of this machine, and says where it is.
+fn broker_for_this_run() -> Result<(Broker, String), StartError> {
+    let anywhere = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
+    let config = Config { listen: vec![Listen::new(anywhere)], ..Config::default() };
+    let broker = Broker::start(config)?;
+    let endpoint = broker.endpoints()[0].to_string();
+    Ok((broker, endpoint))
 }
 
 /// Ends the program with status 2: the subcommand was called in a way that makes no sense.
@@ -81,4 +106,22 @@ fn misused(subcommand: &str, text: &str) -> ! {
     program.build();
     let command = program.find_subcommand_mut(subcommand).expect("it is a subcommand");
     command.error(ErrorKind::ArgumentConflict, text).exit()
+}
+
+#[cfg(test)]
+mod tests {
+    use majordomus_wire::{Codec, Side};
+
+    use super::*;
+
+    #[test]
+    fn what_a_dialect_can_do_is_what_is_on_the_wire() {
+        for dialect in Dialect::ALL {
+            let (client, worker) =
+                (Codec::new(dialect, Side::Client), Codec::new(dialect, Side::Worker));
+            assert_eq!(worker_has_parts(dialect), worker.has_partials(), "{dialect}");
+            assert_eq!(client_takes_parts(dialect), client.has_partials(), "{dialect}");
+            assert_eq!(has_request_ids(dialect), client.has_request_ids(), "{dialect}");
+        }
+    }
 }

@@ -33,6 +33,10 @@ pub(crate) enum Failure {
     System(io::Error),
     /// The demonstration did not come out right.
     Demo { faults: usize },
+    /// No call came back through the broker, as far as to begin.
+    NoTrip { endpoint: String, timeout: Duration, why: String },
+    /// Some calls did not come back as they should.
+    Tripping { calls: u64, lost: u64, wrong: u64, failed: u64 },
 }
 
 impl fmt::Display for Failure {
@@ -53,7 +57,19 @@ impl fmt::Display for Failure {
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Failure::System(error) => write!(f, "the system refuses: {error}"),
             Failure::Demo { faults } => {
-                write!(f, "the demonstration went wrong in {faults} places")
+                write!(f, "the demonstration went wrong in {faults} cells of the matrix")
+            }
+            Failure::NoTrip { endpoint, timeout, why } => {
+                let timeout = duration::show(*timeout);
+                write!(f, "no call came back through {endpoint} within {timeout}: {why}")
+            }
+            Failure::Tripping { calls, lost, wrong, failed } => {
+                let bad = lost + wrong + failed;
+                write!(
+                    f,
+                    "{bad} of {calls} calls did not come back as they should: {lost} lost, \
+                     {wrong} wrong, {failed} failed"
+                )
             }
         }
     }

@@ -14,6 +14,8 @@ pub struct ClientCapabilities {
     pub told: OutcomeSet,
     /// Whether a request of it may go to another worker when its worker is lost.
     pub redelivery: Redelivery,
+    /// Takes what a worker says after the reply, too, where the worker never says that it is done.
+    pub afterwords: bool,
     /// How the bodies are written that it reads.
     pub form: Form,
 }
@@ -25,6 +27,7 @@ impl Default for ClientCapabilities {
             partial_replies: false,
             told: OutcomeSet::NONE,
             redelivery: Redelivery::Always,
+            afterwords: false,
             form: Form::Frames,
         }
     }
@@ -48,8 +51,13 @@ pub struct WorkerCapabilities {
     pub concurrency: Concurrency,
     /// Can be told to give a request up.
     pub cancel: bool,
+    /// Says with each reply which request it is for, beside the address: the two must agree.
+    pub request_ids: bool,
     /// May reject a request, so that another worker gets it.
     pub rejects: bool,
+    /// Never says that a request is done: its first reply is the end of one, and what comes behind
+    /// it goes to clients that take it.
+    pub afterwords: bool,
     /// Wants an answer to each of its heartbeats.
     pub heartbeats_answered: bool,
     /// May say READY again for what it offers, which changes nothing.
@@ -64,7 +72,9 @@ impl Default for WorkerCapabilities {
         Self {
             concurrency: Concurrency::ONE,
             cancel: false,
+            request_ids: false,
             rejects: false,
+            afterwords: false,
             heartbeats_answered: false,
             ready_again: false,
             form: Form::Frames,

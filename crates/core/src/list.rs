@@ -72,6 +72,20 @@ impl List {
         self.len += 1;
     }
 
+    /// Puts `heir`, which is in no list, in the place of an entry that is in this one.
+    pub(crate) fn replace(&mut self, table: &mut impl Linked, index: u32, heir: u32) {
+        let links = core::mem::replace(table.links(index), Links::NONE);
+        *table.links(heir) = links;
+        match links.prev {
+            NONE => self.head = heir,
+            prev => table.links(prev).next = heir,
+        }
+        match links.next {
+            NONE => self.tail = heir,
+            next => table.links(next).prev = heir,
+        }
+    }
+
     /// Takes out an entry that is in this list.
     pub(crate) fn remove(&mut self, table: &mut impl Linked, index: u32) {
         let Links { prev, next } = core::mem::replace(table.links(index), Links::NONE);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use majordomus_core::{Frames, Label};
-use majordomus_wire::Sink;
+use majordomus_wire::{Dialect, PACKED_PARTS_MAX, Sink, Socket};
 use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::Endpoint;
 
 /// What may come before the body in a message: a service or an address, and a few small frames.
-pub(crate) const HEAD_BYTES_MAX: usize = 512;
+const HEAD_BYTES_MAX: usize = 512;
 /// In how many frames.
 pub(crate) const HEAD_FRAMES_MAX: usize = 8;
 /// How long the connection and its handshake may take.
@@ -29,6 +29,15 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 /// How many slices are written at once.
 const SLICES_MAX: usize = 64;
 
+/// How many bytes a message may have besides those of its body.
+pub(crate) const fn head_bytes_max(dialect: Dialect) -> usize {
+    match dialect.socket() {
+        Socket::Dealer => HEAD_BYTES_MAX,
+        // Each frame is packed behind its length.
+        Socket::Client => HEAD_BYTES_MAX + 5 * PACKED_PARTS_MAX,
+    }
+}
+
 /// A connection to a broker whose handshake is over.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -38,28 +47,34 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects to a broker, as a DEALER.
+    /// Connects to a broker, with such a socket.
     pub(crate) async fn open(
         endpoint: Endpoint,
+        socket: Socket,
         routing_id: Label,
         limits: Limits,
     ) -> Result<Self, LinkError> {
+        let (ours, theirs) = match socket {
+            Socket::Dealer => (SocketType::Dealer, SocketType::Router),
+            Socket::Client => (SocketType::Client, SocketType::Server),
+        };
         let opening = async {
             let stream = Stream::connect(&endpoint).await?;
-            let ours = Metadata::new(SocketType::Dealer).with_routing_id(&routing_id);
+            let ours = Metadata::new(ours).with_routing_id(&routing_id);
             let zmtp = Connection::connector(Security::Null, limits, ours);
             let mut link = Self { stream, zmtp, read_buffer: BytesMut::new() };
-            link.shake_hands().await?;
+            link.shake_hands(theirs).await?;
             Ok(link)
         };
         timeout(OPEN_TIMEOUT, opening).await.unwrap_or(Err(LinkError::NoHandshake))
     }
 
-    async fn shake_hands(&mut self) -> Result<(), LinkError> {
+    async fn shake_hands(&mut self, expected: SocketType) -> Result<(), LinkError> {
         loop {
             match self.zmtp.poll()? {
-                Some(Event::Hello(peer)) if peer.metadata.socket_type != SocketType::Router => {
-                    return Err(LinkError::NoRouter(peer.metadata.socket_type));
+                Some(Event::Hello(peer)) if peer.metadata.socket_type != expected => {
+                    let found = peer.metadata.socket_type;
+                    return Err(LinkError::OtherSocket { found, expected });
                 }
                 // What the broker may have sent already is left for `next_message`.
                 Some(Event::Hello(_)) => return Ok(()),
@@ -244,7 +259,10 @@ pub(crate) enum LinkError {
     /// The connection or its handshake took too long.
     NoHandshake,
     /// What answers is no broker.
-    NoRouter(SocketType),
+    OtherSocket {
+        found: SocketType,
+        expected: SocketType,
+    },
 }
 
 impl fmt::Display for LinkError {
@@ -255,7 +273,9 @@ impl fmt::Display for LinkError {
             LinkError::Wire(error) => write!(f, "the broker broke the protocol: {error}"),
             LinkError::Ended => f.write_str("the broker closed the connection"),
             LinkError::NoHandshake => write!(f, "no handshake within {OPEN_TIMEOUT:?}"),
-            LinkError::NoRouter(kind) => write!(f, "the peer is a {kind} and not a ROUTER"),
+            LinkError::OtherSocket { found, expected } => {
+                write!(f, "the peer is a {found} and not a {expected}")
+            }
         }
     }
 }

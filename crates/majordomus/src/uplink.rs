@@ -57,7 +57,8 @@ impl Uplink {
         // Another one each time: the broker may not know yet that the last connection is gone.
         let random = u128::from(ambient_seed()) << 64 | u128::from(ambient_seed());
         let routing_id = self.codec.routing_id(random);
-        let opening = Link::open(self.endpoint.clone(), routing_id, self.limits);
+        let socket = self.codec.dialect().socket();
+        let opening = Link::open(self.endpoint.clone(), socket, routing_id, self.limits);
         self.state = State::Opening(Box::pin(opening));
     }
 

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use majordomus::{Body, Client, Dialect, RequestError};
-use majordomus_core::Frames;
+use majordomus_core::{Frames, Outcome, ToClient};
 use support::{FakeBroker, Peer, soon, text};
 
 fn client_of(broker: &FakeBroker, dialect: Dialect) -> Client {
@@ -41,10 +41,48 @@ async fn each_dialect_echoes() {
         let broker = FakeBroker::start(dialect).await;
         let client = client_of(&broker, dialect);
         let mut peer = broker.accept_client().await;
-        check_echo(&client, &mut peer, "hello").await;
-        check_echo(&client, &mut peer, Body::from_frames(["a", "", "b"])).await;
-        check_echo(&client, &mut peer, vec![7; 3 * 1024 * 1024]).await;
+        let bodies =
+            [Body::from("hello"), Body::from_frames(["a", "", "b"]), vec![7; 3 << 20].into()];
+        for body in bodies {
+            check_echo(&client, &mut peer, body).await;
+            if dialect == Dialect::Libmdp {
+                // What else might be said to this request must not be heard as said to the next.
+                peer.closed().await;
+                peer = broker.accept_client().await;
+            }
+        }
     }
+}
+
+#[tokio::test]
+async fn a_reply_of_libmdp_has_as_many_reports_as_it_was_asked_for() {
+    let broker = FakeBroker::start(Dialect::Libmdp).await;
+    let client = client_of(&broker, Dialect::Libmdp);
+    let mut peer = broker.accept_client().await;
+    let mut reply = client.request("echo", "x").reports(2).send().await;
+    peer.request().await;
+    for report in ["one", "two", "three"] {
+        peer.send_final(text(report)).await;
+    }
+    for report in ["one", "two"] {
+        assert_eq!(soon(reply.next()).await, Some(Ok(Body::from(report))));
+    }
+    assert_eq!(soon(reply.next()).await, None);
+    // The third is not taken for the reply to this.
+    peer.closed().await;
+    let mut peer = broker.accept_client().await;
+    check_echo(&client, &mut peer, "hello").await;
+    // A NAK is an end.
+    peer.closed().await;
+    let mut peer = broker.accept_client().await;
+    let reply = client.request("echo", "x").reports(2).send().await;
+    peer.request().await;
+    let refused = majordomus_core::Reply::new("echo", text("no"));
+    let refused = ToClient::Failed(Outcome::NoSuchService, refused);
+    peer.send_to_client(refused).await;
+    let error = RequestError::Remote { text: "no".into() };
+    assert_eq!(soon(reply.whole()).await, Err(error));
+    check_echo(&client, &mut peer, "hello").await;
 }
 
 #[tokio::test]

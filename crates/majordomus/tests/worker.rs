@@ -180,7 +180,7 @@ async fn parts_go_out_as_they_come_where_the_dialect_has_them() {
         let _worker = builder_for(&broker, dialect).serve("echo", handler).unwrap();
         let mut peer = broker.accept_worker().await;
         peer.send_request("x", Frames::empty()).await;
-        if dialect == Dialect::Mdp01 {
+        if matches!(dialect, Dialect::Mdp01 | Dialect::Gdp | Dialect::Libmdp) {
             let whole = Frames::from_slices(&["a", "b", "c"]);
             assert_eq!(peer.worker_says().await, last("x", whole));
             continue;

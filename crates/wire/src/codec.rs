@@ -10,7 +10,7 @@ use majordomus_core::{
 use crate::detect;
 use crate::dialect::Grammar;
 use crate::mdp::Delimiter;
-use crate::{Dialect, Error, Errors, Json, Sink, json, mdp};
+use crate::{Dialect, Error, Errors, Json, Sink, Socket, json, mdp};
 
 /// Which side of the broker a peer is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,12 +80,14 @@ impl Codec {
         Self { dialect, side, delimiter, errors: Errors::Silent, json: Json::Auto }
     }
 
-    /// How the peer speaks whose first message this is, and whose ZMTP routing id is `identity`. A
-    /// listener that is `pinned` takes that dialect only.
+    /// How the peer speaks whose first message this is, whose ZMTP routing id is `identity`, and
+    /// whose socket is of this kind. A listener that is `pinned` takes that dialect only.
     ///
     /// Where this succeeds for a client, the message can be decoded too. A worker that begins with an empty frame
     /// and `MDPW02` is taken for majortomo's unless `mdp02` is pinned: the RFC has no such frame, and
     /// no library but majortomo writes it.
+    ///
+    /// A CLIENT socket speaks gdp, and no other does.
     ///
     /// PIGATO and zmq-omdp look alike. A routing id as one of the libraries makes it tells them
     /// apart, else the options of a request: PIGATO's have `retry`. Without a sign it is PIGATO.
@@ -98,22 +100,24 @@ impl Codec {
     ///
     /// ```
     /// use majordomus_core::Frames;
-    /// use majordomus_wire::{Codec, Dialect, Side};
+    /// use majordomus_wire::{Codec, Dialect, Side, Socket};
     ///
     /// let first = Frames::from_slices(&["", "MDPW01", "\x01", "echo"]);
-    /// let codec = Codec::detect(&first, b"", None)?;
+    /// let codec = Codec::detect(&first, b"", Socket::Dealer, None)?;
     /// assert_eq!((codec.dialect(), codec.side()), (Dialect::Mdp01, Side::Worker));
     ///
-    /// let error = Codec::detect(&first, b"", Some(Dialect::Mdp02)).unwrap_err();
+    /// let pinned = Some(Dialect::Mdp02);
+    /// let error = Codec::detect(&first, b"", Socket::Dealer, pinned).unwrap_err();
     /// assert_eq!(error.to_string(), "frame 1: mdp01 is spoken where only mdp02 is taken");
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```
     pub fn detect(
         first_message: &Frames,
         identity: &[u8],
+        socket: Socket,
         pinned: Option<Dialect>,
     ) -> Result<Self, Error> {
-        let codec = detect::detect(first_message, identity, pinned)?;
+        let codec = detect::detect(first_message, identity, socket, pinned)?;
         // A client's first command tells its dialect, so it has to be right. A worker's header is
         // enough, and to be known is to be answered: it hears what is wrong with the rest.
         if codec.side == Side::Client {
@@ -195,17 +199,41 @@ impl Codec {
         matches!(self.dialect.grammar(), Grammar::Json(_))
     }
 
-    /// Whether the dialect has partial replies.
+    /// Whether the dialect has partial replies on this side: a worker that can send them, a client
+    /// that takes them.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
     ///
     /// assert!(!Codec::new(Dialect::Mdp01, Side::Worker).has_partials());
     /// assert!(Codec::new(Dialect::Mdp02, Side::Worker).has_partials());
+    /// // One reply of its workers is all that others get; its clients take any number.
+    /// assert!(!Codec::new(Dialect::Libmdp, Side::Worker).has_partials());
+    /// assert!(Codec::new(Dialect::Libmdp, Side::Client).has_partials());
     /// ```
     pub const fn has_partials(&self) -> bool {
+        match (self.dialect.grammar(), self.side) {
+            (Grammar::Mdp(table), Side::Client) => table.client.replies.is_some(),
+            (Grammar::Mdp(table), Side::Worker) => table.worker.partial.is_some(),
+            (Grammar::Json(_), _) => true,
+        }
+    }
+
+    /// Whether a client is told which reply is the last. Where it is not, every reply is read as
+    /// [`ToClient::Partial`], and how many make up the answer is for the client to know.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// assert!(Codec::new(Dialect::Mdp01, Side::Client).has_finals());
+    /// assert!(!Codec::new(Dialect::Libmdp, Side::Client).has_finals());
+    /// ```
+    pub const fn has_finals(&self) -> bool {
         match self.dialect.grammar() {
-            Grammar::Mdp(table) => table.worker.partial.is_some(),
+            Grammar::Mdp(table) => match &table.client.replies {
+                Some(replies) => replies.partial != replies.last,
+                None => true,
+            },
             Grammar::Json(_) => true,
         }
     }
@@ -241,11 +269,12 @@ impl Codec {
     /// ```
     pub const fn role(&self) -> Role {
         match (self.dialect.grammar(), self.side) {
-            (Grammar::Mdp(_), Side::Client) => Role::Client(ClientCapabilities {
+            (Grammar::Mdp(table), Side::Client) => Role::Client(ClientCapabilities {
                 partial_replies: self.has_partials(),
-                told: self.errors.told(),
+                told: table.told(self.errors),
                 // 7/MDP and 18/MDP: workers are to be idempotent.
                 redelivery: Redelivery::Always,
+                afterwords: !self.has_finals(),
                 form: Form::Frames,
             }),
             // A REQUEST has no id, so a worker cannot tell two of them apart; nor has the protocol a
@@ -253,7 +282,9 @@ impl Codec {
             (Grammar::Mdp(_), Side::Worker) => Role::Worker(WorkerCapabilities {
                 concurrency: Concurrency::ONE,
                 cancel: false,
+                request_ids: false,
                 rejects: false,
+                afterwords: !self.has_finals(),
                 heartbeats_answered: false,
                 ready_again: false,
                 form: Form::Frames,

@@ -3,12 +3,20 @@
 use majordomus_core::{Frames, Label};
 
 use crate::offence::HEADER_SHOWN_BYTES_MAX;
-use crate::{Codec, Dialect, Error, Offence, Side};
+use crate::{Codec, Dialect, Error, Offence, Side, Socket, mdp};
 
 /// The order in which dialects are tried: of two that share their headers, the one that asks more of
 /// its messages comes first.
-const PREFERENCE: [Dialect; 5] =
-    [Dialect::Mdp01, Dialect::Majortomo, Dialect::Mdp02, Dialect::Pigato, Dialect::Omdp];
+const PREFERENCE: [Dialect; 8] = [
+    Dialect::Mdp01,
+    Dialect::Majortomo,
+    Dialect::Mdp02,
+    Dialect::Pigato,
+    Dialect::Omdp,
+    Dialect::Gdp,
+    Dialect::Zproto,
+    Dialect::Libmdp,
+];
 
 /// How well a first message fits a dialect.
 pub(crate) enum Recognition {
@@ -20,33 +28,39 @@ pub(crate) enum Recognition {
     Certain(Codec),
 }
 
-/// The codec for a connection that begins with this message, of a peer with this routing id. Only as
-/// much of the message is looked at as that takes.
+/// The codec for a connection that begins with this message, of a peer with this routing id and kind
+/// of socket. Only as much of the message is looked at as that takes.
 pub(crate) fn detect(
     first_message: &Frames,
     identity: &[u8],
+    socket: Socket,
     pinned: Option<Dialect>,
 ) -> Result<Codec, Error> {
-    let (spoken, certain) = match recognise(first_message, identity) {
+    let (spoken, certain) = match recognise(first_message, identity, socket) {
         Recognition::Certain(codec) => (codec, true),
         Recognition::Possible(codec) => (codec, false),
-        Recognition::No => return Err(unrecognised(first_message)),
+        Recognition::No => return Err(unrecognised(first_message, socket)),
     };
     let Some(pinned) = pinned else { return Ok(spoken) };
-    match pinned.grammar().recognise(first_message, None) {
+    let fits = match pinned.socket() == socket {
+        true => pinned.grammar().recognise(first_message, None),
+        false => Recognition::No,
+    };
+    match fits {
         Recognition::Certain(codec) => Ok(codec),
         Recognition::Possible(codec) if !certain => Ok(codec),
-        Recognition::Possible(_) | Recognition::No => Err(Error::at(
-            usize::from(spoken.delimiter()),
-            Offence::PinnedToOther { spoken: spoken.dialect(), pinned },
-        )),
+        Recognition::Possible(_) | Recognition::No => {
+            let offence = Offence::PinnedToOther { spoken: spoken.dialect(), pinned };
+            let error = Error::at(usize::from(spoken.delimiter()), offence);
+            Err(if socket == Socket::Client { error.of_part() } else { error })
+        }
     }
 }
 
-/// The dialect that fits best.
-fn recognise(first_message: &Frames, identity: &[u8]) -> Recognition {
+/// The dialect that fits best, of those that are spoken over such a socket.
+fn recognise(first_message: &Frames, identity: &[u8], socket: Socket) -> Recognition {
     let mut possible = None;
-    for dialect in PREFERENCE {
+    for dialect in PREFERENCE.into_iter().filter(|dialect| dialect.socket() == socket) {
         match dialect.grammar().recognise(first_message, Some(identity)) {
             Recognition::Certain(codec) => return Recognition::Certain(codec),
             Recognition::Possible(codec) => _ = possible.get_or_insert(codec),
@@ -57,10 +71,20 @@ fn recognise(first_message: &Frames, identity: &[u8]) -> Recognition {
 }
 
 /// Why no dialect fits.
-fn unrecognised(first_message: &Frames) -> Error {
+fn unrecognised(first_message: &Frames, socket: Socket) -> Error {
+    if socket == Socket::Client {
+        return match mdp::wrong_parts(first_message) {
+            Ok([]) => Error::at_part(0, Offence::UnexpectedDelimiter),
+            Ok(header) => Error::at_part(0, unknown_header(header)),
+            Err(error) => error,
+        };
+    }
     let Some(first) = first_message.get(0) else {
         return Error::of_message(Offence::NoFrames);
     };
+    if let Some(error) = mdp::wrong_head(first) {
+        return error;
+    }
     let at = usize::from(first.is_empty());
     match first_message.get(at) {
         None => Error::at(at, Offence::MissingHeader),
@@ -78,7 +102,8 @@ pub(crate) fn wrong_header(header: &[u8], dialect: Dialect, expected: Side) -> O
         return Offence::HeaderOfOtherSide { expected };
     }
     if is_known(header) {
-        return Offence::HeaderOfOtherDialect { header: header.into(), expected: dialect };
+        let header = Label::from(shown(header));
+        return Offence::HeaderOfOtherDialect { header, expected: dialect };
     }
     unknown_header(header)
 }
@@ -94,8 +119,11 @@ fn side_of(dialect: Dialect, header: &[u8]) -> Option<Side> {
 }
 
 fn unknown_header(header: &[u8]) -> Offence {
-    let shown = &header[..header.len().min(HEADER_SHOWN_BYTES_MAX)];
-    Offence::UnknownHeader { header: Label::from(shown) }
+    Offence::UnknownHeader { header: Label::from(shown(header)) }
+}
+
+fn shown(header: &[u8]) -> &[u8] {
+    &header[..header.len().min(HEADER_SHOWN_BYTES_MAX)]
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use core::str::FromStr;
 use majordomus_core::{Frames, Label};
 
 use crate::detect::Recognition;
-use crate::{Side, json, majortomo, mdp, mdp01, mdp02, omdp, pigato};
+use crate::{Side, Socket, gdp, json, libmdp, majortomo, mdp, mdp01, mdp02, omdp, pigato, zproto};
 
 /// A dialect of the Majordomo protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// 7/MDP 0.1: the examples of the ZeroMQ Guide, generaldomo.
+    /// 7/MDP 0.1: the examples of the ZeroMQ Guide, generaldomo over DEALER sockets.
     Mdp01,
     /// 18/MDP 0.2, as its RFC has it.
     Mdp02,
@@ -22,12 +22,26 @@ pub enum Dialect {
     Pigato,
     /// zmq-omdp (npm).
     Omdp,
+    /// generaldomo over CLIENT sockets: [`Mdp01`](Dialect::Mdp01) in one frame.
+    Gdp,
+    /// zeromq/majordomo, whose messages the code generator zproto packs.
+    Zproto,
+    /// libmdp of zeromq/majordomo, and its bindings.
+    Libmdp,
 }
 
 impl Dialect {
     /// All dialects, in the order in which they are shown.
-    pub const ALL: [Dialect; 5] =
-        [Dialect::Mdp01, Dialect::Mdp02, Dialect::Majortomo, Dialect::Pigato, Dialect::Omdp];
+    pub const ALL: [Dialect; 8] = [
+        Dialect::Mdp01,
+        Dialect::Mdp02,
+        Dialect::Majortomo,
+        Dialect::Pigato,
+        Dialect::Omdp,
+        Dialect::Gdp,
+        Dialect::Zproto,
+        Dialect::Libmdp,
+    ];
 
     /// The name by which it is configured, logged and counted.
     ///
@@ -41,6 +55,25 @@ impl Dialect {
             Dialect::Majortomo => "majortomo",
             Dialect::Pigato => "pigato",
             Dialect::Omdp => "omdp",
+            Dialect::Gdp => "gdp",
+            Dialect::Zproto => "zproto",
+            Dialect::Libmdp => "libmdp",
+        }
+    }
+
+    /// The kind of socket that it is spoken over.
+    ///
+    /// ```
+    /// use majordomus_wire::{Dialect, Socket};
+    ///
+    /// let over_client: Vec<_> =
+    ///     Dialect::ALL.into_iter().filter(|dialect| dialect.socket() == Socket::Client).collect();
+    /// assert_eq!(over_client, [Dialect::Gdp]);
+    /// ```
+    pub const fn socket(self) -> Socket {
+        match self {
+            Dialect::Gdp => Socket::Client,
+            _ => Socket::Dealer,
         }
     }
 
@@ -51,6 +84,9 @@ impl Dialect {
             Dialect::Majortomo => Grammar::Mdp(&majortomo::TABLE),
             Dialect::Pigato => Grammar::Json(&pigato::TABLE),
             Dialect::Omdp => Grammar::Json(&omdp::TABLE),
+            Dialect::Gdp => Grammar::Mdp(&gdp::TABLE),
+            Dialect::Zproto => Grammar::Mdp(&zproto::TABLE),
+            Dialect::Libmdp => Grammar::Mdp(&libmdp::TABLE),
         }
     }
 }
@@ -73,7 +109,8 @@ impl FromStr for Dialect {
     /// let error = "mdp03".parse::<Dialect>().unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "unknown dialect \"mdp03\" (known: mdp01, mdp02, majortomo, pigato, omdp)"
+    ///     "unknown dialect \"mdp03\" (known: mdp01, mdp02, majortomo, pigato, omdp, gdp, zproto, \
+    ///      libmdp)"
     /// );
     /// ```
     fn from_str(name: &str) -> Result<Self, UnknownDialect> {

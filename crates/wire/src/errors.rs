@@ -39,9 +39,19 @@ impl Errors {
     }
 }
 
-/// The text of an error reply: what the worker said, else a word for the outcome.
+/// The text of an error that is written as a reply: [`ERROR_PREFIX`] and the error.
 pub(crate) fn error_text(outcome: Outcome, body: &Frames) -> String {
-    let mut text = String::from("-1 ");
+    text_behind("-1 ", outcome, body)
+}
+
+/// The text of an error that is not written as a reply.
+pub(crate) fn bare_error_text(outcome: Outcome, body: &Frames) -> String {
+    text_behind("", outcome, body)
+}
+
+/// What the worker said, else a word for the outcome.
+fn text_behind(prefix: &str, outcome: Outcome, body: &Frames) -> String {
+    let mut text = String::from(prefix);
     if body.bytes() == 0 {
         text.push_str(code(outcome));
         return text;

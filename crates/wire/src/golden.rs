@@ -31,30 +31,35 @@ pub(crate) enum Way {
     Decode,
 }
 
-pub(crate) type Case<'a> = (Way, Command, &'a [&'a str]);
+/// Frames are texts, or bytes where they are packed.
+pub(crate) type Case<'a, T = str> = (Way, Command, &'a [&'a T]);
 
 /// Checks every case in a codec for its side. A case without frames is a command that is not
 /// written.
 #[track_caller]
-pub(crate) fn check(codec: impl Fn(Side) -> Codec, cases: &[Case<'_>]) {
+pub(crate) fn check<T>(codec: impl Fn(Side) -> Codec, cases: &[Case<'_, T>])
+where
+    T: AsRef<[u8]> + ?Sized,
+{
     for (way, command, frames) in cases {
         let side = match command {
             Command::FromClient(_) | Command::ToClient(_) => Side::Client,
             Command::FromWorker(_) | Command::ToWorker(_) => Side::Worker,
         };
         let codec = codec(side);
+        let message = Frames::from_slices(frames);
         if *way != Way::Decode {
-            assert_eq!(encode(codec, command), *frames, "{codec:?} writes {command:?}");
+            let written = Frames::from_slices(&encode(codec, command));
+            assert_eq!(written, message, "{codec:?} writes {command:?}");
         }
         if *way != Way::Encode {
-            let message = Frames::from_slices(frames);
-            let read = decode(codec, command, message);
-            assert_eq!(read, *command, "{codec:?} reads {frames:?}");
+            let read = decode(codec, command, message.clone());
+            assert_eq!(read, *command, "{codec:?} reads {message:?}");
             let form = match codec.role() {
                 Role::Client(can) => can.form,
                 Role::Worker(can) => can.form,
             };
-            assert!(body(&read).is_none_or(|body| body.form() == form), "{codec:?} {frames:?}");
+            assert!(body(&read).is_none_or(|body| body.form() == form), "{codec:?} {message:?}");
         }
     }
 }

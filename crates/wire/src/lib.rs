@@ -11,10 +11,10 @@
 //!
 //! ```
 //! use majordomus_core::{Frames, FromClient, Reply, ToClient};
-//! use majordomus_wire::{Codec, Dialect};
+//! use majordomus_wire::{Codec, Dialect, Socket};
 //!
 //! let message = Frames::from_slices(&["", "MDPC01", "echo", "hello"]);
-//! let codec = Codec::detect(&message, b"", None)?;
+//! let codec = Codec::detect(&message, b"", Socket::Dealer, None)?;
 //! assert_eq!(codec.dialect(), Dialect::Mdp01);
 //! let FromClient::Request(request) = codec.decode_from_client(message)? else { panic!() };
 //!
@@ -34,12 +34,16 @@
 //! | `majortomo` | majortomo (PyPI) | `majortomo.rs` |
 //! | `pigato` | PIGATO (npm), pigato-ruby, pigato-go | `pigato.rs` |
 //! | `omdp` | zmq-omdp (npm) | `omdp.rs` |
+//! | `gdp` | generaldomo over CLIENT sockets | `gdp.rs` |
+//! | `zproto` | zeromq/majordomo (C) | `zproto.rs` |
+//! | `libmdp` | libmdp of zeromq/majordomo, and its bindings | `libmdp.rs` |
 //!
-//! The first three differ in constants, so each file is a table, and `mdp/` is the one engine that
-//! reads and writes by it; so it is with the other two and `json/`.
+//! `pigato` and `omdp` differ in constants, so each file is a table, and `json/` is the one engine
+//! that reads and writes by it; so it is with all others and `mdp/`, which also knows how frames are
+//! packed into one (`mdp/parts.rs`) or partly so (`mdp/head.rs`).
 //!
-//! The bodies of the first three are frames, those of the others JSON. Where a body goes from one
-//! kind to the other, it is translated when it is written (`translate.rs`).
+//! The bodies of `pigato` and `omdp` are JSON, those of the others frames. Where a body goes from
+//! one kind to the other, it is translated when it is written (`translate.rs`).
 #![no_std]
 
 extern crate alloc;
@@ -49,7 +53,9 @@ mod codec;
 mod detect;
 mod dialect;
 mod errors;
+mod gdp;
 mod json;
+mod libmdp;
 mod majortomo;
 mod mdp;
 mod mdp01;
@@ -61,7 +67,9 @@ mod pigato;
 mod reading;
 mod service;
 mod sink;
+mod socket;
 mod translate;
+mod zproto;
 
 #[cfg(test)]
 mod golden;
@@ -71,8 +79,10 @@ pub use codec::{Codec, Side, Unsayable};
 pub use dialect::{Dialect, UnknownDialect};
 pub use errors::{ERROR_TEXT_BYTES_MAX, Errors};
 pub use json::OPTIONS_BYTES_MAX;
+pub use mdp::PACKED_PARTS_MAX;
 pub use offence::{Error, HEADER_SHOWN_BYTES_MAX, Offence};
 pub use reading::{ADDRESS_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 pub use service::{SERVICE_NAME_BYTES_MAX, check_service_name};
 pub use sink::Sink;
+pub use socket::Socket;
 pub use translate::{Json, UnknownJson};

@@ -12,16 +12,18 @@
 //! at least one body frame, so an empty body is written as one empty frame.
 
 use crate::Dialect;
-use crate::mdp::{ClientCommands, ClientTable, Delimiter, Table};
+use crate::mdp::{ClientTable, Delimiter, Framing, NoBody, ReplyCommands, Table};
 use crate::mdp02;
 
 pub(crate) static TABLE: Table = Table {
     dialect: Dialect::Majortomo,
+    framing: Framing::Frames,
     delimiter: Delimiter::Required,
-    needs_body: true,
+    no_body: NoBody::Refused,
     client: ClientTable {
         header: b"MDPC02",
-        commands: Some(ClientCommands { request: 0x02, partial: 0x03, last: 0x04 }),
+        request: Some(0x02),
+        replies: Some(ReplyCommands { partial: 0x03, last: 0x04, nak: None }),
         service_in_reply: false,
     },
     worker: mdp02::WORKER,

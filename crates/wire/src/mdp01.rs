@@ -15,22 +15,30 @@
 //! frame, and there are no partial replies.
 
 use crate::Dialect;
-use crate::mdp::{ClientTable, Delimiter, Table, WorkerTable};
+use crate::mdp::{ClientTable, Delimiter, Framing, NoBody, Table, WorkerTable};
 
 pub(crate) static TABLE: Table = Table {
     dialect: Dialect::Mdp01,
+    framing: Framing::Frames,
     delimiter: Delimiter::Required,
-    needs_body: false,
-    client: ClientTable { header: b"MDPC01", commands: None, service_in_reply: true },
-    worker: WorkerTable {
-        header: b"MDPW01",
-        ready: 0x01,
-        request: 0x02,
-        partial: None,
-        last: 0x03,
-        heartbeat: 0x04,
-        disconnect: 0x05,
-    },
+    no_body: NoBody::Kept,
+    client: CLIENT,
+    worker: WORKER,
+};
+
+/// What clients and broker say, which gdp shares.
+pub(crate) const CLIENT: ClientTable =
+    ClientTable { header: b"MDPC01", request: None, replies: None, service_in_reply: true };
+
+/// The worker's side, which gdp shares.
+pub(crate) const WORKER: WorkerTable = WorkerTable {
+    header: b"MDPW01",
+    ready: 0x01,
+    request: 0x02,
+    partial: None,
+    last: 0x03,
+    heartbeat: 0x04,
+    disconnect: 0x05,
 };
 
 #[cfg(test)]

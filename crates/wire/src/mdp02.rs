@@ -16,21 +16,26 @@
 //! keep to it.
 
 use crate::Dialect;
-use crate::mdp::{ClientCommands, ClientTable, Delimiter, Table, WorkerTable};
+use crate::mdp::{ClientTable, Delimiter, Framing, NoBody, ReplyCommands, Table, WorkerTable};
 
 pub(crate) static TABLE: Table = Table {
     dialect: Dialect::Mdp02,
+    framing: Framing::Frames,
     delimiter: Delimiter::Optional,
-    needs_body: false,
-    client: ClientTable {
-        header: b"MDPC02",
-        commands: Some(ClientCommands { request: 0x01, partial: 0x02, last: 0x03 }),
-        service_in_reply: true,
-    },
+    no_body: NoBody::Kept,
+    client: CLIENT,
     worker: WORKER,
 };
 
-/// The worker's side, which majortomo shares.
+/// What clients and broker say, which zproto shares.
+pub(crate) const CLIENT: ClientTable = ClientTable {
+    header: b"MDPC02",
+    request: Some(0x01),
+    replies: Some(ReplyCommands { partial: 0x02, last: 0x03, nak: None }),
+    service_in_reply: true,
+};
+
+/// The worker's side, which majortomo and zproto share.
 pub(crate) const WORKER: WorkerTable = WorkerTable {
     header: b"MDPW02",
     ready: 0x01,

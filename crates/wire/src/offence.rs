@@ -4,6 +4,7 @@ use core::fmt;
 
 use majordomus_core::Label;
 
+use crate::mdp::PACKED_PARTS_MAX;
 use crate::reading::{ADDRESS_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::service::SERVICE_NAME_BYTES_MAX;
 use crate::{Dialect, Side};
@@ -15,31 +16,66 @@ pub const HEADER_SHOWN_BYTES_MAX: usize = 32;
 ///
 /// ```
 /// use majordomus_core::Frames;
-/// use majordomus_wire::{Codec, Offence};
+/// use majordomus_wire::{Codec, Offence, Socket};
 ///
-/// let error = Codec::detect(&Frames::from_slices(&["", "MDPC01"]), b"", None).unwrap_err();
+/// let first = Frames::from_slices(&["", "MDPC01"]);
+/// let error = Codec::detect(&first, b"", Socket::Dealer, None).unwrap_err();
 /// assert_eq!((error.frame(), error.offence()), (Some(2), &Offence::MissingService));
 /// assert_eq!(error.to_string(), "frame 2: there is no service name");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    frame: Option<usize>,
+    place: Place,
     offence: Offence,
+}
+
+/// Where something is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Message,
+    Frame(usize),
+    /// A part of the one frame that a message is packed in.
+    Part(usize),
 }
 
 impl Error {
     pub(crate) fn at(frame: usize, offence: Offence) -> Self {
-        Self { frame: Some(frame), offence }
+        Self { place: Place::Frame(frame), offence }
+    }
+
+    pub(crate) fn at_part(part: usize, offence: Offence) -> Self {
+        Self { place: Place::Part(part), offence }
     }
 
     pub(crate) fn of_message(offence: Offence) -> Self {
-        Self { frame: None, offence }
+        Self { place: Place::Message, offence }
+    }
+
+    /// The same of a message that was packed: what was read as its frames are the parts of one.
+    pub(crate) fn of_part(self) -> Self {
+        match self.place {
+            Place::Frame(part) => Self::at_part(part, self.offence),
+            Place::Message | Place::Part(_) => self,
+        }
     }
 
     /// The frame that is at fault, or is missing, counted from 0 as the message was received, with
     /// a leading empty frame; `None` where the message as a whole is at fault.
     pub fn frame(&self) -> Option<usize> {
-        self.frame
+        match self.place {
+            Place::Message => None,
+            Place::Frame(frame) => Some(frame),
+            Place::Part(_) => Some(0),
+        }
+    }
+
+    /// The part that is at fault, or is missing, counted from 0, where the message is one frame
+    /// with parts packed in it.
+    pub fn part(&self) -> Option<usize> {
+        match self.place {
+            Place::Part(part) => Some(part),
+            Place::Message | Place::Frame(_) => None,
+        }
     }
 
     /// What is wrong.
@@ -50,8 +86,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(frame) = self.frame {
-            write!(f, "frame {frame}: ")?;
+        match self.place {
+            Place::Message => {}
+            Place::Frame(frame) => write!(f, "frame {frame}: ")?,
+            Place::Part(part) => write!(f, "part {part}: ")?,
         }
         fmt::Display::fmt(&self.offence, f)
     }
@@ -85,7 +123,7 @@ pub enum Offence {
     },
     /// The header belongs to a dialect that this connection does not speak.
     HeaderOfOtherDialect {
-        /// The header.
+        /// The header, or its first [`HEADER_SHOWN_BYTES_MAX`] bytes.
         header: Label,
         /// What the connection speaks.
         expected: Dialect,
@@ -160,6 +198,44 @@ pub enum Offence {
         /// How long it is.
         bytes: usize,
     },
+    /// A CLIENT socket sends more than one frame, which ZMTP does not let it.
+    SeveralFrames {
+        /// How many.
+        count: usize,
+    },
+    /// A part says that it is longer than what is left of the frame that it is packed in.
+    PartPastEnd {
+        /// How long it says it is.
+        bytes: u32,
+        /// How much is left.
+        left: usize,
+    },
+    /// A packed frame ends where something must follow: a number, or the length of a part.
+    PackedFrameCut,
+    /// There are more parts in a frame than [`PACKED_PARTS_MAX`](crate::PACKED_PARTS_MAX).
+    TooManyParts,
+    /// The dialect has no message with this id.
+    UnknownMessageId {
+        /// The id.
+        id: u8,
+    },
+    /// The version is not the one that the message with this id has.
+    VersionNotOfMessage {
+        /// The id.
+        id: u8,
+    },
+    /// The command is not the one that the message with this id has.
+    CommandNotOfMessage {
+        /// The id.
+        id: u8,
+        /// The command.
+        command: u8,
+    },
+    /// There are bytes behind the last field of a packed frame.
+    ExcessBytes {
+        /// How many.
+        count: usize,
+    },
 }
 
 impl Offence {
@@ -172,7 +248,7 @@ impl Offence {
     /// let mut counters = [0u64; Offence::NAMES.len()];
     /// counters[Offence::MissingBody.index()] += 1;
     /// ```
-    pub const NAMES: [&'static str; 26] = [
+    pub const NAMES: [&'static str; 34] = [
         "no_frames",
         "delimiter_missing",
         "unexpected_delimiter",
@@ -199,6 +275,14 @@ impl Offence {
         "missing_body",
         "missing_id",
         "id_too_long",
+        "several_frames",
+        "part_past_end",
+        "packed_frame_cut",
+        "too_many_parts",
+        "unknown_message_id",
+        "version_not_of_message",
+        "command_not_of_message",
+        "excess_bytes",
     ];
 
     /// The place of its name in [`NAMES`](Offence::NAMES). It can change with a version; the name
@@ -231,6 +315,14 @@ impl Offence {
             Offence::MissingBody => 23,
             Offence::MissingId => 24,
             Offence::IdTooLong { .. } => 25,
+            Offence::SeveralFrames { .. } => 26,
+            Offence::PartPastEnd { .. } => 27,
+            Offence::PackedFrameCut => 28,
+            Offence::TooManyParts => 29,
+            Offence::UnknownMessageId { .. } => 30,
+            Offence::VersionNotOfMessage { .. } => 31,
+            Offence::CommandNotOfMessage { .. } => 32,
+            Offence::ExcessBytes { .. } => 33,
         }
     }
 
@@ -307,6 +399,26 @@ impl fmt::Display for Offence {
             Offence::MissingId => f.write_str("there is no request id"),
             Offence::IdTooLong { bytes } => {
                 write!(f, "request id of {bytes} bytes is longer than {REQUEST_ID_BYTES_MAX}")
+            }
+            Offence::SeveralFrames { count } => {
+                write!(f, "{count} frames from a CLIENT socket, which sends one")
+            }
+            Offence::PartPastEnd { bytes, left } => {
+                write!(f, "it says that it has {bytes} bytes, and {left} are left of its frame")
+            }
+            Offence::PackedFrameCut => f.write_str("the packed frame ends too early"),
+            Offence::TooManyParts => {
+                write!(f, "there are more than {PACKED_PARTS_MAX} parts in one frame")
+            }
+            Offence::UnknownMessageId { id } => write!(f, "unknown message id {id}"),
+            Offence::VersionNotOfMessage { id } => {
+                write!(f, "the version is not that of a message with the id {id}")
+            }
+            Offence::CommandNotOfMessage { id, command } => {
+                write!(f, "command {command:#04x} is not that of a message with the id {id}")
+            }
+            Offence::ExcessBytes { count } => {
+                write!(f, "excess bytes behind the last field: {count}")
             }
         }
     }

@@ -47,6 +47,7 @@ pub(crate) static TABLE: Table = Table {
     ids: Ids::Uuid,
     answers: true,
     client: ClientCapabilities {
+        afterwords: false,
         partial_replies: true,
         // Not of one that expired: the client has forgotten it, and ends with a reply to it.
         told: OutcomeSet::of(&[
@@ -63,8 +64,10 @@ pub(crate) static TABLE: Table = Table {
         form: Form::Json,
     },
     worker: WorkerCapabilities {
+        afterwords: false,
         concurrency: CONCURRENCY_DEFAULT,
         cancel: false,
+        request_ids: true,
         rejects: true,
         heartbeats_answered: true,
         ready_again: true,

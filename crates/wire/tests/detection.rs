@@ -4,15 +4,15 @@ use majordomus_core::{
     ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Outcome, Redelivery,
     Request, Role, ToWorker, WorkerCapabilities,
 };
-use majordomus_wire::{Codec, Dialect, Errors, Side};
+use majordomus_wire::{Codec, Dialect, Errors, Side, Socket};
 
-use Dialect::{Majortomo, Mdp01, Mdp02, Omdp, Pigato};
+use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Pigato, Zproto};
 use Side::{Client, Worker};
 
 /// `delimiter` is whether the messages of the connection begin with an empty frame.
 #[track_caller]
 fn check(frames: &[&str], pinned: Option<Dialect>, expected: (Dialect, Side, bool)) {
-    let codec = Codec::detect(&Frames::from_slices(frames), b"", pinned)
+    let codec = Codec::detect(&Frames::from_slices(frames), b"", Socket::Dealer, pinned)
         .unwrap_or_else(|error| panic!("{frames:?} {pinned:?}: {error}"));
     let found = (codec.dialect(), codec.side(), codec.delimiter());
     assert_eq!(found, expected, "{frames:?} {pinned:?}");
@@ -44,9 +44,58 @@ fn first_messages() {
         (&["", "MDPW02", "\x05"], None, (Majortomo, Worker, true)),
         (&["", "MDPW02", "\x01", "echo"], Some(Majortomo), (Majortomo, Worker, true)),
         (&["", "MDPW02", "\x01", "echo"], Some(Mdp02), (Mdp02, Worker, true)),
+        (&["", "MDPC0X", "echo", "a"], None, (Libmdp, Client, true)),
+        (&["", "MDPC0X", "echo"], Some(Libmdp), (Libmdp, Client, true)),
+        (&["", "MDPW0X", "\x01", "echo"], None, (Libmdp, Worker, true)),
+        (&["", "MDPW0X", "\x04"], Some(Libmdp), (Libmdp, Worker, true)),
     ];
     for &(frames, pinned, expected) in cases {
         check(frames, pinned, expected);
+    }
+}
+
+#[test]
+fn first_messages_that_are_packed() {
+    let cases: &[(&[&[u8]], Dialect, Side)] = &[
+        (&[b"\x06MDPC01\x04echo\x01a"], Gdp, Client),
+        (&[b"\x06MDPC01\x04echo"], Gdp, Client),
+        (&[b"\xff\0\0\0\x06MDPC01\x04echo"], Gdp, Client),
+        (&[b"\x06MDPW01\x01\x01\x04echo"], Gdp, Worker),
+        (&[b"\x06MDPW01\x01\x04"], Gdp, Worker),
+        // A worker's header is enough, whatever follows.
+        (&[b"\x06MDPW01"], Gdp, Worker),
+        (&[b"\x06MDPW01\xff"], Gdp, Worker),
+        (&[b"\xaa\xa4\x01\x06MDPC02\x01\x04echo", b"a"], Zproto, Client),
+        (&[b"\xaa\xa4\x04\x06MDPW02\x01\x04echo"], Zproto, Worker),
+        (&[b"\xaa\xa4\x07\x06MDPW02\x04", b"17", b"", b"a"], Zproto, Worker),
+        (&[b"\xaa\xa4\x08\x06MDPW02\x05"], Zproto, Worker),
+        (&[b"\xaa\xa4\x09"], Zproto, Worker),
+    ];
+    for &(frames, dialect, side) in cases {
+        for pinned in [None, Some(dialect)] {
+            let first = Frames::from_slices(frames);
+            let codec = Codec::detect(&first, b"", dialect.socket(), pinned);
+            let codec = codec.unwrap_or_else(|error| panic!("{first:?}: {error}"));
+            assert_eq!((codec.dialect(), codec.side()), (dialect, side), "{first:?}");
+            assert!(!codec.delimiter());
+        }
+    }
+}
+
+/// A CLIENT is spoken to in one dialect, and it is spoken over no other socket.
+#[test]
+fn the_socket_tells_gdp() {
+    let body = Frames::from_slices(&["a"]);
+    let request = FromClient::Request(Request::new("echo", body));
+    for dialect in Dialect::ALL {
+        let mut written = Vec::new();
+        Codec::new(dialect, Client).encode_from_client(&request, &mut written);
+        let first = Frames::from_slices(&written);
+        for socket in [Socket::Dealer, Socket::Client] {
+            let found = Codec::detect(&first, b"", socket, None);
+            let expected = (socket == dialect.socket()).then_some(dialect);
+            assert_eq!(found.ok().map(|codec| codec.dialect()), expected, "{dialect} {socket:?}");
+        }
     }
 }
 
@@ -80,7 +129,7 @@ const OF_NOBODY: &[&[u8]] = &[
 
 #[track_caller]
 fn spoken(frames: &[&str], identity: &[u8], pinned: Option<Dialect>) -> (Dialect, Side) {
-    let codec = Codec::detect(&Frames::from_slices(frames), identity, pinned)
+    let codec = Codec::detect(&Frames::from_slices(frames), identity, Socket::Dealer, pinned)
         .unwrap_or_else(|error| panic!("{frames:?} {}: {error}", identity.escape_ascii()));
     assert!(!codec.delimiter());
     (codec.dialect(), codec.side())
@@ -135,7 +184,7 @@ fn pigato_and_omdp_are_told_apart() {
 fn routing_ids_do_not_matter_elsewhere() {
     for identity in OF_PIGATO.iter().chain(OF_OMDP) {
         let first = Frames::from_slices(&["", "MDPW01", "\x01", "echo"]);
-        let codec = Codec::detect(&first, identity.as_bytes(), None);
+        let codec = Codec::detect(&first, identity.as_bytes(), Socket::Dealer, None);
         assert_eq!(codec.map(|codec| codec.dialect()), Ok(Mdp01));
     }
 }
@@ -144,6 +193,7 @@ fn routing_ids_do_not_matter_elsewhere() {
 #[test]
 fn our_own_peers_are_detected() {
     for dialect in Dialect::ALL {
+        let socket = dialect.socket();
         for pinned in [None, Some(dialect)] {
             let client = Codec::new(dialect, Client);
             let mut written = Vec::new();
@@ -152,8 +202,8 @@ fn our_own_peers_are_detected() {
             client.encode_from_client(&request, &mut written);
             let first = Frames::from_slices(&written);
             let identity = client.routing_id(u128::MAX / 7);
-            assert_eq!(Codec::detect(&first, &identity, pinned), Ok(client));
-            assert_eq!(Codec::detect(&first, b"", pinned), Ok(client));
+            assert_eq!(Codec::detect(&first, &identity, socket, pinned), Ok(client));
+            assert_eq!(Codec::detect(&first, b"", socket, pinned), Ok(client));
 
             let worker = Codec::new(dialect, Worker);
             let mut written = Vec::new();
@@ -161,14 +211,16 @@ fn our_own_peers_are_detected() {
             worker.encode_from_worker(&ready, &mut written).unwrap();
             let first = Frames::from_slices(&written);
             let identity = worker.routing_id(u128::MAX / 7);
-            assert_eq!(Codec::detect(&first, &identity, pinned), Ok(worker));
+            assert_eq!(Codec::detect(&first, &identity, socket, pinned), Ok(worker));
         }
     }
 }
 
 #[test]
 fn a_worker_that_the_broker_does_not_know_can_be_answered() {
-    let codec = Codec::detect(&Frames::from_slices(&["", "MDPW01", "\x04"]), b"", None).unwrap();
+    let codec =
+        Codec::detect(&Frames::from_slices(&["", "MDPW01", "\x04"]), b"", Socket::Dealer, None)
+            .unwrap();
     let mut written: Vec<bytes::Bytes> = Vec::new();
     codec.encode_to_worker(&ToWorker::Disconnect, &mut written);
     assert_eq!(written, ["", "MDPW01", "\x05"]);
@@ -176,13 +228,13 @@ fn a_worker_that_the_broker_does_not_know_can_be_answered() {
 
 #[test]
 fn roles() {
-    for dialect in [Mdp01, Mdp02, Majortomo] {
+    for dialect in [Mdp01, Mdp02, Majortomo, Gdp, Zproto] {
         let worker = Codec::new(dialect, Worker).with_errors(Errors::Final).role();
         assert_eq!(worker, Role::Worker(WorkerCapabilities::default()));
 
         let Role::Client(silent) = Codec::new(dialect, Client).role() else { panic!() };
-        let ClientCapabilities { partial_replies, told, redelivery, form } = silent;
-        assert_eq!(partial_replies, dialect != Mdp01);
+        let ClientCapabilities { partial_replies, told, redelivery, form, .. } = silent;
+        assert_eq!(partial_replies, !matches!(dialect, Mdp01 | Gdp));
         assert_eq!((redelivery, form), (Redelivery::Always, Form::Frames));
         assert!(Outcome::ALL.iter().all(|&outcome| !told.contains(outcome)));
 
@@ -203,6 +255,32 @@ fn roles() {
     }
 }
 
+/// The ends that a client of libmdp hears of without being told as errors are.
+#[test]
+fn roles_of_libmdp() {
+    let worker = WorkerCapabilities { afterwords: true, ..WorkerCapabilities::default() };
+    assert_eq!(Codec::new(Libmdp, Worker).role(), Role::Worker(worker));
+    let naked = [
+        Outcome::WorkerLost,
+        Outcome::Rejected,
+        Outcome::NoSuchService,
+        Outcome::Untranslatable,
+        Outcome::ShutDown,
+    ];
+    for errors in [Errors::Silent, Errors::Final] {
+        let Role::Client(client) = Codec::new(Libmdp, Client).with_errors(errors).role() else {
+            panic!()
+        };
+        assert!(client.partial_replies && client.afterwords);
+        assert_eq!((client.redelivery, client.form), (Redelivery::Always, Form::Frames));
+        for end in Outcome::ALL {
+            let as_set = matches!(end, Outcome::Failed | Outcome::NoSuchWorker);
+            let told = naked.contains(&end) || as_set && errors == Errors::Final;
+            assert_eq!(client.told.contains(end), told, "{end}");
+        }
+    }
+}
+
 #[test]
 fn roles_of_pigato_and_omdp() {
     let ends = [
@@ -216,8 +294,10 @@ fn roles_of_pigato_and_omdp() {
         Outcome::ShutDown,
     ];
     let worker = WorkerCapabilities {
+        afterwords: false,
         concurrency: Concurrency::ONE,
         cancel: false,
+        request_ids: true,
         rejects: false,
         heartbeats_answered: false,
         ready_again: true,
@@ -229,10 +309,9 @@ fn roles_of_pigato_and_omdp() {
         heartbeats_answered: true,
         ..worker
     };
-    for (dialect, redelivery, rejections, worker) in [
-        (Pigato, Redelivery::WhereAsked, true, of_pigato),
-        (Omdp, Redelivery::Never, false, worker),
-    ] {
+    for (dialect, redelivery, worker) in
+        [(Pigato, Redelivery::WhereAsked, of_pigato), (Omdp, Redelivery::Never, worker)]
+    {
         // Their errors are their own, so what a listener says of errors changes nothing.
         for errors in [Errors::Silent, Errors::Final] {
             let codec = |side| Codec::new(dialect, side).with_errors(errors);
@@ -241,8 +320,7 @@ fn roles_of_pigato_and_omdp() {
             assert!(client.partial_replies);
             assert_eq!((client.redelivery, client.form), (redelivery, Form::Json));
             for end in Outcome::ALL {
-                let told = ends.contains(&end) && (rejections || end != Outcome::Rejected);
-                assert_eq!(client.told.contains(end), told, "{dialect} {end}");
+                assert_eq!(client.told.contains(end), ends.contains(&end), "{dialect} {end}");
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Every way to break a dialect, the frame that is named for it, and the words.
 
 use majordomus_core::Frames;
-use majordomus_wire::{Codec, Dialect, Error, Offence, Side};
+use majordomus_wire::{Codec, Dialect, Error, Offence, Side, Socket};
 
-use Dialect::{Majortomo, Mdp01, Mdp02, Omdp, Pigato};
+use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Pigato, Zproto};
 
 /// Which decoder a message is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,17 +18,19 @@ enum Reader {
     ToWorker,
     /// A first message; the dialect given beside it is the one that the listener is pinned to.
     Detect,
-    /// A first message on a listener that takes every dialect; the dialect beside it is not looked
-    /// at.
+    /// The same, of a CLIENT socket.
+    DetectClient,
+    /// A first message on a listener that takes every dialect; the dialect beside it says only over
+    /// which socket it comes.
     DetectAny,
 }
 
-use Reader::{Detect, DetectAny, FromClient, FromWorker, ToClient, ToWorker};
+use Reader::{Detect, DetectAny, DetectClient, FromClient, FromWorker, ToClient, ToWorker};
 
 fn refuse(to: Reader, dialect: Dialect, message: Frames) -> Error {
     let codec = |side| Codec::new(dialect, side);
-    let first = |pinned, message: Frames| {
-        let codec = Codec::detect(&message, b"", pinned)?;
+    let first = |socket, pinned, message: Frames| {
+        let codec = Codec::detect(&message, b"", socket, pinned)?;
         match codec.side() {
             Side::Client => codec.decode_from_client(message).map(drop),
             Side::Worker => codec.decode_from_worker(message).map(drop),
@@ -39,8 +41,9 @@ fn refuse(to: Reader, dialect: Dialect, message: Frames) -> Error {
         FromWorker => codec(Side::Worker).decode_from_worker(message).err(),
         ToClient => codec(Side::Client).decode_to_client(message).err(),
         ToWorker => codec(Side::Worker).decode_to_worker(message).err(),
-        Detect => first(Some(dialect), message).err(),
-        DetectAny => first(None, message).err(),
+        Detect => first(Socket::Dealer, Some(dialect), message).err(),
+        DetectClient => first(Socket::Client, Some(dialect), message).err(),
+        DetectAny => first(dialect.socket(), None, message).err(),
     };
     refused.expect("the message breaks the dialect")
 }
@@ -59,7 +62,7 @@ const LONG: &[u8] = &[b'x'; 10_000];
 
 const MISSING: &str = "frame 0: the leading empty frame is missing";
 const UNEXPECTED: &str = "frame 0: a leading empty frame, where this connection has none";
-const KNOWN: &str = "(known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)";
+const KNOWN: &str = "(known: MDPC01, MDPW01, MDPC02, MDPW02, C, W, MDPC0X, MDPW0X)";
 
 #[rustfmt::skip]
 const CASES: &[Case] = &[
@@ -87,15 +90,15 @@ const CASES: &[Case] = &[
     (Detect, Mdp01, &[b""], "missing_header", "frame 1: there is no header"),
     (FromClient, Mdp01, &[b""], "missing_header", "frame 1: there is no header"),
     (ToWorker, Majortomo, &[b""], "missing_header", "frame 1: there is no header"),
-    (DetectAny, Mdp01, &[b"", b""], "unknown_header", "frame 1: unknown header \"\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
+    (DetectAny, Mdp01, &[b"", b""], "unknown_header", "frame 1: unknown header \"\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W, MDPC0X, MDPW0X)"),
     (DetectAny, Mdp01, &[b"", b"MDPX01", b"echo"], "unknown_header",
-        "frame 1: unknown header \"MDPX01\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
+        "frame 1: unknown header \"MDPX01\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W, MDPC0X, MDPW0X)"),
     (DetectAny, Mdp01, &[b"mdpc02", b"\x01"], "unknown_header",
-        "frame 0: unknown header \"mdpc02\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
+        "frame 0: unknown header \"mdpc02\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W, MDPC0X, MDPW0X)"),
     (Detect, Mdp02, &[b"MDPC021", b"\x01"], "unknown_header",
-        "frame 0: unknown header \"MDPC021\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
+        "frame 0: unknown header \"MDPC021\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W, MDPC0X, MDPW0X)"),
     (FromWorker, Mdp02, &[b"\0\xff"], "unknown_header",
-        "frame 0: unknown header \"\\x00\\xff\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
+        "frame 0: unknown header \"\\x00\\xff\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W, MDPC0X, MDPW0X)"),
     (FromClient, Mdp01, &[b"", b"MDPW01", b"\x04"], "header_of_other_side",
         "frame 1: the header of a worker on the connection of a client"),
     (FromWorker, Mdp02, &[b"MDPC02", b"\x01", b"echo"], "header_of_other_side",
@@ -222,7 +225,7 @@ const CASES: &[Case] = &[
     (FromClient, Pigato, &[b"", b"C", b"4"], "unexpected_delimiter", UNEXPECTED),
     (FromWorker, Omdp, &[b"", b"W", b"4"], "unexpected_delimiter", UNEXPECTED),
     (FromClient, Pigato, &[b"X", b"4"], "unknown_header",
-        "frame 0: unknown header \"X\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W)"),
+        "frame 0: unknown header \"X\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W, MDPC0X, MDPW0X)"),
     (FromClient, Pigato, &[b"W", b"4"], "header_of_other_side",
         "frame 0: the header of a worker on the connection of a client"),
     (FromWorker, Omdp, &[b"C", b"4"], "header_of_other_side",
@@ -268,13 +271,11 @@ const CASES: &[Case] = &[
     (FromWorker, Pigato, &[b"W", b"1"], "missing_service", "frame 2: there is no service name"),
     (ToWorker, Pigato, &[b"W", b"2", b"17"], "missing_service",
         "frame 3: there is no service name"),
-    (FromClient, Omdp, &[b"C", b"2", b"", b"r1"], "empty_service",
-        "frame 2: the service name is empty"),
     (FromWorker, Pigato, &[b"W", b"1", b""], "empty_service",
         "frame 2: the service name is empty"),
     (FromWorker, Omdp, &[b"W", b"1", LONG], "service_too_long",
         "frame 2: service name of 10000 bytes is longer than 255"),
-    (FromClient, Pigato, &[b"C", b"2", b"caf\xe9", b"r1"], "service_not_utf8",
+    (FromWorker, Pigato, &[b"W", b"1", b"caf\xe9"], "service_not_utf8",
         "frame 2: the service name is not UTF-8"),
     (FromWorker, Pigato, &[b"W", b"1", b"a\0"], "service_control_character",
         "frame 2: control character 0x00 in the service name"),
@@ -310,6 +311,115 @@ const CASES: &[Case] = &[
     // As zmq-omdp's worker writes it.
     (FromWorker, Pigato, &[b"W", b"3", b"17", b"r1", b"0", b"1"], "separator_not_empty",
         "frame 3: 2 bytes where an empty frame belongs, behind the client address"),
+
+    // GDP, in one frame.
+    (DetectAny, Gdp, &[], "no_frames", "the message has no frame"),
+    (DetectAny, Gdp, &[b""], "missing_header", "part 0: there is no header"),
+    (FromClient, Gdp, &[b""], "missing_header", "part 0: there is no header"),
+    (DetectAny, Gdp, &[b"\0\x06MDPC01\x04echo"], "unexpected_delimiter",
+        "part 0: a leading empty frame, where this connection has none"),
+    (FromWorker, Gdp, &[b"\0\x06MDPW01\x01\x04"], "unexpected_delimiter",
+        "part 0: a leading empty frame, where this connection has none"),
+    (DetectAny, Gdp, &[b"\x03abc"], "unknown_header",
+        "part 0: unknown header \"abc\" (known: MDPC01, MDPW01, MDPC02, MDPW02, C, W, MDPC0X, MDPW0X)"),
+    (DetectClient, Mdp01, &[b"\x06MDPC01\x04echo"], "pinned_to_other",
+        "part 0: gdp is spoken where only mdp01 is taken"),
+    (Detect, Gdp, &[b"", b"MDPC01", b"echo"], "pinned_to_other",
+        "frame 1: mdp01 is spoken where only gdp is taken"),
+    (FromClient, Gdp, &[b"\x06MDPC02\x01\x01\x04echo"], "header_of_other_dialect",
+        "part 0: header \"MDPC02\" on a connection that speaks gdp"),
+    (FromClient, Gdp, &[b"\x06MDPW01\x01\x04"], "header_of_other_side",
+        "part 0: the header of a worker on the connection of a client"),
+    (DetectAny, Gdp, &[b"\x06MDPC01\x04echo", b"x"], "several_frames",
+        "2 frames from a CLIENT socket, which sends one"),
+    (FromWorker, Gdp, &[b"", b"MDPW01", b"\x04"], "several_frames",
+        "3 frames from a CLIENT socket, which sends one"),
+    (DetectAny, Gdp, &[b"\x07MDPC01"], "part_past_end",
+        "part 0: it says that it has 7 bytes, and 6 are left of its frame"),
+    (FromClient, Gdp, &[b"\x06MDPC01\x04echo\x02a"], "part_past_end",
+        "part 2: it says that it has 2 bytes, and 1 are left of its frame"),
+    (FromWorker, Gdp, &[b"\x06MDPW01\x01\x03\xff\xff\xff\xff\xffabc"], "part_past_end",
+        "part 2: it says that it has 4294967295 bytes, and 3 are left of its frame"),
+    (DetectAny, Gdp, &[b"\xff\xff\xff\xff\xff"], "part_past_end",
+        "part 0: it says that it has 4294967295 bytes, and 0 are left of its frame"),
+    // A worker that is known hears of it, so its header is enough.
+    (DetectAny, Gdp, &[b"\x06MDPW01\x05"], "part_past_end",
+        "part 1: it says that it has 5 bytes, and 0 are left of its frame"),
+    (FromClient, Gdp, &[b"\x06MDPC01\x04echo\xff\0\0\0"], "packed_frame_cut",
+        "part 2: the packed frame ends too early"),
+    (DetectAny, Gdp, &[b"\xff"], "packed_frame_cut", "part 0: the packed frame ends too early"),
+    (FromWorker, Gdp, &[&[0; 1_025]], "too_many_parts",
+        "part 1024: there are more than 1024 parts in one frame"),
+    (DetectAny, Gdp, &[b"\x06MDPC01"], "missing_service", "part 1: there is no service name"),
+    (FromWorker, Gdp, &[b"\x06MDPW01"], "missing_command", "part 1: there is no command"),
+    (ToWorker, Gdp, &[b"\x06MDPW01\x01\x03\x0217\0"], "command_of_other_direction",
+        "part 1: command 0x03 is only for the other direction"),
+    (FromWorker, Gdp, &[b"\x06MDPW01\x01\x04\0"], "excess_frames",
+        "part 2: excess frames behind the end of the command: 1"),
+
+    // zproto, whose first frame is packed.
+    (FromClient, Zproto, &[], "no_frames", "the message has no frame"),
+    (DetectAny, Zproto, &[b"\xaa\xa4"], "packed_frame_cut",
+        "frame 0: the packed frame ends too early"),
+    (FromWorker, Zproto, &[b"\xaa\xa4"], "packed_frame_cut",
+        "frame 0: the packed frame ends too early"),
+    (DetectAny, Zproto, &[b"\xaa\xa4\x01"], "packed_frame_cut",
+        "frame 0: the packed frame ends too early"),
+    (DetectAny, Zproto, &[b"\xaa\xa4\x01\x06MDPC02"], "packed_frame_cut",
+        "frame 0: the packed frame ends too early"),
+    (DetectAny, Zproto, &[b"\xaa\xa4\x01\x06MDPC02\x01"], "packed_frame_cut",
+        "frame 0: the packed frame ends too early"),
+    (DetectAny, Zproto, &[b"\xaa\xa4\x01\x07MDPC02"], "part_past_end",
+        "frame 0: it says that it has 7 bytes, and 6 are left of its frame"),
+    (FromWorker, Zproto, &[b"\xaa\xa4\x04\x06MDPW02\x01\xffecho"], "part_past_end",
+        "frame 0: it says that it has 255 bytes, and 4 are left of its frame"),
+    (DetectAny, Zproto, &[b"\xaa\xa4\x00"], "unknown_message_id", "frame 0: unknown message id 0"),
+    (FromWorker, Zproto, &[b"\xaa\xa4\x0a\x06MDPW02\x07"], "unknown_message_id",
+        "frame 0: unknown message id 10"),
+    (FromClient, Zproto, &[b"\xaa\xa4\x08\x06MDPW02\x05"], "header_of_other_side",
+        "frame 0: the header of a worker on the connection of a client"),
+    (DetectAny, Zproto, &[b"\xaa\xa4\x01\x06MDPW02\x01\x04echo"], "version_not_of_message",
+        "frame 0: the version is not that of a message with the id 1"),
+    (FromWorker, Zproto, &[b"\xaa\xa4\x08\x06MDPW02\x06"], "command_not_of_message",
+        "frame 0: command 0x06 is not that of a message with the id 8"),
+    (DetectAny, Zproto, &[b"\xaa\xa4\x02\x06MDPC02\x02\x04echo"], "command_of_other_direction",
+        "frame 0: command 0x02 is only for the other direction"),
+    (FromWorker, Zproto, &[b"\xaa\xa4\x05\x06MDPW02\x02", b"17", b""],
+        "command_of_other_direction", "frame 0: command 0x02 is only for the other direction"),
+    (DetectAny, Zproto, &[b"\xaa\xa4\x01\x06MDPC02\x01\x00"], "empty_service",
+        "frame 0: the service name is empty"),
+    (FromWorker, Zproto, &[b"\xaa\xa4\x08\x06MDPW02\x05\x00\x00"], "excess_bytes",
+        "frame 0: excess bytes behind the last field: 2"),
+    (FromWorker, Zproto, &[b"\xaa\xa4\x04\x06MDPW02\x01\x04echo", b"x"], "excess_frames",
+        "frame 1: excess frames behind the end of the command: 1"),
+    (FromWorker, Zproto, &[b"\xaa\xa4\x07\x06MDPW02\x04"], "missing_address",
+        "frame 1: there is no client address"),
+    (FromWorker, Zproto, &[b"\xaa\xa4\x07\x06MDPW02\x04", b"17", b"a"], "separator_not_empty",
+        "frame 2: 1 bytes where an empty frame belongs, behind the client address"),
+    (FromClient, Zproto, &[b"MDPC02", b"\x01", b"echo"], "header_of_other_dialect",
+        "frame 0: header \"MDPC02\" on a connection that speaks zproto"),
+    (FromClient, Zproto, &[b"", b"MDPC01", b"echo"], "unexpected_delimiter", UNEXPECTED),
+    (DetectAny, Zproto, &[b"", b"\xaa\xa4\x08\x06MDPW02\x05"], "unexpected_delimiter", UNEXPECTED),
+    (FromClient, Mdp02, &[b"\xaa\xa4\x08\x06MDPW02\x05"], "header_of_other_dialect",
+        "frame 0: header \"\\xaa\\xa4\\x08\\x06MDPW02\\x05\" on a connection that speaks mdp02"),
+    (Detect, Zproto, &[b"MDPC02", b"\x01", b"echo"], "pinned_to_other",
+        "frame 0: mdp02 is spoken where only zproto is taken"),
+    (Detect, Mdp02, &[b"\xaa\xa4\x08\x06MDPW02\x05"], "pinned_to_other",
+        "frame 0: zproto is spoken where only mdp02 is taken"),
+
+    // libmdp.
+    (DetectAny, Libmdp, &[b"MDPC0X", b"echo", b"a"], "delimiter_missing", MISSING),
+    (DetectAny, Libmdp, &[b"", b"MDPC0X"], "missing_service", "frame 2: there is no service name"),
+    (Detect, Mdp01, &[b"", b"MDPC0X", b"echo", b"a"], "pinned_to_other",
+        "frame 1: libmdp is spoken where only mdp01 is taken"),
+    (FromClient, Libmdp, &[b"", b"MDPC01", b"echo", b"a"], "header_of_other_dialect",
+        "frame 1: header \"MDPC01\" on a connection that speaks libmdp"),
+    (ToClient, Libmdp, &[b"", b"MDPC0X", b"\x04", b"echo"], "unknown_command",
+        "frame 2: unknown command 0x04"),
+    (FromWorker, Libmdp, &[b"", b"MDPW0X", b"\x06"], "unknown_command",
+        "frame 2: unknown command 0x06"),
+    (ToWorker, Libmdp, &[b"", b"MDPW0X", b"\x03", b"17", b""], "command_of_other_direction",
+        "frame 2: command 0x03 is only for the other direction"),
 ];
 
 #[test]
@@ -335,7 +445,7 @@ fn the_form_of_an_mdp02_connection_does_not_change() {
         (&bare, &delimited, Offence::UnexpectedDelimiter),
         (&delimited, &bare, Offence::DelimiterMissing),
     ] {
-        let codec = Codec::detect(first, b"", None).unwrap();
+        let codec = Codec::detect(first, b"", Socket::Dealer, None).unwrap();
         assert!(codec.decode_from_client(first.clone()).is_ok());
         let error = codec.decode_from_client(later.clone()).unwrap_err();
         assert_eq!((error.frame(), error.offence()), (Some(0), &offence));
@@ -344,7 +454,8 @@ fn the_form_of_an_mdp02_connection_does_not_change() {
 
 #[test]
 fn a_long_unknown_header_is_not_kept_whole() {
-    let error = Codec::detect(&Frames::from_slices(&[LONG]), b"", None).unwrap_err();
+    let error =
+        Codec::detect(&Frames::from_slices(&[LONG]), b"", Socket::Dealer, None).unwrap_err();
     let text = error.to_string();
     assert_eq!(text, format!("frame 0: unknown header \"{}\" {KNOWN}", "x".repeat(32)));
 }
@@ -353,7 +464,7 @@ fn a_long_unknown_header_is_not_kept_whole() {
 #[test]
 fn the_wrong_side_is_an_offence_and_no_panic() {
     let message = Frames::from_slices(&["", "MDPW01", "\x04"]);
-    let codec = Codec::detect(&message, b"", None).unwrap();
+    let codec = Codec::detect(&message, b"", Socket::Dealer, None).unwrap();
     let error = codec.decode_from_client(message).unwrap_err();
     assert_eq!(error.offence().name(), "header_of_other_side");
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use majordomus_core::{
     Frames, FromClient, FromWorker, Outcome, Request, Timeout, ToClient, ToWorker,
 };
-use majordomus_wire::{Codec, Dialect, Side};
+use majordomus_wire::{Codec, Dialect, Side, Socket};
 
 const CAPTURE: &str = include_str!("captures/pigato.txt");
 
@@ -84,7 +84,11 @@ fn every_line_is_read_as_what_it_was() {
         };
         assert_eq!(read, meaning, "{line}");
         if from_peer {
-            assert_eq!(Codec::detect(&message, &identity, None), Ok(codec), "{line}");
+            assert_eq!(
+                Codec::detect(&message, &identity, Socket::Dealer, None),
+                Ok(codec),
+                "{line}"
+            );
         }
         // PIGATO's broker passes a rejection on. Ours fails the request when all have rejected it.
         if !meaning.starts_with("to client: rejected") {

@@ -7,7 +7,7 @@ use majordomus_core::{
     Concurrency, Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, Status,
     Timeout, ToClient, ToWorker, WorkerReply, WorkerRequest,
 };
-use majordomus_wire::{Codec, Dialect, Errors, Json, Side};
+use majordomus_wire::{Codec, Dialect, Errors, Json, Side, Socket};
 
 const MESSAGES: u64 = 200_000;
 const COMMANDS: u64 = 20_000;
@@ -51,7 +51,13 @@ impl Random {
             b"MDPC02",
             b"MDPW02",
             b"MDPC0X",
+            b"MDPW0X",
             b"MDPC0",
+            b"\xaa\xa4",
+            b"\xaa\xa4\x01\x06MDPC02\x01\x04echo",
+            b"\xaa\xa4\x06\x06MDPW02\x03",
+            b"\xaa\xa4\x08\x06MDPW02\x05",
+            b"\x06MDPC01\x04echo\x01a",
             b"C",
             b"echo",
             b"17",
@@ -107,6 +113,11 @@ impl Random {
             &[b"", b"MDPC02"],
             &[b"MDPW02"],
             &[b"", b"MDPW02"],
+            &[b"", b"MDPC0X"],
+            &[b"", b"MDPW0X"],
+            &[b"\xaa\xa4\x01\x06MDPC02\x01\x04echo"],
+            &[b"\xaa\xa4\x04\x06MDPW02\x01\x04echo"],
+            &[b"\xaa\xa4\x07\x06MDPW02\x04"],
             &[b"C"],
             &[b"C", b"2", b"echo", b"r1"],
             &[b"C", b"3", b"", b"r1"],
@@ -125,6 +136,35 @@ impl Random {
             frames.push(self.frame());
         }
         Frames::from_slices(&frames)
+    }
+
+    /// The same in one frame, each frame a part, and mostly with the header of a dialect that is
+    /// packed like that; or cut, or with a byte changed.
+    fn packed(&mut self) -> Frames {
+        let mut message = self.message();
+        if message.get(0).is_some_and(<[u8]>::is_empty) && self.below(8) > 0 {
+            message = message.skip(1);
+        }
+        let mut packed = Vec::new();
+        for part in message.iter() {
+            match u8::try_from(part.len()) {
+                Ok(length) if length < 255 => packed.push(length),
+                _ => {
+                    packed.push(255);
+                    packed.extend_from_slice(&(part.len() as u32).to_be_bytes());
+                }
+            }
+            packed.extend_from_slice(part);
+        }
+        if !packed.is_empty() {
+            let at = self.below(packed.len());
+            match self.below(10) {
+                0 => packed.truncate(at),
+                1 => packed[at] = self.next() as u8,
+                _ => {}
+            }
+        }
+        Frames::from_slices(&[packed])
     }
 
     fn label(&mut self) -> Label {
@@ -182,10 +222,14 @@ fn written(write: impl FnOnce(&mut Vec<Bytes>)) -> Frames {
 fn any_message_is_read_or_refused() {
     let mut taken = 0u64;
     for seed in 0..MESSAGES {
-        let message = Random::new(seed).message();
+        let socket = if seed % 4 == 0 { Socket::Client } else { Socket::Dealer };
+        let message = match socket {
+            Socket::Client => Random::new(seed).packed(),
+            Socket::Dealer => Random::new(seed).message(),
+        };
         let identity = Random::new(seed).identity();
         for pinned in [None].into_iter().chain(Dialect::ALL.map(Some)) {
-            match Codec::detect(&message, &identity, pinned) {
+            match Codec::detect(&message, &identity, socket, pinned) {
                 // A worker is known by its header, whatever follows it.
                 Ok(codec)
                     if codec.side() == Side::Worker
@@ -237,8 +281,15 @@ fn check_rewritten(codec: Codec, message: &Frames, seed: u64) {
         assert_eq!(rewritten(codec, &again), again, "seed {seed}: {message:?}");
         return;
     }
-    // A reply without a body, of a majortomo worker, gets its empty frame.
-    let filled = codec.dialect() == Dialect::Majortomo && again.len() == message.len() + 1;
+    if codec.dialect() == Dialect::Gdp {
+        // A length may take five bytes where one will do.
+        assert_eq!(rewritten(codec, &again), again, "seed {seed}: {message:?}");
+        assert!(again.bytes() <= message.bytes(), "seed {seed}: {message:?} {again:?}");
+        return;
+    }
+    // Where it has no body, it gets its empty frame.
+    let fills = matches!(codec.dialect(), Dialect::Majortomo | Dialect::Libmdp);
+    let filled = fills && again.len() == message.len() + 1;
     let last = again.len().saturating_sub(usize::from(filled));
     assert!(message.iter().eq(again.iter().take(last)), "seed {seed}: {message:?} {again:?}");
 }
@@ -277,7 +328,11 @@ fn check_client(codec: Codec, random: &mut Random, seed: u64) {
     }
     for reply in replies {
         let message = written(|sink| codec.encode_to_client(&reply, sink));
-        assert_eq!(codec.decode_to_client(message), Ok(reply), "seed {seed}");
+        let read = match reply {
+            ToClient::Final(reply) if !codec.has_finals() => ToClient::Partial(reply),
+            reply => reply,
+        };
+        assert_eq!(codec.decode_to_client(message), Ok(read), "seed {seed}");
     }
 }
 

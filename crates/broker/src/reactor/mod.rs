@@ -272,19 +272,22 @@ impl Reactor {
             Output::ToClient { peer, command } => {
                 let Some(connection) = self.connections.get(peer) else { return };
                 let Some(codec) = connection.codec else { return };
+                let before = connection.zmtp.unsent_bytes();
                 codec.encode_to_client(&command, &mut Outlet(&mut connection.zmtp));
-                self.wrote(peer);
+                self.wrote(peer, before);
             }
             Output::ToWorker { peer, command } => {
                 let Some(connection) = self.connections.get(peer) else { return };
                 let Some(codec) = connection.codec else { return };
+                let before = connection.zmtp.unsent_bytes();
                 codec.encode_to_worker(&command, &mut Outlet(&mut connection.zmtp));
-                self.wrote(peer);
+                self.wrote(peer, before);
             }
             Output::Probe { peer } => {
                 if let Some(connection) = self.connections.get(peer) {
+                    let before = connection.zmtp.unsent_bytes();
                     connection.zmtp.ping(0, b"");
-                    self.wrote(peer);
+                    self.wrote(peer, before);
                 }
             }
             Output::Pause { peer } => {

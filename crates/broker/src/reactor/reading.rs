@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use majordomus_core::broker::{Input, Profile, Sign};
 use majordomus_core::{Frames, FromClient, Label, PeerId};
-use majordomus_wire::{Codec, Side};
+use majordomus_wire::{Codec, Side, Socket};
 use majordomus_zmtp::{self as zmtp, Event, Metadata, SocketType};
 use tracing::debug;
 
@@ -182,6 +182,7 @@ impl Reactor {
             (false, SocketType::Req | SocketType::Dealer | SocketType::Router) => {
                 Some(Metadata::new(SocketType::Router).with_routing_id(self.config.name.as_bytes()))
             }
+            (false, SocketType::Client) => Some(Metadata::new(SocketType::Server)),
             (true, SocketType::Sub | SocketType::XSub) => {
                 connection.subscriber = Some(Subscriber::default());
                 Some(Metadata::new(SocketType::Pub))
@@ -194,7 +195,10 @@ impl Reactor {
             self.handshakes.end(id);
             self.quiet.begin(self.now, id, address);
         } else {
-            let served = if publishes { "SUB and XSUB" } else { "REQ, DEALER and ROUTER" };
+            let served = match publishes {
+                true => "SUB and XSUB",
+                false => "REQ, DEALER, ROUTER and CLIENT",
+            };
             let text = format!("a {socket_type} socket is not served here, but {served}");
             self.census.close(self.now, connection, "socket_type", &text);
             connection.zmtp.refuse(&text);
@@ -237,9 +241,13 @@ impl Reactor {
             return self.subscriber_message(id, &message);
         }
         let listen = &self.config.listen[connection.listener];
-        let identity =
-            connection.peer.as_ref().map_or(&b""[..], |peer| &peer.metadata.routing_id[..]);
-        let codec = match Codec::detect(&message, identity, listen.dialect) {
+        let metadata = connection.peer.as_ref().map(|peer| &peer.metadata);
+        let identity = metadata.map_or(&b""[..], |metadata| &metadata.routing_id[..]);
+        let socket = match metadata.map(|metadata| metadata.socket_type) {
+            Some(SocketType::Client) => Socket::Client,
+            _ => Socket::Dealer,
+        };
+        let codec = match Codec::detect(&message, identity, socket, listen.dialect) {
             Ok(codec) => codec.with_errors(listen.errors).with_json(listen.json),
             Err(error) => {
                 return self.census.refuse(self.now, connection, error.offence().name(), &error);

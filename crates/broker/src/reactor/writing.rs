@@ -8,20 +8,28 @@ use super::Reactor;
 use crate::connection::Progress;
 
 impl Reactor {
-    /// Something was queued for a peer.
-    pub(super) fn wrote(&mut self, id: PeerId) {
+    /// Something was queued for a peer, for which `before` bytes waited before.
+    pub(super) fn wrote(&mut self, id: PeerId, before: usize) {
         self.mark_dirty(id.index);
         let Some(connection) = self.connections.get(id) else { return };
         let most = self.config.connections.unsent_bytes_max;
         if connection.filled || connection.zmtp.unsent_bytes() <= most {
             return;
         }
+        let message = connection.zmtp.unsent_bytes() - before;
         // It may be we who have not tried to write for a while.
         while !connection.blocked && matches!(connection.write(), Progress::Some(_)) {}
-        if connection.zmtp.unsent_bytes() > most {
+        let unsent = connection.zmtp.unsent_bytes();
+        if unsent.saturating_sub(message) > most {
             connection.filled = true;
+            connection.laden = true;
             connection.drained = 0;
             self.core.handle(self.now, Input::Filled { peer: id });
+        } else if unsent > most && !connection.laden {
+            // One message alone is that large: it is read in its time, or not.
+            connection.laden = true;
+            connection.drained = 0;
+            self.core.handle(self.now, Input::Laden { peer: id });
         }
     }
 
@@ -104,10 +112,10 @@ impl Reactor {
             return self.catch_up(id);
         }
         let half = self.config.connections.unsent_bytes_max / 2;
-        if connection.filled && unsent <= half {
-            connection.filled = false;
+        if connection.laden && unsent <= half {
+            (connection.filled, connection.laden) = (false, false);
             self.tell_core(Input::Drained { peer: id });
-        } else if connection.filled && connection.drained > half {
+        } else if connection.laden && connection.drained > half {
             connection.drained = 0;
             self.tell_core(Input::Draining { peer: id });
         }

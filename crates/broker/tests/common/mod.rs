@@ -2,6 +2,8 @@
 //! and a broker to point it at.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod pigato;
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -35,7 +37,7 @@ pub fn address(broker: &Broker) -> SocketAddr {
 }
 
 /// Waits until the broker's numbers are as they should be.
-pub fn wait_for(broker: &Broker, what: &str, is_so: impl Fn(&Snapshot) -> bool) {
+pub fn wait_for(broker: &Broker, what: &str, mut is_so: impl FnMut(&Snapshot) -> bool) {
     let end = Instant::now() + PATIENCE;
     loop {
         let snapshot = broker.control().snapshot().expect("the broker runs");
@@ -65,7 +67,14 @@ impl Peer {
 
     pub fn connect_as(broker: &Broker, metadata: Metadata) -> Self {
         let stream = TcpStream::connect(address(broker)).expect("the broker listens");
+        // As every library of ZMQ has it.
+        stream.set_nodelay(true).expect("an option of TCP");
         Self::shake_hands(stream, metadata)
+    }
+
+    /// A DEALER with a routing id.
+    pub fn with_id(broker: &Broker, routing_id: &[u8]) -> Self {
+        Self::connect_as(broker, Metadata::new(SocketType::Dealer).with_routing_id(routing_id))
     }
 
     /// A worker of 7/MDP that has registered.

@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use majordomus::{Body, Client, Dialect, Replier, Request, RequestError, Worker};
-use majordomus_broker::{Broker, Config, Listen};
 
-use crate::cmd::has_parts;
+use crate::cmd::{broker_for_this_run, client_takes_parts, worker_has_parts};
 use crate::failure::Failure;
 use crate::output::print;
 
 /// How many round trips are timed for each pair of dialects.
-const ROUND_TRIPS: usize = 200;
+const ROUND_TRIPS: usize = 100;
 /// How long one request may take before it counts as failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A text that is more than ASCII.
@@ -20,13 +19,20 @@ const TEXT: &[u8] = "Grüße, мир".as_bytes();
 /// What a round trip is measured with.
 const MEASURED_BODY: &[u8] = &[b'x'; 64];
 
+/// How wide the matrix's first column is, and each of the others at the least.
+const LABEL_WIDTH: usize = 10;
+const CELL_WIDTH: usize = 8;
+
 const EXAMPLES: &str = "\
 Each client asks each worker, through the broker: for a text, for bytes that are not UTF-8, for an \
-empty frame, for three frames (one of them empty), and, where the worker's dialect has partial \
+empty frame, for three frames (one of them empty), and, where workers of the dialect have partial \
 replies, for a stream of parts. A client of a dialect without partial replies gets the parts in one \
-reply. Then 200 requests of 64 bytes are timed, one after the other.
+reply. Then 100 requests of 64 bytes are timed, one after the other.
 
-The status is 0 only when everything came back exactly as it should.
+A cell of the matrix is `ok` when everything came back exactly as it should, with the median of the \
+timed round trips in microseconds; otherwise it is WRONG or FAILED, and what went wrong stands below \
+the matrix. The status is 0 only when every cell is ok. In libmdp a request costs its client the \
+connection, so the times of that row have a new one in them.
 
 Examples:
   majordomus demo
@@ -63,7 +69,7 @@ impl Trial {
 
     /// The parts of the reply as the client has to get them.
     fn expected(self, client: Dialect) -> Vec<Body> {
-        if self == Trial::Stream && has_parts(client) {
+        if self == Trial::Stream && client_takes_parts(client) {
             return self.frames().iter().map(|frame| Body::from(*frame)).collect();
         }
         vec![Body::from_frames(self.frames())]
@@ -86,81 +92,69 @@ impl fmt::Display for Trial {
     }
 }
 
-/// How a trial ended.
+/// What went wrong between a client and a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
-    Right,
-    /// The worker's dialect cannot do that.
-    NotTried,
+enum Fault {
     /// Something else came back.
-    Wrong(Vec<Body>),
-    Failed(RequestError),
+    Wrong(Trial, Vec<Body>),
+    Failed(Trial, RequestError),
+    /// A request that was timed.
+    Untimed(RequestError),
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Verdict::Right => "ok",
-            Verdict::NotTried => "-",
-            Verdict::Wrong(_) => "WRONG",
-            Verdict::Failed(_) => "FAILED",
-        })
+        match self {
+            Fault::Wrong(trial, parts) => write!(f, "{trial}: this came back: {parts:?}"),
+            Fault::Failed(trial, error) => write!(f, "{trial}: {error}"),
+            Fault::Untimed(error) => write!(f, "timing: {error}"),
+        }
     }
 }
 
+/// A cell of the matrix: the median round trip where all is well.
+type Cell = Result<Duration, Fault>;
+
 impl DemoArgs {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let config = Config {
-            listen: vec![Listen::new(majordomus_broker::Endpoint::Tcp(([127, 0, 0, 1], 0).into()))],
-            ..Config::default()
-        };
-        let broker = Broker::start(config)?;
-        let endpoint = broker.endpoints()[0].to_string();
+        let (broker, endpoint) = broker_for_this_run()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let faults = runtime.map_err(Failure::System)?.block_on(demonstrate(&endpoint))?;
         broker.shutdown().map_err(Failure::Broker)?;
         if faults > 0 {
             return Err(Failure::Demo { faults });
         }
-        say("\nAll came back right. Now run `majordomus broker`, `majordomus worker echo --echo` \
-             and `majordomus request echo hello` in a terminal each; `majordomus --help` says more.\n")
+        say("\nAll came back right. Now run these in a terminal each:\n  majordomus broker\n  \
+             majordomus worker echo --echo\n  majordomus request echo hello\n\
+             `majordomus --help` says more.\n")
     }
 }
 
-/// Tries every client with every worker, and returns how much went wrong.
+/// Tries every client with every worker, and returns in how many cells something went wrong.
 async fn demonstrate(endpoint: &str) -> Result<usize, Failure> {
     say(&format!(
-        "A broker on {endpoint}, and a worker and a client of each dialect over tcp:\n\n"
+        "A broker on {endpoint}, and a client and a worker of each dialect.\n\
+         Rows are clients, columns are workers; `ok` and the median round trip in µs:\n\n"
     ))?;
     let mut workers = Vec::new();
     for dialect in Dialect::ALL {
         workers.extend(offer(endpoint, dialect)?);
     }
-    let trials: String = Trial::ALL.iter().map(|trial| format!("{trial:8}")).collect();
-    say(&format!("{:11}{:11}{trials}round trip\n", "client", "worker"))?;
+    let heads: String =
+        Dialect::ALL.iter().map(|worker| in_column(*worker, worker.name())).collect();
+    say(&format!("{:LABEL_WIDTH$}{heads}\n", ""))?;
     let mut faults = Vec::new();
-    for client_dialect in Dialect::ALL {
-        let client =
-            Client::builder(endpoint).dialect(client_dialect).timeout(REQUEST_TIMEOUT).connect()?;
-        for worker_dialect in Dialect::ALL {
-            let mut row = format!("{:11}{:11}", client_dialect.name(), worker_dialect.name());
-            for trial in Trial::ALL {
-                let verdict = attempt(&client, client_dialect, worker_dialect, trial).await;
-                row.push_str(&format!("{verdict:8}"));
-                if let Some(fault) = fault(&verdict) {
-                    faults
-                        .push(format!("{client_dialect} to {worker_dialect}, {trial}: {fault}\n"));
-                }
+    for from in Dialect::ALL {
+        let client = Client::builder(endpoint).dialect(from).timeout(REQUEST_TIMEOUT).connect()?;
+        say(&format!("{:LABEL_WIDTH$}", from.name()))?;
+        for to in Dialect::ALL {
+            let cell = fill(&client, from, to).await;
+            say(&in_column(to, &show(&cell)))?;
+            if let Err(fault) = cell {
+                faults.push(format!("{from} to {to}, {fault}\n"));
             }
-            match round_trip(&client, &echo_service(worker_dialect)).await {
-                Ok(median) => row.push_str(&format!("{:7} µs\n", median.as_micros())),
-                Err(error) => {
-                    row.push_str("   FAILED\n");
-                    faults.push(format!("{client_dialect} to {worker_dialect}, timing: {error}\n"));
-                }
-            }
-            say(&row)?;
         }
+        say("\n")?;
     }
     for worker in workers {
         worker.stop().await;
@@ -171,12 +165,38 @@ async fn demonstrate(endpoint: &str) -> Result<usize, Failure> {
     Ok(faults.len())
 }
 
+/// A text in the column of a worker.
+fn in_column(worker: Dialect, text: &str) -> String {
+    format!("{text:>width$}", width = CELL_WIDTH.max(worker.name().len() + 1))
+}
+
+/// What stands in a cell, in seven letters at the most.
+fn show(cell: &Cell) -> String {
+    match cell {
+        Ok(median) => match median.as_micros() {
+            micros @ ..10_000 => format!("ok {micros}"),
+            micros @ ..100_000 => format!("ok {}ms", micros / 1000),
+            micros => format!("ok {}.{}s", micros / 1_000_000, micros / 100_000 % 10),
+        },
+        Err(Fault::Wrong(..)) => "WRONG".into(),
+        Err(Fault::Failed(..) | Fault::Untimed(_)) => "FAILED".into(),
+    }
+}
+
+/// Tries all with one client and one worker, up to what goes wrong.
+async fn fill(client: &Client, from: Dialect, to: Dialect) -> Cell {
+    for trial in Trial::ALL {
+        attempt(client, from, to, trial).await?;
+    }
+    round_trip(client, &echo_service(to)).await.map_err(Fault::Untimed)
+}
+
 /// The workers of one dialect.
 fn offer(endpoint: &str, dialect: Dialect) -> Result<Vec<Worker>, Failure> {
     let builder = Worker::builder(endpoint).dialect(dialect);
     let echo = |request: Request, reply: Replier| reply.finish(request.body);
     let mut workers = vec![builder.clone().serve(&echo_service(dialect), echo)?];
-    if has_parts(dialect) {
+    if worker_has_parts(dialect) {
         workers.push(builder.serve(&stream_service(dialect), stream)?);
     }
     Ok(workers)
@@ -194,28 +214,19 @@ async fn stream(request: Request, reply: Replier) {
     reply.finish(last.unwrap_or_default()).await;
 }
 
-async fn attempt(client: &Client, from: Dialect, to: Dialect, trial: Trial) -> Verdict {
-    if trial == Trial::Stream && !has_parts(to) {
-        return Verdict::NotTried;
+async fn attempt(client: &Client, from: Dialect, to: Dialect, trial: Trial) -> Result<(), Fault> {
+    if trial == Trial::Stream && !worker_has_parts(to) {
+        return Ok(());
     }
-    let body = Body::from_frames(trial.frames());
-    let mut reply = client.request(&trial.service(to), body).send().await;
+    let (body, expected) = (Body::from_frames(trial.frames()), trial.expected(from));
+    let request = client.request(&trial.service(to), body);
+    // Where nobody says which part is the last, they are counted.
+    let mut reply = request.reports(expected.len() as u32).send().await;
     let mut parts = Vec::new();
     while let Some(part) = reply.next().await {
-        match part {
-            Ok(part) => parts.push(part),
-            Err(error) => return Verdict::Failed(error),
-        }
+        parts.push(part.map_err(|error| Fault::Failed(trial, error))?);
     }
-    if parts == trial.expected(from) { Verdict::Right } else { Verdict::Wrong(parts) }
-}
-
-fn fault(verdict: &Verdict) -> Option<String> {
-    match verdict {
-        Verdict::Right | Verdict::NotTried => None,
-        Verdict::Wrong(parts) => Some(format!("this came back: {parts:?}")),
-        Verdict::Failed(error) => Some(error.to_string()),
-    }
+    if parts == expected { Ok(()) } else { Err(Fault::Wrong(trial, parts)) }
 }
 
 /// The median of some round trips, one after the other.
@@ -241,4 +252,45 @@ fn stream_service(dialect: Dialect) -> String {
 /// Prints something; what comes back counts even if nobody reads it.
 fn say(text: &str) -> Result<(), Failure> {
     print(text.as_bytes()).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_matrix_fits_a_terminal_of_80_columns() {
+        let columns = Dialect::ALL.map(|worker| in_column(worker, "").len());
+        assert!(LABEL_WIDTH + columns.iter().sum::<usize>() <= 80, "{columns:?}");
+        assert!(Dialect::ALL.iter().all(|client| client.name().len() < LABEL_WIDTH));
+    }
+
+    #[test]
+    fn a_cell_says_how_it_went_and_is_narrower_than_its_column() {
+        let failed = || RequestError::Timeout;
+        for (cell, text) in [
+            (Ok(Duration::from_micros(7)), "ok 7"),
+            (Ok(Duration::from_micros(9_999)), "ok 9999"),
+            (Ok(Duration::from_micros(10_000)), "ok 10ms"),
+            (Ok(Duration::from_micros(99_999)), "ok 99ms"),
+            (Ok(Duration::from_millis(1_250)), "ok 1.2s"),
+            (Err(Fault::Wrong(Trial::Text, Vec::new())), "WRONG"),
+            (Err(Fault::Failed(Trial::Text, failed())), "FAILED"),
+            (Err(Fault::Untimed(failed())), "FAILED"),
+        ] {
+            assert_eq!(show(&cell), text);
+            assert!(text.len() < CELL_WIDTH);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cell_is_wrong_where_something_else_comes_back() {
+        let (_broker, endpoint) = broker_for_this_run().expect("there is a port");
+        let builder = Worker::builder(&endpoint).dialect(Dialect::Mdp01);
+        let worker = builder.serve(&echo_service(Dialect::Mdp01), |_, reply| reply.finish("other"));
+        let _worker = worker.expect("it can be one");
+        let client = Client::connect(&endpoint).expect("it is an endpoint");
+        let cell = fill(&client, Dialect::Mdp02, Dialect::Mdp01).await;
+        assert_eq!(cell, Err(Fault::Wrong(Trial::Text, vec![Body::from("other")])));
+    }
 }

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use crate::cmd::worker::exec::Exec;
-use crate::cmd::{BROKER_ENDPOINT, dialect_parser, has_parts, misused};
+use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused, worker_has_parts};
 use crate::failure::Failure;
 use crate::{bytes, duration};
 
@@ -30,7 +30,7 @@ command; what it leaves running in its process group is killed. When nobody wait
 more, and when the worker ends, the whole group is killed.
 
 With --stream each line is a part of the reply, without its newline. The last part is what follows \
-the last newline; where nothing does, it is empty. The dialect mdp01 has no parts.
+the last newline; where nothing does, it is empty. Workers of mdp01, gdp and libmdp have no parts.
 
 SIGTERM and SIGINT end the worker: it says so to the broker, and ends with status 0.
 
@@ -99,8 +99,11 @@ impl WorkerArgs {
         if self.stream && self.what.exec.is_empty() {
             misused("worker", "--stream needs the lines of a command, so it goes with --exec");
         }
-        if self.stream && !has_parts(self.dialect) {
-            let text = format!("--stream needs partial replies, and {} has none", self.dialect);
+        if self.stream && !worker_has_parts(self.dialect) {
+            let text = format!(
+                "--stream needs partial replies, and workers of {} have none",
+                self.dialect
+            );
             misused("worker", &text);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -1,4 +1,4 @@
-//! The life of a broker, and the demonstration.
+//! The life of a broker.
 
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -112,13 +112,4 @@ fn a_pinned_dialect_is_the_only_one() {
     broker.request(&["mmi.service", "echo", "--dialect", "mdp02"]).printed("404\n");
     let other = ["mmi.service", "echo", "--dialect", "mdp01", "--timeout", "300ms"];
     broker.request(&other).failed(&["mmi.service"]);
-}
-
-#[test]
-fn the_demonstration_comes_out_right() {
-    let finished = Process::start(majordomus(&["demo"])).finish();
-    assert!(finished.status.success(), "{finished:?}");
-    assert_eq!(finished.stderr, "");
-    let rows = finished.text().lines().filter(|line| line.ends_with("µs")).count();
-    assert_eq!(rows, majordomus::Dialect::ALL.len().pow(2), "{}", finished.text());
 }

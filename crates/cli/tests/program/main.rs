@@ -1,7 +1,9 @@
 //! The program as its users have it: called with arguments, seen by what it prints and how it ends.
 
 mod broker;
+mod demo;
 mod exec;
 mod process;
 mod request;
 mod settings;
+mod tripping;

@@ -37,7 +37,10 @@ impl Broker {
 
     fn request(&mut self, now: Time, peer: PeerId, request: Request) {
         if request.service.is_empty() || request.service.len() > SERVICE_NAME_BYTES_MAX {
-            return self.offend(now, peer, Offence::BadName);
+            return match self.is_told(peer, Outcome::NoSuchService) {
+                true => self.refuse(peer, request, Outcome::NoSuchService),
+                false => self.offend(now, peer, Offence::BadName),
+            };
         }
         if self.shut_down {
             return self.refuse(peer, request, Outcome::ShutDown);
@@ -63,7 +66,7 @@ impl Broker {
     }
 
     /// Ends a request that is not taken at all.
-    fn refuse(&mut self, peer: PeerId, request: Request, outcome: Outcome) {
+    pub(super) fn refuse(&mut self, peer: PeerId, request: Request, outcome: Outcome) {
         self.counters.receive();
         self.counters.end(outcome);
         if self.is_told(peer, outcome) {
@@ -94,13 +97,14 @@ impl Broker {
             }
         };
         // Where a worker is free nobody waits, but whose client does not read.
-        let reads = self.peers.get(peer).is_some_and(|peer| peer.filled.is_none());
+        let reads = !self.is_filled(peer);
         let shares = self.services[service].settings.share && target.is_none() && !request.fresh;
         let leader = match shares {
             true => self.leader_for(peer, service, &request.body),
             false => None,
         };
-        let worker = self.free_worker(service, target).filter(|_| reads && leader.is_none());
+        let free = self.free_worker(service, target);
+        let worker = free.filter(|_| reads && leader.is_none());
         // What goes to a worker at once is kept there, where it has to be.
         let (body, options) = match worker {
             Some(_) => (Retained::Nothing, Bytes::new()),
@@ -161,6 +165,8 @@ impl Broker {
         }
         match worker {
             Some(worker) => self.start_fresh(now, index, worker, request.options, request.body),
+            // Its turn has come already, and it is put aside.
+            None if free.is_some() => _ = self.park(index),
             None => {
                 self.wait(now, index);
                 self.dispatch(now, service);

@@ -174,6 +174,9 @@ pub struct Limits {
     pub client_requests_max: usize,
     /// Bytes of requests in progress for one client.
     pub client_bytes_max: usize,
+    /// Requests that one worker has in hand, those that ended meanwhile among them. One that
+    /// registers before this is changed keeps what it was.
+    pub worker_requests_max: usize,
     /// Workers that may reject one request. When so many have, it counts as rejected by all.
     pub rejections_max: u32,
     /// Names that clients asked for and no worker offers.
@@ -198,6 +201,7 @@ impl Default for Limits {
             service_bytes_max: 512 << 20,
             client_requests_max: 20_000,
             client_bytes_max: 128 << 20,
+            worker_requests_max: 100_000,
             rejections_max: 100,
             names_max: 10_000,
             reply_bytes_max: 64 << 20,

@@ -12,7 +12,8 @@ use bytes::Bytes;
 
 use super::Broker;
 use super::peers::SideState;
-use crate::{Form, Frames, Label, PeerId, Reply, Request};
+use super::replies::is_readable;
+use crate::{Form, Frames, Label, Outcome, PeerId, Reply, Request};
 
 /// The name of the directory.
 pub(super) const NAME: &[u8] = b"$dir";
@@ -78,10 +79,15 @@ impl Broker {
             None => known.all.clone(),
             Some(name) => known.services.get(&name[..]).cloned().unwrap_or_else(|| "[]".into()),
         };
+        let body = Frames::single(text).in_form(Form::Json, 0);
+        if !is_readable(&body, request.body.form(), &self.config.limits) {
+            self.refuse(peer, request.clone(), Outcome::Untranslatable);
+            return true;
+        }
         let reply = Reply {
             id: request.id.clone(),
             asked: request.body.note(),
-            ..Reply::new(request.service.clone(), Frames::single(text).in_form(Form::Json, 0))
+            ..Reply::new(request.service.clone(), body)
         };
         self.answer(peer, reply);
         true

@@ -126,6 +126,7 @@ impl Broker {
     fn start(&mut self, now: Time, index: u32, worker_id: PeerId, options: Bytes, body: Frames) {
         let form = self.peers.worker_ref(worker_id).map(|worker| worker.can.form);
         if form.is_none_or(|form| !self.can_be_read(&body, form)) {
+            self.end_followers(index, Outcome::Untranslatable);
             return self.end_loose(index, Outcome::Untranslatable);
         }
         let request_id = self.requests.id(index);
@@ -152,6 +153,7 @@ impl Broker {
         let worker = self.peers.worker(worker_id).expect("a free worker is there");
         worker.running.push_back(&mut InPlace(&mut self.requests), index);
         worker.given += 1;
+        worker.answered = None;
         if listed && worker.has_slot() {
             self.list(worker_id);
         }
@@ -174,7 +176,7 @@ impl Broker {
     pub(super) fn park(&mut self, index: u32) -> bool {
         let record = &mut self.requests[index];
         let Some(peer) = self.peers.get_mut(record.client) else { return false };
-        let filled = peer.filled.is_some();
+        let filled = peer.filled;
         if let SideState::Client(client) = &mut peer.side
             && filled
         {
@@ -187,16 +189,38 @@ impl Broker {
         filled
     }
 
+    /// Whether a client does not read.
+    pub(super) fn is_filled(&self, client: PeerId) -> bool {
+        self.peers.get(client).is_some_and(|peer| peer.filled)
+    }
+
     /// It is the turn again of requests that were put aside: their client reads.
     pub(super) fn unpark(&mut self, now: Time, client: PeerId) {
         let mut services = Vec::new();
+        let mut rejected = Vec::new();
+        let mut targets = Vec::new();
         // The last goes to the front first, so that all stand there in their order.
         while let Some(state) = self.peers.client(client)
             && let Some(index) = state.parked.last()
         {
             state.parked.remove(&mut InPlace(&mut self.requests), index);
-            services.push(self.requests[index].service);
+            let record = &self.requests[index];
+            targets.extend(record.target);
+            if record.rejection.is_some() {
+                self.requests[index].state = State::Loose;
+                rejected.push(index);
+            } else {
+                services.push(record.service);
+                self.rejoin(now, index);
+            }
+        }
+        for index in rejected.into_iter().rev() {
             self.rejoin(now, index);
+        }
+        for worker in targets {
+            if self.peers.worker_ref(worker).is_some_and(|worker| worker.listed) {
+                self.give_targeted(now, worker);
+            }
         }
         for service in services {
             self.dispatch(now, service);
@@ -206,11 +230,16 @@ impl Broker {
     /// Puts a request that is in no list back where it waited, before all others.
     pub(super) fn rejoin(&mut self, now: Time, index: u32) {
         let record = &self.requests[index];
-        if let Some(worker) = record.target {
-            if self.free_worker(record.service, Some(worker)).is_some() {
-                return self.start_kept(now, index, worker);
-            }
-            self.wait_for(index, worker);
+        if let Some(id) = record.target {
+            let service = record.service;
+            let Some(worker) = self.peers.worker(id).filter(|worker| {
+                worker.service.is_some_and(|offered| self.services.is_served_by(service, offered))
+            }) else {
+                // It went meanwhile, or serves something else by now.
+                return self.end_loose(index, Outcome::NoSuchWorker);
+            };
+            worker.targeted.push_front(&mut InPlace(&mut self.requests), index);
+            self.requests[index].state = State::Targeted(id);
         } else if record.rejection.is_some() {
             return self.seek_another(now, index);
         } else {
@@ -299,7 +328,6 @@ impl Broker {
             for index in rejected {
                 self.seek_another(now, index);
             }
-            self.names_offered(now);
             self.dispatch(now, service);
         }
     }

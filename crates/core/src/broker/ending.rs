@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::requests::{InPlace, OfClient, Record, State};
 use super::{Broker, Event, Output};
 use crate::frames::Retained;
-use crate::{Concurrency, Outcome, PeerId, Time, Timeout, ToWorker};
+use crate::{Concurrency, Frames, Outcome, PeerId, Time, Timeout, ToWorker};
 
 impl State {
     /// Whether the request has no outcome yet.
@@ -37,6 +37,7 @@ impl Broker {
     fn end_waiting(&mut self, index: u32, outcome: Outcome, told: bool) {
         let Record { client, state, .. } = self.requests[index];
         match state {
+            State::Waiting if self.succeed(index) => {}
             State::Waiting => self.services.take_out(&mut self.requests, index),
             State::Targeted(worker) => {
                 if let Some(worker) = self.peers.worker(worker) {
@@ -103,7 +104,12 @@ impl Broker {
             Outcome::Rejected => self.requests[index].rejection.take(),
             _ => None,
         };
-        let (options, body) = rejection.map(|last| (last.options, last.error)).unwrap_or_default();
+        let (options, mut body) =
+            rejection.map(|last| (last.options, last.error)).unwrap_or_default();
+        let client = self.peers.client_ref(self.requests[index].client);
+        if client.is_some_and(|client| !self.can_be_read(&body, client.can.form)) {
+            body = Frames::EMPTY;
+        }
         let reply = self.reply_to(index, options, body);
         self.tell_failure(index, outcome, reply);
     }
@@ -159,13 +165,19 @@ impl Broker {
 
     /// Has a request that was at a worker, and is in no list, wait for another.
     pub(super) fn wait_again(&mut self, now: Time, index: u32) {
+        self.restart_wait(now, index);
+        self.followers_wait(now, index);
+        self.rejoin(now, index);
+    }
+
+    /// Counts the time that a request waits from now on.
+    pub(super) fn restart_wait(&mut self, now: Time, index: u32) {
         let record = &mut self.requests[index];
         record.waiting_since = now;
         // Who wanted a worker at once has had one; from here on it waits like any other.
         if matches!(record.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
             record.deadline = now.after(self.services[record.service].settings.wait);
         }
-        self.rejoin(now, index);
     }
 
     /// Gives up the parts that one worker has sent, as another one begins anew.

@@ -45,13 +45,19 @@ pub enum Input {
         /// How.
         sign: Sign,
     },
+    /// A single message is more than may wait to be written to a peer, and nothing else waits: it
+    /// has to be read in time like what fills a peer, and harms nobody meanwhile.
+    Laden {
+        /// Who.
+        peer: PeerId,
+    },
     /// What waits to be written to a peer is as much as may wait.
     Filled {
         /// Who.
         peer: PeerId,
     },
-    /// A good part of what waits to be written to a full peer has been, and as much waits still:
-    /// it reads, but not fast.
+    /// A good part of what waits to be written to a full or laden peer has been, and as much waits
+    /// still: it reads, but not fast.
     Draining {
         /// Who.
         peer: PeerId,

@@ -7,7 +7,9 @@ use core::hash::{BuildHasher, Hasher};
 use bytes::Bytes;
 use hashbrown::{HashMap, HashTable};
 
+use super::config::FRAME_BYTES;
 use super::keys::{KeyedState, Keys};
+use super::replies::is_readable;
 use super::{Broker, Timer};
 use crate::list::{Linked, Links, List};
 use crate::table::Table;
@@ -91,11 +93,18 @@ impl Broker {
     /// Answers a request with what was kept for it. False where nothing was.
     pub(super) fn answer_kept(&mut self, now: Time, peer: PeerId, request: &Request) -> bool {
         let kept = &mut self.kept;
-        if request.fresh || !kept.services.contains_key(&request.service) {
+        // Who asks for one worker wants the answer of that one.
+        if request.fresh
+            || !request.target.is_empty()
+            || !kept.services.contains_key(&request.service)
+        {
             return false;
         }
         let Some(index) = kept.find(&request.service, &request.body) else { return false };
-        if kept.table[index].until <= now {
+        let entry = &kept.table[index];
+        if entry.until <= now
+            || !is_readable(&entry.reply, request.body.form(), &self.config.limits)
+        {
             return false;
         }
         kept.by_use.remove(&mut ByUse(&mut kept.table), index);
@@ -117,7 +126,10 @@ impl Broker {
     /// time go.
     pub(super) fn keep(&mut self, service: Label, asked: Frames, reply: &Reply, until: Time) {
         let limit = self.config.limits.cache_bytes_max;
-        let bytes = asked.bytes() + reply.body.bytes() + reply.options.len() + KEPT_REPLY_BYTES;
+        // Each frame is held with its bounds.
+        let frames = FRAME_BYTES * (asked.len() + reply.body.len());
+        let bytes =
+            asked.bytes() + reply.body.bytes() + frames + reply.options.len() + KEPT_REPLY_BYTES;
         if bytes > limit {
             return;
         }

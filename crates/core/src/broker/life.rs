@@ -44,7 +44,7 @@ impl Broker {
             SideState::Worker(_) => self.lose(now, id, LossReason::Gone),
         }
         let Some(peer) = self.peers.remove(id) else { return };
-        if let Some(timer) = peer.filled {
+        if let Some(timer) = peer.stall {
             self.timers.cancel(timer);
         }
         match peer.identity_claim {
@@ -176,7 +176,7 @@ impl Broker {
         let SideState::Worker(worker) = &mut peer.side else { return };
         if now.since(worker.heartbeat_sent) >= interval {
             worker.heartbeat_sent = now;
-            if peer.filled.is_none() {
+            if !peer.filled {
                 let command = ToWorker::Heartbeat;
                 self.outputs.push_back(Output::ToWorker { peer: id, command });
             }
@@ -189,15 +189,24 @@ impl Broker {
         self.arm_life(id);
     }
 
+    /// One message is more than may wait for a peer: it has its time to read it.
+    pub(super) fn laden(&mut self, now: Time, id: PeerId) {
+        let until = now.after(self.config.stall_timeout);
+        if let Some(peer) = self.peers.get_mut(id)
+            && peer.stall.is_none()
+        {
+            peer.stall = Some(self.timers.arm(until, Timer::Stall(id)));
+        }
+    }
+
     /// What waits for a peer to read it is as much as may wait. It is not read from until it has
     /// read, so that it cannot ask for more answers.
     pub(super) fn filled(&mut self, now: Time, id: PeerId) {
+        self.laden(now, id);
         let Some(peer) = self.peers.get_mut(id) else { return };
-        if peer.filled.is_some() {
+        if core::mem::replace(&mut peer.filled, true) {
             return;
         }
-        let until = now.after(self.config.stall_timeout);
-        peer.filled = Some(self.timers.arm(until, Timer::Stall(id)));
         self.pause(id);
         let Some(peer) = self.peers.get(id) else { return };
         match &peer.side {
@@ -217,11 +226,11 @@ impl Broker {
         }
     }
 
-    /// A full peer reads: it has its time again.
+    /// A full or laden peer reads: it has its time again.
     pub(super) fn draining(&mut self, now: Time, id: PeerId) {
         let until = now.after(self.config.stall_timeout);
         if let Some(peer) = self.peers.get_mut(id)
-            && let Some(timer) = &mut peer.filled
+            && let Some(timer) = &mut peer.stall
         {
             self.timers.cancel(*timer);
             *timer = self.timers.arm(until, Timer::Stall(id));
@@ -230,8 +239,12 @@ impl Broker {
 
     pub(super) fn drained(&mut self, now: Time, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
-        let Some(timer) = peer.filled.take() else { return };
-        self.timers.cancel(timer);
+        if let Some(timer) = peer.stall.take() {
+            self.timers.cancel(timer);
+        }
+        if !core::mem::replace(&mut peer.filled, false) {
+            return;
+        }
         self.unpause(now, id);
         self.release_feeders(now, id);
         self.unpark(now, id);
@@ -241,7 +254,7 @@ impl Broker {
         let were_stopped = self.were_stopped(now, due);
         let until = now.after(self.config.stall_timeout);
         let Some(peer) = self.peers.get_mut(id) else { return };
-        peer.filled = were_stopped.then(|| self.timers.arm(until, Timer::Stall(id)));
+        peer.stall = were_stopped.then(|| self.timers.arm(until, Timer::Stall(id)));
         if were_stopped {
             return;
         }

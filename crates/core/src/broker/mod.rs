@@ -90,8 +90,8 @@ pub struct Broker {
     timers: Wheel<Timer>,
     kept: Kept,
     leaders: Leaders,
-    /// Requests whose leader has ended, until what happens is over.
-    released: Vec<RequestId>,
+    /// Requests whose leader has ended, until what happens is over, and whether it ran.
+    released: Vec<(RequestId, bool)>,
     directory: Directory,
     counters: Counters,
     outputs: VecDeque<Output>,
@@ -153,6 +153,7 @@ impl Broker {
                 self.offend(now, peer, Offence::Malformed);
             }
             Input::Alive { peer, sign } => self.alive(now, peer, sign),
+            Input::Laden { peer } => self.laden(now, peer),
             Input::Filled { peer } => self.filled(now, peer),
             Input::Draining { peer } => self.draining(now, peer),
             Input::Drained { peer } => self.drained(now, peer),

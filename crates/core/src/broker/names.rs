@@ -47,8 +47,8 @@ impl<'a> Kind<'a> {
 struct Family {
     /// The versions that are offered, the highest first.
     offered: Vec<(Version, u32)>,
-    /// The ranges that are asked for.
-    asked: Vec<(Range, u32)>,
+    /// The ranges that are asked for, by who asks.
+    asked: BTreeMap<u32, Range>,
 }
 
 /// The patterns that are offered, and who asks for what they match.
@@ -76,7 +76,7 @@ impl Names {
             Kind::Range(base, range) => {
                 let family = self.families.entry(Label::from(base)).or_default();
                 let backers = family.offered_in(&range);
-                family.asked.push((range, index));
+                family.asked.insert(index, range);
                 backers
             }
             _ => self.backers(name),
@@ -101,10 +101,10 @@ impl Names {
 
     /// A name is asked for no more.
     pub(super) fn remove(&mut self, name: &[u8], index: u32) {
-        if let Kind::Range(base, _) = Kind::of(name)
+        if let Some((base, _)) = split(name)
             && let Some(family) = self.families.get_mut(base)
+            && family.asked.remove(&index).is_some()
         {
-            family.asked.retain(|(_, asked)| *asked != index);
             self.forget_unused(base);
         }
     }
@@ -176,8 +176,8 @@ impl Family {
     }
 
     fn asking_for(&self, version: &Version) -> Vec<u32> {
-        let asking = self.asked.iter().filter(|(range, _)| range.matches(version));
-        asking.map(|(_, index)| *index).collect()
+        let asking = self.asked.iter().filter(|(_, range)| range.matches(version));
+        asking.map(|(index, _)| *index).collect()
     }
 }
 

@@ -12,7 +12,8 @@ use super::keys::{KeyedState, Keys};
 use crate::list::{Linked, Links, List};
 use crate::wheel::TimerId;
 use crate::{
-    ClientCapabilities, Concurrency, Label, PeerId, Request, Role, Time, WorkerCapabilities,
+    ClientCapabilities, Concurrency, Label, PeerId, Reply, Request, RequestId, Role, Time,
+    WorkerCapabilities,
 };
 
 #[derive(Debug)]
@@ -26,8 +27,10 @@ pub(super) struct Peer {
     pub(super) probed: Option<Time>,
     /// When its last byte came.
     pub(super) seen: Time,
-    /// Since when it is full: what is sent to it waits to be read.
-    pub(super) filled: Option<TimerId>,
+    /// Until when it has to read what is sent to it, where that is more than may wait.
+    pub(super) stall: Option<TimerId>,
+    /// It is full: nothing more should be sent to it.
+    pub(super) filled: bool,
     /// For how many reasons it is not read from.
     pub(super) pauses: u32,
     pub(super) identity_claim: Claim,
@@ -71,6 +74,8 @@ pub(super) struct Worker {
     pub(super) can: WorkerCapabilities,
     /// How many requests it takes at once, by its last word since READY.
     pub(super) takes: Concurrency,
+    /// How many it may have in hand whatever it takes.
+    pub(super) hands_max: usize,
     /// What it offers; nothing before READY and after it was lost.
     pub(super) service: Option<u32>,
     /// Whether it stands among the free workers of its service.
@@ -86,16 +91,28 @@ pub(super) struct Worker {
     pub(super) targeted: List,
     /// Up to which place it has looked at the rejected requests of its service.
     pub(super) looked_at: u64,
+    /// Whose request it answered last, where it may go on about it.
+    pub(super) answered: Option<Box<Answered>>,
     /// Since when it has had nothing in hand.
     pub(super) idle_since: Time,
     pub(super) heartbeat_sent: Time,
     pub(super) life: Option<TimerId>,
 }
 
+/// A request that has ended, of which its worker may still speak.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) request: RequestId,
+    pub(super) client: PeerId,
+    /// What every word of it begins with.
+    pub(super) head: Reply,
+}
+
 impl Worker {
     /// Whether it can take one more request, as far as its concurrency goes.
     pub(super) fn has_slot(&self) -> bool {
-        self.takes.allows_beyond(self.running.len())
+        let held = self.running.len();
+        self.takes.allows_beyond(held) && held < self.hands_max
     }
 }
 
@@ -140,6 +157,7 @@ impl Peers {
             Role::Worker(can) => SideState::Worker(Worker {
                 can,
                 takes: can.concurrency,
+                hands_max: usize::MAX,
                 service: None,
                 listed: false,
                 in_free: Links::NONE,
@@ -148,6 +166,7 @@ impl Peers {
                 running: List::EMPTY,
                 targeted: List::EMPTY,
                 looked_at: 0,
+                answered: None,
                 idle_since: now,
                 heartbeat_sent: now,
                 life: None,
@@ -160,7 +179,8 @@ impl Peers {
             answered_probe: false,
             probed: None,
             seen: now,
-            filled: None,
+            stall: None,
+            filled: false,
             pauses: 0,
             identity_claim: Claim::Settled,
             side,
@@ -235,12 +255,14 @@ impl Peers {
 
     /// The peer of this name: an identity, or a name of ours for one that has none.
     pub(super) fn named(&self, name: &Label) -> Option<PeerId> {
-        self.owner(name).or_else(|| {
-            let (index, generation) =
-                str::from_utf8(name).ok()?.strip_prefix('p')?.split_once('.')?;
-            let id = PeerId::new(index.parse().ok()?, generation.parse().ok()?);
-            self.get(id).filter(|peer| text_of(&peer.identity).is_none()).map(|_| id)
-        })
+        // Ours first: nobody takes the name of another by an identity that looks like it.
+        self.named_by_us(name).or_else(|| self.owner(name))
+    }
+
+    fn named_by_us(&self, name: &Label) -> Option<PeerId> {
+        let (index, generation) = str::from_utf8(name).ok()?.strip_prefix('p')?.split_once('.')?;
+        let id = PeerId::new(index.parse().ok()?, generation.parse().ok()?);
+        self.get(id).filter(|peer| text_of(&peer.identity).is_none()).map(|_| id)
     }
 
     /// The name by which others may ask for a peer: its identity, or one of ours where it has none

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::Broker;
+use super::config::FRAME_BYTES;
 use super::peers::Peers;
 use super::requests::State;
 use crate::{Frames, Outcome, PeerId, Time, Timeout, WorkerReply};
@@ -43,7 +44,7 @@ impl Rejection {
 
     /// What it holds, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.error.bytes() + self.options.len()
+        self.error.bytes() + FRAME_BYTES * self.error.len() + self.options.len()
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -56,7 +57,7 @@ impl Broker {
     pub(super) fn rejected(&mut self, now: Time, index: u32, worker: PeerId, reply: &WorkerReply) {
         self.counters.rejections += 1;
         let limits = &self.config.limits;
-        let bytes = reply.body.bytes() + reply.options.len();
+        let bytes = reply.body.bytes() + FRAME_BYTES * reply.body.len() + reply.options.len();
         let fits = bytes <= limits.reply_bytes_max
             && self.requests.bytes() + bytes <= limits.request_bytes_max;
         let rejections_max = limits.rejections_max;

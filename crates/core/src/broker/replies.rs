@@ -1,9 +1,14 @@
 //! What workers answer: parts, ends, failures.
 
-use super::config::{FRAME_BYTES, PART_BYTES};
+use alloc::boxed::Box;
+
+use super::config::{FRAME_BYTES, Limits, PART_BYTES};
+use super::peers::Answered;
 use super::requests::State;
 use super::{Broker, Offence};
-use crate::{Form, Frames, Label, Outcome, PeerId, Reply, Time, Timeout, ToClient, WorkerReply};
+use crate::{
+    Form, Frames, Label, Outcome, PeerId, Reply, RequestId, Time, Timeout, ToClient, WorkerReply,
+};
 
 /// What a reply is, for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +27,11 @@ impl Broker {
         // It was given this token once. What it says is late where the request has ended, or is
         // another's by now.
         let Some(index) = self.requests.find(request) else {
-            return self.counters.late_replies += 1;
+            return self.afterword(worker, request, reply);
         };
-        if !reply.id.is_empty() && reply.id != self.requests[index].id {
+        let has_id = !reply.id.is_empty()
+            || self.peers.worker_ref(worker).is_some_and(|worker| worker.can.request_ids);
+        if has_id && reply.id != self.requests[index].id {
             return self.offend(now, worker, Offence::ForgedReply);
         }
         if self.requests[index].state == State::Running(worker)
@@ -54,6 +61,7 @@ impl Broker {
         let client = self.requests[index].client;
         let Some(can) = self.peers.client_ref(client).map(|client| client.can) else { return };
         if !self.can_be_read(&said.body, can.form) {
+            self.end_followers(index, Outcome::Untranslatable);
             return self.end_and_tell_worker(index, Outcome::Untranslatable);
         }
         if can.partial_replies {
@@ -63,6 +71,7 @@ impl Broker {
             self.counters.partials += 1;
             return self.tell_client(client, ToClient::Partial(reply));
         }
+        self.followers_hear(now, index);
         let record = &mut self.requests[index];
         let body = said.body;
         let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
@@ -72,6 +81,7 @@ impl Broker {
         self.recharge(index, charged);
         let limits = &self.config.limits;
         if collected > limits.reply_bytes_max || self.requests.bytes() > limits.request_bytes_max {
+            self.end_followers(index, Outcome::Failed);
             self.end_and_tell_worker(index, Outcome::Failed);
         }
     }
@@ -97,8 +107,49 @@ impl Broker {
                 self.keep(reply.service.clone(), asked.frames(), &reply, now.after(keep));
             }
         }
+        self.expect_afterwords(index, &reply);
         let outcome = self.tell_answer_of(index, outcome, reply);
         self.end_answered(now, index, outcome);
+    }
+
+    /// Remembers who asked, where worker and client both know no end of a reply.
+    fn expect_afterwords(&mut self, index: u32, reply: &Reply) {
+        let State::Running(id) = self.requests[index].state else { return };
+        let client = self.requests[index].client;
+        if !self.peers.worker_ref(id).is_some_and(|worker| worker.can.afterwords)
+            || !self.peers.client_ref(client).is_some_and(|client| client.can.afterwords)
+        {
+            return;
+        }
+        let head = Reply {
+            service: reply.service.clone(),
+            id: reply.id.clone(),
+            asked: reply.asked,
+            ..Reply::new(Label::empty(), Frames::empty())
+        };
+        let answered = Answered { request: self.requests.id(index), client, head };
+        if let Some(worker) = self.peers.worker(id) {
+            worker.answered = Some(Box::new(answered));
+        }
+    }
+
+    /// A worker says something about a request that has ended. It is late, unless this worker never
+    /// says when it is done, and its client knows that.
+    fn afterword(&mut self, worker: PeerId, request: RequestId, reply: WorkerReply) {
+        let answered = self.peers.worker_ref(worker).and_then(|worker| worker.answered.as_ref());
+        let Some(answered) = answered.filter(|answered| answered.request == request) else {
+            return self.counters.late_replies += 1;
+        };
+        let (client, head) = (answered.client, answered.head.clone());
+        let form = self.peers.client_ref(client).map(|client| client.can.form);
+        // Nobody waits for these words, so who does not read misses them.
+        let full = self.peers.get(client).is_none_or(|client| client.filled);
+        if full || form.is_none_or(|form| !self.can_be_read(&reply.body, form)) {
+            return self.counters.late_replies += 1;
+        }
+        self.counters.partials += 1;
+        let said = Reply { options: reply.options, body: reply.body, ..head };
+        self.tell_client(client, ToClient::Final(said));
     }
 
     /// Tells the client of a request what its worker answered; says how it ended with that.
@@ -129,7 +180,7 @@ impl Broker {
 
     /// Whether a reader of that form can be given a body: as it is, or translated.
     pub(super) fn can_be_read(&self, body: &Frames, form: Form) -> bool {
-        body.form() == form || body.bytes() <= self.config.limits.translate_bytes_max
+        is_readable(body, form, &self.config.limits)
     }
 
     /// A part of its answer came: a request has its whole timeout again.
@@ -141,4 +192,9 @@ impl Broker {
             record.deadline = now.after(span);
         }
     }
+}
+
+/// Whether a reader of that form can be given a body: as it is, or translated.
+pub(super) fn is_readable(body: &Frames, form: Form, limits: &Limits) -> bool {
+    body.form() == form || body.bytes() <= limits.translate_bytes_max
 }

@@ -259,6 +259,12 @@ impl Services {
         }
     }
 
+    /// Puts a request, which is in no list, in the place of one that waits for the same service.
+    pub(super) fn take_place(&mut self, requests: &mut Requests, request: u32, heir: u32) {
+        let index = requests[request].service;
+        self.table[index].waiting.replace(&mut InPlace(requests), request, heir);
+    }
+
     /// Takes the seats of a service that has requests waiting, behind all others.
     pub(super) fn sit(&mut self, index: u32) {
         let service = &mut self.table[index];

@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 use super::Broker;
 use super::kept::{body_hash, is_same_body};
 use super::keys::{KeyedState, Keys};
-use super::requests::{InPlace, Requests, State};
+use super::requests::{InPlace, Record, Requests, State};
 use crate::list::List;
 use crate::{Frames, Label, Outcome, PeerId, Time, Timeout, ToClient, WorkerReply};
 
@@ -28,10 +28,17 @@ impl Leaders {
         Self { index: HashTable::new(), keyed: keys.state() }
     }
 
-    fn find(&self, requests: &Requests, service: u32, name: &Label, body: &Frames) -> Option<u32> {
+    fn find(
+        &self,
+        requests: &Requests,
+        service: u32,
+        name: &Label,
+        body: &Frames,
+        fits: impl Fn(&Record) -> bool,
+    ) -> Option<u32> {
         let same = |index: &u32| {
             let record = &requests[*index];
-            record.service == service && is_same_body(&record.body.frames(), body)
+            record.service == service && fits(record) && is_same_body(&record.body.frames(), body)
         };
         self.index.find(body_hash(self.keyed, name, body), same).copied()
     }
@@ -52,10 +59,16 @@ impl Broker {
     /// The request in progress whose answer this client's request may share.
     pub(super) fn leader_for(&self, client: PeerId, service: u32, body: &Frames) -> Option<u32> {
         let known = &self.services[service];
-        let leader = self.leaders.find(&self.requests, service, &known.name, body)?;
         // Who takes parts gets what one that takes none does not.
         let takes_parts = |id| self.peers.client_ref(id).map(|client| client.can.partial_replies);
-        (takes_parts(client) == takes_parts(self.requests[leader].client)).then_some(leader)
+        // The worker of a client that does not read is not read from.
+        let is_stuck = |record: &Record| {
+            matches!(record.state, State::Running(_)) && self.is_filled(record.client)
+        };
+        let fits = |record: &Record| {
+            takes_parts(client) == takes_parts(record.client) && !is_stuck(record)
+        };
+        self.leaders.find(&self.requests, service, &known.name, body, fits)
     }
 
     /// Has a request lead those that are equal. Its body is kept.
@@ -68,12 +81,13 @@ impl Broker {
 
     /// Has a request, which is in no list, follow another.
     pub(super) fn follow(&mut self, now: Time, index: u32, leader: u32) {
+        let runs = matches!(self.requests[leader].state, State::Running(_));
+        if runs && self.park(index) {
+            return;
+        }
         self.counters.shared += 1;
-        let mut followers = self.requests[leader].followers;
-        followers.push_back(&mut InPlace(&mut self.requests), index);
-        self.requests[leader].followers = followers;
-        self.requests[index].state = State::Following(leader);
-        if let State::Running(_) = self.requests[leader].state {
+        self.join(index, leader);
+        if runs {
             self.started_with(index, self.requests[leader].busy_until);
         }
         if self.requests[index].deadline <= now {
@@ -81,6 +95,31 @@ impl Broker {
         } else {
             self.set_request_timer(index);
         }
+    }
+
+    fn join(&mut self, index: u32, leader: u32) {
+        let mut followers = self.requests[leader].followers;
+        followers.push_back(&mut InPlace(&mut self.requests), index);
+        self.requests[leader].followers = followers;
+        self.requests[index].state = State::Following(leader);
+    }
+
+    /// A request that waits for a worker ends: the first of those that follow it takes its place in
+    /// the queue, and leads the others. False where there is none.
+    pub(super) fn succeed(&mut self, index: u32) -> bool {
+        let Some(heir) = self.requests[index].followers.first() else { return false };
+        let Some(hash) = self.requests[index].leads.take() else { return false };
+        self.leaders.remove(index, hash);
+        self.leave_leader(heir);
+        self.services.take_place(&mut self.requests, index, heir);
+        self.requests[heir].state = State::Waiting;
+        self.requests[heir].leads = Some(hash);
+        self.leaders.insert(&self.requests, heir, hash);
+        while let Some(other) = self.requests[index].followers.first() {
+            self.leave_leader(other);
+            self.join(other, heir);
+        }
+        true
     }
 
     /// The leader of a request has got a worker: from here on it runs.
@@ -91,6 +130,7 @@ impl Broker {
             Timeout::After(Duration::ZERO) => record.deadline = Time::NEVER,
             Timeout::After(_) | Timeout::Never => {}
         }
+        self.set_request_timer(index);
     }
 
     /// A request got a worker, and so did those that follow it.
@@ -100,12 +140,31 @@ impl Broker {
         while let Some(follower) = at {
             at = List::after(&mut InPlace(&mut self.requests), follower);
             let client = self.requests[follower].client;
-            if self.peers.get(client).is_some_and(|client| client.filled.is_some()) {
+            if self.peers.get(client).is_some_and(|client| client.filled) {
                 self.leave_leader(follower);
                 self.park(follower);
             } else {
                 self.started_with(follower, busy_until);
             }
+        }
+    }
+
+    /// A request waits again, and so do those that follow it.
+    pub(super) fn followers_wait(&mut self, now: Time, index: u32) {
+        let mut at = self.requests[index].followers.first();
+        while let Some(follower) = at {
+            at = List::after(&mut InPlace(&mut self.requests), follower);
+            self.restart_wait(now, follower);
+            self.set_request_timer(follower);
+        }
+    }
+
+    /// A part of the answer came that is kept for the end: those that follow have their time again.
+    pub(super) fn followers_hear(&mut self, now: Time, index: u32) {
+        let mut at = self.requests[index].followers.first();
+        while let Some(follower) = at {
+            at = List::after(&mut InPlace(&mut self.requests), follower);
+            self.restart_timeout(now, follower);
         }
     }
 
@@ -127,6 +186,15 @@ impl Broker {
             let reply = self.reply_to(follower, said.options.clone(), said.body.clone());
             self.counters.partials += 1;
             self.tell_client(client, ToClient::Partial(reply));
+        }
+    }
+
+    /// Ends those that follow a request as that one ends: what stands against it does against them.
+    pub(super) fn end_followers(&mut self, index: u32, outcome: Outcome) {
+        self.stop_leading(index);
+        while let Some(follower) = self.requests[index].followers.first() {
+            self.leave_leader(follower);
+            self.end_loose(follower, outcome);
         }
     }
 
@@ -176,9 +244,10 @@ impl Broker {
     /// happens now is over.
     pub(super) fn release_followers(&mut self, index: u32) {
         self.stop_leading(index);
+        let ran = matches!(self.requests[index].state, State::Running(_));
         while let Some(follower) = self.requests[index].followers.first() {
             self.leave_leader(follower);
-            self.released.push(self.requests.id(follower));
+            self.released.push((self.requests.id(follower), ran));
         }
     }
 
@@ -191,10 +260,18 @@ impl Broker {
     /// Has those wait by themselves whose leader has ended: the first leads the others.
     pub(super) fn resume_released(&mut self, now: Time) {
         while !self.released.is_empty() {
-            for id in core::mem::take(&mut self.released) {
+            for (id, ran) in core::mem::take(&mut self.released) {
                 let Some(index) = self.requests.find(id) else { continue };
                 if self.requests[index].state != State::Loose {
                     continue;
+                }
+                if self.requests[index].part_sent {
+                    // It must not get the parts of another answer behind those of the first.
+                    self.end_loose(index, Outcome::WorkerLost);
+                    continue;
+                }
+                if ran {
+                    self.restart_wait(now, index);
                 }
                 let record = &self.requests[index];
                 let (client, service, body) = (record.client, record.service, record.body.frames());
@@ -203,7 +280,7 @@ impl Broker {
                     continue;
                 }
                 self.lead(index, &body);
-                self.wait_again(now, index);
+                self.rejoin(now, index);
                 self.dispatch(now, service);
             }
         }

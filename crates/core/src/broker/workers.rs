@@ -76,6 +76,7 @@ impl Broker {
         let Some(worker) = self.peers.worker(id) else { return };
         worker.service = Some(service);
         worker.takes = worker.can.concurrency;
+        worker.hands_max = self.config.limits.worker_requests_max;
         worker.idle_since = now;
         worker.heartbeat_sent = now;
         self.counters.workers_registered += 1;
@@ -105,6 +106,7 @@ impl Broker {
         }
         worker.running = List::EMPTY;
         worker.looked_at = 0;
+        worker.answered = None;
         let name = self.services[service].name.clone();
         let requests = running.len();
         let event = Event::WorkerLost { peer: id, service: name, reason, requests };

@@ -31,10 +31,12 @@ const ASKS_MAX: usize = 64;
 /// ends when every clone of the handle is gone and every reply has ended. Clones are cheap and share
 /// the connection.
 ///
-/// The dialects that there are so far have no request ids. So a connection has one request at a
-/// time, in the order in which they were made, and the others wait; and a request that is given up,
-/// by a timeout or because its [`Reply`] was dropped, costs the connection, because its late reply
-/// would be taken for the next one's. Who needs several at once uses several clients.
+/// Most dialects have no request ids. There a connection has one request at a time, in the order in
+/// which they were made, and the others wait; and a request that is given up, by a timeout or
+/// because its [`Reply`] was dropped, costs the connection, because its late reply would be taken
+/// for the next one's. So does every request in [`Dialect::Libmdp`], where nobody says which reply is
+/// the last. Who needs several at once uses several clients, or [`Dialect::Pigato`] or
+/// [`Dialect::Omdp`], which have ids.
 ///
 /// ```no_run
 /// use majordomus::Client;
@@ -58,6 +60,9 @@ struct Shared {
     next_request: AtomicU64,
     timeout: Option<Duration>,
     limits: Limits,
+    dialect: Dialect,
+    /// Whether the dialect tells which reply is the last.
+    has_finals: bool,
 }
 
 impl Client {
@@ -240,8 +245,13 @@ impl ClientBuilder {
         let core = majordomus_core::Client::new(config, ambient_seed());
         let uplink = Uplink::new(endpoint, codec, self.limits);
         tokio::spawn(Driver::new(core, codec, uplink, asked, cancelled).run());
-        let shared =
-            Shared { next_request: AtomicU64::new(0), timeout: self.timeout, limits: self.limits };
+        let shared = Shared {
+            next_request: AtomicU64::new(0),
+            timeout: self.timeout,
+            limits: self.limits,
+            dialect: self.dialect,
+            has_finals: codec.has_finals(),
+        };
         Ok(Client { asks, cancels, shared: Arc::new(shared) })
     }
 }

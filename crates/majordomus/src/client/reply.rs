@@ -21,6 +21,8 @@ enum State {
         handle: RequestHandle,
         deliveries: mpsc::Receiver<Delivery>,
         cancels: mpsc::UnboundedSender<RequestHandle>,
+        /// After how many parts it ends, where nobody says that one is the last.
+        parts_left: Option<u32>,
     },
     Ended,
 }
@@ -30,8 +32,9 @@ impl Reply {
         handle: RequestHandle,
         deliveries: mpsc::Receiver<Delivery>,
         cancels: mpsc::UnboundedSender<RequestHandle>,
+        parts_left: Option<u32>,
     ) -> Self {
-        Self { state: State::Open { handle, deliveries, cancels } }
+        Self { state: State::Open { handle, deliveries, cancels, parts_left } }
     }
 
     pub(crate) fn failed(error: RequestError) -> Self {
@@ -66,6 +69,7 @@ impl Reply {
             State::Ended => return None,
         };
         if let Some(Delivery::Part(body)) = delivery {
+            self.count_part();
             return Some(Ok(Body::received(body)));
         }
         self.state = State::Ended;
@@ -74,6 +78,24 @@ impl Reply {
             Some(Delivery::Failed(failure)) => Err(failure.into()),
             None => Err(RequestError::Stopped),
         })
+    }
+
+    /// Ends it after the part that was to be the last.
+    fn count_part(&mut self) {
+        let State::Open { parts_left: Some(left), .. } = &mut self.state else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            // The broker may still say more to it, and must not say it to the next one.
+            self.give_up();
+            self.state = State::Ended;
+        }
+    }
+
+    fn give_up(&self) {
+        if let State::Open { handle, cancels, .. } = &self.state {
+            // At most one for each request that there is, so this channel needs no other bound.
+            let _ = cancels.send(*handle);
+        }
     }
 
     /// The frames of all parts that have not been read yet, in one body, when the last one is here.
@@ -107,10 +129,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let State::Open { handle, cancels, .. } = &self.state {
-            // At most one for each request that there is, so this channel needs no other bound.
-            let _ = cancels.send(*handle);
-        }
+        self.give_up();
     }
 }
 

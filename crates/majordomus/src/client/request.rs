@@ -8,9 +8,9 @@ use majordomus_core::{ClientInput, Label};
 use majordomus_wire::check_service_name;
 use tokio::sync::mpsc;
 
-use crate::client::Client;
 use crate::client::driver::{Ask, PARTS_MAX};
-use crate::link::{HEAD_BYTES_MAX, HEAD_FRAMES_MAX};
+use crate::client::{Client, Shared};
+use crate::link::{HEAD_FRAMES_MAX, head_bytes_max};
 use crate::{Body, Reply, RequestError};
 
 /// A request before it is sent, from [`Client::request`].
@@ -24,12 +24,13 @@ pub struct RequestBuilder {
     service: String,
     body: Body,
     timeout: Option<Duration>,
+    reports: u32,
 }
 
 impl RequestBuilder {
     pub(crate) fn new(client: Client, service: &str, body: Body) -> Self {
         let timeout = client.shared.timeout;
-        Self { client, service: service.into(), body, timeout }
+        Self { client, service: service.into(), body, timeout, reports: 1 }
     }
 
     /// How long it may take, counted from when it is sent and again from each part of its reply;
@@ -49,6 +50,24 @@ impl RequestBuilder {
         self
     }
 
+    /// How many reports make up its reply in [`Dialect::Libmdp`](crate::Dialect::Libmdp), which has
+    /// any number of them and does not say which is the last; 1 unless set, and none is as good as
+    /// 1. In other dialects the reply tells its own end, and this changes nothing.
+    ///
+    /// ```no_run
+    /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
+    /// let mut reply = client.request("count", "to three").reports(3).send().await;
+    /// while let Some(report) = reply.next().await {
+    ///     println!("{}", report?.text());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reports(mut self, count: u32) -> Self {
+        self.reports = count;
+        self
+    }
+
     /// Gives it to the client's task, and returns where the reply will come. Waits only while many
     /// others are being given to the task.
     ///
@@ -64,12 +83,12 @@ impl RequestBuilder {
     /// # }
     /// ```
     pub async fn send(self) -> Reply {
-        let limits = &self.client.shared.limits;
+        let Shared { limits, dialect, .. } = &*self.client.shared;
         if let Err(offence) = check_service_name(self.service.as_bytes()) {
             return Reply::failed(RequestError::BadService(offence));
         }
         let (bytes, frames) = (self.body.frames().bytes(), self.body.frames().len());
-        if bytes.saturating_add(HEAD_BYTES_MAX) > limits.message_bytes_max
+        if bytes.saturating_add(head_bytes_max(*dialect)) > limits.message_bytes_max
             || frames.saturating_add(HEAD_FRAMES_MAX) > limits.frames_max
         {
             return Reply::failed(RequestError::TooLarge);
@@ -84,7 +103,10 @@ impl RequestBuilder {
             timeout: self.timeout,
         };
         match self.client.asks.send(Ask { handle, input, deliveries }).await {
-            Ok(()) => Reply::new(handle, delivered, self.client.cancels),
+            Ok(()) => {
+                let parts_max = (!self.client.shared.has_finals).then_some(self.reports);
+                Reply::new(handle, delivered, self.client.cancels, parts_max)
+            }
             Err(_) => Reply::failed(RequestError::Stopped),
         }
     }

@@ -19,7 +19,7 @@ pub use cancellation::Cancellation;
 pub use replier::{Cancelled, Replier};
 pub use request::Request;
 
-use crate::link::{HEAD_BYTES_MAX, HEAD_FRAMES_MAX};
+use crate::link::{HEAD_FRAMES_MAX, head_bytes_max};
 use crate::uplink::Uplink;
 use crate::worker::driver::{Driver, Leave};
 use crate::{Endpoint, SetupError, ambient_seed};
@@ -271,7 +271,10 @@ impl WorkerBuilder {
             tasks_max,
             // What the broker may send before it has heard of it.
             held_max: per_connection - tasks_max,
-            reply_bytes_max: self.limits.message_bytes_max.saturating_sub(HEAD_BYTES_MAX),
+            reply_bytes_max: self
+                .limits
+                .message_bytes_max
+                .saturating_sub(head_bytes_max(self.dialect)),
             reply_frames_max: self.limits.frames_max.saturating_sub(HEAD_FRAMES_MAX),
             ..self.config
         };

@@ -29,8 +29,9 @@ impl Replier {
 
     /// Sends a part of the reply. Waits while the broker takes no more.
     ///
-    /// In [`Dialect::Mdp01`](crate::Dialect::Mdp01), which has no partial replies, parts are kept
-    /// and go out with the final one, as its first frames.
+    /// In [`Mdp01`](crate::Dialect::Mdp01), [`Gdp`](crate::Dialect::Gdp) and
+    /// [`Libmdp`](crate::Dialect::Libmdp), whose workers have no partial replies, parts are kept and
+    /// go out with the final one, as its first frames.
     ///
     /// # Errors
     ///

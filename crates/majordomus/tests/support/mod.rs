@@ -82,8 +82,11 @@ impl FakeBroker {
             let zmtp = Connection::listener(Security::Null, Limits::default());
             let codec = Codec::new(self.dialect, side);
             let mut peer = Peer { socket, zmtp, codec, asked: Label::empty() };
-            let Some(Event::Hello(_)) = peer.event().await else { panic!("no handshake") };
-            peer.zmtp.accept(&Metadata::new(SocketType::Router));
+            let Some(Event::Hello(hello)) = peer.event().await else { panic!("no handshake") };
+            peer.zmtp.accept(&Metadata::new(match hello.metadata.socket_type {
+                SocketType::Client => SocketType::Server,
+                _ => SocketType::Router,
+            }));
             peer.flush().await;
             peer
         };

@@ -3,7 +3,7 @@
 use majordomus_core::{Concurrency, Outcome, PeerId};
 
 use super::model::{Hand, Peer, Place, Rejection, Side};
-use super::{Cause, Judge, Rule, TIMER_SLACK};
+use super::{Cause, Judge, Rule, TIMER_SLACK, Word};
 use crate::machine::Machine;
 
 impl Judge {
@@ -149,6 +149,20 @@ impl Judge {
 
     /// What had to follow from the input of this step.
     fn settle_promises(&mut self) {
+        if let Some((peer, service, id)) = self.step.must_hear.take() {
+            self.tally.received += 1;
+            self.tally.outcomes[Outcome::NoSuchService as usize] += 1;
+            let mine = |word: &Word| {
+                word.peer == peer
+                    && word.outcome == Outcome::NoSuchService
+                    && word.reply.service == service
+                    && word.reply.id == id
+            };
+            match self.step.failures.iter().position(mine) {
+                Some(at) => _ = self.step.failures.swap_remove(at),
+                None => self.accuse(Rule::Told, format!("{peer} asked for a name that cannot be")),
+            }
+        }
         if let Some((uid, how)) = self.step.must_end.first().copied() {
             let request = &self.model.requests[&uid];
             let text = format!("request {uid} had to end, {how}: {request:?}");

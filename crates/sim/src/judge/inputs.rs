@@ -21,6 +21,8 @@ impl Judge {
                 self.offends(*peer, Offence::Malformed);
             }
             Input::Alive { peer, sign } => self.lives(*peer, *sign),
+            // The network of this simulation counts messages, and all are small.
+            Input::Laden { .. } => {}
             Input::Filled { peer } => self.fills(*peer),
             Input::Draining { peer } => {
                 let until = self.now.after(self.config.stall_timeout);
@@ -167,6 +169,12 @@ impl Judge {
 
     fn asks(&mut self, peer: PeerId, request: &majordomus_core::Request) {
         if request.service.is_empty() || request.service.len() > SERVICE_NAME_BYTES_MAX {
+            // Who can be told hears that there is no such service; it is a request then.
+            let told = self.model.client(peer).map(|client| client.can.told);
+            if told.is_some_and(|told| told.contains(Outcome::NoSuchService)) {
+                self.step.must_hear = Some((peer, request.service.clone(), request.id.clone()));
+                return;
+            }
             return self.offends(peer, Offence::BadName);
         }
         if request.service.starts_with(b"mmi.") && !self.shut_down {

@@ -119,6 +119,8 @@ struct Step {
     must_end: Vec<(Uid, Outcome)>,
     must_lose: Option<PeerId>,
     must_register: Option<PeerId>,
+    /// Who must hear that its service cannot be: its name, and the id of the request.
+    must_hear: Option<(PeerId, Label, Label)>,
     must_greet: Option<PeerId>,
     must_answer: Option<PeerId>,
     must_want: Option<Want>,
@@ -177,6 +179,7 @@ impl Judge {
                 must_end: Vec::new(),
                 must_lose: None,
                 must_register: None,
+                must_hear: None,
                 must_greet: None,
                 must_answer: None,
                 must_want: None,
@@ -341,6 +344,7 @@ impl Judge {
         step.must_end.clear();
         step.must_lose = None;
         step.must_register = None;
+        step.must_hear = None;
         step.must_greet = None;
         step.must_answer = None;
         step.must_want = None;

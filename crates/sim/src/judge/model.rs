@@ -227,7 +227,8 @@ pub(crate) struct Rejection {
 impl Rejection {
     /// What it is counted as.
     pub(crate) fn bytes(&self) -> usize {
-        self.error.bytes() + self.options.len()
+        let frames = majordomus_core::broker::FRAME_BYTES * self.error.len();
+        self.error.bytes() + frames + self.options.len()
     }
 
     /// It begins to wait for another worker.

@@ -25,7 +25,12 @@ impl Manner {
     pub(crate) fn decode_from_client(self, message: Frames) -> Result<FromClient, Error> {
         match self.command(&message, Side::Client)? {
             REQUEST => {
-                let (service, id) = (service_at(&message, 2)?, id_at(&message, 3)?);
+                // A client of these dialects can be told that there is no such service.
+                let service = match service_at(&message, 2) {
+                    Err(error) if error.offence() == &Offence::MissingService => return Err(error),
+                    service => service.unwrap_or_default(),
+                };
+                let id = id_at(&message, 3)?;
                 let options = message.shared(5).unwrap_or_default();
                 let said = RequestOptions::read(&options);
                 let body = asked_at(&message, 4);

@@ -5,7 +5,7 @@ use majordomus_core::{
     WorkerReply, WorkerRequest,
 };
 
-use super::Manner;
+use super::{Framing, Manner, NoBody, head, parts};
 use crate::detect::wrong_header;
 use crate::errors::ERROR_PREFIX;
 use crate::reading::{address_at, command_at, separator_at, service_at, wrong_command};
@@ -13,42 +13,11 @@ use crate::{Error, Errors, Offence, Side, note};
 
 impl Manner {
     pub(crate) fn decode_from_client(self, message: Frames) -> Result<FromClient, Error> {
-        let mut at = self.after_header(&message, Side::Client)?;
-        if let Some(commands) = &self.table.client.commands {
-            let command = command_at(&message, at)?;
-            if command != commands.request {
-                let known = command == commands.partial || command == commands.last;
-                return Err(Error::at(at, wrong_command(command, known)));
-            }
-            at += 1;
-        }
-        let service = service_at(&message, at)?;
-        let body = message.skip(at + 1).in_form(Form::Frames, note::of_frames(self.json));
-        if self.table.needs_body && body.is_empty() {
-            return Err(Error::at(at + 1, Offence::MissingBody));
-        }
-        Ok(FromClient::Request(Request::new(service, body)))
+        self.unpacked(message, Self::read_from_client)
     }
 
     pub(crate) fn decode_from_worker(self, message: Frames) -> Result<FromWorker, Error> {
-        let worker = &self.table.worker;
-        let at = self.after_header(&message, Side::Worker)?;
-        let command = command_at(&message, at)?;
-        let next = at + 1;
-        if command == worker.last {
-            Ok(FromWorker::Final(worker_reply_at(message, next)?))
-        } else if Some(command) == worker.partial {
-            Ok(FromWorker::Partial(worker_reply_at(message, next)?))
-        } else if command == worker.heartbeat {
-            end_at(&message, next).map(|()| FromWorker::HEARTBEAT)
-        } else if command == worker.ready {
-            let service = service_at(&message, next)?;
-            end_at(&message, next + 1).map(|()| FromWorker::Ready { service })
-        } else if command == worker.disconnect {
-            end_at(&message, next).map(|()| FromWorker::Disconnect)
-        } else {
-            Err(Error::at(at, wrong_command(command, command == worker.request)))
-        }
+        self.unpacked(message, Self::read_from_worker)
     }
 
     pub(crate) fn decode_to_client(
@@ -56,40 +25,95 @@ impl Manner {
         message: Frames,
         errors: Errors,
     ) -> Result<ToClient, Error> {
-        let client = &self.table.client;
-        let mut at = self.after_header(&message, Side::Client)?;
-        let mut partial = false;
-        if let Some(commands) = &client.commands {
-            let command = command_at(&message, at)?;
-            partial = command == commands.partial;
-            if !partial && command != commands.last {
-                let known = command == commands.request;
-                return Err(Error::at(at, wrong_command(command, known)));
+        self.unpacked(message, |manner, message| manner.read_to_client(message, errors))
+    }
+
+    pub(crate) fn decode_to_worker(self, message: Frames) -> Result<ToWorker, Error> {
+        self.unpacked(message, Self::read_to_worker)
+    }
+
+    /// Reads a message in the frames that make it up.
+    fn unpacked<T>(
+        self,
+        message: Frames,
+        read: impl FnOnce(Self, Frames) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match self.table.framing {
+            Framing::Frames | Framing::Head => read(self, message),
+            Framing::Parts => {
+                let parts = parts::unpack(&message)?;
+                read(self, parts).map_err(Error::of_part)
             }
-            at += 1;
         }
-        let mut service = Label::empty();
-        if client.service_in_reply {
-            service = service_at(&message, at)?;
-            at += 1;
+    }
+
+    fn read_from_client(self, message: Frames) -> Result<FromClient, Error> {
+        let client = &self.table.client;
+        let mut opening = self.opening(&message, Side::Client, client.request.is_some())?;
+        if client.request.is_some_and(|request| request != opening.command) {
+            let replies = client.replies.as_ref();
+            let known = replies.is_some_and(|replies| replies.has(opening.command));
+            return Err(opening.wrong_command(known));
         }
-        let reply = Reply::new(service, message.skip(at));
-        if partial {
-            return Ok(ToClient::Partial(reply));
+        let service = opening.service(&message)?;
+        let body_at = opening.next;
+        let body = message.skip(body_at).in_form(Form::Frames, note::of_frames(self.json));
+        if self.table.no_body == NoBody::Refused && body.is_empty() {
+            return Err(Error::at(body_at, Offence::MissingBody));
+        }
+        Ok(FromClient::Request(Request::new(service, body)))
+    }
+
+    fn read_from_worker(self, message: Frames) -> Result<FromWorker, Error> {
+        let worker = &self.table.worker;
+        let mut opening = self.opening(&message, Side::Worker, true)?;
+        let (command, next) = (opening.command, opening.next);
+        if command == worker.last {
+            Ok(FromWorker::Final(worker_reply_at(message, next)?))
+        } else if Some(command) == worker.partial {
+            Ok(FromWorker::Partial(worker_reply_at(message, next)?))
+        } else if command == worker.heartbeat {
+            end_at(&message, next).map(|()| FromWorker::HEARTBEAT)
+        } else if command == worker.ready {
+            let service = opening.service(&message)?;
+            end_at(&message, opening.next).map(|()| FromWorker::Ready { service })
+        } else if command == worker.disconnect {
+            end_at(&message, next).map(|()| FromWorker::Disconnect)
+        } else {
+            Err(opening.wrong_command(command == worker.request))
+        }
+    }
+
+    fn read_to_client(self, message: Frames, errors: Errors) -> Result<ToClient, Error> {
+        let client = &self.table.client;
+        let mut opening = self.opening(&message, Side::Client, client.replies.is_some())?;
+        let command = opening.command;
+        if client.replies.as_ref().is_some_and(|replies| !replies.has(command)) {
+            return Err(opening.wrong_command(client.request == Some(command)));
+        }
+        let service =
+            if client.service_in_reply { opening.service(&message)? } else { Label::empty() };
+        let reply = Reply::new(service, message.skip(opening.next));
+        let (mut partial, mut last) = (false, true);
+        if let Some(replies) = &client.replies {
+            if replies.nak.as_ref().is_some_and(|nak| nak.command == command) {
+                return Ok(ToClient::Failed(Outcome::Failed, reply));
+            }
+            (partial, last) = (command == replies.partial, command == replies.last);
         }
         match error_in(&reply.body) {
-            Some(body) if errors == Errors::Final => {
+            Some(body) if last && errors == Errors::Final => {
                 Ok(ToClient::Failed(Outcome::Failed, Reply { body, ..reply }))
             }
+            _ if partial => Ok(ToClient::Partial(reply)),
             _ => Ok(ToClient::Final(reply)),
         }
     }
 
-    pub(crate) fn decode_to_worker(self, message: Frames) -> Result<ToWorker, Error> {
+    fn read_to_worker(self, message: Frames) -> Result<ToWorker, Error> {
         let worker = &self.table.worker;
-        let at = self.after_header(&message, Side::Worker)?;
-        let command = command_at(&message, at)?;
-        let next = at + 1;
+        let opening = self.opening(&message, Side::Worker, true)?;
+        let (command, next) = (opening.command, opening.next);
         if command == worker.request {
             let (address, body_at) = addressed_at(&message, next)?;
             let body = message.skip(body_at);
@@ -102,8 +126,21 @@ impl Manner {
             let known = command == worker.ready
                 || command == worker.last
                 || Some(command) == worker.partial;
-            Err(Error::at(at, wrong_command(command, known)))
+            Err(opening.wrong_command(known))
         }
+    }
+
+    /// Reads what every message begins with, up to the command, if there `has_command`.
+    fn opening(self, message: &Frames, side: Side, has_command: bool) -> Result<Opening, Error> {
+        if self.table.framing == Framing::Head {
+            return head::read(self.table, message, side);
+        }
+        let at = self.after_header(message, side)?;
+        if !has_command {
+            return Ok(Opening { command: 0, at, next: at, service: None });
+        }
+        let command = command_at(message, at)?;
+        Ok(Opening { command, at, next: at + 1, service: None })
     }
 
     /// Reads the leading empty frame and the header, and says where the next frame is.
@@ -126,6 +163,35 @@ impl Manner {
             Some(header) if header == expected => Ok(at + 1),
             Some(header) => Err(Error::at(at, wrong_header(header, self.table.dialect, side))),
         }
+    }
+}
+
+/// What a message begins with.
+pub(super) struct Opening {
+    /// The command; 0 where there is none.
+    pub(super) command: u8,
+    /// The frame that it is in.
+    pub(super) at: usize,
+    /// The frame behind what was read.
+    pub(super) next: usize,
+    /// The service, where it was read with the command.
+    pub(super) service: Option<Label>,
+}
+
+impl Opening {
+    /// The name of the service, which comes next.
+    fn service(&mut self, message: &Frames) -> Result<Label, Error> {
+        if let Some(service) = self.service.take() {
+            return Ok(service);
+        }
+        let service = service_at(message, self.next)?;
+        self.next += 1;
+        Ok(service)
+    }
+
+    /// It has a command that this direction does not have; `known` says that the other one does.
+    fn wrong_command(&self, known: bool) -> Error {
+        Error::at(self.at, wrong_command(self.command, known))
     }
 }
 

@@ -7,24 +7,56 @@ use majordomus_core::{
     Frames, FromClient, FromWorker, Outcome, Reply, ToClient, ToWorker, WorkerReply,
 };
 
-use super::{Delimiter, Manner};
+use super::{Delimiter, Framing, Manner, NoBody, head, parts};
 use crate::body::as_frames;
-use crate::errors::error_text;
-use crate::{Errors, Sink, Unsayable};
+use crate::errors::{bare_error_text, error_text};
+use crate::{Errors, Side, Sink, Unsayable};
 
 impl Manner {
     pub(crate) fn encode_to_client(self, command: &ToClient, errors: Errors, sink: &mut impl Sink) {
-        let commands = self.table.client.commands.as_ref();
-        let last = commands.map(|commands| commands.last);
+        self.write_to_client(command, errors, &mut self.packer(Side::Client, sink));
+    }
+
+    pub(crate) fn encode_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
+        self.write_to_worker(command, &mut self.packer(Side::Worker, sink));
+    }
+
+    pub(crate) fn encode_from_client(self, command: &FromClient, sink: &mut impl Sink) {
+        self.write_from_client(command, &mut self.packer(Side::Client, sink));
+    }
+
+    pub(crate) fn encode_from_worker(
+        self,
+        command: &FromWorker,
+        sink: &mut impl Sink,
+    ) -> Result<(), Unsayable> {
+        self.write_from_worker(command, &mut self.packer(Side::Worker, sink))
+    }
+
+    fn packer<S: Sink>(self, side: Side, sink: &mut S) -> Packer<'_, S> {
+        match self.table.framing {
+            Framing::Frames => Packer::Frames(sink),
+            Framing::Parts => Packer::Parts(parts::Packer::new(sink)),
+            Framing::Head => Packer::Head(head::Packer::new(side, sink)),
+        }
+    }
+
+    fn write_to_client(self, command: &ToClient, errors: Errors, sink: &mut impl Sink) {
+        let replies = self.table.client.replies.as_ref();
+        let last = replies.map(|replies| replies.last);
         match command {
             ToClient::Final(reply) => self.reply(last, reply, self.body(&reply.body), sink),
             ToClient::Partial(reply) => {
-                if let Some(commands) = commands {
-                    self.reply(Some(commands.partial), reply, self.body(&reply.body), sink);
+                if let Some(replies) = replies {
+                    self.reply(Some(replies.partial), reply, self.body(&reply.body), sink);
                 }
             }
             ToClient::Failed(outcome, reply) => {
-                if errors.told().contains(*outcome) {
+                let nak = replies.and_then(|replies| replies.nak.as_ref());
+                if let Some(nak) = nak.filter(|nak| nak.outcomes.contains(*outcome)) {
+                    let text = bare_error_text(*outcome, &as_frames(&reply.body));
+                    self.reply(Some(nak.command), reply, Tail::Text(text), sink);
+                } else if errors.told().contains(*outcome) {
                     let text = error_text(*outcome, &as_frames(&reply.body));
                     self.reply(last, reply, Tail::Text(text), sink);
                 }
@@ -33,7 +65,7 @@ impl Manner {
         }
     }
 
-    pub(crate) fn encode_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
+    fn write_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
         let worker = &self.table.worker;
         match command {
             ToWorker::Request(request) => {
@@ -47,14 +79,14 @@ impl Manner {
         }
     }
 
-    pub(crate) fn encode_from_client(self, command: &FromClient, sink: &mut impl Sink) {
+    fn write_from_client(self, command: &FromClient, sink: &mut impl Sink) {
         let client = &self.table.client;
         match command {
             FromClient::Request(request) => {
                 let tail = self.body(&request.body);
                 self.head(client.header, sink);
-                if let Some(commands) = &client.commands {
-                    sink.frame(&[commands.request], true);
+                if let Some(request) = client.request {
+                    sink.frame(&[request], true);
                 }
                 sink.frame(&request.service, tail.has_frames());
                 tail.write(sink);
@@ -66,7 +98,7 @@ impl Manner {
         }
     }
 
-    pub(crate) fn encode_from_worker(
+    fn write_from_worker(
         self,
         command: &FromWorker,
         sink: &mut impl Sink,
@@ -130,8 +162,12 @@ impl Manner {
         sink.frame(header, true);
     }
 
+    fn fills_body(self) -> bool {
+        self.table.no_body != NoBody::Kept
+    }
+
     fn body(self, body: &Frames) -> Tail<'_> {
-        tail(body, self.table.needs_body)
+        tail(body, self.fills_body())
     }
 
     /// The body of a request to a worker. A worker that begins with an empty frame where the dialect
@@ -139,13 +175,13 @@ impl Manner {
     /// request without a body.
     fn request_body(self, body: &Frames) -> Tail<'_> {
         let of_majortomo = self.delimiter && self.table.delimiter == Delimiter::Optional;
-        tail(body, self.table.needs_body || of_majortomo)
+        tail(body, self.fills_body() || of_majortomo)
     }
 }
 
-fn tail(body: &Frames, needs_body: bool) -> Tail<'_> {
+fn tail(body: &Frames, filled: bool) -> Tail<'_> {
     let body = as_frames(body);
-    if needs_body && body.is_empty() { Tail::EmptyFrame } else { Tail::Body(body) }
+    if filled && body.is_empty() { Tail::EmptyFrame } else { Tail::Body(body) }
 }
 
 /// A client address, the empty frame and what follows.
@@ -180,6 +216,33 @@ impl Tail<'_> {
             }
             Tail::EmptyFrame => sink.frame(b"", false),
             Tail::Text(text) => sink.frame(text.as_bytes(), false),
+        }
+    }
+}
+
+/// Takes the frames that make up a message, and hands on the frames that are sent.
+enum Packer<'a, S> {
+    Frames(&'a mut S),
+    Parts(parts::Packer<'a, S>),
+    Head(head::Packer<'a, S>),
+}
+
+impl<S: Sink> Sink for Packer<'_, S> {
+    #[inline]
+    fn frame(&mut self, frame: &[u8], more: bool) {
+        match self {
+            Packer::Frames(sink) => sink.frame(frame, more),
+            Packer::Parts(packer) => packer.part(frame, more),
+            Packer::Head(packer) => packer.frame(frame, more),
+        }
+    }
+
+    #[inline]
+    fn body_frame(&mut self, frames: &Frames, index: usize, more: bool) {
+        match self {
+            Packer::Frames(sink) => sink.body_frame(frames, index, more),
+            Packer::Parts(packer) => packer.part(frames.get(index).unwrap_or_default(), more),
+            Packer::Head(packer) => packer.body_frame(frames, index, more),
         }
     }
 }

@@ -1,16 +1,7 @@
-//! Answers without a worker: the directory, replies that are kept, answers that are shared; and
+//! Answers without a worker: the directory and replies that are kept; words behind an answer; and
 //! bodies that have to be translated.
 
-use super::{ServiceConfig, check, check_with};
-use crate::Label;
-
-fn shared(config: &mut super::Config) {
-    config.services.push(ServiceConfig {
-        name: Label::from("echo"),
-        share: true,
-        ..ServiceConfig::default()
-    });
-}
+use super::{check, check_with};
 
 #[test]
 fn the_directory_says_who_offers_what() {
@@ -108,7 +99,7 @@ fn replies_in_parts_and_failures_are_not_kept() {
 #[test]
 fn what_is_kept_is_bounded_and_the_oldest_goes() {
     check_with(
-        |config| config.limits.cache_bytes_max = 2 * (512 + 4),
+        |config| config.limits.cache_bytes_max = 2 * (512 + 4 + 16),
         "0ms worker w rejects
          0ms w ready echo
          0ms client c
@@ -126,35 +117,11 @@ fn what_is_kept_is_bounded_and_the_oldest_goes() {
          > w request #3 d1
          4ms w final #3 D1 keep=1000
          > c final D1
-         = kept bytes 1032
+         = kept bytes 1064
          5ms c request echo a1
          > c final A1
          5ms c request echo b1
          > w request #4 b1",
-    );
-}
-
-#[test]
-fn equal_requests_share_an_answer_where_that_is_set() {
-    check_with(
-        shared,
-        "0ms worker w
-         0ms worker v
-         0ms w ready echo
-         0ms v ready echo
-         0ms client c
-         0ms client d
-         1ms c request echo hi id=1
-         > w request #1 hi
-         2ms d request echo hi id=2
-         3ms d request echo other
-         > v request #2 other
-         4ms w final #1 ho
-         > d final ho
-         > c final ho
-         5ms d request echo hi
-         > w request #3 hi
-         = dispatched 3, replied 2, shared 1",
     );
 }
 
@@ -170,103 +137,6 @@ fn equal_requests_do_not_share_elsewhere() {
          > w request #1 hi
          2ms c request echo hi
          > v request #2 hi",
-    );
-}
-
-#[test]
-fn parts_are_shared_and_nobody_joins_behind_one() {
-    check_with(
-        shared,
-        "0ms worker w
-         0ms w ready echo
-         0ms client c
-         0ms client d
-         0ms client e
-         0ms client f noparts
-         1ms c request echo hi
-         > w request #1 hi
-         2ms d request echo hi
-         2ms f request echo hi
-         3ms w partial #1 h
-         > d partial h
-         > c partial h
-         4ms e request echo hi
-         5ms w final #1 o
-         > d final o
-         > c final o
-         > w request #2 hi
-         6ms w final #2 x
-         > f final x
-         > w request #3 hi",
-    );
-}
-
-#[test]
-fn who_shared_waits_by_itself_where_the_first_gave_up() {
-    check_with(
-        shared,
-        "0ms worker w cancels
-         0ms w ready echo
-         0ms client c told=most
-         0ms client d told=most
-         0ms client e told=most
-         1ms c request echo hi id=1
-         > w request #1 hi
-         2ms d request echo hi id=2
-         2ms e request echo hi id=3
-         3ms c cancel 1
-         > w cancel #1
-         4ms w final #1 late
-         > w request #2 hi
-         5ms w final #2 ho
-         > e final ho
-         > d final ho
-         = cancelled 1, replied 2, dispatched 2",
-    );
-}
-
-#[test]
-fn who_shares_ends_by_itself_too() {
-    check_with(
-        shared,
-        "0ms worker w
-         0ms w ready echo
-         0ms client c told
-         0ms client d told
-         0ms client e told=most
-         1ms c request echo hi
-         > w request #1 hi
-         2ms d request echo hi timeout=20
-         2ms e request echo hi
-         3ms e gone
-         30ms tick
-         > d failed expired
-         40ms w final #1 ho
-         > c final ho
-         = expired 1, client_gone 1, replied 1, in progress 0, bytes 0",
-    );
-}
-
-#[test]
-fn failures_are_shared_and_a_lost_worker_is_not_the_end() {
-    check_with(
-        shared,
-        "0ms worker w
-         0ms w ready echo
-         0ms client c told redelivery=never
-         0ms client d told
-         1ms c request echo hi
-         > w request #1 hi
-         2ms d request echo hi
-         3ms w gone
-         > c failed worker_lost
-         4ms worker v
-         4ms v ready echo
-         > v request #2 hi
-         5ms c request echo hi
-         6ms v failed #2 no
-         > c failed failed no
-         > d failed failed no",
     );
 }
 
@@ -302,83 +172,6 @@ fn bodies_of_another_form_must_not_be_too_large() {
 }
 
 #[test]
-fn who_shares_and_does_not_read_is_cut_and_holds_up_nobody() {
-    check_with(
-        shared,
-        "0ms worker w
-         0ms w ready echo
-         0ms client c
-         0ms client d
-         1ms c request echo hi
-         > w request #1 hi
-         2ms d request echo hi
-         3ms d filled
-         > d pause
-         > d close slow_reader
-         4ms w partial #1 h
-         > c partial h",
-    );
-}
-
-#[test]
-fn the_first_of_those_that_share_holds_up_nobody() {
-    check_with(
-        shared,
-        "0ms worker w
-         0ms w ready echo
-         0ms client c
-         0ms client d
-         1ms c request echo hi
-         > w request #1 hi
-         2ms d request echo hi
-         3ms c filled
-         > c pause
-         > c close slow_reader
-         4ms w final #1 late
-         > w request #2 hi
-         5ms w final #2 ho
-         > d final ho",
-    );
-}
-
-#[test]
-fn who_does_not_read_waits_aside_while_others_share() {
-    check_with(
-        shared,
-        "0ms client c
-         0ms client d
-         1ms c request echo hi
-         2ms d request echo hi
-         3ms d filled
-         > d pause
-         4ms worker w
-         4ms w ready echo
-         > w request #1 hi
-         5ms w final #1 ho
-         > c final ho
-         6ms d drained
-         > d resume
-         > w request #2 hi",
-    );
-}
-
-#[test]
-fn the_worker_hears_who_still_wants_a_shared_answer() {
-    check_with(
-        shared,
-        "0ms worker w
-         0ms w ready echo
-         0ms client c
-         0ms client d
-         1ms c request echo hi id=one
-         > w request #1 hi
-         2ms d request echo hi id=two
-         3ms d wants two
-         > w wanted #1 one",
-    );
-}
-
-#[test]
 fn own_services_read_either_form() {
     check(
         "0ms worker w
@@ -395,5 +188,100 @@ fn own_services_read_either_form() {
          > j final 404
          1ms j request mmi.other
          > j final 501",
+    );
+}
+
+#[test]
+fn a_worker_that_knows_no_end_goes_on_to_a_client_that_knows_none() {
+    check(
+        "0ms worker w afterwords
+         0ms w ready echo
+         0ms client c afterwords
+         1ms c request echo hi id=1
+         > w request #1 hi
+         2ms w final #1 a
+         > c final a
+         3ms w final #1 b
+         > c final b
+         4ms w partial #1 d
+         > c final d
+         5ms c request echo ho id=2
+         > w request #2 ho
+         6ms w final #1 late
+         7ms w final #2 e
+         > c final e
+         8ms c filled
+         > c pause
+         9ms w final #2 unread
+         10ms c drained
+         > c resume
+         11ms w final #2 f
+         > c final f
+         12ms c gone
+         13ms w final #2 nobody
+         = replied 2, late 3, received 2, in progress 0",
+    );
+}
+
+#[test]
+fn other_clients_get_the_first_reply_only() {
+    check(
+        "0ms worker w afterwords
+         0ms w ready echo
+         0ms client c
+         1ms c request echo hi
+         > w request #1 hi
+         2ms w final #1 a
+         > c final a
+         3ms w final #1 b
+         = replied 1, late 1",
+    );
+}
+
+#[test]
+fn a_kept_reply_that_is_too_large_to_be_translated_stays_where_it_is() {
+    check_with(
+        |config| config.limits.translate_bytes_max = 4,
+        "0ms worker w json rejects
+         0ms w ready echo
+         0ms client c told
+         1ms c request echo tiny
+         > w request #1 tiny
+         2ms w final #1 large keep=1000
+         > c failed untranslatable
+         3ms c request echo tiny
+         > w request #2 tiny",
+    );
+}
+
+#[test]
+fn who_asks_for_one_worker_wants_its_answer() {
+    check(
+        "0ms worker w id=W rejects
+         0ms w ready echo
+         0ms client c
+         1ms c request echo hi
+         > w request #1 hi
+         2ms w final #1 one keep=1000
+         > c final one
+         3ms worker v id=V rejects
+         3ms v ready echo
+         4ms c request echo hi target=V
+         > v request #2 hi",
+    );
+}
+
+#[test]
+fn a_directory_that_is_too_large_to_be_translated_is_not() {
+    check_with(
+        |config| config.limits.translate_bytes_max = 4,
+        "0ms worker w id=wanda
+         0ms w ready echo
+         0ms client c told
+         0ms client j json
+         1ms c request $dir
+         > c failed untranslatable
+         1ms j request $dir
+         > j final {\"echo\":[\"wanda\"]}",
     );
 }

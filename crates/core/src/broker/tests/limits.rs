@@ -593,3 +593,78 @@ fn a_refused_request_keeps_the_note_of_its_body() {
         ",
     );
 }
+
+#[test]
+fn one_large_message_may_be_read_in_peace() {
+    check(
+        "
+        0ms worker w concurrency=any
+        0ms w ready echo
+        0ms client c
+        0ms client d
+        1ms c request echo one
+        > w request #1 one
+        1ms d request echo two
+        > w request #2 two
+        2ms w final #1 large
+        > c final large
+        3ms c laden
+        9000ms w heartbeat
+        9000ms c draining
+        9500ms c request echo three
+        > w request #3 three
+        9900ms c drained
+        9950ms w heartbeat
+        12000ms w heartbeat
+        ",
+    );
+}
+
+#[test]
+fn one_large_message_that_is_not_read_costs_the_connection() {
+    check(
+        "
+        0ms client c
+        1ms c laden
+        10010ms tick
+        > c close slow_reader
+        ",
+    );
+}
+
+#[test]
+fn a_laden_client_can_be_filled() {
+    check(
+        "
+        0ms client c
+        1ms c laden
+        5000ms c filled
+        > c pause
+        9000ms c drained
+        > c resume
+        20000ms tick
+        ",
+    );
+}
+
+#[test]
+fn requests_in_the_hands_of_one_worker() {
+    check_with(
+        |config| config.limits.worker_requests_max = 2,
+        "
+        0ms worker w concurrency=any
+        0ms w ready echo
+        0ms client c
+        1ms c request echo one id=1
+        > w request #1 one
+        1ms c request echo two id=2
+        > w request #2 two
+        2ms c cancel 1
+        2ms c cancel 2
+        3ms c request echo three
+        = in progress 1
+        4ms w final #1 late
+        > w request #3 three
+        ",
+    );
+}

@@ -6,8 +6,9 @@
 //!
 //! ```text
 //! 0ms  worker w              a worker appears; options: concurrency=N|any cancels rejects answered
-//!                            again probes json id=NAME
-//! 0ms  client c              a client appears; options: told|told=most noparts redelivery=asked|never json
+//!                            again afterwords ids probes json id=NAME
+//! 0ms  client c              a client appears; options: told|told=most noparts redelivery=asked|never
+//!                            afterwords json
 //!                            id=NAME
 //! 0ms  w ready echo
 //! 1ms  c request echo hi     options behind the body: timeout=MS|never id=ID again fresh
@@ -30,6 +31,7 @@ mod names;
 mod offences;
 mod outcomes;
 mod rejecting;
+mod sharing;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -205,6 +207,7 @@ impl Stage {
                 Some("never") => Redelivery::Never,
                 _ => Redelivery::Always,
             },
+            afterwords: options.contains(&"afterwords"),
             form: form(options),
         };
         self.appear(name, options, Role::Client(can))
@@ -218,7 +221,9 @@ impl Stage {
                 None => Concurrency::ONE,
             },
             cancel: options.contains(&"cancels"),
+            request_ids: options.contains(&"ids"),
             rejects: options.contains(&"rejects"),
+            afterwords: options.contains(&"afterwords"),
             heartbeats_answered: options.contains(&"answered"),
             ready_again: options.contains(&"again"),
             form: form(options),
@@ -249,12 +254,17 @@ impl Stage {
             ["bytes"] => return Input::Alive { peer, sign: Sign::Bytes },
             ["pong"] => return Input::Alive { peer, sign: Sign::Pong },
             ["malformed"] => return Input::Malformed { peer },
+            ["laden"] => return Input::Laden { peer },
             ["filled"] => return Input::Filled { peer },
             ["draining"] => return Input::Draining { peer },
             ["drained"] => return Input::Drained { peer },
             ["gone"] => return Input::Gone { peer },
             ["cancel", id] => {
                 let command = FromClient::Cancel { id: Label::from(*id) };
+                return Input::FromClient { peer, command };
+            }
+            ["request"] => {
+                let command = FromClient::Request(Request::new("", Frames::empty()));
                 return Input::FromClient { peer, command };
             }
             ["request", service, rest @ ..] => {

@@ -364,3 +364,110 @@ fn names_that_a_wildcard_serves_are_not_among_those_that_nobody_does() {
          = unoffered 1, services 4",
     );
 }
+
+#[test]
+fn a_request_put_aside_ends_with_the_one_worker_that_it_asks_for() {
+    check(
+        "0ms worker w id=W
+         0ms w ready echo
+         0ms client c told
+         0ms client d
+         1ms d request echo one
+         > w request #1 one
+         2ms c request echo two target=W
+         3ms c filled
+         > c pause
+         4ms w final #1 ho
+         > d final ho
+         5ms w gone
+         6ms c drained
+         > c resume
+         > c failed no_such_worker
+         70s tick
+         = in progress 0, bytes 0",
+    );
+}
+
+#[test]
+fn a_request_put_aside_is_not_for_a_worker_that_serves_something_else_by_now() {
+    check(
+        "0ms worker w id=W
+         0ms w ready echo
+         0ms client c told
+         0ms client d
+         1ms d request echo one
+         > w request #1 one
+         2ms c request echo two target=W
+         3ms c filled
+         > c pause
+         4ms w final #1 ho
+         > d final ho
+         5ms w disconnect
+         6ms w ready other
+         7ms c drained
+         > c resume
+         > c failed no_such_worker",
+    );
+}
+
+#[test]
+fn what_was_put_aside_for_one_worker_keeps_its_order() {
+    check(
+        "0ms worker w id=W
+         0ms w ready echo
+         0ms client c
+         0ms client d
+         1ms d request echo zero
+         > w request #1 zero
+         2ms c request echo one target=W
+         2ms c request echo two target=W
+         2ms c request echo three target=W
+         3ms c filled
+         > c pause
+         4ms w final #1 ho
+         > d final ho
+         5ms c drained
+         > c resume
+         > w request #2 one
+         6ms w final #2 ho
+         > c final ho
+         > w request #3 two",
+    );
+}
+
+#[test]
+fn who_is_let_in_while_it_does_not_read_is_served_when_it_does() {
+    check_with(
+        |config| config.limits.client_requests_max = 1,
+        "0ms worker w id=W
+         0ms w ready echo
+         0ms worker v
+         0ms v ready other
+         0ms client c
+         1ms c request other one
+         > v request #1 one
+         2ms c request echo two target=W
+         > c pause
+         3ms c filled
+         > v pause
+         3ms v final #1 ho
+         > c final ho
+         5ms c drained
+         > c resume
+         > v resume
+         > w request #2 two",
+    );
+}
+
+#[test]
+fn nobody_takes_the_name_that_we_gave_another() {
+    check(
+        "0ms worker w
+         0ms worker x id=p0.7
+         0ms w ready echo
+         0ms x ready echo
+         0ms client c
+         1ms c request echo hi target=p0.7
+         > w request #1 hi",
+    );
+}

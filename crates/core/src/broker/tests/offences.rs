@@ -244,3 +244,42 @@ fn a_worker_that_beats_slower_than_we_do_is_kept() {
         ",
     );
 }
+
+#[test]
+fn a_worker_that_names_requests_must_name_the_right_one() {
+    check(
+        "
+        0ms worker w ids
+        0ms w ready echo
+        0ms client c told redelivery=never
+        1ms c request echo hi id=r1
+        > w request #1 hi
+        2ms w final #1 ho
+        > w disconnect
+        > c failed worker_lost
+        = forged_reply 1
+        3ms w ready echo
+        4ms c request echo hi id=r2
+        > w request #2 hi
+        5ms w final #2 ho id=r2
+        > c final ho
+        6ms client d
+        6ms d request echo hi
+        > w request #3 hi
+        7ms w final #3 ho
+        > d final ho
+        ",
+    );
+}
+
+#[test]
+fn a_client_that_can_be_told_hears_that_a_name_cannot_be() {
+    check(
+        "
+        0ms client c told
+        1ms c request 
+        > c failed no_such_service
+        = received 1, no_such_service 1, bad_name 0
+        ",
+    );
+}

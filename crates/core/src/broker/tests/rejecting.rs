@@ -397,3 +397,20 @@ fn no_wait_at_all_is_a_short_one() {
          > c failed rejected no",
     );
 }
+
+#[test]
+fn a_last_error_that_cannot_be_translated_is_left_out() {
+    check_with(
+        |config| {
+            config.limits.translate_bytes_max = 4;
+            config.limits.rejections_max = 1;
+        },
+        "0ms worker w rejects json
+         0ms w ready echo
+         0ms client c told
+         1ms c request echo hi
+         > w request #1 hi
+         2ms w reject #1 large
+         > c failed rejected",
+    );
+}

@@ -1,0 +1,267 @@
+//! `majordomus tripping`: synchronous and pipelined round trips through a broker, as calls per
+//! second.
+
+mod body;
+mod part;
+mod progress;
+mod report;
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use clap::Args;
+use majordomus::{Client, Dialect, Endpoint, SetupError, Worker};
+
+use crate::cmd::tripping::part::{Caller, Fault, Part};
+use crate::cmd::tripping::report::Report;
+use crate::cmd::{broker_for_this_run, dialect_parser, has_request_ids, misused};
+use crate::failure::Failure;
+use crate::output::print;
+use crate::{bytes, duration};
+
+/// The bodies that are under way at once may have so many bytes together.
+const BYTES_IN_FLIGHT_MAX: usize = 64 << 20;
+/// How long to look whether anybody listens.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+const EXAMPLES: &str = "\
+An echo worker and a client, both in this process, call through the broker: first one call at a \
+time, then as many at once as --in-flight says. For each of the two it prints the calls per second, \
+and the time within which half of the calls (p50) and 99 of 100 (p99) came back. This is a tool to \
+see that it works, and its figures are rough ones: client, worker and mostly the broker share one \
+machine, and it is no benchmark.
+
+Every call has another body (letters), and every reply is compared with it byte for byte. A call \
+without a reply is lost, one with another reply is wrong, one with an error has failed. Each is \
+counted, the first ten are named, and the status is 1 if there is any. It gives up after 20 of them, \
+or after three in a row that were lost.
+
+A client of pigato or omdp has all its calls on one connection. The other dialects have no request \
+ids, so there a connection has one call at a time, and the client opens as many as there are calls \
+in flight; in libmdp every call costs a connection. The worker takes as many at once as are in \
+flight; where its dialect gives it one at a time, by as many connections.
+
+Between pigato or omdp and the others a broker has to translate, by default up to 1MiB a body.
+
+On a terminal, standard error has a progress bar.
+
+Examples:
+  majordomus tripping
+      With a broker of its own, from mdp02 to mdp02.
+  majordomus tripping --client pigato --worker mdp01
+      From one dialect to another.
+  majordomus tripping -b tcp://broker:5555 --calls 1000 --body 64KiB
+      Through a broker that is there already, with larger bodies.
+  majordomus tripping --in-flight 1 --json
+      For a program to read: one object on standard output.";
+
+/// Measure round trips through a broker, roughly
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct TrippingArgs {
+    /// The broker: tcp://HOST:PORT or ipc://PATH [default: one of its own, on a free port, for the
+    /// time of the run]
+    #[arg(short, long, value_name = "ENDPOINT")]
+    broker: Option<String>,
+    /// What the client speaks
+    #[arg(long, value_name = "DIALECT", default_value = "mdp02", value_parser = dialect_parser())]
+    client: Dialect,
+    /// What the worker speaks
+    #[arg(long, value_name = "DIALECT", default_value = "mdp02", value_parser = dialect_parser())]
+    worker: Dialect,
+    /// How many calls to make in each of the two parts, up to 1000000
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    calls: u32,
+    /// How many calls are under way at once in the second part, up to 256
+    #[arg(long, value_name = "COUNT", default_value_t = 32,
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    in_flight: u16,
+    /// How large the body of a call is; all that are in flight have at most 64MiB
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = bytes::parse)]
+    body: usize,
+    /// The service that is offered and called [default: a name that nobody else has]
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// How long a call may take, and how long to wait for the first to come back
+    #[arg(short, long, value_name = "DURATION", default_value = "5s",
+          value_parser = duration::parse)]
+    timeout: Duration,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a run is about, with nothing left open.
+#[derive(Clone, Debug)]
+struct Plan {
+    endpoint: String,
+    /// Whether the broker is there for this run alone.
+    own_broker: bool,
+    service: String,
+    client: Dialect,
+    worker: Dialect,
+    calls: u32,
+    in_flight: u16,
+    body_bytes: usize,
+    timeout: Duration,
+}
+
+impl TrippingArgs {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let in_flight_bytes = self.body.saturating_mul(self.in_flight.into());
+        if in_flight_bytes > BYTES_IN_FLIGHT_MAX {
+            let (count, body) = (self.in_flight, bytes::show(self.body));
+            let most = bytes::show(BYTES_IN_FLIGHT_MAX);
+            let text = format!(
+                "{count} calls in flight of {body} each are more than {most}: make --body or \
+                 --in-flight smaller"
+            );
+            misused("tripping", &text);
+        }
+        if self.timeout.is_zero() {
+            misused("tripping", "--timeout has to be more than 0s");
+        }
+        let (json, given) = (self.json, self.broker.clone());
+        let (own, endpoint) = match given {
+            Some(endpoint) => (None, endpoint),
+            None => {
+                let (broker, endpoint) = broker_for_this_run()?;
+                (Some(broker), endpoint)
+            }
+        };
+        let plan = self.plan(endpoint, own.is_some());
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let report = runtime.map_err(Failure::System)?.block_on(plan.trip())?;
+        if let Some(broker) = own {
+            broker.shutdown().map_err(Failure::Broker)?;
+        }
+        let text = if json { report.json() } else { report.to_string() };
+        // What came back counts even if nobody reads it.
+        let _ = print(text.as_bytes())?;
+        report.verdict()
+    }
+
+    fn plan(self, endpoint: String, own_broker: bool) -> Plan {
+        Plan {
+            endpoint,
+            own_broker,
+            service: self.service.unwrap_or_else(unheard_of_name),
+            client: self.client,
+            worker: self.worker,
+            calls: self.calls,
+            in_flight: self.in_flight,
+            body_bytes: self.body,
+            timeout: self.timeout,
+        }
+    }
+}
+
+/// A name that nobody else offers.
+fn unheard_of_name() -> String {
+    format!("tripping.{:016x}", RandomState::new().hash_one(()))
+}
+
+impl Plan {
+    async fn trip(self) -> Result<Report, Failure> {
+        let worker = self.offer()?;
+        let mut parts = Vec::new();
+        let mut unbegun = None;
+        for (name, in_flight) in [("synchronous", 1), ("pipelined", self.in_flight)] {
+            match self.part(name, in_flight).await {
+                Ok(part) => parts.push(part),
+                // Without a part there is nothing to report.
+                Err(failure) if parts.is_empty() => return Err(failure),
+                Err(failure) => unbegun = Some(failure),
+            }
+            if parts.iter().any(|part| part.given_up) {
+                break;
+            }
+        }
+        worker.stop().await;
+        Ok(Report { plan: self, parts, unbegun })
+    }
+
+    /// The worker, which takes as many requests at once as there will be.
+    fn offer(&self) -> Result<Worker, SetupError> {
+        Worker::builder(&self.endpoint)
+            .dialect(self.worker)
+            .concurrency(self.in_flight.into())
+            .serve(&self.service, |request, reply| reply.finish(request.body))
+    }
+
+    async fn part(&self, name: &'static str, in_flight: u16) -> Result<Part, Failure> {
+        // With fewer calls than that, no more are ever under way.
+        let lanes = u32::from(in_flight).min(self.calls) as u16;
+        let connections = if has_request_ids(self.client) { 1 } else { lanes };
+        let clients: Vec<_> =
+            (0..connections).map(|_| self.connect()).collect::<Result<_, SetupError>>()?;
+        let callers = clients.into_iter().cycle().take(lanes.into()).map(|client| Caller {
+            client,
+            service: self.service.clone(),
+            body_bytes: self.body_bytes,
+        });
+        let begun = part::begin(callers, self.timeout).await;
+        let callers = begun.map_err(|fault| self.no_trip(&fault))?;
+        Ok(part::run(name, self.calls, connections, callers).await)
+    }
+
+    /// Not even the first call came back: why, and what can be done about it.
+    fn no_trip(&self, fault: &Fault) -> Failure {
+        let (endpoint, timeout) = (self.endpoint.clone(), self.timeout);
+        let why = match (fault, probe(&endpoint)) {
+            (_, Err(error)) => format!(
+                "nobody listens there ({error}); start one with `majordomus broker -b {endpoint}`, \
+                 or leave --broker out to use one of its own"
+            ),
+            (Fault::Lost(_), Ok(())) if !self.own_broker => {
+                "somebody listens there; is it a broker, and does it take both dialects and such a \
+                 --body? If it is only slow, try a longer --timeout"
+                    .into()
+            }
+            (Fault::Lost(_), Ok(())) => "try a longer --timeout, or a smaller --body".into(),
+            (fault, Ok(())) => fault.to_string(),
+        };
+        Failure::NoTrip { endpoint, timeout, why }
+    }
+
+    fn connect(&self) -> Result<Client, SetupError> {
+        Client::builder(&self.endpoint).dialect(self.client).timeout(self.timeout).connect()
+    }
+}
+
+/// Who talks to whom, in a sentence.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan { client, worker, endpoint, service, .. } = self;
+        let whose = if self.own_broker { ", started for this run" } else { "" };
+        let body = bytes::show(self.body_bytes);
+        let unit = if body.ends_with('B') { "" } else { " bytes" };
+        writeln!(f, "From {client} to {worker}, {body}{unit} a call")?;
+        writeln!(f, "Broker:  {endpoint}{whose}")?;
+        writeln!(f, "Service: {service}")
+    }
+}
+
+/// Whether anybody listens there.
+fn probe(endpoint: &str) -> io::Result<()> {
+    match endpoint.parse() {
+        Ok(Endpoint::Ipc { path }) => UnixStream::connect(path).map(drop),
+        Ok(Endpoint::Tcp { host, port }) => {
+            let mut last = io::ErrorKind::NotFound.into();
+            for address in (host.as_str(), port).to_socket_addrs()? {
+                match TcpStream::connect_timeout(&address, PROBE_TIMEOUT) {
+                    Ok(_) => return Ok(()),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        }
+        // It was good enough for the client.
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,185 @@
+//! The first frame of a message as zproto packs it: a signature, the number of the message, and its
+//! first fields.
+//!
+//! ```text
+//! 0xAA 0xA4   id   version   command   service
+//!             1 B  string    1 B       string, in a request and a reply of a client and in READY
+//! string      one byte of length, and the text
+//! ```
+//!
+//! The id says all that version and command say again. They have to agree.
+
+use alloc::vec::Vec;
+
+use majordomus_core::Frames;
+
+use super::Table;
+use super::decode::Opening;
+use crate::detect::wrong_header;
+use crate::service::service_name;
+use crate::{Error, Offence, Side, Sink};
+
+const SIGNATURE: &[u8] = b"\xAA\xA4";
+
+/// The worker's messages are numbered on from the client's.
+const CLIENT_IDS: u8 = 3;
+const WORKER_IDS: u8 = 6;
+/// The first of the worker's, the only one of its that names a service.
+const READY: u8 = CLIENT_IDS + 1;
+
+/// Which side a message with this id belongs to, and its command.
+fn message(id: u8) -> Option<(Side, u8)> {
+    match id {
+        1..=CLIENT_IDS => Some((Side::Client, id)),
+        READY.. if id <= CLIENT_IDS + WORKER_IDS => Some((Side::Worker, id - CLIENT_IDS)),
+        _ => None,
+    }
+}
+
+fn has_service(id: u8) -> bool {
+    id <= READY
+}
+
+/// Which side writes this first frame.
+pub(super) fn side_of(frame: &[u8]) -> Option<Side> {
+    let id = frame.strip_prefix(SIGNATURE)?.first()?;
+    message(*id).map(|(side, _)| side)
+}
+
+/// What is wrong with a frame that has the signature, and says no side.
+pub(super) fn wrong(frame: &[u8]) -> Option<Error> {
+    let offence = match frame.strip_prefix(SIGNATURE)? {
+        [] => Offence::PackedFrameCut,
+        [id, ..] if message(*id).is_none() => Offence::UnknownMessageId { id: *id },
+        _ => return None,
+    };
+    Some(Error::at(0, offence))
+}
+
+/// Reads the first frame of a message.
+pub(super) fn read(table: &Table, message: &Frames, side: Side) -> Result<Opening, Error> {
+    let Some(frame) = message.get(0) else {
+        return Err(Error::of_message(Offence::NoFrames));
+    };
+    fields(table, frame, side).map_err(|offence| Error::at(0, offence))
+}
+
+fn fields(table: &Table, frame: &[u8], expected: Side) -> Result<Opening, Offence> {
+    let Some(mut rest) = frame.strip_prefix(SIGNATURE) else {
+        return Err(match frame {
+            [] => Offence::UnexpectedDelimiter,
+            _ => wrong_header(frame, table.dialect, expected),
+        });
+    };
+    let id = number(&mut rest)?;
+    let Some((side, named)) = message(id) else {
+        return Err(Offence::UnknownMessageId { id });
+    };
+    if side != expected {
+        return Err(Offence::HeaderOfOtherSide { expected });
+    }
+    let header = match side {
+        Side::Client => table.client.header,
+        Side::Worker => table.worker.header,
+    };
+    if string(&mut rest)? != header {
+        return Err(Offence::VersionNotOfMessage { id });
+    }
+    let command = number(&mut rest)?;
+    if command != named {
+        return Err(Offence::CommandNotOfMessage { id, command });
+    }
+    let mut service = None;
+    if has_service(id) {
+        service = Some(service_name(string(&mut rest)?)?);
+    }
+    if !rest.is_empty() {
+        return Err(Offence::ExcessBytes { count: rest.len() });
+    }
+    Ok(Opening { command, at: 0, next: 1, service })
+}
+
+fn number(rest: &mut &[u8]) -> Result<u8, Offence> {
+    let (number, behind) = rest.split_first().ok_or(Offence::PackedFrameCut)?;
+    *rest = behind;
+    Ok(*number)
+}
+
+fn string<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Offence> {
+    let length = number(rest)?;
+    let past_end = Offence::PartPastEnd { bytes: length.into(), left: rest.len() };
+    let (text, behind) = rest.split_at_checked(length.into()).ok_or(past_end)?;
+    *rest = behind;
+    Ok(text)
+}
+
+/// Takes the frames that make up a message, and hands on the first ones of them as one.
+pub(super) struct Packer<'a, S> {
+    sink: &'a mut S,
+    side: Side,
+    head: Vec<u8>,
+    next: Next,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Version,
+    Command,
+    Service,
+    /// A frame that is sent as it is.
+    Frame,
+}
+
+impl<'a, S: Sink> Packer<'a, S> {
+    pub(super) fn new(side: Side, sink: &'a mut S) -> Self {
+        Self { sink, side, head: Vec::new(), next: Next::Version }
+    }
+
+    pub(super) fn frame(&mut self, frame: &[u8], more: bool) {
+        match self.next {
+            Next::Version => {
+                self.head.extend_from_slice(SIGNATURE);
+                // The id, once the command tells it.
+                self.head.push(0);
+                self.string(frame);
+                self.next = Next::Command;
+            }
+            Next::Command => {
+                let command = frame.first().copied().unwrap_or_default();
+                let id = match self.side {
+                    Side::Client => command,
+                    Side::Worker => CLIENT_IDS + command,
+                };
+                self.head[SIGNATURE.len()] = id;
+                self.head.push(command);
+                if has_service(id) {
+                    self.next = Next::Service;
+                } else {
+                    self.end_head(more);
+                }
+            }
+            Next::Service => {
+                self.string(frame);
+                self.end_head(more);
+            }
+            Next::Frame => self.sink.frame(frame, more),
+        }
+    }
+
+    pub(super) fn body_frame(&mut self, frames: &Frames, index: usize, more: bool) {
+        self.sink.body_frame(frames, index, more);
+    }
+
+    /// A longer text than the length can say is cut; no service has such a name.
+    fn string(&mut self, text: &[u8]) {
+        let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+        self.head.push(length);
+        self.head.extend_from_slice(&text[..length.into()]);
+    }
+
+    fn end_head(&mut self, more: bool) {
+        self.sink.frame(&self.head, more);
+        self.next = Next::Frame;
+    }
+}

@@ -1,0 +1,174 @@
+//! Messages that are packed into one frame: each part a length and its bytes.
+//!
+//! ```text
+//! length   one byte where it is under 255
+//!          else 0xFF and four bytes, big-endian
+//! ```
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use majordomus_core::{Bounds, Frames};
+
+use crate::{Error, Offence, Sink};
+
+/// The most parts of one packed frame. Each costs memory, and takes no more than a byte to write.
+pub const PACKED_PARTS_MAX: usize = 1024;
+
+/// Stands in the place of a length that follows in four bytes.
+const LONG: u8 = 0xFF;
+
+/// The parts of a packed message, in the memory that they came in.
+pub(super) fn unpack(message: &Frames) -> Result<Frames, Error> {
+    let frame = only_frame(message)?;
+    let mut bounds = Bounds::new();
+    let mut at = 0;
+    while at < frame.len() {
+        let part = bounds.len();
+        if part == PACKED_PARTS_MAX {
+            return Err(Error::at_part(part, Offence::TooManyParts));
+        }
+        let (start, end) = next(frame, at).map_err(|offence| Error::at_part(part, offence))?;
+        let bound = |at: usize| u32::try_from(at).expect("a message is under 4 GiB");
+        bounds.push((bound(start), bound(end)));
+        at = end;
+    }
+    if bounds.is_empty() {
+        return Err(Error::at_part(0, Offence::MissingHeader));
+    }
+    Ok(Frames::new(message.shared(0).unwrap_or_default(), bounds))
+}
+
+/// The first part, whatever follows.
+pub(super) fn first(message: &Frames) -> Result<&[u8], Error> {
+    let frame = only_frame(message)?;
+    if frame.is_empty() {
+        return Err(Error::at_part(0, Offence::MissingHeader));
+    }
+    let (start, end) = next(frame, 0).map_err(|offence| Error::at_part(0, offence))?;
+    Ok(&frame[start..end])
+}
+
+fn only_frame(message: &Frames) -> Result<&[u8], Error> {
+    match (message.get(0), message.len()) {
+        (None, _) => Err(Error::of_message(Offence::NoFrames)),
+        (Some(frame), 1) => Ok(frame),
+        (Some(_), count) => Err(Error::of_message(Offence::SeveralFrames { count })),
+    }
+}
+
+/// Where the part begins and ends whose length is at `at`.
+fn next(frame: &[u8], at: usize) -> Result<(usize, usize), Offence> {
+    let (bytes, start) = match &frame[at..] {
+        [LONG, rest @ ..] => {
+            let length = rest.first_chunk::<4>().ok_or(Offence::PackedFrameCut)?;
+            (u32::from_be_bytes(*length), at + 5)
+        }
+        [length, ..] => (u32::from(*length), at + 1),
+        [] => return Err(Offence::PackedFrameCut),
+    };
+    let left = frame.len() - start;
+    match usize::try_from(bytes) {
+        Ok(length) if length <= left => Ok((start, start + length)),
+        _ => Err(Offence::PartPastEnd { bytes, left }),
+    }
+}
+
+/// Takes the parts of a message, and hands on the one frame that they are packed in.
+pub(super) struct Packer<'a, S> {
+    sink: &'a mut S,
+    packed: Vec<u8>,
+}
+
+impl<'a, S: Sink> Packer<'a, S> {
+    pub(super) fn new(sink: &'a mut S) -> Self {
+        Self { sink, packed: Vec::new() }
+    }
+
+    pub(super) fn part(&mut self, part: &[u8], more: bool) {
+        let length = u32::try_from(part.len()).expect("a message is under 4 GiB");
+        // The least that is needed for the last part, which is most often the body.
+        let room = part.len() + 5;
+        if more {
+            self.packed.reserve(room)
+        } else {
+            self.packed.reserve_exact(room)
+        }
+        match u8::try_from(length) {
+            Ok(short) if short != LONG => self.packed.push(short),
+            _ => {
+                self.packed.push(LONG);
+                self.packed.extend_from_slice(&length.to_be_bytes());
+            }
+        }
+        self.packed.extend_from_slice(part);
+        if !more {
+            // As part of a body, so that a sink need not copy it again.
+            let packed = Bytes::from(core::mem::take(&mut self.packed));
+            self.sink.body_frame(&Frames::single(packed), 0, false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(parts: &[&[u8]], packed: &[&[u8]]) {
+        let packed = packed.concat();
+        let mut written: Vec<Bytes> = Vec::new();
+        let mut packer = Packer::new(&mut written);
+        for (at, part) in parts.iter().enumerate() {
+            packer.part(part, at + 1 < parts.len());
+        }
+        assert_eq!(written, [&packed[..]]);
+        let message = Frames::from_slices(&[&packed]);
+        assert_eq!(unpack(&message), Ok(Frames::from_slices(parts)));
+        assert_eq!(first(&message), Ok(parts[0]));
+    }
+
+    #[test]
+    fn lengths_under_255_take_one_byte() {
+        check(&[b"MDPC01", b"", b"a"], &[b"\x06MDPC01\x00\x01a"]);
+        check(&[&[7; 254], b"b"], &[b"\xfe", &[7; 254], b"\x01b"]);
+        check(&[&[7; 255], b"b"], &[b"\xff\x00\x00\x00\xff", &[7; 255], b"\x01b"]);
+        check(&[b"a", &[7; 70_000]], &[b"\x01a\xff\x00\x01\x11\x70", &[7; 70_000]]);
+    }
+
+    /// As a peer may write it that has only the long form.
+    #[test]
+    fn a_short_part_may_have_a_long_length() {
+        let message = Frames::from_slices(&[b"\xff\x00\x00\x00\x02ab\x01c"]);
+        assert_eq!(unpack(&message), Ok(Frames::from_slices(&["ab", "c"])));
+    }
+
+    #[test]
+    fn parts_stay_in_the_memory_that_they_came_in() {
+        let memory = Bytes::from_static(b"\x02ab\x01c");
+        let parts = unpack(&Frames::single(memory.clone())).expect("it is right");
+        let part = parts.shared(1).expect("there are two");
+        assert_eq!(part.as_ptr(), memory[4..].as_ptr());
+    }
+
+    #[test]
+    fn as_many_parts_as_there_may_be() {
+        let message = |count| Frames::single(Bytes::from(alloc::vec![0; count]));
+        assert_eq!(
+            unpack(&message(PACKED_PARTS_MAX)).map(|parts| parts.len()),
+            Ok(PACKED_PARTS_MAX)
+        );
+        let error = Error::at_part(PACKED_PARTS_MAX, Offence::TooManyParts);
+        assert_eq!(unpack(&message(PACKED_PARTS_MAX + 1)), Err(error));
+    }
+
+    /// Nothing that a peer can write makes it read past the end.
+    #[test]
+    fn every_cut_is_refused() {
+        let whole = [b"\x01a\xff\x00\x00\x01\x00".as_slice(), &[7; 256]].concat();
+        for cut in 3..whole.len() {
+            let refused = unpack(&Frames::from_slices(&[&whole[..cut]]));
+            assert_eq!(refused.map_err(|error| error.part()), Err(Some(1)), "{cut}");
+        }
+    }
+}
