@@ -146,7 +146,7 @@ impl Judge {
     fn takes_rejection(&mut self, worker: PeerId, uid: Uid, reply: &WorkerReply) {
         self.rejections += 1;
         let limits = &self.config.limits;
-        let frames = majordomus_core::broker::FRAME_BYTES * reply.body.len();
+        let frames = FRAME_BYTES * reply.body.len();
         let bytes = reply.body.bytes() + frames + reply.options.len();
         let fits = bytes <= limits.reply_bytes_max
             && self.model.live_bytes + bytes <= limits.request_bytes_max;
