@@ -166,7 +166,11 @@ impl Broker {
         match worker {
             Some(worker) => self.start_fresh(now, index, worker, request.options, request.body),
             // Its turn has come already, and it is put aside.
-            None if free.is_some() => _ = self.park(index),
+            None if free.is_some() && self.park(index) => {
+                if self.requests[index].deadline <= now {
+                    self.expire_waiting(now, index);
+                }
+            }
             None => {
                 self.wait(now, index);
                 self.dispatch(now, service);

@@ -668,3 +668,29 @@ fn requests_in_the_hands_of_one_worker() {
         ",
     );
 }
+
+#[test]
+fn who_wants_a_worker_at_once_and_does_not_read_gets_none() {
+    check_with(
+        |config| config.limits.client_requests_max = 1,
+        "
+        0ms worker w
+        0ms w ready echo
+        0ms worker v
+        0ms v ready other
+        0ms client c
+        1ms c request other one
+        > v request #1 one
+        2ms c request echo two timeout=0
+        > c pause
+        3ms c filled
+        > v pause
+        4ms v final #1 ho
+        > c final ho
+        = expired 1, in progress 0
+        5ms c drained
+        > c resume
+        > v resume
+        ",
+    );
+}
