@@ -89,22 +89,33 @@ impl Broker {
     /// Gives a rejected request that is in no list to a free worker that has not had it, or has it
     /// wait for one.
     pub(super) fn seek_another(&mut self, now: Time, index: u32) {
-        let service = self.requests[index].service;
+        let record = &mut self.requests[index];
+        record.state = State::Loose;
+        let service = record.service;
+        if record.deadline <= now {
+            return self.expire_waiting(now, index);
+        }
         if let Some(worker) = self.free_for(index) {
             if !self.park(index) {
                 self.start_kept(now, index, worker);
             }
             return;
         }
-        let place = self.services.push_rejected(service, index);
+        // That they all have may be so for a while: others have begun or ceased to serve it.
         let by_all = self.all_rejected(index);
-        let look_at = now.after(self.config.reject_wait);
+        let before = self.requests[index].rejection.as_ref().and_then(|it| it.by_all_since);
+        let since = by_all.then_some(before.unwrap_or(now));
+        let look_at = since.unwrap_or(now).after(self.config.reject_wait);
+        if look_at <= now {
+            return self.end_and_tell_worker(index, Outcome::Rejected);
+        }
+        let place = self.services.push_rejected(service, index);
         let record = &mut self.requests[index];
         record.state = State::Rejected;
         if let Some(rejection) = &mut record.rejection {
             rejection.place = place;
             rejection.look_at = look_at;
-            rejection.by_all_since = by_all.then_some(now);
+            rejection.by_all_since = since;
         }
         self.set_request_timer(index);
     }

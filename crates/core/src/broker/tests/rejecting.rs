@@ -1,8 +1,9 @@
 //! Requests that workers give back, and workers whose concurrency changes.
 
+use alloc::format;
 use core::time::Duration;
 
-use super::{check, check_with};
+use super::{Config, Input, Stage, Time, check, check_with};
 
 #[test]
 fn a_rejected_request_goes_to_another_worker() {
@@ -413,4 +414,44 @@ fn a_last_error_that_cannot_be_translated_is_left_out() {
          2ms w reject #1 large
          > c failed rejected",
     );
+}
+
+#[test]
+fn a_worker_that_flaps_behind_a_range_gives_no_new_hope() {
+    check_with(
+        |config| config.reject_wait = Duration::from_millis(110),
+        "0ms client c told
+         0ms worker w rejects
+         0ms w ready api@1.10.0
+         0ms c request api@* one
+         > w request #1 one
+         0ms w reject #1
+         80ms w disconnect
+         120ms tick
+         > c failed rejected
+         140ms w ready api@1.10.0",
+    );
+}
+
+#[test]
+fn a_rejected_request_goes_to_nobody_after_its_deadline() {
+    let wait_timeout = Duration::from_millis(1900);
+    let mut stage = Stage::new(Config { wait_timeout, ..Config::default() });
+    for line in [
+        "worker w1 rejects",
+        "client c1 told",
+        "worker w2",
+        "w1 ready stock.*",
+        "w2 ready st*",
+        "c1 request stock.x one",
+        "w1 reject #1 no",
+    ] {
+        stage.act(&format!("0ms {line}"));
+    }
+    stage.asked.clear();
+    // The time has come, and the worker goes before the broker hears of it.
+    stage.now = Time::from_micros(2_000_000);
+    let peer = stage.names["w1"];
+    stage.tell(Input::Gone { peer });
+    assert_eq!(stage.asked, ["c1 failed expired"]);
 }
