@@ -25,6 +25,9 @@ pub trait Machine: Sized {
 
     /// As [`Broker::holdings`].
     fn holdings(&self) -> Holdings;
+
+    /// As [`Broker::directory_edition`].
+    fn directory_edition(&self) -> u64;
 }
 
 impl Machine for Broker {
@@ -52,5 +55,9 @@ impl Machine for Broker {
 
     fn holdings(&self) -> Holdings {
         Broker::holdings(self)
+    }
+
+    fn directory_edition(&self) -> u64 {
+        Broker::directory_edition(self)
     }
 }

@@ -1,111 +1,24 @@
 //! Brokers with one fault each, of those that other brokers have: the real broker behind
 //! somebody who changes what it hears or what it says. The judge has to find every one of them.
 
+mod hears;
+mod mutation;
+mod says;
+
 use core::time::Duration;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use majordomus_core::broker::{
-    Broker, Config, Counters, Event, Holdings, Input, Keys, Output, Sign,
+    Balance, Broker, Config, Counters, Event, Holdings, Input, Keys, Output,
 };
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Frames, FromClient, FromWorker, Label, Outcome, PeerId,
-    Redelivery, Reply, Request, Role, Status, Time, Timeout, ToClient, ToWorker,
-    WorkerCapabilities, WorkerRequest,
+    Concurrency, Frames, FromClient, FromWorker, Label, Outcome, PeerId, Reply, Request, RequestId,
+    Role, Time, Timeout, ToWorker, WorkerRequest,
 };
 
-use crate::judge::{Rule, Uid, uid_of};
+pub use self::mutation::Mutation;
+use crate::judge::{Uid, uid_of};
 use crate::machine::Machine;
-use crate::workload::TOLD_ALL;
-
-macro_rules! mutations {
-    ($($(#[$doc:meta])* $name:ident => $rule:ident,)*) => {
-        /// A fault of a broker.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Mutation {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Mutation {
-            /// All of them.
-            pub const ALL: &[Mutation] = &[$(Mutation::$name),*];
-
-            /// The rule that ought to find it.
-            pub const fn rule(self) -> Rule {
-                match self {
-                    $(Mutation::$name => Rule::$rule,)*
-                }
-            }
-        }
-    };
-}
-
-mutations! {
-    /// majortomo, PIGATO: a request whose worker died is lost.
-    LosesRequestOfDeadWorker => Idle,
-    /// PIGATO: a request that ends with its worker ends in silence.
-    EndsInSilence => Told,
-    /// majortomo: a reply of a peer that never registered reaches the client.
-    TakesReplyOfStranger => Author,
-    /// majortomo: READY twice is not noticed.
-    OverlooksSecondReady => Offence,
-    /// A reply that comes when its request has ended is passed on.
-    PassesLateReply => AfterFinal,
-    /// The final reply goes out twice.
-    RepliesTwice => AfterFinal,
-    /// PIGATO: request ids are global, so a reply reaches another client.
-    ConfusesClients => Asker,
-    /// An expired request goes to a worker all the same.
-    DispatchesExpired => Deadline,
-    /// zguide `mdbroker.c`: purging stops too early, and dead workers stay.
-    KeepsSilentWorker => DeadWorkerKept,
-    /// A connection that is gone is not noticed.
-    KeepsGoneWorker => DeadWorkerKept,
-    /// zeromq/majordomo: after FINAL the queue is not looked at.
-    ForgetsQueueAfterFinal => Idle,
-    /// Everywhere: a worker that is too busy to heartbeat is lost.
-    LosesBusyWorker => LostWithoutCause,
-    /// generaldomo: heartbeats starve.
-    StarvesHeartbeats => Heartbeats,
-    /// A request goes to two workers at once.
-    DispatchesTwice => OneWorker,
-    /// A request goes to a second worker though its client did not allow it.
-    RedeliversWithoutLeave => OneWorker,
-    /// A worker gets more than it takes.
-    OverloadsWorker => Concurrency,
-    /// One request more than the limit is taken.
-    ExceedsLimit => Limit,
-    /// A client for whom there is no room is read from all the same.
-    ForgetsToPause => Door,
-    /// generaldomo C++: every service that begins with `m` is taken for the broker's own.
-    TakesNameForItsOwn => Author,
-    /// A worker that replies to what it was never given is not noticed.
-    OverlooksForgedReply => Offence,
-    /// PIGATO: a rejected request comes back to the worker that rejected it.
-    BouncesRejected => RejectedOnce,
-    /// PIGATO: a request that all reject is in progress for ever.
-    NeverEndsRejected => EndsInTime,
-    /// The first rejection is the last, though there are other workers.
-    TakesNoForAnAnswer => OneOutcome,
-    /// What the worker said that rejected a request last does not reach its client.
-    ForgetsLastError => Author,
-    /// A worker that takes fewer requests from now on gets as many as before.
-    IgnoresConcurrency => Concurrency,
-    /// PIGATO: a worker that takes more requests from now on gets none until something else
-    /// happens.
-    IgnoresRaisedConcurrency => Idle,
-    /// PIGATO: that a client still wants its request is never told to the worker.
-    LosesStillWanted => Wanted,
-    /// A worker is lost though a client has vouched for it.
-    IgnoresVouch => LostWithoutCause,
-    /// A worker that asks whether the broker is there gets no answer.
-    LeavesHeartbeatUnanswered => Heartbeats,
-    /// A worker that may say READY again is sent away for it.
-    PunishesReadyAgain => Offence,
-    /// What the client wrote beside the body does not reach the worker.
-    LosesOptions => Author,
-    /// A client that has forgotten its request is told that nobody came for it.
-    TellsWhoTimedOut => Told,
-}
 
 /// The real broker, and somebody between it and the world.
 #[derive(Debug)]
@@ -126,9 +39,21 @@ pub struct Saboteur {
     undelivered: Vec<(Time, WorkerRequest)>,
     candidate: Option<(Time, WorkerRequest)>,
     offers: Vec<(PeerId, Label)>,
+    /// What workers have offered that were lost, or left.
+    left: Vec<(PeerId, Label)>,
+    /// The names for which equal requests share an answer.
+    shared: Vec<Label>,
     count: u64,
     /// Whether it is a request that is heard.
     asked: bool,
+    /// What is asked for where equal requests share an answer; and what was given up in this step.
+    heard: Option<(Label, Frames)>,
+    known: HashMap<RequestId, (Label, Frames)>,
+    given_up: Vec<(Label, Frames)>,
+    capacity: HashMap<PeerId, Concurrency>,
+    counted: Option<Counters>,
+    /// All names that were ever asked for.
+    names: HashSet<Label>,
 }
 
 impl Machine for Saboteur {
@@ -138,7 +63,7 @@ impl Machine for Saboteur {
         configure(mutation, &mut config);
         Self {
             mutation,
-            broker: Broker::new(config, keys),
+            broker: Broker::new(config.clone(), keys),
             outputs: VecDeque::new(),
             clients: Vec::new(),
             registered: Vec::new(),
@@ -151,8 +76,16 @@ impl Machine for Saboteur {
             undelivered: Vec::new(),
             candidate: None,
             offers: Vec::new(),
+            left: Vec::new(),
+            shared: shared(&config),
             count: 0,
             asked: false,
+            heard: None,
+            known: HashMap::new(),
+            given_up: Vec::new(),
+            capacity: HashMap::new(),
+            counted: None,
+            names: HashSet::new(),
         }
     }
 
@@ -188,6 +121,11 @@ impl Machine for Saboteur {
         if self.mutation == Mutation::DispatchesExpired {
             self.dispatch_expired(now);
         }
+        if self.mutation == Mutation::CountsTwice {
+            let mut counters = self.broker.counters().clone();
+            counters.received += counters.redelivered;
+            self.counted = Some(counters);
+        }
     }
 
     fn poll_output(&mut self) -> Option<Output> {
@@ -199,11 +137,19 @@ impl Machine for Saboteur {
     }
 
     fn counters(&self) -> &Counters {
-        self.broker.counters()
+        self.counted.as_ref().unwrap_or(self.broker.counters())
     }
 
     fn holdings(&self) -> Holdings {
-        self.broker.holdings()
+        let mut holdings = self.broker.holdings();
+        if self.mutation == Mutation::ForgetsNoName {
+            holdings.services = holdings.services.max(self.names.len());
+        }
+        holdings
+    }
+
+    fn directory_edition(&self) -> u64 {
+        self.broker.directory_edition()
     }
 }
 
@@ -217,8 +163,21 @@ fn configure(mutation: Mutation, config: &mut Config) {
         }
         Mutation::NeverEndsRejected => config.reject_wait = Duration::from_secs(1_000_000),
         Mutation::TakesNoForAnAnswer => config.limits.rejections_max = 1,
+        Mutation::KeepsStalledReader => config.stall_timeout = Duration::from_secs(1_000_000),
+        Mutation::TranslatesWithoutBound => config.limits.translate_bytes_max = usize::MAX,
+        Mutation::SharesEverywhere => config.services.iter_mut().for_each(|own| own.share = true),
+        Mutation::BalancesByTurn => {
+            let in_turn = |balance: &mut Balance| *balance = Balance::LeastRecent;
+            in_turn(&mut config.balance);
+            config.services.iter_mut().filter_map(|own| own.balance.as_mut()).for_each(in_turn);
+        }
         _ => {}
     }
+}
+
+/// The names for which equal requests share an answer.
+fn shared(config: &Config) -> Vec<Label> {
+    config.services.iter().filter(|own| own.share).map(|own| own.name.clone()).collect()
 }
 
 fn is_heartbeat(output: &Output) -> bool {
@@ -230,6 +189,15 @@ impl Saboteur {
     fn note(&mut self, now: Time, input: &Input) {
         self.candidate = None;
         self.asked = matches!(input, Input::FromClient { command: FromClient::Request(_), .. });
+        self.given_up.clear();
+        self.heard = match input {
+            Input::FromClient { command: FromClient::Request(request), .. }
+                if self.shared.contains(&request.service) =>
+            {
+                Some((request.service.clone(), request.body.clone()))
+            }
+            _ => None,
+        };
         match input {
             Input::Appeared { peer, profile } => {
                 self.identities.push((*peer, profile.identity.clone()));
@@ -237,6 +205,7 @@ impl Saboteur {
                     Role::Client(_) => self.clients.push(*peer),
                     Role::Worker(can) => {
                         self.takes.insert(*peer, can.concurrency);
+                        self.capacity.insert(*peer, can.concurrency);
                     }
                 }
             }
@@ -246,7 +215,8 @@ impl Saboteur {
                 self.registered.retain(|worker| worker != peer);
             }
             Input::FromClient { peer, command: FromClient::Request(request) } => {
-                if let Some(uid) = uid_of(&request.body) {
+                self.names.insert(request.service.clone());
+                if let Some(uid) = uid_of(&request.id, &request.options, &request.body) {
                     self.senders.insert(uid, *peer);
                 }
                 if let Timeout::After(span) = request.timeout
@@ -262,258 +232,24 @@ impl Saboteur {
         }
     }
 
-    /// Changes what the broker hears. False where it hears nothing.
-    fn falsify_input(&mut self, now: Time, input: &mut Input) -> bool {
-        self.count += 1;
-        if let Input::FromClient { peer, command } = input
-            && self.overlooks(command)
-        {
-            // Something was said, and nothing comes of it.
-            *input = Input::Alive { peer: *peer, sign: Sign::Bytes };
-        }
-        match (self.mutation, input) {
-            (Mutation::ExceedsLimit, Input::Configured(config)) => {
-                configure(self.mutation, config);
-            }
-            (
-                Mutation::IgnoresConcurrency | Mutation::IgnoresRaisedConcurrency,
-                Input::FromWorker { peer, command: FromWorker::Heartbeat(status) },
-            ) => self.overhear(*peer, status),
-            (Mutation::PunishesReadyAgain, Input::Appeared { profile, .. }) => {
-                if let Role::Worker(can) = profile.role {
-                    profile.role = Role::Worker(WorkerCapabilities { ready_again: false, ..can });
-                }
-            }
-            (Mutation::TellsWhoTimedOut, Input::Appeared { profile, .. }) => {
-                if let Role::Client(can) = profile.role
-                    && can.told.contains(Outcome::NoSuchService)
-                {
-                    profile.role = Role::Client(ClientCapabilities { told: TOLD_ALL, ..can });
-                }
-            }
-            (
-                Mutation::TakesReplyOfStranger | Mutation::PassesLateReply,
-                Input::FromWorker { peer, command: FromWorker::Final(said) },
-            ) => self.pass_on(*peer, said),
-            (
-                Mutation::OverlooksSecondReady,
-                Input::FromWorker { peer, command: FromWorker::Ready { .. } },
-            ) => return !self.registered.contains(peer),
-            (
-                Mutation::OverlooksForgedReply,
-                Input::FromWorker { command: FromWorker::Final(said), .. },
-            ) => return self.sent.contains_key(&said.address),
-            (Mutation::KeepsSilentWorker, Input::Tick) => {
-                // Those whose identity nobody can dispute.
-                let named = |peer: &PeerId| {
-                    self.identities.iter().any(|(at, name)| at == peer && !name.is_empty())
-                };
-                let mut registered = self.registered.clone();
-                registered.retain(|peer| !named(peer));
-                for peer in registered {
-                    self.broker.handle(now, Input::Alive { peer, sign: Sign::Bytes });
-                }
-            }
-            (Mutation::KeepsGoneWorker, Input::Gone { peer }) => {
-                return self.clients.contains(peer) || !self.busy.contains_key(peer);
-            }
-            (Mutation::LosesBusyWorker, Input::Tick) if self.count.is_multiple_of(7) => {
-                if let Some(peer) = self.registered.first().copied() {
-                    let command = FromWorker::Disconnect;
-                    self.broker.handle(now, Input::FromWorker { peer, command });
-                }
-            }
-            (Mutation::RedeliversWithoutLeave, Input::Appeared { profile, .. }) => {
-                if let Role::Client(can) = profile.role {
-                    let redelivery = Redelivery::Always;
-                    profile.role = Role::Client(ClientCapabilities { redelivery, ..can });
-                }
-            }
-            (Mutation::OverloadsWorker, Input::Appeared { profile, .. }) => {
-                if let Role::Worker(can) = profile.role {
-                    let concurrency = match can.concurrency {
-                        Concurrency::AtMost(most @ 2..) => Concurrency::AtMost(most + 1),
-                        other => other,
-                    };
-                    profile.role = Role::Worker(WorkerCapabilities { concurrency, ..can });
-                }
-            }
-            (
-                Mutation::TakesNameForItsOwn,
-                Input::FromClient { command: FromClient::Request(request), .. },
-            ) if request.service.starts_with(b"m") => {
-                request.service = Label::from("mmi.service");
-            }
-            _ => {}
-        }
-        true
-    }
-
-    /// Whether it does not understand this.
-    fn overlooks(&self, command: &FromClient) -> bool {
-        match command {
-            FromClient::StillWanted { .. } => self.mutation == Mutation::LosesStillWanted,
-            // But where two claim to be that worker, each word counts in that dispute, too.
-            FromClient::Vouch { worker } => {
-                let called = self.identities.iter().filter(|(_, identity)| identity == worker);
-                self.mutation == Mutation::IgnoresVouch && called.count() < 2
-            }
-            _ => false,
-        }
-    }
-
-    /// Does not hear how many requests a worker takes from now on.
-    fn overhear(&mut self, peer: PeerId, status: &mut Status) {
-        let Some(concurrency) = status.concurrency else { return };
-        let before = self.takes.insert(peer, concurrency).unwrap_or(Concurrency::ONE);
-        let slots = |takes| match takes {
-            Concurrency::AtMost(most) => most,
-            Concurrency::Unlimited => u32::MAX,
-        };
-        if (slots(concurrency) < slots(before)) == (self.mutation == Mutation::IgnoresConcurrency) {
-            status.concurrency = None;
-        }
-    }
-
-    /// Gives a request back to the worker that has rejected it, before anything else is done.
-    fn bounce(&mut self, peer: PeerId, address: &Label) {
-        if self.mutation == Mutation::BouncesRejected
-            && let Some(request) = self.given.get(address)
-        {
-            let command = ToWorker::Request(request.clone());
-            self.outputs.push_back(Output::ToWorker { peer, command });
-        }
-    }
-
-    /// Gives a request to a worker that has expired meanwhile.
-    fn dispatch_expired(&mut self, now: Time) {
-        let over = self.undelivered.iter().position(|(deadline, _)| *deadline < now);
-        let Some((_, request)) = over.map(|at| self.undelivered.swap_remove(at)) else { return };
-        let free = self.offers.iter().find(|(_, service)| *service == request.service);
-        if let Some((peer, _)) = free {
-            let command = ToWorker::Request(request);
-            self.outputs.push_back(Output::ToWorker { peer: *peer, command });
-        }
-    }
-
-    /// Passes a reply on that ought not to be.
-    fn pass_on(&mut self, from: PeerId, said: &majordomus_core::WorkerReply) {
-        let Some((worker, reply, over)) = self.sent.get(&said.address) else {
-            // A stranger, or one who makes addresses up.
-            if self.mutation == Mutation::TakesReplyOfStranger
-                && let Some(peer) = self.clients.first().copied()
-            {
-                let reply = Reply { id: said.id.clone(), ..Reply::new("echo", said.body.clone()) };
-                self.outputs.push_back(Output::ToClient { peer, command: ToClient::Final(reply) });
-            }
-            return;
-        };
-        if self.mutation == Mutation::PassesLateReply && *worker == from && *over {
-            let asker = uid_of(&reply.body).and_then(|uid| self.senders.get(&uid));
-            let asker = asker.filter(|peer| self.clients.contains(peer));
-            if let Some(peer) = asker.copied() {
-                let reply = Reply { body: said.body.clone(), ..reply.clone() };
-                self.outputs.push_back(Output::ToClient { peer, command: ToClient::Final(reply) });
-            }
-        }
-        if let Some(entry) = self.sent.get_mut(&said.address) {
-            entry.2 = true;
-        }
-    }
-
-    /// Changes what the broker says.
-    fn falsify_output(&mut self, after_final: bool, output: Output) {
-        self.remember(&output);
-        match (self.mutation, &output) {
-            (
-                Mutation::LosesRequestOfDeadWorker,
-                Output::Event(Event::Dispatched { attempt: 2.., .. }),
-            ) => {
-                // What was sent just before goes, too.
-                self.outputs.pop_back();
-                return;
-            }
-            (
-                Mutation::EndsInSilence,
-                Output::ToClient { command: ToClient::Failed(Outcome::WorkerLost, _), .. },
-            ) => {
-                return;
-            }
-            (Mutation::RepliesTwice, Output::ToClient { command: ToClient::Final(_), .. }) => {
-                self.outputs.push_back(output.clone());
-            }
-            (
-                Mutation::ConfusesClients,
-                Output::ToClient { peer, command: command @ ToClient::Final(reply) },
-            ) if self.count.is_multiple_of(5) && !reply.service.starts_with(b"mmi.") => {
-                if let Some(other) = self.clients.iter().find(|other| *other != peer) {
-                    let (peer, command) = (*other, command.clone());
-                    self.outputs.push_back(Output::ToClient { peer, command });
-                    return;
-                }
-            }
-            (Mutation::ForgetsQueueAfterFinal, Output::Event(Event::Dispatched { .. }))
-                if after_final =>
-            {
-                self.outputs.pop_back();
-                return;
-            }
-            (
-                Mutation::StarvesHeartbeats,
-                Output::ToWorker { command: ToWorker::Heartbeat, .. },
-            ) => return,
-            (
-                Mutation::DispatchesTwice,
-                Output::ToWorker { peer, command: ToWorker::Request(request) },
-            ) => {
-                let fits = |(other, service): &&(PeerId, Label)| {
-                    other != peer && *service == request.service
-                };
-                let other = self.offers.iter().find(fits).map(|(other, _)| *other);
-                self.outputs.push_back(output.clone());
-                if let Some(other) = other {
-                    let mut request = request.clone();
-                    request.address = Label::from(format!("{}", self.count).as_str());
-                    let command = ToWorker::Request(request);
-                    self.outputs.push_back(Output::ToWorker { peer: other, command });
-                }
-                return;
-            }
-            (
-                Mutation::ForgetsLastError,
-                Output::ToClient { peer, command: ToClient::Failed(Outcome::Rejected, reply) },
-            ) => {
-                let reply = Reply { body: Frames::empty(), ..reply.clone() };
-                let command = ToClient::Failed(Outcome::Rejected, reply);
-                self.outputs.push_back(Output::ToClient { peer: *peer, command });
-                return;
-            }
-            (
-                Mutation::LosesOptions,
-                Output::ToWorker { peer, command: ToWorker::Request(request) },
-            ) => {
-                let mut request = request.clone();
-                request.options.clear();
-                let command = ToWorker::Request(request);
-                self.outputs.push_back(Output::ToWorker { peer: *peer, command });
-                return;
-            }
-            (Mutation::ForgetsToPause, Output::Pause { .. }) if self.asked => {
-                return;
-            }
-            _ => {}
-        }
-        self.outputs.push_back(output);
-    }
-
     fn remember(&mut self, output: &Output) {
         match output {
-            Output::Event(Event::Received { .. }) => self.undelivered.extend(self.candidate.take()),
+            Output::Event(Event::Received { request, .. }) => {
+                self.undelivered.extend(self.candidate.take());
+                self.known.extend(self.heard.take().map(|heard| (*request, heard)));
+            }
+            Output::Event(Event::Ended { request, outcome, .. }) => {
+                let gone = self.known.remove(request);
+                let answered = matches!(outcome, Outcome::Replied | Outcome::Failed);
+                self.given_up.extend(gone.filter(|_| !answered));
+            }
             Output::Event(Event::WorkerRegistered { peer, service }) => {
                 self.registered.push(*peer);
+                self.takes.extend(self.capacity.get(peer).map(|takes| (*peer, *takes)));
                 self.offers.push((*peer, service.clone()));
             }
-            Output::Event(Event::WorkerLost { peer, .. }) => {
+            Output::Event(Event::WorkerLost { peer, service, .. }) => {
+                self.left.push((*peer, service.clone()));
                 self.registered.retain(|worker| worker != peer);
                 self.offers.retain(|(worker, _)| worker != peer);
                 self.busy.remove(peer);
@@ -525,12 +261,12 @@ impl Saboteur {
             }
             Output::ToWorker { peer, command: ToWorker::Request(request) } => {
                 *self.busy.entry(*peer).or_default() += 1;
-                let WorkerRequest { address, service, id, body, .. } = request.clone();
+                let WorkerRequest { address, service, id, options, body } = request.clone();
                 self.undelivered.retain(|(_, waits)| waits.body.iter().ne(body.iter()));
                 if self.mutation == Mutation::BouncesRejected {
                     self.given.insert(address.clone(), request.clone());
                 }
-                let reply = Reply { id, ..Reply::new(service, body) };
+                let reply = Reply { id, options, ..Reply::new(service, body) };
                 self.sent.insert(address, (*peer, reply, false));
             }
             _ => {}

@@ -379,6 +379,7 @@ fn worker_options(mut can: WorkerCapabilities) -> Option<Vec<String>> {
     words.extend(take(&mut can.rejects).then(|| "rejects".into()));
     words.extend(take(&mut can.heartbeats_answered).then(|| "answered".into()));
     words.extend(take(&mut can.ready_again).then(|| "again".into()));
+    words.extend(take(&mut can.request_ids).then(|| "ids".into()));
     words.extend((take(&mut can.form) == Form::Json).then(|| "json".into()));
     (can == WorkerCapabilities::default()).then_some(words)
 }

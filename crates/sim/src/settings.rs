@@ -56,8 +56,11 @@ settings! {
     limits.client_requests_max,
     limits.client_bytes_max,
     limits.rejections_max,
+    limits.worker_requests_max,
     limits.names_max,
     limits.reply_bytes_max,
+    limits.cache_bytes_max,
+    limits.translate_bytes_max,
     services,
 }
 

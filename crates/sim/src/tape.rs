@@ -62,7 +62,7 @@ pub(crate) struct Issued {
 impl Issued {
     pub(crate) fn note(&mut self, output: &Output) {
         if let Output::ToWorker { peer, command: ToWorker::Request(request) } = output
-            && let Some(uid) = uid_of(&request.body)
+            && let Some(uid) = uid_of(&request.id, &request.options, &request.body)
         {
             let addresses = self.addresses.entry((*peer, uid)).or_default();
             if !addresses.contains(&request.address) {

@@ -8,7 +8,7 @@ use majordomus_core::{
     Frames, FromClient, FromWorker, PeerId, Reply, ToClient, ToWorker, WorkerRequest,
 };
 
-use crate::judge::uid_of;
+use crate::judge::{Uid, uid_of};
 
 /// Where a trace goes, line by line, as it comes up.
 #[derive(Clone)]
@@ -36,18 +36,23 @@ pub(crate) fn input(input: &Input) -> String {
     match input {
         Input::FromClient { peer, command } => match command {
             FromClient::Request(request) => format!(
-                "{peer} asks {} for #{} (id {:?}, {:?}, again: {})",
+                "{peer} asks {} for {} (id {:?}, {:?}, again: {}, fresh: {}, target {:?}, {:?})",
                 request.service,
-                number(&request.body),
+                number(uid_of(&request.id, &request.options, &request.body)),
                 request.id,
                 request.timeout,
-                request.redeliver
+                request.redeliver,
+                request.fresh,
+                request.target,
+                request.body
             ),
             other => format!("{peer} says {other:?}"),
         },
         Input::FromWorker { peer, command } => match command {
             FromWorker::Partial(reply) => format!("{peer} replies in part to {}", reply.address),
-            FromWorker::Final(reply) => format!("{peer} replies to {}", reply.address),
+            FromWorker::Final(reply) => {
+                format!("{peer} replies to {} (keep {:?})", reply.address, reply.keep)
+            }
             FromWorker::Failed(reply) => format!("{peer} fails {}", reply.address),
             other => format!("{peer} says {other:?}"),
         },
@@ -59,8 +64,18 @@ pub(crate) fn input(input: &Input) -> String {
 pub(crate) fn output(output: &Output) -> String {
     match output {
         Output::ToClient { peer, command } => match command {
-            ToClient::Partial(reply) => format!("{peer} gets a part of #{}", number(&reply.body)),
-            ToClient::Final(reply) => format!("{peer} gets the end of #{}", number(&reply.body)),
+            ToClient::Partial(reply) => {
+                format!(
+                    "{peer} gets a part of {}, id {:?}: {:?}",
+                    reply.service, reply.id, reply.body
+                )
+            }
+            ToClient::Final(reply) => {
+                format!(
+                    "{peer} gets the end of {}, id {:?}: {:?}",
+                    reply.service, reply.id, reply.body
+                )
+            }
             ToClient::Failed(outcome, reply) => {
                 format!("{peer} gets no reply of {}, id {:?}: {outcome}", reply.service, reply.id)
             }
@@ -68,7 +83,8 @@ pub(crate) fn output(output: &Output) -> String {
         },
         Output::ToWorker { peer, command } => match command {
             ToWorker::Request(request) => {
-                format!("{peer} gets #{} as {}", number(&request.body), request.address)
+                let uid = uid_of(&request.id, &request.options, &request.body);
+                format!("{peer} gets {} as {}", number(uid), request.address)
             }
             other => format!("{peer} gets {other:?}"),
         },
@@ -80,8 +96,8 @@ pub(crate) fn output(output: &Output) -> String {
     }
 }
 
-fn number(body: &Frames) -> String {
-    uid_of(body).map_or_else(|| format!("{body:?}"), |uid| uid.to_string())
+fn number(uid: Option<Uid>) -> String {
+    uid.map_or_else(|| "what has no number".into(), |uid| format!("#{uid}"))
 }
 
 /// A number in which all of an output counts, and all that went before it.

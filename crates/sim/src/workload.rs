@@ -1,19 +1,18 @@
 //! The workload: what clients ask for, how often, and what workers make of it.
 
+mod config;
+mod names;
+
 use core::time::Duration;
 
-use majordomus_core::broker::{Config, Limits, ServiceConfig};
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Form, Frames, Label, Outcome, OutcomeSet, Redelivery, Request,
-    Timeout, WorkerCapabilities,
+    ClientCapabilities, Concurrency, Form, Frames, Label, Outcome, OutcomeSet, PeerId, Redelivery,
+    Request, Timeout, WorkerCapabilities,
 };
 
+use self::names::Names;
+use crate::judge::{MARK, UID_BYTES};
 use crate::rng::Rng;
-
-/// Names that workers offer. One begins like the broker's own.
-const SERVICES: [&str; 4] = ["echo", "main", "mmi", "i.list"];
-/// Names that nobody offers.
-const UNKNOWN: [&str; 3] = ["nope", "__proto__", "../etc"];
 
 /// Identities that some programs give themselves.
 pub(crate) const IDENTITIES: [&str; 3] = ["id0", "id1", "id2"];
@@ -47,10 +46,30 @@ const TOLD_BUT_EXPIRED: OutcomeSet = OutcomeSet::of(&[
 ]);
 const TOLD_SOME: OutcomeSet = OutcomeSet::of(&[Outcome::Failed, Outcome::WorkerLost]);
 
+/// Bodies that many requests have.
+const ALIKE: [&[&[u8]]; 4] = [&[b"alike"], &[b"alike", b""], &[b"quite another one"], &[]];
+
+/// How many of the peers that came last are remembered.
+const MET_MAX: usize = 6;
+
 /// What is asked in one run.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
-    pub(crate) services: usize,
+    names: Names,
+    /// Whether many requests are the same but for their number.
+    alike: bool,
+    /// How often in a thousand replies one is kept; and for how long, at the most.
+    kept: u64,
+    keep_ms: u64,
+    /// Whether equal requests share an answer, in some configurations.
+    shared: bool,
+    /// Whether there are bodies of both forms.
+    forms: bool,
+    /// Whether single workers are asked for.
+    targets: bool,
+    met: Vec<PeerId>,
+    /// Whether the configurations differ in how they balance.
+    balanced: bool,
     /// The longest pause between two requests of a client.
     pub(crate) pause: Duration,
     /// The longest time that a worker needs in the ordinary case.
@@ -70,7 +89,15 @@ pub(crate) struct Workload {
 impl Workload {
     pub(crate) fn new(rng: &mut Rng) -> Self {
         Self {
-            services: rng.within(1, SERVICES.len() as u64) as usize,
+            names: Names::new(rng),
+            alike: rng.one_in(2),
+            kept: rng.pick(&[0, 0, 300, 1000]),
+            keep_ms: rng.pick(&[5, 100, 3_000]),
+            shared: rng.one_in(2),
+            forms: rng.one_in(4),
+            targets: rng.one_in(4),
+            met: Vec::new(),
+            balanced: rng.one_in(2),
             pause: Duration::from_millis(rng.pick(&[5, 20, 100, 500])),
             work: Duration::from_millis(rng.pick(&[1, 10, 50, 300])),
             bytes_max: rng.pick(&[8, 100, 600]),
@@ -82,45 +109,66 @@ impl Workload {
         }
     }
 
+    /// A name that workers offer.
     pub(crate) fn service(&self, rng: &mut Rng) -> Label {
-        Label::from(SERVICES[rng.below(self.services as u64) as usize])
+        self.names.offered(rng)
     }
 
-    fn wanted(&self, rng: &mut Rng) -> Label {
-        match rng.below(60) {
-            0 => Label::from("mmi.service"),
-            1 => Label::from("mmi.nope"),
-            2..5 => Label::from(rng.pick(&UNKNOWN)),
-            _ => self.service(rng),
+    /// A worker is there.
+    pub(crate) fn meet(&mut self, peer: PeerId) {
+        if self.met.len() >= MET_MAX {
+            self.met.remove(0);
         }
+        self.met.push(peer);
     }
 
     /// A body that begins with the number of its request.
-    fn body(&mut self, rng: &mut Rng, service: &[u8]) -> Frames {
-        if service.starts_with(b"mmi.") {
-            return Frames::from_slices(&[self.service(rng).as_bytes()]);
-        }
+    fn body(&mut self, rng: &mut Rng, form: Form) -> Frames {
         self.next_uid += 1;
         let mut first = self.next_uid.to_be_bytes().to_vec();
-        first.resize(8 + rng.below(self.bytes_max) as usize, b'x');
+        first.resize(UID_BYTES + rng.below(self.bytes_max) as usize, b'x');
         if rng.one_in(4) {
-            return Frames::from_slices(&[first, b"more".to_vec(), Vec::new()]);
+            return Frames::from_slices(&[first, b"more".to_vec(), Vec::new()]).in_form(form, 0);
         }
         // What is noted of it the broker has to pass on.
-        Frames::from_slices(&[first]).in_form(Form::Frames, rng.below(NOTES) as u8)
+        Frames::from_slices(&[first]).in_form(form, rng.below(NOTES) as u8)
     }
 
-    pub(crate) fn request(&mut self, rng: &mut Rng, id: Label) -> Request {
+    /// What the broker's own services are asked for.
+    fn question(&self, rng: &mut Rng, form: Form) -> Frames {
+        let name = self.names.asked(rng);
+        let text = match form {
+            Form::Frames => name.as_bytes().to_vec(),
+            Form::Json => [b"\"", name.as_bytes(), b"\""].concat(),
+        };
+        let frames = if rng.one_in(4) { Vec::new() } else { vec![text] };
+        Frames::from_slices(&frames).in_form(form, rng.below(NOTES) as u8)
+    }
+
+    /// A request of a client that can do that much.
+    pub(crate) fn request(&mut self, rng: &mut Rng, can: ClientCapabilities, id: Label) -> Request {
         let service = match rng.below(2000) {
             0 => Label::empty(),
             1 => Label::from("n".repeat(256).as_str()),
-            _ => self.wanted(rng),
+            _ => self.names.asked(rng),
         };
-        let body = self.body(rng, &service);
-        let mut request = Request::new(service, body);
+        let mut request = Request::new(service, self.body(rng, can.form));
         request.id = id;
         request.redeliver = rng.one_in(2);
         request.options = options(rng).into();
+        if self.names.is_own(&request.service) {
+            request.options = self.numbered(&request.options).into();
+            request.body = self.question(rng, can.form);
+        } else if self.alike && !rng.one_in(4) {
+            request.options = self.numbered(&request.options).into();
+            let note = if rng.one_in(4) { 1 } else { 0 };
+            request.body = Frames::from_slices(rng.pick(&ALIKE)).in_form(can.form, note);
+            request.fresh = rng.one_in(8);
+        }
+        // Who may ask for one worker is told where that is in vain.
+        if self.targets && can.told.contains(Outcome::Refused) && rng.one_in(4) {
+            request.target = self.target(rng);
+        }
         request.timeout = match rng.below(16) {
             0..8 => Timeout::OfService,
             8 if self.endless => Timeout::Never,
@@ -130,10 +178,35 @@ impl Workload {
         request
     }
 
+    /// A request of a client that says no more than a name and a body.
+    pub(crate) fn lone_request(&mut self, rng: &mut Rng) -> Request {
+        let service = self.names.asked(rng);
+        // A name of the directory may be a worker's, and then its body has to have a number.
+        let body = match service.starts_with(b"mmi.") {
+            true => self.question(rng, Form::Frames),
+            false => self.body(rng, Form::Frames),
+        };
+        Request::new(service, body)
+    }
+
+    /// Options that begin with the number of their request.
+    fn numbered(&self, options: &[u8]) -> Vec<u8> {
+        [&[MARK], &self.next_uid.to_be_bytes()[..], options].concat()
+    }
+
+    fn target(&self, rng: &mut Rng) -> Label {
+        match rng.below(8) {
+            0 => Label::from("nobody"),
+            1 => Label::from("p0.0"),
+            2..5 if !self.met.is_empty() => Label::from(rng.pick(&self.met).to_string().as_str()),
+            _ => Label::from(rng.pick(&IDENTITIES)),
+        }
+    }
+
     /// A request for this service.
     pub(crate) fn request_for(&mut self, rng: &mut Rng, service: Label) -> Request {
-        let body = self.body(rng, &service);
-        Request::new(service, body)
+        let body = self.body(rng, Form::Frames);
+        Request { fresh: true, ..Request::new(service, body) }
     }
 
     pub(crate) fn client(&self, rng: &mut Rng) -> ClientCapabilities {
@@ -141,8 +214,18 @@ impl Workload {
             partial_replies: rng.one_in(2),
             told: rng.pick(&[OutcomeSet::NONE, TOLD_SOME, TOLD_BUT_EXPIRED, TOLD_ALL]),
             redelivery: rng.pick(&[Redelivery::Always, Redelivery::WhereAsked, Redelivery::Never]),
+            form: self.form(rng),
             ..ClientCapabilities::default()
         }
+    }
+
+    fn form(&self, rng: &mut Rng) -> Form {
+        if self.forms && rng.one_in(2) { Form::Json } else { Form::Frames }
+    }
+
+    /// For how long a reply is good, where that is said.
+    pub(crate) fn keep(&self, rng: &mut Rng) -> Option<Duration> {
+        rng.per_mille(self.kept).then(|| rng.millis(0, self.keep_ms))
     }
 
     pub(crate) fn worker(&self, rng: &mut Rng) -> WorkerCapabilities {
@@ -153,6 +236,8 @@ impl Workload {
             rejects: rng.one_in(2),
             heartbeats_answered: rng.one_in(3),
             ready_again: rng.one_in(3),
+            request_ids: rng.one_in(4),
+            form: self.form(rng),
             ..WorkerCapabilities::default()
         }
     }
@@ -172,52 +257,6 @@ impl Workload {
             1 => Label::empty(),
             _ => Label::from(rng.pick(&IDENTITIES)),
         }
-    }
-
-    /// How the broker is set. In some runs the limits are so low that they are reached.
-    pub(crate) fn config(&self, rng: &mut Rng) -> Config {
-        let mut limits = Limits::default();
-        if rng.one_in(2) {
-            limits.client_requests_max = rng.within(1, 4) as usize;
-            limits.service_requests_max = rng.within(1, 8) as usize;
-            limits.requests_max = rng.within(2, 12) as usize;
-            limits.names_max = rng.within(1, 3) as usize;
-        }
-        if rng.one_in(3) {
-            limits.client_bytes_max = rng.within(300, 1500) as usize;
-            limits.service_bytes_max = rng.within(300, 2500) as usize;
-            limits.request_bytes_max = rng.within(600, 4000) as usize;
-        }
-        if rng.one_in(3) {
-            limits.reply_bytes_max = rng.within(10, 500) as usize;
-        }
-        if rng.one_in(3) {
-            limits.rejections_max = rng.within(1, 5) as u32;
-        }
-        let mut config = Config {
-            heartbeat_interval: rng.millis(20, 500),
-            liveness: rng.within(1, 3) as u32,
-            wait_timeout: rng.millis(50, 3000),
-            no_worker_wait: rng.one_in(2).then(|| rng.millis(1, 500)),
-            busy_timeout: rng.millis(100, 3000),
-            stall_timeout: rng.millis(50, 1500),
-            identity_timeout: rng.millis(20, 500),
-            attempts_max: rng.within(1, 3) as u32,
-            reject_wait: rng.millis(10, 500),
-            limits,
-            services: Vec::new(),
-            request_events: true,
-            ..Config::default()
-        };
-        if rng.one_in(3) {
-            config.services.push(ServiceConfig {
-                name: self.service(rng),
-                wait_timeout: rng.one_in(2).then(|| rng.millis(10, 1000)),
-                busy_timeout: rng.one_in(2).then(|| rng.millis(50, 1000)),
-                ..ServiceConfig::default()
-            });
-        }
-        config
     }
 }
 

@@ -138,4 +138,8 @@ impl Machine for Fused {
     fn holdings(&self) -> Holdings {
         self.broker.holdings()
     }
+
+    fn directory_edition(&self) -> u64 {
+        self.broker.directory_edition()
+    }
 }

@@ -65,7 +65,7 @@ impl Client {
             _ => {
                 self.next_id += u64::from(!scene.rng.one_in(50));
                 let id = self.id(self.next_id);
-                FromClient::Request(scene.workload.request(scene.rng, id))
+                FromClient::Request(scene.workload.request(scene.rng, self.can, id))
             }
         };
         scene.acts.push(Act::Say(Up::Client(command)));

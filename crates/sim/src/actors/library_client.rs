@@ -4,8 +4,8 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use majordomus_core::{
-    Backoff, ClientCapabilities, ClientConfig, ClientInput, ClientOutput, Delivery, RequestHandle,
-    Time, ToClient,
+    Backoff, ClientCapabilities, ClientConfig, ClientInput, ClientOutput, Delivery, Form,
+    RequestHandle, Time, ToClient,
 };
 
 use super::{Act, Scene};
@@ -38,7 +38,7 @@ impl LibraryClient {
             },
         };
         Self {
-            can: workload.client(rng),
+            can: ClientCapabilities { form: Form::Frames, ..workload.client(rng) },
             machine: majordomus_core::Client::new(config, rng.draw()),
             expected: BTreeSet::new(),
             next: 0,
@@ -77,7 +77,7 @@ impl LibraryClient {
         }
         self.next += 1;
         let handle = RequestHandle(self.next);
-        let request = scene.workload.request(scene.rng, majordomus_core::Label::empty());
+        let request = scene.workload.lone_request(scene.rng);
         let timeout = scene.rng.one_in(2).then(|| scene.rng.millis(1, scene.workload.timeout_ms));
         let timeout =
             if scene.workload.endless { timeout } else { timeout.or(Some(Duration::from_secs(5))) };

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use majordomus_core::{Frames, Label, Time, WorkerReply};
+use majordomus_core::{Form, Frames, Label, Time, WorkerReply};
 
 use super::Scene;
 use crate::workload::options;
@@ -66,7 +66,7 @@ pub(crate) fn body(scene: &mut Scene<'_>) -> Frames {
 }
 
 /// What a worker says of the request that came with this address and id.
-pub(crate) fn reply(scene: &mut Scene<'_>, address: Label, id: Label) -> WorkerReply {
+pub(crate) fn reply(scene: &mut Scene<'_>, form: Form, address: Label, id: Label) -> WorkerReply {
     let options = options(scene.rng).into();
-    WorkerReply { id, options, ..WorkerReply::new(address, body(scene)) }
+    WorkerReply { id, options, ..WorkerReply::new(address, body(scene).in_form(form, 0)) }
 }

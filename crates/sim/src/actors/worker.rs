@@ -126,7 +126,7 @@ impl Worker {
             self.ready_at = Time::NEVER;
             self.ready = true;
             self.heartbeat_at = now.after(self.interval);
-            if self.moody && scene.rng.one_in(4) {
+            if self.moody && scene.rng.one_in(2) {
                 self.service = scene.workload.service(scene.rng);
             }
             let service = match scene.rng.per_mille(scene.faults.mischief / 4) {
@@ -143,7 +143,7 @@ impl Worker {
             self.heartbeat_at = now.after(self.interval);
             let silent = self.mute && scene.open && scene.rng.below(50) > 0;
             if (self.tasks.is_empty() || !self.one_thread) && !silent {
-                if self.moody && scene.rng.one_in(64) {
+                if self.moody && scene.rng.one_in(32) {
                     return self.leave(scene);
                 }
                 let status = self.status(scene);
@@ -207,7 +207,8 @@ impl Worker {
             self.tasks[at].plan.next_at = Time::NEVER;
             return true;
         }
-        let reply = self.reply(scene, at);
+        let mut reply = self.reply(scene, at);
+        reply.keep = scene.workload.keep(scene.rng).filter(|_| self.can.rejects);
         let task = self.tasks.swap_remove(at);
         if self.old.len() >= OLD_MAX {
             self.old.remove(0);
@@ -228,8 +229,9 @@ impl Worker {
 
     fn reply(&self, scene: &mut Scene<'_>, at: usize) -> WorkerReply {
         let task = &self.tasks[at];
-        let id = if scene.rng.one_in(2) { task.id.clone() } else { Label::empty() };
-        reply(scene, task.address.clone(), id)
+        let named = self.can.request_ids || scene.rng.one_in(2);
+        let id = if named { task.id.clone() } else { Label::empty() };
+        reply(scene, self.can.form, task.address.clone(), id)
     }
 
     /// What no worker ought to do.
@@ -243,7 +245,7 @@ impl Worker {
         };
         let other = scene.rng.one_in(8);
         let id = if other { Label::from("other") } else { Label::empty() };
-        let reply = reply(scene, old.0, id);
+        let reply = reply(scene, self.can.form, old.0, id);
         let command = match scene.rng.below(9) {
             0 => FromWorker::Ready { service: self.service.clone() },
             1 => return self.leave(scene),

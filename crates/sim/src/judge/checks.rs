@@ -2,7 +2,8 @@
 
 use majordomus_core::{Concurrency, Outcome, PeerId};
 
-use super::model::{Hand, Peer, Place, Rejection, Side};
+use super::model::{Hand, Peer, Side};
+use super::request::{Place, Rejection};
 use super::{Cause, Judge, Rule, TIMER_SLACK, Word};
 use crate::machine::Machine;
 
@@ -16,11 +17,14 @@ impl Judge {
         self.settle_promises();
         self.check_reading();
         self.check_idle();
+        self.note_free();
         self.watch_rejected();
         self.check_door();
         if self.step.cause == Cause::Tick {
             self.check_bounds();
-            if machine.next_deadline().is_some_and(|due| due <= self.now) {
+            // What was due may have brought something that is due at once, but not again and again.
+            let again = self.last_tick == self.now;
+            if again && machine.next_deadline().is_some_and(|due| due <= self.now) {
                 self.accuse(Rule::Spins, "something is due already");
             }
         }
@@ -35,6 +39,24 @@ impl Judge {
 
     /// What became of the request that came in this step.
     fn settle_request(&mut self) {
+        if let Cause::Directory(peer) = self.step.cause {
+            let outcome = self.settle_directory(peer);
+            self.tally.received += 1;
+            self.tally.outcomes[outcome as usize] += 1;
+        }
+        if let Cause::Nameless(peer) = self.step.cause {
+            let (id, note, outcome) = (&self.step.id, self.step.note, Outcome::NoSuchService);
+            let at = self.step.failures.iter().position(|word| {
+                let Word { peer: to, outcome: how, reply } = word;
+                (*to, *how, reply.asked) == (peer, outcome, note) && reply.id == *id
+            });
+            let Some(at) = at else {
+                return self.accuse(Rule::Told, format!("{peer} asks for no name"));
+            };
+            self.step.failures.swap_remove(at);
+            self.tally.received += 1;
+            self.tally.outcomes[outcome as usize] += 1;
+        }
         let Cause::Request(peer, uid) = self.step.cause else { return };
         if self.model.requests[&uid].place != Place::Outside {
             return;
@@ -45,12 +67,26 @@ impl Judge {
             Side::Client(known) => (client.paused, known.can.told),
             Side::Worker(_) => return,
         };
-        let outcome = if self.shut_down { Outcome::ShutDown } else { Outcome::Refused };
-        if !self.shut_down && self.step.held_before == 0 && self.limit_reached(uid, false).is_none()
-        {
+        if self.step.kept.is_some_and(|(_, sure)| sure) {
+            return self.accuse(Rule::Kept, format!("request {uid} ought to get what is kept"));
+        }
+        let request = &self.model.requests[&uid];
+        let vain = request.targeted && request.target.is_none();
+        let limit = self.limit_reached(uid, false);
+        let word = |outcome| {
+            let of = |word: &Word| word.peer == peer && word.outcome == outcome;
+            self.step.failures.iter().any(of)
+        };
+        let outcome = match self.shut_down {
+            true => Outcome::ShutDown,
+            false if vain && limit.is_none() && !word(Outcome::Refused) => Outcome::NoSuchWorker,
+            false => Outcome::Refused,
+        };
+        let crowded = self.step.held_before > 0;
+        if outcome == Outcome::Refused && !crowded && limit.is_none() {
             return self.accuse(Rule::Limit, format!("request {uid} is not taken, without need"));
         }
-        if !self.shut_down && !closed && paused {
+        if outcome == Outcome::Refused && !closed && paused {
             if told.contains(Outcome::Refused) {
                 return self.accuse(Rule::Door, format!("{peer} waits though it could be told"));
             }
@@ -65,7 +101,7 @@ impl Judge {
             }
             return;
         }
-        if !self.shut_down && !closed && !told.contains(Outcome::Refused) {
+        if outcome == Outcome::Refused && !closed && !told.contains(outcome) {
             return self.accuse(Rule::Door, format!("{peer} is refused and cannot be told"));
         }
         self.tally.received += 1;
@@ -149,29 +185,23 @@ impl Judge {
 
     /// What had to follow from the input of this step.
     fn settle_promises(&mut self) {
-        if let Some((peer, service, id)) = self.step.must_hear.take() {
-            self.tally.received += 1;
-            self.tally.outcomes[Outcome::NoSuchService as usize] += 1;
-            let mine = |word: &Word| {
-                word.peer == peer
-                    && word.outcome == Outcome::NoSuchService
-                    && word.reply.service == service
-                    && word.reply.id == id
-            };
-            match self.step.failures.iter().position(mine) {
-                Some(at) => _ = self.step.failures.swap_remove(at),
-                None => self.accuse(Rule::Told, format!("{peer} asked for a name that cannot be")),
-            }
-        }
         if let Some((uid, how)) = self.step.must_end.first().copied() {
             let request = &self.model.requests[&uid];
             let text = format!("request {uid} had to end, {how}: {request:?}");
             // A request that must end with its worker and does not goes to another.
             let rule = match how {
                 Outcome::WorkerLost => Rule::OneWorker,
+                Outcome::NoSuchWorker => Rule::Target,
+                Outcome::Untranslatable => Rule::Form,
+                _ if matches!(request.place, Place::Following(_)) => Rule::Shared,
                 _ => Rule::OneOutcome,
             };
             return self.accuse(rule, text);
+        }
+        let fallen = self.step.must_fall.iter();
+        if let Some(uid) = fallen.copied().find(|uid| self.model.requests[uid].is_live()) {
+            let text = format!("request {uid} got a part of an answer of which no more comes");
+            return self.accuse(Rule::Shared, text);
         }
         if let Some(offence) = self.step.offence
             && !self.step.offended
@@ -204,10 +234,12 @@ impl Judge {
         if let Cause::Reply { uid: Some(uid), part: super::Part::Partial, live: true } =
             self.step.cause
         {
-            let request = &self.model.requests[&uid];
-            let takes = self.model.client(request.client);
-            if takes.is_some_and(|client| client.can.partial_replies) && !self.step.answered {
-                self.accuse(Rule::Told, format!("a part for request {uid} was lost"));
+            for uid in self.sharers(uid) {
+                let request = &self.model.requests[&uid];
+                let takes = request.is_live() && self.model.takes_parts(request.client);
+                if takes && !self.step.heard.contains(&uid) {
+                    return self.accuse(Rule::Told, format!("a part for request {uid} was lost"));
+                }
             }
         }
         if let Cause::Mmi(peer) = self.step.cause {
@@ -260,37 +292,6 @@ impl Judge {
             })
     }
 
-    fn check_idle(&mut self) {
-        for (at, service) in self.model.services.iter().enumerate() {
-            if service.waiting == 0 || service.workers == 0 {
-                continue;
-            }
-            let free = self.model.all_peers().filter(|peer| match &peer.side {
-                Side::Worker(worker) => {
-                    worker.service == Some(at) && !peer.paused && worker.has_slot()
-                }
-                Side::Client(_) => false,
-            });
-            // But where some were rejected, one free worker is as good as another.
-            let different = if service.rejected > 0 { usize::MAX } else { 1 };
-            let waits = free.take(different).find_map(|free| {
-                let uid = self.model.live.iter().find(|uid| {
-                    let request = &self.model.requests[*uid];
-                    let reads = |peer: &Peer| peer.filled.is_none();
-                    request.place == Place::Waiting
-                        && request.service == at
-                        && !request.rejection.by.contains(&free.id)
-                        && self.model.peer(request.client).is_some_and(reads)
-                });
-                uid.map(|uid| (*uid, free.id))
-            });
-            if let Some((uid, free)) = waits {
-                let text = format!("request {uid} waits and {free} is free");
-                return self.accuse(Rule::Idle, text);
-            }
-        }
-    }
-
     /// Notes since when all workers that are there have rejected what waits for another.
     fn watch_rejected(&mut self) {
         if self.model.services.iter().all(|service| service.rejected == 0) {
@@ -341,7 +342,7 @@ impl Judge {
         let limit = self.limit_reached(uid, true);
         let request = &self.model.requests[&uid];
         let service = &self.model.services[request.service];
-        let unknown = service.workers == 0 && service.requests == 0;
+        let unknown = !service.offered && service.requests == 0;
         let names = unknown && self.model.names().1 >= self.config.limits.names_max;
         limit.or(names.then_some("the limit of names"))
     }
@@ -432,45 +433,6 @@ impl Judge {
         }
         if let Some((rule, peer, what)) = found {
             self.accuse(rule, format!("{peer} {what}: {:?}", self.model.peer(peer)));
-        }
-    }
-
-    fn check_numbers(&mut self, machine: &impl Machine) {
-        if self.breach.is_some() {
-            return;
-        }
-        let counters = machine.counters();
-        let live = self.model.live.len();
-        let same = counters.balanced()
-            && counters.received == self.tally.received
-            && counters.in_progress == live as u64
-            && counters.dispatched == self.tally.dispatched
-            && counters.redelivered == self.redelivered
-            && counters.rejections == self.rejections
-            && Outcome::ALL.iter().all(|outcome| {
-                counters.outcome(*outcome) == self.tally.outcomes[*outcome as usize]
-            });
-        if !same {
-            return self.accuse(Rule::Balance, format!("{counters:?}; judged: {:?}", self.tally));
-        }
-        let (least, most) = self.step.late;
-        let late = counters.late_replies - self.late;
-        self.late = counters.late_replies;
-        if late < least || late > most {
-            return self.accuse(Rule::Balance, format!("{late} late replies, not {most}"));
-        }
-        let holdings = machine.holdings();
-        let (names, unoffered) = self.model.names();
-        let at_door = self.model.held;
-        let same = holdings.peers == self.model.peers_count
-            && holdings.requests == live
-            && holdings.request_bytes == self.model.live_bytes
-            && holdings.held_clients == at_door
-            && (names..=names + at_door).contains(&holdings.services)
-            && (unoffered..=unoffered + at_door).contains(&holdings.unoffered_services);
-        if !same {
-            let text = format!("{holdings:?}; {live} requests of {}", self.model.live_bytes);
-            self.accuse(Rule::Holdings, text);
         }
     }
 }

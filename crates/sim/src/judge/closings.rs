@@ -1,9 +1,10 @@
 //! Peers that are read from or not, connections that are closed, and workers that are lost.
 
 use majordomus_core::broker::{CloseReason, LossReason};
-use majordomus_core::{Concurrency, PeerId, Time};
+use majordomus_core::{Concurrency, Outcome, PeerId, Time};
 
-use super::model::{Hand, Peer, Place, Side};
+use super::model::{Hand, Peer, Side};
+use super::request::Place;
 use super::{Cause, Judge, Rule, TIMER_SLACK};
 
 impl Judge {
@@ -14,6 +15,16 @@ impl Judge {
             return self.accuse(Rule::Reading, format!("{id} is told twice: {reads}"));
         }
         peer.paused = !reads;
+        if !reads && let Side::Worker(worker) = &mut peer.side {
+            (worker.free_since, worker.may_be_free_since) = (None, None);
+        }
+        if let Cause::Filled(client) = self.step.cause
+            && self.step.may_feed.contains(&id)
+            && !reads
+        {
+            self.pauses_for(id, client);
+        }
+        let Some(peer) = self.model.peer_mut(id) else { return };
         if reads {
             // Nobody could hear it meanwhile.
             (peer.seen, peer.seen_late) = (now, now);
@@ -55,7 +66,7 @@ impl Judge {
             }
             CloseReason::SlowReader => {
                 let late = peer.filled.is_some_and(|until| self.is_over(until));
-                late || (self.step.cause == Cause::Filled(id) && self.holds_up_others(id))
+                late || (self.step.cause == Cause::Filled(id) && self.step.holds_up)
             }
             CloseReason::NoMemory => {
                 matches!(self.step.cause, Cause::Request(asks, _) if asks == id)
@@ -74,17 +85,6 @@ impl Judge {
         until <= self.now && self.now.since(until) <= interval + TIMER_SLACK
     }
 
-    /// Whether a worker that has requests of this client has some of others. By now it may have no
-    /// request of this client any more, because those have ended.
-    fn holds_up_others(&self, id: PeerId) -> bool {
-        self.model.all_peers().any(|peer| {
-            let Side::Worker(worker) = &peer.side else { return false };
-            let client = |hand: &Hand| self.model.requests[&hand.uid].client;
-            worker.hands.iter().any(|hand| client(hand) == id)
-                && worker.hands.iter().any(|hand| client(hand) != id)
-        })
-    }
-
     pub(super) fn lost(&mut self, id: PeerId, reason: LossReason) {
         if let Err(why) = self.loss_is_fair(id, reason) {
             return self.accuse(Rule::LostWithoutCause, format!("{id}, for {reason}: {why}"));
@@ -95,16 +95,29 @@ impl Judge {
         let now = self.now;
         let Some(worker) = self.model.worker_mut(id) else { return };
         let Some(service) = worker.service.take() else { return };
+        (worker.free_since, worker.may_be_free_since) = (None, None);
         let hands = core::mem::take(&mut worker.hands);
+        self.model.services[service].workers -= 1;
+        self.model.look_who_serves_all(now);
+        self.step.directory_changed = true;
+        for uid in self.model.live.clone() {
+            let request = &self.model.requests[&uid];
+            if request.target != Some(id) || request.place != Place::Waiting {
+                continue;
+            }
+            match self.model.is_reading(request.client) {
+                true => self.step.must_end.push((uid, Outcome::NoSuchWorker)),
+                false => {
+                    if let Some(request) = self.model.requests.get_mut(&uid) {
+                        request.forsaken = true;
+                    }
+                }
+            }
+        }
         for Hand { uid, .. } in hands {
             if self.model.requests[&uid].place == Place::At(id) {
                 self.returned(uid);
             }
-        }
-        let service = &mut self.model.services[service];
-        service.workers -= 1;
-        if service.workers == 0 {
-            service.unoffered_since = Some(now);
         }
     }
 

@@ -5,8 +5,9 @@ use core::time::Duration;
 use majordomus_core::broker::Config;
 use majordomus_core::{PeerId, RequestId, Time, Timeout, WorkerRequest};
 
-use super::model::{Hand, Place, timings};
-use super::{Cause, Judge, Rule, Uid, uid_of};
+use super::model::{Hand, timings};
+use super::request::{Place, is_same_body, uid_of};
+use super::{Cause, Judge, Rule, Uid};
 
 impl Judge {
     pub(super) fn received(&mut self, id: RequestId, peer: PeerId) {
@@ -26,17 +27,26 @@ impl Judge {
         if let Some(limit) = self.limit_reached(uid, held.is_some()) {
             self.accuse(Rule::Limit, format!("request {uid} came in beyond {limit}"));
         }
+        let request = &self.model.requests[&uid];
+        if request.targeted && request.target.is_none() {
+            let text = format!("request {uid} waits for nobody: {request:?}");
+            return self.accuse(Rule::Target, text);
+        }
+        if self.step.kept.is_some_and(|(_, sure)| sure) {
+            return self.accuse(Rule::Kept, format!("request {uid} ought to get what is kept"));
+        }
         let (now, wait) = (self.now, self.wait_of(uid));
         let Some(request) = self.model.requests.get_mut(&uid) else { return };
         request.waiting_since = now;
-        request.deadline = match request.timeout {
+        request.set_deadline(match request.timeout {
             Timeout::OfService => now.after(wait),
             Timeout::Never => Time::NEVER,
             Timeout::After(span) => now.after(span),
-        };
+        });
         self.model.by_id.insert(id, uid);
         self.model.admit(uid);
         self.tally.received += 1;
+        self.joins(uid);
     }
 
     pub(super) fn leave_door(&mut self, peer: PeerId) {
@@ -72,7 +82,7 @@ impl Judge {
         {
             return Some("the limit of its service");
         }
-        let unknown = service.workers == 0 && service.requests == 0;
+        let unknown = !service.offered && service.requests == 0;
         let doubtful = held || self.step.held_before > 0;
         if unknown && !doubtful && self.model.names().1 >= limits.names_max {
             return Some("the limit of names");
@@ -86,8 +96,8 @@ impl Judge {
 
     pub(super) fn dispatched(&mut self, id: PeerId, sent: &WorkerRequest) {
         let now = self.now;
-        let Some(uid) = uid_of(&sent.body).filter(|uid| self.model.requests.contains_key(uid))
-        else {
+        let uid = uid_of(&sent.id, &sent.options, &sent.body);
+        let Some(uid) = uid.filter(|uid| self.model.requests.contains_key(uid)) else {
             return self.accuse(Rule::Author, format!("{id} gets what nobody asked: {sent:?}"));
         };
         if let Some(rule) = self.wrong_dispatch(id, uid, sent) {
@@ -99,14 +109,21 @@ impl Judge {
         {
             self.accuse(Rule::Asker, format!("{} stands for two requests", sent.address));
         }
+        if let Some(offered) = self.model.worker(id).and_then(|worker| worker.service) {
+            self.has_turn(uid, offered);
+        }
         self.model.place(uid, Place::At(id));
+        let step = self.steps;
         let Some(request) = self.model.requests.get_mut(&uid) else { return };
         request.attempts += 1;
         let (_, busy) = timings(&self.config, &sent.service);
         let busy_until = now.after(busy);
         match request.timeout {
-            Timeout::OfService => request.deadline = busy_until,
-            Timeout::After(span) if span.is_zero() => request.deadline = Time::NEVER,
+            Timeout::OfService => request.set_deadline(busy_until),
+            Timeout::After(span) if span.is_zero() => request.set_deadline(Time::NEVER),
+            Timeout::After(_) | Timeout::Never if request.sharing.murky => {
+                request.deadline = request.early;
+            }
             Timeout::After(_) | Timeout::Never => {}
         }
         if let Some(worker) = self.model.worker_mut(id) {
@@ -115,7 +132,10 @@ impl Judge {
             }
             worker.hands.push(Hand { uid, busy_until });
             worker.given += 1;
+            worker.free_since = worker.has_slot().then_some(step);
+            worker.may_be_free_since = Some(step);
         }
+        self.followers_start(uid);
         self.tally.dispatched += 1;
         self.step.dispatched = Some((uid, id));
     }
@@ -127,25 +147,31 @@ impl Judge {
         let worker = self.model.worker(id)?;
         let named = self.model.services[request.service].name == sent.service
             && request.id == sent.id
-            && request.body_bytes == sent.body.bytes()
-            && request.note == sent.body.note()
+            && is_same_body(&request.body, &sent.body)
             && request.options == sent.options;
         let busy = worker.hands.iter().filter(|hand| hand.busy_until > now).count();
         // Where the deadline was while it waited; a timeout of nothing has none if a worker is free.
         let late = request.deadline <= now
             && !(request.timeout == Timeout::After(Duration::ZERO) && request.attempts == 0);
-        let reads = self.model.peer(request.client).is_some_and(|client| client.filled.is_none());
+        let reads = self.model.is_reading(request.client);
+        let offered = worker.service;
+        let serves = offered.is_some_and(|offered| self.model.serves(offered, request.service));
         match () {
             () if request.rejection.by.contains(&id) => Some(Rule::RejectedOnce),
             () if late && request.place != Place::Outside => Some(Rule::Deadline),
             () if matches!(request.place, Place::At(_)) => Some(Rule::OneWorker),
-            () if worker.service != Some(request.service) || peer.paused => Some(Rule::Addressee),
+            () if worker.service.is_none() || peer.paused => Some(Rule::Addressee),
+            () if request.targeted && request.target != Some(id) => Some(Rule::Target),
+            () if !request.targeted && !serves => Some(Rule::Names),
             () if !named => Some(Rule::Author),
             () if request.place == Place::Outside => Some(Rule::Author),
+            () if matches!(request.place, Place::Following(_)) => Some(Rule::Shared),
             () if request.place != Place::Waiting => Some(Rule::OneOutcome),
             () if !reads => Some(Rule::Reading),
-            () if !worker.takes.allows_beyond(busy) => Some(Rule::Concurrency),
-            () => None,
+            () if !worker.has_room_beyond(busy) => Some(Rule::Concurrency),
+            () => self
+                .wrong_turn(id, uid)
+                .or_else(|| (!self.can_be_read(id, &sent.body)).then_some(Rule::Form)),
         }
     }
 }

@@ -3,8 +3,9 @@
 use majordomus_core::broker::{Input, Offence, SERVICE_NAME_BYTES_MAX, Sign};
 use majordomus_core::{FromClient, Label, Outcome, PeerId, Redelivery, Time};
 
-use super::model::{Peer, Place, Rejection, Request, Side};
-use super::{Cause, Judge, Want, sane, uid_of};
+use super::model::{Peer, Side};
+use super::request::{Place, Rejection, Request, Sharing, Uid, uid_of};
+use super::{Cause, Judge, Want, sane};
 
 impl Judge {
     pub(super) fn note_input(&mut self, input: &Input) {
@@ -57,6 +58,8 @@ impl Judge {
                         request.rejection.wait_max = request.rejection.wait_max.max(wait);
                     }
                 }
+                self.forget_turns();
+                self.make_room(self.config.limits.cache_bytes_max);
             }
             Input::Shutdown => {
                 self.step.cause = Cause::Shutdown;
@@ -89,24 +92,48 @@ impl Judge {
         }
         peer.filled = Some(until);
         self.step.cause = Cause::Filled(id);
-        for uid in &self.model.live {
-            let request = &self.model.requests[uid];
-            let Place::At(worker) = request.place else { continue };
-            if request.client != id {
-                continue;
+        let mine = |uid: &&Uid| self.model.requests[*uid].client == id;
+        let live: Vec<Uid> = self.model.live.iter().filter(mine).copied().collect();
+        let feeders = self.model.live.iter().filter_map(|uid| self.feeds(*uid, id));
+        let feeders: Vec<(PeerId, bool)> = feeders.collect();
+        for uid in &live {
+            self.look_whether_murky(*uid);
+        }
+        for (worker, sure) in feeders {
+            self.step.holds_up |= self.holds_up_others(worker, id);
+            match sure {
+                true => self.pauses_for(worker, id),
+                false => self.step.may_feed.push(worker),
             }
-            let known = self.model.peers[worker.index as usize].as_mut();
-            if let Some(Peer { side: Side::Worker(worker), .. }) = known
-                && !worker.feeds.contains(&id)
-            {
-                worker.feeds.push(id);
-            }
+        }
+    }
+
+    /// The worker whose answer to this request a client gets; and whether that is sure.
+    fn feeds(&self, uid: Uid, client: PeerId) -> Option<(PeerId, bool)> {
+        let Place::At(worker) = self.model.requests[&uid].place else { return None };
+        let sure = self.clients_of(uid, false).contains(&client);
+        (sure || self.clients_of(uid, true).contains(&client)).then_some((worker, sure))
+    }
+
+    /// Whether a worker has something in hand in which others than this client have a part.
+    fn holds_up_others(&self, worker: PeerId, client: PeerId) -> bool {
+        let at = |uid: &&Uid| self.model.requests[*uid].place == Place::At(worker);
+        let mut in_hand = self.model.live.iter().filter(at);
+        in_hand.any(|uid| self.clients_of(*uid, true).iter().any(|other| *other != client))
+    }
+
+    pub(super) fn pauses_for(&mut self, worker: PeerId, client: PeerId) {
+        if let Some(worker) = self.model.worker_mut(worker)
+            && !worker.feeds.contains(&client)
+        {
+            worker.feeds.push(client);
         }
     }
 
     fn drains(&mut self, id: PeerId) {
         let now = self.now;
         let Some(peer) = self.model.peer_mut(id) else { return };
+        self.step.cause = Cause::Drained;
         peer.filled = None;
         if let Side::Worker(worker) = &mut peer.side {
             // What it would have been told meanwhile was left out.
@@ -123,6 +150,16 @@ impl Judge {
                 && request.client == id
             {
                 request.rejection.by_all_since = None;
+                let known = request.forsaken.then_some(request.target).flatten();
+                let there = known.is_some_and(|target| {
+                    self.model.peers.get(target.index as usize).is_some_and(|peer| {
+                        matches!(peer, Some(Peer { id, side: Side::Worker(worker), .. })
+                            if *id == target && worker.service.is_some())
+                    })
+                });
+                if request.forsaken && !there {
+                    self.step.must_end.push((*uid, Outcome::NoSuchWorker));
+                }
             }
         }
     }
@@ -152,9 +189,15 @@ impl Judge {
     fn wants(&mut self, client: PeerId, id: &Label) {
         let Some(uid) = self.model.called(client, id) else { return };
         let request = &self.model.requests[&uid];
-        if let Place::At(worker) = request.place {
-            let sure = request.deadline > self.now;
-            self.step.must_want = Some(Want { worker, uid, sure });
+        let named = match request.place {
+            Place::Following(leader) => leader,
+            _ => uid,
+        };
+        if let Place::At(worker) = self.model.requests[&named].place {
+            let sure = self.model.requests[&named].deadline > self.now;
+            self.step.must_want = Some(Want { worker, uid: named, sure });
+        } else if request.sharing.murky {
+            self.step.may_want = true;
         }
     }
 
@@ -169,17 +212,23 @@ impl Judge {
 
     fn asks(&mut self, peer: PeerId, request: &majordomus_core::Request) {
         if request.service.is_empty() || request.service.len() > SERVICE_NAME_BYTES_MAX {
-            // Who can be told hears that there is no such service; it is a request then.
-            let told = self.model.client(peer).map(|client| client.can.told);
-            if told.is_some_and(|told| told.contains(Outcome::NoSuchService)) {
-                self.step.must_hear = Some((peer, request.service.clone(), request.id.clone()));
-                return;
+            let can = self.model.client(peer).map(|client| client.can);
+            if can.is_none_or(|can| !can.told.contains(Outcome::NoSuchService)) {
+                return self.offends(peer, Offence::BadName);
             }
-            return self.offends(peer, Offence::BadName);
+            self.step.cause = Cause::Nameless(peer);
+            (self.step.id, self.step.note) = (request.id.clone(), request.body.note());
+            return;
         }
-        if request.service.starts_with(b"mmi.") && !self.shut_down {
-            self.step.cause = Cause::Mmi(peer);
+        let own = request.service.starts_with(b"mmi.")
+            || (*request.service == *b"$dir" && self.owns_directory());
+        if own && !self.shut_down {
+            self.step.cause = match request.service.starts_with(b"mmi.") {
+                true => Cause::Mmi(peer),
+                false => Cause::Directory(peer),
+            };
             self.step.body = request.body.clone();
+            self.step.id = request.id.clone();
             self.step.note = request.body.note();
             return;
         }
@@ -189,8 +238,10 @@ impl Judge {
             Redelivery::WhereAsked => request.redeliver,
             Redelivery::Never => false,
         };
-        let uid = uid_of(&request.body).unwrap_or(0);
+        let uid = uid_of(&request.id, &request.options, &request.body).unwrap_or(0);
         let service = self.model.service(&request.service);
+        let targeted = !request.target.is_empty();
+        let target = self.target_of(service, &request.target);
         let known = Request {
             place: Place::Outside,
             client: peer,
@@ -198,21 +249,40 @@ impl Judge {
             id: request.id.clone(),
             named: false,
             options: request.options.to_vec(),
-            note: request.body.note(),
+            body: request.body.clone(),
+            target,
+            targeted,
+            forsaken: false,
+            fresh: request.fresh,
+            sharing: Sharing::default(),
             timeout: request.timeout,
-            redeliver,
+            redeliver: redeliver && !targeted,
             deadline: Time::NEVER,
+            early: Time::NEVER,
             waiting_since: self.now,
             attempts: 0,
             part_sent: false,
             told: false,
             charged: Request::charge(request),
-            body_bytes: request.body.bytes(),
             collected: Vec::new(),
             collected_bytes: 0,
             rejection: Rejection::default(),
         };
         self.model.requests.insert(uid, known);
         self.step.cause = Cause::Request(peer, uid);
+        if !self.shut_down {
+            self.step.kept = self.kept_for(peer, request);
+        }
+    }
+
+    /// The one worker that is asked for, where it is there and serves the name.
+    fn target_of(&self, service: usize, name: &Label) -> Option<PeerId> {
+        let ours =
+            |peer: &&Peer| peer.identity.is_empty() && peer.id.to_string() == name.to_string();
+        // Our own names come first: nobody takes that of another by an identity like it.
+        let named = self.model.all_peers().find(ours).map(|peer| peer.id);
+        let peer = named.filter(|_| !name.is_empty()).or_else(|| self.model.owner(name))?;
+        let offered = self.model.worker(peer)?.service?;
+        self.model.serves(offered, service).then_some(peer)
     }
 }

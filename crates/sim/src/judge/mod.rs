@@ -4,17 +4,25 @@
 //! It knows nothing of the generators, and nothing of the broker but its contract: `inputs` and
 //! `replies` note what was said and what has to follow, `outputs`, `dispatches`, `outcomes` and
 //! `closings` look at each thing that the broker wants done, and `checks` compares the two when the
-//! step is over.
+//! step is over. `names` says who serves what, `turns` whose turn it is, `sharing` and `kept` who gets
+//! an answer that was another's, and `directory` who is there.
 
 mod checks;
 mod closings;
+mod directory;
 mod dispatches;
 mod inputs;
+mod kept;
 mod model;
+mod names;
+mod numbers;
 mod outcomes;
 mod outputs;
 mod replies;
+mod request;
 mod rule;
+mod sharing;
+mod turns;
 
 use core::time::Duration;
 
@@ -22,9 +30,10 @@ use majordomus_core::broker::{Config, HEARTBEAT_INTERVAL_MIN, Input, Offence, Ou
 use majordomus_core::{Frames, Label, Outcome, PeerId, Reply, Time, Timeout};
 
 use crate::machine::Machine;
+use kept::Kept;
 use model::Model;
-pub use model::Uid;
-pub(crate) use model::uid_of;
+pub use request::Uid;
+pub(crate) use request::{MARK, UID_BYTES, uid_of};
 pub use rule::{Breach, Rule};
 
 /// A timer of the broker fires up to two ticks of its wheel late.
@@ -69,6 +78,9 @@ enum Cause {
     Request(PeerId, Uid),
     /// A request for a name of the broker's own.
     Mmi(PeerId),
+    Directory(PeerId),
+    /// A request for what cannot be a name, of a client that can be told so.
+    Nameless(PeerId),
     ClientHeartbeat(PeerId),
     /// A reply; `live` where the request is with this worker, and in time.
     Reply {
@@ -81,6 +93,7 @@ enum Cause {
     Appeared(PeerId),
     Gone(PeerId),
     Filled(PeerId),
+    Drained,
     Tick,
     Shutdown,
 }
@@ -110,20 +123,31 @@ struct Step {
     /// What the worker said, or what an own service is asked for.
     body: Frames,
     options: Vec<u8>,
+    /// The id of a request for an own service, or the name that a worker begins to offer.
+    id: Label,
     note: u8,
+    /// The kept reply that the request may get; and whether it has to.
+    kept: Option<(usize, bool)>,
+    /// Those to whom the answer of this step went.
+    heard: Vec<Uid>,
     /// The breach that has to be noticed; `unsure` where it need not be.
     offence: Option<Offence>,
     unsure: bool,
     offended: bool,
     /// The request that has to end, and how.
     must_end: Vec<(Uid, Outcome)>,
+    /// Requests that had parts of an answer of which no more comes.
+    must_fall: Vec<Uid>,
     must_lose: Option<PeerId>,
     must_register: Option<PeerId>,
-    /// Who must hear that its service cannot be: its name, and the id of the request.
-    must_hear: Option<(PeerId, Label, Label)>,
     must_greet: Option<PeerId>,
     must_answer: Option<PeerId>,
     must_want: Option<Want>,
+    may_want: bool,
+    /// Workers that may be feeding a client that has stopped to read; and whether others are held up.
+    may_feed: Vec<PeerId>,
+    holds_up: bool,
+    directory_changed: bool,
     /// Replies to requests that had ended: at least and at most.
     late: (u64, u64),
     /// Words of failure that went out and whose request is not known yet.
@@ -156,6 +180,11 @@ pub struct Judge {
     late: u64,
     redelivered: u64,
     rejections: u64,
+    /// The replies that are kept, the one last that was asked for last; and how often one was given.
+    kept: Vec<Kept>,
+    kept_replies: u64,
+    /// The directory's edition.
+    edition: u64,
     /// Of those before it.
     before: Tally,
     breach: Option<Breach>,
@@ -172,17 +201,24 @@ impl Judge {
                 gap: Duration::ZERO,
                 body: Frames::empty(),
                 options: Vec::new(),
+                id: Label::empty(),
                 note: 0,
+                kept: None,
+                heard: Vec::new(),
                 offence: None,
                 unsure: false,
                 offended: false,
                 must_end: Vec::new(),
+                must_fall: Vec::new(),
                 must_lose: None,
                 must_register: None,
-                must_hear: None,
                 must_greet: None,
                 must_answer: None,
                 must_want: None,
+                may_want: false,
+                may_feed: Vec::new(),
+                holds_up: false,
+                directory_changed: false,
                 late: (0, 0),
                 failures: Vec::new(),
                 went: Vec::new(),
@@ -202,6 +238,9 @@ impl Judge {
             late: 0,
             redelivered: 0,
             rejections: 0,
+            kept: Vec::new(),
+            kept_replies: 0,
+            edition: 0,
             before: Tally::default(),
             breach: None,
         }
@@ -216,6 +255,8 @@ impl Judge {
         self.config = sane(config);
         self.shut_down = false;
         (self.late, self.redelivered, self.rejections) = (0, 0, 0);
+        self.kept.clear();
+        (self.kept_replies, self.edition) = (0, 0);
         (self.last_tick, self.due) = (self.now, None);
     }
 
@@ -307,22 +348,34 @@ impl Judge {
         self.model.live.iter().all(|uid| self.may_stay(*uid))
     }
 
-    /// Whether a request may be in progress for ever: it has no deadline, and no worker offers its
-    /// service, or all that do have their hands full. At a worker the busy limit ends it, which is
-    /// looked at all the time.
+    /// Whether a request may be in progress for ever: it has no deadline, and no worker serves it,
+    /// or all that do have their hands full. At a worker the busy limit ends it, which is looked at
+    /// all the time.
     fn may_stay(&self, uid: Uid) -> bool {
         let request = &self.model.requests[&uid];
         let busy = |peer: &model::Peer| match &peer.side {
             model::Side::Worker(worker) => {
-                worker.service != Some(request.service) || !worker.hands.is_empty()
+                let serves = match request.target {
+                    Some(target) => peer.id == target,
+                    None => worker
+                        .service
+                        .is_some_and(|offered| self.model.serves(offered, request.service)),
+                };
+                !serves || !worker.hands.is_empty()
             }
             model::Side::Client(_) => true,
         };
-        request.timeout == Timeout::Never
-            && match request.place {
-                model::Place::At(_) => true,
-                _ => !request.is_rejected() && self.model.all_peers().all(busy),
+        match request.place {
+            request::Place::At(_) => request.timeout == Timeout::Never,
+            request::Place::Following(leader) => {
+                request.deadline == Time::NEVER && self.may_stay(leader)
             }
+            _ => {
+                request.deadline == Time::NEVER
+                    && !request.is_rejected()
+                    && self.model.all_peers().all(busy)
+            }
+        }
     }
 
     /// Says that everything ought to have ended by now.
@@ -342,12 +395,18 @@ impl Judge {
         step.unsure = false;
         step.offended = false;
         step.must_end.clear();
+        step.must_fall.clear();
         step.must_lose = None;
         step.must_register = None;
-        step.must_hear = None;
         step.must_greet = None;
         step.must_answer = None;
         step.must_want = None;
+        step.may_want = false;
+        step.kept = None;
+        step.heard.clear();
+        step.may_feed.clear();
+        step.holds_up = false;
+        step.directory_changed = false;
         step.late = (0, 0);
         step.failures.clear();
         step.went.clear();

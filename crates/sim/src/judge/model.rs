@@ -4,19 +4,13 @@ use core::hash::{BuildHasherDefault, Hasher};
 use core::time::Duration;
 use std::collections::HashMap;
 
-use majordomus_core::broker::{Config, Profile, REQUEST_BYTES};
+use majordomus_core::broker::{Balance, Config, Profile};
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Frames, Label, Outcome, PeerId, RequestId, Role, Time,
-    Timeout, WorkerCapabilities,
+    ClientCapabilities, Concurrency, Form, Label, Outcome, PeerId, RequestId, Role, Time,
+    WorkerCapabilities,
 };
 
-/// The number of a request: the first eight bytes of its body.
-pub type Uid = u64;
-
-/// The number in a body; nothing where it has none.
-pub(crate) fn uid_of(body: &Frames) -> Option<Uid> {
-    body.get(0)?.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
-}
+use super::request::{Place, Request, Uid};
 
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -62,6 +56,8 @@ pub(crate) struct Worker {
     /// How many requests it takes at once, as it said last; and since when.
     pub(crate) takes: Concurrency,
     pub(crate) takes_since: Time,
+    /// How many it may have in hand whatever it takes.
+    pub(crate) hands_max: usize,
     /// Which of the services it offers.
     pub(crate) service: Option<usize>,
     pub(crate) hands: Vec<Hand>,
@@ -77,6 +73,10 @@ pub(crate) struct Worker {
     pub(crate) feeds: Vec<PeerId>,
     /// How many requests it was given.
     pub(crate) given: u64,
+    /// In which step it got free, or was given something and stayed free: at the latest, and at the
+    /// earliest, as a slot may be free when its busy limit is over.
+    pub(crate) free_since: Option<u64>,
+    pub(crate) may_be_free_since: Option<u64>,
 }
 
 /// A request that takes a slot of a worker.
@@ -100,6 +100,7 @@ impl Peer {
                 can,
                 takes: can.concurrency,
                 takes_since: now,
+                hands_max: usize::MAX,
                 service: None,
                 hands: Vec::new(),
                 idle_since: now,
@@ -109,6 +110,8 @@ impl Peer {
                 interval_max: config.heartbeat_interval,
                 feeds: Vec::new(),
                 given: 0,
+                free_since: None,
+                may_be_free_since: None,
             }),
         };
         Self {
@@ -132,7 +135,12 @@ impl Peer {
 impl Worker {
     /// Whether it has a slot that is free without doubt.
     pub(crate) fn has_slot(&self) -> bool {
-        self.takes.allows_beyond(self.hands.len())
+        self.has_room_beyond(self.hands.len())
+    }
+
+    /// Whether it can be given one more than so many.
+    pub(crate) fn has_room_beyond(&self, hands: usize) -> bool {
+        self.takes.allows_beyond(hands) && hands < self.hands_max
     }
 
     /// Takes what stands for a request out of its hands.
@@ -148,93 +156,19 @@ impl Worker {
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) name: Label,
+    /// Workers that offer exactly this.
     pub(crate) workers: usize,
+    /// Which others serve it too, the best first; and whether anybody does.
+    pub(crate) backers: Vec<usize>,
+    pub(crate) offered: bool,
     pub(crate) unoffered_since: Option<Time>,
+    /// How many requests for other names its workers were given since it had its turn.
+    pub(crate) passed_over: usize,
     pub(crate) requests: usize,
     pub(crate) bytes: usize,
     /// Of these requests, how many wait for a worker; and of those, how many were rejected.
     pub(crate) waiting: usize,
     pub(crate) rejected: usize,
-}
-
-/// Where a request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Not taken in: on its way, at the door, or refused.
-    Outside,
-    Waiting,
-    At(PeerId),
-    Ended(Outcome),
-}
-
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) place: Place,
-    pub(crate) client: PeerId,
-    pub(crate) service: usize,
-    pub(crate) id: Label,
-    /// Whether its client can speak of it: it has an id that no other had when it came.
-    pub(crate) named: bool,
-    pub(crate) options: Vec<u8>,
-    /// The note of its body.
-    pub(crate) note: u8,
-    pub(crate) timeout: Timeout,
-    pub(crate) redeliver: bool,
-    pub(crate) deadline: Time,
-    pub(crate) waiting_since: Time,
-    pub(crate) attempts: u32,
-    pub(crate) part_sent: bool,
-    /// Whether its final reply, or the word that there is none, went out.
-    pub(crate) told: bool,
-    pub(crate) charged: usize,
-    pub(crate) body_bytes: usize,
-    pub(crate) collected: Vec<Frames>,
-    pub(crate) collected_bytes: usize,
-    pub(crate) rejection: Rejection,
-}
-
-impl Request {
-    pub(crate) fn is_live(&self) -> bool {
-        matches!(self.place, Place::Waiting | Place::At(_))
-    }
-
-    /// Whether somebody has rejected it.
-    pub(crate) fn is_rejected(&self) -> bool {
-        !self.rejection.by.is_empty()
-    }
-
-    pub(crate) fn charge(request: &majordomus_core::Request) -> usize {
-        request.body.bytes() + request.options.len() + REQUEST_BYTES
-    }
-}
-
-/// What is known of the rejections of a request.
-#[derive(Debug, Default)]
-pub(crate) struct Rejection {
-    /// Who rejected it.
-    pub(crate) by: Vec<PeerId>,
-    /// What the last of them said, where that is kept.
-    pub(crate) error: Frames,
-    pub(crate) options: Vec<u8>,
-    /// Since when it has waited and all workers that are there have rejected it.
-    pub(crate) by_all_since: Option<Time>,
-    /// When that was so for the first time since it began to wait.
-    pub(crate) by_all_first: Option<Time>,
-    /// The longest `reject_wait` that was in force since.
-    pub(crate) wait_max: Duration,
-}
-
-impl Rejection {
-    /// What it is counted as.
-    pub(crate) fn bytes(&self) -> usize {
-        let frames = majordomus_core::broker::FRAME_BYTES * self.error.len();
-        self.error.bytes() + frames + self.options.len()
-    }
-
-    /// It begins to wait for another worker.
-    pub(crate) fn wait(&mut self, wait: Duration) {
-        (self.by_all_since, self.by_all_first, self.wait_max) = (None, None, wait);
-    }
 }
 
 /// A hasher for keys that are spread already, the same in every run.
@@ -324,6 +258,24 @@ impl Model {
         }
     }
 
+    /// How the bodies are written that a peer reads.
+    pub(crate) fn form(&self, id: PeerId) -> Form {
+        self.peer(id).map_or(Form::Frames, |peer| match &peer.side {
+            Side::Client(client) => client.can.form,
+            Side::Worker(worker) => worker.can.form,
+        })
+    }
+
+    /// Whether a peer takes replies in parts.
+    pub(crate) fn takes_parts(&self, id: PeerId) -> bool {
+        self.client(id).is_some_and(|client| client.can.partial_replies)
+    }
+
+    /// Whether a peer reads what it is sent.
+    pub(crate) fn is_reading(&self, id: PeerId) -> bool {
+        self.peer(id).is_some_and(|peer| peer.filled.is_none())
+    }
+
     pub(crate) fn all_peers(&self) -> impl Iterator<Item = &Peer> {
         self.peers.iter().flatten()
     }
@@ -358,13 +310,18 @@ impl Model {
             self.services.push(Service {
                 name: name.clone(),
                 workers: 0,
+                backers: Vec::new(),
+                offered: false,
                 unoffered_since: None,
+                passed_over: 0,
                 requests: 0,
                 bytes: 0,
                 waiting: 0,
                 rejected: 0,
             });
-            self.services.len() - 1
+            let at = self.services.len() - 1;
+            self.look_who_serves(at, Time::ZERO);
+            at
         })
     }
 
@@ -432,11 +389,12 @@ impl Model {
         }
     }
 
-    /// Whether every worker that offers the service of a request has rejected it.
+    /// Whether every worker that serves the name of a request has rejected it.
     pub(crate) fn all_rejected(&self, request: &Request) -> bool {
         self.all_peers().all(|peer| match &peer.side {
             Side::Worker(worker) => {
-                worker.service != Some(request.service) || request.rejection.by.contains(&peer.id)
+                !worker.service.is_some_and(|offered| self.serves(offered, request.service))
+                    || request.rejection.by.contains(&peer.id)
             }
             Side::Client(_) => true,
         })
@@ -463,8 +421,8 @@ impl Model {
     pub(crate) fn names(&self) -> (usize, usize) {
         let used = |service: &&Service| service.workers > 0 || service.requests > 0;
         let all = self.services.iter().filter(used).count();
-        let offered = self.services.iter().filter(|service| service.workers > 0).count();
-        (all, all - offered)
+        let unoffered = self.services.iter().filter(used).filter(|service| !service.offered);
+        (all, unoffered.count())
     }
 }
 
@@ -475,4 +433,15 @@ pub(crate) fn timings(config: &Config, name: &Label) -> (Duration, Duration) {
         own.and_then(|own| own.wait_timeout).unwrap_or(config.wait_timeout),
         own.and_then(|own| own.busy_timeout).unwrap_or(config.busy_timeout),
     )
+}
+
+/// Whether equal requests for a name share an answer.
+pub(crate) fn shares(config: &Config, name: &Label) -> bool {
+    config.services.iter().find(|own| own.name == *name).is_some_and(|own| own.share)
+}
+
+/// How the workers that offer a name are balanced.
+pub(crate) fn balance(config: &Config, name: &Label) -> Balance {
+    let own = config.services.iter().find(|own| own.name == *name);
+    own.and_then(|own| own.balance).unwrap_or(config.balance)
 }

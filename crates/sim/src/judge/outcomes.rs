@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use majordomus_core::{Frames, Label, Outcome, PeerId, Reply, RequestId, Timeout};
 
-use super::model::{Hand, Place, Rejection, Request};
+use super::model::Hand;
+use super::request::{Place, Rejection, Request};
 use super::{Cause, Judge, Part, Rule, Uid, Word};
 
 impl Judge {
@@ -20,11 +21,12 @@ impl Judge {
         self.step.must_end.retain(|(must, _)| *must != uid);
         let request = &self.model.requests[&uid];
         let (client, service, id) = (request.client, request.service, request.id.clone());
+        let place = request.place;
         let told = self.is_told(request, outcome);
         let word = self.take_word(client, outcome, service, &id);
         let heard = match outcome {
-            Outcome::Replied => self.step.answered,
-            _ => word.is_some() == told,
+            Outcome::Replied => self.has_heard(uid),
+            _ => word.is_some() == told || self.model.requests[&uid].sharing.murky,
         };
         if !heard {
             self.accuse(Rule::Told, format!("request {uid}, {outcome}, {told} {word:?}"));
@@ -35,8 +37,30 @@ impl Judge {
             let text = format!("request {uid}: {word:?}: {:?}", self.model.requests[&uid]);
             self.accuse(Rule::Author, text);
         }
+        self.leaves(uid);
         self.model.end(uid, outcome);
         self.tally.outcomes[outcome as usize] += 1;
+        self.released(uid, place);
+    }
+
+    /// Whether the answer to a request went out, to it or to one that its client cannot tell from it.
+    fn has_heard(&mut self, uid: Uid) -> bool {
+        let requests = &mut self.model.requests;
+        let (client, id) = (requests[&uid].client, requests[&uid].id.clone());
+        let same = |other: &Uid| {
+            let request = &requests[other];
+            request.told && request.client == client && request.id == id
+        };
+        let heard = &mut self.step.heard;
+        let at = heard.iter().position(|other| *other == uid);
+        let Some(at) = at.or_else(|| heard.iter().position(same)) else { return false };
+        let other = heard.swap_remove(at);
+        for (uid, told) in [(other, false), (uid, true)] {
+            if let Some(request) = requests.get_mut(&uid) {
+                request.told = told;
+            }
+        }
+        true
     }
 
     /// Whether the client of a request has to hear that it ends so. Who times out by itself has
@@ -44,8 +68,8 @@ impl Judge {
     fn is_told(&self, request: &Request, outcome: Outcome) -> bool {
         let Some(client) = self.model.client(request.client) else { return false };
         let over = matches!(request.timeout, Timeout::After(_))
-            && request.place == Place::Waiting
-            && request.deadline <= self.now
+            && !matches!(request.place, Place::At(_))
+            && request.early <= self.now
             && matches!(outcome, Outcome::Rejected | Outcome::NoSuchService);
         client.can.told.contains(outcome) && (!over || client.can.told.contains(Outcome::Expired))
     }
@@ -70,14 +94,25 @@ impl Judge {
     pub(super) fn is_right(&self, word: &Word, uid: Uid) -> bool {
         let request = &self.model.requests[&uid];
         let (nothing, none) = (Frames::empty(), Vec::new());
-        let failed = Cause::Reply { uid: Some(uid), part: Part::Failed, live: true };
+        let failed = match self.step.cause {
+            Cause::Reply { uid: Some(said), part: Part::Failed, live: true } => {
+                self.may_share(uid, said)
+            }
+            _ => false,
+        };
         let (body, options) = match word.outcome {
-            Outcome::Failed if self.step.cause == failed => (&self.step.body, &self.step.options),
+            Outcome::Failed if failed => (&self.step.body, &self.step.options),
+            // What cannot be read of an answer is its body.
+            Outcome::Untranslatable if !word.reply.options.is_empty() => {
+                (&nothing, &self.step.options)
+            }
             Outcome::Rejected => (&request.rejection.error, &request.rejection.options),
             _ => (&nothing, &none),
         };
+        let readable = self.can_be_read(request.client, body);
+        let body = if readable { body } else { &nothing };
         let Reply { asked, options: their_options, body: their_body, .. } = &word.reply;
-        *asked == request.note && their_options == options && their_body == body
+        *asked == request.body.note() && their_options == options && their_body == body
     }
 
     fn end_is_fair(&mut self, uid: Uid, outcome: Outcome) -> Result<(), &'static str> {
@@ -90,11 +125,21 @@ impl Judge {
         if let Some(must) = must {
             return if must == outcome { Ok(()) } else { Err("it had to end otherwise") };
         }
-        let due = request.deadline <= now;
+        if let Cause::Reply { uid: Some(answered), live: true, .. } = self.step.cause
+            && request.sharing.murky
+            && self.may_share(uid, answered)
+            && matches!(outcome, Outcome::Replied | Outcome::Failed | Outcome::Untranslatable)
+        {
+            return Ok(());
+        }
+        let due = request.early <= now;
         let service = &self.model.services[request.service];
-        let offered = service.workers > 0
+        let offered = service.offered
+            || request.targeted
             || service.unoffered_since.is_some_and(|at| at >= request.waiting_since);
-        let doubtful = service.unoffered_since == Some(request.waiting_since);
+        let doubtful = service.unoffered_since == Some(request.waiting_since)
+            || request.sharing.released
+            || request.sharing.murky;
         let fair = match (outcome, request.place) {
             (Outcome::Expired, Place::At(_)) => due,
             // Its worker had it for too long and lives, so it stays with its other requests.
@@ -102,11 +147,22 @@ impl Judge {
                 let overdue = |hand: &Hand| hand.uid == uid && hand.busy_until <= now;
                 !due && self.model.worker(worker).is_some_and(|w| w.hands.iter().any(overdue))
             }
+            (Outcome::NoSuchWorker, Place::Waiting) => {
+                let target = request.target.and_then(|target| self.model.worker(target)?.service);
+                let serves = target.is_some_and(|at| self.model.serves(at, request.service));
+                request.targeted && (request.forsaken || !serves)
+            }
+            (Outcome::WorkerLost, Place::Waiting) => self.step.must_fall.contains(&uid),
             (Outcome::Expired | Outcome::Rejected, Place::Waiting) if request.is_rejected() => {
                 self.may_give_up(request) == Some(outcome)
             }
-            (Outcome::Expired, _) => due && offered,
-            (Outcome::NoSuchService, Place::Waiting) if !request.is_rejected() => {
+            (Outcome::Expired, _) => due && (offered || doubtful),
+            (Outcome::Untranslatable, Place::Waiting | Place::Following(_)) => {
+                self.is_unreadable_for_free(request)
+            }
+            (Outcome::NoSuchService, Place::Waiting | Place::Following(_))
+                if !request.is_rejected() =>
+            {
                 let soon = self.config.no_worker_wait;
                 let soon = soon.is_some_and(|wait| request.waiting_since.after(wait) <= now);
                 (due || soon) && (!offered || doubtful)
@@ -121,6 +177,24 @@ impl Judge {
         if fair { Ok(()) } else { Err("there is no cause") }
     }
 
+    /// Whether a worker is free for a request and cannot read it.
+    fn is_unreadable_for_free(&self, request: &Request) -> bool {
+        self.model.all_peers().any(|peer| {
+            let Some(offered) = self.model.worker(peer.id).and_then(|worker| worker.service) else {
+                return false;
+            };
+            let meant = match request.target {
+                Some(target) => target == peer.id,
+                None => self.model.serves(offered, request.service),
+            };
+            let free = self.model.worker(peer.id).is_some_and(|worker| {
+                let busy = worker.hands.iter().filter(|hand| hand.busy_until > self.now);
+                worker.has_room_beyond(busy.count())
+            });
+            meant && free && !peer.paused && !self.can_be_read(peer.id, &request.body)
+        })
+    }
+
     /// How a rejected request that waits may end by now, if it may. It waits for a worker that has
     /// not rejected it for so long; at its deadline it counts whether there is one.
     fn may_give_up(&self, request: &Request) -> Option<Outcome> {
@@ -128,7 +202,7 @@ impl Judge {
         let all = self.model.all_rejected(request);
         let own = matches!(request.timeout, Timeout::After(span) if !span.is_zero());
         let waited = by_all_first.is_some_and(|at| at.after(self.config.reject_wait) <= self.now);
-        match request.deadline <= self.now {
+        match request.early <= self.now {
             true if own || !all => Some(Outcome::Expired),
             true => Some(Outcome::Rejected),
             false => (all && waited).then_some(Outcome::Rejected),
@@ -149,8 +223,8 @@ impl Judge {
             self.step.must_end.push((uid, Outcome::WorkerLost));
             return;
         }
-        self.waits_again(uid);
         self.redelivered += 1;
+        self.waits_again(uid);
     }
 
     /// A request that was at a worker waits for another, with all that it had in the beginning.
@@ -159,12 +233,13 @@ impl Judge {
         let Some(request) = self.model.requests.get_mut(&uid) else { return };
         request.waiting_since = now;
         if matches!(request.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
-            request.deadline = now.after(wait);
+            request.set_deadline(now.after(wait));
         }
         request.rejection.wait(reject_wait);
         request.collected.clear();
         let charged = request.charged - core::mem::take(&mut request.collected_bytes);
         self.model.recharge(uid, charged);
         self.model.place(uid, Place::Waiting);
+        self.followers_wait(uid);
     }
 }

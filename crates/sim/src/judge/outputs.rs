@@ -4,6 +4,7 @@ use majordomus_core::broker::{Event, Output};
 use majordomus_core::{Frames, Label, PeerId, Reply, ToClient, ToWorker};
 
 use super::model::Side;
+use super::request::{Place, Uid};
 use super::{Cause, Judge, Part, Rule, Word};
 
 impl Judge {
@@ -56,6 +57,9 @@ impl Judge {
             ToClient::Final(reply) if reply.service.starts_with(b"mmi.") => {
                 self.answered(peer, reply);
             }
+            ToClient::Final(reply) if self.step.cause == Cause::Directory(peer) => {
+                self.directory_answered(peer, reply);
+            }
             ToClient::Final(reply) => self.replied(peer, Part::Final, reply),
             ToClient::Failed(outcome, reply) => {
                 let word = Word { peer, outcome: *outcome, reply: reply.clone() };
@@ -73,9 +77,9 @@ impl Judge {
             return self.accuse(Rule::Author, format!("{peer} did not ask for {}", reply.service));
         }
         self.step.answered = true;
-        let asked = self.step.body.get(0).unwrap_or_default();
-        let offered = self.model.find_service(asked);
-        let offered = offered.is_some_and(|at| self.model.services[at].workers > 0);
+        let asked = super::directory::asked_for(&self.step.body).unwrap_or_default();
+        let asked = self.model.service(&Label::from(asked.as_str()));
+        let offered = self.model.services[asked].offered;
         let right: &[u8] = match (reply.service.as_bytes(), offered) {
             (b"mmi.service", true) => b"200",
             (b"mmi.service", false) => b"404",
@@ -87,39 +91,85 @@ impl Judge {
     }
 
     fn replied(&mut self, peer: PeerId, part: Part, reply: &Reply) {
+        if let Cause::Request(asks, uid) = self.step.cause
+            && asks == peer
+            && part == Part::Final
+        {
+            return self.answered_from_kept(peer, uid, reply);
+        }
         let Cause::Reply { uid, part: said, live } = self.step.cause else {
             return self.accuse(Rule::Author, format!("nobody said {reply:?} to {peer}"));
         };
-        let Some(request) = uid.and_then(|uid| self.model.requests.get(&uid)) else {
+        let Some(answered) = uid.filter(|uid| self.model.requests.contains_key(uid)) else {
             return self.accuse(Rule::Author, format!("{peer} gets a forged reply"));
         };
-        if request.client != peer {
-            return self.accuse(Rule::Asker, format!("{uid:?} is not of {peer}"));
-        }
-        if request.told || !request.is_live() {
-            return self.accuse(Rule::AfterFinal, format!("{uid:?} has ended"));
-        }
-        let takes_parts = self.model.client(peer).is_some_and(|client| client.can.partial_replies);
+        let uid = match self.asker(answered, peer, reply) {
+            Ok(uid) => uid,
+            Err(rule) => {
+                return self
+                    .accuse(rule, format!("{peer} gets an answer to {answered}: {reply:?}"));
+            }
+        };
+        let takes_parts = self.model.takes_parts(peer);
         if !live || said != part || (part == Part::Partial && !takes_parts) {
-            return self.accuse(Rule::Author, format!("{part:?} of {uid:?}, said was {said:?}"));
+            return self.accuse(Rule::Author, format!("{part:?} of {uid}, said was {said:?}"));
         }
-        let named =
-            reply.id == request.id && reply.service == self.model.services[request.service].name;
+        if !self.can_be_read(peer, &reply.body) {
+            return self.accuse(Rule::Form, format!("{peer} cannot read {:?}", reply.body));
+        }
+        let request = &self.model.requests[&uid];
+        let named = reply.service == self.model.services[request.service].name;
         let said = reply.options == self.step.options
-            && self.is_what_was_said(&reply.body, &request.collected);
-        if !named || !said || reply.asked != request.note {
-            return self.accuse(Rule::Author, format!("{uid:?} gets something else: {reply:?}"));
+            && self.is_what_was_said(&reply.body, &self.model.requests[&answered].collected);
+        if !named || !said || reply.asked != request.body.note() {
+            return self.accuse(Rule::Author, format!("{uid} gets something else: {reply:?}"));
         }
-        if let Some(request) = uid.and_then(|uid| self.model.requests.get_mut(&uid)) {
+        let followed = request.place == Place::Waiting;
+        if let Some(request) = self.model.requests.get_mut(&uid) {
             request.part_sent = true;
+            request.sharing.leads = false;
             request.told = part == Part::Final;
         }
+        if followed && part == Part::Partial {
+            // So it did follow that one.
+            self.sticks(uid, answered);
+        }
+        self.step.heard.push(uid);
         self.step.answered = true;
+    }
+
+    /// Whose answer it is that a client gets. Of several that it cannot tell apart, any.
+    fn asker(&self, answered: Uid, peer: PeerId, reply: &Reply) -> Result<Uid, Rule> {
+        let requests = &self.model.requests;
+        let mut all = self.sharers(answered);
+        let murky =
+            |uid: &&Uid| requests[*uid].place == Place::Waiting && self.may_share(**uid, answered);
+        all.extend(self.model.live.iter().filter(murky));
+        let mut mine = all.into_iter().filter(|uid| requests[uid].client == peer).peekable();
+        if mine.peek().is_none() {
+            let request = &requests[&answered];
+            let alike = |uid: &Uid| {
+                requests[uid].client == peer
+                    && requests[uid].service == request.service
+                    && super::request::is_same_body(&requests[uid].body, &request.body)
+            };
+            let alike = self.model.live.iter().any(alike);
+            return Err(if alike { Rule::Shared } else { Rule::Asker });
+        }
+        let mut named = mine.filter(|uid| requests[uid].id == reply.id).peekable();
+        if named.peek().is_none() {
+            return Err(Rule::Author);
+        }
+        let waits = |uid: &Uid| {
+            requests[uid].is_live() && !requests[uid].told && !self.step.heard.contains(uid)
+        };
+        named.find(waits).ok_or(Rule::AfterFinal)
     }
 
     fn is_what_was_said(&self, body: &Frames, collected: &[Frames]) -> bool {
         let parts = collected.iter().flat_map(Frames::iter).chain(self.step.body.iter());
-        body.iter().eq(parts)
+        let form = collected.first().unwrap_or(&self.step.body).form();
+        body.iter().eq(parts) && body.form() == form
     }
 
     fn worker_hears(&mut self, peer: PeerId, command: &ToWorker) {
@@ -167,7 +217,7 @@ impl Judge {
                 && want.worker == peer
                 && self.model.requests[&want.uid].id == *id
         });
-        if !right {
+        if !right && !self.step.may_want {
             self.accuse(Rule::Wanted, format!("{peer} hears it of {address}"));
         }
     }
@@ -202,15 +252,19 @@ impl Judge {
     }
 
     fn registered(&mut self, peer: PeerId, service: &Label) {
-        if self.step.must_register.take() != Some(peer) {
+        if self.step.must_register.take() != Some(peer) || self.step.id != *service {
             return self.accuse(Rule::Offence, format!("{peer} did not ask to register"));
         }
         let (now, interval) = (self.now, self.config.heartbeat_interval);
+        let hands_max = self.config.limits.worker_requests_max;
         let at = self.model.service(service);
         self.model.services[at].workers += 1;
+        self.model.look_who_serves_all(now);
+        self.step.directory_changed = true;
         let Some(worker) = self.model.worker_mut(peer) else { return };
         worker.service = Some(at);
-        worker.takes = worker.can.concurrency;
+        (worker.free_since, worker.may_be_free_since) = (None, None);
+        (worker.takes, worker.hands_max) = (worker.can.concurrency, hands_max);
         (worker.idle_since, worker.idle_late) = (now, now);
         (worker.heartbeat_sent, worker.interval_max) = (now, interval);
         self.step.must_greet = Some(peer);

@@ -3,7 +3,7 @@
 use majordomus_core::broker::{FRAME_BYTES, Offence, PART_BYTES, SERVICE_NAME_BYTES_MAX, Sign};
 use majordomus_core::{Frames, FromWorker, Label, Outcome, PeerId, Status, Timeout, WorkerReply};
 
-use super::model::Place;
+use super::request::Place;
 use super::{Cause, Judge, Part, Uid};
 
 impl Judge {
@@ -25,6 +25,7 @@ impl Judge {
                 self.step.must_lose = registered.then_some(peer);
             }
             FromWorker::Heartbeat(status) if registered => {
+                self.step.directory_changed |= status.publish;
                 self.beats(peer, *status);
                 self.step.must_answer = can.heartbeats_answered.then_some(peer);
             }
@@ -56,6 +57,7 @@ impl Judge {
             self.offends(peer, Offence::ReservedName);
         } else {
             self.step.must_register = Some(peer);
+            self.step.id = service.clone();
         }
     }
 
@@ -74,7 +76,8 @@ impl Judge {
             return;
         }
         let request = &self.model.requests[&uid];
-        let other_id = !reply.id.is_empty() && reply.id != request.id;
+        let says_ids = self.model.worker(peer).is_some_and(|worker| worker.can.request_ids);
+        let other_id = (says_ids || !reply.id.is_empty()) && reply.id != request.id;
         let in_hand = self.model.worker(peer).is_some_and(|worker| {
             worker.hands.iter().any(|hand| hand.uid == uid && hand.busy_until > self.now)
         });
@@ -105,22 +108,42 @@ impl Judge {
         self.step.cause = Cause::Reply { uid: Some(uid), part, live };
         match part {
             Part::Partial => self.takes_part(uid, &reply.body),
-            Part::Final => self.takes_final(uid, &reply.body),
-            Part::Failed => self.step.must_end.push((uid, Outcome::Failed)),
+            Part::Final => self.takes_final(uid, reply),
+            Part::Failed => {
+                let all = self.sharers(uid);
+                self.step.must_end.extend(all.into_iter().map(|uid| (uid, Outcome::Failed)));
+            }
             Part::Rejected => self.takes_rejection(peer, uid, reply),
         }
     }
 
-    fn takes_part(&mut self, uid: Uid, body: &Frames) {
+    /// Who has a part of the answer has the whole timeout again.
+    fn restart_timeout(&mut self, uid: Uid) {
         let now = self.now;
-        let Some(request) = self.model.requests.get_mut(&uid) else { return };
-        if let Timeout::After(span) = request.timeout
+        if let Some(request) = self.model.requests.get_mut(&uid)
+            && let Timeout::After(span) = request.timeout
             && !span.is_zero()
         {
             request.deadline = now.after(span);
+            request.early = if request.sharing.murky { request.early } else { request.deadline };
         }
-        let client = request.client;
-        if self.model.client(client).is_some_and(|client| client.can.partial_replies) {
+    }
+
+    fn takes_part(&mut self, uid: Uid, body: &Frames) {
+        let client = self.model.requests[&uid].client;
+        let sharers = self.sharers(uid);
+        for sharer in &sharers {
+            self.restart_timeout(*sharer);
+        }
+        if !self.can_be_read(client, body) {
+            return self.all_end(&sharers, Outcome::Untranslatable);
+        }
+        if self.model.takes_parts(client) {
+            for follower in &sharers[1..] {
+                if !self.can_be_read(self.model.requests[follower].client, body) {
+                    self.step.must_end.push((*follower, Outcome::Untranslatable));
+                }
+            }
             return;
         }
         let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
@@ -131,17 +154,46 @@ impl Judge {
         self.model.recharge(uid, charged);
         let limits = &self.config.limits;
         if collected > limits.reply_bytes_max || self.model.live_bytes > limits.request_bytes_max {
-            self.step.must_end.push((uid, Outcome::Failed));
+            self.all_end(&sharers, Outcome::Failed);
         }
     }
 
-    fn takes_final(&mut self, uid: Uid, body: &Frames) {
-        let request = &self.model.requests[&uid];
-        let too_much = !request.collected.is_empty()
-            && request.collected_bytes + body.bytes() > self.config.limits.reply_bytes_max;
-        let outcome = if too_much { Outcome::Failed } else { Outcome::Replied };
-        self.step.must_end.push((uid, outcome));
+    fn all_end(&mut self, all: &[Uid], outcome: Outcome) {
+        self.step.must_end.extend(all.iter().map(|uid| (*uid, outcome)));
     }
+
+    fn takes_final(&mut self, uid: Uid, reply: &WorkerReply) {
+        let request = &self.model.requests[&uid];
+        let whole = request.collected.is_empty() && !request.part_sent;
+        let body = match request.collected.is_empty() {
+            true => reply.body.clone(),
+            false => {
+                let parts: Vec<Frames> =
+                    request.collected.iter().chain([&reply.body]).cloned().collect();
+                Frames::joined(&parts)
+            }
+        };
+        let too_much = !request.collected.is_empty()
+            && request.collected_bytes + reply.body.bytes() > self.config.limits.reply_bytes_max;
+        let sharers = self.sharers(uid);
+        if too_much {
+            return self.all_end(&sharers, Outcome::Failed);
+        }
+        for uid in sharers {
+            let readable = self.can_be_read(self.model.requests[&uid].client, &body);
+            let outcome = if readable { Outcome::Replied } else { Outcome::Untranslatable };
+            self.step.must_end.push((uid, outcome));
+        }
+        let Some(keep) = reply.keep.filter(|_| whole) else { return };
+        // The body of a request is there where it may have to go to another worker.
+        let Place::At(worker) = self.model.requests[&uid].place else { return };
+        let rejects = self.model.worker(worker).is_some_and(|worker| worker.can.rejects);
+        let may_be_there = self.model.requests[&uid].redeliver || self.is_shared(uid);
+        if rejects || may_be_there {
+            self.keeps(uid, body, keep, rejects);
+        }
+    }
+
     /// A worker will not do it: another gets it, or it waits for one, or that was the last word.
     fn takes_rejection(&mut self, worker: PeerId, uid: Uid, reply: &WorkerReply) {
         self.rejections += 1;
@@ -157,8 +209,9 @@ impl Judge {
             true => (reply.body.clone(), reply.options.to_vec()),
             false => (Frames::empty(), Vec::new()),
         };
-        let over =
-            request.part_sent || request.rejection.by.len() >= limits.rejections_max as usize;
+        let over = request.part_sent
+            || request.targeted
+            || request.rejection.by.len() >= limits.rejections_max as usize;
         let charged = request.charged - before + request.rejection.bytes();
         self.model.recharge(uid, charged);
         match over {

@@ -61,6 +61,20 @@ rules! {
     Reading = "a peer is not read from for a reason, and is when there is none",
     /// Work is done.
     Idle = "no request waits while a worker is free for it",
+    /// The right one does it.
+    Names = "a request goes to a worker that offers its name, else the longest beginning of it or the best version that is free",
+    /// The asked one does it.
+    Target = "a request for one worker goes to that one, which is there and serves its name, or ends",
+    /// In turn.
+    Turn = "of several workers the one gets a request that is balanced so, and no name waits behind others for ever",
+    /// An old answer is as good as said.
+    Kept = "a kept reply is given as it was, while it is good, to who does not want a fresh one",
+    /// One answer for all.
+    Shared = "equal requests share an answer where that is set, whole, and who is left alone is served alone",
+    /// Bodies can be read.
+    Form = "nobody is given a body of another form that is too large to be translated",
+    /// Who is there is known.
+    Directory = "the directory names the workers that are there, and has a new edition after each change",
     /// Time is kept.
     EndsInTime = "every request ends within its bound",
     /// The broker lives.

@@ -12,7 +12,7 @@ use majordomus_core::{
 };
 
 use super::timely;
-use crate::judge::{Uid, uid_of};
+use crate::judge::{MARK, UID_BYTES, Uid, uid_of};
 use crate::script::{TOLD, TOLD_MOST};
 use crate::settings;
 use crate::tape::{Bearer, Clock, Entry, Tape, reply_of};
@@ -102,10 +102,10 @@ fn with_one_service(tape: &Tape) -> Option<Tape> {
 fn with_named_requests(tape: &Tape) -> Option<Tape> {
     let mut names: HashMap<Uid, Uid> = HashMap::new();
     for entry in &tape.entries {
-        if let Some(uid) = request_of(entry).and_then(|request| uid_of(&request.body)) {
+        if let Some(uid) = request_of(entry).and_then(number_of) {
             let number = (names.len() + 1).to_string();
             let name = format!("{:.*}{number}", 8 - number.len(), "request");
-            names.entry(uid).or_insert(uid_of(&Frames::from_slices(&[name]))?);
+            names.entry(uid).or_insert(u64::from_be_bytes(*name.as_bytes().first_chunk()?));
         }
     }
     if names.iter().all(|(before, after)| before == after) {
@@ -116,15 +116,41 @@ fn with_named_requests(tape: &Tape) -> Option<Tape> {
     for entry in &mut tape.entries {
         if let Entry::Told(_, Input::FromClient { command: FromClient::Request(request), .. }) =
             entry
-            && let Some(uid) = uid_of(&request.body)
+            && let Some(uid) = number_of(request)
         {
-            let mut frames: Vec<Vec<u8>> = request.body.iter().map(<[u8]>::to_vec).collect();
-            frames[0][..8].copy_from_slice(&name(uid).to_be_bytes());
-            let (form, note) = (request.body.form(), request.body.note());
-            request.body = Frames::from_slices(&frames).in_form(form, note);
+            renumber(request, name(uid));
         }
     }
     Some(tape)
+}
+
+fn number_of(request: &Request) -> Option<Uid> {
+    uid_of(&request.id, &request.options, &request.body)
+}
+
+/// Whether the number of a request stands in its options.
+fn is_marked(request: &Request) -> bool {
+    request.options.first() == Some(&MARK)
+}
+
+/// Gives a request another number, at the place where it has one.
+fn renumber(request: &mut Request, uid: Uid) {
+    let number = uid.to_be_bytes();
+    if is_marked(request) {
+        let mut options = request.options.to_vec();
+        options[1..=UID_BYTES].copy_from_slice(&number);
+        request.options = options.into();
+    } else if request.id.len() == UID_BYTES {
+        request.id = Label::from(&number[..]);
+    } else {
+        let mut frames: Vec<Vec<u8>> = request.body.iter().map(<[u8]>::to_vec).collect();
+        frames[0][..UID_BYTES].copy_from_slice(&number);
+        request.body = body_like(request, &frames);
+    }
+}
+
+fn body_like<T: AsRef<[u8]>>(request: &Request, frames: &[T]) -> Frames {
+    Frames::from_slices(frames).in_form(request.body.form(), request.body.note())
 }
 
 fn renamed(tape: &Tape, rename: impl Fn(Bearer) -> Bearer) -> Tape {
@@ -276,14 +302,31 @@ fn requests(request: &Request) -> Vec<Request> {
             },
             |request| request.timeout = Timeout::OfService,
             |request| request.redeliver = false,
-            |request| request.id = Label::empty(),
             |request| {
-                if let Some(uid) = uid_of(&request.body) {
-                    let (form, note) = (request.body.form(), request.body.note());
-                    request.body = Frames::from_slices(&[uid.to_be_bytes()]).in_form(form, note);
+                if is_marked(request) || request.id.len() != UID_BYTES {
+                    request.id = Label::empty();
                 }
             },
-            |request| request.options.clear(),
+            // The number stands where it can be said best: as the body, else as the id.
+            |request| {
+                if let Some(uid) = number_of(request) {
+                    request.options.clear();
+                    request.id = Label::empty();
+                    request.body = body_like(request, &[uid.to_be_bytes()]);
+                }
+            },
+            |request| {
+                if is_marked(request)
+                    && let Some(uid) = number_of(request)
+                {
+                    request.options.clear();
+                    request.id = Label::from(&uid.to_be_bytes()[..]);
+                }
+            },
+            |request| match is_marked(request) {
+                true => request.options.truncate(1 + UID_BYTES),
+                false => request.options.clear(),
+            },
             |request| request.target = Label::empty(),
             |request| request.fresh = false,
             |request| request.durable = false,

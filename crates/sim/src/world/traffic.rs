@@ -168,6 +168,9 @@ impl<M: Machine> World<M> {
         let down_max = self.down_max;
         self.links[peer.index as usize] = Some(Link::new(peer, at, down_max));
         self.programs[at].link = Some(peer);
+        if self.programs[at].actor.is_worker() {
+            self.workload.meet(peer);
+        }
         let program = &self.programs[at];
         let profile = program.actor.profile(&program.identity, program.answers_probes);
         self.tell(Input::Appeared { peer, profile });

@@ -1,0 +1,122 @@
+//! Replies that are kept, and the requests that they answer.
+
+use core::time::Duration;
+
+use majordomus_core::broker::{FRAME_BYTES, KEPT_REPLY_BYTES};
+use majordomus_core::{Frames, Label, Outcome, PeerId, Reply, Request, Time};
+
+use super::request::{Place, Uid, is_same_body};
+use super::{Judge, Rule, TIMER_SLACK};
+
+/// A reply that is good for a while.
+#[derive(Debug)]
+pub(super) struct Kept {
+    service: Label,
+    asked: Frames,
+    body: Frames,
+    options: Vec<u8>,
+    until: Time,
+    bytes: usize,
+    /// False where it may have had to make room: it is not said when one is dropped whose time is over.
+    sure: bool,
+}
+
+impl Judge {
+    /// A worker let its reply be kept for so long.
+    pub(super) fn keeps(&mut self, uid: Uid, body: Frames, keep: Duration, sure: bool) {
+        let request = &self.model.requests[&uid];
+        let service = self.model.services[request.service].name.clone();
+        let asked = request.body.clone();
+        let options = self.step.options.clone();
+        let frames = FRAME_BYTES * (asked.len() + body.len());
+        let bytes = asked.bytes() + body.bytes() + frames + options.len() + KEPT_REPLY_BYTES;
+        let limit = self.config.limits.cache_bytes_max;
+        if bytes > limit {
+            return;
+        }
+        self.kept.retain(|kept| kept.service != service || !is_same_body(&kept.asked, &asked));
+        self.make_room(limit - bytes);
+        let until = self.now.after(keep);
+        self.kept.push(Kept { service, asked, body, options, until, bytes, sure });
+    }
+
+    /// Those that nobody asked for for the longest time go until the rest holds no more than this.
+    pub(super) fn make_room(&mut self, bytes: usize) {
+        let now = self.now;
+        let held = |kept: &[Kept]| kept.iter().map(|kept| kept.bytes).sum::<usize>();
+        if held(&self.kept) <= bytes {
+            return;
+        }
+        if self.kept.iter().any(|kept| !kept.sure || kept.until <= now) {
+            self.kept.iter_mut().for_each(|kept| kept.sure = false);
+            return;
+        }
+        while held(&self.kept) > bytes {
+            self.kept.remove(0);
+        }
+    }
+
+    /// What is kept for a request that comes, if anything; and whether it has to be given.
+    pub(super) fn kept_for(&self, client: PeerId, request: &Request) -> Option<(usize, bool)> {
+        if request.fresh || !request.target.is_empty() {
+            return None;
+        }
+        let found = self.kept.iter().position(|kept| {
+            kept.service == request.service
+                && kept.until > self.now
+                && is_same_body(&kept.asked, &request.body)
+                && self.can_be_read(client, &kept.body)
+        })?;
+        Some((found, self.kept[found].sure))
+    }
+
+    /// A client gets a reply though no worker said anything.
+    pub(super) fn answered_from_kept(&mut self, peer: PeerId, uid: Uid, reply: &Reply) {
+        let Some((at, _)) = self.step.kept.take() else {
+            return self.accuse(Rule::Kept, format!("nothing good is kept for {uid}: {reply:?}"));
+        };
+        let kept = self.kept.remove(at);
+        let request = &self.model.requests[&uid];
+        let right = reply.service == kept.service
+            && reply.id == request.id
+            && reply.asked == request.body.note()
+            && reply.options == kept.options
+            && reply.body == kept.body
+            && reply.body.form() == kept.body.form()
+            && request.client == peer
+            && request.place == Place::Outside;
+        if !right {
+            self.accuse(Rule::Kept, format!("{uid} gets something else: {reply:?}"));
+        }
+        self.kept.push(Kept { sure: true, ..kept });
+        self.kept_replies += 1;
+        self.tally.received += 1;
+        self.tally.outcomes[Outcome::Replied as usize] += 1;
+        self.model.place(uid, Place::Ended(Outcome::Replied));
+    }
+
+    /// Compares what is held, when the step is over; `ticked` where the timers have fired.
+    pub(super) fn check_kept(&mut self, bytes: usize, replies: u64, ticked: bool) {
+        let now = self.now;
+        if ticked {
+            self.kept.retain(|kept| kept.until.after(TIMER_SLACK) > now);
+        }
+        let sure = |kept: &&Kept| kept.sure && kept.until > now;
+        let least: usize = self.kept.iter().filter(sure).map(|kept| kept.bytes).sum();
+        let most: usize = self.kept.iter().map(|kept| kept.bytes).sum();
+        let limit = self.config.limits.cache_bytes_max;
+        if bytes > limit {
+            return self.accuse(Rule::Limit, format!("{bytes} bytes of replies are kept"));
+        }
+        if !(least..=most).contains(&bytes) || replies != self.kept_replies {
+            let text = format!("{bytes} bytes, not {least} to {most}; {replies} answers");
+            self.accuse(Rule::Kept, text);
+        }
+    }
+
+    /// Whether a peer can be given a body, as it is or translated.
+    pub(super) fn can_be_read(&self, peer: PeerId, body: &Frames) -> bool {
+        body.form() == self.model.form(peer)
+            || body.bytes() <= self.config.limits.translate_bytes_max
+    }
+}

@@ -1,0 +1,272 @@
+//! Requests that share one answer: who follows whom, and what becomes of those whose leader gives up.
+//!
+//! Where a leader waits whose client does not read, it may have been put aside, and then it leads no
+//! longer; no output says so. Of such a *murky* request, and of those that are equal to it, nobody
+//! knows which one follows which; they are looked at less closely.
+
+use core::time::Duration;
+
+use majordomus_core::{PeerId, Time, Timeout};
+
+use super::Judge;
+use super::model::shares;
+use super::request::{Place, Request, Uid, is_same_body};
+
+impl Judge {
+    /// A request was taken in: where it is set so it shares the answer to one that is equal, or
+    /// leads.
+    pub(super) fn joins(&mut self, uid: Uid) {
+        let request = &self.model.requests[&uid];
+        let name = &self.model.services[request.service].name;
+        if request.targeted || request.fresh || !shares(&self.config, name) {
+            return;
+        }
+        let leader = self.leader_for(uid);
+        let murky = self.model.live.iter().any(|other| {
+            *other != uid && self.model.requests[other].sharing.murky && self.are_equal(*other, uid)
+        });
+        match leader {
+            _ if murky => {
+                self.make_murky(uid);
+                for other in self.model.live.clone() {
+                    self.may_run_with(other);
+                }
+            }
+            Some(leader) => self.follows(uid, leader),
+            None => {
+                self.sharing_mut(uid, |request| request.sharing.leads = true);
+                self.look_whether_murky(uid);
+            }
+        }
+    }
+
+    fn sharing_mut(&mut self, uid: Uid, change: impl FnOnce(&mut Request)) {
+        if let Some(request) = self.model.requests.get_mut(&uid) {
+            change(request);
+        }
+    }
+
+    fn leader_for(&self, uid: Uid) -> Option<Uid> {
+        let leads = |other: &&Uid| {
+            let request = &self.model.requests[*other];
+            let stuck =
+                matches!(request.place, Place::At(_)) && !self.model.is_reading(request.client);
+            **other != uid && request.sharing.leads && !stuck && self.are_equal(**other, uid)
+        };
+        self.model.live.iter().find(leads).copied()
+    }
+
+    /// Whether two requests may share an answer.
+    pub(super) fn are_equal(&self, one: Uid, other: Uid) -> bool {
+        let (one, other) = (&self.model.requests[&one], &self.model.requests[&other]);
+        one.service == other.service
+            && is_same_body(&one.body, &other.body)
+            && self.model.takes_parts(one.client) == self.model.takes_parts(other.client)
+    }
+
+    fn follows(&mut self, uid: Uid, leader: Uid) {
+        let runs = matches!(self.model.requests[&leader].place, Place::At(_));
+        if runs && !self.model.is_reading(self.model.requests[&uid].client) {
+            // It is put aside, and waits by itself.
+            return;
+        }
+        self.model.place(uid, Place::Following(leader));
+        self.sharing_mut(leader, |leader| leader.sharing.followers.push(uid));
+        if runs {
+            self.runs_with(uid, leader);
+        }
+    }
+
+    /// The one that it follows has got a worker: from here on it runs.
+    fn runs_with(&mut self, uid: Uid, leader: Uid) {
+        let Place::At(worker) = self.model.requests[&leader].place else { return };
+        let hands = self.model.worker(worker).map(|worker| &worker.hands);
+        let hand = hands.and_then(|hands| hands.iter().find(|hand| hand.uid == leader));
+        let Some(busy_until) = hand.map(|hand| hand.busy_until) else { return };
+        self.sharing_mut(uid, |request| match request.timeout {
+            Timeout::OfService => request.set_deadline(busy_until),
+            Timeout::After(Duration::ZERO) => request.set_deadline(Time::NEVER),
+            Timeout::After(_) | Timeout::Never => {}
+        });
+    }
+
+    /// A request got a worker, and so did those that follow it, but for those whose clients do not
+    /// read: they wait for that, apart.
+    pub(super) fn followers_start(&mut self, uid: Uid) {
+        self.may_run_with(uid);
+        for follower in self.model.requests[&uid].sharing.followers.clone() {
+            if self.model.is_reading(self.model.requests[&follower].client) {
+                self.runs_with(follower, uid);
+            } else {
+                self.leaves(follower);
+                self.model.place(follower, Place::Waiting);
+            }
+        }
+    }
+
+    /// A request that runs waits for a worker again, and so do those that follow it.
+    pub(super) fn followers_wait(&mut self, uid: Uid) {
+        self.may_wait_anew(uid);
+        self.look_whether_murky(uid);
+        for follower in self.model.requests[&uid].sharing.followers.clone() {
+            self.begins_to_wait(follower);
+        }
+    }
+
+    fn begins_to_wait(&mut self, uid: Uid) {
+        let (now, wait) = (self.now, self.wait_of(uid));
+        self.sharing_mut(uid, |request| {
+            request.waiting_since = now;
+            if matches!(request.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
+                let early = request.early.min(now.after(wait));
+                request.deadline = now.after(wait);
+                request.early = early;
+            }
+        });
+    }
+
+    /// Takes a request from among those that follow another.
+    pub(super) fn leaves(&mut self, uid: Uid) {
+        if let Place::Following(leader) = self.model.requests[&uid].place {
+            self.sharing_mut(leader, |leader| leader.sharing.followers.retain(|at| *at != uid));
+        }
+    }
+
+    /// A request has ended: those that follow it still are on their own, the first leads the others.
+    /// Where it was only waiting, they waited with it, and go on.
+    pub(super) fn released(&mut self, uid: Uid, before: Place) {
+        self.may_wait_anew(uid);
+        let followers = self
+            .model
+            .requests
+            .get_mut(&uid)
+            .map(|request| core::mem::take(&mut request.sharing.followers));
+        let followers = followers.unwrap_or_default();
+        let ran = matches!(before, Place::At(_));
+        for follower in &followers {
+            let request = &self.model.requests[follower];
+            let part_sent = request.part_sent;
+            self.sharing_mut(*follower, |request| request.sharing.released = true);
+            self.model.place(*follower, Place::Waiting);
+            if part_sent {
+                // It must not get the parts of another answer behind those of the first.
+                self.step.must_fall.push(*follower);
+                continue;
+            }
+            if ran {
+                self.begins_to_wait(*follower);
+            }
+            match self.leader_for(*follower) {
+                Some(leader) => self.follows(*follower, leader),
+                None => {
+                    self.sharing_mut(*follower, |request| request.sharing.leads = true);
+                    self.look_whether_murky(*follower);
+                }
+            }
+        }
+    }
+
+    /// Where the client of a leader that waits does not read, it may be put aside or not.
+    pub(super) fn look_whether_murky(&mut self, uid: Uid) {
+        let request = &self.model.requests[&uid];
+        let waits = request.place == Place::Waiting && request.sharing.leads;
+        if waits && !self.model.is_reading(request.client) {
+            for follower in request.sharing.followers.clone() {
+                self.make_murky(follower);
+            }
+            self.make_murky(uid);
+        }
+    }
+
+    fn make_murky(&mut self, uid: Uid) {
+        self.leaves(uid);
+        self.model.place(uid, Place::Waiting);
+        let wait = self.wait_of(uid);
+        let now = self.now;
+        self.sharing_mut(uid, |request| {
+            request.sharing.murky = true;
+            request.sharing.leads = false;
+            if matches!(request.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
+                request.early = request.early.min(now.after(wait));
+            }
+            request.deadline = Time::NEVER;
+        });
+    }
+
+    /// A murky request got a part of the answer to that one: it follows it.
+    pub(super) fn sticks(&mut self, uid: Uid, leader: Uid) {
+        self.model.place(uid, Place::Following(leader));
+        self.sharing_mut(uid, |request| request.sharing.murky = false);
+        self.sharing_mut(leader, |leader| leader.sharing.followers.push(uid));
+    }
+
+    /// Those of which it is not known whether they follow this one, which runs, may end as it does.
+    fn may_run_with(&mut self, uid: Uid) {
+        let Place::At(worker) = self.model.requests[&uid].place else { return };
+        let hands = self.model.worker(worker).map(|worker| &worker.hands);
+        let hand = hands.and_then(|hands| hands.iter().find(|hand| hand.uid == uid));
+        let Some(busy_until) = hand.map(|hand| hand.busy_until) else { return };
+        let live = self.model.live.iter().copied();
+        let mates: Vec<Uid> =
+            live.filter(|mate| *mate != uid && self.may_share(*mate, uid)).collect();
+        for mate in mates {
+            self.sharing_mut(mate, |request| {
+                if request.sharing.murky && request.timeout == Timeout::OfService {
+                    request.early = request.early.min(busy_until);
+                }
+            });
+        }
+    }
+
+    /// Those of which it is not known whether they followed this one may wait anew, by themselves.
+    fn may_wait_anew(&mut self, uid: Uid) {
+        if !self.model.requests[&uid].sharing.murky {
+            return;
+        }
+        let live = self.model.live.iter().copied();
+        let mates: Vec<Uid> = live.filter(|mate| self.are_equal(*mate, uid)).collect();
+        let until = self.now.after(self.wait_of(uid));
+        for mate in mates {
+            self.sharing_mut(mate, |request| {
+                let anew =
+                    matches!(request.timeout, Timeout::OfService | Timeout::After(Duration::ZERO));
+                if request.sharing.murky && request.place == Place::Waiting && anew {
+                    request.early = request.early.min(until);
+                }
+            });
+        }
+    }
+
+    /// Whether a request may get the answer of a worker to that one.
+    pub(super) fn may_share(&self, uid: Uid, answered: Uid) -> bool {
+        let request = &self.model.requests[&uid];
+        uid == answered
+            || request.place == Place::Following(answered)
+            || (request.place == Place::Waiting
+                && request.sharing.murky
+                && self.are_equal(uid, answered))
+    }
+
+    /// Whether others may have a part in the answer to a request.
+    pub(super) fn is_shared(&self, uid: Uid) -> bool {
+        let sharing = &self.model.requests[&uid].sharing;
+        sharing.leads || sharing.murky || sharing.released
+    }
+
+    /// Those that get the answer to a request, itself first.
+    pub(super) fn sharers(&self, uid: Uid) -> Vec<Uid> {
+        let mut sharers = vec![uid];
+        sharers.extend(&self.model.requests[&uid].sharing.followers);
+        sharers
+    }
+
+    /// The clients that have a part in what a worker has in hand, those of which nobody knows too.
+    pub(super) fn clients_of(&self, uid: Uid, murky: bool) -> Vec<PeerId> {
+        let live = self.model.live.iter().filter(|live| {
+            let at = self.model.requests[*live].place == Place::Waiting;
+            at && murky && self.may_share(**live, uid)
+        });
+        let all = self.sharers(uid).into_iter().chain(live.copied());
+        all.map(|uid| self.model.requests[&uid].client).collect()
+    }
+}

@@ -1,0 +1,170 @@
+//! What such a broker says wrong, or to the wrong one.
+
+use majordomus_core::broker::{Event, Output};
+use majordomus_core::{Form, Frames, Label, Outcome, PeerId, Reply, ToClient, ToWorker};
+
+use super::{Mutation, Saboteur};
+
+impl Saboteur {
+    /// Changes what the broker says.
+    pub(super) fn falsify_output(&mut self, after_final: bool, output: Output) {
+        self.remember(&output);
+        if let Output::ToWorker { peer, command: command @ ToWorker::Request(request) } = &output
+            && let Some(peer) = self.other_for(*peer, &request.service)
+        {
+            let command = command.clone();
+            return self.outputs.push_back(Output::ToWorker { peer, command });
+        }
+        match (self.mutation, &output) {
+            (Mutation::NeverResumes, Output::Resume { .. }) => return,
+            (
+                Mutation::ForgetsWorkerInDirectory,
+                Output::ToClient { peer, command: ToClient::Final(reply) },
+            ) if *reply.service == *b"$dir" && reply.body.form() == Form::Json => {
+                if let Some(body) = shorter(&reply.body) {
+                    let command = ToClient::Final(Reply { body, ..reply.clone() });
+                    return self.outputs.push_back(Output::ToClient { peer: *peer, command });
+                }
+            }
+            (Mutation::LosesFollowers, Output::Event(Event::Dispatched { request, .. }))
+                if self.known.get(request).is_some_and(|known| self.given_up.contains(known)) =>
+            {
+                self.outputs.pop_back();
+                return;
+            }
+            (
+                Mutation::LosesRequestOfDeadWorker,
+                Output::Event(Event::Dispatched { attempt: 2.., .. }),
+            ) => {
+                // What was sent just before goes, too.
+                self.outputs.pop_back();
+                return;
+            }
+            (
+                Mutation::EndsInSilence,
+                Output::ToClient { command: ToClient::Failed(Outcome::WorkerLost, _), .. },
+            ) => {
+                return;
+            }
+            (Mutation::RepliesTwice, Output::ToClient { command: ToClient::Final(_), .. }) => {
+                self.outputs.push_back(output.clone());
+            }
+            (
+                Mutation::ConfusesClients,
+                Output::ToClient { peer, command: command @ ToClient::Final(reply) },
+            ) if self.count.is_multiple_of(5) && !reply.service.starts_with(b"mmi.") => {
+                if let Some(other) = self.clients.iter().find(|other| *other != peer) {
+                    let (peer, command) = (*other, command.clone());
+                    self.outputs.push_back(Output::ToClient { peer, command });
+                    return;
+                }
+            }
+            (Mutation::ForgetsQueueAfterFinal, Output::Event(Event::Dispatched { .. }))
+                if after_final =>
+            {
+                self.outputs.pop_back();
+                return;
+            }
+            (
+                Mutation::StarvesHeartbeats,
+                Output::ToWorker { command: ToWorker::Heartbeat, .. },
+            ) => return,
+            (
+                Mutation::DispatchesTwice,
+                Output::ToWorker { peer, command: ToWorker::Request(request) },
+            ) => {
+                let fits = |(other, service): &&(PeerId, Label)| {
+                    other != peer && *service == request.service
+                };
+                let other = self.offers.iter().find(fits).map(|(other, _)| *other);
+                self.outputs.push_back(output.clone());
+                if let Some(other) = other {
+                    let mut request = request.clone();
+                    request.address = Label::from(format!("{}", self.count).as_str());
+                    let command = ToWorker::Request(request);
+                    self.outputs.push_back(Output::ToWorker { peer: other, command });
+                }
+                return;
+            }
+            (
+                Mutation::ForgetsLastError,
+                Output::ToClient { peer, command: ToClient::Failed(Outcome::Rejected, reply) },
+            ) => {
+                let reply = Reply { body: Frames::empty(), ..reply.clone() };
+                let command = ToClient::Failed(Outcome::Rejected, reply);
+                self.outputs.push_back(Output::ToClient { peer: *peer, command });
+                return;
+            }
+            (
+                Mutation::LosesOptions,
+                Output::ToWorker { peer, command: ToWorker::Request(request) },
+            ) => {
+                let mut request = request.clone();
+                request.options.clear();
+                let command = ToWorker::Request(request);
+                self.outputs.push_back(Output::ToWorker { peer: *peer, command });
+                return;
+            }
+            (Mutation::ForgetsToPause, Output::Pause { .. }) if self.asked => {
+                return;
+            }
+            _ => {}
+        }
+        self.outputs.push_back(output);
+    }
+
+    /// Another worker gets what this one would get, or none where it does not matter who.
+    fn other_for(&self, peer: PeerId, service: &Label) -> Option<PeerId> {
+        let name = service.as_bytes();
+        let matches = |offered: &[u8]| match offered.split_last() {
+            Some((b'*', beginning)) => name.starts_with(beginning),
+            _ => false,
+        };
+        let others = || self.offers.iter().filter(|(other, _)| *other != peer);
+        let found = match self.mutation {
+            Mutation::IgnoresExactness => {
+                let exactly = |(at, offered): &&(PeerId, Label)| *at == peer && offered == service;
+                self.offers.iter().find(exactly)?;
+                others().find(|(_, offered)| matches(offered))
+            }
+            Mutation::KeepsWildcardThatLeft => others().find(|(other, offered)| {
+                let left = self.left.iter().filter(|(left, _)| left == other);
+                let mut left = left.filter(|(_, left)| left != offered);
+                left.any(|(_, left)| matches(left)) && !matches(offered) && offered != service
+            }),
+            Mutation::PrefersLowerVersion => {
+                let version = |offered: &Label| {
+                    let text = offered.to_string();
+                    let (base, version) = text.split_once('@')?;
+                    let numbers = version.split('.').map(str::parse::<u64>);
+                    Some((base.to_string(), numbers.collect::<Result<Vec<_>, _>>().ok()?))
+                };
+                let (_, offered) = self.offers.iter().find(|(at, _)| *at == peer)?;
+                let (base, higher) = version(offered).filter(|_| offered != service)?;
+                others().find(|(other, offered)| {
+                    let lower = version(offered).is_some_and(|lower| {
+                        lower < (base.clone(), higher.clone()) && lower.0 == base
+                    });
+                    lower && !self.busy.contains_key(other)
+                })
+            }
+            Mutation::GivesToWhoLeft => {
+                let connected = |peer: &PeerId| self.identities.iter().any(|(at, _)| at == peer);
+                let left = self.left.iter().filter(|(peer, _)| !self.registered.contains(peer));
+                left.rev().find(|(peer, _)| connected(peer))
+            }
+            _ => None,
+        };
+        found.map(|(other, _)| *other)
+    }
+}
+
+/// A directory without the first worker that is in it.
+fn shorter(body: &Frames) -> Option<Frames> {
+    let text = String::from_utf8(body.get(0)?.to_vec()).ok()?;
+    let start = text.find("[\"")? + 1;
+    let end = start + 1 + text[start + 1..].find('"')? + 1;
+    let rest = text[end..].strip_prefix(',').unwrap_or(&text[end..]);
+    let text = format!("{}{rest}", &text[..start]);
+    Some(Frames::from_slices(&[text]).in_form(Form::Json, 0))
+}

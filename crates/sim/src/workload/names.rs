@@ -1,0 +1,94 @@
+//! Names that are offered, and those that are asked for: plain ones, or some that match others.
+
+use majordomus_core::Label;
+
+use crate::rng::Rng;
+
+/// Names that workers offer. One begins like the broker's own.
+const PLAIN: [&str; 4] = ["echo", "main", "mmi", "i.list"];
+/// Names that nobody offers.
+const UNKNOWN: [&str; 3] = ["nope", "__proto__", "../etc"];
+
+/// The directory, which a worker can offer.
+const DIRECTORY: &str = "$dir";
+
+/// Names that begin like others, and who serves them.
+const BEGINNINGS: ([&str; 5], [&str; 6]) = (
+    ["stock.*", "st*", "*", "stock.ibm", "stock.sap"],
+    ["stock.ibm", "stock.sap", "stock.x", "stray", "other", "stock.*"],
+);
+
+/// Versions, and ranges of them.
+const VERSIONS: ([&str; 6], [&str; 8]) = (
+    ["api@1.2.0", "api@1.10.0", "api@2.0.0", "api@1.0.0", "api@2.1.0-rc.1", "api@^1.2.0"],
+    [
+        "api@^1.2.0",
+        "api@1.x",
+        "api@>=1.2.0 <3.0.0",
+        "api@~1.2 || 2.0.0",
+        "api@*",
+        "api@1.10.0",
+        "api@^2.1.0-rc.0",
+        "api",
+    ],
+);
+
+/// The names of one run.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    offered: Vec<&'static str>,
+    asked: Vec<&'static str>,
+    /// Of how many requests one is for the directory; none where it is 0.
+    directory: u64,
+}
+
+impl Names {
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        let (offered, asked): (&[_], &[_]) = match rng.below(4) {
+            0 => (&BEGINNINGS.0, &BEGINNINGS.1),
+            1 => (&VERSIONS.0, &VERSIONS.1),
+            _ => (&PLAIN, &PLAIN),
+        };
+        let few = rng.within(1, offered.len() as u64) as usize;
+        let mut offered = some(rng, offered, few);
+        let asked = match asked == PLAIN {
+            true => offered.clone(),
+            false => some(rng, asked, few + 1),
+        };
+        let directory = rng.pick(&[0, 0, 50, 200]);
+        if directory > 0 && rng.one_in(3) {
+            offered.push(DIRECTORY);
+        }
+        Self { offered, asked, directory }
+    }
+
+    pub(super) fn offered(&self, rng: &mut Rng) -> Label {
+        Label::from(rng.pick(&self.offered))
+    }
+
+    pub(super) fn asked(&self, rng: &mut Rng) -> Label {
+        if self.directory > 0 && rng.below(self.directory) == 0 {
+            return Label::from(DIRECTORY);
+        }
+        match rng.below(60) {
+            0 => Label::from("mmi.service"),
+            1 => Label::from("mmi.nope"),
+            2..5 => Label::from(rng.pick(&UNKNOWN)),
+            _ => Label::from(rng.pick(&self.asked)),
+        }
+    }
+
+    /// Whether this is a name of the broker's own, or may be.
+    pub(super) fn is_own(&self, name: &[u8]) -> bool {
+        name.starts_with(b"mmi.") || name == DIRECTORY.as_bytes()
+    }
+}
+
+/// So many of these, in any order.
+fn some(rng: &mut Rng, all: &[&'static str], count: usize) -> Vec<&'static str> {
+    let mut all = all.to_vec();
+    while all.len() > count.max(1) {
+        all.swap_remove(rng.below(all.len() as u64) as usize);
+    }
+    all
+}
