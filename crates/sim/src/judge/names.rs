@@ -25,18 +25,7 @@ impl Model {
             service.unoffered_since = Some(now);
         }
         service.offered = offered;
-        let changed = core::mem::replace(&mut service.backers, backers) != service.backers;
-        if !changed || service.rejected == 0 {
-            return;
-        }
-        // What they have rejected begins to wait anew.
-        for uid in &self.live {
-            if let Some(request) = self.requests.get_mut(uid)
-                && request.service == at
-            {
-                request.rejection.by_all_since = None;
-            }
-        }
+        service.backers = backers;
     }
 
     /// Which offered names serve this one beside itself, the best first.
