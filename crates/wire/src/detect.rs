@@ -75,7 +75,7 @@ fn unrecognised(first_message: &Frames, socket: Socket) -> Error {
     if socket == Socket::Client {
         return match mdp::wrong_parts(first_message) {
             Ok([]) => Error::at_part(0, Offence::UnexpectedDelimiter),
-            Ok(header) => Error::at_part(0, unknown_header(header)),
+            Ok(header) => Error::at_part(0, wrong_header(header, Dialect::Gdp, Side::Client)),
             Err(error) => error,
         };
     }

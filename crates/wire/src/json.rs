@@ -134,10 +134,13 @@ fn told_apart(first_message: &Frames, identity: &[u8]) -> Dialect {
     }
 }
 
-/// A prefix, `-` and a UUID, which is how PIGATO makes routing ids.
+/// A prefix, `-` and a UUID, which is how PIGATO makes routing ids, or a UUID, as pigato-ruby does.
 fn ends_in_uuid(identity: &[u8]) -> bool {
     const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-    let Some((_, [b'-', uuid @ ..])) = identity.split_last_chunk::<37>() else { return false };
+    let Some((prefix, uuid)) = identity.split_last_chunk::<36>() else { return false };
+    if !matches!(prefix, [] | [.., b'-']) {
+        return false;
+    }
     uuid.iter().enumerate().all(|(at, &byte)| match HYPHENS.contains(&at) {
         true => byte == b'-',
         false => byte.is_ascii_hexdigit(),

@@ -157,8 +157,10 @@ mod tests {
                     failed(Outcome::NoSuchService, &[]),
                     &["C", "3", "r1", "\"B_NO_SERVICE\""],
                 ),
-                // It would be taken for no error.
+                // They would be taken for no error.
                 (Encode, failed(Outcome::Failed, &["0"]), &["C", "3", "r1", "\"0\""]),
+                (Encode, failed(Outcome::Failed, &["null"]), &["C", "3", "r1", "\"null\""]),
+                (Encode, failed(Outcome::Failed, &["false"]), &["C", "3", "r1", "\"false\""]),
                 (
                     Encode,
                     failed(Outcome::Failed, &["undefined"]),

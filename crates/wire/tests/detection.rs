@@ -101,6 +101,8 @@ fn the_socket_tells_gdp() {
 
 /// As PIGATO makes them: what the user set, or a UUID, and a UUID.
 const OF_PIGATO: &[&str] = &[
+    // As pigato-ruby has it.
+    "1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
     "C3e0e6bb7-43e3-44e3-8de4-345ed551b456-1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
     "W86098f23-6e57-445a-905f-21f7f84e8e27-77126cd3-bd3c-4569-818d-5983354bfafb",
     "my worker-1908F7B8-8BCB-49D1-B09D-DA2C553F70B7",
@@ -113,7 +115,7 @@ const OF_OMDP: &[&str] = &["CPPBqWA9", "W-_-_-_", "W23TplPdS7ab", "Cabcdefghijkl
 /// As others make them, or their users. The routing id may be any bytes.
 const OF_NOBODY: &[&[u8]] = &[
     b"",
-    b"1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
+    b"1908f7b8-8bcb-49d1-b09d_da2c553f70b7",
     b"Cx1908f7b8-8bcb-49d1-b09d_da2c553f70b7",
     b"Cx-1908f7b8-8bcb-49d1-b09d-da2c553f70bg",
     b"Cx-1908f7b88-bcb-49d1-b09d-da2c553f70b7",

@@ -116,6 +116,7 @@ impl Reactor {
             && let Some(first) = connection.first.take()
         {
             self.message(id, first);
+            self.uncharge(id);
         }
         let mut talk = Talk::MoreToCome;
         for _ in 0..MESSAGES_PER_TURN_MAX {
@@ -152,8 +153,11 @@ impl Reactor {
         match event {
             Event::Message(message) => {
                 self.messages += 1;
-                self.uncharge(id);
                 self.message(id, Frames::new(message.data, message.frames));
+                // A first message that waits holds its memory still.
+                if self.connections.get(id).is_some_and(|connection| connection.first.is_none()) {
+                    self.uncharge(id);
+                }
             }
             Event::Pong(_) => self.show_life(id, Sign::Pong),
             Event::Large { bytes } => self.want(id, bytes),

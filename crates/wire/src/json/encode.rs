@@ -279,10 +279,13 @@ impl Data<'_> {
 
     /// An error that a client would take for none, as a text of the same.
     fn other_than_nothing(self) -> Self {
-        if !is_nothing(self.bytes()) {
-            return self;
+        match self.bytes().trim_ascii() {
+            // Once read, these are false to the program.
+            text if is_nothing(text) || matches!(text, b"null" | b"false") => {
+                Data::Written([b"\"", text, b"\""].concat())
+            }
+            _ => self,
         }
-        Data::Written([b"\"", self.bytes().trim_ascii(), b"\""].concat())
     }
 
     fn write(&self, more: bool, sink: &mut impl Sink) {
