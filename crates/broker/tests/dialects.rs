@@ -297,3 +297,28 @@ fn a_listener_may_take_one_of_them_only() {
     client.send(&[&packed(&[b"MDPC01", b"echo", b"a"])]);
     assert_eq!(parts(&mut client), [&b"MDPC01"[..], b"echo", b"-1 B_NO_SERVICE"]);
 }
+
+#[test]
+fn a_body_that_is_too_large_to_be_translated_is_refused_by_word_and_nobody_else_notices() {
+    let broker = common::pigato::quiet_broker(|config| {
+        config.core.limits.translate_bytes_max = 1 << 10;
+        config.listen[0].errors = Errors::Final;
+    });
+    let mut honest = common::pigato::Honest::new(&broker);
+    let mut frames_worker = Peer::worker(&broker, "frames");
+    let mut json_worker = common::pigato::worker(&broker, "json");
+    let (mut asker, mut frames_asker) = (common::pigato::client(&broker), Peer::connect(&broker));
+    let large = [&b"\""[..], &[b'x'; 2_000], b"\""].concat();
+    asker.send(&[b"C", b"2", b"frames", b"r", &large, b"{}"]);
+    asker.expect(&[b"C", b"3", b"", b"r", b"-1", b"\"B_TRANSLATE\"", b"{}"]);
+    frames_asker.send(&[b"MDPC02", b"\x01", b"json", &large]);
+    frames_asker.expect(&[b"MDPC02", b"\x03", b"json", b"-1 B_TRANSLATE"]);
+    honest.goes_on();
+    // Who speaks as its reader does may send what it likes, and both workers are as they were.
+    asker.send(&[b"C", b"2", b"json", b"s", &large, b"{}"]);
+    assert_eq!(common::pigato::given(&mut json_worker).data, large);
+    frames_asker.send(&[b"MDPC02", b"\x01", b"frames", &large]);
+    assert_eq!(frames_worker.frames()[5], large);
+    let counters = broker.shutdown().expect("it ran").counters;
+    assert_eq!(counters.outcome(majordomus_core::Outcome::Untranslatable), 2);
+}
