@@ -203,3 +203,14 @@ impl Linked for ByUse<'_> {
         &mut self.0[index].by_use
     }
 }
+
+#[cfg(test)]
+impl Kept {
+    pub(super) fn audit(&self) {
+        let sum: usize = self.table.indices().map(|at| self.table[at].bytes).sum();
+        assert_eq!(sum, self.bytes);
+        assert_eq!(self.index.len(), self.table.len());
+        assert_eq!(self.by_use.len(), self.table.len());
+        assert_eq!(self.services.values().sum::<usize>(), self.table.len());
+    }
+}

@@ -9,6 +9,8 @@
 //! The tables own what they hold: `peers`, `services` with the `names` that match others and the
 //! workers that are `free`, `requests`, and the timers in the wheel.
 
+#[cfg(test)]
+mod audit;
 mod clients;
 mod config;
 mod counters;

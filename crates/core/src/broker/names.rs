@@ -185,3 +185,37 @@ impl Family {
 pub(super) fn is_plain(name: &[u8]) -> bool {
     !name.contains(&b'@') && !name.ends_with(b"*")
 }
+
+#[cfg(test)]
+impl Names {
+    pub(super) fn audit(&self, offered: &[(&[u8], u32)], known: &[(&[u8], u32)]) {
+        let mut wildcards = 0;
+        let mut versions = 0;
+        let mut ranges = 0;
+        for (name, index) in offered {
+            match Kind::of(name) {
+                Kind::Wildcard(prefix) => {
+                    wildcards += 1;
+                    assert_eq!(self.wildcards.get(prefix), Some(index));
+                }
+                Kind::Version(base, _) => {
+                    versions += 1;
+                    assert!(self.families[base].offered.iter().any(|(_, at)| at == index));
+                }
+                _ => {}
+            }
+        }
+        for (name, index) in known {
+            if let Kind::Range(base, _) = Kind::of(name) {
+                ranges += 1;
+                assert!(self.families[base].asked.contains_key(index));
+            }
+        }
+        assert_eq!(wildcards, self.wildcards.len());
+        assert_eq!(wildcards, self.lengths.values().sum::<usize>());
+        assert!(self.lengths.values().all(|n| *n > 0));
+        assert_eq!(versions, self.families.values().map(|f| f.offered.len()).sum::<usize>());
+        assert_eq!(ranges, self.families.values().map(|f| f.asked.len()).sum::<usize>());
+        assert!(self.families.values().all(|f| f.asked.len() + f.offered.len() > 0));
+    }
+}

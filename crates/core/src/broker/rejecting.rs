@@ -205,3 +205,14 @@ impl Broker {
         if !own && self.all_rejected(index) { Outcome::Rejected } else { Outcome::Expired }
     }
 }
+
+#[cfg(test)]
+impl Rejection {
+    pub(super) fn place_of(&self) -> u64 {
+        self.place
+    }
+
+    pub(super) fn by_of(&self) -> &[PeerId] {
+        &self.by
+    }
+}

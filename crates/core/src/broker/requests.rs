@@ -249,3 +249,10 @@ impl Linked for OfClient<'_> {
         &mut self.0.table[index].of_client
     }
 }
+
+#[cfg(test)]
+impl Requests {
+    pub(super) fn named_len(&self) -> usize {
+        self.named.len()
+    }
+}

@@ -308,3 +308,10 @@ fn line<'a>(
         Obstacle::All => Some(&mut door.all),
     }
 }
+
+#[cfg(test)]
+impl Door {
+    pub(super) fn bytes_of(&self) -> usize {
+        self.bytes
+    }
+}

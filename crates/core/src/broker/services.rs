@@ -384,3 +384,25 @@ impl core::ops::IndexMut<u32> for Services {
         &mut self.table[index]
     }
 }
+
+#[cfg(test)]
+impl Service {
+    pub(super) fn insides(&self) -> (Option<u64>, &BTreeMap<u64, u32>, &BTreeMap<u64, u32>) {
+        (self.seat, &self.seats, &self.rejected)
+    }
+}
+#[cfg(test)]
+impl Services {
+    pub(super) fn audit_names(&self) {
+        let offered: Vec<(&[u8], u32)> = self
+            .table
+            .indices()
+            .filter(|at| self.table[*at].workers > 0)
+            .map(|at| (&self.table[at].name[..], at))
+            .collect();
+        let known: Vec<(&[u8], u32)> =
+            self.table.indices().map(|at| (&self.table[at].name[..], at)).collect();
+        self.names.audit(&offered, &known);
+        assert_eq!(self.indices.len(), self.table.len());
+    }
+}

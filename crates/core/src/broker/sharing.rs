@@ -286,3 +286,13 @@ impl Broker {
         }
     }
 }
+
+#[cfg(test)]
+impl Broker {
+    pub(super) fn leaders_has(&self, index: u32, hash: u64) -> bool {
+        self.leaders.index.find(hash, |other| *other == index).is_some()
+    }
+    pub(super) fn leaders_len(&self) -> usize {
+        self.leaders.index.len()
+    }
+}

@@ -169,6 +169,7 @@ impl Stage {
                 self.asked.push(text);
             }
         }
+        self.broker.audit();
     }
 
     fn name(&self, peer: PeerId) -> &str {
