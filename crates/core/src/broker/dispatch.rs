@@ -9,7 +9,7 @@ use super::peers::{SideState, Worker};
 use super::requests::{InPlace, State};
 use super::{Balance, Broker, Event, Output, Timer};
 use crate::frames::Retained;
-use crate::{Frames, Outcome, PeerId, Time, Timeout, ToWorker, WorkerRequest};
+use crate::{Frames, Outcome, PeerId, Time, ToWorker, WorkerRequest};
 
 impl Broker {
     /// Puts a request that has just come at the end of its service's queue, or before the one worker
@@ -55,25 +55,23 @@ impl Broker {
         }
     }
 
-    /// A free worker and the request that it gets.
+    /// The request whose turn it is where this service has free workers, and the worker that it gets:
+    /// of those that are free the best for what it asks for, which need not offer this service.
     fn pair(&self, service: u32) -> Option<(PeerId, u32)> {
         if !self.services.contains(service) {
             return None;
         }
         let known = &self.services[service];
         let own = known.waiting.first();
-        if known.free.is_empty() {
-            let worker = self.services.free_worker(service, self.chance)?;
-            return Some((self.peers.id_at(worker), own?));
-        }
-        let worker = self.peers.id_at(known.free.next(self.chance)?);
-        let backed = known.next_backed().and_then(|other| self.services[other].waiting.first());
+        let backed = known.next_backed().filter(|_| !known.free.is_empty());
+        let backed = backed.and_then(|other| self.services[other].waiting.first());
         let since = |index: u32| self.requests[index].waiting_since;
         let index = match (own, backed) {
             (Some(own), Some(backed)) if since(backed) < since(own) => backed,
             (own, backed) => own.or(backed)?,
         };
-        Some((worker, index))
+        let worker = self.services.free_worker(self.requests[index].service, self.chance)?;
+        Some((self.peers.id_at(worker), index))
     }
 
     /// The worker that a request gets that has just come, if one is free.
@@ -134,13 +132,11 @@ impl Broker {
         let service = &self.services[record.service];
         record.state = State::Running(worker_id);
         record.attempts += 1;
-        record.busy_until = now.after(service.settings.busy);
-        match record.timeout {
-            Timeout::OfService => record.deadline = record.busy_until,
-            Timeout::After(span) if span.is_zero() => record.deadline = Time::NEVER,
-            Timeout::After(_) | Timeout::Never => {}
+        if let Some(rejection) = &mut record.rejection {
+            rejection.hopes();
         }
-        let attempt = record.attempts;
+        record.busy_until = now.after(service.settings.busy);
+        let (busy_until, attempt) = (record.busy_until, record.attempts);
         let command = ToWorker::Request(WorkerRequest {
             address: self.tokens.issue(worker_id, request_id),
             service: service.name.clone(),
@@ -157,7 +153,7 @@ impl Broker {
         if listed && worker.has_slot() {
             self.list(worker_id);
         }
-        self.set_request_timer(index);
+        self.started_with(index, busy_until);
         self.followers_start(index);
         self.counters.dispatched += 1;
         self.outputs.push_back(Output::ToWorker { peer: worker_id, command });

@@ -47,6 +47,11 @@ impl Rejection {
         self.error.bytes() + FRAME_BYTES * self.error.len() + self.options.len()
     }
 
+    /// A worker that has not had it gets it: should it come back, its wait begins anew.
+    pub(super) fn hopes(&mut self) {
+        self.by_all_since = None;
+    }
+
     pub(super) fn count(&self) -> u32 {
         u32::try_from(self.by.len()).unwrap_or(u32::MAX)
     }
@@ -65,7 +70,6 @@ impl Broker {
         let rejection = record.rejection.get_or_insert_with(|| Box::new(Rejection::NONE));
         let before = rejection.bytes();
         rejection.by.push(worker);
-        rejection.by_all_since = None;
         rejection.error = if fits { reply.body.detached() } else { Frames::EMPTY };
         rejection.options = Bytes::copy_from_slice(if fits { &reply.options } else { &[] });
         let held = rejection.bytes();

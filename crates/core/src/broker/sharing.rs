@@ -122,8 +122,8 @@ impl Broker {
         true
     }
 
-    /// The leader of a request has got a worker: from here on it runs.
-    fn started_with(&mut self, index: u32, busy_until: Time) {
+    /// A request, or the one that it follows, has got a worker: from here on it runs.
+    pub(super) fn started_with(&mut self, index: u32, busy_until: Time) {
         let record = &mut self.requests[index];
         match record.timeout {
             Timeout::OfService => record.deadline = busy_until,
@@ -139,8 +139,7 @@ impl Broker {
         let mut at = self.requests[index].followers.first();
         while let Some(follower) = at {
             at = List::after(&mut InPlace(&mut self.requests), follower);
-            let client = self.requests[follower].client;
-            if self.peers.get(client).is_some_and(|client| client.filled) {
+            if self.is_filled(self.requests[follower].client) {
                 self.leave_leader(follower);
                 self.park(follower);
             } else {

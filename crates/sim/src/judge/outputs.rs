@@ -126,9 +126,11 @@ impl Judge {
         }
         let followed = request.place == Place::Waiting;
         if let Some(request) = self.model.requests.get_mut(&uid) {
-            request.part_sent = true;
-            request.sharing.leads = false;
-            request.told = part == Part::Final;
+            // Of a final one it may turn out that it was for another that is alike.
+            match part {
+                Part::Final => request.told = true,
+                _ => (request.part_sent, request.sharing.leads) = (true, false),
+            }
         }
         if followed && part == Part::Partial {
             // So it did follow that one.

@@ -471,3 +471,25 @@ fn nobody_takes_the_name_that_we_gave_another() {
          > w request #1 hi",
     );
 }
+
+/// A worker that gets free takes what waits for its name; the range that waits behind it goes to the
+/// highest version even so. Found by the simulation (seed 5488119224397035994, 17581 steps).
+#[test]
+fn a_range_that_lost_its_worker_goes_to_the_highest_version_that_is_free() {
+    check(
+        "0ms worker old concurrency=2
+         0ms old ready api@1.0.0
+         0ms client c
+         1ms c request api@* range
+         > old request #1 range
+         2ms worker same concurrency=2
+         2ms same ready api@1.0.0
+         2ms worker high
+         2ms high ready api@2.0.0
+         3ms c request api@1.0.0 exact
+         > old request #2 exact
+         4ms old gone
+         > same request #3 exact
+         > high request #4 range",
+    );
+}

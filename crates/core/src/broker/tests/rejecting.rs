@@ -455,3 +455,28 @@ fn a_rejected_request_goes_to_nobody_after_its_deadline() {
     stage.tell(Input::Gone { peer });
     assert_eq!(stage.asked, ["c1 failed expired"]);
 }
+
+/// That a worker has got it is hope: when that one is lost, the wait begins anew. Found by the
+/// simulation (seed 5550634763526541338, 13029 steps).
+#[test]
+fn the_wait_of_a_rejected_request_begins_anew_when_it_was_dispatched_meanwhile() {
+    check(
+        "0ms worker a rejects
+         0ms a ready stock.x
+         0ms client c told
+         1ms c request stock.x hi
+         > a request #1 hi
+         2ms a reject #1 no
+         500ms worker b
+         500ms b ready stock.*
+         800ms a disconnect
+         > b request #2 hi
+         810ms a ready stock.x
+         900ms b gone
+         1500ms a heartbeat
+         1850ms tick
+         1950ms tick
+         > c failed rejected no
+         = rejected 1, redelivered 1",
+    );
+}
