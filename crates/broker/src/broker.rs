@@ -1,5 +1,6 @@
 //! The running broker, as the program that started it sees it.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use std::thread::JoinHandle;
 use majordomus_core::broker::{Broker as Core, Keys};
 use mio::{Poll, Waker};
 
+use crate::inproc::Door;
 use crate::reactor::{self, Reactor, WAKER};
 use crate::stream::Listener;
-use crate::{Config, ConfigError, Endpoint, Order, Snapshot};
+use crate::{Config, ConfigError, Endpoint, EndpointError, Order, Snapshot};
 
 /// A broker that runs in a thread of its own until it is shut down or dropped.
 ///
@@ -41,19 +43,68 @@ pub struct Broker {
 pub struct Control {
     orders: Sender<Order>,
     waker: Arc<Waker>,
+    /// To the names that it has in this process.
+    doors: Arc<[Arc<Door>]>,
 }
 
 impl Control {
-    /// Has the broker end: workers get DISCONNECT, requests their outcome. It does not wait.
+    /// Has the broker end: workers get DISCONNECT, requests their outcome. It does not wait. Names
+    /// that the broker has in this process are free when it returns; paths and ports when the broker
+    /// gets to it.
+    ///
+    /// ```
+    /// use majordomus_broker::Broker;
+    ///
+    /// let broker = Broker::start("inproc://ending")?;
+    /// let control = broker.control();
+    /// std::thread::spawn(move || control.shutdown());
+    /// broker.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shutdown(&self) {
+        for door in self.doors.iter() {
+            door.close();
+        }
         self.order(Order::Shutdown);
     }
 
-    /// What happened so far; nothing where the broker has ended.
+    /// What happened so far; nothing where the broker has ended. It waits for the broker's next
+    /// turn.
+    ///
+    /// ```
+    /// use majordomus_broker::Broker;
+    ///
+    /// let broker = Broker::start("inproc://counted")?;
+    /// let snapshot = broker.control().snapshot().expect("it runs");
+    /// assert_eq!(snapshot.connections, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn snapshot(&self) -> Option<Snapshot> {
         let (reply, answer) = mpsc::sync_channel(1);
-        self.order(Order::Snapshot(reply));
+        self.snapshot_to(move |snapshot| {
+            // Whoever asked waits, so there is room, and somebody to hear it.
+            let _ = reply.send(snapshot);
+        });
         answer.recv().ok()
+    }
+
+    /// Has `answer` called with what happened so far, for those that must not wait; it is dropped
+    /// without a call where the broker has ended. It is called in the reactor's thread, and has to
+    /// return at once, like the `send` of a channel with room.
+    ///
+    /// ```
+    /// use majordomus_broker::Broker;
+    ///
+    /// let broker = Broker::start("inproc://told")?;
+    /// let (tell, told) = std::sync::mpsc::sync_channel(1);
+    /// broker.control().snapshot_to(move |snapshot| {
+    ///     let _ = tell.send(snapshot.connections);
+    /// });
+    /// assert_eq!(told.recv(), Ok(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn snapshot_to(&self, answer: impl FnOnce(Snapshot) + Send + 'static) {
+        self.order(Order::Snapshot(Box::new(answer)));
     }
 
     fn order(&self, order: Order) {
@@ -67,6 +118,8 @@ impl Control {
 /// Why a broker did not start.
 #[derive(Debug)]
 pub enum StartError {
+    /// The endpoint is none.
+    Endpoint(EndpointError),
     /// The configuration cannot be.
     Config(ConfigError),
     /// It cannot listen there.
@@ -78,7 +131,17 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            StartError::Endpoint(error) => error.fmt(f),
             StartError::Config(error) => write!(f, "configuration: {error}"),
+            StartError::Bind(endpoint @ Endpoint::Inproc(_), error)
+                if error.kind() == io::ErrorKind::AddrInUse =>
+            {
+                write!(
+                    f,
+                    "cannot listen on {endpoint}: the name is in use in this process; take another \
+                     one, or inproc://* for any"
+                )
+            }
             StartError::Bind(endpoint, error) if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(f, "cannot listen on {endpoint}: it is in use by another program")
             }
@@ -91,36 +154,89 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            StartError::Endpoint(error) => Some(error),
             StartError::Config(error) => Some(error),
             StartError::Bind(_, error) | StartError::System(error) => Some(error),
         }
     }
 }
 
+impl From<EndpointError> for StartError {
+    fn from(error: EndpointError) -> Self {
+        StartError::Endpoint(error)
+    }
+}
+
+/// A configuration is one already.
+impl From<Infallible> for StartError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl Broker {
-    /// Listens on every endpoint of the configuration and begins to serve.
+    /// Listens on every endpoint of the configuration and begins to serve. For all defaults, the
+    /// endpoint alone does.
     ///
     /// The limit of open files is raised as far as the system allows.
     ///
     /// # Errors
     ///
     /// Where the configuration cannot be, or an endpoint cannot be listened on.
-    pub fn start(mut config: Config) -> Result<Self, StartError> {
+    ///
+    /// ```
+    /// use majordomus_broker::Broker;
+    ///
+    /// let broker = Broker::start("tcp://127.0.0.1:0")?;
+    /// assert!(Broker::start(&*broker.endpoints()[0].to_string()).is_err());
+    /// # Ok::<(), majordomus_broker::StartError>(())
+    /// ```
+    pub fn start(
+        config: impl TryInto<Config, Error: Into<StartError>>,
+    ) -> Result<Self, StartError> {
+        Self::start_holding(config, ())
+    }
+
+    /// As [`start`](Self::start); `held` is dropped when the broker has ended, in whichever way. So
+    /// those hear of it who must not wait in [`wait`](Self::wait).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Self::start).
+    ///
+    /// ```
+    /// use std::sync::mpsc::sync_channel;
+    ///
+    /// use majordomus_broker::Broker;
+    ///
+    /// let (held, ended) = sync_channel::<()>(0);
+    /// let broker = Broker::start_holding("inproc://held", held)?;
+    /// assert!(ended.try_recv().is_err_and(|error| error == std::sync::mpsc::TryRecvError::Empty));
+    /// broker.control().shutdown();
+    /// assert!(ended.recv().is_err());
+    /// # Ok::<(), majordomus_broker::StartError>(())
+    /// ```
+    pub fn start_holding(
+        config: impl TryInto<Config, Error: Into<StartError>>,
+        held: impl Send + 'static,
+    ) -> Result<Self, StartError> {
+        let mut config: Config = config.try_into().map_err(Into::into)?;
         config.check().map_err(StartError::Config)?;
         if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
             tracing::warn!("the limit of open files stays as it is: {error}");
         }
+        let poll = Poll::new().map_err(StartError::System)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(StartError::System)?);
         let mut listeners = Vec::with_capacity(config.listen.len());
         let endpoints = config.listen.iter_mut().map(|listen| &mut listen.endpoint);
         for endpoint in endpoints.chain(&mut config.intch) {
             let failed = |error| StartError::Bind(endpoint.clone(), error);
-            let listener = Listener::bind(endpoint).map_err(failed)?;
+            let listener = Listener::bind(endpoint, &waker).map_err(failed)?;
             *endpoint = listener.endpoint().map_err(failed)?;
             listeners.push(listener);
         }
         config.core.request_events = tracing::enabled!(tracing::Level::DEBUG);
-        let poll = Poll::new().map_err(StartError::System)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(StartError::System)?);
+        let doors = listeners.iter().filter_map(Listener::door).collect();
         let core = Core::new(config.core.clone(), keys().map_err(StartError::System)?);
         let (orders, inbox) = mpsc::channel();
         let endpoints = config.listen.iter().map(|listen| listen.endpoint.clone()).collect();
@@ -130,13 +246,24 @@ impl Broker {
             Reactor::new(config, poll, core, listeners, inbox).map_err(StartError::System)?;
         let thread = std::thread::Builder::new()
             .name("reactor".to_string())
-            .spawn(move || reactor.run())
+            .spawn(move || {
+                let _held = held;
+                reactor.run()
+            })
             .map_err(StartError::System)?;
-        let control = Control { orders, waker };
+        let control = Control { orders, waker, doors };
         Ok(Self { endpoints, publication, control, thread: Some(thread) })
     }
 
-    /// Where it listens, with the ports that the system chose.
+    /// Where it listens, with the ports that the system chose and the names that were made up.
+    ///
+    /// ```
+    /// use majordomus_broker::{Broker, Endpoint};
+    ///
+    /// let broker = Broker::start("inproc://*")?;
+    /// assert!(matches!(&broker.endpoints()[0], Endpoint::Inproc(name) if name != "*"));
+    /// # Ok::<(), majordomus_broker::StartError>(())
+    /// ```
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
@@ -168,6 +295,21 @@ impl Broker {
     pub fn shutdown(mut self) -> io::Result<Snapshot> {
         self.control.shutdown();
         self.join()
+    }
+
+    /// Has the broker end, without waiting for that, which dropping it would.
+    ///
+    /// ```
+    /// use majordomus_broker::Broker;
+    ///
+    /// Broker::start("inproc://brief")?.dismiss();
+    /// // The name is free at once.
+    /// Broker::start("inproc://brief")?.dismiss();
+    /// # Ok::<(), majordomus_broker::StartError>(())
+    /// ```
+    pub fn dismiss(mut self) {
+        self.control.shutdown();
+        self.thread = None;
     }
 
     fn join(&mut self) -> io::Result<Snapshot> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use majordomus_core::broker as core;
 use majordomus_wire::{Dialect, Errors, Json};
 
-use crate::Endpoint;
+use crate::{Endpoint, EndpointError};
 
 /// What a broker is started with.
 ///
@@ -42,6 +42,37 @@ impl Default for Config {
             core: core::Config::default(),
             connections: ConnectionLimits::default(),
         }
+    }
+}
+
+/// The defaults, at one endpoint.
+///
+/// ```
+/// use majordomus_broker::{Config, Endpoint};
+///
+/// let config = Config::from(Endpoint::Inproc("md".into()));
+/// assert_eq!(config.listen.len(), 1);
+/// ```
+impl From<Endpoint> for Config {
+    fn from(endpoint: Endpoint) -> Self {
+        Self { listen: vec![Listen::new(endpoint)], ..Self::default() }
+    }
+}
+
+/// The defaults, at one endpoint.
+///
+/// ```
+/// use majordomus_broker::Config;
+///
+/// let mut config = Config::try_from("inproc://md")?;
+/// config.core.liveness = 5;
+/// # Ok::<(), majordomus_broker::EndpointError>(())
+/// ```
+impl TryFrom<&str> for Config {
+    type Error = EndpointError;
+
+    fn try_from(endpoint: &str) -> Result<Self, EndpointError> {
+        endpoint.parse().map(|endpoint: Endpoint| endpoint.into())
     }
 }
 

@@ -5,10 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// An address to listen on: `tcp://HOST:PORT` or `ipc://PATH`.
+use crate::inproc::{ANY_NAME, NAME_BYTES_MAX, is_name};
+
+/// An address to listen on: `tcp://HOST:PORT`, `ipc://PATH` or `inproc://NAME`.
 ///
 /// The host is an address, an IPv6 address in brackets, a name, or `*` for all IPv4 interfaces; the
-/// port is a number, or `0` or `*` for any that is free.
+/// port is a number, or `0` or `*` for any that is free. A name of `inproc` is for clients and
+/// workers of the same process, which find it by [`inproc::connect`](crate::inproc::connect); `*`
+/// makes one up that nobody has.
 ///
 /// ```
 /// use majordomus_broker::Endpoint;
@@ -17,6 +21,7 @@ use std::str::FromStr;
 /// assert_eq!(endpoint.to_string(), "tcp://127.0.0.1:5555");
 /// assert_eq!("tcp://*:*".parse::<Endpoint>()?.to_string(), "tcp://0.0.0.0:0");
 /// assert_eq!("ipc:///run/md.sock".parse::<Endpoint>()?.to_string(), "ipc:///run/md.sock");
+/// assert_eq!("inproc://md".parse::<Endpoint>()?, Endpoint::Inproc("md".into()));
 /// assert!("http://127.0.0.1:5555".parse::<Endpoint>().is_err());
 /// # Ok::<(), majordomus_broker::EndpointError>(())
 /// ```
@@ -26,6 +31,8 @@ pub enum Endpoint {
     Tcp(SocketAddr),
     /// The path of a Unix socket.
     Ipc(PathBuf),
+    /// A name in this process, from 1 to 255 bytes without control characters; `*` for any.
+    Inproc(String),
 }
 
 impl fmt::Display for Endpoint {
@@ -33,6 +40,7 @@ impl fmt::Display for Endpoint {
         match self {
             Endpoint::Tcp(address) => write!(f, "tcp://{address}"),
             Endpoint::Ipc(path) => write!(f, "ipc://{}", path.display()),
+            Endpoint::Inproc(name) => write!(f, "inproc://{name}"),
         }
     }
 }
@@ -40,7 +48,7 @@ impl fmt::Display for Endpoint {
 /// Why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointError {
-    /// It begins with neither `tcp://` nor `ipc://`.
+    /// It begins with none of `tcp://`, `ipc://` and `inproc://`.
     Scheme(String),
     /// There is no port, or none that can be one.
     Port(String),
@@ -50,13 +58,18 @@ pub enum EndpointError {
     Path(String),
     /// It is an abstract socket or a wildcard, which have no path.
     NoPath(String),
+    /// The name in this process is empty, too long, or has control characters.
+    Name(String),
 }
 
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EndpointError::Scheme(text) => {
-                write!(f, "endpoint `{text}`: it has to begin with tcp:// or ipc://")
+                write!(
+                    f,
+                    "endpoint `{text}`: it has to begin with tcp:// or ipc://, or with inproc:// within one process"
+                )
             }
             EndpointError::Port(text) => write!(
                 f,
@@ -72,6 +85,11 @@ impl fmt::Display for EndpointError {
             EndpointError::Path(text) => write!(
                 f,
                 "endpoint `{text}`: the path of a socket has from 1 to {IPC_PATH_BYTES_MAX} bytes"
+            ),
+            EndpointError::Name(text) => write!(
+                f,
+                "endpoint `{}`: a name in a process has from 1 to {NAME_BYTES_MAX} bytes, none of them a control character",
+                text.escape_debug()
             ),
         }
     }
@@ -95,6 +113,12 @@ impl FromStr for Endpoint {
                 return Err(EndpointError::NoPath(whole()));
             }
             return Ok(Endpoint::Ipc(PathBuf::from(path)));
+        }
+        if let Some(name) = text.strip_prefix("inproc://") {
+            return match name == ANY_NAME || is_name(name) {
+                true => Ok(Endpoint::Inproc(name.to_string())),
+                false => Err(EndpointError::Name(whole())),
+            };
         }
         let Some(address) = text.strip_prefix("tcp://") else {
             return Err(EndpointError::Scheme(whole()));
@@ -138,6 +162,8 @@ mod tests {
             ("tcp://[::1]:5555", "tcp://[::1]:5555"),
             ("tcp://[::]:0", "tcp://[::]:0"),
             ("ipc://relative.sock", "ipc://relative.sock"),
+            ("inproc://a name", "inproc://a name"),
+            ("inproc://*", "inproc://*"),
         ] {
             assert_eq!(text.parse::<Endpoint>().expect(text).to_string(), shown);
         }
@@ -160,6 +186,8 @@ mod tests {
             ("ipc://*", "give a path"),
             ("ipc://@abstract", "give a path"),
             (long.as_str(), "path"),
+            ("inproc://", "255 bytes"),
+            ("inproc:a", "begin with"),
         ] {
             let error = text.parse::<Endpoint>().expect_err(text).to_string();
             assert!(error.contains(fault) && error.contains(text), "{text}: {error}");

@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod endpoint;
 mod handshakes;
+pub mod inproc;
 mod observer;
 mod reactor;
 mod slots;
@@ -21,13 +22,15 @@ pub use broker::{Broker, Control, StartError};
 pub use census::{Snapshot, Tally};
 pub use config::{Config, ConfigError, ConnectionLimits, Listen};
 pub use endpoint::{Endpoint, EndpointError};
+pub use majordomus_core::Outcome;
 pub use majordomus_core::broker::{
-    Balance, Config as CoreConfig, Limits as RequestLimits, ServiceConfig,
+    Balance, Config as CoreConfig, Counters, Holdings, Limits as RequestLimits, Offence,
+    ServiceConfig,
 };
 pub use majordomus_wire::{Dialect, Errors, Json, UnknownJson};
 
 /// What the reactor is told from outside.
 enum Order {
-    Snapshot(std::sync::mpsc::SyncSender<Snapshot>),
+    Snapshot(Box<dyn FnOnce(Snapshot) + Send>),
     Shutdown,
 }

@@ -1,18 +1,21 @@
-//! A byte stream to a peer, over TCP or a Unix socket, and the listeners that bring them.
+//! A byte stream to a peer, over TCP or a Unix socket, and the listeners that bring them. Over
+//! `inproc` it is a Unix socket too.
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry, Token, Waker};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::Endpoint;
+use crate::inproc::{Door, Inbox};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4_096;
@@ -26,21 +29,21 @@ const KEEPALIVE_RETRIES: u32 = 4;
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
-    Ipc(UnixStream),
+    Unix(UnixStream),
 }
 
 impl Stream {
     pub(crate) fn write_gathered(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.write_vectored(slices),
-            Stream::Ipc(stream) => stream.write_vectored(slices),
+            Stream::Unix(stream) => stream.write_vectored(slices),
         }
     }
 
     pub(crate) fn finish_writing(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Stream::Ipc(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
     }
 }
@@ -49,7 +52,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Ipc(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
         }
     }
 }
@@ -58,21 +61,21 @@ impl Source for Stream {
     fn register(&mut self, registry: &Registry, token: Token, on: Interest) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.register(registry, token, on),
-            Stream::Ipc(stream) => stream.register(registry, token, on),
+            Stream::Unix(stream) => stream.register(registry, token, on),
         }
     }
 
     fn reregister(&mut self, registry: &Registry, token: Token, on: Interest) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.reregister(registry, token, on),
-            Stream::Ipc(stream) => stream.reregister(registry, token, on),
+            Stream::Unix(stream) => stream.reregister(registry, token, on),
         }
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.deregister(registry),
-            Stream::Ipc(stream) => stream.deregister(registry),
+            Stream::Unix(stream) => stream.deregister(registry),
         }
     }
 }
@@ -82,6 +85,7 @@ impl Source for Stream {
 pub(crate) enum Origin {
     Tcp(SocketAddr),
     Ipc,
+    Inproc,
 }
 
 impl Origin {
@@ -89,7 +93,7 @@ impl Origin {
     pub(crate) fn address(&self) -> Option<IpAddr> {
         match self {
             Origin::Tcp(address) => Some(address.ip()),
-            Origin::Ipc => None,
+            Origin::Ipc | Origin::Inproc => None,
         }
     }
 }
@@ -99,6 +103,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Tcp(address) => write!(f, "{address}"),
             Origin::Ipc => f.write_str("ipc"),
+            Origin::Inproc => f.write_str("inproc"),
         }
     }
 }
@@ -107,10 +112,13 @@ impl fmt::Display for Origin {
 pub(crate) enum Listener {
     Tcp(TcpListener),
     Ipc(UnixListener, SocketFile),
+    /// It has no socket to listen on: what comes is told by the waker.
+    Inproc(Inbox),
 }
 
 impl Listener {
-    pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+    /// Listens. `waker` is that of the reactor that will take what comes.
+    pub(crate) fn bind(endpoint: &Endpoint, waker: &Arc<Waker>) -> io::Result<Self> {
         match endpoint {
             Endpoint::Tcp(address) => {
                 let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
@@ -125,14 +133,24 @@ impl Listener {
                 let listener = UnixListener::bind(path)?;
                 Ok(Listener::Ipc(listener, SocketFile::of(path)?))
             }
+            Endpoint::Inproc(name) => Inbox::bind(name, waker).map(Listener::Inproc),
         }
     }
 
-    /// Where it listens in fact, with the port that the system chose.
+    /// Where it listens in fact, with the port that the system chose, or the name that was made up.
     pub(crate) fn endpoint(&self) -> io::Result<Endpoint> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map(Endpoint::Tcp),
             Listener::Ipc(_, file) => Ok(Endpoint::Ipc(file.path.clone())),
+            Listener::Inproc(inbox) => Ok(Endpoint::Inproc(inbox.name().to_string())),
+        }
+    }
+
+    /// The door to it, where it has a name in this process.
+    pub(crate) fn door(&self) -> Option<Arc<Door>> {
+        match self {
+            Listener::Inproc(inbox) => Some(inbox.door()),
+            Listener::Tcp(_) | Listener::Ipc(..) => None,
         }
     }
 
@@ -140,6 +158,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
             Listener::Ipc(listener, _) => registry.register(listener, token, Interest::READABLE),
+            Listener::Inproc(_) => Ok(()),
         }
     }
 
@@ -158,7 +177,11 @@ impl Listener {
             }
             Listener::Ipc(listener, _) => {
                 let (stream, _) = listener.accept()?;
-                Ok((Stream::Ipc(stream), Origin::Ipc))
+                Ok((Stream::Unix(stream), Origin::Ipc))
+            }
+            Listener::Inproc(inbox) => {
+                let stream = UnixStream::from_std(inbox.accept()?);
+                Ok((Stream::Unix(stream), Origin::Inproc))
             }
         }
     }

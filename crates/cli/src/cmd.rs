@@ -91,6 +91,14 @@ fn has_request_ids(dialect: Dialect) -> bool {
     matches!(dialect, Dialect::Pigato | Dialect::Omdp)
 }
 
+/// Refuses an endpoint at which this process, which has no broker of its own there, finds none.
+fn check_reachable(endpoint: &str) -> Result<(), Failure> {
+    match endpoint.starts_with("inproc://") {
+        true => Err(Failure::Inproc { endpoint: endpoint.into() }),
+        false => Ok(()),
+    }
+}
+
 /// Starts a broker for this run alone, on a free port of this machine, and says where it is.
 fn broker_for_this_run() -> Result<(Broker, String), StartError> {
     let anywhere = Endpoint::Tcp(([127, 0, 0, 1], 0).into());

@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     Broker(io::Error),
     /// A client or a worker could not be set up.
     Setup(SetupError),
+    /// A client or a worker is to find a broker inside this process, where there is none.
+    Inproc { endpoint: String },
     /// There is no reply, or no more of it, after that long.
     Timeout { service: String, endpoint: String, timeout: Duration },
     /// There is no reply, or no more of it.
@@ -46,6 +48,11 @@ impl fmt::Display for Failure {
             Failure::Start(error) => error.fmt(f),
             Failure::Broker(error) => write!(f, "the broker ended: {error}"),
             Failure::Setup(error) => error.fmt(f),
+            Failure::Inproc { endpoint } => write!(
+                f,
+                "cannot connect to {endpoint}: inproc:// is reached only from within the broker's \
+                 own process; give an endpoint of that broker on tcp:// or ipc://"
+            ),
             Failure::Timeout { service, endpoint, timeout } => {
                 let timeout = duration::show(*timeout);
                 write!(f, "request to {service} at {endpoint}: no reply within {timeout}")

@@ -170,7 +170,8 @@ impl Reactor {
 
     fn ready(&mut self, event: &Ready) {
         if event.token() == WAKER {
-            return self.take_orders();
+            self.take_orders();
+            return self.look_into_inboxes();
         }
         let Some(index) = event.token().0.checked_sub(self.first_connection) else {
             return self.to_accept.push(event.token().0 - FIRST_LISTENER);
@@ -195,13 +196,17 @@ impl Reactor {
     fn take_orders(&mut self) {
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Snapshot(reply) => {
-                    // Whoever asked may have gone.
-                    let _ = reply.send(self.snapshot());
-                }
+                Order::Snapshot(answer) => answer(self.snapshot()),
                 Order::Shutdown => self.begin_end(),
             }
         }
+    }
+
+    /// The waker does not say for what it woke us: somebody may have connected.
+    fn look_into_inboxes(&mut self) {
+        let listeners = self.listeners.iter().enumerate();
+        let inboxes = listeners.filter(|(_, listener)| matches!(listener, Listener::Inproc(_)));
+        self.to_accept.extend(inboxes.map(|(at, _)| at));
     }
 
     /// What happened so far.

@@ -32,7 +32,7 @@ pub fn broker_with(configure: impl FnOnce(&mut Config)) -> Broker {
 pub fn address(broker: &Broker) -> SocketAddr {
     match broker.endpoints()[0] {
         Endpoint::Tcp(address) => address,
-        Endpoint::Ipc(_) => panic!("the first endpoint is tcp"),
+        Endpoint::Ipc(_) | Endpoint::Inproc(_) => panic!("the first endpoint is tcp"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use majordomus::{Body, Client, Dialect, Reply, RequestError};
 
-use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused};
+use crate::cmd::{BROKER_ENDPOINT, check_reachable, dialect_parser, misused};
 use crate::duration;
 use crate::failure::Failure;
 use crate::output::{Reader, print};
@@ -75,6 +75,7 @@ impl Patience {
 
 impl RequestArgs {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        check_reachable(&self.broker)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let body = self.read_body()?;
         runtime.map_err(Failure::System)?.block_on(self.ask(body))

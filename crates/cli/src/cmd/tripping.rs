@@ -18,7 +18,7 @@ use majordomus::{Client, Dialect, Endpoint, SetupError, Worker};
 
 use crate::cmd::tripping::part::{Caller, Fault, Part};
 use crate::cmd::tripping::report::Report;
-use crate::cmd::{broker_for_this_run, dialect_parser, has_request_ids, misused};
+use crate::cmd::{broker_for_this_run, check_reachable, dialect_parser, has_request_ids, misused};
 use crate::failure::Failure;
 use crate::output::print;
 use crate::{bytes, duration};
@@ -128,7 +128,10 @@ impl TrippingArgs {
         }
         let (json, given) = (self.json, self.broker.clone());
         let (own, endpoint) = match given {
-            Some(endpoint) => (None, endpoint),
+            Some(endpoint) => {
+                check_reachable(&endpoint)?;
+                (None, endpoint)
+            }
             None => {
                 let (broker, endpoint) = broker_for_this_run()?;
                 (Some(broker), endpoint)

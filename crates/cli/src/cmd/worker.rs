@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use crate::cmd::worker::exec::Exec;
-use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused, worker_has_parts};
+use crate::cmd::{BROKER_ENDPOINT, check_reachable, dialect_parser, misused, worker_has_parts};
 use crate::failure::Failure;
 use crate::{bytes, duration};
 
@@ -106,6 +106,7 @@ impl WorkerArgs {
             );
             misused("worker", &text);
         }
+        check_reachable(&self.broker)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.map_err(Failure::System)?.block_on(self.serve())
     }

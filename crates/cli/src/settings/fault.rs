@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     /// It is no way to choose a worker.
     Balance(String),
     Endpoint(EndpointError),
+    /// It is an endpoint that nobody could connect to, since this process has no clients.
+    Inproc(String),
     /// It is no text.
     NotUtf8,
     /// No service can have this name.
@@ -51,6 +53,11 @@ impl fmt::Display for Fault {
             Fault::Json(fault) => fault.fmt(f),
             Fault::Balance(text) => write!(f, "{text:?} is none of `lru`, `load` and `random`"),
             Fault::Endpoint(fault) => fault.fmt(f),
+            Fault::Inproc(text) => write!(
+                f,
+                "endpoint `{text}`: inproc:// is reached only from within the broker's own process, \
+                 which here has no clients and no workers; listen on tcp:// or ipc://"
+            ),
             Fault::NotUtf8 => f.write_str("it is not UTF-8"),
             Fault::ServiceName(name) => write!(
                 f,

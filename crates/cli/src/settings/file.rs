@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::fault::Fault;
 use super::layers::{ListenEntry, ServiceEntry, Settings};
 use super::table::{
-    BALANCE_FORM, JSON_FORM, Setting, TABLE, read_balance, read_dialect, read_errors,
+    BALANCE_FORM, JSON_FORM, Setting, TABLE, read_balance, read_dialect, read_endpoint, read_errors,
 };
 use crate::duration;
 
@@ -172,10 +172,10 @@ fn take_setting(entry: &Entry<'_>, settings: &mut Settings) -> Result<()> {
 fn read_bind(entry: &Entry<'_>) -> Result<Vec<Endpoint>> {
     let expected = "an endpoint such as \"tcp://127.0.0.1:5555\", or a list of them";
     let DeValue::Array(list) = entry.value.get_ref() else {
-        return Ok(vec![entry.read(expected, str::parse)?]);
+        return Ok(vec![entry.read(expected, read_endpoint)?]);
     };
     let element = |value| Entry { key: entry.key, key_span: entry.key_span.clone(), value };
-    list.iter().map(|value| element(value).read(expected, str::parse)).collect()
+    list.iter().map(|value| element(value).read(expected, read_endpoint)).collect()
 }
 
 /// The tables of a list of tables, each with its place.
@@ -197,7 +197,7 @@ fn read_listen((at, table): (usize, &DeTable<'_>)) -> Result<ListenEntry> {
     let (mut endpoint, mut dialect, mut errors, mut json) = (None, None, None, None);
     for entry in entries(table) {
         match entry.key {
-            "endpoint" => endpoint = Some(entry.read("an endpoint", str::parse::<Endpoint>)?),
+            "endpoint" => endpoint = Some(entry.read("an endpoint", read_endpoint)?),
             "dialect" => dialect = Some(entry.read("the name of a dialect", read_dialect)?),
             "errors" => errors = Some(entry.read("\"silent\" or \"final\"", read_errors)?),
             "json" => json = Some(entry.read(JSON_FORM, str::parse::<Json>)?),

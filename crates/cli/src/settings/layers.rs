@@ -14,7 +14,7 @@ use majordomus_broker::{
 use super::fault::Fault;
 use super::file::{self, FileFault};
 use super::flags::SettingFlags;
-use super::table::{Draft, Setting, TABLE};
+use super::table::{Draft, Setting, TABLE, read_endpoint};
 
 /// The variable with the endpoints, separated by commas or spaces.
 const BIND_VARIABLE: &str = "MAJORDOMUS_BIND";
@@ -246,7 +246,7 @@ impl Settings {
         endpoints: impl Iterator<Item = &'a str>,
         source: Source,
     ) -> Result<(), Fault> {
-        self.bind = endpoints.map(str::parse).collect::<Result<_, _>>()?;
+        self.bind = endpoints.map(read_endpoint).collect::<Result<_, _>>()?;
         self.bind_source = source;
         self.listen.clear();
         Ok(())

@@ -176,9 +176,17 @@ pub(crate) fn read_balance(text: &str) -> Result<Balance, Fault> {
     named.ok_or_else(|| Fault::Balance(text.into()))
 }
 
+/// Reads an endpoint that others can connect to.
+pub(crate) fn read_endpoint(text: &str) -> Result<Endpoint, Fault> {
+    match text.parse()? {
+        Endpoint::Inproc(_) => Err(Fault::Inproc(text.into())),
+        endpoint => Ok(endpoint),
+    }
+}
+
 /// Reads an endpoint, or `none`.
 fn read_endpoint_or_none(text: &str) -> Result<Option<Endpoint>, Fault> {
-    if text == "none" { Ok(None) } else { Ok(Some(text.parse()?)) }
+    if text == "none" { Ok(None) } else { read_endpoint(text).map(Some) }
 }
 
 pub(crate) fn show_errors(errors: Errors) -> &'static str {

@@ -24,6 +24,15 @@ fn a_bad_endpoint_is_named() {
 }
 
 #[test]
+fn what_only_its_own_process_could_reach_is_refused() {
+    let why = ["inproc://x", "own process", "tcp:// or ipc://"];
+    run(&["broker", "-b", "inproc://x"]).failed(&["--bind", why[0], why[1], why[2]]);
+    run(&["request", "-b", "inproc://x", "echo"]).failed(&why);
+    run(&["worker", "-b", "inproc://x", "echo", "--echo"]).failed(&why);
+    run(&["tripping", "-b", "inproc://x"]).failed(&why);
+}
+
+#[test]
 fn it_says_where_it_listens_and_nothing_else() {
     let broker = Broker::start(&["-b", "tcp://127.0.0.1:*"]);
     wait_until("both are named", PATIENCE, || broker.process.stdout().lines().count() == 2);

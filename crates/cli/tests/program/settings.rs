@@ -154,6 +154,8 @@ fn what_is_wrong_in_a_file_is_named_with_its_place() {
         ("liveness = 3\nliveness = 4", ["line 2", "majordomus.toml", "duplicate"]),
         ("listen = 'x'", ["line 1", "listen", "[[listen]]"]),
         ("[[listen]]\ndialect = 'any'", ["line 1", "[[listen]]", "endpoint"]),
+        ("[[listen]]\nendpoint = 'inproc://x'", ["line 2", "inproc://x", "tcp:// or ipc://"]),
+        ("bind = ['inproc://x']", ["line 1", "bind", "inproc://x"]),
         ("[[listen]]\nport = 5555", ["line 2", "[[listen]]", "port"]),
         ("[[service]]\nwait_timeout = '1s'", ["line 1", "[[service]]", "name"]),
         ("[[service]]\nname = ''", ["line 2", "name", "1 to 255 bytes"]),
@@ -201,6 +203,7 @@ fn a_bad_flag_is_bad_usage() {
     for (args, said) in [
         (&["broker", "--liveness", "many"][..], "--liveness"),
         (&["broker", "--busy-timeout", "15"], "--busy-timeout"),
+        (&["broker", "--intch", "inproc://x"], "tcp:// or ipc://"),
         (&["broker", "--nonsense"], "--nonsense"),
         (&["broker", "nonsense"], "nonsense"),
         (&["worker", "echo"], "--echo"),
