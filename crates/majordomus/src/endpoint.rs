@@ -4,9 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where a broker is to be found: `tcp://host:port` or `ipc://path`.
+/// Bytes that the name of a broker in this process may have.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Where a broker is to be found: `tcp://host:port`, `ipc://path` or `inproc://name`.
 ///
-/// The host is a name, an IPv4 address, or an IPv6 address in brackets.
+/// The host is a name, an IPv4 address, or an IPv6 address in brackets. What has a name in this
+/// process is an embedded broker, so `inproc://` is taken with the feature `broker` only.
 ///
 /// ```
 /// use majordomus::Endpoint;
@@ -30,13 +34,18 @@ pub enum Endpoint {
         /// The path of its file.
         path: PathBuf,
     },
+    /// A broker of this process.
+    Inproc {
+        /// Its name, from 1 to 255 bytes without control characters.
+        name: String,
+    },
 }
 
 impl FromStr for Endpoint {
     type Err = EndpointError;
 
-    /// Reads an endpoint to connect to. A `*` for a host, or the port 0, is for those who listen,
-    /// and refused here.
+    /// Reads an endpoint to connect to. A `*` for a host or a name, or the port 0, is for those who
+    /// listen, and refused here.
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let offence = |offence| EndpointError { endpoint: text.into(), offence };
         let (transport, address) =
@@ -44,6 +53,7 @@ impl FromStr for Endpoint {
         match transport {
             "tcp" => parse_tcp(address).map_err(offence),
             "ipc" => parse_ipc(address).map_err(offence),
+            "inproc" => parse_inproc(address).map_err(offence),
             _ => Err(offence(Offence::UnknownTransport)),
         }
     }
@@ -73,6 +83,17 @@ fn parse_ipc(address: &str) -> Result<Endpoint, Offence> {
     Ok(Endpoint::Ipc { path: Path::new(address).into() })
 }
 
+fn parse_inproc(name: &str) -> Result<Endpoint, Offence> {
+    if !cfg!(feature = "broker") {
+        return Err(Offence::NoBroker);
+    }
+    let has_room = (1..=NAME_BYTES_MAX).contains(&name.len());
+    if !has_room || name == "*" || name.contains(char::is_control) {
+        return Err(Offence::BadName);
+    }
+    Ok(Endpoint::Inproc { name: name.into() })
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -81,6 +102,7 @@ impl fmt::Display for Endpoint {
             }
             Endpoint::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Endpoint::Ipc { path } => write!(f, "ipc://{}", path.display()),
+            Endpoint::Inproc { name } => write!(f, "inproc://{name}"),
         }
     }
 }
@@ -100,13 +122,21 @@ pub struct EndpointError {
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offence = match self.offence {
-            Offence::NoTransport => "it does not begin with tcp:// or ipc://",
-            Offence::UnknownTransport => "the transports are tcp:// and ipc://",
+            Offence::NoTransport => "it does not begin with tcp://, ipc:// or inproc://",
+            Offence::UnknownTransport => "the transports are tcp://, ipc:// and inproc://",
             Offence::NoPort => "there is no port",
             Offence::NoBrackets => "an IPv6 address needs brackets, as in tcp://[::1]:5555",
             Offence::BadHost => "there is no host that can be connected to",
             Offence::BadPort => "a port is a number from 1 to 65535",
             Offence::BadPath => "there is no path of a file",
+            Offence::NoBroker => {
+                "inproc:// needs the feature `broker` of the crate majordomus, with which a broker \
+                 can be in this process"
+            }
+            Offence::BadName => {
+                "a name to connect to has from 1 to 255 bytes, none of them a control character, \
+                 and is not `*`"
+            }
         };
         write!(f, "bad endpoint {:?}: {offence}", self.endpoint)
     }
@@ -123,6 +153,8 @@ enum Offence {
     BadHost,
     BadPort,
     BadPath,
+    NoBroker,
+    BadName,
 }
 
 #[cfg(test)]
@@ -159,5 +191,25 @@ mod tests {
         check("tcp://a:x", Err(Offence::BadPort));
         check("ipc://", Err(Offence::BadPath));
         check("ipc://@abstract", Err(Offence::BadPath));
+    }
+
+    #[test]
+    #[cfg(feature = "broker")]
+    fn endpoints_in_this_process() {
+        let longest = "x".repeat(NAME_BYTES_MAX);
+        for name in ["a", "a name/of:more é", &longest] {
+            check(&format!("inproc://{name}"), Ok(Endpoint::Inproc { name: name.into() }));
+        }
+        for name in ["", "*", "a\nb", &format!("{longest}x")] {
+            check(&format!("inproc://{name}"), Err(Offence::BadName));
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "broker"))]
+    fn endpoints_in_this_process_need_the_feature() {
+        check("inproc://a", Err(Offence::NoBroker));
+        let error = "inproc://a".parse::<Endpoint>().expect_err("there is no broker").to_string();
+        assert!(error.contains("inproc://a") && error.contains("feature `broker`"), "{error}");
     }
 }

@@ -4,7 +4,8 @@
 //! Both speak every dialect of the Majordomo protocol that Majordomus has so far, with any broker of
 //! that dialect, over `tcp://` and `ipc://`. They connect, and connect again, by themselves; they
 //! are handles to tasks of a tokio runtime, and what is lost is said and never silently repeated.
-//! This crate never starts a runtime or a thread of its own, and it is no broker.
+//! This crate never starts a runtime. It starts no thread either, but that of a broker which you
+//! embed.
 //!
 //! # A worker
 //!
@@ -28,6 +29,30 @@
 //! }
 //! ```
 //!
+//! # All in one process
+//!
+//! With the feature `broker` there is a `Broker` to embed in a program or a test. It listens on
+//! `tcp://` and `ipc://`, and on `inproc://` for its own process.
+//!
+#![cfg_attr(feature = "broker", doc = "```")]
+#![cfg_attr(not(feature = "broker"), doc = "```ignore")]
+//! use majordomus::{Broker, Client, Worker};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let broker = Broker::start("inproc://test")?;
+//!     let worker = Worker::builder("inproc://test")
+//!         .serve("echo", |request, reply| reply.finish(request.body))?;
+//!     let client = Client::connect("inproc://test")?;
+//!     assert_eq!(client.request("echo", "hello").await?.text(), "hello");
+//!
+//!     worker.stop().await;
+//!     let summary = broker.shutdown().await?;
+//!     assert_eq!(summary.counters.received, 1);
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # What else there is
 //!
 //! - Replies in parts: [`RequestBuilder::send`] and [`Reply::next`] on one side, [`Replier::part`] on
@@ -38,10 +63,13 @@
 //! - Other [dialects](Dialect), timings and limits: [`ClientBuilder`] and [`WorkerBuilder`].
 
 mod body;
+#[cfg(feature = "broker")]
+pub mod broker;
 mod client;
 mod clock;
 mod endpoint;
 mod error;
+mod inproc;
 mod link;
 mod uplink;
 mod worker;
@@ -49,6 +77,8 @@ mod worker;
 use std::hash::{BuildHasher, RandomState};
 
 pub use body::Body;
+#[cfg(feature = "broker")]
+pub use broker::Broker;
 pub use client::{Client, ClientBuilder, Reply, RequestBuilder};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{RequestError, SetupError};

@@ -216,6 +216,7 @@ impl Stream {
                 Ok(Stream::Tcp(stream))
             }
             Endpoint::Ipc { path } => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+            Endpoint::Inproc { name } => Ok(Stream::Unix(crate::inproc::connect(name)?)),
         }
     }
 

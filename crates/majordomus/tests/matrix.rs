@@ -1,5 +1,6 @@
-//! Every client with every worker, through a real broker over tcp: each body arrives and comes back
-//! as it was, or as the table of what is lost says, which is the one in `docs/dialects.md`.
+//! Every client with every worker, through a real broker over tcp, and over inproc too where there
+//! is the feature `broker`: each body arrives and comes back as it was, or as the table of what is
+//! lost says, which is the one in `docs/dialects.md`.
 
 use std::time::Duration;
 
@@ -205,7 +206,17 @@ async fn parts(request: RequestBuilder, count: usize) -> Result<Vec<Body>, Reque
 
 #[tokio::test]
 async fn every_client_with_every_worker() {
-    let mut listen = Listen::new("tcp://127.0.0.1:0".parse().expect("an endpoint"));
+    check_every_client_with_every_worker("tcp://127.0.0.1:0").await;
+}
+
+#[tokio::test]
+#[cfg(feature = "broker")]
+async fn every_client_with_every_worker_in_one_process() {
+    check_every_client_with_every_worker("inproc://*").await;
+}
+
+async fn check_every_client_with_every_worker(endpoint: &str) {
+    let mut listen = Listen::new(endpoint.parse().expect("an endpoint"));
     // Otherwise the clients of the MDP dialects hear nothing of an error.
     listen.errors = Errors::Final;
     let config = Config { listen: vec![listen], ..Config::default() };

@@ -38,13 +38,17 @@ const ASKS_MAX: usize = 64;
 /// the last. Who needs several at once uses several clients, or [`Dialect::Pigato`] or
 /// [`Dialect::Omdp`], which have ids.
 ///
-/// ```no_run
-/// use majordomus::Client;
+#[cfg_attr(feature = "broker", doc = "```")]
+#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+/// use majordomus::{Broker, Client};
 ///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = Client::connect("tcp://127.0.0.1:5555")?;
-/// let reply = client.request("echo", "hello").await?;
-/// println!("{}", reply.text());
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let broker = Broker::start("inproc://client")?;
+/// let client = Client::connect("inproc://client")?;
+/// // Whether anybody offers it, which the broker itself answers.
+/// let reply = client.request("mmi.service", "echo").await?;
+/// assert_eq!(reply.text(), "404");
 /// # Ok(())
 /// # }
 /// ```

@@ -31,13 +31,18 @@ use crate::{Endpoint, SetupError, ambient_seed};
 /// handler is busy or not, as long as the handler does not block the runtime's threads; what blocks
 /// or computes for long belongs into `tokio::task::spawn_blocking`.
 ///
-/// ```no_run
-/// use majordomus::Worker;
+#[cfg_attr(feature = "broker", doc = "```")]
+#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+/// use majordomus::{Broker, Client, Worker};
 ///
-/// # async fn example() -> Result<(), majordomus::SetupError> {
-/// let worker = Worker::builder("tcp://127.0.0.1:5555")
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let broker = Broker::start("inproc://worker")?;
+/// let worker = Worker::builder("inproc://worker")
 ///     .serve("echo", |request, reply| reply.finish(request.body))?;
-/// worker.ended().await;
+/// let client = Client::connect("inproc://worker")?;
+/// assert_eq!(client.request("echo", "hello").await?.text(), "hello");
+/// worker.stop().await;
 /// # Ok(())
 /// # }
 /// ```
