@@ -118,7 +118,7 @@ impl Judge {
     }
 
     /// Who has a part of the answer has the whole timeout again.
-    fn restart_timeout(&mut self, uid: Uid) {
+    pub(super) fn restart_timeout(&mut self, uid: Uid) {
         let now = self.now;
         if let Some(request) = self.model.requests.get_mut(&uid)
             && let Timeout::After(span) = request.timeout
@@ -146,6 +146,7 @@ impl Judge {
             }
             return;
         }
+        self.may_hear(uid);
         let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
         let Some(request) = self.model.requests.get_mut(&uid) else { return };
         request.collected_bytes += cost;

@@ -188,8 +188,8 @@ impl Judge {
             request.sharing.leads = false;
             if matches!(request.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
                 request.early = request.early.min(now.after(wait));
+                request.deadline = Time::NEVER;
             }
-            request.deadline = Time::NEVER;
         });
     }
 
@@ -198,6 +198,27 @@ impl Judge {
         self.model.place(uid, Place::Following(leader));
         self.sharing_mut(uid, |request| request.sharing.murky = false);
         self.sharing_mut(leader, |leader| leader.sharing.followers.push(uid));
+        self.runs_with(uid, leader);
+        self.restart_timeout(uid);
+    }
+
+    /// A part of the answer to a request is kept for the end: those of which it is not known whether
+    /// they follow it may have their timeout again. Which of the two holds is seen only when they end;
+    /// a reply that comes between the earlier end and the later is taken to be in time.
+    pub(super) fn may_hear(&mut self, uid: Uid) {
+        let now = self.now;
+        for mate in self.model.live.clone() {
+            if mate == uid || !self.may_share(mate, uid) {
+                continue;
+            }
+            self.sharing_mut(mate, |request| {
+                if let Timeout::After(span) = request.timeout
+                    && !span.is_zero()
+                {
+                    request.deadline = request.deadline.max(now.after(span));
+                }
+            });
+        }
     }
 
     /// Those of which it is not known whether they follow this one, which runs, may end as it does.
