@@ -124,8 +124,7 @@ impl Judge {
             && let Timeout::After(span) = request.timeout
             && !span.is_zero()
         {
-            request.deadline = now.after(span);
-            request.early = if request.sharing.murky { request.early } else { request.deadline };
+            request.set_deadline(now.after(span));
         }
     }
 
@@ -146,7 +145,7 @@ impl Judge {
             }
             return;
         }
-        self.may_hear(uid);
+        self.may_hear(&self.mates(uid));
         let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
         let Some(request) = self.model.requests.get_mut(&uid) else { return };
         request.collected_bytes += cost;
