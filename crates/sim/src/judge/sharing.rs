@@ -31,8 +31,15 @@ impl Judge {
             *other != uid && self.model.requests[other].sharing.murky && self.are_equal(*other, uid)
         });
         let leaders = self.leaders_for(uid);
+        // Those that are released look for another when the step is over: one that runs now may have
+        // ended by then, and who is not put aside behind it leads.
+        let request = &self.model.requests[&uid];
+        let runs = |leader: &Uid| matches!(self.model.requests[leader].place, Place::At(_));
+        let may_lead = request.sharing.released
+            && !self.model.is_reading(request.client)
+            && leaders.iter().any(runs);
         match leaders.first() {
-            _ if murky || leaders.len() > 1 => {
+            _ if murky || may_lead || leaders.len() > 1 => {
                 self.make_murky(uid);
                 for other in self.model.live.clone() {
                     self.may_run_with(other);
