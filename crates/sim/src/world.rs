@@ -309,7 +309,10 @@ impl<M: Machine> World<M> {
         self.faults = Faults::none();
         self.open = false;
         let now = self.stage.now();
-        if !self.running {
+        // A broker that is to be started anew is so now, and not with faults in its configuration later.
+        let planned = self.queue.len();
+        self.queue.retain(|Reverse((_, _, what))| !matches!(what, What::Start));
+        if !self.running || self.queue.len() < planned {
             self.start();
         }
         for at in 0..self.programs.len() {

@@ -314,13 +314,11 @@ impl Broker {
             if backers == self.services[service].backers {
                 continue;
             }
-            self.services.stand(service);
             let rejected = self.services.rejected_of(&self.requests, service);
             for index in &rejected {
                 self.leave_rejected(*index);
             }
             self.services.set_backers(now, service, backers);
-            self.services.sit(service);
             for index in rejected {
                 self.seek_another(now, index);
             }

@@ -2,8 +2,8 @@
 //! the workers that are free.
 //!
 //! A service is served by its own workers and by those of its *backers* (see `names`). While it has
-//! backers and requests that wait, it has a *seat* with each of them, so that a worker that gets free
-//! finds it without a search.
+//! requests that wait, it has a *seat* with each of its backers, so that a worker that gets free finds
+//! it without a search. It keeps its seat where they come and go, so that its turn comes.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ pub(super) struct Service {
     pub(super) workers: u32,
     /// The services whose workers serve it too, the best first.
     pub(super) backers: Vec<u32>,
-    /// Its place among those with requests that wait for a worker of these.
+    /// Its place among those with requests that wait for a worker of the same.
     seat: Option<u64>,
     /// The services that it backs and that have requests waiting, in the order of their turns.
     seats: BTreeMap<u64, u32>,
@@ -198,8 +198,17 @@ impl Services {
         self.names.backers(&service.name)
     }
 
-    /// Gives a service other backers. None of its requests may wait with those it has.
+    /// Gives a service other backers, with the seat that it has. None of its rejected requests may wait
+    /// with those before.
     pub(super) fn set_backers(&mut self, now: Time, index: u32, backers: Vec<u32>) {
+        if let Some(seat) = self.table[index].seat {
+            for backer in self.table[index].backers.clone() {
+                self.table[backer].seats.remove(&seat);
+            }
+            for backer in &backers {
+                self.table[*backer].seats.insert(seat, index);
+            }
+        }
         self.note_offered(now, index, |service| service.backers = backers);
     }
 
@@ -268,7 +277,7 @@ impl Services {
     /// Takes the seats of a service that has requests waiting, behind all others.
     pub(super) fn sit(&mut self, index: u32) {
         let service = &mut self.table[index];
-        if service.backers.is_empty() || service.seat.is_some() || service.waiting.is_empty() {
+        if service.seat.is_some() || service.waiting.is_empty() {
             return;
         }
         self.last_place += 1;

@@ -142,7 +142,9 @@ impl Worker {
         if self.heartbeat_at <= now {
             self.heartbeat_at = now.after(self.interval);
             let silent = self.mute && scene.open && scene.rng.below(50) > 0;
-            if (self.tasks.is_empty() || !self.one_thread) && !silent {
+            // When everything is calm it has given up what it forgot.
+            let works = |task: &Task| scene.open || task.plan.next_at < Time::NEVER;
+            if (!self.one_thread || !self.tasks.iter().any(works)) && !silent {
                 if self.moody && scene.rng.one_in(32) {
                     return self.leave(scene);
                 }

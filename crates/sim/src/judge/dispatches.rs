@@ -121,9 +121,6 @@ impl Judge {
         match request.timeout {
             Timeout::OfService => request.set_deadline(busy_until),
             Timeout::After(span) if span.is_zero() => request.set_deadline(Time::NEVER),
-            Timeout::After(_) | Timeout::Never if request.sharing.murky => {
-                request.deadline = request.early;
-            }
             Timeout::After(_) | Timeout::Never => {}
         }
         if let Some(worker) = self.model.worker_mut(id) {

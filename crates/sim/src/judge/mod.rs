@@ -138,6 +138,8 @@ struct Step {
     must_end: Vec<(Uid, Outcome)>,
     /// Requests that had parts of an answer of which no more comes.
     must_fall: Vec<Uid>,
+    /// The same, where it is not known whether they had.
+    may_fall: Vec<Uid>,
     must_lose: Option<PeerId>,
     must_register: Option<PeerId>,
     must_greet: Option<PeerId>,
@@ -210,6 +212,7 @@ impl Judge {
                 offended: false,
                 must_end: Vec::new(),
                 must_fall: Vec::new(),
+                may_fall: Vec::new(),
                 must_lose: None,
                 must_register: None,
                 must_greet: None,
@@ -396,6 +399,7 @@ impl Judge {
         step.offended = false;
         step.must_end.clear();
         step.must_fall.clear();
+        step.may_fall.clear();
         step.must_lose = None;
         step.must_register = None;
         step.must_greet = None;

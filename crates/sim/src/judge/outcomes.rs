@@ -145,16 +145,19 @@ impl Judge {
             // Its worker had it for too long and lives, so it stays with its other requests.
             (Outcome::WorkerLost, Place::At(worker)) => {
                 let overdue = |hand: &Hand| hand.uid == uid && hand.busy_until <= now;
-                !due && self.model.worker(worker).is_some_and(|w| w.hands.iter().any(overdue))
+                request.deadline > now
+                    && self.model.worker(worker).is_some_and(|w| w.hands.iter().any(overdue))
             }
             (Outcome::NoSuchWorker, Place::Waiting) => {
                 let target = request.target.and_then(|target| self.model.worker(target)?.service);
                 let serves = target.is_some_and(|at| self.model.serves(at, request.service));
                 request.targeted && (request.forsaken || !serves)
             }
-            (Outcome::WorkerLost, Place::Waiting) => self.step.must_fall.contains(&uid),
+            (Outcome::WorkerLost, Place::Waiting) => {
+                self.step.must_fall.contains(&uid) || self.step.may_fall.contains(&uid)
+            }
             (Outcome::Expired | Outcome::Rejected, Place::Waiting) if request.is_rejected() => {
-                self.may_give_up(request) == Some(outcome)
+                self.may_give_up(request, outcome)
             }
             (Outcome::Expired, _) => due && (offered || doubtful),
             (Outcome::Untranslatable, Place::Waiting | Place::Following(_)) => {
@@ -195,17 +198,17 @@ impl Judge {
         })
     }
 
-    /// How a rejected request that waits may end by now, if it may. It waits for a worker that has
-    /// not rejected it for so long; at its deadline it counts whether there is one.
-    fn may_give_up(&self, request: &Request) -> Option<Outcome> {
+    /// Whether a rejected request that waits may end so by now. It waits for a worker that has not
+    /// rejected it for so long; at its deadline it counts whether there is one.
+    fn may_give_up(&self, request: &Request, outcome: Outcome) -> bool {
         let Rejection { by_all_first, .. } = request.rejection;
         let all = self.model.all_rejected(request);
         let own = matches!(request.timeout, Timeout::After(span) if !span.is_zero());
         let waited = by_all_first.is_some_and(|at| at.after(self.config.reject_wait) <= self.now);
-        match request.early <= self.now {
-            true if own || !all => Some(Outcome::Expired),
-            true => Some(Outcome::Rejected),
-            false => (all && waited).then_some(Outcome::Rejected),
+        let (due, over) = (request.early <= self.now, request.deadline <= self.now);
+        match outcome {
+            Outcome::Rejected => all && ((due && !own) || (!over && waited)),
+            _ => due && (own || !all),
         }
     }
 

@@ -125,16 +125,15 @@ impl Judge {
             return self.accuse(Rule::Author, format!("{uid} gets something else: {reply:?}"));
         }
         let followed = request.place == Place::Waiting;
-        if let Some(request) = self.model.requests.get_mut(&uid) {
+        if followed && part == Part::Partial {
+            // So it did follow that one.
+            self.sticks(uid, answered);
+        } else if let Some(request) = self.model.requests.get_mut(&uid) {
             // Of a final one it may turn out that it was for another that is alike.
             match part {
                 Part::Final => request.told = true,
                 _ => (request.part_sent, request.sharing.leads) = (true, false),
             }
-        }
-        if followed && part == Part::Partial {
-            // So it did follow that one.
-            self.sticks(uid, answered);
         }
         self.step.heard.push(uid);
         self.step.answered = true;

@@ -118,14 +118,13 @@ impl Judge {
     }
 
     /// Who has a part of the answer has the whole timeout again.
-    fn restart_timeout(&mut self, uid: Uid) {
+    pub(super) fn restart_timeout(&mut self, uid: Uid) {
         let now = self.now;
         if let Some(request) = self.model.requests.get_mut(&uid)
             && let Timeout::After(span) = request.timeout
             && !span.is_zero()
         {
-            request.deadline = now.after(span);
-            request.early = if request.sharing.murky { request.early } else { request.deadline };
+            request.set_deadline(now.after(span));
         }
     }
 
@@ -146,6 +145,7 @@ impl Judge {
             }
             return;
         }
+        self.may_hear(&self.mates(uid));
         let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
         let Some(request) = self.model.requests.get_mut(&uid) else { return };
         request.collected_bytes += cost;

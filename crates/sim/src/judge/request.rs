@@ -102,6 +102,8 @@ pub(crate) struct Sharing {
     /// Whether it is not known which one of several equal ones it follows, if it follows any: one of
     /// them was put aside, or not, because its client does not read.
     pub(crate) murky: bool,
+    /// Whether it, or another that its client cannot tell from it, got a part of an answer.
+    pub(crate) may_have_part: bool,
     /// Those that follow it, in the order in which they came.
     pub(crate) followers: Vec<Uid>,
     /// Whether it has followed one that gave up.

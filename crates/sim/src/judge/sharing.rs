@@ -1,8 +1,9 @@
 //! Requests that share one answer: who follows whom, and what becomes of those whose leader gives up.
 //!
 //! Where a leader waits whose client does not read, it may have been put aside, and then it leads no
-//! longer; no output says so. Of such a *murky* request, and of those that are equal to it, nobody
-//! knows which one follows which; they are looked at less closely.
+//! longer; no output says so. Nor is it said which of several leaders a request follows. Of such a
+//! *murky* request, and of those that are equal to it, nobody knows which one follows which; they are
+//! looked at less closely.
 
 use core::time::Duration;
 
@@ -21,18 +22,30 @@ impl Judge {
         if request.targeted || request.fresh || !shares(&self.config, name) {
             return;
         }
-        let leader = self.leader_for(uid);
+        self.seeks_leader(uid);
+    }
+
+    /// A request that is in nobody's hands follows one that is equal, or leads.
+    fn seeks_leader(&mut self, uid: Uid) {
         let murky = self.model.live.iter().any(|other| {
             *other != uid && self.model.requests[other].sharing.murky && self.are_equal(*other, uid)
         });
-        match leader {
-            _ if murky => {
+        let leaders = self.leaders_for(uid);
+        // Those that are released look for another when the step is over: one that runs now may have
+        // ended by then, and who is not put aside behind it leads.
+        let request = &self.model.requests[&uid];
+        let runs = |leader: &Uid| matches!(self.model.requests[leader].place, Place::At(_));
+        let may_lead = request.sharing.released
+            && !self.model.is_reading(request.client)
+            && leaders.iter().any(runs);
+        match leaders.first() {
+            _ if murky || may_lead || leaders.len() > 1 => {
                 self.make_murky(uid);
                 for other in self.model.live.clone() {
                     self.may_run_with(other);
                 }
             }
-            Some(leader) => self.follows(uid, leader),
+            Some(leader) => self.follows(uid, *leader),
             None => {
                 self.sharing_mut(uid, |request| request.sharing.leads = true);
                 self.look_whether_murky(uid);
@@ -46,14 +59,16 @@ impl Judge {
         }
     }
 
-    fn leader_for(&self, uid: Uid) -> Option<Uid> {
-        let leads = |other: &&Uid| {
-            let request = &self.model.requests[*other];
+    /// Those that a request may follow. There are several where one was passed over, as its client did
+    /// not read.
+    fn leaders_for(&self, uid: Uid) -> Vec<Uid> {
+        let leads = |other: &Uid| {
+            let request = &self.model.requests[other];
             let stuck =
                 matches!(request.place, Place::At(_)) && !self.model.is_reading(request.client);
-            **other != uid && request.sharing.leads && !stuck && self.are_equal(**other, uid)
+            *other != uid && request.sharing.leads && !stuck && self.are_equal(*other, uid)
         };
-        self.model.live.iter().find(leads).copied()
+        self.model.live.iter().copied().filter(leads).collect()
     }
 
     /// Whether two requests may share an answer.
@@ -136,6 +151,9 @@ impl Judge {
     /// Where it was only waiting, they waited with it, and go on.
     pub(super) fn released(&mut self, uid: Uid, before: Place) {
         self.may_wait_anew(uid);
+        let requests = &self.model.requests;
+        let mates = self.mates(uid).into_iter();
+        self.step.may_fall.extend(mates.filter(|mate| requests[mate].sharing.may_have_part));
         let followers = self
             .model
             .requests
@@ -156,13 +174,7 @@ impl Judge {
             if ran {
                 self.begins_to_wait(*follower);
             }
-            match self.leader_for(*follower) {
-                Some(leader) => self.follows(*follower, leader),
-                None => {
-                    self.sharing_mut(*follower, |request| request.sharing.leads = true);
-                    self.look_whether_murky(*follower);
-                }
-            }
+            self.seeks_leader(*follower);
         }
     }
 
@@ -188,16 +200,53 @@ impl Judge {
             request.sharing.leads = false;
             if matches!(request.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
                 request.early = request.early.min(now.after(wait));
+                request.deadline = Time::NEVER;
             }
-            request.deadline = Time::NEVER;
         });
     }
 
-    /// A murky request got a part of the answer to that one: it follows it.
+    /// A murky request got a part of the answer to that one: it follows it. Where its client cannot
+    /// tell it from others, any of them may be the one that does, and they stay murky.
     pub(super) fn sticks(&mut self, uid: Uid, leader: Uid) {
+        let requests = &self.model.requests;
+        let (client, id) = (requests[&uid].client, &requests[&uid].id);
+        let alike = |twin: &Uid| requests[twin].client == client && requests[twin].id == *id;
+        let mut twins = self.mates(leader);
+        twins.retain(alike);
+        if twins.len() > 1 {
+            self.may_hear(&twins);
+            for twin in twins {
+                self.sharing_mut(twin, |request| request.sharing.may_have_part = true);
+            }
+            return;
+        }
         self.model.place(uid, Place::Following(leader));
-        self.sharing_mut(uid, |request| request.sharing.murky = false);
+        self.sharing_mut(uid, |request| (request.part_sent, request.sharing.murky) = (true, false));
         self.sharing_mut(leader, |leader| leader.sharing.followers.push(uid));
+        self.runs_with(uid, leader);
+        self.restart_timeout(uid);
+    }
+
+    /// Those of which it is not known whether they follow this one.
+    pub(super) fn mates(&self, uid: Uid) -> Vec<Uid> {
+        let live = self.model.live.iter().copied();
+        let waits = |mate: &Uid| self.model.requests[mate].place == Place::Waiting;
+        live.filter(|mate| *mate != uid && waits(mate) && self.may_share(*mate, uid)).collect()
+    }
+
+    /// A part of an answer came: these may have their whole timeout again. Which holds is seen only
+    /// when they end; a reply that comes between the earlier end and the later is taken to be in time.
+    pub(super) fn may_hear(&mut self, mates: &[Uid]) {
+        let now = self.now;
+        for mate in mates {
+            self.sharing_mut(*mate, |request| {
+                if let Timeout::After(span) = request.timeout
+                    && !span.is_zero()
+                {
+                    request.deadline = request.deadline.max(now.after(span));
+                }
+            });
+        }
     }
 
     /// Those of which it is not known whether they follow this one, which runs, may end as it does.
@@ -206,10 +255,7 @@ impl Judge {
         let hands = self.model.worker(worker).map(|worker| &worker.hands);
         let hand = hands.and_then(|hands| hands.iter().find(|hand| hand.uid == uid));
         let Some(busy_until) = hand.map(|hand| hand.busy_until) else { return };
-        let live = self.model.live.iter().copied();
-        let mates: Vec<Uid> =
-            live.filter(|mate| *mate != uid && self.may_share(*mate, uid)).collect();
-        for mate in mates {
+        for mate in self.mates(uid) {
             self.sharing_mut(mate, |request| {
                 if request.sharing.murky && request.timeout == Timeout::OfService {
                     request.early = request.early.min(busy_until);

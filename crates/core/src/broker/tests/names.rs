@@ -493,3 +493,24 @@ fn a_range_that_lost_its_worker_goes_to_the_highest_version_that_is_free() {
          > high request #4 range",
     );
 }
+
+/// A worker of a wildcard that comes and goes takes the names that wait in turn, and does not begin
+/// with the same one each time. Found by the simulation (seed 14314541141288026705, 15517 steps).
+#[test]
+fn names_behind_a_wildcard_keep_their_turns_when_its_worker_comes_again() {
+    check(
+        "0ms client c
+         1ms c request stock.a one
+         1ms c request stock.a two
+         2ms c request stock.b three
+         3ms worker w
+         3ms w ready stock.*
+         > w request #1 one
+         4ms w disconnect
+         5ms w ready stock.*
+         > w request #2 three
+         6ms w disconnect
+         7ms w ready stock.*
+         > w request #1 one",
+    );
+}
