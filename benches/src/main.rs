@@ -2,6 +2,7 @@
 //!
 //! ```console
 //! $ cargo run --release -p majordomus-benches -- core
+//! $ cargo run --release -p majordomus-benches --features nats -- library
 //! ```
 //!
 //! Each prints what it measured beside the bar it is held to. The status is 0 when every bar that
@@ -10,11 +11,12 @@
 
 mod core_alone;
 mod instructions;
+mod library;
 mod timing;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: majordomus-benches core";
+const USAGE: &str = "usage: majordomus-benches core | library";
 
 /// Whether the bars that a benchmark enforces were met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,9 @@ fn main() -> ExitCode {
         ["core"] => core_alone::compare(),
         // What `core` has valgrind count. It prints nothing, and is good for a profiler too.
         ["core-run", case, size, operations] => core_alone::run(case, size, operations),
+        ["library"] => library::compare(),
+        // One process of that.
+        ["library-run", ref what @ ..] => library::run(what),
         _ => Err(USAGE.to_string()),
     };
     match verdict {

@@ -33,10 +33,16 @@ impl Python {
     /// Starts `python/NAME.py` with `arguments`.
     #[track_caller]
     pub fn script(&self, name: &str, arguments: &[&str]) -> Process {
+        self.file(&format!("python/{name}.py"), arguments)
+    }
+
+    /// Starts a file of this package with `arguments`.
+    #[track_caller]
+    pub fn file(&self, path: &str, arguments: &[&str]) -> Process {
         let mut command = self.command();
-        command.arg(workspace::package().join("python").join(name).with_extension("py"));
-        command.args(arguments);
-        Process::start(format!("{name}.py {}", arguments.join(" ")), command)
+        command.arg(workspace::package().join(path)).args(arguments);
+        let name = path.rsplit('/').next().unwrap_or(path);
+        Process::start(format!("{name} {}", arguments.join(" ")), command)
     }
 
     /// Starts a program that comes with a package: `python -m NAME` with `arguments`.

@@ -386,6 +386,7 @@ impl Stage {
             partial_replies: true,
             told: OutcomeSet::of(&Outcome::ALL),
             redelivery: Redelivery::Always,
+            greets: false,
             form: Form::Frames,
         };
         self.add_peer(PeerId::new(self.workers + index, 0), Role::Client(can));

@@ -235,6 +235,7 @@ impl Broker {
             *endpoint = listener.endpoint().map_err(failed)?;
             listeners.push(listener);
         }
+        config.core.introduction = config.introduction();
         config.core.request_events = tracing::enabled!(tracing::Level::DEBUG);
         let doors = listeners.iter().filter_map(Listener::door).collect();
         let core = Core::new(config.core.clone(), keys().map_err(StartError::System)?);
@@ -244,10 +245,13 @@ impl Broker {
         reactor::announce(&config);
         let reactor =
             Reactor::new(config, poll, core, listeners, inbox).map_err(StartError::System)?;
+        // A waker whose last handle is dropped takes the wake with it that nobody has seen yet, so the
+        // thread has one of its own.
+        let holding = (held, Arc::clone(&waker));
         let thread = std::thread::Builder::new()
             .name("reactor".to_string())
             .spawn(move || {
-                let _held = held;
+                let _holding = holding;
                 reactor.run()
             })
             .map_err(StartError::System)?;

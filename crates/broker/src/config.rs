@@ -180,6 +180,15 @@ impl Config {
         listener == self.listen.len()
     }
 
+    /// What peers that greet are told of the broker.
+    pub(crate) fn introduction(&self) -> core::Introduction {
+        core::Introduction {
+            broker: self.name.as_str().into(),
+            message_bytes_max: self.connections.message_bytes_max as u64,
+            frames_max: u32::try_from(self.connections.frames_max).unwrap_or(u32::MAX),
+        }
+    }
+
     /// Looks for values that cannot be.
     ///
     /// # Errors
@@ -206,6 +215,7 @@ impl Config {
             ("requests_max", limits.requests_max),
             ("service_requests_max", limits.service_requests_max),
             ("client_requests_max", limits.client_requests_max),
+            ("worker_services_max", limits.worker_services_max),
             ("rejections_max", limits.rejections_max as usize),
             ("names_max", limits.names_max),
             ("connections_max", own.connections_max),

@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     pub(crate) codec: Option<Codec>,
     /// It is here to hear the directory being published, and never speaks.
     pub(crate) subscriber: Option<Subscriber>,
+    /// It was told that it has to begin otherwise.
+    pub(crate) answered: bool,
     /// A first message that waits until the core takes commands from this peer.
     pub(crate) first: Option<Frames>,
     /// The core takes no commands from it.
@@ -95,6 +97,7 @@ impl Connection {
             peer: None,
             codec: None,
             subscriber: None,
+            answered: false,
             first: None,
             paused: false,
             wants: None,

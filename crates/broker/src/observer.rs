@@ -1,11 +1,32 @@
 //! What the core tells of, as lines of the log.
 
+use std::fmt;
+
 use majordomus_core::broker::{Event, LossReason, Offence};
-use majordomus_core::{PeerId, Time};
+use majordomus_core::{Label, PeerId, Time};
 use tracing::{debug, info, warn};
 
 use crate::census::Census;
 use crate::slots::Slots;
+
+/// Services that are named in one line of the log.
+const SERVICES_SHOWN_MAX: usize = 4;
+
+/// What a worker offered, as the log has it.
+struct Offered<'a>(&'a [Label]);
+
+impl fmt::Display for Offered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, service) in self.0.iter().take(SERVICES_SHOWN_MAX).enumerate() {
+            let gap = if nth == 0 { "" } else { ", " };
+            write!(f, "{gap}{service}")?;
+        }
+        match self.0.len().saturating_sub(SERVICES_SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
 
 pub(crate) fn log(event: &Event, census: &mut Census, connections: &mut Slots, now: Time) {
     let name = |connections: &mut Slots, peer: PeerId| {
@@ -20,10 +41,16 @@ pub(crate) fn log(event: &Event, census: &mut Census, connections: &mut Slots, n
         // These have a line of their own.
         Event::WorkerLost { reason: LossReason::Offence(_), .. }
         | Event::Offended { offence: Offence::Malformed, .. } => {}
-        Event::WorkerLost { peer, service, reason, requests } => {
+        Event::WorkerWithdrew { peer, service } => {
+            if census.may_tell(now) {
+                info!(peer = %name(connections, *peer), %service, "worker withdrew");
+            }
+        }
+        Event::WorkerLost { peer, services, reason, requests } => {
             if !census.may_tell(now) {
                 return;
             }
+            let service = Offered(services);
             let peer = name(connections, *peer);
             if *requests > 0 {
                 warn!(%peer, %service, requests, "worker lost with requests in hand: {reason}");

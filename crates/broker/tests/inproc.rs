@@ -5,6 +5,7 @@ mod common;
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Patient, Peer, wait_for};
@@ -215,4 +216,14 @@ fn the_directory_is_published_here_too() {
     let mut subscriber = Peer::shake_hands(stream, Metadata::new(SocketType::Sub));
     subscriber.send(&[b"\x01$dir"]);
     assert!(subscriber.frames()[0].starts_with(b"$dir "));
+}
+
+/// The wake that was to end it went with its waker, and it went on.
+#[test]
+fn a_broker_that_is_dismissed_ends_every_time() {
+    for _ in 0..100 {
+        let (held, ended) = sync_channel::<()>(0);
+        Broker::start_holding(config("*"), held).expect("it starts").dismiss();
+        assert_eq!(ended.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+    }
 }

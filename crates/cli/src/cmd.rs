@@ -88,7 +88,7 @@ fn client_takes_parts(dialect: Dialect) -> bool {
 
 /// Whether a client of the dialect can have many requests at once over one connection.
 fn has_request_ids(dialect: Dialect) -> bool {
-    matches!(dialect, Dialect::Pigato | Dialect::Omdp)
+    matches!(dialect, Dialect::Omdp1 | Dialect::Pigato | Dialect::Omdp)
 }
 
 /// Refuses an endpoint at which this process, which has no broker of its own there, finds none.

@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_one_line() {
-        let text = "first\n\n  second\r\n\u{1b}[31mthird\n".into();
-        let error = RequestError::Remote { text };
+        let why = "first\n\n  second\r\n\u{1b}[31mthird\n".into();
+        let error = RequestError::Remote { code: 0, why };
         let (service, endpoint) = ("echo".into(), "ipc://m".into());
         let line = Failure::Request { service, endpoint, error }.line();
         assert_eq!(line, "request to echo at ipc://m: first; second; \u{fffd}[31mthird");

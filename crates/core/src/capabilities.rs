@@ -16,6 +16,8 @@ pub struct ClientCapabilities {
     pub redelivery: Redelivery,
     /// Takes what a worker says after the reply, too, where the worker never says that it is done.
     pub afterwords: bool,
+    /// Begins with [`Hello`](crate::FromClient::Hello), and is told why it ends.
+    pub greets: bool,
     /// How the bodies are written that it reads.
     pub form: Form,
 }
@@ -28,6 +30,7 @@ impl Default for ClientCapabilities {
             told: OutcomeSet::NONE,
             redelivery: Redelivery::Always,
             afterwords: false,
+            greets: false,
             form: Form::Frames,
         }
     }
@@ -62,6 +65,13 @@ pub struct WorkerCapabilities {
     pub heartbeats_answered: bool,
     /// May say READY again for what it offers, which changes nothing.
     pub ready_again: bool,
+    /// May offer several services, and withdraw one.
+    pub several_services: bool,
+    /// Counts the parts that it sends, and can be told that its client takes more.
+    pub credit: bool,
+    /// Begins with [`Hello`](crate::FromWorker::Hello), and may say how many requests it takes before
+    /// it offers a service.
+    pub greets: bool,
     /// How the bodies are written that it reads.
     pub form: Form,
 }
@@ -77,6 +87,9 @@ impl Default for WorkerCapabilities {
             afterwords: false,
             heartbeats_answered: false,
             ready_again: false,
+            several_services: false,
+            credit: false,
+            greets: false,
             form: Form::Frames,
         }
     }

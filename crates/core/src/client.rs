@@ -1,11 +1,20 @@
 //! The client: what it asks of the broker, and what came of it.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use crate::uplink::{Backoff, Uplink};
-use crate::{Frames, FromClient, Label, Outcome, Reply, Request, Time, Timeout, ToClient};
+use crate::{
+    CREDIT_UNLIMITED, Farewell, Frames, FromClient, Hello, Label, Notice, Outcome, Reply, Request,
+    Time, Timeout, ToClient, Welcome,
+};
+
+/// What a request has in its message beside its body and its options, in bytes, at the most.
+const HEAD_BYTES_MAX: usize = 1_024;
 
 /// What a client's driver calls a request. None is used twice, and requests are sent in the order of
 /// their handles.
@@ -25,15 +34,55 @@ pub struct ClientConfig {
     pub waiting_max: usize,
     /// How many bytes the bodies of those may have together.
     pub waiting_bytes_max: usize,
+    /// Whether the client begins with HELLO, and is told what holds at the broker.
+    pub greets: bool,
+    /// Whether it can say HEARTBEAT, and is answered: so it can tell whether the broker is there.
+    pub heartbeats: bool,
+    /// Whether it can say which requests it still wants.
+    pub still_wanted: bool,
+    /// Whether the broker says when a request has expired. The client gives it
+    /// [`EXPIRY_GRACE`] then, before it goes by its own clock.
+    pub told_of_expiry: bool,
+    /// Whether parts of replies are counted: how many it takes ahead of its user.
+    pub credit: Option<u32>,
+    /// How many bytes a message to it may have; nothing where it does not say.
+    pub message_bytes_max: Option<usize>,
+    /// How often it asks whether the broker is there, while it waits for replies, and says which
+    /// requests it still wants.
+    pub heartbeat_interval: Duration,
+    /// How many intervals the broker may be silent.
+    pub liveness: u32,
+    /// Whether requests wait for the connection. Where there are other brokers that may be asked, they
+    /// fail at once, with [`Failure::NotSent`].
+    pub waits_for_connection: bool,
     /// When a lost connection is opened again.
     pub backoff: Backoff,
 }
 
+/// How much longer a client waits for the broker to say that a request has expired.
+pub const EXPIRY_GRACE: Duration = Duration::from_millis(250);
+
+impl ClientConfig {
+    fn silence_max(&self) -> Duration {
+        self.heartbeat_interval.saturating_mul(self.liveness)
+    }
+}
+
 impl Default for ClientConfig {
-    /// No request ids; 1,024 requests and 64 MiB may wait.
+    /// No request ids; 1,024 requests and 64 MiB may wait; a heartbeat every 2.5 s and a liveness of
+    /// 3, where the dialect has any.
     fn default() -> Self {
         Self {
             request_ids: false,
+            greets: false,
+            heartbeats: false,
+            still_wanted: false,
+            told_of_expiry: false,
+            credit: None,
+            message_bytes_max: None,
+            heartbeat_interval: Duration::from_millis(2_500),
+            liveness: 3,
+            waits_for_connection: true,
             running_max: 1024,
             waiting_max: 1024,
             waiting_bytes_max: 64 * 1024 * 1024,
@@ -43,6 +92,10 @@ impl Default for ClientConfig {
 }
 
 /// What a client is told.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most of them are replies, and a box costs an allocation"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientInput {
     /// The connection that [`ClientOutput::Open`] asked for is there.
@@ -51,24 +104,23 @@ pub enum ClientInput {
     Lost,
     /// The broker says something.
     Received(ToClient),
+    /// The broker showed life: bytes came from it, of whatever kind.
+    Alive,
     /// The user asks for something.
     Request {
         /// What its outcome is to be delivered under.
         handle: RequestHandle,
-        /// The name of the service.
-        service: Label,
-        /// What the worker gets.
-        body: Frames,
-        /// How long it may take, from now and again from each part of the reply; `None` is as long
-        /// as it takes.
-        timeout: Option<Duration>,
+        /// What. Its id and its credit are the client's own matter.
+        request: Box<Request>,
+        /// How long its worker may be silent, without a part and without a sign of work; `None` where
+        /// that does not matter, or its dialect cannot tell.
+        silence_max: Option<Duration>,
     },
+    /// The user has taken so many parts of this reply. While there are parts that it has not, the time
+    /// of the request stands still.
+    Taken(RequestHandle, u32),
     /// The user no longer wants this; nothing more is delivered of it.
     Cancel(RequestHandle),
-    /// The user does not take the parts of this reply fast enough; its time stands still.
-    Pause(RequestHandle),
-    /// The user takes parts again; the request has its whole time from now on.
-    Resume(RequestHandle),
     /// Nothing but time passed.
     Tick,
 }
@@ -79,8 +131,9 @@ pub enum ClientOutput {
     /// Open a connection to the broker, and answer with [`ClientInput::Opened`] or
     /// [`ClientInput::Lost`].
     Open,
-    /// Close the connection at once, and report nothing more of it.
-    Close,
+    /// Close the connection at once, and report nothing more of it; because the broker has done with
+    /// us, where it says why.
+    Close(Option<Farewell>),
     /// Send this to the broker.
     Send(FromClient),
     /// Give this to the user.
@@ -91,11 +144,13 @@ pub enum ClientOutput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// A part of the reply; more follow.
-    Part(Frames),
+    Part(Content),
     /// The reply, or its last part.
-    Final(Frames),
+    Final(Content),
     /// There is no reply, or no more of it.
     Failed(Failure),
+    /// How far the request has come, where its user wants to hear that.
+    Notice(Notice),
 }
 
 /// Why there is no reply.
@@ -103,13 +158,47 @@ pub enum Delivery {
 pub enum Failure {
     /// Its time was over.
     Timeout,
+    /// Its worker was silent for longer than the user would have it.
+    Silent,
     /// The connection was lost, or the broker broke the protocol, when the request was with it. It
     /// may have been done or not.
     Disconnected,
+    /// There is no connection. It was not sent.
+    NotSent,
     /// Too many requests, or too many bytes, wait already. It was not sent.
     Refused,
-    /// The broker or the worker says why.
-    Remote(Outcome, Frames),
+    /// It is larger than the broker takes. It was not sent.
+    TooLarge,
+    /// The broker or the worker says why: with a code, where it has one, and in words.
+    Remote(Outcome, u16, Content),
+}
+
+/// What a part of a reply, or a failure, says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// What stands beside the body: see [`Reply::options`].
+    pub options: Bytes,
+    /// The body.
+    pub body: Frames,
+}
+
+impl Content {
+    /// A body, and nothing beside it.
+    ///
+    /// ```
+    /// use majordomus_core::{Content, Frames};
+    ///
+    /// assert!(Content::of(Frames::from_slices(&["hello"])).options.is_empty());
+    /// ```
+    pub const fn of(body: Frames) -> Self {
+        Self { options: Bytes::new(), body }
+    }
+}
+
+impl From<Reply> for Content {
+    fn from(reply: Reply) -> Self {
+        Self { options: reply.options, body: reply.body }
+    }
 }
 
 /// A client of one broker, over one connection at a time.
@@ -142,21 +231,32 @@ pub struct Client {
     waiting_bytes: usize,
     /// Those that are with the broker.
     running: BTreeMap<RequestHandle, Running>,
-    /// When each request that has a timeout, waiting or running, is given up.
+    /// When each request that has a limit of time, waiting or running, is looked at.
     deadlines: BTreeSet<(Time, RequestHandle)>,
+    /// When the broker was last heard, or last had no reason to speak.
+    heard_at: Time,
+    /// When a heartbeat is due, while requests are with the broker.
+    heartbeat_at: Time,
+    /// What holds at the broker, where it has said so.
+    welcome: Option<Welcome>,
     outputs: VecDeque<ClientOutput>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    service: Label,
-    body: Frames,
+    request: Box<Request>,
     clock: Clock,
 }
 
 #[derive(Debug)]
 struct Running {
     service: Label,
+    /// Whether its user wants to hear how far it has come.
+    notices: bool,
+    /// Parts that its user has not taken yet.
+    untaken: u32,
+    /// Parts that its user has taken and the broker does not know of.
+    taken: u32,
     clock: Clock,
 }
 
@@ -164,7 +264,29 @@ struct Running {
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     timeout: Option<Duration>,
+    silence_max: Option<Duration>,
+    /// When its time is over.
     deadline: Time,
+    /// When its worker has been silent for too long.
+    silent_at: Time,
+    /// Whether a worker is known to have it.
+    has_worker: bool,
+}
+
+impl Clock {
+    fn due(&self) -> Time {
+        self.deadline.min(self.silent_at)
+    }
+
+    /// When its time is over by our own clock, where the request is with the broker.
+    fn with_broker(&self, config: &ClientConfig) -> Time {
+        match self.timeout {
+            // The broker says at once whether there is a worker.
+            Some(Duration::ZERO) if config.told_of_expiry => Time::NEVER,
+            Some(_) if config.told_of_expiry => self.deadline.after(EXPIRY_GRACE),
+            _ => self.deadline,
+        }
+    }
 }
 
 impl Client {
@@ -177,6 +299,9 @@ impl Client {
             waiting_bytes: 0,
             running: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            heard_at: Time::ZERO,
+            heartbeat_at: Time::NEVER,
+            welcome: None,
             outputs: VecDeque::new(),
         }
     }
@@ -184,22 +309,23 @@ impl Client {
     /// Tells it what happened at `now`. Drain [`poll_output`](Self::poll_output) after each call.
     pub fn handle(&mut self, now: Time, input: ClientInput) {
         match input {
-            ClientInput::Opened => self.uplink.opened(now),
+            ClientInput::Opened => self.opened(now),
             ClientInput::Lost => self.lose(now),
             ClientInput::Received(command) => self.handle_command(now, command),
-            ClientInput::Request { handle, service, body, timeout } => {
-                self.handle_request(now, handle, service, body, timeout);
+            ClientInput::Alive => self.heard_at = now,
+            ClientInput::Request { handle, request, silence_max } => {
+                self.handle_request(now, handle, request, silence_max);
             }
+            ClientInput::Taken(handle, parts) => self.handle_taken(now, handle, parts),
             ClientInput::Cancel(handle) => self.give_up(now, handle),
-            ClientInput::Pause(handle) => self.set_deadline(handle, |_| Time::NEVER),
-            ClientInput::Resume(handle) => self.restart_clock(now, handle),
             ClientInput::Tick => {}
         }
         self.expire(now);
+        self.keep_in_touch(now);
         if self.uplink.open_if_due(now) {
             self.outputs.push_back(ClientOutput::Open);
         }
-        self.send_waiting();
+        self.send_waiting(now);
     }
 
     /// The next thing to do; `None` when all is done.
@@ -210,7 +336,7 @@ impl Client {
     /// When it must be told the time, by [`ClientInput::Tick`] or anything else, at the latest.
     pub fn next_deadline(&self) -> Time {
         let expiry = self.deadlines.first().map_or(Time::NEVER, |&(deadline, _)| deadline);
-        expiry.min(self.uplink.due_at())
+        expiry.min(self.uplink.due_at()).min(self.heartbeat_at)
     }
 
     /// Whether no request waits or runs.
@@ -218,32 +344,91 @@ impl Client {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
+    fn opened(&mut self, now: Time) {
+        self.uplink.opened(now);
+        self.heard_at = now;
+        self.welcome = None;
+        if self.config.greets {
+            let hello = Hello {
+                heartbeat: Some(self.config.heartbeat_interval),
+                message_bytes_max: self.config.message_bytes_max,
+            };
+            self.outputs.push_back(ClientOutput::Send(FromClient::Hello(hello)));
+        }
+    }
+
     fn handle_request(
         &mut self,
         now: Time,
         handle: RequestHandle,
-        service: Label,
-        body: Frames,
-        timeout: Option<Duration>,
+        mut request: Box<Request>,
+        silence_max: Option<Duration>,
     ) {
-        let bytes = self.waiting_bytes.saturating_add(body.bytes());
+        if !self.config.waits_for_connection && !self.is_welcome() {
+            return self.deliver(handle, Delivery::Failed(Failure::NotSent));
+        }
+        let bytes = self.waiting_bytes.saturating_add(request.body.bytes());
         if self.waiting.len() >= self.config.waiting_max || bytes > self.config.waiting_bytes_max {
             self.deliver(handle, Delivery::Failed(Failure::Refused));
             return;
         }
-        let clock = Clock { timeout, deadline: Time::NEVER };
+        let timeout = match request.timeout {
+            Timeout::After(timeout) => Some(timeout),
+            Timeout::Never | Timeout::OfService => None,
+        };
+        request.id = if self.config.request_ids { id_of(handle) } else { Label::empty() };
+        request.credit = self.config.credit.unwrap_or(CREDIT_UNLIMITED);
+        let clock = Clock {
+            timeout,
+            silence_max,
+            deadline: Time::NEVER,
+            silent_at: Time::NEVER,
+            has_worker: false,
+        };
         self.waiting_bytes = bytes;
-        self.waiting.insert(handle, Waiting { service, body, clock });
+        self.waiting.insert(handle, Waiting { request, clock });
         self.restart_clock(now, handle);
+    }
+
+    /// The user took parts. When it has taken all, the request has its whole time again; when half of
+    /// what we let come has been taken, more may come.
+    fn handle_taken(&mut self, now: Time, handle: RequestHandle, parts: u32) {
+        let Some(running) = self.running.get_mut(&handle) else { return };
+        running.untaken = running.untaken.saturating_sub(parts);
+        running.taken = running.taken.saturating_add(parts);
+        let (waits_again, taken) = (running.untaken == 0, running.taken);
+        if let Some(window) = self.config.credit
+            && taken >= window.div_ceil(2)
+        {
+            running.taken = 0;
+            self.say_more(handle, taken);
+        }
+        if waits_again {
+            self.restart_clock(now, handle);
+        }
+    }
+
+    fn say_more(&mut self, handle: RequestHandle, credit: u32) {
+        if self.uplink.is_open() {
+            let more = FromClient::More { id: id_of(handle), credit };
+            self.outputs.push_back(ClientOutput::Send(more));
+        }
     }
 
     fn handle_command(&mut self, now: Time, command: ToClient) {
         if !self.uplink.is_open() {
             return;
         }
+        self.heard_at = now;
         let reply = match &command {
             ToClient::Partial(reply) | ToClient::Final(reply) | ToClient::Failed(_, reply) => reply,
+            ToClient::Welcome(welcome) => {
+                self.welcome = Some(welcome.clone());
+                return self.uplink.proven();
+            }
             ToClient::Heartbeat => return self.uplink.proven(),
+            ToClient::Disconnect(why) => return self.sent_away(now, *why),
+            ToClient::Notice { id, notice } => return self.handle_notice(now, id, *notice),
         };
         let handle = match self.request_of(reply) {
             Whose::Request(handle) => handle,
@@ -253,26 +438,46 @@ impl Client {
         self.uplink.proven();
         let delivery = match command {
             ToClient::Partial(reply) => {
-                self.restart_clock(now, handle);
-                Delivery::Part(reply.body)
+                if let Some(running) = self.running.get_mut(&handle) {
+                    running.untaken = running.untaken.saturating_add(1);
+                }
+                self.stop_clock(handle);
+                self.set_clock(handle, |clock, _| clock.has_worker = true);
+                return self.deliver(handle, Delivery::Part(reply.into()));
             }
-            ToClient::Final(reply) => Delivery::Final(reply.body),
             ToClient::Failed(outcome, reply) => {
-                Delivery::Failed(Failure::Remote(outcome, reply.body))
+                Delivery::Failed(Failure::Remote(outcome, reply.code, reply.into()))
             }
-            ToClient::Heartbeat => return,
+            ToClient::Final(reply) => Delivery::Final(reply.into()),
+            _ => return,
         };
-        if !matches!(delivery, Delivery::Part(_)) {
-            self.forget(handle);
-        }
+        self.forget(handle);
         self.deliver(handle, delivery);
+    }
+
+    fn handle_notice(&mut self, now: Time, id: &Label, notice: Notice) {
+        let Some(handle) = handle_of(id) else { return self.drop_broker(now) };
+        let Some(running) = self.running.get_mut(&handle) else { return };
+        self.uplink.proven();
+        if running.notices && notice != Notice::AtWork {
+            self.deliver(handle, Delivery::Notice(notice));
+        }
+        // Its worker's silence begins when it has one, and whenever it is heard.
+        if notice != Notice::Queued {
+            self.restart_silence(now, handle);
+        }
+    }
+
+    /// The broker has done with us: what was with it is lost.
+    fn sent_away(&mut self, now: Time, why: Farewell) {
+        self.outputs.push_back(ClientOutput::Close(Some(why)));
+        self.lose(now);
     }
 
     /// Which request a reply answers.
     fn request_of(&self, reply: &Reply) -> Whose {
         if self.config.request_ids {
-            let id = core::str::from_utf8(&reply.id).ok().and_then(|id| id.parse().ok());
-            return match id.map(RequestHandle) {
+            return match handle_of(&reply.id) {
                 Some(handle) if self.running.contains_key(&handle) => Whose::Request(handle),
                 Some(_) => Whose::Ended,
                 None => Whose::Nobody,
@@ -299,23 +504,84 @@ impl Client {
             let id = id_of(handle);
             self.outputs.push_back(ClientOutput::Send(FromClient::Cancel { id }));
         } else {
-            self.outputs.push_back(ClientOutput::Close);
+            self.outputs.push_back(ClientOutput::Close(None));
             self.uplink.closed(now);
         }
     }
 
     fn expire(&mut self, now: Time) {
-        while let Some(&(deadline, handle)) = self.deadlines.first()
-            && deadline <= now
+        while let Some(&(due, handle)) = self.deadlines.first()
+            && due <= now
         {
+            let failure = match self.clock(handle) {
+                Some(clock) if clock.deadline > now => Failure::Silent,
+                _ => Failure::Timeout,
+            };
             self.give_up(now, handle);
-            self.deliver(handle, Delivery::Failed(Failure::Timeout));
+            self.deliver(handle, Delivery::Failed(failure));
         }
+    }
+
+    /// While requests are with the broker, says so again and again, and looks whether it lives.
+    fn keep_in_touch(&mut self, now: Time) {
+        let interval = self.config.heartbeat_interval;
+        let silence_max = self.config.silence_max();
+        if self.uplink.is_open() && !self.is_welcome() {
+            self.heartbeat_at = self.heard_at.after(silence_max);
+            if now >= self.heartbeat_at {
+                self.drop_broker(now);
+            }
+            return;
+        }
+        let in_touch = self.config.heartbeats || self.config.still_wanted;
+        if !in_touch || !self.uplink.is_open() || self.running.is_empty() {
+            self.heartbeat_at = Time::NEVER;
+            return;
+        }
+        if self.heartbeat_at == Time::NEVER {
+            // It had no reason to speak before.
+            self.heard_at = now;
+            self.heartbeat_at = now.after(interval);
+        }
+        if now < self.heartbeat_at {
+            return;
+        }
+        if self.config.heartbeats && now.since(self.heard_at) >= silence_max {
+            return self.drop_broker(now);
+        }
+        self.heartbeat_at = now.after(interval);
+        if self.config.heartbeats {
+            self.outputs.push_back(ClientOutput::Send(FromClient::Heartbeat));
+        }
+        for (&handle, running) in &self.running {
+            if self.config.still_wanted {
+                let wanted = FromClient::StillWanted { id: id_of(handle) };
+                self.outputs.push_back(ClientOutput::Send(wanted));
+            }
+            // The time of a request whose user is slow stands still at the broker, too.
+            if self.config.credit.is_some() && running.untaken > 0 {
+                let more = FromClient::More { id: id_of(handle), credit: 0 };
+                self.outputs.push_back(ClientOutput::Send(more));
+            }
+        }
+    }
+
+    /// Whether the broker is there and has said what holds, where it says so.
+    fn is_welcome(&self) -> bool {
+        self.uplink.is_open() && (!self.config.greets || self.welcome.is_some())
+    }
+
+    /// Whether the broker would take this, as far as it has said.
+    fn would_be_taken(&self, request: &Request) -> bool {
+        let Some(welcome) = &self.welcome else { return true };
+        let bytes = request.body.bytes() + request.options.len() + HEAD_BYTES_MAX;
+        (welcome.message_bytes_max == 0 || bytes as u64 <= welcome.message_bytes_max)
+            && request.body.len() < welcome.frames_max as usize
     }
 
     /// The broker broke the protocol: what it says from here on cannot be trusted.
     fn drop_broker(&mut self, now: Time) {
-        self.outputs.push_back(ClientOutput::Close);
+        self.outputs.push_back(ClientOutput::Close(None));
         self.lose(now);
     }
 
@@ -325,47 +591,102 @@ impl Client {
             self.forget(handle);
             self.deliver(handle, Delivery::Failed(Failure::Disconnected));
         }
+        while !self.config.waits_for_connection
+            && let Some((&handle, _)) = self.waiting.first_key_value()
+        {
+            self.forget(handle);
+            self.deliver(handle, Delivery::Failed(Failure::NotSent));
+        }
     }
 
-    fn send_waiting(&mut self) {
-        let running_max = if self.config.request_ids { self.config.running_max } else { 1 };
-        while self.uplink.is_open()
-            && self.running.len() < running_max
-            && let Some((handle, Waiting { service, body, clock })) = self.waiting.pop_first()
+    fn send_waiting(&mut self, now: Time) {
+        while self.is_welcome()
+            && self.running.len() < self.running_max()
+            && let Some((handle, Waiting { mut request, clock })) = self.waiting.pop_first()
         {
-            self.waiting_bytes -= body.bytes();
-            self.running.insert(handle, Running { service: service.clone(), clock });
-            let id = if self.config.request_ids { id_of(handle) } else { Label::empty() };
-            let timeout = clock.timeout.map_or(Timeout::Never, Timeout::After);
-            let request = Request { id, timeout, ..Request::new(service, body) };
-            self.outputs.push_back(ClientOutput::Send(FromClient::Request(request)));
+            self.waiting_bytes -= request.body.bytes();
+            if !self.would_be_taken(&request) {
+                self.deadlines.remove(&(clock.due(), handle));
+                self.deliver(handle, Delivery::Failed(Failure::TooLarge));
+                continue;
+            }
+            let (service, notices) = (request.service.clone(), request.notices);
+            let running = Running { service, notices, untaken: 0, taken: 0, clock };
+            self.running.insert(handle, running);
+            // Whose worker must not be silent has to hear of it.
+            request.notices |= clock.silence_max.is_some();
+            self.outputs.push_back(ClientOutput::Send(FromClient::Request(*request)));
+            self.set_clock(handle, |clock, config| clock.deadline = clock.with_broker(config));
+            self.keep_in_touch(now);
         }
+    }
+
+    fn running_max(&self) -> usize {
+        let own = if self.config.request_ids { self.config.running_max } else { 1 };
+        let theirs = self.welcome.as_ref().map_or(u32::MAX, |welcome| welcome.requests_max.max(1));
+        own.min(theirs as usize)
     }
 
     fn forget(&mut self, handle: RequestHandle) {
-        self.set_deadline(handle, |_| Time::NEVER);
+        self.stop_clock(handle);
         self.running.remove(&handle);
-        if let Some(request) = self.waiting.remove(&handle) {
-            self.waiting_bytes -= request.body.bytes();
+        if let Some(waiting) = self.waiting.remove(&handle) {
+            self.waiting_bytes -= waiting.request.body.bytes();
         }
     }
 
+    /// A request has its whole time again.
     fn restart_clock(&mut self, now: Time, handle: RequestHandle) {
-        self.set_deadline(handle, |timeout| timeout.map_or(Time::NEVER, |span| now.after(span)));
+        let running = self.running.contains_key(&handle);
+        self.set_clock(handle, |clock, config| {
+            let at_once = clock.timeout == Some(Duration::ZERO) && config.told_of_expiry;
+            clock.deadline = match clock.timeout {
+                // Who wants a worker at once waits so long for a broker that can be asked.
+                Some(_) if at_once => now.after(config.silence_max()),
+                Some(span) => now.after(span),
+                None => Time::NEVER,
+            };
+            if running {
+                clock.deadline = clock.with_broker(config);
+            }
+            // Where no worker has it yet, none can be silent.
+            if clock.has_worker {
+                clock.silent_at = clock.silence_max.map_or(Time::NEVER, |span| now.after(span));
+            }
+        });
     }
 
-    fn set_deadline(
-        &mut self,
-        handle: RequestHandle,
-        deadline: impl FnOnce(Option<Duration>) -> Time,
-    ) {
+    fn restart_silence(&mut self, now: Time, handle: RequestHandle) {
+        let slow = self.running.get(&handle).is_some_and(|running| running.untaken > 0);
+        self.set_clock(handle, |clock, _| {
+            clock.has_worker = true;
+            if slow {
+                return;
+            }
+            clock.silent_at = clock.silence_max.map_or(Time::NEVER, |span| now.after(span));
+        });
+    }
+
+    fn stop_clock(&mut self, handle: RequestHandle) {
+        self.set_clock(handle, |clock, _| {
+            (clock.deadline, clock.silent_at) = (Time::NEVER, Time::NEVER);
+        });
+    }
+
+    fn clock(&mut self, handle: RequestHandle) -> Option<&mut Clock> {
         let waiting = self.waiting.get_mut(&handle).map(|request| &mut request.clock);
-        let running = self.running.get_mut(&handle).map(|request| &mut request.clock);
-        let Some(clock) = waiting.or(running) else { return };
-        self.deadlines.remove(&(clock.deadline, handle));
-        clock.deadline = deadline(clock.timeout);
-        if clock.deadline != Time::NEVER {
-            self.deadlines.insert((clock.deadline, handle));
+        waiting.or(self.running.get_mut(&handle).map(|request| &mut request.clock))
+    }
+
+    fn set_clock(&mut self, handle: RequestHandle, set: impl FnOnce(&mut Clock, &ClientConfig)) {
+        let config = self.config;
+        let Some(clock) = self.clock(handle) else { return };
+        let before = clock.due();
+        set(clock, &config);
+        let due = clock.due();
+        self.deadlines.remove(&(before, handle));
+        if due != Time::NEVER {
+            self.deadlines.insert((due, handle));
         }
     }
 
@@ -381,6 +702,10 @@ enum Whose {
     Ended,
     /// That of no request that there ever was, as far as we can tell.
     Nobody,
+}
+
+fn handle_of(id: &[u8]) -> Option<RequestHandle> {
+    core::str::from_utf8(id).ok()?.parse().ok().map(RequestHandle)
 }
 
 /// The id by which the broker knows a request.

@@ -30,11 +30,12 @@ mod worker;
 
 pub use capabilities::{ClientCapabilities, Concurrency, Redelivery, Role, WorkerCapabilities};
 pub use client::{
-    Client, ClientConfig, ClientInput, ClientOutput, Delivery, Failure, RequestHandle,
+    Client, ClientConfig, ClientInput, ClientOutput, Content, Delivery, EXPIRY_GRACE, Failure,
+    RequestHandle,
 };
 pub use command::{
-    FromClient, FromWorker, Reply, Request, Status, Timeout, ToClient, ToWorker, WorkerReply,
-    WorkerRequest,
+    CODE_UNSAID, CREDIT_UNLIMITED, Farewell, FromClient, FromWorker, Hello, Notice, Priority,
+    Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 pub use form::Form;
 pub use frames::{Bounds, Frames, SHARED_BODY_MIN};

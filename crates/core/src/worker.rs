@@ -1,13 +1,20 @@
 //! The worker: what it offers, which requests it has, and how it stays with its broker.
 
 mod task;
+mod tasks;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::broker::HEARTBEAT_INTERVAL_MIN;
 use crate::uplink::{Backoff, Uplink};
 use crate::worker::task::{Task, TooLarge};
-use crate::{Frames, FromWorker, Label, Time, ToWorker, WorkerRequest};
+use crate::worker::tasks::Tasks;
+use crate::{
+    CODE_UNSAID, Concurrency, Content, Farewell, Frames, FromWorker, Hello, Label, Status, Time,
+    ToWorker, Welcome, WorkerReply, WorkerRequest,
+};
 
 /// What a worker calls a request that it has delivered. None is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,8 +23,8 @@ pub struct TaskHandle(pub u64);
 /// How a worker behaves, and what its dialect can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerConfig {
-    /// The name of the service that it offers.
-    pub service: Label,
+    /// The names of the services that it offers: one, where its dialect knows no more.
+    pub services: Vec<Label>,
     /// How many requests its handler gets at once. It is 1 where the dialect knows no more.
     pub tasks_max: usize,
     /// How many requests more it holds until its handler is free: as many as a broker may send that
@@ -31,6 +38,14 @@ pub struct WorkerConfig {
     pub reply_bytes_max: usize,
     /// How many frames it may have.
     pub reply_frames_max: usize,
+    /// Whether it begins with HELLO, and is told what holds at the broker.
+    pub greets: bool,
+    /// Whether it can say how many requests it takes at once.
+    pub says_capacity: bool,
+    /// Whether it can give a request back, so that another worker gets it.
+    pub rejects: bool,
+    /// How many bytes a message to it may have; nothing where it does not say.
+    pub message_bytes_max: Option<usize>,
     /// How often it sends a heartbeat.
     pub heartbeat_interval: Duration,
     /// How many intervals the broker may be silent.
@@ -49,12 +64,16 @@ impl WorkerConfig {
     /// ```
     pub fn new(service: impl Into<Label>) -> Self {
         Self {
-            service: service.into(),
+            services: [service.into()].into(),
             tasks_max: 1,
             held_max: 0,
             partial_replies: true,
             reply_bytes_max: 32 * 1024 * 1024,
             reply_frames_max: 1000,
+            greets: false,
+            says_capacity: false,
+            rejects: false,
+            message_bytes_max: None,
             heartbeat_interval: Duration::from_millis(2500),
             liveness: 3,
             backoff: Backoff::default(),
@@ -74,13 +93,23 @@ pub enum WorkerInput {
     /// The broker showed life: bytes came from it, of whatever kind.
     Alive,
     /// The handler has a part of the reply.
-    Part(TaskHandle, Frames),
-    /// The handler has the reply, or its last part.
-    Final(TaskHandle, Frames),
-    /// The handler could not do it; the body says why.
-    Failed(TaskHandle, Frames),
+    Part(TaskHandle, Content),
+    /// The handler has the reply, or its last part, and how long it is good for equal requests.
+    Final(TaskHandle, Content, Option<Duration>),
+    /// The handler could not do it; the code, where there is one, and the body say why.
+    Failed(TaskHandle, u16, Content),
+    /// The handler gives it back, so that another worker gets it; the body says why.
+    Rejected(TaskHandle, Content),
+    /// The handler is still at work.
+    AtWork(TaskHandle),
     /// The handler has returned. Where it gave no final reply, the request fails with this body.
     Ended(TaskHandle, Frames),
+    /// So many requests at once from now on.
+    Concurrency(usize),
+    /// Offer this service, too.
+    Offer(Label),
+    /// Offer this service no longer.
+    Withdraw(Label),
     /// Finish what runs, take no more, and leave.
     Drain,
     /// Leave now.
@@ -105,6 +134,8 @@ pub enum WorkerOutput {
     Deliver(TaskHandle, WorkerRequest),
     /// Tell the handler that nobody waits for this any more. It has not returned until it has.
     Cancel(TaskHandle),
+    /// The client of this takes so many parts more.
+    Credit(TaskHandle, u32),
     /// It has left and every handler has returned; it wants nothing more.
     Stopped,
 }
@@ -114,8 +145,8 @@ pub enum WorkerOutput {
 pub enum Parting {
     /// It was told to leave.
     Leaving,
-    /// The broker sent it away.
-    SentAway,
+    /// The broker sent it away, and may have said why.
+    SentAway(Farewell),
     /// The broker was silent for too long.
     Silence,
     /// The broker gave it more requests than it takes.
@@ -149,7 +180,7 @@ pub struct Worker {
     uplink: Uplink,
     purpose: Purpose,
     /// Those whose handler has not returned.
-    tasks: BTreeMap<TaskHandle, Task>,
+    tasks: Tasks,
     /// Requests that came when their predecessors had replied but not yet returned.
     held: VecDeque<WorkerRequest>,
     next_task: u64,
@@ -158,6 +189,16 @@ pub struct Worker {
     /// When the broker was last heard, or the worker last became idle.
     heard_at: Time,
     heard_while_busy: bool,
+    /// What holds at the broker, where it has said so.
+    welcome: Option<Welcome>,
+    /// How many requests the broker was told that it takes, while connected.
+    said: usize,
+    /// How often it has said so on this connection without an answer.
+    unanswered: u32,
+    /// What the broker goes by, as it has said on this connection.
+    settled: Option<Concurrency>,
+    /// The most that it was told on this connection.
+    told_max: usize,
     outputs: VecDeque<WorkerOutput>,
 }
 
@@ -180,12 +221,17 @@ impl Worker {
             uplink: Uplink::new(config.backoff, seed),
             config,
             purpose: Purpose::Serve,
-            tasks: BTreeMap::new(),
+            tasks: Tasks::default(),
             held: VecDeque::new(),
             next_task: 0,
             heartbeat_at: Time::NEVER,
             heard_at: Time::ZERO,
             heard_while_busy: false,
+            welcome: None,
+            said: 0,
+            unanswered: 0,
+            settled: None,
+            told_max: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -197,19 +243,25 @@ impl Worker {
             WorkerInput::Lost => self.lose(now),
             WorkerInput::Received(command) => self.handle_command(now, command),
             WorkerInput::Alive => self.hear(now),
-            WorkerInput::Part(handle, body) => self.handle_part(now, handle, body),
-            WorkerInput::Final(handle, body) => self.finish(now, handle, body),
-            WorkerInput::Failed(handle, why) => self.fail(now, handle, why),
+            WorkerInput::Part(handle, part) => self.handle_part(now, handle, part),
+            WorkerInput::Final(handle, last, keep) => self.finish(now, handle, last, keep),
+            WorkerInput::Failed(handle, code, why) => self.fail(now, handle, code, why),
+            WorkerInput::Rejected(handle, why) => self.reject(now, handle, why),
+            WorkerInput::AtWork(handle) => self.handle_at_work(handle),
             WorkerInput::Ended(handle, why) => {
-                self.fail(now, handle, why);
-                self.tasks.remove(&handle);
+                self.fail(now, handle, CODE_UNSAID, Content::of(why));
+                self.tasks.remove(handle);
             }
+            WorkerInput::Concurrency(tasks_max) => self.config.tasks_max = tasks_max,
+            WorkerInput::Offer(service) => self.handle_offer(service),
+            WorkerInput::Withdraw(service) => self.handle_withdraw(&service),
             WorkerInput::Drain if self.purpose == Purpose::Serve => self.purpose = Purpose::Drain,
             WorkerInput::Stop => self.leave(now),
             WorkerInput::Drain | WorkerInput::Tick => {}
         }
         self.keep_in_touch(now);
         self.deliver_held();
+        self.say_capacity();
         self.move_on(now);
     }
 
@@ -236,61 +288,146 @@ impl Worker {
                 self.uplink.proven();
                 self.handle_request(now, request);
             }
-            ToWorker::Cancel { address } => {
-                self.held.retain(|request| request.address != address);
-                self.cancel(|task| task.is_at(&address));
+            ToWorker::Cancel { address, .. } => {
+                self.drop_held(&address);
+                self.cancel_at(&address);
             }
-            ToWorker::Heartbeat | ToWorker::Registered | ToWorker::StillWanted { .. } => {
+            ToWorker::Welcome(welcome) => {
+                self.welcome = Some(welcome);
                 self.uplink.proven();
             }
-            ToWorker::Disconnect => self.part(now, Parting::SentAway),
+            ToWorker::More { address, credit } => self.handle_more(&address, credit),
+            ToWorker::Capacity { concurrency } => self.settle(concurrency),
+            ToWorker::Heartbeat | ToWorker::Registered { .. } | ToWorker::StillWanted { .. } => {
+                self.uplink.proven();
+            }
+            ToWorker::Disconnect(why) => self.part(now, Parting::SentAway(why)),
         }
     }
 
     fn handle_request(&mut self, now: Time, mut request: WorkerRequest) {
         if self.purpose != Purpose::Serve {
-            // The broker hears of it when we leave, and gives it to another.
+            // It was on its way when we said that we take no more. Where it cannot be given back, the
+            // broker hears of it when we leave, and gives it to another.
+            if self.config.rejects {
+                let reply = WorkerReply::new(request.address, Frames::empty());
+                let rejected = FromWorker::Rejected(WorkerReply { id: request.id, ..reply });
+                self.outputs.push_back(WorkerOutput::Send(rejected));
+            }
             return;
         }
-        let most = self.config.tasks_max + self.config.held_max;
-        if self.open_tasks() + self.held.len() >= most {
+        // What is on its way may have been sent before the broker heard of a lower number.
+        let most = self.told_max.max(self.config.tasks_max).saturating_add(self.config.held_max);
+        if self.tasks.owing() + self.held.len() >= most {
             // One of us has lost count.
             self.part(now, Parting::Overload);
             return;
         }
         if request.service.is_empty() {
             // Its dialect does not say, and there is only one that it can be.
-            request.service = self.config.service.clone();
+            request.service = self.config.services.first().cloned().unwrap_or_default();
         }
         self.held.push_back(request);
     }
 
-    fn handle_part(&mut self, now: Time, handle: TaskHandle, body: Frames) {
-        let Some(task) = self.tasks.get_mut(&handle) else { return };
-        match task.take_part(&self.config, body) {
+    fn handle_part(&mut self, now: Time, handle: TaskHandle, part: Content) {
+        let config = &self.config;
+        let Some(taken) = self.tasks.change(handle, |task| task.take_part(config, part)) else {
+            return;
+        };
+        match taken {
             Ok(None) => {}
             Ok(Some(reply)) => {
                 self.outputs.push_back(WorkerOutput::Send(FromWorker::Partial(reply)));
             }
             Err(TooLarge) => {
                 self.outputs.push_back(WorkerOutput::Cancel(handle));
-                self.fail(now, handle, TooLarge.text());
+                self.fail(now, handle, CODE_UNSAID, TooLarge.content());
             }
         }
     }
 
-    fn finish(&mut self, now: Time, handle: TaskHandle, body: Frames) {
-        let Some(task) = self.tasks.get_mut(&handle) else { return };
-        match task.take_final(&self.config, body) {
-            Ok(reply) => self.end(now, reply.map(FromWorker::Final)),
-            Err(TooLarge) => self.fail(now, handle, TooLarge.text()),
+    fn finish(&mut self, now: Time, handle: TaskHandle, last: Content, keep: Option<Duration>) {
+        if self.give_place_back(now, handle) {
+            return;
+        }
+        let config = &self.config;
+        let Some(taken) = self.tasks.change(handle, |task| task.take_final(config, last)) else {
+            return;
+        };
+        match taken {
+            Ok(reply) => {
+                let last = reply.map(|reply| FromWorker::Final(WorkerReply { keep, ..reply }));
+                self.end(now, last);
+            }
+            Err(TooLarge) => self.fail(now, handle, CODE_UNSAID, TooLarge.content()),
         }
     }
 
-    fn fail(&mut self, now: Time, handle: TaskHandle, why: Frames) {
-        let Some(task) = self.tasks.get_mut(&handle) else { return };
-        let reply = task.fail(why);
-        self.end(now, reply.map(FromWorker::Failed));
+    fn fail(&mut self, now: Time, handle: TaskHandle, code: u16, why: Content) {
+        if self.give_place_back(now, handle) {
+            return;
+        }
+        let reply = self.tasks.change(handle, |task| task.fail(why)).flatten();
+        self.end(now, reply.map(|reply| FromWorker::Failed(WorkerReply { code, ..reply })));
+    }
+
+    /// Gives a request back, or fails it where that cannot be done.
+    fn reject(&mut self, now: Time, handle: TaskHandle, why: Content) {
+        if !self.config.rejects {
+            return self.fail(now, handle, CODE_UNSAID, why);
+        }
+        if self.give_place_back(now, handle) {
+            return;
+        }
+        let reply = self.tasks.change(handle, |task| task.fail(why)).flatten();
+        self.end(now, reply.map(FromWorker::Rejected));
+    }
+
+    /// Says the last word to a request that nobody waits for, which frees its place at the broker. False
+    /// where it is not one.
+    fn give_place_back(&mut self, now: Time, handle: TaskHandle) -> bool {
+        let last = self.tasks.change(handle, Task::last_word).flatten();
+        let owed = last.is_some();
+        self.end(now, last.map(FromWorker::Failed));
+        owed
+    }
+
+    fn handle_at_work(&mut self, handle: TaskHandle) {
+        let Some(task) = self.tasks.get(handle).filter(|task| task.is_open()) else { return };
+        let address = task.address().clone();
+        self.outputs.push_back(WorkerOutput::Send(FromWorker::AtWork { address }));
+    }
+
+    fn handle_more(&mut self, address: &Label, credit: u32) {
+        self.uplink.proven();
+        if let Some(handle) = self.tasks.at(address) {
+            if self.tasks.get(handle).is_some_and(Task::is_open) {
+                self.outputs.push_back(WorkerOutput::Credit(handle, credit));
+            }
+        } else if let Some(held) = self.held.iter_mut().find(|request| request.address == *address)
+        {
+            held.credit = held.credit.saturating_add(credit);
+        }
+    }
+
+    fn handle_offer(&mut self, service: Label) {
+        if self.config.services.contains(&service) {
+            return;
+        }
+        self.config.services.push(service.clone());
+        if self.uplink.is_open() && self.purpose == Purpose::Serve {
+            self.outputs.push_back(WorkerOutput::Send(FromWorker::Ready { service }));
+        }
+    }
+
+    fn handle_withdraw(&mut self, service: &Label) {
+        let before = self.config.services.len();
+        self.config.services.retain(|offered| offered != service);
+        if self.config.services.len() < before && self.uplink.is_open() {
+            let service = service.clone();
+            self.outputs.push_back(WorkerOutput::Send(FromWorker::Withdraw { service }));
+        }
     }
 
     /// Sends the last that is said to a request, if it had not ended before.
@@ -308,8 +445,25 @@ impl Worker {
         if self.purpose != Purpose::Serve {
             return;
         }
-        let service = self.config.service.clone();
-        self.outputs.push_back(WorkerOutput::Send(FromWorker::Ready { service }));
+        self.welcome = None;
+        self.said = self.capacity();
+        self.told_max = self.said;
+        self.unanswered = u32::from(self.config.says_capacity);
+        self.settled = None;
+        let status = Status { concurrency: Some(concurrency(self.said)), publish: false };
+        let capacity = self.config.says_capacity.then_some(FromWorker::Heartbeat(status));
+        let services = self.config.services.iter().cloned();
+        let ready = services.map(|service| FromWorker::Ready { service });
+        let send = |command| WorkerOutput::Send(command);
+        if self.config.greets {
+            let heartbeat = Some(self.config.heartbeat_interval);
+            let hello = Hello { heartbeat, message_bytes_max: self.config.message_bytes_max };
+            self.outputs.push_back(send(FromWorker::Hello(hello)));
+            // So the broker knows it from the first.
+            self.outputs.extend(capacity.into_iter().chain(ready).map(send));
+        } else {
+            self.outputs.extend(ready.chain(capacity).map(send));
+        }
         self.heartbeat_at = now.after(self.config.heartbeat_interval);
         self.heard_at = now;
         self.heard_while_busy = false;
@@ -341,18 +495,64 @@ impl Worker {
         if self.is_busy() && !self.heard_while_busy {
             return Time::NEVER;
         }
-        let silence_max = self.config.heartbeat_interval.saturating_mul(self.config.liveness);
+        let silence_max = match &self.welcome {
+            Some(welcome) => {
+                let heartbeat = welcome.heartbeat.max(HEARTBEAT_INTERVAL_MIN);
+                heartbeat.saturating_mul(welcome.liveness.max(1))
+            }
+            None => self.config.heartbeat_interval.saturating_mul(self.config.liveness),
+        };
         self.heard_at.after(silence_max)
     }
 
+    /// How many requests it takes at once: not those for which handlers of an earlier connection are
+    /// still at work.
+    fn capacity(&self) -> usize {
+        match self.purpose {
+            Purpose::Serve => self.config.tasks_max.saturating_sub(self.tasks.orphans()),
+            _ => 0,
+        }
+    }
+
+    /// Tells the broker how many requests it takes, where that is not what it was told.
+    fn say_capacity(&mut self) {
+        let capacity = self.capacity();
+        if self.config.says_capacity && self.uplink.is_open() && self.said != capacity {
+            self.said = capacity;
+            self.told_max = self.told_max.max(capacity);
+            self.unanswered = self.unanswered.saturating_add(1);
+            let status = Status { concurrency: Some(concurrency(capacity)), publish: false };
+            self.outputs.push_back(WorkerOutput::Send(FromWorker::Heartbeat(status)));
+        }
+    }
+
+    /// The broker goes by this number from now on: nothing comes any more that it sent by another.
+    fn settle(&mut self, settled: Concurrency) {
+        self.uplink.proven();
+        self.settled = Some(settled);
+        self.unanswered = self.unanswered.saturating_sub(1);
+        // The same number may have been said before a higher one.
+        if self.unanswered == 0 && settled == concurrency(self.said) {
+            self.told_max = self.said;
+        }
+    }
+
+    /// How many requests its handlers get at once. What the broker sent before it heard of a lower
+    /// number is still done.
+    fn delivered_max(&self) -> usize {
+        match self.config.greets {
+            true => self.config.tasks_max.max(self.told_max),
+            false => self.config.tasks_max.max(1),
+        }
+    }
+
     fn deliver_held(&mut self) {
-        while self.tasks.len() < self.config.tasks_max
+        while self.tasks.len() < self.delivered_max()
             && let Some(request) = self.held.pop_front()
         {
             let handle = TaskHandle(self.next_task);
             self.next_task += 1;
-            let task = Task::new(&request);
-            self.tasks.insert(handle, task);
+            self.tasks.add(handle, &request);
             self.outputs.push_back(WorkerOutput::Deliver(handle, request));
         }
     }
@@ -362,7 +562,11 @@ impl Worker {
         if self.may_open() && self.uplink.open_if_due(now) {
             self.outputs.push_back(WorkerOutput::Open);
         }
-        if self.purpose == Purpose::Drain && !self.is_busy() {
+        // What is on its way before the broker has heard of it would be lost with us.
+        let may_come = self.config.greets
+            && self.uplink.is_open()
+            && self.settled != Some(Concurrency::AtMost(0));
+        if self.purpose == Purpose::Drain && !self.is_busy() && !may_come {
             self.leave(now);
         }
         if self.purpose == Purpose::Leave && self.tasks.is_empty() {
@@ -393,27 +597,43 @@ impl Worker {
     fn lose(&mut self, now: Time) {
         self.uplink.lost(now);
         self.held.clear();
-        self.cancel(|_| true);
+        self.outputs.extend(self.tasks.orphan().map(WorkerOutput::Cancel));
     }
 
-    fn cancel(&mut self, which: impl Fn(&Task) -> bool) {
-        for (&handle, task) in &mut self.tasks {
-            if which(task) && task.cancel() {
-                self.outputs.push_back(WorkerOutput::Cancel(handle));
-            }
+    /// A request that waits here is not wanted any more.
+    fn drop_held(&mut self, address: &Label) {
+        let before = self.held.len();
+        self.held.retain(|request| request.address != *address);
+        if self.held.len() < before {
+            let last = WorkerReply::new(address.clone(), Frames::empty());
+            self.outputs.push_back(WorkerOutput::Send(FromWorker::Failed(last)));
         }
     }
 
-    fn may_open(&self) -> bool {
-        self.purpose == Purpose::Serve && self.tasks.is_empty()
+    /// The broker says that nobody waits for this any more: it still waits for the last word.
+    fn cancel_at(&mut self, address: &Label) {
+        if let Some(handle) = self.tasks.at(address)
+            && self.tasks.change(handle, Task::unwant) == Some(true)
+        {
+            self.outputs.push_back(WorkerOutput::Cancel(handle));
+        }
     }
 
-    fn open_tasks(&self) -> usize {
-        self.tasks.values().filter(|task| task.is_open()).count()
+    /// Whether it may be connected. One that cannot say how many requests it takes has to wait until
+    /// it takes all that it may be given.
+    fn may_open(&self) -> bool {
+        self.purpose == Purpose::Serve && (self.tasks.is_empty() || self.config.says_capacity)
     }
 
     fn is_busy(&self) -> bool {
-        !self.held.is_empty() || self.open_tasks() > 0
+        !self.held.is_empty() || self.tasks.owing() > 0
+    }
+}
+
+fn concurrency(tasks: usize) -> Concurrency {
+    match u32::try_from(tasks) {
+        Ok(tasks) => Concurrency::AtMost(tasks),
+        Err(_) => Concurrency::Unlimited,
     }
 }
 

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use majordomus_core::{Frames, SHARED_BODY_MIN};
+use majordomus_core::{Content, Form, Frames, SHARED_BODY_MIN};
 use majordomus_wire::in_frames;
 
-/// What is in a request, or in a part of a reply: any number of frames, and mostly one.
+use crate::{HeaderError, Headers};
+
+/// What is in a request, or in a part of a reply: any number of frames, and mostly one; and beside
+/// them [`Headers`], where the dialect has any.
 ///
 /// ```
 /// use majordomus::Body;
@@ -19,7 +22,10 @@ use majordomus_wire::in_frames;
 /// assert_eq!(two.frames().get(1), Some(&b"right"[..]));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Body(Frames);
+pub struct Body {
+    frames: Frames,
+    headers: Headers,
+}
 
 impl Body {
     /// No frame at all.
@@ -42,7 +48,7 @@ impl Body {
         I: IntoIterator<Item: AsRef<[u8]>>,
     {
         let frames: Vec<_> = frames.into_iter().collect();
-        Self(Frames::from_slices(&frames))
+        Frames::from_slices(&frames).into()
     }
 
     /// The frames.
@@ -54,7 +60,7 @@ impl Body {
     /// }
     /// ```
     pub fn frames(&self) -> &Frames {
-        &self.0
+        &self.frames
     }
 
     /// The frames, of which the body consists.
@@ -64,7 +70,47 @@ impl Body {
     /// assert_eq!(frames.bytes(), 5);
     /// ```
     pub fn into_frames(self) -> Frames {
-        self.0
+        self.frames
+    }
+
+    /// What stands beside the frames.
+    ///
+    /// ```
+    /// use majordomus::Body;
+    ///
+    /// let body = Body::from("hello").with_header("lang", "en")?;
+    /// assert_eq!(body.headers().get("lang"), Some(&b"en"[..]));
+    /// # Ok::<(), majordomus::HeaderError>(())
+    /// ```
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The same, with these headers in place of those that it had.
+    ///
+    /// ```
+    /// use majordomus::{Body, Headers};
+    ///
+    /// let headers = Headers::new().with("lang", "en")?;
+    /// assert_eq!(Body::from("hello").with_headers(headers.clone()).headers(), &headers);
+    /// # Ok::<(), majordomus::HeaderError>(())
+    /// ```
+    #[must_use]
+    pub fn with_headers(self, headers: Headers) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// The same, with one header more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Headers::with`].
+    ///
+    /// ```
+    /// assert!(majordomus::Body::from("hello").with_header("", "nameless").is_err());
+    /// ```
+    pub fn with_header(self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
+        Ok(Self { headers: self.headers.with(name, value)?, frames: self.frames })
     }
 
     /// The bytes of all frames, one frame behind the other. Copies nothing where there is one.
@@ -73,10 +119,10 @@ impl Body {
     /// assert_eq!(&*majordomus::Body::from_frames(["a", "b"]).bytes(), b"ab");
     /// ```
     pub fn bytes(&self) -> Cow<'_, [u8]> {
-        match self.0.get(0) {
+        match self.frames.get(0) {
             None => Cow::Borrowed(&[]),
-            Some(only) if self.0.len() == 1 => Cow::Borrowed(only),
-            Some(_) => Cow::Owned(self.0.iter().collect::<Vec<_>>().concat()),
+            Some(only) if self.frames.len() == 1 => Cow::Borrowed(only),
+            Some(_) => Cow::Owned(self.frames.iter().collect::<Vec<_>>().concat()),
         }
     }
 
@@ -94,25 +140,50 @@ impl Body {
 
     /// Frames that were just received. Small ones are copied, so that a small body that the user
     /// keeps does not keep the read buffer that it came in. JSON becomes frames.
-    pub(crate) fn received(frames: Frames) -> Self {
-        let frames = in_frames(frames);
-        if frames.bytes() >= SHARED_BODY_MIN {
-            return Self(frames);
-        }
-        Self::from_frames(frames.iter())
+    pub(crate) fn received(content: Content) -> Self {
+        let Content { options, body } = content;
+        // What stands beside JSON are no headers.
+        let headers = match body.form() {
+            Form::Frames => Headers::received(&options),
+            Form::Json => Headers::new(),
+        };
+        let frames = in_frames(body);
+        let frames = match frames.bytes() {
+            bytes if bytes >= SHARED_BODY_MIN => frames,
+            _ => Frames::from_slices(&frames.iter().collect::<Vec<_>>()),
+        };
+        Self { frames, headers }
+    }
+
+    /// The frames of all of them, with the headers of the last. One alone is not copied.
+    pub(crate) fn joined(parts: Vec<Self>) -> Self {
+        let headers = parts.last().map(|part| part.headers.clone()).unwrap_or_default();
+        let mut frames: Vec<Frames> = parts.into_iter().map(Self::into_frames).collect();
+        let frames = match frames.pop() {
+            Some(only) if frames.is_empty() => only,
+            last => {
+                frames.extend(last);
+                Frames::joined(&frames)
+            }
+        };
+        Self { frames, headers }
+    }
+
+    pub(crate) fn into_content(self) -> Content {
+        Content { options: self.headers.into_packed(), body: self.frames }
     }
 }
 
 impl From<Frames> for Body {
     fn from(frames: Frames) -> Self {
-        Self(frames)
+        Self { frames, headers: Headers::new() }
     }
 }
 
 /// One frame.
 impl From<Bytes> for Body {
     fn from(frame: Bytes) -> Self {
-        Self(Frames::single(frame))
+        Frames::single(frame).into()
     }
 }
 
@@ -144,6 +215,14 @@ impl From<&str> for Body {
     }
 }
 
+/// What is said of an error: see [`RequestError`](crate::RequestError), which is small because it
+/// keeps that elsewhere.
+impl From<&str> for Box<Body> {
+    fn from(frame: &str) -> Self {
+        Box::new(frame.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +230,10 @@ mod tests {
     #[test]
     fn a_small_received_body_holds_no_foreign_memory() {
         let buffer = Bytes::from(vec![7; 1000]);
-        let body = Body::received(Frames::new(buffer.clone(), [(0, 3)].into_iter().collect()));
+        let body = Body::received(Content::of(Frames::new(
+            buffer.clone(),
+            [(0, 3)].into_iter().collect(),
+        )));
         assert!(buffer.is_unique());
         assert_eq!(&*body.bytes(), [7; 3]);
     }

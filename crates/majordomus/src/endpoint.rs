@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::SetupError;
+
 /// Bytes that the name of a broker in this process may have.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -105,6 +107,79 @@ impl fmt::Display for Endpoint {
             Endpoint::Inproc { name } => write!(f, "inproc://{name}"),
         }
     }
+}
+
+/// One broker, or several: what [`Client::connect`](crate::Client::connect) and
+/// [`Worker::builder`](crate::Worker::builder) take.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), majordomus::SetupError> {
+/// use majordomus::Client;
+///
+/// let one = Client::connect("tcp://127.0.0.1:5555")?;
+/// let two = Client::connect(["tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"])?;
+/// let many = Client::connect(vec![String::from("ipc:///run/majordomus.sock")])?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Endpoints {
+    /// The endpoints, as text.
+    fn texts(&self) -> Vec<String>;
+}
+
+impl Endpoints for &str {
+    fn texts(&self) -> Vec<String> {
+        vec![(*self).into()]
+    }
+}
+
+impl Endpoints for String {
+    fn texts(&self) -> Vec<String> {
+        vec![self.clone()]
+    }
+}
+
+impl Endpoints for &String {
+    fn texts(&self) -> Vec<String> {
+        vec![(*self).clone()]
+    }
+}
+
+impl Endpoints for Endpoint {
+    fn texts(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+impl<T: AsRef<str>, const N: usize> Endpoints for [T; N] {
+    fn texts(&self) -> Vec<String> {
+        texts_of(self)
+    }
+}
+
+impl<T: AsRef<str>> Endpoints for &[T] {
+    fn texts(&self) -> Vec<String> {
+        texts_of(self)
+    }
+}
+
+impl<T: AsRef<str>> Endpoints for Vec<T> {
+    fn texts(&self) -> Vec<String> {
+        texts_of(self)
+    }
+}
+
+fn texts_of<T: AsRef<str>>(all: &[T]) -> Vec<String> {
+    all.iter().map(|text| text.as_ref().into()).collect()
+}
+
+/// Reads endpoints, of which there has to be one at least.
+pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Endpoint>, SetupError> {
+    if texts.is_empty() {
+        return Err(SetupError::NoEndpoint);
+    }
+    Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, EndpointError>>()?)
 }
 
 /// This is no endpoint that can be connected to.

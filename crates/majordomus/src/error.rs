@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use majordomus_core::{CODE_UNSAID, Failure, Outcome};
 use majordomus_wire::Offence;
 
-use crate::EndpointError;
+use crate::{Body, EndpointError};
 
 /// Why a client or a worker could not be set up: something that it was given makes no sense.
 ///
@@ -14,26 +15,48 @@ use crate::EndpointError;
 pub enum SetupError {
     /// The endpoint cannot be connected to.
     Endpoint(EndpointError),
+    /// There is no endpoint.
+    NoEndpoint,
     /// The service cannot have this name.
     Service(Offence),
+    /// The worker offers no service.
+    NoService,
+    /// The worker offers this service twice.
+    ServiceTwice(String),
+    /// The worker cannot have this name: it is too long, or begins with a zero.
+    Name(String),
     /// The interval between two heartbeats is zero.
     NoHeartbeatInterval,
     /// The liveness is zero.
     NoLiveness,
     /// The concurrency is zero.
     NoConcurrency,
+    /// The system gave no thread to run on.
+    NoRuntime(String),
 }
 
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SetupError::Endpoint(error) => fmt::Display::fmt(error, f),
+            SetupError::NoEndpoint => f.write_str("there is no endpoint to connect to"),
             SetupError::Service(offence) => write!(f, "bad service: {offence}"),
+            SetupError::NoService => f.write_str("a worker has to offer a service"),
+            SetupError::ServiceTwice(name) => {
+                write!(f, "the service {name:?} has a handler already")
+            }
+            SetupError::Name(name) => {
+                write!(
+                    f,
+                    "a worker cannot have the name {name:?}: up to 200 bytes, and no zero first"
+                )
+            }
             SetupError::NoHeartbeatInterval => {
                 f.write_str("the time between two heartbeats must be more than nothing")
             }
             SetupError::NoLiveness => f.write_str("the liveness must be 1 or more"),
             SetupError::NoConcurrency => f.write_str("the concurrency must be 1 or more"),
+            SetupError::NoRuntime(error) => write!(f, "the system refuses: {error}"),
         }
     }
 }
@@ -49,52 +72,174 @@ impl From<EndpointError> for SetupError {
 /// Why there is no reply, or no more of it.
 ///
 /// ```
-/// use majordomus::RequestError;
+/// use majordomus::{RequestError, Retriable};
 ///
-/// fn is_worth_a_retry(error: &RequestError, idempotent: bool) -> bool {
-///     match error {
-///         RequestError::Refused => true,
-///         RequestError::Timeout | RequestError::Disconnected => idempotent,
-///         _ => false,
-///     }
-/// }
-/// assert!(is_worth_a_retry(&RequestError::Refused, false));
+/// let error = RequestError::WorkerLost;
+/// assert_eq!(error.retriable(), Retriable::IfRepeatable);
+/// assert_eq!(error.to_string(), "the worker was lost");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// Its time was over. It may have been done or not.
-    Timeout,
-    /// The connection was lost when the request was with the broker. It may have been done or not.
-    Disconnected,
-    /// The worker, or the broker, answered with an error.
-    Remote {
-        /// What it said.
-        text: String,
-    },
-    /// Too many requests wait already in this client. It was not sent.
+    /// A limit of the broker stands against it, or too much waits in this client already. It was not
+    /// done.
     Refused,
+    /// Its time was over. It may have been done or not.
+    Expired,
+    /// Its worker said nothing for longer than [`silence`](crate::RequestBuilder::silence) allows. It
+    /// may have been done or not.
+    Silent,
+    /// Its worker was lost. It may have been done or not.
+    WorkerLost,
+    /// No worker offers the service, or the worker that was asked for is not there. It was not done.
+    NoSuchService,
+    /// All workers that offer the service have rejected it. It was not done.
+    Rejected {
+        /// What the last of them said, if it said anything.
+        why: Box<Body>,
+    },
+    /// The worker answered with an error. In the dialects of 7/MDP and 18/MDP the broker's own errors
+    /// come like this, too.
+    Remote {
+        /// The worker's code; 0 where its dialect, or the client's, has none.
+        code: u16,
+        /// What it said: mostly one frame of text.
+        why: Box<Body>,
+    },
+    /// No broker is connected. It was not sent.
+    NotConnected,
+    /// The connection to the broker was lost when the request was with it. It may have been done or
+    /// not.
+    Disconnected,
+    /// The broker shuts down. It may have been done or not.
+    ShutDown,
+    /// The request, or the reply to it, is larger than a message may be, has too many frames, or
+    /// cannot be translated into the dialect of the other side.
+    TooLarge,
     /// No service can have this name. It was not sent.
     BadService(Offence),
-    /// The body is larger than a message may be, or has too many frames. It was not sent.
-    TooLarge,
     /// The client's task has ended, with its runtime. It may have been done or not.
     Stopped,
 }
 
+/// Whether it is safe to ask again after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retriable {
+    /// It was not done.
+    Always,
+    /// It may have been done: only what may be done twice.
+    IfRepeatable,
+    /// Asking again will hardly help, or only the worker's error tells.
+    Never,
+}
+
+impl RequestError {
+    /// Whether it is safe to ask again.
+    ///
+    /// ```
+    /// use majordomus::{RequestError, Retriable};
+    ///
+    /// assert_eq!(RequestError::Refused.retriable(), Retriable::Always);
+    /// assert_eq!(RequestError::Disconnected.retriable(), Retriable::IfRepeatable);
+    /// assert_eq!(RequestError::TooLarge.retriable(), Retriable::Never);
+    /// ```
+    pub fn retriable(&self) -> Retriable {
+        match self {
+            RequestError::Refused
+            | RequestError::NoSuchService
+            | RequestError::NotConnected
+            | RequestError::Rejected { .. } => Retriable::Always,
+            RequestError::Expired
+            | RequestError::Silent
+            | RequestError::WorkerLost
+            | RequestError::Disconnected
+            | RequestError::ShutDown
+            | RequestError::Stopped => Retriable::IfRepeatable,
+            RequestError::Remote { .. } | RequestError::TooLarge | RequestError::BadService(_) => {
+                Retriable::Never
+            }
+        }
+    }
+
+    /// What a worker said of the error, as text; empty where no worker said anything.
+    ///
+    /// ```
+    /// use majordomus::RequestError;
+    ///
+    /// let error = RequestError::Remote { code: 507, why: "no paper".into() };
+    /// assert_eq!(error.text(), "no paper");
+    /// assert_eq!(error.to_string(), "no paper (507)");
+    /// ```
+    pub fn text(&self) -> String {
+        match self {
+            RequestError::Rejected { why } | RequestError::Remote { why, .. } => {
+                let first = why.frames().get(0).unwrap_or_default();
+                String::from_utf8_lossy(first).into_owned()
+            }
+            _ => String::new(),
+        }
+    }
+}
+
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
         match self {
-            RequestError::Timeout => f.write_str("no reply in time"),
+            RequestError::Refused => f.write_str("refused: too many requests are in progress"),
+            RequestError::Expired => f.write_str("no reply in time"),
+            RequestError::Silent => f.write_str("the worker was silent for too long"),
+            RequestError::WorkerLost => f.write_str("the worker was lost"),
+            RequestError::NoSuchService => f.write_str("no worker offers the service"),
+            RequestError::Rejected { .. } if text.is_empty() => {
+                f.write_str("every worker rejected it")
+            }
+            RequestError::Rejected { .. } => write!(f, "every worker rejected it: {text}"),
+            RequestError::Remote { code, .. } => {
+                let text = if text.is_empty() { "the request failed" } else { &text };
+                match *code {
+                    CODE_UNSAID => f.write_str(text),
+                    code => write!(f, "{text} ({code})"),
+                }
+            }
+            RequestError::NotConnected => f.write_str("no broker is connected"),
             RequestError::Disconnected => f.write_str("the connection to the broker was lost"),
-            RequestError::Remote { text } if text.is_empty() => f.write_str("the request failed"),
-            RequestError::Remote { text } => f.write_str(text),
-            RequestError::Refused => f.write_str("too many requests wait already"),
+            RequestError::ShutDown => f.write_str("the broker shuts down"),
+            RequestError::TooLarge => {
+                f.write_str("the request or its reply is too large, or cannot be translated")
+            }
             RequestError::BadService(offence) => write!(f, "bad service: {offence}"),
-            RequestError::TooLarge => f.write_str("the request is too large"),
             RequestError::Stopped => f.write_str("the client has stopped"),
         }
     }
 }
 
 impl std::error::Error for RequestError {}
+
+impl From<Failure> for RequestError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Timeout => RequestError::Expired,
+            Failure::Silent => RequestError::Silent,
+            Failure::Disconnected => RequestError::Disconnected,
+            Failure::NotSent => RequestError::NotConnected,
+            Failure::Refused => RequestError::Refused,
+            Failure::TooLarge => RequestError::TooLarge,
+            Failure::Remote(outcome, code, content) => {
+                let why = Box::new(Body::received(content));
+                match outcome {
+                    Outcome::Expired => RequestError::Expired,
+                    Outcome::WorkerLost => RequestError::WorkerLost,
+                    Outcome::Refused => RequestError::Refused,
+                    Outcome::NoSuchService | Outcome::NoSuchWorker => RequestError::NoSuchService,
+                    Outcome::Rejected => RequestError::Rejected { why },
+                    Outcome::Untranslatable => RequestError::TooLarge,
+                    Outcome::ShutDown => RequestError::ShutDown,
+                    Outcome::Replied
+                    | Outcome::Failed
+                    | Outcome::Cancelled
+                    | Outcome::ClientGone => RequestError::Remote { code, why },
+                }
+            }
+        }
+    }
+}

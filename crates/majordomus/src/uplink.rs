@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use crate::link::{Link, LinkError, Moved};
 use crate::{Endpoint, ambient_seed};
+use majordomus_core::Label;
 use majordomus_wire::Codec;
 use majordomus_zmtp::Limits;
 
@@ -15,6 +16,8 @@ pub(crate) struct Uplink {
     endpoint: Endpoint,
     codec: Codec,
     limits: Limits,
+    /// The routing id, where it has one of its own choice.
+    name: Label,
     state: State,
 }
 
@@ -46,7 +49,12 @@ pub(crate) enum Happening {
 
 impl Uplink {
     pub(crate) fn new(endpoint: Endpoint, codec: Codec, limits: Limits) -> Self {
-        Self { endpoint, codec, limits, state: State::Closed }
+        Self { endpoint, codec, limits, name: Label::empty(), state: State::Closed }
+    }
+
+    /// The same, with this routing id.
+    pub(crate) fn with_name(self, name: Label) -> Self {
+        Self { name, ..self }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -56,7 +64,10 @@ impl Uplink {
     pub(crate) fn open(&mut self) {
         // Another one each time: the broker may not know yet that the last connection is gone.
         let random = u128::from(ambient_seed()) << 64 | u128::from(ambient_seed());
-        let routing_id = self.codec.routing_id(random);
+        let routing_id = match self.name.is_empty() {
+            true => self.codec.routing_id(random),
+            false => self.name.clone(),
+        };
         let socket = self.codec.dialect().socket();
         let opening = Link::open(self.endpoint.clone(), socket, routing_id, self.limits);
         self.state = State::Opening(Box::pin(opening));

@@ -4,8 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use majordomus::{Body, Client, Dialect, RequestError};
-use majordomus_core::{Frames, Outcome, ToClient};
+use majordomus::{Body, Client, ClientBuilder, Dialect, RequestError};
+use majordomus_core::{Farewell, Frames, FromClient, Outcome, Reply, ToClient};
 use support::{FakeBroker, Peer, soon, text};
 
 fn client_of(broker: &FakeBroker, dialect: Dialect) -> Client {
@@ -77,10 +77,10 @@ async fn a_reply_of_libmdp_has_as_many_reports_as_it_was_asked_for() {
     let mut peer = broker.accept_client().await;
     let reply = client.request("echo", "x").reports(2).send().await;
     peer.request().await;
-    let refused = majordomus_core::Reply::new("echo", text("no"));
+    let refused = Reply::new("echo", text("no"));
     let refused = ToClient::Failed(Outcome::NoSuchService, refused);
     peer.send_to_client(refused).await;
-    let error = RequestError::Remote { text: "no".into() };
+    let error = RequestError::Remote { code: 0, why: "no".into() };
     assert_eq!(soon(reply.whole()).await, Err(error));
     check_echo(&client, &mut peer, "hello").await;
 }
@@ -161,7 +161,7 @@ async fn a_late_reply_is_not_taken_for_the_next_ones() {
     let (broker, client, mut peer) = connected().await;
     let late = client.request("echo", "late").timeout(Duration::from_millis(50)).send().await;
     assert_eq!(peer.request().await, text("late"));
-    assert_eq!(soon(late.whole()).await, Err(RequestError::Timeout));
+    assert_eq!(soon(late.whole()).await, Err(RequestError::Expired));
     let next = client.request("echo", "next").send().await;
     peer.send_final(text("late")).await;
     let mut new_peer = broker.accept_client().await;
@@ -220,18 +220,25 @@ async fn an_error_reply_is_an_error_where_it_is_asked_for() {
     let reply = client.request("echo", "x").send().await;
     peer.request().await;
     peer.send_final(text("-1 no paper")).await;
-    let error = RequestError::Remote { text: "no paper".into() };
+    let error = RequestError::Remote { code: 0, why: "no paper".into() };
     assert_eq!(soon(reply.whole()).await, Err(error));
 
     let broker = FakeBroker::start(Dialect::Mdp02).await;
-    let client = Client::builder(&broker.endpoint).error_replies(false).connect().unwrap();
+    let client = Client::builder(&broker.endpoint)
+        .dialect(Dialect::Mdp02)
+        .error_replies(false)
+        .connect()
+        .unwrap();
     check_echo(&client, &mut broker.accept_client().await, "-1 degrees").await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_sent_says_so() {
     let broker = FakeBroker::start(Dialect::Mdp02).await;
-    let builder = Client::builder(&broker.endpoint).message_bytes_max(1000).waiting(1, 1000);
+    let builder = Client::builder(&broker.endpoint)
+        .dialect(Dialect::Mdp02)
+        .message_bytes_max(1000)
+        .waiting(1, 1000);
     let client = builder.connect().unwrap();
     for service in ["", "a\nb", &"x".repeat(256)] {
         let reply = soon(client.request(service, "x").into_future()).await;
@@ -255,4 +262,114 @@ async fn the_connection_ends_with_the_last_handle_and_reply() {
     echo(&mut peer).await;
     assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
     peer.closed().await;
+}
+
+/// A broker and a client of OMDP/1, and the broker's side of their connection.
+async fn greeted(
+    builder: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> (FakeBroker, Client, Peer) {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let wait = Duration::from_millis(1);
+    let client =
+        builder(Client::builder(&broker.endpoint).reconnect(wait, wait)).connect().unwrap();
+    let peer = broker.accept_client().await;
+    (broker, client, peer)
+}
+
+#[tokio::test]
+async fn a_broker_that_falls_silent_is_asked_and_then_left() {
+    let beat = Duration::from_millis(20);
+    let (broker, client, mut peer) = greeted(|it| it.heartbeat(beat).liveness(2)).await;
+    let mut events = client.events();
+    let reply = client.request("echo", "x").timeout(None).send().await;
+    peer.request().await;
+    assert_eq!(peer.client_says().await, FromClient::Heartbeat);
+    assert!(matches!(peer.client_says().await, FromClient::StillWanted { .. }));
+    assert_eq!(soon(reply.whole()).await, Err(RequestError::Disconnected));
+    // Before that, it was connected.
+    while !soon(events.next()).await.unwrap().to_string().contains("not connected") {}
+    // It comes back by itself.
+    let mut peer = broker.accept_client().await;
+    check_echo(&client, &mut peer, "y").await;
+}
+
+#[tokio::test]
+async fn a_broker_that_answers_is_stayed_with_however_long_it_takes() {
+    let beat = Duration::from_millis(20);
+    let (_broker, client, mut peer) = greeted(|it| it.heartbeat(beat).liveness(25)).await;
+    let reply = client.request("echo", "x").timeout(None).send().await;
+    let body = peer.request().await;
+    // As many of both as take longer than it may be silent.
+    for _ in 0..2 * 30 {
+        match peer.client_says().await {
+            FromClient::Heartbeat => peer.send_to_client(ToClient::Heartbeat).await,
+            FromClient::StillWanted { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    peer.send_final(body).await;
+    assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
+}
+
+#[tokio::test]
+async fn garbage_of_a_broker_costs_the_connection_and_what_was_with_it() {
+    let (broker, client, mut peer) = greeted(|it| it).await;
+    let reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    peer.send_garbage().await;
+    assert_eq!(soon(reply.whole()).await, Err(RequestError::Disconnected));
+    let mut peer = broker.accept_client().await;
+    check_echo(&client, &mut peer, "y").await;
+}
+
+#[tokio::test]
+async fn a_broker_of_another_version_is_not_asked() {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let wait = Duration::from_millis(1);
+    let client = Client::builder(&broker.endpoint).reconnect(wait, wait).connect().unwrap();
+    let mut events = client.events();
+    let reply = client.request("echo", "x").send().await;
+    for farewell in [Farewell::NoCommonVersion, Farewell::IdentityInUse] {
+        let mut peer = broker.accept_unwelcome().await;
+        peer.send_to_client(ToClient::Disconnect(farewell)).await;
+        peer.closed().await;
+    }
+    // It comes back with another: what waited is asked for.
+    let mut peer = broker.accept_client().await;
+    echo(&mut peer).await;
+    assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
+    assert!(soon(events.next()).await.unwrap().to_string().starts_with("connected"));
+}
+
+#[tokio::test]
+async fn a_request_larger_than_the_broker_takes_is_refused_here_and_the_rest_goes_on() {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let client = Client::connect(&broker.endpoint).unwrap();
+    let mut peer = broker.accept_client_of(2_000).await;
+    let large = client.request("echo", vec![0; 2_000]);
+    assert_eq!(soon(large.into_future()).await, Err(RequestError::TooLarge));
+    check_echo(&client, &mut peer, "y").await;
+}
+
+#[tokio::test]
+async fn parts_beyond_its_credit_are_taken_however_slowly() {
+    let (_broker, client, mut peer) = greeted(|it| it).await;
+    let mut reply = client.request("count", "x").send().await;
+    let FromClient::Request(request) = peer.client_says().await else { panic!("no request") };
+    assert_eq!(request.credit, 16);
+    let part = |text: String| {
+        let id = request.id.clone();
+        Reply { id, ..Reply::new("count", Frames::from_slices(&[text])) }
+    };
+    let sending = async {
+        for number in 0..1_000 {
+            peer.send_to_client(ToClient::Partial(part(number.to_string()))).await;
+        }
+        peer.send_to_client(ToClient::Final(part("end".into()))).await;
+    };
+    let reading = async { soon(reply.parts()).await };
+    let (parts, ()) = tokio::join!(reading, sending);
+    let parts = parts.unwrap();
+    assert_eq!(parts.len(), 1_001);
+    assert!(parts[..1_000].iter().enumerate().all(|(at, part)| part.text() == at.to_string()));
 }

@@ -9,7 +9,7 @@ use majordomus_broker::{Broker, Config, Errors, Listen};
 use tokio::sync::mpsc;
 
 use Arrival::{EmptyFrame, Joined, Null, Reply};
-use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Pigato, Zproto};
+use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Omdp1, Pigato, Zproto};
 use Trial::{Bytes, Empty, Error, Frames, Json, Nothing, Stream, Text};
 
 /// Longer than anything takes, so that what never comes fails.
@@ -100,13 +100,15 @@ struct Loss {
 
 const ANY: &[Dialect] = &Dialect::ALL;
 const OF_JSON: &[Dialect] = &[Pigato, Omdp];
-const OF_FRAMES: &[Dialect] = &[Mdp01, Mdp02, Majortomo, Gdp, Zproto, Libmdp];
+/// Those that have error replies.
+const WITH_ERRORS: &[Dialect] = &[Pigato, Omdp, Omdp1];
+const WITHOUT_ERRORS: &[Dialect] = &[Mdp01, Mdp02, Majortomo, Gdp, Zproto, Libmdp];
 
 /// What is lost. The first row that fits counts.
 const LOSSES: &[Loss] = &[
     Loss { trial: Stream, clients: &[Mdp01, Gdp], workers: ANY, arrival: Joined },
     Loss { trial: Stream, clients: ANY, workers: &[Mdp01, Gdp, Libmdp], arrival: Joined },
-    Loss { trial: Error, clients: OF_JSON, workers: OF_FRAMES, arrival: Reply },
+    Loss { trial: Error, clients: WITH_ERRORS, workers: WITHOUT_ERRORS, arrival: Reply },
     Loss { trial: Nothing, clients: OF_JSON, workers: ANY, arrival: Null },
     Loss { trial: Nothing, clients: &[Majortomo, Libmdp], workers: ANY, arrival: EmptyFrame },
     Loss { trial: Nothing, clients: ANY, workers: OF_JSON, arrival: Null },
@@ -135,7 +137,11 @@ fn answered(trial: Trial, client: Dialect, worker: Dialect) -> Result<Vec<Body>,
         Some(Reply) => Ok(vec![Body::from("-1 no paper")]),
         Some(EmptyFrame | Null) => Ok(vec![asked(trial, client, worker)]),
         None if trial == Stream => Ok(trial.frames().iter().map(|&part| part.into()).collect()),
-        None if trial == Error => Err(RequestError::Remote { text: "no paper".into() }),
+        None if trial == Error => {
+            // Only there errors have a code, and this worker gives none of its own.
+            let code = if client == Omdp1 { 500 } else { 0 };
+            Err(RequestError::Remote { code, why: "no paper".into() })
+        }
         Some(Joined) | None => Ok(vec![trial.body()]),
     }
 }
@@ -249,7 +255,7 @@ async fn check_every_client_with_every_worker(endpoint: &str) {
 fn names(dialects: &[Dialect]) -> String {
     match dialects {
         ANY => "any".into(),
-        OF_FRAMES => "all but pigato and omdp".into(),
+        WITHOUT_ERRORS => "all but pigato, omdp and omdp1".into(),
         _ => dialects.iter().map(|dialect| dialect.name()).collect::<Vec<_>>().join(", "),
     }
 }

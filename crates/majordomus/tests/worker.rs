@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use majordomus::{Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder};
-use majordomus_core::{FromWorker, ToWorker, WorkerReply};
+use majordomus_core::{Farewell, FromWorker, ToWorker, WorkerReply};
 use support::{FakeBroker, Peer, soon, text};
 use tokio::sync::{Barrier, mpsc};
 
@@ -107,7 +107,7 @@ async fn it_registers_again_when_it_is_sent_away() {
     let broker = FakeBroker::start(Dialect::Mdp02).await;
     let _worker = echo(builder_for(&broker, Dialect::Mdp02));
     let mut peer = broker.accept_worker().await;
-    peer.send_to_worker(ToWorker::Disconnect).await;
+    peer.send_to_worker(ToWorker::Disconnect(Farewell::Unsaid)).await;
     peer.closed().await;
     check_echo(&mut broker.accept_worker().await, "a", text("hello")).await;
 }

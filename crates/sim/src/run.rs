@@ -161,9 +161,9 @@ fn work_again<M: Machine>(world: &mut World<M>) {
             return;
         }
         for worker in idle {
-            let Some(service) = world.stage.judge().service_of(worker) else { continue };
-            let (workload, rng) = world.workload();
-            let mut request = workload.request_for(rng, service);
+            let Some(service) = world.stage.judge().services_of(worker).pop() else { continue };
+            let (workload, _) = world.workload();
+            let mut request = workload.request_for(service);
             request.timeout = Timeout::OfService;
             if world.stage.judge().reads(peer) {
                 let command = FromClient::Request(request);

@@ -1,8 +1,10 @@
 //! Brokers with one fault each, of those that other brokers have: the real broker behind
 //! somebody who changes what it hears or what it says. The judge has to find every one of them.
 
+mod greetings;
 mod hears;
 mod mutation;
+mod progress;
 mod says;
 
 use core::time::Duration;
@@ -17,6 +19,7 @@ use majordomus_core::{
 };
 
 pub use self::mutation::Mutation;
+use self::progress::Wishes;
 use crate::judge::{Uid, uid_of};
 use crate::machine::Machine;
 
@@ -46,12 +49,23 @@ pub struct Saboteur {
     count: u64,
     /// Whether it is a request that is heard.
     asked: bool,
-    /// What is asked for where equal requests share an answer; and what was given up in this step.
+    /// Whether it was stopped until now: places may be given then that are not free without doubt.
+    stopped: bool,
+    /// What is asked for where equal requests share an answer; which of them follow another, and
+    /// which of those were left in this step.
     heard: Option<(Label, Frames)>,
     known: HashMap<RequestId, (Label, Frames)>,
-    given_up: Vec<(Label, Frames)>,
+    shared_before: u64,
+    followers: HashSet<RequestId>,
+    left_alone: HashSet<RequestId>,
     capacity: HashMap<PeerId, Concurrency>,
+    owed: Option<(PeerId, Concurrency)>,
     counted: Option<Counters>,
+    /// Who greets, and whether it has; what workers have withdrawn; what goes with requests.
+    greeted: HashMap<PeerId, bool>,
+    several: HashSet<PeerId>,
+    withdrawn: Vec<(PeerId, Label)>,
+    wishes: Wishes,
     /// All names that were ever asked for.
     names: HashSet<Label>,
 }
@@ -80,17 +94,28 @@ impl Machine for Saboteur {
             shared: shared(&config),
             count: 0,
             asked: false,
+            stopped: false,
             heard: None,
             known: HashMap::new(),
-            given_up: Vec::new(),
+            shared_before: 0,
+            followers: HashSet::new(),
+            left_alone: HashSet::new(),
             capacity: HashMap::new(),
+            owed: None,
             counted: None,
+            greeted: HashMap::new(),
+            several: HashSet::new(),
+            withdrawn: Vec::new(),
+            wishes: Wishes::default(),
             names: HashSet::new(),
         }
     }
 
     fn handle(&mut self, now: Time, mut input: Input) {
         self.note(now, &input);
+        self.note_greeting(&input);
+        self.mishear_greeting(now, &mut input);
+        self.mishear_progress(&mut input);
         if !self.falsify_input(now, &mut input) {
             return;
         }
@@ -116,7 +141,18 @@ impl Machine for Saboteur {
             {
                 continue;
             }
-            self.falsify_output(final_reply, output);
+            self.remember_greeting(&output);
+            self.remember_progress(&output);
+            let output = self.misspeak_greeting(output);
+            if let Some(output) = output.and_then(|output| self.misspeak_progress(output)) {
+                self.falsify_output(final_reply, output);
+            }
+        }
+        if let Some((peer, concurrency)) =
+            self.owed.take().filter(|(peer, _)| !self.is_unheard(*peer))
+        {
+            let command = ToWorker::Capacity { concurrency };
+            self.outputs.push_back(Output::ToWorker { peer, command });
         }
         if self.mutation == Mutation::DispatchesExpired {
             self.dispatch_expired(now);
@@ -189,10 +225,15 @@ impl Saboteur {
     fn note(&mut self, now: Time, input: &Input) {
         self.candidate = None;
         self.asked = matches!(input, Input::FromClient { command: FromClient::Request(_), .. });
-        self.given_up.clear();
+        self.shared_before = self.broker.counters().shared;
+        let due = self.broker.next_deadline();
+        self.stopped = due.is_some_and(|due| now.since(due) > Duration::from_millis(100));
+        self.left_alone.clear();
         self.heard = match input {
             Input::FromClient { command: FromClient::Request(request), .. }
-                if self.shared.contains(&request.service) =>
+                if self.shared.contains(&request.service)
+                    && !request.fresh
+                    && request.target.is_empty() =>
             {
                 Some((request.service.clone(), request.body.clone()))
             }
@@ -224,7 +265,8 @@ impl Saboteur {
                 {
                     let Request { service, id, options, body, .. } = request.clone();
                     let address = Label::from(format!("{}", self.count).as_str());
-                    let late = WorkerRequest { address, service, id, options, body };
+                    let late =
+                        WorkerRequest { id, options, ..WorkerRequest::new(address, service, body) };
                     self.candidate = Some((now.after(span), late));
                 }
             }
@@ -235,21 +277,30 @@ impl Saboteur {
     fn remember(&mut self, output: &Output) {
         match output {
             Output::Event(Event::Received { request, .. }) => {
+                if self.broker.counters().shared > self.shared_before && self.heard.is_some() {
+                    self.followers.insert(*request);
+                }
                 self.undelivered.extend(self.candidate.take());
                 self.known.extend(self.heard.take().map(|heard| (*request, heard)));
             }
             Output::Event(Event::Ended { request, outcome, .. }) => {
-                let gone = self.known.remove(request);
-                let answered = matches!(outcome, Outcome::Replied | Outcome::Failed);
-                self.given_up.extend(gone.filter(|_| !answered));
+                self.followers.remove(request);
+                self.left_alone.remove(request);
+                let Some(gone) = self.known.remove(request) else { return };
+                let answered =
+                    matches!(outcome, Outcome::Replied | Outcome::Failed | Outcome::Untranslatable);
+                if !answered && !self.stopped {
+                    let equal = |other: &&RequestId| self.known.get(*other) == Some(&gone);
+                    self.left_alone.extend(self.followers.iter().copied().filter(|id| equal(&id)));
+                }
             }
             Output::Event(Event::WorkerRegistered { peer, service }) => {
                 self.registered.push(*peer);
                 self.takes.extend(self.capacity.get(peer).map(|takes| (*peer, *takes)));
                 self.offers.push((*peer, service.clone()));
             }
-            Output::Event(Event::WorkerLost { peer, service, .. }) => {
-                self.left.push((*peer, service.clone()));
+            Output::Event(Event::WorkerLost { peer, services, .. }) => {
+                self.left.extend(services.iter().map(|service| (*peer, service.clone())));
                 self.registered.retain(|worker| worker != peer);
                 self.offers.retain(|(worker, _)| worker != peer);
                 self.busy.remove(peer);
@@ -261,7 +312,7 @@ impl Saboteur {
             }
             Output::ToWorker { peer, command: ToWorker::Request(request) } => {
                 *self.busy.entry(*peer).or_default() += 1;
-                let WorkerRequest { address, service, id, options, body } = request.clone();
+                let WorkerRequest { address, service, id, options, body, .. } = request.clone();
                 self.undelivered.retain(|(_, waits)| waits.body.iter().ne(body.iter()));
                 if self.mutation == Mutation::BouncesRejected {
                     self.given.insert(address.clone(), request.clone());

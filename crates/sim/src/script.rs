@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use majordomus_core::broker::{Input, Output, Profile, Sign};
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Label, Outcome,
-    OutcomeSet, PeerId, Redelivery, Request, Role, Status, Time, Timeout, ToClient, ToWorker,
-    WorkerCapabilities, WorkerReply,
+    CODE_UNSAID, CREDIT_UNLIMITED, ClientCapabilities, Concurrency, Form, Frames, FromClient,
+    FromWorker, Hello, Label, Outcome, OutcomeSet, PeerId, Priority, Redelivery, Request, Role,
+    Status, Time, Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply,
 };
 
 use crate::judge::{Breach, Rule};
@@ -199,6 +199,9 @@ impl Writer {
             FromClient::Cancel { id } => format!("cancel {}", word(id)?),
             FromClient::Vouch { worker } => format!("vouch {}", word(worker)?),
             FromClient::StillWanted { id } => format!("wants {}", word(id)?),
+            FromClient::Hello(hello) => greeting(*hello)?,
+            FromClient::More { id, credit } => format!("more {} {credit}", word(id)?),
+            FromClient::Disconnect => "bye".into(),
             _ => return None,
         })
     }
@@ -220,6 +223,16 @@ impl Writer {
         for (flag, word) in flags {
             words.extend((!body.is_empty() && take(flag)).then(|| word.into()));
         }
+        let priority = take(&mut request.priority);
+        if priority != Priority::ORDINARY {
+            words.push(format!("priority={}", priority.number()));
+        }
+        let credit = replace(&mut request.credit, CREDIT_UNLIMITED);
+        if credit != CREDIT_UNLIMITED {
+            words.push(format!("credit={credit}"));
+        }
+        let notices = !body.is_empty() && take(&mut request.notices);
+        words.extend(notices.then(|| "notices".into()));
         (request == Request::new(Label::empty(), Frames::empty())).then(|| joined(&words))
     }
 
@@ -227,6 +240,16 @@ impl Writer {
         let (verb, reply) = match command {
             FromWorker::Ready { service } if service.is_empty() => return Some("ready".into()),
             FromWorker::Ready { service } => return Some(format!("ready {}", word(service)?)),
+            FromWorker::Withdraw { service } if service.is_empty() => {
+                return Some("withdraw".into());
+            }
+            FromWorker::Withdraw { service } => {
+                return Some(format!("withdraw {}", word(service)?));
+            }
+            FromWorker::Hello(hello) => return greeting(*hello),
+            FromWorker::AtWork { address } => {
+                return Some(format!("atwork {}", self.address(address)?));
+            }
             FromWorker::Disconnect => return Some("disconnect".into()),
             FromWorker::Heartbeat(status) => return heartbeat(*status),
             FromWorker::Partial(reply) => ("partial", reply),
@@ -237,16 +260,23 @@ impl Writer {
         };
         let mut reply = reply.clone();
         let address = take(&mut reply.address);
-        let address = match self.addresses.iter().position(|known| *known == address) {
-            Some(at) => format!("#{}", at + 1),
-            None => word(&address)?,
-        };
-        let mut words = vec![verb.into(), address, self.body(peer, &take(&mut reply.body))?];
+        let mut words =
+            vec![verb.into(), self.address(&address)?, self.body(peer, &take(&mut reply.body))?];
         words.extend(named("id", &take(&mut reply.id))?);
         if let Some(span) = reply.keep.take() {
             words.push(format!("keep={}", millis(span)?));
         }
+        let code = replace(&mut reply.code, CODE_UNSAID);
+        words.extend((code != CODE_UNSAID).then(|| format!("code={code}")));
         (reply == WorkerReply::new(Label::empty(), Frames::empty())).then(|| joined(&words))
+    }
+
+    /// An address as a worker says it.
+    fn address(&self, address: &Label) -> Option<String> {
+        match self.addresses.iter().position(|known| known == address) {
+            Some(at) => Some(format!("#{}", at + 1)),
+            None => word(address),
+        }
     }
 
     fn number(&mut self, address: &Label) -> usize {
@@ -263,6 +293,9 @@ impl Writer {
         let (peer, said) = match output {
             Output::Event(_) => return None,
             Output::ToClient { peer, command } => match command {
+                ToClient::Welcome(_) => (peer, "welcome".into()),
+                ToClient::Notice { id, notice } => (peer, format!("notice {id} {notice:?}")),
+                ToClient::Disconnect(_) => (peer, "disconnect".into()),
                 ToClient::Partial(reply) => (peer, format!("partial {}", text(&reply.body))),
                 ToClient::Final(reply) => (peer, format!("final {}", text(&reply.body))),
                 ToClient::Failed(outcome, reply) => {
@@ -276,14 +309,21 @@ impl Writer {
                     let number = self.number(&request.address);
                     (peer, format!("request #{number} {}", text(&request.body)))
                 }
-                ToWorker::Cancel { address } => (peer, format!("cancel #{}", self.number(address))),
+                ToWorker::Cancel { address, .. } => {
+                    (peer, format!("cancel #{}", self.number(address)))
+                }
                 ToWorker::StillWanted { address, id } => {
                     (peer, format!("wanted #{} {id}", self.number(address)))
                 }
-                ToWorker::Registered => return None,
+                ToWorker::Welcome(_) => (peer, "welcome".into()),
+                ToWorker::More { address, credit } => {
+                    (peer, format!("more #{} {credit}", self.number(address)))
+                }
+                ToWorker::Capacity { concurrency } => (peer, format!("takes {concurrency:?}")),
+                ToWorker::Registered { .. } => return None,
                 ToWorker::Heartbeat if !shows("heartbeats") => return None,
                 ToWorker::Heartbeat => (peer, "heartbeat".into()),
-                ToWorker::Disconnect => (peer, "disconnect".into()),
+                ToWorker::Disconnect(_) => (peer, "disconnect".into()),
                 other => (peer, format!("{other:?}")),
             },
             Output::Probe { .. } if !shows("probes") => return None,
@@ -343,6 +383,15 @@ fn heartbeat(mut status: Status) -> Option<String> {
     (status == Status::NOTHING).then(|| joined(&words))
 }
 
+fn greeting(hello: Hello) -> Option<String> {
+    let mut words = vec!["hello".to_string()];
+    if let Some(pace) = hello.heartbeat {
+        words.push(format!("pace={}", millis(pace)?));
+    }
+    words.extend(hello.message_bytes_max.map(|most| format!("max={most}")));
+    Some(joined(&words))
+}
+
 fn slots(concurrency: Concurrency) -> String {
     match concurrency {
         Concurrency::AtMost(most) => most.to_string(),
@@ -352,6 +401,7 @@ fn slots(concurrency: Concurrency) -> String {
 
 fn client_options(mut can: ClientCapabilities) -> Option<Vec<String>> {
     let mut words = Vec::new();
+    words.extend(take(&mut can.greets).then_some("greets"));
     words.extend((!take(&mut can.partial_replies)).then_some("noparts"));
     words.extend(match replace(&mut can.redelivery, Redelivery::Always) {
         Redelivery::Always => None,
@@ -375,6 +425,9 @@ fn worker_options(mut can: WorkerCapabilities) -> Option<Vec<String>> {
     if concurrency != Concurrency::ONE {
         words.push(format!("concurrency={}", slots(concurrency)));
     }
+    words.extend(take(&mut can.greets).then(|| "greets".into()));
+    words.extend(take(&mut can.several_services).then(|| "several".into()));
+    words.extend(take(&mut can.credit).then(|| "credit".into()));
     words.extend(take(&mut can.cancel).then(|| "cancels".into()));
     words.extend(take(&mut can.rejects).then(|| "rejects".into()));
     words.extend(take(&mut can.heartbeats_answered).then(|| "answered".into()));

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use majordomus_core::broker::{Balance, Config, ServiceConfig};
+use majordomus_core::broker::{Balance, Config, Introduction, ServiceConfig};
 
 macro_rules! settings {
     ($($($name:ident).+,)*) => {
@@ -57,10 +57,12 @@ settings! {
     limits.client_bytes_max,
     limits.rejections_max,
     limits.worker_requests_max,
+    limits.worker_services_max,
     limits.names_max,
     limits.reply_bytes_max,
     limits.cache_bytes_max,
     limits.translate_bytes_max,
+    introduction,
     services,
 }
 
@@ -134,6 +136,15 @@ impl Literal for bool {
 impl Literal for Balance {
     fn literal(&self) -> String {
         format!("Balance::{self:?}")
+    }
+}
+
+impl Literal for Introduction {
+    fn literal(&self) -> String {
+        let Introduction { broker, message_bytes_max, frames_max } = self;
+        format!(
+            "Introduction {{ broker: Label::from(\"{broker}\"), message_bytes_max: {message_bytes_max}, frames_max: {frames_max} }}"
+        )
     }
 }
 

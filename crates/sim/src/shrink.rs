@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use std::rc::Rc;
 
 use majordomus_core::broker::{Config, Input, Keys};
-use majordomus_core::{FromWorker, Time};
+use majordomus_core::{FromClient, FromWorker, Role, Time};
 
 use crate::judge::{Breach, Judge, Rule};
 use crate::machine::Machine;
@@ -206,11 +206,17 @@ fn late_start(tape: &Tape, at: usize, judge: &Judge, config: &Config, keys: Keys
             continue;
         }
         let (peer, profile) = (*peer, profile.clone());
+        let role = profile.role;
         entries.push(Entry::Told(now, Input::Appeared { peer, profile }));
-        if let Some(service) = judge.service_of(peer) {
+        let greeting = judge.greeting_of(peer).map(|hello| match role {
+            Role::Client(_) => Input::FromClient { peer, command: FromClient::Hello(hello) },
+            Role::Worker(_) => Input::FromWorker { peer, command: FromWorker::Hello(hello) },
+        });
+        entries.extend(greeting.map(|input| Entry::Told(now, input)));
+        entries.extend(judge.services_of(peer).into_iter().map(|service| {
             let command = FromWorker::Ready { service };
-            entries.push(Entry::Told(now, Input::FromWorker { peer, command }));
-        }
+            Entry::Told(now, Input::FromWorker { peer, command })
+        }));
     }
     entries.extend_from_slice(&tape.entries[at..]);
     for entry in &mut entries {

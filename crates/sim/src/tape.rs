@@ -240,12 +240,12 @@ impl<M: Machine> Player<'_, M> {
         let judge = self.stage.judge();
         let mut input = input.clone();
         if let Input::FromWorker { peer, command } = &mut input
-            && let Some(reply) = reply_of(command)
-            && let Some(bearer) = bearers.get(&reply.address)
+            && let Some(place) = address_of(command)
+            && let Some(bearer) = bearers.get(place)
         {
             let (speaker, address) = self.issued.address(*peer, *bearer)?;
             *peer = speaker;
-            reply.address = address.clone();
+            *place = address.clone();
         }
         let sayable = match &input {
             Input::Appeared { peer, .. } => !judge.is_taken(peer.index),
@@ -262,6 +262,14 @@ impl<M: Machine> Player<'_, M> {
             _ => true,
         };
         sayable.then_some(input)
+    }
+}
+
+/// The address of the request that a worker speaks of.
+fn address_of(command: &mut FromWorker) -> Option<&mut Label> {
+    match command {
+        FromWorker::AtWork { address } => Some(address),
+        command => reply_of(command).map(|reply| &mut reply.address),
     }
 }
 

@@ -117,8 +117,24 @@ pub(crate) fn digest(before: u64, output: &Output) -> u64 {
             digest.word(*outcome as u64);
         }
         Output::ToWorker { peer, command: ToWorker::Request(request) } => {
-            let WorkerRequest { address, service, id, options, body } = request;
+            let WorkerRequest {
+                address,
+                service,
+                id,
+                deadline,
+                attempt,
+                priority,
+                credit,
+                options,
+                body,
+            } = request;
             digest.place(4, peer.index, peer.generation);
+            digest.place(
+                deadline.map_or(u64::MAX, |span| span.as_micros() as u64),
+                *attempt,
+                *credit,
+            );
+            digest.word(priority.number().into());
             for bytes in [address, service, id] {
                 digest.bytes(bytes);
             }
@@ -165,9 +181,9 @@ impl Digest {
     }
 
     fn reply(&mut self, kind: u64, peer: PeerId, reply: &Reply) {
-        let Reply { service, id, asked, options, body } = reply;
+        let Reply { service, id, asked, code, options, body } = reply;
         self.place(kind, peer.index, peer.generation);
-        self.word(u64::from(*asked));
+        self.word(u64::from(*asked) << 16 | u64::from(*code));
         for bytes in [service, id] {
             self.bytes(bytes);
         }

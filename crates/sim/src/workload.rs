@@ -5,9 +5,10 @@ mod names;
 
 use core::time::Duration;
 
+use majordomus_core::broker::HEAD_BYTES_MAX;
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Form, Frames, Label, Outcome, OutcomeSet, PeerId, Redelivery,
-    Request, Timeout, WorkerCapabilities,
+    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, Form, Frames, Hello, Label, Outcome,
+    OutcomeSet, PeerId, Priority, Redelivery, Request, Timeout, WorkerCapabilities,
 };
 
 use self::names::Names;
@@ -68,6 +69,16 @@ pub(crate) struct Workload {
     /// Whether single workers are asked for.
     targets: bool,
     met: Vec<PeerId>,
+    /// Whether there are peers that begin with HELLO, and workers with several services.
+    greetings: bool,
+    several: bool,
+    /// Whether requests differ in how urgent they are, whether parts are counted, and whether
+    /// clients want to hear how far their requests have come.
+    priorities: bool,
+    credits: bool,
+    notices: bool,
+    /// The largest body that a peer that greets can say it takes; nothing where they take all.
+    body_bytes_max: Option<u64>,
     /// Whether the configurations differ in how they balance.
     balanced: bool,
     /// The longest pause between two requests of a client.
@@ -88,15 +99,22 @@ pub(crate) struct Workload {
 
 impl Workload {
     pub(crate) fn new(rng: &mut Rng) -> Self {
+        let shared = !rng.one_in(3);
         Self {
             names: Names::new(rng),
-            alike: rng.one_in(2),
-            kept: rng.pick(&[0, 0, 300, 1000]),
-            keep_ms: rng.pick(&[5, 100, 3_000]),
-            shared: rng.one_in(2),
-            forms: rng.one_in(4),
-            targets: rng.one_in(4),
+            alike: shared || rng.one_in(2),
+            kept: rng.pick(&[100, 300, 1000]),
+            keep_ms: rng.pick(&[20, 300, 3_000]),
+            shared,
+            forms: !rng.one_in(3),
+            targets: rng.one_in(2),
             met: Vec::new(),
+            greetings: rng.one_in(2),
+            several: rng.one_in(2),
+            priorities: rng.one_in(2),
+            credits: rng.one_in(2),
+            notices: rng.one_in(2),
+            body_bytes_max: rng.pick(&[None, None, Some(24), Some(300)]),
             balanced: rng.one_in(2),
             pause: Duration::from_millis(rng.pick(&[5, 20, 100, 500])),
             work: Duration::from_millis(rng.pick(&[1, 10, 50, 300])),
@@ -155,6 +173,13 @@ impl Workload {
         let mut request = Request::new(service, self.body(rng, can.form));
         request.id = id;
         request.redeliver = rng.one_in(2);
+        if self.priorities {
+            request.priority = Priority::new(rng.pick(&[0, 4, 4, 9]));
+        }
+        if self.credits && !rng.one_in(4) {
+            request.credit = rng.pick(&[0, 1, 7, CREDIT_UNLIMITED - 1]);
+        }
+        request.notices = self.notices && !rng.one_in(4);
         request.options = options(rng).into();
         if self.names.is_own(&request.service) {
             request.options = self.numbered(&request.options).into();
@@ -163,7 +188,7 @@ impl Workload {
             request.options = self.numbered(&request.options).into();
             let note = if rng.one_in(4) { 1 } else { 0 };
             request.body = Frames::from_slices(rng.pick(&ALIKE)).in_form(can.form, note);
-            request.fresh = rng.one_in(8);
+            request.fresh = rng.one_in(4);
         }
         // Who may ask for one worker is told where that is in vain.
         if self.targets && can.told.contains(Outcome::Refused) && rng.one_in(4) {
@@ -178,15 +203,21 @@ impl Workload {
         request
     }
 
-    /// A request of a client that says no more than a name and a body.
-    pub(crate) fn lone_request(&mut self, rng: &mut Rng) -> Request {
+    /// A request of a user of the library: where its client does not greet, it says no more than a name
+    /// and a body.
+    pub(crate) fn lone_request(&mut self, rng: &mut Rng, can: ClientCapabilities) -> Request {
         let service = self.names.asked(rng);
         // A name of the directory may be a worker's, and then its body has to have a number.
         let body = match service.starts_with(b"mmi.") {
             true => self.question(rng, Form::Frames),
             false => self.body(rng, Form::Frames),
         };
-        Request::new(service, body)
+        let mut request = Request::new(service, body);
+        if can.greets && self.priorities {
+            request.priority = Priority::new(rng.pick(&[0, 4, 4, 9]));
+        }
+        request.notices = can.greets && self.notices && !rng.one_in(4);
+        request
     }
 
     /// Options that begin with the number of their request.
@@ -203,9 +234,10 @@ impl Workload {
         }
     }
 
-    /// A request for this service.
-    pub(crate) fn request_for(&mut self, rng: &mut Rng, service: Label) -> Request {
-        let body = self.body(rng, Form::Frames);
+    /// A request for this service, with a body that every worker takes.
+    pub(crate) fn request_for(&mut self, service: Label) -> Request {
+        self.next_uid += 1;
+        let body = Frames::from_slices(&[self.next_uid.to_be_bytes()]);
         Request { fresh: true, ..Request::new(service, body) }
     }
 
@@ -214,9 +246,32 @@ impl Workload {
             partial_replies: rng.one_in(2),
             told: rng.pick(&[OutcomeSet::NONE, TOLD_SOME, TOLD_BUT_EXPIRED, TOLD_ALL]),
             redelivery: rng.pick(&[Redelivery::Always, Redelivery::WhereAsked, Redelivery::Never]),
+            greets: self.greets(rng),
             form: self.form(rng),
             ..ClientCapabilities::default()
         }
+    }
+
+    fn greets(&self, rng: &mut Rng) -> bool {
+        self.greetings && !rng.one_in(3)
+    }
+
+    /// What a peer says of itself that is never silent for longer than this while it is well, if it
+    /// says how long it is.
+    pub(crate) fn hello(&self, rng: &mut Rng, heartbeat: Option<Duration>) -> Hello {
+        let most = self.body_bytes_max.filter(|_| rng.one_in(2));
+        let most = most.map(|most| HEAD_BYTES_MAX + UID_BYTES + rng.below(most) as usize);
+        Hello { heartbeat, message_bytes_max: most }
+    }
+
+    /// Whether clients say how many parts of a reply they take.
+    pub(crate) fn counts_parts(&self) -> bool {
+        self.credits
+    }
+
+    /// How many parts more a client takes.
+    pub(crate) fn credit(&self, rng: &mut Rng) -> u32 {
+        rng.pick(&[0, 1, 1, 5, 5, CREDIT_UNLIMITED])
     }
 
     fn form(&self, rng: &mut Rng) -> Form {
@@ -237,6 +292,9 @@ impl Workload {
             heartbeats_answered: rng.one_in(3),
             ready_again: rng.one_in(3),
             request_ids: rng.one_in(4),
+            several_services: self.several && !rng.one_in(3),
+            credit: self.credits && !rng.one_in(3),
+            greets: self.greets(rng),
             form: self.form(rng),
             ..WorkerCapabilities::default()
         }

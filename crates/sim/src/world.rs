@@ -190,6 +190,8 @@ impl<M: Machine> World<M> {
                 }
             }
             What::Opened(at) => self.opened(at),
+            // One that has closed by itself, and opened another, hears nothing more of the first.
+            What::Lost(at) if self.programs[at].link.is_some() => {}
             What::Lost(at) => self.act(at, |actor, scene| actor.lost(scene)),
             What::Recover(at) => self.recover(at),
             What::Fault => {

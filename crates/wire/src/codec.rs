@@ -10,7 +10,7 @@ use majordomus_core::{
 use crate::detect;
 use crate::dialect::Grammar;
 use crate::mdp::Delimiter;
-use crate::{Dialect, Error, Errors, Json, Sink, Socket, json, mdp};
+use crate::{Dialect, Error, Errors, Json, Sink, Socket, json, mdp, omdp1};
 
 /// Which side of the broker a peer is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +71,7 @@ impl Codec {
     pub const fn new(dialect: Dialect, side: Side) -> Self {
         let delimiter = match dialect.grammar() {
             Grammar::Mdp(table) => matches!(table.delimiter, Delimiter::Required),
-            Grammar::Json(_) => false,
+            Grammar::Omdp1 | Grammar::Json(_) => false,
         };
         Self::with_delimiter(dialect, side, delimiter)
     }
@@ -86,6 +86,9 @@ impl Codec {
     /// Where this succeeds for a client, the message can be decoded too. A worker that begins with an empty frame
     /// and `MDPW02` is taken for majortomo's unless `mdp02` is pinned: the RFC has no such frame, and
     /// no library but majortomo writes it.
+    ///
+    /// A peer of OMDP/1 begins with HELLO. Where it does not, or says it wrongly, the error has an
+    /// [answer](Error::answer).
     ///
     /// A CLIENT socket speaks gdp, and no other does.
     ///
@@ -196,7 +199,7 @@ impl Codec {
     /// assert!(Codec::new(Dialect::Pigato, Side::Client).has_request_ids());
     /// ```
     pub const fn has_request_ids(&self) -> bool {
-        matches!(self.dialect.grammar(), Grammar::Json(_))
+        matches!(self.dialect.grammar(), Grammar::Omdp1 | Grammar::Json(_))
     }
 
     /// Whether the dialect has partial replies on this side: a worker that can send them, a client
@@ -215,8 +218,104 @@ impl Codec {
         match (self.dialect.grammar(), self.side) {
             (Grammar::Mdp(table), Side::Client) => table.client.replies.is_some(),
             (Grammar::Mdp(table), Side::Worker) => table.worker.partial.is_some(),
-            (Grammar::Json(_), _) => true,
+            (Grammar::Omdp1 | Grammar::Json(_), _) => true,
         }
+    }
+
+    /// Whether a peer begins with HELLO, is answered with WELCOME, and is told why it ends. A client
+    /// that greets says GOODBYE, too.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// assert!(Codec::new(Dialect::Omdp1, Side::Client).greets());
+    /// assert!(!Codec::new(Dialect::Pigato, Side::Client).greets());
+    /// ```
+    pub const fn greets(&self) -> bool {
+        matches!(self.dialect.grammar(), Grammar::Omdp1)
+    }
+
+    /// Whether a client can give a request up, and a worker can be told that nobody waits for it.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// assert!(Codec::new(Dialect::Omdp1, Side::Worker).has_cancel());
+    /// assert!(!Codec::new(Dialect::Pigato, Side::Worker).has_cancel());
+    /// ```
+    pub const fn has_cancel(&self) -> bool {
+        matches!(self.dialect.grammar(), Grammar::Omdp1)
+    }
+
+    /// Whether requests and replies carry headers beside a body of frames: their options are then
+    /// [`Headers`](crate::Headers).
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// assert!(Codec::new(Dialect::Omdp1, Side::Client).has_headers());
+    /// assert!(!Codec::new(Dialect::Mdp02, Side::Client).has_headers());
+    /// ```
+    pub const fn has_headers(&self) -> bool {
+        matches!(self.dialect.grammar(), Grammar::Omdp1)
+    }
+
+    /// Whether the peer is a worker that can reject a request, so that another gets it. Where it
+    /// cannot, a rejection is written as a failure.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// assert!(Codec::new(Dialect::Omdp1, Side::Worker).rejects());
+    /// assert!(Codec::new(Dialect::Pigato, Side::Worker).rejects());
+    /// assert!(!Codec::new(Dialect::Mdp02, Side::Worker).rejects());
+    /// ```
+    pub const fn rejects(&self) -> bool {
+        match self.role() {
+            Role::Client(_) => false,
+            Role::Worker(can) => can.rejects,
+        }
+    }
+
+    /// Whether parts of replies are counted, so that a slow reader slows its own request only.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// assert!(Codec::new(Dialect::Omdp1, Side::Client).has_credit());
+    /// assert!(!Codec::new(Dialect::Pigato, Side::Client).has_credit());
+    /// ```
+    pub const fn has_credit(&self) -> bool {
+        matches!(self.dialect.grammar(), Grammar::Omdp1)
+    }
+
+    /// Whether a worker can offer several services over one connection.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// assert!(Codec::new(Dialect::Omdp1, Side::Worker).has_several_services());
+    /// assert!(!Codec::new(Dialect::Mdp02, Side::Worker).has_several_services());
+    /// ```
+    pub const fn has_several_services(&self) -> bool {
+        match self.role() {
+            Role::Worker(worker) => worker.several_services,
+            Role::Client(_) => false,
+        }
+    }
+
+    /// Whether a worker can say how many requests it takes at once.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// assert!(Codec::new(Dialect::Omdp1, Side::Worker).says_capacity());
+    /// assert!(Codec::new(Dialect::Pigato, Side::Worker).says_capacity());
+    /// assert!(!Codec::new(Dialect::Omdp, Side::Worker).says_capacity());
+    /// ```
+    pub const fn says_capacity(&self) -> bool {
+        matches!(self.side, Side::Worker)
+            && matches!(self.dialect, Dialect::Omdp1 | Dialect::Pigato)
     }
 
     /// Whether a client is told which reply is the last. Where it is not, every reply is read as
@@ -234,7 +333,7 @@ impl Codec {
                 Some(replies) => replies.partial != replies.last,
                 None => true,
             },
-            Grammar::Json(_) => true,
+            Grammar::Omdp1 | Grammar::Json(_) => true,
         }
     }
 
@@ -253,7 +352,7 @@ impl Codec {
     /// ```
     pub fn routing_id(&self, random: u128) -> Label {
         match self.dialect.grammar() {
-            Grammar::Mdp(_) => Label::empty(),
+            Grammar::Omdp1 | Grammar::Mdp(_) => Label::empty(),
             Grammar::Json(table) => json::routing_id(table, self.side, random),
         }
     }
@@ -269,12 +368,15 @@ impl Codec {
     /// ```
     pub const fn role(&self) -> Role {
         match (self.dialect.grammar(), self.side) {
+            (Grammar::Omdp1, Side::Client) => Role::Client(omdp1::CLIENT),
+            (Grammar::Omdp1, Side::Worker) => Role::Worker(omdp1::WORKER),
             (Grammar::Mdp(table), Side::Client) => Role::Client(ClientCapabilities {
                 partial_replies: self.has_partials(),
                 told: table.told(self.errors),
                 // 7/MDP and 18/MDP: workers are to be idempotent.
                 redelivery: Redelivery::Always,
                 afterwords: !self.has_finals(),
+                greets: false,
                 form: Form::Frames,
             }),
             // A REQUEST has no id, so a worker cannot tell two of them apart; nor has the protocol a
@@ -287,6 +389,9 @@ impl Codec {
                 afterwords: !self.has_finals(),
                 heartbeats_answered: false,
                 ready_again: false,
+                several_services: false,
+                credit: false,
+                greets: false,
                 form: Form::Frames,
             }),
             (Grammar::Json(table), Side::Client) => Role::Client(table.client),
@@ -314,6 +419,7 @@ impl Codec {
     /// ```
     pub fn decode_from_client(&self, message: Frames) -> Result<FromClient, Error> {
         match self.manner() {
+            Manner::Omdp1(manner) => manner.decode_from_client(message),
             Manner::Mdp(manner) => manner.decode_from_client(message),
             Manner::Json(manner) => manner.decode_from_client(message),
         }
@@ -342,6 +448,7 @@ impl Codec {
     /// ```
     pub fn decode_from_worker(&self, message: Frames) -> Result<FromWorker, Error> {
         match self.manner() {
+            Manner::Omdp1(manner) => manner.decode_from_worker(message),
             Manner::Mdp(manner) => manner.decode_from_worker(message),
             Manner::Json(manner) => manner.decode_from_worker(message),
         }
@@ -349,8 +456,8 @@ impl Codec {
 
     /// Writes what the broker says to a client.
     ///
-    /// Nothing is written for what the dialect cannot say: in most of them a heartbeat, and a failure
-    /// that the client is not [told](Codec::role) of. A partial reply to a client that takes none is
+    /// Nothing is written for what the dialect cannot say: in most of them a heartbeat, a notice, a
+    /// farewell, and a failure that the client is not [told](Codec::role) of. A partial reply to a client that takes none is
     /// not written either; the core never sends one.
     ///
     /// ```
@@ -368,26 +475,28 @@ impl Codec {
     /// ```
     pub fn encode_to_client(&self, command: &ToClient, sink: &mut impl Sink) {
         match self.manner() {
+            Manner::Omdp1(manner) => manner.encode_to_client(command, sink),
             Manner::Mdp(manner) => manner.encode_to_client(command, self.errors, sink),
             Manner::Json(manner) => manner.encode_to_client(command, sink),
         }
     }
 
     /// Writes what the broker says to a worker. Nothing is written for what the dialect cannot say:
-    /// [`ToWorker::Cancel`] in all of them, [`ToWorker::StillWanted`] in the MDP dialects,
-    /// [`ToWorker::Registered`] in all but PIGATO.
+    /// [`ToWorker::Cancel`] and [`ToWorker::More`] in all but OMDP/1, [`ToWorker::StillWanted`] in the
+    /// MDP dialects, [`ToWorker::Registered`] in all but OMDP/1 and PIGATO.
     ///
     /// ```
-    /// use majordomus_core::ToWorker;
+    /// use majordomus_core::{Farewell, ToWorker};
     /// use majordomus_wire::{Codec, Dialect, Side};
     ///
     /// let codec = Codec::new(Dialect::Mdp02, Side::Worker);
     /// let mut written: Vec<bytes::Bytes> = Vec::new();
-    /// codec.encode_to_worker(&ToWorker::Disconnect, &mut written);
+    /// codec.encode_to_worker(&ToWorker::Disconnect(Farewell::Unsaid), &mut written);
     /// assert_eq!(written, ["MDPW02", "\x06"]);
     /// ```
     pub fn encode_to_worker(&self, command: &ToWorker, sink: &mut impl Sink) {
         match self.manner() {
+            Manner::Omdp1(manner) => manner.encode_to_worker(command, sink),
             Manner::Mdp(manner) => manner.encode_to_worker(command, sink),
             Manner::Json(manner) => manner.encode_to_worker(command, sink),
         }
@@ -396,9 +505,10 @@ impl Codec {
     /// Writes what a client says to the broker.
     ///
     /// Of a request the MDP dialects write only service and body: they have no ids and no options.
-    /// Nor have they heartbeats of a client, for which nothing is written, and no dialect has a
-    /// cancellation. Options that a request brings with it are written as they are, else they are
-    /// made of what it says. The name of the service is not checked;
+    /// Nor have they heartbeats of a client, for which nothing is written, and only OMDP/1 has a
+    /// cancellation and a farewell. Options that a request brings with it are written as they are
+    /// where the dialect has a place for them beside a body of that form; JSON options are else made
+    /// of what the request says. The name of the service is not checked;
     /// [`check_service_name`](crate::check_service_name) does that.
     ///
     /// ```
@@ -412,6 +522,7 @@ impl Codec {
     /// ```
     pub fn encode_from_client(&self, command: &FromClient, sink: &mut impl Sink) {
         match self.manner() {
+            Manner::Omdp1(manner) => manner.encode_from_client(command, sink),
             Manner::Mdp(manner) => manner.encode_from_client(command, sink),
             Manner::Json(manner) => manner.encode_from_client(command, sink),
         }
@@ -446,6 +557,10 @@ impl Codec {
         sink: &mut impl Sink,
     ) -> Result<(), Unsayable> {
         match self.manner() {
+            Manner::Omdp1(manner) => {
+                manner.encode_from_worker(command, sink);
+                Ok(())
+            }
             Manner::Mdp(manner) => manner.encode_from_worker(command, sink),
             Manner::Json(manner) => {
                 manner.encode_from_worker(command, sink);
@@ -457,7 +572,7 @@ impl Codec {
     /// Reads what the broker says to a client.
     ///
     /// An error is [`ToClient::Failed`] with [`Outcome::Failed`](majordomus_core::Outcome::Failed),
-    /// whatever it says. In the MDP dialects a final reply of one frame that begins with `-1 ` is one
+    /// whatever it says; in OMDP/1 its code tells the outcome. In the MDP dialects a final reply of one frame that begins with `-1 ` is one
     /// with [`Errors::Final`], and a reply like any other with [`Errors::Silent`]. Only the replies of
     /// the RFCs name their service; in other dialects the label is empty.
     ///
@@ -480,13 +595,14 @@ impl Codec {
     /// ```
     pub fn decode_to_client(&self, message: Frames) -> Result<ToClient, Error> {
         match self.manner() {
+            Manner::Omdp1(manner) => manner.decode_to_client(message),
             Manner::Mdp(manner) => manner.decode_to_client(message, self.errors),
             Manner::Json(manner) => manner.decode_to_client(message),
         }
     }
 
-    /// Reads what the broker says to a worker. A request names its service in PIGATO alone; in other
-    /// dialects the label is empty.
+    /// Reads what the broker says to a worker. A request names its service in OMDP/1 and PIGATO; in
+    /// other dialects the label is empty.
     ///
     /// # Errors
     ///
@@ -503,6 +619,7 @@ impl Codec {
     /// ```
     pub fn decode_to_worker(&self, message: Frames) -> Result<ToWorker, Error> {
         match self.manner() {
+            Manner::Omdp1(manner) => manner.decode_to_worker(message),
             Manner::Mdp(manner) => manner.decode_to_worker(message),
             Manner::Json(manner) => manner.decode_to_worker(message),
         }
@@ -511,6 +628,7 @@ impl Codec {
     const fn manner(&self) -> Manner {
         let Self { delimiter, json, .. } = *self;
         match self.dialect.grammar() {
+            Grammar::Omdp1 => Manner::Omdp1(omdp1::Manner { json }),
             Grammar::Mdp(table) => Manner::Mdp(mdp::Manner { table, delimiter, json }),
             Grammar::Json(table) => Manner::Json(json::Manner { table, json }),
         }
@@ -519,6 +637,7 @@ impl Codec {
 
 /// How the connection speaks, by the engine of its dialect.
 enum Manner {
+    Omdp1(omdp1::Manner),
     Mdp(mdp::Manner),
     Json(json::Manner),
 }

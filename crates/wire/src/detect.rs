@@ -7,7 +7,8 @@ use crate::{Codec, Dialect, Error, Offence, Side, Socket, mdp};
 
 /// The order in which dialects are tried: of two that share their headers, the one that asks more of
 /// its messages comes first.
-const PREFERENCE: [Dialect; 8] = [
+const PREFERENCE: [Dialect; 9] = [
+    Dialect::Omdp1,
     Dialect::Mdp01,
     Dialect::Majortomo,
     Dialect::Mdp02,
@@ -26,6 +27,8 @@ pub(crate) enum Recognition {
     Possible(Codec),
     /// It has what only this dialect has.
     Certain(Codec),
+    /// It is of this dialect alone, and breaks it so that there is no codec for it.
+    Refused(Dialect, Error),
 }
 
 /// The codec for a connection that begins with this message, of a peer with this routing id and kind
@@ -39,6 +42,14 @@ pub(crate) fn detect(
     let (spoken, certain) = match recognise(first_message, identity, socket) {
         Recognition::Certain(codec) => (codec, true),
         Recognition::Possible(codec) => (codec, false),
+        Recognition::Refused(spoken, error) => {
+            return Err(match pinned {
+                Some(pinned) if pinned != spoken => {
+                    Error::at(0, Offence::PinnedToOther { spoken, pinned })
+                }
+                _ => error,
+            });
+        }
         Recognition::No => return Err(unrecognised(first_message, socket)),
     };
     let Some(pinned) = pinned else { return Ok(spoken) };
@@ -49,7 +60,7 @@ pub(crate) fn detect(
     match fits {
         Recognition::Certain(codec) => Ok(codec),
         Recognition::Possible(codec) if !certain => Ok(codec),
-        Recognition::Possible(_) | Recognition::No => {
+        Recognition::Possible(_) | Recognition::Refused(..) | Recognition::No => {
             let offence = Offence::PinnedToOther { spoken: spoken.dialect(), pinned };
             let error = Error::at(usize::from(spoken.delimiter()), offence);
             Err(if socket == Socket::Client { error.of_part() } else { error })
@@ -62,7 +73,7 @@ fn recognise(first_message: &Frames, identity: &[u8], socket: Socket) -> Recogni
     let mut possible = None;
     for dialect in PREFERENCE.into_iter().filter(|dialect| dialect.socket() == socket) {
         match dialect.grammar().recognise(first_message, Some(identity)) {
-            Recognition::Certain(codec) => return Recognition::Certain(codec),
+            known @ (Recognition::Certain(_) | Recognition::Refused(..)) => return known,
             Recognition::Possible(codec) => _ = possible.get_or_insert(codec),
             Recognition::No => {}
         }

@@ -6,12 +6,16 @@ use core::str::FromStr;
 use majordomus_core::{Frames, Label};
 
 use crate::detect::Recognition;
-use crate::{Side, Socket, gdp, json, libmdp, majortomo, mdp, mdp01, mdp02, omdp, pigato, zproto};
+use crate::{
+    Side, Socket, gdp, json, libmdp, majortomo, mdp, mdp01, mdp02, omdp, omdp1, pigato, zproto,
+};
 
 /// A dialect of the Majordomo protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
+    /// OMDP/1, which is our own: `docs/rfc/omdp-1.md`.
+    Omdp1,
     /// 7/MDP 0.1: the examples of the ZeroMQ Guide, generaldomo over DEALER sockets.
     Mdp01,
     /// 18/MDP 0.2, as its RFC has it.
@@ -32,7 +36,8 @@ pub enum Dialect {
 
 impl Dialect {
     /// All dialects, in the order in which they are shown.
-    pub const ALL: [Dialect; 8] = [
+    pub const ALL: [Dialect; 9] = [
+        Dialect::Omdp1,
         Dialect::Mdp01,
         Dialect::Mdp02,
         Dialect::Majortomo,
@@ -50,6 +55,7 @@ impl Dialect {
     /// ```
     pub const fn name(self) -> &'static str {
         match self {
+            Dialect::Omdp1 => "omdp1",
             Dialect::Mdp01 => "mdp01",
             Dialect::Mdp02 => "mdp02",
             Dialect::Majortomo => "majortomo",
@@ -79,6 +85,7 @@ impl Dialect {
 
     pub(crate) const fn grammar(self) -> Grammar {
         match self {
+            Dialect::Omdp1 => Grammar::Omdp1,
             Dialect::Mdp01 => Grammar::Mdp(&mdp01::TABLE),
             Dialect::Mdp02 => Grammar::Mdp(&mdp02::TABLE),
             Dialect::Majortomo => Grammar::Mdp(&majortomo::TABLE),
@@ -109,8 +116,8 @@ impl FromStr for Dialect {
     /// let error = "mdp03".parse::<Dialect>().unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "unknown dialect \"mdp03\" (known: mdp01, mdp02, majortomo, pigato, omdp, gdp, zproto, \
-    ///      libmdp)"
+    ///     "unknown dialect \"mdp03\" (known: omdp1, mdp01, mdp02, majortomo, pigato, omdp, gdp, \
+    ///      zproto, libmdp)"
     /// );
     /// ```
     fn from_str(name: &str) -> Result<Self, UnknownDialect> {
@@ -144,22 +151,25 @@ impl core::error::Error for UnknownDialect {}
 /// fits no engine brings its own variant, and the compiler then names every place that must know it.
 #[derive(Clone, Copy)]
 pub(crate) enum Grammar {
+    Omdp1,
     Mdp(&'static mdp::Table),
     Json(&'static json::Table),
 }
 
 impl Grammar {
-    /// The headers of the two sides.
-    pub(crate) fn headers(self) -> [&'static [u8]; 2] {
+    /// The headers of the two sides, where it has any.
+    pub(crate) fn headers(self) -> Option<[&'static [u8]; 2]> {
         match self {
-            Grammar::Mdp(table) => [table.client.header, table.worker.header],
-            Grammar::Json(_) => [json::CLIENT, json::WORKER],
+            Grammar::Omdp1 => None,
+            Grammar::Mdp(table) => Some([table.client.header, table.worker.header]),
+            Grammar::Json(_) => Some([json::CLIENT, json::WORKER]),
         }
     }
 
     /// Which side writes this header.
     pub(crate) fn side_of(self, header: &[u8]) -> Option<Side> {
         match self {
+            Grammar::Omdp1 => None,
             Grammar::Mdp(table) => table.side_of(header),
             Grammar::Json(_) => json::side_of(header),
         }
@@ -169,6 +179,7 @@ impl Grammar {
     /// peer's routing id, or nothing where it is known which of several that look alike it speaks.
     pub(crate) fn recognise(self, first_message: &Frames, identity: Option<&[u8]>) -> Recognition {
         match self {
+            Grammar::Omdp1 => omdp1::recognise(first_message),
             Grammar::Mdp(table) => mdp::recognise(table, first_message),
             Grammar::Json(table) => json::recognise(table, first_message, identity),
         }

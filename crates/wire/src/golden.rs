@@ -2,11 +2,12 @@
 //! data; [`check`] is what touches the API.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, Role, ToClient, ToWorker,
-    WorkerReply, WorkerRequest,
+    Farewell, Frames, FromClient, FromWorker, Hello, Label, Notice, Outcome, Reply, Request, Role,
+    ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 
 use crate::{Codec, Side};
@@ -176,24 +177,62 @@ pub(crate) fn worker_request(body: &[&str]) -> Command {
 pub(crate) const WORKER_HEARTBEAT: Command = Command::FromWorker(FromWorker::HEARTBEAT);
 pub(crate) const WORKER_DISCONNECT: Command = Command::FromWorker(FromWorker::Disconnect);
 pub(crate) const BROKER_HEARTBEAT: Command = Command::ToWorker(ToWorker::Heartbeat);
-pub(crate) const BROKER_DISCONNECT: Command = Command::ToWorker(ToWorker::Disconnect);
+pub(crate) const BROKER_DISCONNECT: Command =
+    Command::ToWorker(ToWorker::Disconnect(Farewell::Unsaid));
+
+/// What a worker hears that is not told what it has registered.
+pub(crate) const REGISTERED: ToWorker =
+    ToWorker::Registered { service: Label::empty(), worker: Label::empty() };
+
+/// What a broker of the usual limits answers to HELLO.
+pub(crate) fn welcome() -> Welcome {
+    Welcome {
+        heartbeat: Duration::from_millis(2_500),
+        liveness: 3,
+        message_bytes_max: 1 << 26,
+        frames_max: 1_024,
+        requests_max: 1_000,
+        broker: "here".into(),
+    }
+}
 
 /// What no dialect of 7/MDP and 18/MDP can say, so that nothing is written.
 pub(crate) fn unsaid() -> Vec<Case<'static>> {
     let id = Label::from("r1");
     let wanted = ToWorker::StillWanted { address: "17".into(), id: id.clone() };
-    [
+    let said_by_none_of_them = [
         Command::FromClient(FromClient::Heartbeat),
-        Command::FromClient(FromClient::StillWanted { id: id.clone() }),
+        Command::FromClient(FromClient::StillWanted { id }),
         Command::FromClient(FromClient::Vouch { worker: "W1".into() }),
-        Command::FromClient(FromClient::Cancel { id }),
         Command::ToClient(ToClient::Heartbeat),
-        Command::ToWorker(ToWorker::Registered),
+        Command::ToWorker(REGISTERED),
         Command::ToWorker(wanted),
-        Command::ToWorker(ToWorker::Cancel { address: "17".into() }),
     ]
     .into_iter()
     .chain(Outcome::ALL.map(|outcome| failed(outcome, "echo", &["why"])))
+    .map(|command| (Way::Encode, command, &[] as &[&str]));
+    unsaid_but_in_omdp1().into_iter().chain(said_by_none_of_them).collect()
+}
+
+/// What only OMDP/1 can say.
+pub(crate) fn unsaid_but_in_omdp1() -> Vec<Case<'static>> {
+    let id = Label::from("7");
+    [
+        Command::FromClient(FromClient::Hello(Hello::default())),
+        Command::FromClient(FromClient::Cancel { id: id.clone() }),
+        Command::FromClient(FromClient::More { id: id.clone(), credit: 1 }),
+        Command::FromClient(FromClient::Disconnect),
+        Command::ToClient(ToClient::Welcome(welcome())),
+        Command::ToClient(ToClient::Notice { id, notice: Notice::Queued }),
+        Command::ToClient(ToClient::Disconnect(Farewell::ShutDown)),
+        Command::FromWorker(FromWorker::Hello(Hello::default())),
+        Command::FromWorker(FromWorker::Withdraw { service: "echo".into() }),
+        Command::FromWorker(FromWorker::AtWork { address: "17".into() }),
+        Command::ToWorker(ToWorker::Welcome(welcome())),
+        Command::ToWorker(ToWorker::Capacity { concurrency: majordomus_core::Concurrency::ONE }),
+        Command::ToWorker(ToWorker::More { address: "17".into(), credit: 1 }),
+        Command::ToWorker(ToWorker::Cancel { address: "17".into(), outcome: Outcome::Expired }),
+    ]
     .map(|command| (Way::Encode, command, &[] as &[&str]))
-    .collect()
+    .into()
 }

@@ -29,6 +29,7 @@
 //!
 //! | name | who speaks it | file |
 //! |---|---|---|
+//! | `omdp1` | Majordomus: OMDP/1, our own | `omdp1.rs` |
 //! | `mdp01` | the examples of the ZeroMQ Guide, generaldomo (7/MDP) | `mdp01.rs` |
 //! | `mdp02` | the RFC 18/MDP, with and without a leading empty frame | `mdp02.rs` |
 //! | `majortomo` | majortomo (PyPI) | `majortomo.rs` |
@@ -40,7 +41,8 @@
 //!
 //! `pigato` and `omdp` differ in constants, so each file is a table, and `json/` is the one engine
 //! that reads and writes by it; so it is with all others and `mdp/`, which also knows how frames are
-//! packed into one (`mdp/parts.rs`) or partly so (`mdp/head.rs`).
+//! packed into one (`mdp/parts.rs`) or partly so (`mdp/head.rs`). `omdp1` is like no other, and has
+//! an engine of its own (`omdp1/`).
 //!
 //! The bodies of `pigato` and `omdp` are JSON, those of the others frames. Where a body goes from
 //! one kind to the other, it is translated when it is written (`translate.rs`).
@@ -63,6 +65,7 @@ mod mdp02;
 mod note;
 mod offence;
 mod omdp;
+mod omdp1;
 mod pigato;
 mod reading;
 mod service;
@@ -81,6 +84,7 @@ pub use errors::{ERROR_TEXT_BYTES_MAX, Errors};
 pub use json::OPTIONS_BYTES_MAX;
 pub use mdp::PACKED_PARTS_MAX;
 pub use offence::{Error, HEADER_SHOWN_BYTES_MAX, Offence};
+pub use omdp1::{HEADERS_BYTES_MAX, Headers, pack_headers};
 pub use reading::{ADDRESS_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 pub use service::{SERVICE_NAME_BYTES_MAX, check_service_name};
 pub use sink::Sink;

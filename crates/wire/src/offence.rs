@@ -2,12 +2,13 @@
 
 use core::fmt;
 
-use majordomus_core::Label;
+use bytes::Bytes;
+use majordomus_core::{Farewell, Label};
 
 use crate::mdp::PACKED_PARTS_MAX;
 use crate::reading::{ADDRESS_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::service::SERVICE_NAME_BYTES_MAX;
-use crate::{Dialect, Side};
+use crate::{Dialect, Side, omdp1};
 
 /// How much of a header that we do not know is kept to be shown, in bytes.
 pub const HEADER_SHOWN_BYTES_MAX: usize = 32;
@@ -27,6 +28,8 @@ pub const HEADER_SHOWN_BYTES_MAX: usize = 32;
 pub struct Error {
     place: Place,
     offence: Offence,
+    /// Why the peer is told that it goes no further, though it has no codec to tell it with.
+    farewell: Option<Farewell>,
 }
 
 /// Where something is wrong.
@@ -40,15 +43,20 @@ enum Place {
 
 impl Error {
     pub(crate) fn at(frame: usize, offence: Offence) -> Self {
-        Self { place: Place::Frame(frame), offence }
+        Self { place: Place::Frame(frame), offence, farewell: None }
     }
 
     pub(crate) fn at_part(part: usize, offence: Offence) -> Self {
-        Self { place: Place::Part(part), offence }
+        Self { place: Place::Part(part), offence, farewell: None }
     }
 
     pub(crate) fn of_message(offence: Offence) -> Self {
-        Self { place: Place::Message, offence }
+        Self { place: Place::Message, offence, farewell: None }
+    }
+
+    /// The same, of a first message that has an answer.
+    pub(crate) fn answered_with(self, farewell: Farewell) -> Self {
+        Self { farewell: Some(farewell), ..self }
     }
 
     /// The same of a message that was packed: what was read as its frames are the parts of one.
@@ -81,6 +89,27 @@ impl Error {
     /// What is wrong.
     pub fn offence(&self) -> &Offence {
         &self.offence
+    }
+
+    /// The one frame that the peer is answered with, where its first message makes no
+    /// [codec](crate::Codec::detect) and its dialect has an answer to that: DISCONNECT of OMDP/1. The
+    /// connection stays unknown, and may begin anew.
+    ///
+    /// ```
+    /// use majordomus_core::Frames;
+    /// use majordomus_wire::{Codec, Socket};
+    ///
+    /// // HEARTBEAT, without HELLO before it.
+    /// let first = Frames::from_slices(&["\x03"]);
+    /// let error = Codec::detect(&first, b"", Socket::Dealer, None).unwrap_err();
+    /// assert_eq!(error.answer().as_deref(), Some(&b"\x05\x01\x90\x0bHELLO first"[..]));
+    ///
+    /// let first = Frames::from_slices(&["", "MDPC01"]);
+    /// let error = Codec::detect(&first, b"", Socket::Dealer, None).unwrap_err();
+    /// assert_eq!(error.answer(), None);
+    /// ```
+    pub fn answer(&self) -> Option<Bytes> {
+        self.farewell.map(|farewell| omdp1::answer(farewell, &self.offence))
     }
 }
 
@@ -236,6 +265,62 @@ pub enum Offence {
         /// How many.
         count: usize,
     },
+    /// The first message is not the HELLO that a peer of this dialect begins with.
+    HelloMissing {
+        /// The command that came instead.
+        command: u8,
+    },
+    /// HELLO does not say which protocol it is of.
+    WrongSignature,
+    /// The other end speaks no version that we speak.
+    NoCommonVersion {
+        /// The lowest that it speaks.
+        lowest: u8,
+        /// The highest.
+        highest: u8,
+    },
+    /// A peer says that it is neither client nor worker.
+    UnknownRole {
+        /// What it says that it is.
+        role: u8,
+    },
+    /// A client says HELLO as a worker, or a worker as a client.
+    RoleOfOtherSide {
+        /// Which side the connection is.
+        expected: Side,
+    },
+    /// The dialect has this command in this direction, but only for peers of the other side.
+    CommandOfOtherSide {
+        /// The number.
+        command: u8,
+        /// Which side the connection is.
+        expected: Side,
+    },
+    /// A field says that it is longer than what is left of the frame that it is packed in.
+    FieldPastEnd {
+        /// How long it says it is.
+        bytes: usize,
+        /// How much is left.
+        left: usize,
+    },
+    /// A ticket has no byte.
+    EmptyTicket,
+    /// The headers end inside one of them.
+    HeaderCut,
+    /// The name or the value of a header says that it is longer than what is left of all headers.
+    HeaderPastEnd {
+        /// How long it says it is.
+        bytes: usize,
+        /// How much is left.
+        left: usize,
+    },
+    /// The name of a header has no byte.
+    EmptyHeaderName,
+    /// The name of a header has a character that is no letter, digit, `-`, `_`, `.` or `+`.
+    HeaderNameCharacter {
+        /// Which one.
+        byte: u8,
+    },
 }
 
 impl Offence {
@@ -248,7 +333,7 @@ impl Offence {
     /// let mut counters = [0u64; Offence::NAMES.len()];
     /// counters[Offence::MissingBody.index()] += 1;
     /// ```
-    pub const NAMES: [&'static str; 34] = [
+    pub const NAMES: [&'static str; 46] = [
         "no_frames",
         "delimiter_missing",
         "unexpected_delimiter",
@@ -283,6 +368,18 @@ impl Offence {
         "version_not_of_message",
         "command_not_of_message",
         "excess_bytes",
+        "hello_missing",
+        "wrong_signature",
+        "no_common_version",
+        "unknown_role",
+        "role_of_other_side",
+        "command_of_other_side",
+        "field_past_end",
+        "empty_ticket",
+        "header_cut",
+        "header_past_end",
+        "empty_header_name",
+        "header_name_character",
     ];
 
     /// The place of its name in [`NAMES`](Offence::NAMES). It can change with a version; the name
@@ -323,6 +420,18 @@ impl Offence {
             Offence::VersionNotOfMessage { .. } => 31,
             Offence::CommandNotOfMessage { .. } => 32,
             Offence::ExcessBytes { .. } => 33,
+            Offence::HelloMissing { .. } => 34,
+            Offence::WrongSignature => 35,
+            Offence::NoCommonVersion { .. } => 36,
+            Offence::UnknownRole { .. } => 37,
+            Offence::RoleOfOtherSide { .. } => 38,
+            Offence::CommandOfOtherSide { .. } => 39,
+            Offence::FieldPastEnd { .. } => 40,
+            Offence::EmptyTicket => 41,
+            Offence::HeaderCut => 42,
+            Offence::HeaderPastEnd { .. } => 43,
+            Offence::EmptyHeaderName => 44,
+            Offence::HeaderNameCharacter { .. } => 45,
         }
     }
 
@@ -420,6 +529,46 @@ impl fmt::Display for Offence {
             Offence::ExcessBytes { count } => {
                 write!(f, "excess bytes behind the last field: {count}")
             }
+            Offence::HelloMissing { command } => {
+                write!(f, "command {command:#04x} before HELLO")
+            }
+            Offence::WrongSignature => f.write_str("HELLO without the signature OMDP"),
+            Offence::NoCommonVersion { lowest, highest } => {
+                write!(f, "versions {lowest} to {highest} are spoken there, and here only 1")
+            }
+            Offence::UnknownRole { role } => {
+                write!(f, "role {role} is neither client (1) nor worker (2)")
+            }
+            Offence::RoleOfOtherSide { expected: Side::Client } => {
+                f.write_str("HELLO of a worker on the connection of a client")
+            }
+            Offence::RoleOfOtherSide { expected: Side::Worker } => {
+                f.write_str("HELLO of a client on the connection of a worker")
+            }
+            Offence::CommandOfOtherSide { command, expected: Side::Client } => {
+                write!(f, "command {command:#04x} is for workers, on the connection of a client")
+            }
+            Offence::CommandOfOtherSide { command, expected: Side::Worker } => {
+                write!(f, "command {command:#04x} is for clients, on the connection of a worker")
+            }
+            Offence::FieldPastEnd { bytes, left } => {
+                write!(
+                    f,
+                    "a field says that it has {bytes} bytes, and {left} are left of its frame"
+                )
+            }
+            Offence::EmptyTicket => f.write_str("the ticket is empty"),
+            Offence::HeaderCut => f.write_str("the headers end inside one of them"),
+            Offence::HeaderPastEnd { bytes, left } => {
+                write!(
+                    f,
+                    "a header says that it has {bytes} bytes, and {left} are left of them all"
+                )
+            }
+            Offence::EmptyHeaderName => f.write_str("the name of a header is empty"),
+            Offence::HeaderNameCharacter { byte } => {
+                write!(f, "byte {byte:#04x} in the name of a header")
+            }
         }
     }
 }
@@ -427,13 +576,14 @@ impl fmt::Display for Offence {
 /// Each header once, though dialects share some.
 fn write_known_headers(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let headers = |dialect: &Dialect| dialect.grammar().headers();
+    let mut gap = "";
     for (index, dialect) in Dialect::ALL.iter().enumerate() {
-        let [client, worker] = headers(dialect);
-        if Dialect::ALL[..index].iter().any(|earlier| headers(earlier) == [client, worker]) {
+        let Some([client, worker]) = headers(dialect) else { continue };
+        if Dialect::ALL[..index].iter().any(|earlier| headers(earlier) == Some([client, worker])) {
             continue;
         }
-        let gap = if index == 0 { "" } else { ", " };
         write!(f, "{gap}{}, {}", client.escape_ascii(), worker.escape_ascii())?;
+        gap = ", ";
     }
     Ok(())
 }

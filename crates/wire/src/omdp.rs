@@ -38,6 +38,7 @@ pub(crate) static TABLE: Table = Table {
     answers: false,
     client: ClientCapabilities {
         afterwords: false,
+        greets: false,
         partial_replies: true,
         told: OutcomeSet::of(&[
             Outcome::Failed,
@@ -54,6 +55,9 @@ pub(crate) static TABLE: Table = Table {
     },
     worker: WorkerCapabilities {
         afterwords: false,
+        several_services: false,
+        credit: false,
+        greets: false,
         concurrency: Concurrency::ONE,
         cancel: false,
         request_ids: true,
@@ -76,8 +80,8 @@ mod tests {
 
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*,
-        check, ready,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, REGISTERED, WORKER_DISCONNECT,
+        WORKER_HEARTBEAT, Way::*, check, ready, unsaid_but_in_omdp1,
     };
     use crate::{Codec, Side};
 
@@ -175,6 +179,11 @@ mod tests {
     }
 
     #[test]
+    fn what_it_has_no_word_for() {
+        check(codec, &unsaid_but_in_omdp1());
+    }
+
+    #[test]
     fn worker() {
         let wanted = ToWorker::StillWanted { address: "17".into(), id: "r1".into() };
         let said = Status { concurrency: Some(Concurrency::Unlimited), publish: true };
@@ -220,7 +229,7 @@ mod tests {
                 (Encode, given(&[]), &["W", "2", "17", "r1", "null"]),
                 (Encode, given(&["undefined"]), &["W", "2", "17", "r1", "null"]),
                 // Its worker takes an answer to READY for an error.
-                (Encode, Command::ToWorker(ToWorker::Registered), &[]),
+                (Encode, Command::ToWorker(REGISTERED), &[]),
                 (Both, Command::ToWorker(wanted), &["W", "4", "17", "r1"]),
                 (Both, BROKER_HEARTBEAT, &["W", "4"]),
                 (Both, BROKER_DISCONNECT, &["W", "5"]),

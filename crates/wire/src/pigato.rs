@@ -48,6 +48,7 @@ pub(crate) static TABLE: Table = Table {
     answers: true,
     client: ClientCapabilities {
         afterwords: false,
+        greets: false,
         partial_replies: true,
         // Not of one that expired: the client has forgotten it, and ends with a reply to it.
         told: OutcomeSet::of(&[
@@ -65,6 +66,9 @@ pub(crate) static TABLE: Table = Table {
     },
     worker: WorkerCapabilities {
         afterwords: false,
+        several_services: false,
+        credit: false,
+        greets: false,
         concurrency: CONCURRENCY_DEFAULT,
         cancel: false,
         request_ids: true,
@@ -87,8 +91,8 @@ mod tests {
 
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*,
-        check, ready,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, REGISTERED, WORKER_DISCONNECT,
+        WORKER_HEARTBEAT, Way::*, check, ready, unsaid_but_in_omdp1,
     };
     use crate::{Codec, Json, Side, note};
 
@@ -399,7 +403,7 @@ mod tests {
         check(
             codec,
             &[
-                (Both, Command::ToWorker(ToWorker::Registered), &["W", "1"]),
+                (Both, Command::ToWorker(REGISTERED), &["W", "1"]),
                 (
                     Both,
                     given(&["[1]"], r#"{"retry":0}"#),
@@ -418,7 +422,72 @@ mod tests {
                 (Both, Command::ToWorker(wanted), &["W", "4", "17", "", "r1"]),
                 (Both, BROKER_HEARTBEAT, &["W", "4"]),
                 (Both, BROKER_DISCONNECT, &["W", "5"]),
-                (Encode, Command::ToWorker(ToWorker::Cancel { address: "17".into() }), &[]),
+                (
+                    Encode,
+                    Command::ToWorker(ToWorker::Cancel {
+                        address: "17".into(),
+                        outcome: Outcome::Cancelled,
+                    }),
+                    &[],
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_it_has_no_word_for() {
+        check(codec, &unsaid_but_in_omdp1());
+    }
+
+    /// Beside a body of frames, options are no JSON, so that nothing of them goes on.
+    #[test]
+    fn options_beside_frames_are_not_written() {
+        let (options, frames) = (bytes("\x01a\0\0\0\x01b"), Frames::from_slices(&["hello"]));
+        let request = Request {
+            id: "7".into(),
+            options: options.clone(),
+            ..Request::new("echo", frames.clone())
+        };
+        let given = WorkerRequest {
+            options: options.clone(),
+            ..WorkerRequest::new("17", "echo", frames.clone())
+        };
+        let reply = Reply { options: options.clone(), ..Reply::new("", frames.clone()) };
+        let answer = WorkerReply { options, ..WorkerReply::new("17", frames) };
+        let kept = WorkerReply { keep: Some(Duration::from_secs(1)), ..answer.clone() };
+        check(
+            codec,
+            &[
+                (
+                    Encode,
+                    Command::FromClient(FromClient::Request(request)),
+                    &["C", "2", "echo", "7", "\"hello\"", r#"{"retry":0}"#],
+                ),
+                (
+                    Encode,
+                    Command::ToWorker(ToWorker::Request(given)),
+                    &["W", "2", "17", "echo", "", "", "\"hello\"", "{}"],
+                ),
+                (
+                    Encode,
+                    Command::ToClient(ToClient::Final(reply.clone())),
+                    &["C", "3", "", "", "0", "\"hello\"", "{}"],
+                ),
+                (
+                    Encode,
+                    Command::ToClient(ToClient::Failed(Outcome::Failed, reply)),
+                    &["C", "3", "", "", "-1", "\"hello\"", "{}"],
+                ),
+                (
+                    Encode,
+                    Command::FromWorker(FromWorker::Partial(answer)),
+                    &["W", "6", "17", "", "", "0", "\"hello\"", "{}"],
+                ),
+                (
+                    Encode,
+                    Command::FromWorker(FromWorker::Final(kept)),
+                    &["W", "3", "17", "", "", "0", "\"hello\"", r#"{"cache":1000}"#],
+                ),
             ],
         );
     }

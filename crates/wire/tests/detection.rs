@@ -1,12 +1,12 @@
 //! Which first message makes which connection.
 
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Outcome, Redelivery,
-    Request, Role, ToWorker, WorkerCapabilities,
+    ClientCapabilities, Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Hello,
+    Outcome, Redelivery, Request, Role, ToWorker, WorkerCapabilities,
 };
 use majordomus_wire::{Codec, Dialect, Errors, Side, Socket};
 
-use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Pigato, Zproto};
+use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Omdp1, Pigato, Zproto};
 use Side::{Client, Worker};
 
 /// `delimiter` is whether the messages of the connection begin with an empty frame.
@@ -89,7 +89,9 @@ fn the_socket_tells_gdp() {
     let request = FromClient::Request(Request::new("echo", body));
     for dialect in Dialect::ALL {
         let mut written = Vec::new();
-        Codec::new(dialect, Client).encode_from_client(&request, &mut written);
+        let codec = Codec::new(dialect, Client);
+        let first = if codec.greets() { &FromClient::Hello(Hello::default()) } else { &request };
+        codec.encode_from_client(first, &mut written);
         let first = Frames::from_slices(&written);
         for socket in [Socket::Dealer, Socket::Client] {
             let found = Codec::detect(&first, b"", socket, None);
@@ -200,8 +202,11 @@ fn our_own_peers_are_detected() {
             let client = Codec::new(dialect, Client);
             let mut written = Vec::new();
             let body = Frames::from_slices(&["a"]);
-            let request = FromClient::Request(Request::new("echo", body));
-            client.encode_from_client(&request, &mut written);
+            let first = match client.greets() {
+                true => FromClient::Hello(Hello::default()),
+                false => FromClient::Request(Request::new("echo", body)),
+            };
+            client.encode_from_client(&first, &mut written);
             let first = Frames::from_slices(&written);
             let identity = client.routing_id(u128::MAX / 7);
             assert_eq!(Codec::detect(&first, &identity, socket, pinned), Ok(client));
@@ -209,8 +214,11 @@ fn our_own_peers_are_detected() {
 
             let worker = Codec::new(dialect, Worker);
             let mut written = Vec::new();
-            let ready = FromWorker::Ready { service: "echo".into() };
-            worker.encode_from_worker(&ready, &mut written).unwrap();
+            let first = match worker.greets() {
+                true => FromWorker::Hello(Hello::default()),
+                false => FromWorker::Ready { service: "echo".into() },
+            };
+            worker.encode_from_worker(&first, &mut written).unwrap();
             let first = Frames::from_slices(&written);
             let identity = worker.routing_id(u128::MAX / 7);
             assert_eq!(Codec::detect(&first, &identity, socket, pinned), Ok(worker));
@@ -224,8 +232,115 @@ fn a_worker_that_the_broker_does_not_know_can_be_answered() {
         Codec::detect(&Frames::from_slices(&["", "MDPW01", "\x04"]), b"", Socket::Dealer, None)
             .unwrap();
     let mut written: Vec<bytes::Bytes> = Vec::new();
-    codec.encode_to_worker(&ToWorker::Disconnect, &mut written);
+    codec.encode_to_worker(&ToWorker::Disconnect(Farewell::Silent), &mut written);
     assert_eq!(written, ["", "MDPW01", "\x05"]);
+}
+
+/// HELLO of OMDP/1, up to what it says of its side.
+const HELLO: &[u8] = b"\x01OMDP\x01\x01";
+
+#[test]
+fn hello_makes_a_peer_of_omdp1() {
+    for (role, side) in [(1, Client), (2, Worker)] {
+        let first = [HELLO, &[role], b"\0\0\x09\xc4\0\0\0\0\0\0\0\0\0\0", b"later"].concat();
+        let first = Frames::from_slices(&[first]);
+        for pinned in [None, Some(Omdp1)] {
+            let codec = Codec::detect(&first, b"", Socket::Dealer, pinned);
+            assert_eq!(codec, Ok(Codec::new(Omdp1, side)));
+        }
+        let error = Codec::detect(&first, b"", Socket::Dealer, Some(Mdp02)).unwrap_err();
+        assert_eq!((error.offence().name(), error.answer()), ("pinned_to_other", None));
+        // It is not spoken over CLIENT sockets.
+        let error = Codec::detect(&first, b"", Socket::Client, None).unwrap_err();
+        assert_eq!(error.answer(), None);
+    }
+}
+
+#[track_caller]
+fn check_answer(first: &[&[u8]], pinned: Option<Dialect>, code: u16, text: &str) {
+    let first = Frames::from_slices(first);
+    let error = Codec::detect(&first, b"", Socket::Dealer, pinned).unwrap_err();
+    let answer = error.answer().expect("there is an answer");
+    // The peer reads it as what it is, whatever side it is on.
+    for side in [Client, Worker] {
+        let answer = Frames::single(answer.clone());
+        let codec = Codec::new(Omdp1, side);
+        let read = match side {
+            Client => codec.decode_to_client(answer).map(drop),
+            Worker => codec.decode_to_worker(answer).map(drop),
+        };
+        assert_eq!(read, Ok(()));
+    }
+    let expected = [b"\x05", &code.to_be_bytes()[..], &[text.len() as u8], text.as_bytes()];
+    assert_eq!(answer, expected.concat(), "{first:?}");
+}
+
+/// Who begins otherwise has to hear that it must begin anew: its socket may have connected again by
+/// itself.
+#[test]
+fn what_comes_before_hello_is_answered() {
+    let commands = [0x03..=0x04, 0x10..=0x13, 0x30..=0x37];
+    for command in commands.into_iter().flatten() {
+        for pinned in [None, Some(Omdp1)] {
+            check_answer(&[&[command]], pinned, 400, "HELLO first");
+            check_answer(&[&[command, 0, 0], b"body"], pinned, 400, "HELLO first");
+        }
+    }
+    let of_role = |role| [HELLO, &[role], b"\0\0\x09\xc4\0\0\0\0\0\0\0\0\0\0"].concat();
+    let neither = "role 3 is neither client (1) nor worker (2)";
+    check_answer(&[&of_role(3)], None, 400, neither);
+    check_answer(&[b"\x01OMDQ\x01\x01\x01"], None, 400, "HELLO without the signature OMDP");
+    check_answer(&[b"\x01OMDP\x01"], None, 400, "the packed frame ends too early");
+    check_answer(&[&of_role(1), b"a"], None, 400, "excess frames behind the end of the command: 1");
+    check_answer(&[b"\x01OMDP\x02\xff"], None, 505, "no version that both speak");
+    check_answer(&[b"\x01OMDP\x02\0"], Some(Omdp1), 505, "no version that both speak");
+}
+
+/// What the broker says is no first message, nor is it of a peer that goes on with others.
+#[test]
+fn what_no_peer_of_omdp1_says_is_not_answered() {
+    for command in
+        (0..=0xff).filter(|command| !matches!(command, 1 | 3 | 4 | 0x10..=0x13 | 0x30..=0x37))
+    {
+        let first = Frames::from_slices(&[[command, 0, 0]]);
+        let error = Codec::detect(&first, b"", Socket::Dealer, None).unwrap_err();
+        assert_eq!(error.answer(), None, "{command:#04x}");
+    }
+}
+
+#[test]
+fn roles_of_omdp1() {
+    let worker = WorkerCapabilities {
+        concurrency: Concurrency::ONE,
+        cancel: true,
+        request_ids: false,
+        rejects: true,
+        afterwords: false,
+        heartbeats_answered: false,
+        ready_again: true,
+        several_services: true,
+        credit: true,
+        greets: true,
+        form: Form::Frames,
+    };
+    for errors in [Errors::Silent, Errors::Final] {
+        let codec = |side| Codec::new(Omdp1, side).with_errors(errors);
+        assert_eq!(codec(Worker).role(), Role::Worker(worker));
+        let Role::Client(client) = codec(Client).role() else { panic!() };
+        assert!(client.partial_replies && client.greets && !client.afterwords);
+        assert_eq!((client.redelivery, client.form), (Redelivery::WhereAsked, Form::Frames));
+        for end in Outcome::ALL {
+            let untold = [Outcome::Replied, Outcome::Cancelled, Outcome::ClientGone];
+            assert_eq!(client.told.contains(end), !untold.contains(&end), "{end}");
+        }
+    }
+    for side in [Client, Worker] {
+        let codec = Codec::new(Omdp1, side);
+        assert!(codec.has_request_ids() && codec.has_partials() && codec.has_finals());
+        assert!(codec.greets() && codec.has_cancel() && codec.has_headers());
+        assert!(codec.routing_id(7).is_empty());
+        assert_eq!(codec.rejects(), side == Worker);
+    }
 }
 
 #[test]
@@ -303,6 +418,9 @@ fn roles_of_pigato_and_omdp() {
         rejects: false,
         heartbeats_answered: false,
         ready_again: true,
+        several_services: false,
+        credit: false,
+        greets: false,
         form: Form::Json,
     };
     let of_pigato = WorkerCapabilities {

@@ -165,6 +165,7 @@ fn said_by_worker(command: &FromWorker) -> String {
         FromWorker::Final(reply) => ("final", reply),
         FromWorker::Failed(reply) => ("failed", reply),
         FromWorker::Rejected(reply) => ("rejected", reply),
+        other => panic!("{other:?}"),
     };
     assert!(reply.address.starts_with(b"C"));
     format!("worker: {word} {}", shown(&reply.id, &reply.body, &reply.options))
@@ -184,7 +185,7 @@ fn said_to_client(command: &ToClient) -> String {
 
 fn said_to_worker(command: &ToWorker) -> String {
     match command {
-        ToWorker::Registered => "to worker: registered".into(),
+        ToWorker::Registered { .. } => "to worker: registered".into(),
         ToWorker::Heartbeat => "to worker: heartbeat".into(),
         ToWorker::Request(request) => {
             assert!(request.address.starts_with(b"C"));

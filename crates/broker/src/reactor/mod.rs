@@ -309,6 +309,8 @@ impl Reactor {
             }
             Output::Close { peer, reason } => {
                 if let Some(connection) = self.connections.get(peer) {
+                    // It may have been told why; one that does not read has had its time.
+                    let _ = connection.write();
                     self.census.close(self.now, connection, reason.name(), &reason);
                     self.drop_connection(peer);
                 }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use majordomus_core::broker::{Input, Profile, Sign};
 use majordomus_core::{Frames, FromClient, Label, PeerId};
-use majordomus_wire::{Codec, Side, Socket};
+use majordomus_wire::{Codec, Offence, Side, Socket};
 use majordomus_zmtp::{self as zmtp, Event, Metadata, SocketType};
 use tracing::debug;
 
@@ -254,7 +254,19 @@ impl Reactor {
         let codec = match Codec::detect(&message, identity, socket, listen.dialect) {
             Ok(codec) => codec.with_errors(listen.errors).with_json(listen.json),
             Err(error) => {
-                return self.census.refuse(self.now, connection, error.offence().name(), &error);
+                self.census.refuse(self.now, connection, error.offence().name(), &error);
+                // Once, unless it says HELLO, however wrong: what else it says until it has read the
+                // answer needs none. One that does not read has its answer already.
+                let says_hello = !matches!(error.offence(), Offence::HelloMissing { .. });
+                if let Some(answer) = error.answer()
+                    && (says_hello || !connection.answered)
+                    && connection.zmtp.unsent_bytes() == 0
+                {
+                    connection.answered = true;
+                    connection.zmtp.send_frame(&answer, false);
+                    self.mark_dirty(id.index);
+                }
+                return;
             }
         };
         connection.codec = Some(codec);

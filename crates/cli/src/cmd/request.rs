@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use clap::Args;
-use majordomus::{Body, Client, Dialect, Reply, RequestError};
+use majordomus::{Body, Client, Dialect, Headers, Reply, RequestError, Retry};
 
 use crate::cmd::{BROKER_ENDPOINT, check_reachable, dialect_parser, misused};
 use crate::duration;
@@ -40,9 +40,10 @@ Examples:
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RequestArgs {
-    /// The broker: tcp://HOST:PORT or ipc://PATH
+    /// The broker: tcp://HOST:PORT or ipc://PATH; given again, another one, which is asked where the
+    /// first is not there
     #[arg(short, long, value_name = "ENDPOINT", default_value = BROKER_ENDPOINT)]
-    broker: String,
+    broker: Vec<String>,
     /// The service to ask
     service: String,
     /// A frame of the request each; `-` is standard input as one frame
@@ -52,8 +53,33 @@ pub(crate) struct RequestArgs {
     #[arg(short, long, value_name = "DURATION", default_value = "60s",
           value_parser = |text: &str| Patience::parse(text))]
     timeout: Patience,
+    /// How long all of it may take
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    deadline: Option<Duration>,
+    /// How long its worker may be silent before it is given up (omdp1)
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    silence: Option<Duration>,
+    /// From 0 (last) to 9 (first) among those that wait for the same service (omdp1)
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=9))]
+    priority: Option<u8>,
+    /// Say that it may be done twice: it goes to another worker when its worker is lost
+    #[arg(long)]
+    repeatable: bool,
+    /// Ask again so many times at the most when it fails, at another broker where there is one;
+    /// implies --repeatable
+    #[arg(long, value_name = "COUNT")]
+    retry: Option<u32>,
+    /// The one worker that may do it, by its name in `$dir`
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// Take no reply that the broker has kept from an equal request
+    #[arg(long)]
+    no_cache: bool,
+    /// A header; may be given again (omdp1)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_header)]
+    header: Vec<(String, String)>,
     /// What to speak
-    #[arg(short, long, default_value = "mdp02", value_parser = dialect_parser())]
+    #[arg(short, long, default_value = "omdp1", value_parser = dialect_parser())]
     dialect: Dialect,
     /// Print the bytes of the frames and nothing else
     #[arg(long)]
@@ -61,6 +87,13 @@ pub(crate) struct RequestArgs {
     /// Take a reply that begins with `-1 ` for a reply like any other
     #[arg(long)]
     no_error_replies: bool,
+}
+
+/// Reads `NAME=VALUE`.
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it has to be NAME=VALUE")?;
+    Headers::new().with(name, value).map_err(|error| error.to_string())?;
+    Ok((name.into(), value.into()))
 }
 
 /// How long to wait.
@@ -75,7 +108,7 @@ impl Patience {
 
 impl RequestArgs {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        check_reachable(&self.broker)?;
+        self.broker.iter().try_for_each(|broker| check_reachable(broker))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let body = self.read_body()?;
         runtime.map_err(Failure::System)?.block_on(self.ask(body))
@@ -97,11 +130,38 @@ impl RequestArgs {
     }
 
     async fn ask(self, body: Body) -> Result<(), Failure> {
-        let client = Client::builder(&self.broker)
+        let client = Client::builder(&self.broker[..])
             .dialect(self.dialect)
             .error_replies(!self.no_error_replies)
             .connect()?;
-        let request = client.request(&self.service, body).timeout(self.timeout.0);
+        let mut request = client.request(&self.service, body).timeout(self.timeout.0);
+        for (name, value) in &self.header {
+            // The names were looked at when the arguments were read.
+            request = request
+                .header(name, value)
+                .unwrap_or_else(|error| misused("request", &format!("--header {name}: {error}")));
+        }
+        if let Some(deadline) = self.deadline {
+            request = request.deadline(deadline);
+        }
+        if let Some(silence) = self.silence {
+            request = request.silence(silence);
+        }
+        if let Some(priority) = self.priority {
+            request = request.priority(priority);
+        }
+        if let Some(target) = &self.target {
+            request = request.target(target);
+        }
+        if let Some(times) = self.retry {
+            request = request.retry(Retry::times(times));
+        }
+        if self.repeatable {
+            request = request.repeatable();
+        }
+        if self.no_cache {
+            request = request.no_cache();
+        }
         self.print_reply(request.send().await).await
     }
 
@@ -137,9 +197,9 @@ impl RequestArgs {
     }
 
     fn failure(&self, error: RequestError) -> Failure {
-        let (service, endpoint) = (self.service.clone(), self.broker.clone());
+        let (service, endpoint) = (self.service.clone(), self.broker.join(" and "));
         match (error, self.timeout.0) {
-            (RequestError::Timeout, Some(timeout)) => {
+            (RequestError::Expired, Some(timeout)) => {
                 Failure::Timeout { service, endpoint, timeout }
             }
             (error, _) => Failure::Request { service, endpoint, error },

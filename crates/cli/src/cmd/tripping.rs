@@ -51,7 +51,7 @@ On a terminal, standard error has a progress bar.
 
 Examples:
   majordomus tripping
-      With a broker of its own, from mdp02 to mdp02.
+      With a broker of its own, from omdp1 to omdp1.
   majordomus tripping --client pigato --worker mdp01
       From one dialect to another.
   majordomus tripping -b tcp://broker:5555 --calls 1000 --body 64KiB
@@ -68,10 +68,10 @@ pub(crate) struct TrippingArgs {
     #[arg(short, long, value_name = "ENDPOINT")]
     broker: Option<String>,
     /// What the client speaks
-    #[arg(long, value_name = "DIALECT", default_value = "mdp02", value_parser = dialect_parser())]
+    #[arg(long, value_name = "DIALECT", default_value = "omdp1", value_parser = dialect_parser())]
     client: Dialect,
     /// What the worker speaks
-    #[arg(long, value_name = "DIALECT", default_value = "mdp02", value_parser = dialect_parser())]
+    #[arg(long, value_name = "DIALECT", default_value = "omdp1", value_parser = dialect_parser())]
     worker: Dialect,
     /// How many calls to make in each of the two parts, up to 1000000
     #[arg(long, value_name = "COUNT", default_value_t = 10_000,

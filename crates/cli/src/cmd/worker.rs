@@ -52,9 +52,9 @@ Examples:
                       majordomus worker [OPTIONS] <SERVICE> --exec <COMMAND>..."
 )]
 pub(crate) struct WorkerArgs {
-    /// The broker: tcp://HOST:PORT or ipc://PATH
+    /// The broker: tcp://HOST:PORT or ipc://PATH; given again, another one, which is served too
     #[arg(short, long, value_name = "ENDPOINT", default_value = BROKER_ENDPOINT)]
-    broker: String,
+    broker: Vec<String>,
     /// The service to offer
     service: String,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = bytes::parse)]
     output_max: usize,
     /// What to speak
-    #[arg(short, long, default_value = "mdp02", value_parser = dialect_parser())]
+    #[arg(short, long, default_value = "omdp1", value_parser = dialect_parser())]
     dialect: Dialect,
     /// How many requests to serve at once
     #[arg(long, value_name = "COUNT", default_value_t = 1,
@@ -106,7 +106,7 @@ impl WorkerArgs {
             );
             misused("worker", &text);
         }
-        check_reachable(&self.broker)?;
+        self.broker.iter().try_for_each(|broker| check_reachable(broker))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.map_err(Failure::System)?.block_on(self.serve())
     }
@@ -114,7 +114,7 @@ impl WorkerArgs {
     async fn serve(self) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
         let worker = self.start()?;
-        info!("offering {} at {}", self.service, self.broker);
+        info!("offering {} at {}", self.service, self.broker.join(" and "));
         let name = signals.next().await;
         info!("{name}: leaving");
         tokio::select! {
@@ -142,7 +142,7 @@ impl WorkerArgs {
 
     fn builder(&self) -> WorkerBuilder {
         let output_max = self.output_max.saturating_add(MESSAGE_HEAD_BYTES_MAX);
-        Worker::builder(&self.broker)
+        Worker::builder(&self.broker[..])
             .dialect(self.dialect)
             .concurrency(self.concurrency.into())
             .heartbeat(self.heartbeat_interval)

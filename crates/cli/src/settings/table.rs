@@ -218,7 +218,7 @@ macro_rules! setting {
 }
 
 /// Every setting but where the broker listens and what differs for single services.
-pub(crate) static TABLE: [Setting; 35] = [
+pub(crate) static TABLE: [Setting; 36] = [
     setting!(LISTENING "dialect" Dialect dialect:
         "The only dialect that is taken, or `any`"),
     setting!(LISTENING "errors" Errors errors:
@@ -258,6 +258,8 @@ pub(crate) static TABLE: [Setting; 35] = [
         "How often a request is given to a worker at the most"),
     setting!(REQUESTS "rejections_max" SmallCount config.core.limits.rejections_max:
         "Workers that may reject one request before it counts as rejected by all"),
+    setting!(REQUESTS "worker_services_max" Count config.core.limits.worker_services_max:
+        "Services that one worker may offer"),
     setting!(REQUESTS "requests_max" Count config.core.limits.requests_max:
         "Requests in progress, in all"),
     setting!(REQUESTS "request_bytes_max" Bytes config.core.limits.request_bytes_max:

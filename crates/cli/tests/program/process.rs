@@ -121,6 +121,15 @@ impl Finished {
         }
     }
 
+    /// It was called wrong, and says how.
+    #[track_caller]
+    pub(crate) fn misused(&self, said: &[&str]) {
+        assert_eq!(self.status.code(), Some(2), "{self:?}");
+        for said in said {
+            assert!(self.stderr.contains(said), "no {said:?} in {self:?}");
+        }
+    }
+
     /// It ended well and printed this.
     #[track_caller]
     pub(crate) fn printed(&self, text: &str) {

@@ -1,6 +1,6 @@
 //! What a client sends and prints.
 
-use crate::process::{Broker, run_with_input};
+use crate::process::{Broker, run, run_with_input};
 
 #[test]
 fn each_argument_is_a_frame_and_each_frame_a_line() {
@@ -42,9 +42,52 @@ fn a_dash_is_standard_input() {
 #[test]
 fn no_reply_in_time_is_a_failure() {
     let broker = Broker::start(&[]);
-    let finished = broker.request(&["nobody", "hello", "--timeout", "200ms"]);
+    let options = ["nobody", "hello", "--timeout", "200ms", "--dialect", "mdp02"];
+    let finished = broker.request(&options);
     finished.failed(&["nobody", &broker.endpoint, "200ms"]);
     assert!(finished.stdout.is_empty());
+    // Where the broker can say why, it does.
+    let finished = broker.request(&options[..4]);
+    finished.failed(&["nobody", &broker.endpoint, "no worker offers the service"]);
+}
+
+#[test]
+fn whatever_goes_with_a_request_can_be_said() {
+    let broker = Broker::start(&[]);
+    let _worker = broker.worker(&["echo", "--echo"]);
+    let options = [
+        "--priority",
+        "9",
+        "--repeatable",
+        "--no-cache",
+        "--deadline",
+        "1m",
+        "--silence",
+        "1m",
+        "--retry",
+        "2",
+        "--header",
+        "lang=en",
+        "--header",
+        "x=",
+        "echo",
+        "hello",
+    ];
+    broker.request(&options).printed("hello\n");
+    broker.request(&["--target", "nobody", "echo", "hello"]).failed(&["no worker offers"]);
+    for header in ["lang", "=x", "a b=x"] {
+        broker.request(&["--header", header, "echo", "hello"]).misused(&["--header"]);
+    }
+}
+
+#[test]
+fn of_two_brokers_the_one_that_is_there_is_asked() {
+    let (first, second) = (Broker::start(&[]), Broker::start(&[]));
+    let _worker = second.worker(&["echo", "--echo"]);
+    let gone = first.endpoint.clone();
+    drop(first);
+    let options = ["request", "-b", &gone, "-b", &second.endpoint, "echo", "hello"];
+    run(&options).printed("hello\n");
 }
 
 #[test]
@@ -57,13 +100,16 @@ fn a_name_that_no_service_can_have_is_refused() {
 fn an_error_reply_is_a_failure_unless_it_is_not_to_be() {
     let broker = Broker::start(&[]);
     let _worker = broker.worker(&["echo", "--echo"]);
-    broker.request(&["echo", "--", "-1 out of paper"]).failed(&["echo", "out of paper"]);
-    let args = ["--no-error-replies", "echo", "--", "-1 out of paper"];
+    let args = ["--dialect", "mdp02", "echo", "--", "-1 out of paper"];
+    broker.request(&args).failed(&["echo", "out of paper"]);
+    let args = ["--dialect", "mdp02", "--no-error-replies", "echo", "--", "-1 out of paper"];
     broker.request(&args).printed("-1 out of paper\n");
+    broker.request(&["echo", "--", "-1 out of paper"]).printed("-1 out of paper\n");
 }
 
 #[test]
 fn the_broker_s_errors_are_told_where_the_listener_tells_them() {
     let broker = Broker::start(&["--errors", "final", "--no-worker-wait", "50ms"]);
-    broker.request(&["nobody", "hello"]).failed(&["nobody", "B_NO_SERVICE"]);
+    let args = ["--dialect", "mdp02", "nobody", "hello"];
+    broker.request(&args).failed(&["nobody", "B_NO_SERVICE"]);
 }

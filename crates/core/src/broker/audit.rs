@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use super::Broker;
 use super::free::Free;
-use super::peers::{AtDoor, Claim, InFree, SideState};
+use super::offers::{InFree, load};
+use super::peers::{AtDoor, Claim, SideState};
 use super::requests::{InPlace, OfClient, State};
 use crate::list::{Linked, List};
 use crate::{PeerId, Time};
@@ -29,19 +30,21 @@ impl Broker {
     pub(super) fn audit(&mut self) {
         let now_shut = self.shut_down;
         let ids: Vec<PeerId> = self.peers.ids().collect();
-        let mut waiting: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         let mut placed: BTreeSet<u32> = BTreeSet::new();
         let services = self.services.indices();
         let mut unoffered = 0;
         for &s in &services {
-            let list = self.services[s].waiting;
-            let members = walk(&list, &mut InPlace(&mut self.requests));
-            for &m in &members {
-                assert_eq!(self.requests[m].state, State::Waiting);
-                assert_eq!(self.requests[m].service, s);
-                assert!(placed.insert(m));
+            let lists = self.services[s].waiting.lists().to_vec();
+            assert!(lists.is_sorted_by(|one, other| one.0 > other.0));
+            for (priority, list) in lists {
+                assert!(!list.is_empty());
+                for m in walk(&list, &mut InPlace(&mut self.requests)) {
+                    assert_eq!(self.requests[m].state, State::Waiting);
+                    assert_eq!(self.requests[m].service, s);
+                    assert_eq!(self.requests[m].priority, priority);
+                    assert!(placed.insert(m));
+                }
             }
-            waiting.insert(s, members.into_iter().collect());
             let door = self.services[s].door;
             for at in walk(&door, &mut AtDoor(&mut self.peers)) {
                 let id = self.peers.id_at(at);
@@ -82,38 +85,42 @@ impl Broker {
                 assert_eq!(record.rejection.as_ref().unwrap().place_of(), *place);
                 assert!(self.services.is_served_by(record.service, s));
             }
-            let workers = ids
+            let offering: Vec<PeerId> = ids
                 .iter()
-                .filter(|id| self.peers.worker_ref(**id).is_some_and(|w| w.service == Some(s)))
-                .count();
-            assert_eq!(workers, service.workers as usize);
+                .filter(|id| {
+                    self.peers
+                        .worker_ref(**id)
+                        .is_some_and(|w| w.offers.iter().any(|at| self.offers[*at].service == s))
+                })
+                .copied()
+                .collect();
+            assert_eq!(offering.len(), service.workers as usize);
             // free
             let members: Vec<u32> = match &self.services[s].free {
                 Free::LeastRecent(list) => {
                     let list = *list;
-                    walk(&list, &mut InFree(&mut self.peers))
+                    walk(&list, &mut InFree(&mut self.offers))
                 }
                 Free::LeastLoaded(set) => set.iter().map(|(_, _, i)| *i).collect(),
                 Free::Random(all) => all.clone(),
             };
             assert_eq!(self.services[s].free.balance(), self.services[s].settings.balance);
             for (nth, m) in members.iter().enumerate() {
-                let id = self.peers.id_at(*m);
+                let offer = &self.offers[*m];
+                let id = offer.worker;
                 let peer = self.peers.get(id).unwrap();
                 assert_eq!(peer.pauses, 0);
                 let w = self.peers.worker_ref(id).unwrap();
-                assert!(w.listed && w.service == Some(s) && w.has_slot());
+                assert!(w.listed && w.offers.contains(m) && offer.service == s && w.has_slot());
                 match &self.services[s].free {
-                    Free::LeastLoaded(_) => assert_eq!(w.rank, (w.running.len() as u32, w.given)),
-                    Free::Random(_) => assert_eq!(w.rank.0, nth as u32),
+                    Free::LeastLoaded(_) => assert_eq!(offer.rank, load(&self.peers, id)),
+                    Free::Random(_) => assert_eq!(offer.rank.0, nth as u32),
                     Free::LeastRecent(_) => {}
                 }
             }
-            let listed = ids
+            let listed = offering
                 .iter()
-                .filter(|id| {
-                    self.peers.worker_ref(**id).is_some_and(|w| w.listed && w.service == Some(s))
-                })
+                .filter(|id| self.peers.worker_ref(**id).is_some_and(|w| w.listed))
                 .count();
             assert_eq!(listed, members.len());
             if !self.services[s].waiting.is_empty() {
@@ -129,6 +136,7 @@ impl Broker {
         assert_eq!(self.services.len(), services.len());
         // peers
         let mut of_client: BTreeMap<PeerId, (usize, usize)> = BTreeMap::new();
+        let mut offers = 0;
         let mut held = 0;
         let mut held_bytes = 0;
         let mut pauses: BTreeMap<PeerId, u32> = BTreeMap::new();
@@ -151,9 +159,14 @@ impl Broker {
                     assert!(c.feeders.is_empty() || peer.filled);
                 }
                 SideState::Worker(w) => {
-                    if w.service.is_none() {
+                    offers += w.offers.len();
+                    for at in &w.offers {
+                        assert_eq!(self.offers[*at].worker, *id);
+                    }
+                    if !w.registered {
                         assert!(
                             !w.listed
+                                && w.offers.is_empty()
                                 && w.running.is_empty()
                                 && w.targeted.is_empty()
                                 && w.life.is_none()
@@ -161,7 +174,7 @@ impl Broker {
                     } else {
                         assert!(w.life.is_some());
                     }
-                    if w.service.is_some() && peer.pauses == 0 && w.has_slot() {
+                    if !w.offers.is_empty() && peer.pauses == 0 && w.has_slot() {
                         assert!(w.listed, "a worker with a slot is free");
                     }
                     assert!(
@@ -172,6 +185,7 @@ impl Broker {
             }
             *pauses.entry(*id).or_default() += why;
         }
+        assert_eq!(offers, self.offers.len());
         for id in &ids {
             assert!(
                 now_shut || self.peers.get(*id).unwrap().pauses == pauses[id],
@@ -250,11 +264,16 @@ impl Broker {
                     }
                     for id in &ids {
                         let Some(w) = self.peers.worker_ref(*id) else { continue };
-                        if w.service.is_some_and(|o| self.services.is_served_by(record.service, o))
-                            && !rejection.by_of().contains(id)
-                        {
+                        if self.serves(*id, record.service) && !rejection.by_of().contains(id) {
                             assert!(!w.listed, "a free worker, and a rejected request waits");
-                            assert!(w.looked_at < place, "a worker has looked past it");
+                        }
+                        for at in &w.offers {
+                            let offer = &self.offers[*at];
+                            if self.services.is_served_by(record.service, offer.service)
+                                && !rejection.by_of().contains(id)
+                            {
+                                assert!(offer.looked_at < place, "a worker has looked past it");
+                            }
                         }
                     }
                     assert!(placed.insert(r));

@@ -12,9 +12,12 @@ use super::{Broker, Event, Input, Offence, Output, Sign, directory, mmi};
 use crate::frames::Retained;
 use crate::list::{Links, List};
 use crate::{
-    Frames, FromClient, Label, Outcome, PeerId, Redelivery, Reply, Request, Time, Timeout,
-    ToClient, ToWorker,
+    CODE_UNSAID, CREDIT_UNLIMITED, Farewell, Frames, FromClient, Label, Notice, Outcome, PeerId,
+    Redelivery, Reply, Request, Time, Timeout, ToClient, ToWorker,
 };
+
+/// What a client is told that gives a request the id of another in progress.
+const CODE_ID_IN_USE: u16 = 400;
 
 /// The one worker that a request asks for is not there, or serves something else.
 struct NoSuchWorker;
@@ -26,12 +29,24 @@ impl Broker {
             Some(SideState::Worker(_)) => return self.handle(now, Input::Malformed { peer }),
             Some(SideState::Client(_)) => self.alive(now, peer, Sign::Bytes),
         }
+        if let FromClient::Hello(hello) = command {
+            return self.greeted(now, peer, hello);
+        }
+        if self.is_unheard(peer) {
+            return self.note_offence(peer, Offence::NotReady);
+        }
         match command {
             FromClient::Request(request) => self.request(now, peer, request),
             FromClient::Heartbeat => self.tell_client(peer, ToClient::Heartbeat),
             FromClient::StillWanted { id } => self.still_wanted(peer, &id),
             FromClient::Vouch { worker } => self.vouched(now, &worker),
             FromClient::Cancel { id } => self.cancel(peer, &id),
+            FromClient::More { id, credit } => self.more(now, peer, &id, credit),
+            FromClient::Disconnect => {
+                self.forget_greeting(peer);
+                self.client_gone(now, peer);
+            }
+            FromClient::Hello(_) => {}
         }
     }
 
@@ -45,8 +60,13 @@ impl Broker {
         if self.shut_down {
             return self.refuse(peer, request, Outcome::ShutDown);
         }
+        let Some(client) = self.peers.client_ref(peer) else { return };
+        if client.can.greets && self.requests.of_client(peer, &request.id).is_some() {
+            // It could not tell the replies apart.
+            return self.refuse_with(peer, request, Outcome::Refused, CODE_ID_IN_USE);
+        }
         if request.service.starts_with(mmi::PREFIX) {
-            return self.answer_mmi(peer, &request);
+            return self.answer_mmi(peer, request);
         }
         if *request.service == *directory::NAME && self.answer_directory(peer, &request)
             || self.answer_kept(now, peer, &request)
@@ -67,12 +87,16 @@ impl Broker {
 
     /// Ends a request that is not taken at all.
     pub(super) fn refuse(&mut self, peer: PeerId, request: Request, outcome: Outcome) {
+        self.refuse_with(peer, request, outcome, CODE_UNSAID);
+    }
+
+    fn refuse_with(&mut self, peer: PeerId, request: Request, outcome: Outcome, code: u16) {
         self.counters.receive();
         self.counters.end(outcome);
         if self.is_told(peer, outcome) {
             let Request { service, id, body, .. } = request;
             let asked = body.note();
-            let reply = Reply { id, asked, ..Reply::new(service, Frames::empty()) };
+            let reply = Reply { id, asked, code, ..Reply::new(service, Frames::empty()) };
             self.tell_client(peer, ToClient::Failed(outcome, reply));
         }
     }
@@ -100,7 +124,7 @@ impl Broker {
         let reads = !self.is_filled(peer);
         let shares = self.services[service].settings.share && target.is_none() && !request.fresh;
         let leader = match shares {
-            true => self.leader_for(peer, service, &request.body),
+            true => self.leader_for(peer, service, request.priority, &request.body),
             false => None,
         };
         let free = self.free_worker(service, target);
@@ -130,6 +154,9 @@ impl Broker {
             timeout: request.timeout,
             attempts: 0,
             redeliver: redeliver && target.is_none(),
+            priority: request.priority,
+            credit: request.credit,
+            notices: request.notices,
             target,
             part_sent: false,
             id: request.id,
@@ -156,6 +183,10 @@ impl Broker {
                 client: peer,
                 service: request.service,
             }));
+        }
+        if worker.is_none() {
+            let runs = leader.is_some_and(|leader| self.worker_of(leader).is_some());
+            self.notify(index, if runs { Notice::Dispatched } else { Notice::Queued });
         }
         if let Some(leader) = leader {
             return self.follow(now, index, leader);
@@ -184,11 +215,7 @@ impl Broker {
             return Ok(None);
         }
         let id = self.peers.named(identity).ok_or(NoSuchWorker)?;
-        let worker = self.peers.worker_ref(id).ok_or(NoSuchWorker)?;
-        match worker.service {
-            Some(offered) if self.services.is_served_by(service, offered) => Ok(Some(id)),
-            _ => Err(NoSuchWorker),
-        }
+        if self.serves(id, service) { Ok(Some(id)) } else { Err(NoSuchWorker) }
     }
 
     fn cancel(&mut self, peer: PeerId, id: &Label) {
@@ -207,10 +234,28 @@ impl Broker {
         }
     }
 
+    /// A client takes more parts of a reply: its worker hears of it, where it counts them. It has its
+    /// whole timeout again, since it was the client that had to be waited for.
+    fn more(&mut self, now: Time, peer: PeerId, id: &Label, credit: u32) {
+        let Some(index) = self.requests.of_client(peer, id) else { return };
+        self.restart_timeout(now, index);
+        let record = &mut self.requests[index];
+        let shared = record.leads.is_some() || record.credit == CREDIT_UNLIMITED;
+        record.credit = record.credit.saturating_add(credit);
+        if let State::Running(worker) = record.state
+            && !shared
+            && credit > 0
+            && self.peers.worker_ref(worker).is_some_and(|worker| worker.can.credit)
+        {
+            let address = self.tokens.issue(worker, self.requests.id(index));
+            self.tell_worker(worker, ToWorker::More { address, credit });
+        }
+    }
+
     /// Somebody says that the worker of this identity lives.
     fn vouched(&mut self, now: Time, worker: &Label) {
         if let Some(id) = self.peers.named(worker)
-            && self.peers.worker(id).is_some_and(|worker| worker.service.is_some())
+            && self.peers.worker(id).is_some_and(|worker| worker.registered)
         {
             self.alive(now, id, Sign::Bytes);
         }
@@ -223,6 +268,15 @@ impl Broker {
             self.end_and_tell_worker(first, Outcome::ClientGone);
         }
         self.release_feeders(now, peer);
+    }
+
+    /// Has done with a client, where it can be told so.
+    pub(super) fn send_client_away(&mut self, now: Time, peer: PeerId, why: Farewell) {
+        if self.peers.get(peer).is_some_and(|peer| peer.greeted) {
+            self.forget_greeting(peer);
+            self.tell_client(peer, ToClient::Disconnect(why));
+            self.client_gone(now, peer);
+        }
     }
 
     pub(super) fn tell_client(&mut self, peer: PeerId, command: ToClient) {
@@ -248,7 +302,8 @@ impl Broker {
     pub(super) fn reply_to(&self, index: u32, options: Bytes, body: Frames) -> Reply {
         let record = &self.requests[index];
         let service = self.services[record.service].name.clone();
-        Reply { service, id: record.id.clone(), asked: record.asked, options, body }
+        let (id, asked) = (record.id.clone(), record.asked);
+        Reply { id, asked, options, ..Reply::new(service, body) }
     }
 
     pub(super) fn is_told(&self, peer: PeerId, outcome: Outcome) -> bool {

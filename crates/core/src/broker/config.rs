@@ -46,6 +46,19 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// Whether [`Event`](super::Event)s about single requests are put out.
     pub request_events: bool,
+    /// What peers that greet are told of the broker.
+    pub introduction: Introduction,
+}
+
+/// What peers that greet are told of the broker, and what the core itself has no use for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Introduction {
+    /// The name of the broker; empty where it has none.
+    pub broker: Label,
+    /// How many bytes a message may have; 0 for any number.
+    pub message_bytes_max: u64,
+    /// How many frames.
+    pub frames_max: u32,
 }
 
 impl Default for Config {
@@ -64,6 +77,7 @@ impl Default for Config {
             limits: Limits::default(),
             services: Vec::new(),
             request_events: false,
+            introduction: Introduction::default(),
         }
     }
 }
@@ -177,6 +191,8 @@ pub struct Limits {
     /// Requests that one worker has in hand, those that ended meanwhile among them. One that
     /// registers before this is changed keeps what it was.
     pub worker_requests_max: usize,
+    /// Services that one worker may offer.
+    pub worker_services_max: usize,
     /// Workers that may reject one request. When so many have, it counts as rejected by all.
     pub rejections_max: u32,
     /// Names that clients asked for and no worker offers.
@@ -202,6 +218,7 @@ impl Default for Limits {
             client_requests_max: 20_000,
             client_bytes_max: 128 << 20,
             worker_requests_max: 100_000,
+            worker_services_max: 1_000,
             rejections_max: 100,
             names_max: 10_000,
             reply_bytes_max: 64 << 20,

@@ -12,7 +12,6 @@ use bytes::Bytes;
 
 use super::Broker;
 use super::peers::SideState;
-use super::replies::is_readable;
 use crate::{Form, Frames, Label, Outcome, PeerId, Reply, Request};
 
 /// The name of the directory.
@@ -79,8 +78,9 @@ impl Broker {
             None => known.all.clone(),
             Some(name) => known.services.get(&name[..]).cloned().unwrap_or_else(|| "[]".into()),
         };
-        let body = Frames::single(text).in_form(Form::Json, 0);
-        if !is_readable(&body, request.body.form(), &self.config.limits) {
+        // To a reader of frames it is one frame of JSON: a list must not become frames.
+        let body = Frames::single(text).in_form(request.body.form(), 0);
+        if !self.can_be_read(&body, &Bytes::new(), peer) {
             self.refuse(peer, request.clone(), Outcome::Untranslatable);
             return true;
         }
@@ -104,11 +104,11 @@ impl Broker {
         let mut workers: BTreeMap<&Label, Vec<String>> = BTreeMap::new();
         for id in self.peers.ids() {
             let Some(peer) = self.peers.get(id) else { continue };
-            if let SideState::Worker(worker) = &peer.side
-                && let Some(service) = worker.service
-            {
-                let name = &self.services[service].name;
-                workers.entry(name).or_default().push(self.peers.name_of(id));
+            if let SideState::Worker(worker) = &peer.side {
+                for at in &worker.offers {
+                    let name = &self.services[self.offers[*at].service].name;
+                    workers.entry(name).or_default().push(self.peers.name_of(id));
+                }
             }
         }
         let mut services = BTreeMap::new();

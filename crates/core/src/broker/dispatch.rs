@@ -5,11 +5,15 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::free::shuffled;
-use super::peers::{SideState, Worker};
+use super::offers::load;
+use super::peers::SideState;
 use super::requests::{InPlace, State};
 use super::{Balance, Broker, Event, Output, Timer};
 use crate::frames::Retained;
-use crate::{Frames, Outcome, PeerId, Time, ToWorker, WorkerRequest};
+use crate::list::List;
+use crate::{
+    CREDIT_UNLIMITED, Frames, Notice, Outcome, PeerId, Time, ToClient, ToWorker, WorkerRequest,
+};
 
 impl Broker {
     /// Puts a request that has just come at the end of its service's queue, or before the one worker
@@ -37,27 +41,39 @@ impl Broker {
     /// Gives waiting requests to free workers until one of the two runs out: those that this service
     /// concerns, as the one that is asked for or as the one that is offered.
     pub(super) fn dispatch(&mut self, now: Time, service: u32) {
-        while let Some((worker, index)) = self.pair(service) {
-            if self.requests[index].deadline <= now {
-                self.expire_waiting(now, index);
-                continue;
-            }
-            let asked = self.requests[index].service;
-            self.services.take_out(&mut self.requests, index);
-            if asked != service {
-                // It has had its turn.
-                self.services.stand(asked);
-                self.services.sit(asked);
-            }
-            if !self.park(index) {
-                self.start_kept(now, index, worker);
-            }
+        while self.dispatch_next(now, service) {}
+    }
+
+    /// The same for one request. False where there is none, or no worker.
+    fn dispatch_next(&mut self, now: Time, service: u32) -> bool {
+        let Some((worker, index)) = self.pair(service) else { return false };
+        if self.requests[index].deadline <= now {
+            self.expire_waiting(now, index);
+            return true;
         }
+        let asked = self.requests[index].service;
+        self.services.take_out(&mut self.requests, index);
+        if asked != service {
+            // It has had its turn.
+            self.services.stand(asked);
+            self.services.sit(asked);
+        }
+        if !self.park(index) {
+            self.start_kept(now, index, worker);
+        }
+        true
     }
 
     /// The request whose turn it is where this service has free workers, and the worker that it gets:
     /// of those that are free the best for what it asks for, which need not offer this service.
     fn pair(&self, service: u32) -> Option<(PeerId, u32)> {
+        let index = self.next_for(service)?;
+        let at = self.services.free_worker(self.requests[index].service, self.chance)?;
+        Some((self.offers[at].worker, index))
+    }
+
+    /// The request whose turn it is at the free workers of this service, and of its backers.
+    fn next_for(&self, service: u32) -> Option<u32> {
         if !self.services.contains(service) {
             return None;
         }
@@ -66,12 +82,10 @@ impl Broker {
         let backed = known.next_backed().filter(|_| !known.free.is_empty());
         let backed = backed.and_then(|other| self.services[other].waiting.first());
         let since = |index: u32| self.requests[index].waiting_since;
-        let index = match (own, backed) {
-            (Some(own), Some(backed)) if since(backed) < since(own) => backed,
-            (own, backed) => own.or(backed)?,
-        };
-        let worker = self.services.free_worker(self.requests[index].service, self.chance)?;
-        Some((self.peers.id_at(worker), index))
+        match (own, backed) {
+            (Some(own), Some(backed)) if since(backed) < since(own) => Some(backed),
+            (own, backed) => own.or(backed),
+        }
     }
 
     /// The worker that a request gets that has just come, if one is free.
@@ -79,8 +93,8 @@ impl Broker {
         match target {
             Some(id) => self.peers.worker_ref(id).filter(|worker| worker.listed).map(|_| id),
             None => {
-                let worker = self.services.free_worker(service, self.chance)?;
-                Some(self.peers.id_at(worker))
+                let at = self.services.free_worker(service, self.chance)?;
+                Some(self.offers[at].worker)
             }
         }
     }
@@ -122,28 +136,23 @@ impl Broker {
     }
 
     fn start(&mut self, now: Time, index: u32, worker_id: PeerId, options: Bytes, body: Frames) {
-        let form = self.peers.worker_ref(worker_id).map(|worker| worker.can.form);
-        if form.is_none_or(|form| !self.can_be_read(&body, form)) {
-            self.end_followers(index, Outcome::Untranslatable);
+        if !self.can_be_read(&body, &options, worker_id) {
+            // What stands beside the body is its own, and goes to nobody for those that follow it.
+            if !self.can_be_read(&body, &Bytes::new(), worker_id) {
+                self.end_followers(index, Outcome::Untranslatable);
+            }
             return self.end_loose(index, Outcome::Untranslatable);
         }
         let request_id = self.requests.id(index);
         let record = &mut self.requests[index];
-        let service = &self.services[record.service];
+        let busy = self.services[record.service].settings.busy;
         record.state = State::Running(worker_id);
         record.attempts += 1;
         if let Some(rejection) = &mut record.rejection {
             rejection.hopes();
         }
-        record.busy_until = now.after(service.settings.busy);
+        record.busy_until = now.after(busy);
         let (busy_until, attempt) = (record.busy_until, record.attempts);
-        let command = ToWorker::Request(WorkerRequest {
-            address: self.tokens.issue(worker_id, request_id),
-            service: service.name.clone(),
-            id: record.id.clone(),
-            options,
-            body,
-        });
         // Taken out and put in again: whoever got a request comes later, or not at all.
         let listed = self.unlist(worker_id);
         let worker = self.peers.worker(worker_id).expect("a free worker is there");
@@ -156,7 +165,24 @@ impl Broker {
         self.started_with(index, busy_until);
         self.followers_start(index);
         self.counters.dispatched += 1;
+        let record = &self.requests[index];
+        let ends = record.deadline.min(busy_until);
+        let service = self.services[record.service].name.clone();
+        let command = ToWorker::Request(WorkerRequest {
+            address: self.tokens.issue(worker_id, request_id),
+            service,
+            id: record.id.clone(),
+            deadline: (ends < Time::NEVER).then(|| ends.since(now)),
+            attempt,
+            priority: record.priority,
+            // Those that share its answer may take more than its own client does.
+            credit: if record.leads.is_some() { CREDIT_UNLIMITED } else { record.credit },
+            options,
+            body,
+        });
         self.outputs.push_back(Output::ToWorker { peer: worker_id, command });
+        let notice = if attempt == 1 { Notice::Dispatched } else { Notice::Redelivered };
+        self.notify(index, notice);
         if self.config.request_events {
             self.outputs.push_back(Output::Event(Event::Dispatched {
                 request: request_id,
@@ -228,9 +254,8 @@ impl Broker {
         let record = &self.requests[index];
         if let Some(id) = record.target {
             let service = record.service;
-            let Some(worker) = self.peers.worker(id).filter(|worker| {
-                worker.service.is_some_and(|offered| self.services.is_served_by(service, offered))
-            }) else {
+            let serves = self.serves(id, service);
+            let Some(worker) = self.peers.worker(id).filter(|_| serves) else {
                 // It went meanwhile, or serves something else by now.
                 return self.end_loose(index, Outcome::NoSuchWorker);
             };
@@ -246,20 +271,34 @@ impl Broker {
     }
 
     /// Has a worker take what it can, where it is heard and has a slot.
-    pub(super) fn offer(&mut self, now: Time, id: PeerId) {
+    pub(super) fn feed(&mut self, now: Time, id: PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
         let heard = peer.pauses == 0;
         let SideState::Worker(worker) = &peer.side else { return };
-        let Worker { service: Some(service), listed, .. } = *worker else { return };
-        if !heard || listed || !worker.has_slot() {
+        if !heard || worker.offers.is_empty() || worker.listed || !worker.has_slot() {
             return;
         }
         self.give_targeted(now, id);
         if self.peers.worker_ref(id).is_some_and(|worker| !worker.listed && worker.has_slot()) {
             self.list(id);
             self.give_rejected(now, id);
-            self.dispatch(now, service);
+            while let Some(service) = self.longest_waiting(id)
+                && self.dispatch_next(now, service)
+            {}
         }
+    }
+
+    /// Of the services that a free worker offers, the one whose next request has waited longest.
+    fn longest_waiting(&self, id: PeerId) -> Option<u32> {
+        let worker = self.peers.worker_ref(id).filter(|worker| worker.listed)?;
+        let services = worker.offers.iter().map(|at| self.offers[*at].service);
+        if let [only] = worker.offers[..] {
+            return Some(self.offers[only].service);
+        }
+        let since =
+            |service: u32| self.next_for(service).map(|index| self.requests[index].waiting_since);
+        let waiting = services.filter_map(|service| Some((since(service)?, service)));
+        waiting.min_by_key(|(since, _)| *since).map(|(_, service)| service)
     }
 
     /// Gives a worker that got free the requests that want no other.
@@ -279,37 +318,50 @@ impl Broker {
         }
     }
 
-    /// Puts a worker among the free ones of its service.
-    fn list(&mut self, id: PeerId) {
-        if let Some(worker) = self.peers.worker(id)
-            && let Some(service) = worker.service
-        {
-            worker.listed = true;
-            self.services[service].free.insert(&mut self.peers, id.index);
+    /// Puts a worker among the free ones of its services.
+    pub(super) fn list(&mut self, id: PeerId) {
+        let load = load(&self.peers, id);
+        let Some(worker) = self.peers.worker(id) else { return };
+        worker.listed = true;
+        for at in &worker.offers {
+            let service = self.offers[*at].service;
+            self.services[service].free.insert(&mut self.offers, *at, load);
         }
     }
 
-    /// Takes a worker from among the free ones of its service; says whether it was there.
+    /// Takes a worker from among the free ones of its services; says whether it was there.
     pub(super) fn unlist(&mut self, id: PeerId) -> bool {
         let Some(worker) = self.peers.worker(id) else { return false };
-        let Worker { service: Some(service), listed: true, .. } = *worker else { return false };
-        worker.listed = false;
-        self.services[service].free.remove(&mut self.peers, id.index);
+        if !core::mem::replace(&mut worker.listed, false) {
+            return false;
+        }
+        for at in &worker.offers {
+            let service = self.offers[*at].service;
+            self.services[service].free.remove(&mut self.offers, *at);
+        }
         true
     }
 
     /// A worker that is among the free ones has more or less in hand: its place there may be another.
     pub(super) fn relist(&mut self, id: PeerId) {
-        let service = self.peers.worker_ref(id).and_then(|worker| worker.service);
-        let by_load = |service| self.services[service].free.balance() == Balance::LeastLoaded;
-        if service.is_some_and(by_load) && self.unlist(id) {
-            self.list(id);
+        let load = load(&self.peers, id);
+        let Some(worker) = self.peers.worker_ref(id).filter(|worker| worker.listed) else { return };
+        for at in &worker.offers {
+            let free = &mut self.services[self.offers[*at].service].free;
+            if free.balance() == Balance::LeastLoaded {
+                free.remove(&mut self.offers, *at);
+                free.insert(&mut self.offers, *at, load);
+            }
         }
     }
 
     /// Looks anew at who serves these services: a pattern that may match them has come or gone.
     pub(super) fn rebacked(&mut self, now: Time, concerned: Vec<u32>) {
         for service in concerned {
+            // What was done for one before may have been the end of this one.
+            if !self.services.contains(service) {
+                continue;
+            }
             let backers = self.services.backers_due(service);
             if backers == self.services[service].backers {
                 continue;
@@ -326,12 +378,41 @@ impl Broker {
         }
     }
 
+    /// Whether a worker serves this service, by whatever name.
+    pub(super) fn serves(&self, worker: PeerId, service: u32) -> bool {
+        self.peers.worker_ref(worker).is_some_and(|worker| {
+            let mut offered = worker.offers.iter().map(|at| self.offers[*at].service);
+            offered.any(|offered| self.services.is_served_by(service, offered))
+        })
+    }
+
+    /// Tells a client how far its request has come, where it wants to hear that, and so do those that
+    /// share its answer.
+    pub(super) fn notify(&mut self, index: u32, notice: Notice) {
+        let record = &self.requests[index];
+        if record.notices {
+            let (client, id) = (record.client, record.id.clone());
+            self.tell_client(client, ToClient::Notice { id, notice });
+        }
+        let mut at = self.requests[index].followers.first();
+        while let Some(follower) = at {
+            at = List::after(&mut InPlace(&mut self.requests), follower);
+            let record = &self.requests[follower];
+            if record.notices {
+                let (client, id) = (record.client, record.id.clone());
+                self.tell_client(client, ToClient::Notice { id, notice });
+            }
+        }
+    }
+
     /// Arms the timer of a request for what comes next, unless it fires earlier anyway.
     pub(super) fn set_request_timer(&mut self, index: u32) {
         let record = &self.requests[index];
         let due = match record.state {
             State::Waiting | State::Parked | State::Following(_) => {
-                let soon = self.config.no_worker_wait.map(|wait| record.waiting_since.after(wait));
+                let hopes = record.rejection.is_none();
+                let soon = self.config.no_worker_wait.filter(|_| hopes);
+                let soon = soon.map(|wait| record.waiting_since.after(wait));
                 soon.filter(|_| !self.services[record.service].offered_after(record.waiting_since))
                     .map_or(record.deadline, |soon| soon.min(record.deadline))
             }
@@ -381,7 +462,9 @@ impl Broker {
 
     fn waiting_due(&mut self, now: Time, index: u32) {
         let record = &self.requests[index];
+        // What was rejected ends as that, however nobody is there now.
         let unoffered = !matches!(record.state, State::Targeted(_))
+            && record.rejection.is_none()
             && self.config.no_worker_wait.is_some_and(|wait| {
                 record.waiting_since.after(wait) <= now
                     && !self.services[record.service].offered_after(record.waiting_since)

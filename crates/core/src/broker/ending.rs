@@ -69,7 +69,7 @@ impl Broker {
         };
         let address = self.tokens.issue(worker_id, self.requests.id(index));
         if self.peers.worker(worker_id).is_some_and(|worker| worker.can.cancel) {
-            let command = ToWorker::Cancel { address };
+            let command = ToWorker::Cancel { address, outcome };
             self.outputs.push_back(Output::ToWorker { peer: worker_id, command });
         }
         self.end_untold_worker(index, outcome);
@@ -104,11 +104,15 @@ impl Broker {
             Outcome::Rejected => self.requests[index].rejection.take(),
             _ => None,
         };
-        let (options, mut body) =
+        let (mut options, mut body) =
             rejection.map(|last| (last.options, last.error)).unwrap_or_default();
-        let client = self.peers.client_ref(self.requests[index].client);
-        if client.is_some_and(|client| !self.can_be_read(&body, client.can.form)) {
-            body = Frames::EMPTY;
+        let client = self.requests[index].client;
+        if !self.can_be_read(&body, &options, client) {
+            // What stands beside it is written as it is, where that is possible.
+            body = Frames::EMPTY.in_form(body.form(), 0);
+            if !self.can_be_read(&body, &options, client) {
+                options = Bytes::new();
+            }
         }
         let reply = self.reply_to(index, options, body);
         self.tell_failure(index, outcome, reply);
@@ -127,7 +131,7 @@ impl Broker {
         };
         self.leave_worker(now, index);
         self.forget(index);
-        self.offer(now, id);
+        self.feed(now, id);
     }
 
     /// Takes a request out of its worker's hands.
@@ -244,7 +248,12 @@ impl Broker {
             if self.requests[index].state.in_progress() {
                 self.end_and_tell_worker(index, Outcome::WorkerLost);
             }
-            self.free_slot(now, index);
+            if self.peers.worker(id).is_some_and(|worker| worker.can.cancel) {
+                // It was told, and says when the place is free.
+                self.requests[index].busy_until = Time::NEVER;
+            } else {
+                self.free_slot(now, index);
+            }
         } else {
             self.dismiss(now, id, super::LossReason::Overdue);
         }

@@ -4,10 +4,11 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::config::Balance;
-use super::peers::{InFree, Peers};
+use super::offers::{InFree, Offers, load};
+use super::peers::Peers;
 use crate::list::List;
 
-/// The free workers of a service, by the index of their peer.
+/// The free workers of a service, by their offers of it.
 #[derive(Debug)]
 pub(super) enum Free {
     /// The one that has waited longest comes first.
@@ -43,7 +44,7 @@ impl Free {
         }
     }
 
-    /// The worker that gets the next request. `draw` is where chance begins.
+    /// The offer whose worker gets the next request. `draw` is where chance begins.
     pub(super) fn next(&self, draw: u64) -> Option<u32> {
         match self {
             Free::LeastRecent(list) => list.first(),
@@ -52,81 +53,77 @@ impl Free {
         }
     }
 
-    /// The first worker, in the order in which they get requests, for which `fits` holds.
+    /// The first one, in the order in which they get requests, for which `fits` holds.
     pub(super) fn find(
         &self,
-        peers: &mut Peers,
+        offers: &mut Offers,
         draw: u64,
-        fits: impl Fn(&Peers, u32) -> bool,
+        fits: impl Fn(&Offers, u32) -> bool,
     ) -> Option<u32> {
         match self {
             Free::LeastRecent(list) => {
                 let mut at = list.first();
                 while let Some(index) = at
-                    && !fits(peers, index)
+                    && !fits(offers, index)
                 {
-                    at = List::after(&mut InFree(peers), index);
+                    at = List::after(&mut InFree(offers), index);
                 }
                 at
             }
             Free::LeastLoaded(set) => {
-                set.iter().map(|(_, _, index)| *index).find(|index| fits(peers, *index))
+                set.iter().map(|(_, _, index)| *index).find(|index| fits(offers, *index))
             }
             Free::Random(all) => {
                 let start = if all.is_empty() { 0 } else { (draw % all.len() as u64) as usize };
                 let (before, behind) = all.split_at(start);
-                behind.iter().chain(before).copied().find(|index| fits(peers, *index))
+                behind.iter().chain(before).copied().find(|index| fits(offers, *index))
             }
         }
     }
 
-    /// Puts a worker in that is not there.
-    pub(super) fn insert(&mut self, peers: &mut Peers, index: u32) {
+    /// Puts an offer in that is not there, of a worker with this load.
+    pub(super) fn insert(&mut self, offers: &mut Offers, at: u32, load: (u32, u64)) {
         match self {
-            Free::LeastRecent(list) => list.push_back(&mut InFree(peers), index),
+            Free::LeastRecent(list) => list.push_back(&mut InFree(offers), at),
             Free::LeastLoaded(set) => {
-                let Some(worker) = peers.worker_at(index) else { return };
-                worker.rank = (worker.running.len() as u32, worker.given);
-                set.insert((worker.rank.0, worker.rank.1, index));
+                offers[at].rank = load;
+                set.insert((load.0, load.1, at));
             }
             Free::Random(all) => {
-                let Some(worker) = peers.worker_at(index) else { return };
-                worker.rank.0 = all.len() as u32;
-                all.push(index);
+                offers[at].rank.0 = all.len() as u32;
+                all.push(at);
             }
         }
     }
 
-    /// Takes a worker out that is there.
-    pub(super) fn remove(&mut self, peers: &mut Peers, index: u32) {
+    /// Takes an offer out that is there.
+    pub(super) fn remove(&mut self, offers: &mut Offers, at: u32) {
         match self {
-            Free::LeastRecent(list) => list.remove(&mut InFree(peers), index),
+            Free::LeastRecent(list) => list.remove(&mut InFree(offers), at),
             Free::LeastLoaded(set) => {
-                let Some(worker) = peers.worker_at(index) else { return };
-                set.remove(&(worker.rank.0, worker.rank.1, index));
+                let (held, given) = offers[at].rank;
+                set.remove(&(held, given, at));
             }
             Free::Random(all) => {
-                let Some(worker) = peers.worker_at(index) else { return };
-                let at = worker.rank.0;
-                all.swap_remove(at as usize);
-                if let Some(moved) = all.get(at as usize).copied()
-                    && let Some(worker) = peers.worker_at(moved)
-                {
-                    worker.rank.0 = at;
+                let place = offers[at].rank.0;
+                all.swap_remove(place as usize);
+                if let Some(moved) = all.get(place as usize) {
+                    offers[*moved].rank.0 = place;
                 }
             }
         }
     }
 
-    /// The same workers, in another order from now on.
-    pub(super) fn rebalance(&mut self, peers: &mut Peers, balance: Balance) {
+    /// The same offers, in another order from now on.
+    pub(super) fn rebalance(&mut self, offers: &mut Offers, peers: &Peers, balance: Balance) {
         if self.balance() == balance {
             return;
         }
         let mut other = Free::new(balance);
-        while let Some(index) = self.next(0) {
-            self.remove(peers, index);
-            other.insert(peers, index);
+        while let Some(at) = self.next(0) {
+            self.remove(offers, at);
+            let load = load(peers, offers[at].worker);
+            other.insert(offers, at, load);
         }
         *self = other;
     }

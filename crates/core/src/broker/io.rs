@@ -1,11 +1,13 @@
 //! What goes into the broker and what comes out of it.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::Config;
 use crate::{
-    FromClient, FromWorker, Label, Outcome, PeerId, RequestId, Role, Time, ToClient, ToWorker,
+    Farewell, FromClient, FromWorker, Label, Outcome, PeerId, RequestId, Role, Time, ToClient,
+    ToWorker,
 };
 
 /// Something that the broker is told. Inputs about a peer that it does not know (any more) change
@@ -194,7 +196,7 @@ impl fmt::Display for CloseReason {
 pub enum Offence {
     /// A message that its dialect does not allow.
     Malformed,
-    /// A worker said something before READY.
+    /// A peer said something before READY, or before HELLO where it has to greet.
     NotReady,
     /// A worker said READY twice.
     ReadyTwice,
@@ -204,17 +206,20 @@ pub enum Offence {
     BadName,
     /// A worker replied to a request that it was never given.
     ForgedReply,
+    /// A worker offered more services than it may.
+    TooManyServices,
 }
 
 impl Offence {
     /// All offences, in the order in which they are counted.
-    pub const ALL: [Offence; 6] = [
+    pub const ALL: [Offence; 7] = [
         Offence::Malformed,
         Offence::NotReady,
         Offence::ReadyTwice,
         Offence::ReservedName,
         Offence::BadName,
         Offence::ForgedReply,
+        Offence::TooManyServices,
     ];
 
     /// The name by which it is logged and counted.
@@ -226,6 +231,20 @@ impl Offence {
             Offence::ReservedName => "reserved_name",
             Offence::BadName => "bad_name",
             Offence::ForgedReply => "forged_reply",
+            Offence::TooManyServices => "too_many_services",
+        }
+    }
+}
+
+impl Offence {
+    /// What its peer is told, where that can be told why.
+    pub const fn farewell(self) -> Farewell {
+        match self {
+            Offence::Malformed | Offence::NotReady | Offence::ReadyTwice | Offence::BadName => {
+                Farewell::Malformed
+            }
+            Offence::ReservedName | Offence::ForgedReply => Farewell::Forbidden,
+            Offence::TooManyServices => Farewell::Full,
         }
     }
 }
@@ -234,11 +253,12 @@ impl fmt::Display for Offence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Offence::Malformed => "a message that its dialect does not allow",
-            Offence::NotReady => "a command before READY",
+            Offence::NotReady => "a command before READY, or before HELLO",
             Offence::ReadyTwice => "READY a second time",
             Offence::ReservedName => "READY for a name that belongs to the broker",
             Offence::BadName => "READY for an empty name or one of more than 255 bytes",
             Offence::ForgedReply => "a reply to a request that it was never given",
+            Offence::TooManyServices => "READY for more services than one worker may offer",
         })
     }
 }
@@ -260,6 +280,18 @@ pub enum LossReason {
     ShutDown,
     /// It broke the protocol.
     Offence(Offence),
+}
+
+impl LossReason {
+    /// What the worker is told, where it can be told why.
+    pub const fn farewell(self) -> Farewell {
+        match self {
+            LossReason::ShutDown => Farewell::ShutDown,
+            LossReason::Silent | LossReason::Stopped | LossReason::Overdue => Farewell::Silent,
+            LossReason::Left | LossReason::Gone => Farewell::Unsaid,
+            LossReason::Offence(offence) => offence.farewell(),
+        }
+    }
 }
 
 impl fmt::Display for LossReason {
@@ -288,12 +320,19 @@ pub enum Event {
         /// What.
         service: Label,
     },
+    /// A worker offers a service no longer.
+    WorkerWithdrew {
+        /// Who.
+        peer: PeerId,
+        /// What.
+        service: Label,
+    },
     /// A worker offers nothing any more.
     WorkerLost {
         /// Who.
         peer: PeerId,
         /// What it offered.
-        service: Label,
+        services: Vec<Label>,
         /// Why.
         reason: LossReason,
         /// How many requests it had in hand.

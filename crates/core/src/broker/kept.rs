@@ -9,7 +9,6 @@ use hashbrown::{HashMap, HashTable};
 
 use super::config::FRAME_BYTES;
 use super::keys::{KeyedState, Keys};
-use super::replies::is_readable;
 use super::{Broker, Timer};
 use crate::list::{Linked, Links, List};
 use crate::table::Table;
@@ -102,8 +101,10 @@ impl Broker {
         }
         let Some(index) = kept.find(&request.service, &request.body) else { return false };
         let entry = &kept.table[index];
+        let reader = self.peers.reader(peer);
+        let limits = &self.config.limits;
         if entry.until <= now
-            || !is_readable(&entry.reply, request.body.form(), &self.config.limits)
+            || reader.is_none_or(|reader| !reader.takes(&entry.reply, &entry.options, limits))
         {
             return false;
         }
@@ -111,11 +112,10 @@ impl Broker {
         kept.by_use.push_back(&mut ByUse(&mut kept.table), index);
         let entry = &kept.table[index];
         let reply = Reply {
-            service: request.service.clone(),
             id: request.id.clone(),
             asked: request.body.note(),
             options: entry.options.clone(),
-            body: entry.reply.clone(),
+            ..Reply::new(request.service.clone(), entry.reply.clone())
         };
         self.counters.kept_replies += 1;
         self.answer(peer, reply);

@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use super::peers::{Claim, Peer, SideState};
 use super::requests::OfClient;
-use super::{Broker, CloseReason, LossReason, Output, Profile, Sign, Timer};
+use super::{Broker, CloseReason, Config, LossReason, Output, Profile, Sign, Timer};
 use crate::list::List;
-use crate::{PeerId, Time, ToWorker};
+use crate::{Farewell, PeerId, Time, ToClient, ToWorker};
 
 impl Broker {
     pub(super) fn appeared(&mut self, now: Time, id: PeerId, profile: Profile) {
@@ -62,7 +62,14 @@ impl Broker {
     }
 
     pub(super) fn close(&mut self, now: Time, id: PeerId, reason: CloseReason) {
-        if self.peers.get(id).is_some() {
+        if let Some(peer) = self.peers.get(id) {
+            if peer.greets() && reason == CloseReason::IdentityInUse {
+                let why = Farewell::IdentityInUse;
+                match peer.side {
+                    SideState::Client(_) => self.tell_client(id, ToClient::Disconnect(why)),
+                    SideState::Worker(_) => self.tell_worker(id, ToWorker::Disconnect(why)),
+                }
+            }
             self.counters.close(reason);
             self.gone(now, id);
             self.outputs.push_back(Output::Close { peer: id, reason });
@@ -130,11 +137,20 @@ impl Broker {
         }
     }
 
+    /// How long a worker may be silent while it has nothing to do: by its own pace, where it says
+    /// that.
+    fn silence_max(&self, id: PeerId) -> Duration {
+        match self.peers.get(id).and_then(|peer| peer.pace) {
+            Some(pace) => pace.saturating_mul(self.config.liveness),
+            None => self.config.silence_max(),
+        }
+    }
+
     /// Arms the timer by which a worker is told that we live, and is lost if it does not.
     pub(super) fn arm_life(&mut self, id: PeerId) {
-        let (interval, silence_max) = (self.config.heartbeat_interval, self.config.silence_max());
+        let (interval, silence_max) = (self.config.heartbeat_interval, self.silence_max(id));
         let Some(peer) = self.peers.get_mut(id) else { return };
-        let (seen, stopped_at) = (peer.seen, stopped_at(peer, interval, silence_max));
+        let (seen, stopped_at) = (peer.seen, stopped_at(peer, &self.config));
         let SideState::Worker(worker) = &mut peer.side else { return };
         let mut due = worker.heartbeat_sent.after(interval);
         if worker.running.is_empty() {
@@ -152,7 +168,7 @@ impl Broker {
     }
 
     pub(super) fn life_due(&mut self, now: Time, id: PeerId, due: Time) {
-        let (interval, silence_max) = (self.config.heartbeat_interval, self.config.silence_max());
+        let (interval, silence_max) = (self.config.heartbeat_interval, self.silence_max(id));
         let were_stopped = self.were_stopped(now, due);
         let Some(peer) = self.peers.get_mut(id) else { return };
         let SideState::Worker(worker) = &mut peer.side else { return };
@@ -169,7 +185,7 @@ impl Broker {
         if idle && silent >= silence_max {
             return self.dismiss(now, id, LossReason::Silent);
         }
-        let stopped = stopped_at(peer, interval, silence_max).is_some_and(|at| at <= now);
+        let stopped = stopped_at(peer, &self.config).is_some_and(|at| at <= now);
         if !idle && stopped {
             return self.dismiss(now, id, LossReason::Stopped);
         }
@@ -264,7 +280,7 @@ impl Broker {
 
 /// When a busy worker that has answered probes before, and was asked again, counts as stopped. It
 /// has an interval to answer, however long it has been silent.
-fn stopped_at(peer: &Peer, interval: Duration, silence_max: Duration) -> Option<Time> {
+fn stopped_at(peer: &Peer, config: &Config) -> Option<Time> {
     let probed = peer.probed.filter(|_| peer.answered_probe)?;
-    Some(peer.seen.after(silence_max).max(probed.after(interval)))
+    Some(peer.seen.after(config.silence_max()).max(probed.after(config.heartbeat_interval)))
 }

@@ -4,10 +4,12 @@
 //! place for it, `dispatch` brings requests and free workers together, `replies` takes in what workers
 //! answer, `rejecting` finds another worker for what one will not do, `kept` and `sharing` give one
 //! answer to equal requests, `ending` gives a request its one outcome, and `life` sees to heartbeats,
-//! silence and identities. `mmi` and `directory` are services of the broker's own.
+//! silence and identities. `greeting` is how those begin that say HELLO. `mmi` and `directory` are
+//! services of the broker's own.
 //!
-//! The tables own what they hold: `peers`, `services` with the `names` that match others and the
-//! workers that are `free`, `requests`, and the timers in the wheel.
+//! The tables own what they hold: `peers`, the `offers` of workers, `services` with the `names` that
+//! match others, a `queue` each and the workers that are `free`, `requests`, and the timers in the
+//! wheel.
 
 #[cfg(test)]
 mod audit;
@@ -18,13 +20,16 @@ mod directory;
 mod dispatch;
 mod ending;
 mod free;
+mod greeting;
 mod io;
 mod kept;
 mod keys;
 mod life;
 mod mmi;
 mod names;
+mod offers;
 mod peers;
+mod queue;
 mod rejecting;
 mod replies;
 mod requests;
@@ -39,16 +44,19 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 pub use config::{
-    Balance, Config, FRAME_BYTES, HEARTBEAT_INTERVAL_MIN, Limits, PART_BYTES, REJECT_WAIT_MIN,
-    REQUEST_BYTES, SERVICE_NAME_BYTES_MAX, ServiceConfig,
+    Balance, Config, FRAME_BYTES, HEARTBEAT_INTERVAL_MIN, Introduction, Limits, PART_BYTES,
+    REJECT_WAIT_MIN, REQUEST_BYTES, SERVICE_NAME_BYTES_MAX, ServiceConfig,
 };
 pub use counters::Counters;
+pub use greeting::HEAD_BYTES_MAX;
 pub use io::{CloseReason, Event, Input, LossReason, Offence, Output, Profile, Sign};
 pub use kept::KEPT_REPLY_BYTES;
 pub use keys::Keys;
+pub use names::best_offer;
 
 use self::directory::Directory;
 use self::kept::Kept;
+use self::offers::Offers;
 use self::peers::Peers;
 use self::requests::Requests;
 use self::room::Door;
@@ -56,7 +64,7 @@ use self::services::Services;
 use self::sharing::Leaders;
 use crate::token::Tokens;
 use crate::wheel::Wheel;
-use crate::{Outcome, PeerId, RequestId, Time};
+use crate::{Farewell, Outcome, PeerId, RequestId, Time};
 
 /// The broker's state machine.
 ///
@@ -86,6 +94,7 @@ pub struct Broker {
     config: Config,
     tokens: Tokens,
     peers: Peers,
+    offers: Offers,
     services: Services,
     requests: Requests,
     door: Door,
@@ -127,6 +136,7 @@ impl Broker {
             config: config.sane(),
             tokens: Tokens::new(keys.tokens()),
             peers: Peers::new(keys),
+            offers: Offers::new(),
             services: Services::new(keys),
             requests: Requests::new(keys),
             door: Door::new(),
@@ -163,7 +173,7 @@ impl Broker {
             Input::Tick => self.tick(now),
             Input::Configured(config) => {
                 self.config = config.sane();
-                self.services.configure(&self.config, &mut self.peers);
+                self.services.configure(&self.config, &mut self.offers, &self.peers);
                 self.shrink_kept(self.config.limits.cache_bytes_max);
                 self.open_all_lines();
             }
@@ -229,6 +239,7 @@ impl Broker {
         for peer in self.peers.ids().collect::<Vec<_>>() {
             self.end_held(peer, Outcome::ShutDown);
             self.dismiss(now, peer, LossReason::ShutDown);
+            self.send_client_away(now, peer, Farewell::ShutDown);
         }
     }
 }

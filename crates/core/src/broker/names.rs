@@ -181,6 +181,45 @@ impl Family {
     }
 }
 
+/// The place of the name among `offered` that serves the name `asked`: the same name, else the longest
+/// wildcard that matches, or the highest version in the range that is asked for. It is what a worker
+/// with several services needs that is given the name which the client asked for.
+///
+/// ```
+/// use majordomus_core::broker::best_offer;
+///
+/// let offered = ["stock.*", "stock.ibm", "api@1.2.0", "api@1.10.0"];
+/// assert_eq!(best_offer(&offered, "stock.ibm"), Some(1));
+/// assert_eq!(best_offer(&offered, "stock.sap"), Some(0));
+/// assert_eq!(best_offer(&offered, "api@^1.2"), Some(3));
+/// assert_eq!(best_offer(&offered, "weather"), None);
+/// ```
+pub fn best_offer<T: AsRef<[u8]>>(offered: &[T], asked: impl AsRef<[u8]>) -> Option<usize> {
+    let asked = asked.as_ref();
+    if let Some(same) = offered.iter().position(|name| name.as_ref() == asked) {
+        return Some(same);
+    }
+    let names = offered.iter().enumerate().map(|(at, name)| (at, Kind::of(name.as_ref())));
+    match Kind::of(asked) {
+        Kind::Range(base, range) => {
+            let versions = names.filter_map(|(at, kind)| match kind {
+                Kind::Version(other, version) if other == base => Some((version, at)),
+                _ => None,
+            });
+            let inside = versions.filter(|(version, _)| range.matches(version));
+            inside.max_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, at)| at)
+        }
+        Kind::Plain if is_plain(asked) => {
+            let matching = names.filter_map(|(at, kind)| match kind {
+                Kind::Wildcard(prefix) if asked.starts_with(prefix) => Some((prefix.len(), at)),
+                _ => None,
+            });
+            matching.max().map(|(_, at)| at)
+        }
+        _ => None,
+    }
+}
+
 /// Whether a wildcard can serve this name: one that is neither a pattern itself nor has a version.
 pub(super) fn is_plain(name: &[u8]) -> bool {
     !name.contains(&b'@') && !name.ends_with(b"*")

@@ -4,7 +4,11 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use core::time::Duration;
+
+use bytes::Bytes;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::config::Limits;
 use super::io::Profile;
@@ -12,8 +16,8 @@ use super::keys::{KeyedState, Keys};
 use crate::list::{Linked, Links, List};
 use crate::wheel::TimerId;
 use crate::{
-    ClientCapabilities, Concurrency, Label, PeerId, Reply, Request, RequestId, Role, Time,
-    WorkerCapabilities,
+    ClientCapabilities, Concurrency, Form, Frames, Label, PeerId, Reply, Request, RequestId, Role,
+    Time, WorkerCapabilities,
 };
 
 #[derive(Debug)]
@@ -34,7 +38,39 @@ pub(super) struct Peer {
     /// For how many reasons it is not read from.
     pub(super) pauses: u32,
     pub(super) identity_claim: Claim,
+    /// Whether it was welcomed, where it is one that greets, and was not sent away since.
+    pub(super) greeted: bool,
+    /// How long it is silent at the most, where it says so itself.
+    pub(super) pace: Option<Duration>,
+    /// How many bytes the bodies may have that it is given, with what stands beside them.
+    pub(super) body_bytes_max: usize,
     pub(super) side: SideState,
+}
+
+impl Peer {
+    /// Whether it begins with HELLO, and is told why it ends.
+    pub(super) fn greets(&self) -> bool {
+        match &self.side {
+            SideState::Client(client) => client.can.greets,
+            SideState::Worker(worker) => worker.can.greets,
+        }
+    }
+}
+
+/// What a peer can be given to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader {
+    form: Form,
+    body_bytes_max: usize,
+}
+
+impl Reader {
+    /// Whether it can be given a body, as it is or translated, and these options beside it.
+    pub(super) fn takes(self, body: &Frames, options: &Bytes, limits: &Limits) -> bool {
+        let as_it_is = body.form() == self.form;
+        body.bytes() + options.len() <= self.body_bytes_max
+            && (as_it_is || body.bytes() <= limits.translate_bytes_max)
+    }
 }
 
 /// How far a peer has come with the identity it gave itself.
@@ -76,21 +112,18 @@ pub(super) struct Worker {
     pub(super) takes: Concurrency,
     /// How many it may have in hand whatever it takes.
     pub(super) hands_max: usize,
-    /// What it offers; nothing before READY and after it was lost.
-    pub(super) service: Option<u32>,
-    /// Whether it stands among the free workers of its service.
+    /// Whether it has said READY, and was not lost since.
+    pub(super) registered: bool,
+    /// What it offers.
+    pub(super) offers: SmallVec<[u32; 1]>,
+    /// Whether it stands among the free workers of its services.
     pub(super) listed: bool,
-    pub(super) in_free: Links,
-    /// What it stands there by, where that is not the order in which it came.
-    pub(super) rank: (u32, u64),
     /// How many requests it was given.
     pub(super) given: u64,
     /// Requests that take a slot of it, those that ended meanwhile among them.
     pub(super) running: List,
     /// Requests that wait for this worker and no other.
     pub(super) targeted: List,
-    /// Up to which place it has looked at the rejected requests of its service.
-    pub(super) looked_at: u64,
     /// Whose request it answered last, where it may go on about it.
     pub(super) answered: Option<Box<Answered>>,
     /// Since when it has had nothing in hand.
@@ -158,14 +191,12 @@ impl Peers {
                 can,
                 takes: can.concurrency,
                 hands_max: usize::MAX,
-                service: None,
+                registered: false,
+                offers: SmallVec::new(),
                 listed: false,
-                in_free: Links::NONE,
-                rank: (0, 0),
                 given: 0,
                 running: List::EMPTY,
                 targeted: List::EMPTY,
-                looked_at: 0,
                 answered: None,
                 idle_since: now,
                 heartbeat_sent: now,
@@ -183,6 +214,9 @@ impl Peers {
             filled: false,
             pauses: 0,
             identity_claim: Claim::Settled,
+            greeted: false,
+            pace: None,
+            body_bytes_max: usize::MAX,
             side,
         };
         debug_assert!(self.slots[index].is_none(), "the place of {id} is free");
@@ -236,12 +270,14 @@ impl Peers {
         }
     }
 
-    /// The worker at `index`, where one is there.
-    pub(super) fn worker_at(&mut self, index: u32) -> Option<&mut Worker> {
-        match &mut self.slots.get_mut(index as usize)?.as_mut()?.side {
-            SideState::Worker(worker) => Some(worker),
-            SideState::Client(_) => None,
-        }
+    /// What a peer can be given to read.
+    pub(super) fn reader(&self, id: PeerId) -> Option<Reader> {
+        let peer = self.get(id)?;
+        let form = match &peer.side {
+            SideState::Client(client) => client.can.form,
+            SideState::Worker(worker) => worker.can.form,
+        };
+        Some(Reader { form, body_bytes_max: peer.body_bytes_max })
     }
 
     /// The id of the peer at `index`, which is there.
@@ -290,16 +326,6 @@ impl Peers {
 /// An identity that is text.
 fn text_of(identity: &Label) -> Option<&str> {
     str::from_utf8(identity).ok().filter(|text| !text.is_empty())
-}
-
-/// The links of workers among the free ones of a service.
-pub(super) struct InFree<'a>(pub(super) &'a mut Peers);
-
-impl Linked for InFree<'_> {
-    fn links(&mut self, index: u32) -> &mut Links {
-        let id = self.0.id_at(index);
-        &mut self.0.worker(id).expect("a worker is in this list").in_free
-    }
 }
 
 /// The links of clients at the door.

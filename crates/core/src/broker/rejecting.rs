@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::Broker;
 use super::config::FRAME_BYTES;
-use super::peers::Peers;
+use super::offers::Offers;
 use super::requests::State;
 use crate::{Frames, Outcome, PeerId, Time, Timeout, WorkerReply};
 
@@ -87,7 +87,7 @@ impl Broker {
             self.wait_again(now, index);
         }
         // Only now, so that what it has just rejected went to others first.
-        self.offer(now, worker);
+        self.feed(now, worker);
     }
 
     /// Gives a rejected request that is in no list to a free worker that has not had it, or has it
@@ -128,10 +128,10 @@ impl Broker {
     fn free_for(&mut self, index: u32) -> Option<PeerId> {
         let record = &self.requests[index];
         let by = record.rejection.as_ref().map(|rejection| &rejection.by[..]).unwrap_or_default();
-        let fits = |peers: &Peers, worker: u32| !by.contains(&peers.id_at(worker));
+        let fits = |offers: &Offers, at: u32| !by.contains(&offers[at].worker);
         let (services, chance) = (&self.services, self.chance);
-        let found = services.find_free_worker(&mut self.peers, record.service, chance, fits)?;
-        Some(self.peers.id_at(found))
+        let found = services.find_free_worker(&mut self.offers, record.service, chance, fits)?;
+        Some(self.offers[found].worker)
     }
 
     fn has_rejected(&self, index: u32, worker: PeerId) -> bool {
@@ -144,22 +144,19 @@ impl Broker {
         let record = &self.requests[index];
         let service = record.service;
         let Some(rejection) = &record.rejection else { return false };
-        let there = |id: &&PeerId| {
-            let offered = self.peers.worker_ref(**id).and_then(|worker| worker.service);
-            offered.is_some_and(|offered| self.services.is_served_by(service, offered))
+        let serving = |id: &PeerId| {
+            let offers = self.peers.worker_ref(*id).map_or(&[][..], |worker| &worker.offers);
+            let offered = offers.iter().map(|at| self.offers[*at].service);
+            offered.filter(|offered| self.services.is_served_by(service, *offered)).count()
         };
-        rejection.by.iter().filter(there).count() == self.services.workers_for(service)
+        rejection.by.iter().map(serving).sum::<usize>() == self.services.workers_for(service)
     }
 
     /// Gives a worker that got free the rejected requests that it has not had, as far as it takes
     /// them.
     pub(super) fn give_rejected(&mut self, now: Time, id: PeerId) {
-        while let Some(worker) = self.peers.worker(id)
-            && worker.listed
-            && let Some(service) = worker.service
-            && let Some((place, index)) = self.services[service].rejected_after(worker.looked_at)
-        {
-            worker.looked_at = place;
+        while let Some((place, index)) = self.next_rejected(id) {
+            self.look_past(id, place);
             if self.has_rejected(index, id) {
                 continue;
             }
@@ -171,6 +168,24 @@ impl Broker {
             if !self.park(index) {
                 self.start_kept(now, index, id);
             }
+        }
+    }
+
+    /// The first rejected request that a free worker has not looked at, by its place.
+    fn next_rejected(&self, id: PeerId) -> Option<(u64, u32)> {
+        let worker = self.peers.worker_ref(id).filter(|worker| worker.listed)?;
+        let next = |at: &u32| {
+            let offer = &self.offers[*at];
+            self.services[offer.service].rejected_after(offer.looked_at)
+        };
+        worker.offers.iter().filter_map(next).min()
+    }
+
+    /// A worker has looked at all that was rejected up to this place.
+    fn look_past(&mut self, id: PeerId, place: u64) {
+        let Some(worker) = self.peers.worker_ref(id) else { return };
+        for at in &worker.offers {
+            self.offers[*at].looked_at = place;
         }
     }
 

@@ -2,12 +2,14 @@
 
 use alloc::boxed::Box;
 
-use super::config::{FRAME_BYTES, Limits, PART_BYTES};
+use bytes::Bytes;
+
+use super::config::{FRAME_BYTES, PART_BYTES};
 use super::peers::Answered;
 use super::requests::State;
 use super::{Broker, Offence};
 use crate::{
-    Form, Frames, Label, Outcome, PeerId, Reply, RequestId, Time, Timeout, ToClient, WorkerReply,
+    Frames, Label, Notice, Outcome, PeerId, Reply, RequestId, Time, Timeout, ToClient, WorkerReply,
 };
 
 /// What a reply is, for its client.
@@ -56,12 +58,24 @@ impl Broker {
         }
     }
 
+    /// A worker says that it is still at work on a request.
+    pub(super) fn at_work(&mut self, now: Time, worker: PeerId, address: &Label) {
+        let Some(request) = self.tokens.verify(worker, address) else {
+            return self.offend(now, worker, Offence::ForgedReply);
+        };
+        if let Some(index) = self.requests.find(request)
+            && self.requests[index].state == State::Running(worker)
+        {
+            self.notify(index, Notice::AtWork);
+        }
+    }
+
     fn partial_reply(&mut self, now: Time, index: u32, said: WorkerReply) {
         self.restart_timeout(now, index);
         let client = self.requests[index].client;
         let Some(can) = self.peers.client_ref(client).map(|client| client.can) else { return };
-        if !self.can_be_read(&said.body, can.form) {
-            self.end_followers(index, Outcome::Untranslatable);
+        if !self.can_be_read(&said.body, &said.options, client) {
+            self.end_unreadable_followers(index, &said);
             return self.end_and_tell_worker(index, Outcome::Untranslatable);
         }
         if can.partial_replies {
@@ -100,7 +114,7 @@ impl Broker {
         }
         self.share_end(index, outcome, &said);
         let keep = said.keep.filter(|_| whole && outcome == Outcome::Replied);
-        let reply = self.reply_to(index, said.options, said.body);
+        let reply = Reply { code: said.code, ..self.reply_to(index, said.options, said.body) };
         if let Some(keep) = keep {
             let asked = &self.requests[index].body;
             if asked.is_there() {
@@ -141,10 +155,9 @@ impl Broker {
             return self.counters.late_replies += 1;
         };
         let (client, head) = (answered.client, answered.head.clone());
-        let form = self.peers.client_ref(client).map(|client| client.can.form);
         // Nobody waits for these words, so who does not read misses them.
         let full = self.peers.get(client).is_none_or(|client| client.filled);
-        if full || form.is_none_or(|form| !self.can_be_read(&reply.body, form)) {
+        if full || !self.can_be_read(&reply.body, &reply.options, client) {
             return self.counters.late_replies += 1;
         }
         self.counters.partials += 1;
@@ -155,14 +168,17 @@ impl Broker {
     /// Tells the client of a request what its worker answered; says how it ended with that.
     fn tell_answer_of(&mut self, index: u32, outcome: Outcome, mut reply: Reply) -> Outcome {
         let client = self.requests[index].client;
-        let form = self.peers.client_ref(client).map(|client| client.can.form);
-        let readable = form.is_none_or(|form| self.can_be_read(&reply.body, form));
+        let readable = self.can_be_read(&reply.body, &reply.options, client);
         let outcome = match (outcome, readable) {
             (Outcome::Replied, false) => Outcome::Untranslatable,
             (outcome, _) => outcome,
         };
         if !readable {
-            reply.body = Frames::empty();
+            // What stands beside it is written as it is, where that is possible.
+            reply.body = Frames::empty().in_form(reply.body.form(), 0);
+            if !self.can_be_read(&reply.body, &reply.options, client) {
+                reply.options = Bytes::new();
+            }
         }
         match outcome {
             Outcome::Replied => self.tell_client(client, ToClient::Final(reply)),
@@ -178,9 +194,11 @@ impl Broker {
         self.forget(index);
     }
 
-    /// Whether a reader of that form can be given a body: as it is, or translated.
-    pub(super) fn can_be_read(&self, body: &Frames, form: Form) -> bool {
-        is_readable(body, form, &self.config.limits)
+    /// Whether a peer can be given a body, as it is or translated, and these options beside it. One
+    /// that is gone can be given anything.
+    pub(super) fn can_be_read(&self, body: &Frames, options: &Bytes, reader: PeerId) -> bool {
+        let limits = &self.config.limits;
+        self.peers.reader(reader).is_none_or(|reader| reader.takes(body, options, limits))
     }
 
     /// A part of its answer came: a request has its whole timeout again.
@@ -192,9 +210,4 @@ impl Broker {
             record.deadline = now.after(span);
         }
     }
-}
-
-/// Whether a reader of that form can be given a body: as it is, or translated.
-pub(super) fn is_readable(body: &Frames, form: Form, limits: &Limits) -> bool {
-    body.form() == form || body.bytes() <= limits.translate_bytes_max
 }

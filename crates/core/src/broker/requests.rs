@@ -15,7 +15,7 @@ use crate::frames::Retained;
 use crate::list::{Linked, Links, List};
 use crate::table::Table;
 use crate::wheel::TimerId;
-use crate::{Frames, Label, PeerId, Request, RequestId, Time, Timeout};
+use crate::{Frames, Label, PeerId, Priority, Request, RequestId, Time, Timeout};
 
 /// Where a request is.
 ///
@@ -75,6 +75,11 @@ pub(super) struct Record {
     pub(super) timeout: Timeout,
     pub(super) attempts: u32,
     pub(super) redeliver: bool,
+    pub(super) priority: Priority,
+    /// How many parts its client takes, all that it has said so far.
+    pub(super) credit: u32,
+    /// Whether its client wants to hear what becomes of it.
+    pub(super) notices: bool,
     /// The one worker that may have it, where it asks for one.
     pub(super) target: Option<PeerId>,
     /// Whether a part of the reply has reached the client.

@@ -291,7 +291,7 @@ impl Broker {
             if let Claim::ChallengedBy(heir) = claim {
                 self.restart_challenge(now, id, heir);
             }
-            self.offer(now, id);
+            self.feed(now, id);
         }
     }
 }

@@ -15,8 +15,10 @@ use super::config::{Config, Limits, Settings};
 use super::free::Free;
 use super::keys::{KeyedState, Keys};
 use super::names::{Concerned, Names, is_plain};
+use super::offers::Offers;
 use super::peers::Peers;
-use super::requests::{InPlace, Requests};
+use super::queue::Queue;
+use super::requests::Requests;
 use crate::list::List;
 use crate::table::Table;
 use crate::{Label, Time};
@@ -26,7 +28,7 @@ pub(super) struct Service {
     pub(super) name: Label,
     pub(super) settings: Settings,
     /// Requests that wait for a worker.
-    pub(super) waiting: List,
+    pub(super) waiting: Queue,
     /// Requests that were rejected and wait for a worker that has not had them, by their place: its
     /// own, and those of the services that it backs.
     rejected: BTreeMap<u64, u32>,
@@ -128,7 +130,7 @@ impl Services {
         let (index, _) = self.table.insert(Service {
             name: name.clone(),
             settings,
-            waiting: List::EMPTY,
+            waiting: Queue::default(),
             rejected: BTreeMap::new(),
             free: Free::new(settings.balance),
             workers: 0,
@@ -248,21 +250,21 @@ impl Services {
     /// Puts a request at the end of its service's queue.
     pub(super) fn push_back(&mut self, requests: &mut Requests, request: u32) {
         let index = requests[request].service;
-        self.table[index].waiting.push_back(&mut InPlace(requests), request);
+        self.table[index].waiting.push_back(requests, request);
         self.sit(index);
     }
 
-    /// Puts a request before all others of its service.
+    /// Puts a request before all others of its service and priority.
     pub(super) fn push_front(&mut self, requests: &mut Requests, request: u32) {
         let index = requests[request].service;
-        self.table[index].waiting.push_front(&mut InPlace(requests), request);
+        self.table[index].waiting.push_front(requests, request);
         self.sit(index);
     }
 
     /// Takes a request out of its service's queue.
     pub(super) fn take_out(&mut self, requests: &mut Requests, request: u32) {
         let index = requests[request].service;
-        self.table[index].waiting.remove(&mut InPlace(requests), request);
+        self.table[index].waiting.remove(requests, request);
         if self.table[index].waiting.is_empty() {
             self.stand(index);
         }
@@ -271,7 +273,7 @@ impl Services {
     /// Puts a request, which is in no list, in the place of one that waits for the same service.
     pub(super) fn take_place(&mut self, requests: &mut Requests, request: u32, heir: u32) {
         let index = requests[request].service;
-        self.table[index].waiting.replace(&mut InPlace(requests), request, heir);
+        self.table[index].waiting.replace(requests, request, heir);
     }
 
     /// Takes the seats of a service that has requests waiting, behind all others.
@@ -321,8 +323,8 @@ impl Services {
         self.table[index].rejected.values().filter(own).copied().collect()
     }
 
-    /// The free worker that gets the next request of a service: one of its own, else of the best
-    /// backer that has one.
+    /// The offer of the free worker that gets the next request of a service: one of its own, else of
+    /// the best backer that has one.
     pub(super) fn free_worker(&self, index: u32, draw: u64) -> Option<u32> {
         let service = &self.table[index];
         service.free.next(draw).or_else(|| {
@@ -333,17 +335,17 @@ impl Services {
     /// The same, but for one for which `fits` holds.
     pub(super) fn find_free_worker(
         &self,
-        peers: &mut Peers,
+        offers: &mut Offers,
         index: u32,
         draw: u64,
-        fits: impl Fn(&Peers, u32) -> bool,
+        fits: impl Fn(&Offers, u32) -> bool,
     ) -> Option<u32> {
         let service = &self.table[index];
         let all = core::iter::once(&index).chain(&service.backers);
-        all.into_iter().find_map(|at| self.table[*at].free.find(peers, draw, &fits))
+        all.into_iter().find_map(|at| self.table[*at].free.find(offers, draw, &fits))
     }
 
-    /// How many workers serve it, its own and those of its backers.
+    /// How many offers serve it, its own and those of its backers.
     pub(super) fn workers_for(&self, index: u32) -> usize {
         let service = &self.table[index];
         let backers = service.backers.iter().map(|backer| self.table[*backer].workers as usize);
@@ -363,11 +365,11 @@ impl Services {
         self.table.indices().collect()
     }
 
-    pub(super) fn configure(&mut self, config: &Config, peers: &mut Peers) {
+    pub(super) fn configure(&mut self, config: &Config, offers: &mut Offers, peers: &Peers) {
         for index in self.indices() {
             let service = &mut self.table[index];
             service.settings = config.settings(&service.name);
-            service.free.rebalance(peers, service.settings.balance);
+            service.free.rebalance(offers, peers, service.settings.balance);
         }
     }
 

@@ -5,6 +5,7 @@
 //! leader ends in another way than with its worker's answer, its followers wait by themselves, and
 //! the first of them leads.
 
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use hashbrown::HashTable;
@@ -14,7 +15,10 @@ use super::kept::{body_hash, is_same_body};
 use super::keys::{KeyedState, Keys};
 use super::requests::{InPlace, Record, Requests, State};
 use crate::list::List;
-use crate::{Frames, Label, Outcome, PeerId, Time, Timeout, ToClient, WorkerReply};
+use crate::{
+    Frames, Label, Outcome, PeerId, Priority, Reply, RequestId, Time, Timeout, ToClient,
+    WorkerReply,
+};
 
 /// The requests that lead, by service and body.
 #[derive(Debug)]
@@ -40,7 +44,14 @@ impl Leaders {
             let record = &requests[*index];
             record.service == service && fits(record) && is_same_body(&record.body.frames(), body)
         };
-        self.index.find(body_hash(self.keyed, name, body), same).copied()
+        // Of several the one whose answer comes first, as far as that can be told.
+        let turn = |index: &u32| {
+            let record = &requests[*index];
+            let waits = !matches!(record.state, State::Running(_));
+            (waits, Reverse(record.priority), record.received, *index)
+        };
+        let equal = self.index.iter_hash(body_hash(self.keyed, name, body)).copied();
+        equal.filter(same).min_by_key(turn)
     }
 
     fn insert(&mut self, requests: &Requests, index: u32, hash: u64) {
@@ -57,7 +68,13 @@ impl Leaders {
 
 impl Broker {
     /// The request in progress whose answer this client's request may share.
-    pub(super) fn leader_for(&self, client: PeerId, service: u32, body: &Frames) -> Option<u32> {
+    pub(super) fn leader_for(
+        &self,
+        client: PeerId,
+        service: u32,
+        priority: Priority,
+        body: &Frames,
+    ) -> Option<u32> {
         let known = &self.services[service];
         // Who takes parts gets what one that takes none does not.
         let takes_parts = |id| self.peers.client_ref(id).map(|client| client.can.partial_replies);
@@ -65,8 +82,14 @@ impl Broker {
         let is_stuck = |record: &Record| {
             matches!(record.state, State::Running(_)) && self.is_filled(record.client)
         };
+        // Nobody waits with one that comes later than it would itself.
+        let is_later = |record: &Record| {
+            record.priority < priority && !matches!(record.state, State::Running(_))
+        };
         let fits = |record: &Record| {
-            takes_parts(client) == takes_parts(record.client) && !is_stuck(record)
+            takes_parts(client) == takes_parts(record.client)
+                && !is_stuck(record)
+                && !is_later(record)
         };
         self.leaders.find(&self.requests, service, &known.name, body, fits)
     }
@@ -105,9 +128,10 @@ impl Broker {
     }
 
     /// A request that waits for a worker ends: the first of those that follow it takes its place in
-    /// the queue, and leads the others. False where there is none.
+    /// the queue, and leads the others. Of a lower priority than another of them it would hold that
+    /// one up. False where there is none.
     pub(super) fn succeed(&mut self, index: u32) -> bool {
-        let Some(heir) = self.requests[index].followers.first() else { return false };
+        let Some(heir) = self.most_urgent_follower(index) else { return false };
         let Some(hash) = self.requests[index].leads.take() else { return false };
         self.leaders.remove(index, hash);
         self.leave_leader(heir);
@@ -120,6 +144,19 @@ impl Broker {
             self.join(other, heir);
         }
         true
+    }
+
+    /// Of those that follow a request, the first of the highest priority.
+    fn most_urgent_follower(&mut self, index: u32) -> Option<u32> {
+        let mut first = self.requests[index].followers.first()?;
+        let mut at = Some(first);
+        while let Some(follower) = at {
+            if self.requests[follower].priority > self.requests[first].priority {
+                first = follower;
+            }
+            at = List::after(&mut InPlace(&mut self.requests), follower);
+        }
+        Some(first)
     }
 
     /// A request, or the one that it follows, has got a worker: from here on it runs.
@@ -176,8 +213,7 @@ impl Broker {
             at = List::after(&mut InPlace(&mut self.requests), follower);
             self.restart_timeout(now, follower);
             let client = self.requests[follower].client;
-            let form = self.peers.client_ref(client).map(|client| client.can.form);
-            if form.is_none_or(|form| !self.can_be_read(&said.body, form)) {
+            if !self.can_be_read(&said.body, &said.options, client) {
                 self.end_and_tell_worker(follower, Outcome::Untranslatable);
                 continue;
             }
@@ -197,13 +233,24 @@ impl Broker {
         }
     }
 
+    /// Ends those that follow a request whose clients cannot be given a part of the answer.
+    pub(super) fn end_unreadable_followers(&mut self, index: u32, said: &WorkerReply) {
+        let mut at = self.requests[index].followers.first();
+        while let Some(follower) = at {
+            at = List::after(&mut InPlace(&mut self.requests), follower);
+            if !self.can_be_read(&said.body, &said.options, self.requests[follower].client) {
+                self.end_and_tell_worker(follower, Outcome::Untranslatable);
+            }
+        }
+    }
+
     /// Ends those that follow a request as that one ends: with its worker's answer.
     pub(super) fn share_end(&mut self, index: u32, outcome: Outcome, said: &WorkerReply) {
         self.stop_leading(index);
         while let Some(follower) = self.requests[index].followers.first() {
             self.leave_leader(follower);
             let reply = self.reply_to(follower, said.options.clone(), said.body.clone());
-            self.tell_answer(follower, outcome, reply);
+            self.tell_answer(follower, outcome, Reply { code: said.code, ..reply });
         }
     }
 
@@ -259,7 +306,13 @@ impl Broker {
     /// Has those wait by themselves whose leader has ended: the first leads the others.
     pub(super) fn resume_released(&mut self, now: Time) {
         while !self.released.is_empty() {
-            for (id, ran) in core::mem::take(&mut self.released) {
+            // The most urgent comes first, as it waits with none that would come later.
+            let mut released = core::mem::take(&mut self.released);
+            let urgency = |(id, _): &(RequestId, bool)| {
+                self.requests.find(*id).map(|index| Reverse(self.requests[index].priority))
+            };
+            released.sort_by_key(urgency);
+            for (id, ran) in released {
                 let Some(index) = self.requests.find(id) else { continue };
                 if self.requests[index].state != State::Loose {
                     continue;
@@ -274,7 +327,7 @@ impl Broker {
                 }
                 let record = &self.requests[index];
                 let (client, service, body) = (record.client, record.service, record.body.frames());
-                if let Some(leader) = self.leader_for(client, service, &body) {
+                if let Some(leader) = self.leader_for(client, service, record.priority, &body) {
                     self.follow(now, index, leader);
                     continue;
                 }

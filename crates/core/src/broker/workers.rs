@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 
 use super::config::SERVICE_NAME_BYTES_MAX;
+use super::offers::load;
 use super::peers::{SideState, Worker};
 use super::replies::Part;
 use super::requests::InPlace;
 use super::{Broker, Event, Input, LossReason, Offence, Output, Sign, mmi};
 use crate::list::List;
-use crate::{FromWorker, Label, Outcome, PeerId, Status, Time, ToWorker};
+use crate::{Farewell, FromWorker, Label, Outcome, PeerId, Status, Time, ToWorker};
 
 impl Broker {
     pub(super) fn heard_worker(&mut self, now: Time, peer: PeerId, command: FromWorker) {
@@ -17,14 +18,31 @@ impl Broker {
             Some(SideState::Client(_)) => return self.handle(now, Input::Malformed { peer }),
             Some(SideState::Worker(_)) => self.alive(now, peer, Sign::Bytes),
         }
-        let Some(Worker { service, can, .. }) = self.peers.worker_ref(peer) else { return };
-        let registered = service.is_some();
+        if let FromWorker::Hello(hello) = command {
+            return self.greeted(now, peer, hello);
+        }
+        if self.is_unheard(peer) {
+            return self.note_offence(peer, Offence::NotReady);
+        }
+        let Some(Worker { registered, can, .. }) = self.peers.worker_ref(peer) else { return };
+        let (registered, can) = (*registered, *can);
         match command {
+            FromWorker::Hello(_) => {}
+            FromWorker::Ready { service } if registered && can.several_services => {
+                self.ready(now, peer, service);
+            }
             FromWorker::Ready { .. } if registered && can.ready_again => {}
             FromWorker::Ready { .. } if registered => self.offend(now, peer, Offence::ReadyTwice),
             FromWorker::Ready { service } => self.ready(now, peer, service),
+            FromWorker::Withdraw { .. } if !can.several_services => {
+                self.offend(now, peer, Offence::Malformed);
+            }
+            FromWorker::Withdraw { service } => self.withdraw(now, peer, &service),
             // Who is not there can go without a word.
-            FromWorker::Disconnect => self.lose(now, peer, LossReason::Left),
+            FromWorker::Disconnect => {
+                self.forget_greeting(peer);
+                self.lose(now, peer, LossReason::Left);
+            }
             // Who was sent away may not know it yet: what it says to a request that it had is late.
             FromWorker::Partial(reply)
             | FromWorker::Final(reply)
@@ -34,26 +52,38 @@ impl Broker {
             {
                 self.counters.late_replies += 1;
             }
+            FromWorker::AtWork { address }
+                if !registered && self.tokens.verify(peer, &address).is_some() =>
+            {
+                self.counters.late_replies += 1;
+            }
+            FromWorker::Heartbeat(status) if can.greets => {
+                self.worker_heartbeat(now, peer, status);
+            }
             _ if !registered => self.offend(now, peer, Offence::NotReady),
             FromWorker::Heartbeat(status) => self.worker_heartbeat(now, peer, status),
             FromWorker::Partial(reply) => self.reply(now, peer, Part::Partial, reply),
             FromWorker::Final(reply) => self.reply(now, peer, Part::Final, reply),
             FromWorker::Failed(reply) => self.reply(now, peer, Part::Failed, reply),
             FromWorker::Rejected(reply) => self.reply(now, peer, Part::Rejected, reply),
+            FromWorker::AtWork { address } => self.at_work(now, peer, &address),
         }
     }
 
     fn worker_heartbeat(&mut self, now: Time, id: PeerId, status: Status) {
         let Some(worker) = self.peers.worker(id) else { return };
-        let answered = worker.can.heartbeats_answered;
+        let (answered, greets) = (worker.can.heartbeats_answered, worker.can.greets);
         if status.publish {
             self.directory.wanted();
         }
         if let Some(concurrency) = status.concurrency {
             worker.takes = concurrency;
             match worker.has_slot() {
-                true => self.offer(now, id),
+                true => self.feed(now, id),
                 false => _ = self.unlist(id),
+            }
+            if greets {
+                self.tell_worker(id, ToWorker::Capacity { concurrency });
             }
         }
         if answered {
@@ -63,7 +93,8 @@ impl Broker {
 
     fn ready(&mut self, now: Time, id: PeerId, name: Label) {
         if self.shut_down {
-            return self.tell_worker(id, ToWorker::Disconnect);
+            self.forget_greeting(id);
+            return self.tell_worker(id, ToWorker::Disconnect(Farewell::ShutDown));
         }
         if name.is_empty() || name.len() > SERVICE_NAME_BYTES_MAX {
             return self.offend(now, id, Offence::BadName);
@@ -71,30 +102,120 @@ impl Broker {
         if name.starts_with(mmi::PREFIX) {
             return self.offend(now, id, Offence::ReservedName);
         }
+        if self.own_offer(id, &name).is_some() {
+            return self.tell_registered(id, name);
+        }
+        let Some(worker) = self.peers.worker_ref(id) else { return };
+        if worker.offers.len() >= self.config.limits.worker_services_max.max(1) {
+            return self.offend(now, id, Offence::TooManyServices);
+        }
         let service = self.services.find_or_add(&name, &self.config);
         let concerned = self.services.add_worker(now, service);
+        let at = self.offers.add(id, service);
+        let load = load(&self.peers, id);
         let Some(worker) = self.peers.worker(id) else { return };
-        worker.service = Some(service);
-        worker.takes = worker.can.concurrency;
-        worker.hands_max = self.config.limits.worker_requests_max;
-        worker.idle_since = now;
-        worker.heartbeat_sent = now;
-        self.counters.workers_registered += 1;
+        worker.offers.push(at);
+        let listed = worker.listed;
+        if listed {
+            self.services[service].free.insert(&mut self.offers, at, load);
+        }
+        if !core::mem::replace(&mut worker.registered, true) {
+            if !worker.can.greets {
+                worker.takes = worker.can.concurrency;
+            }
+            worker.hands_max = self.config.limits.worker_requests_max;
+            worker.idle_since = now;
+            worker.heartbeat_sent = now;
+            self.counters.workers_registered += 1;
+            self.arm_life(id);
+        }
         self.directory.changed();
-        let event = Event::WorkerRegistered { peer: id, service: name };
+        let event = Event::WorkerRegistered { peer: id, service: name.clone() };
         self.outputs.push_back(Output::Event(event));
-        self.tell_worker(id, ToWorker::Registered);
-        self.arm_life(id);
+        self.tell_registered(id, name);
         self.rebacked(now, concerned);
-        self.offer(now, id);
+        match listed {
+            true => {
+                self.give_rejected(now, id);
+                self.dispatch(now, service);
+            }
+            false => self.feed(now, id),
+        }
         self.names_offered(now);
+    }
+
+    fn tell_registered(&mut self, id: PeerId, service: Label) {
+        let worker = Label::from(self.peers.name_of(id).as_str());
+        self.tell_worker(id, ToWorker::Registered { service, worker });
+    }
+
+    /// The offer by which a worker serves exactly this name.
+    fn own_offer(&self, id: PeerId, name: &Label) -> Option<u32> {
+        let service = self.services.find(name)?;
+        let worker = self.peers.worker_ref(id)?;
+        worker.offers.iter().copied().find(|at| self.offers[*at].service == service)
+    }
+
+    /// A worker offers this no longer, or nothing at all where it names nothing. What it has in hand
+    /// stays with it.
+    fn withdraw(&mut self, now: Time, id: PeerId, name: &Label) {
+        let all = || self.peers.worker_ref(id).map(|worker| worker.offers.to_vec());
+        let withdrawn = match name.is_empty() {
+            true => all().unwrap_or_default(),
+            false => self.own_offer(id, name).into_iter().collect(),
+        };
+        if withdrawn.is_empty() {
+            return;
+        }
+        let listed = self.unlist(id);
+        let Some(worker) = self.peers.worker(id) else { return };
+        worker.offers.retain(|at| !withdrawn.contains(at));
+        if listed && !worker.offers.is_empty() {
+            self.list(id);
+        }
+        for at in &withdrawn {
+            let service = self.services[self.offers[*at].service].name.clone();
+            self.outputs.push_back(Output::Event(Event::WorkerWithdrew { peer: id, service }));
+        }
+        self.no_longer_offered(now, &withdrawn);
+        self.end_unserved(id);
+    }
+
+    /// Ends those that ask for this worker and for what it serves no longer.
+    fn end_unserved(&mut self, id: PeerId) {
+        let mut at = self.peers.worker_ref(id).and_then(|worker| worker.targeted.first());
+        while let Some(index) = at {
+            at = List::after(&mut InPlace(&mut self.requests), index);
+            if !self.serves(id, self.requests[index].service) {
+                self.end_and_tell_worker(index, Outcome::NoSuchWorker);
+            }
+        }
+    }
+
+    /// Offers are over, of a worker that stands among the free ones with them no more. Only when all
+    /// of them are is anything done about it, so that nobody hopes for one that is next.
+    fn no_longer_offered(&mut self, now: Time, offers: &[u32]) {
+        let services: Vec<u32> = offers.iter().map(|at| self.offers[*at].service).collect();
+        let mut concerned = Vec::new();
+        for (at, service) in offers.iter().zip(&services) {
+            self.offers.remove(*at);
+            self.directory.changed();
+            concerned.extend(self.services.remove_worker(now, *service));
+        }
+        self.rebacked(now, concerned);
+        for service in services {
+            self.services.forget_unused(service);
+        }
     }
 
     /// A worker is one no longer. Its requests go to others, or end.
     pub(super) fn lose(&mut self, now: Time, id: PeerId, reason: LossReason) {
         self.unlist(id);
         let Some(worker) = self.peers.worker(id) else { return };
-        let Some(service) = worker.service.take() else { return };
+        if !core::mem::replace(&mut worker.registered, false) {
+            return;
+        }
+        let offers = core::mem::take(&mut worker.offers);
         if let Some(timer) = worker.life.take() {
             self.timers.cancel(timer);
         }
@@ -105,14 +226,13 @@ impl Broker {
             at = List::after(&mut InPlace(&mut self.requests), index);
         }
         worker.running = List::EMPTY;
-        worker.looked_at = 0;
         worker.answered = None;
-        let name = self.services[service].name.clone();
+        let name = |at: &u32| self.services[self.offers[*at].service].name.clone();
+        let services = offers.iter().map(name).collect();
         let requests = running.len();
-        let event = Event::WorkerLost { peer: id, service: name, reason, requests };
+        let event = Event::WorkerLost { peer: id, services, reason, requests };
         self.outputs.push_back(Output::Event(event));
         self.counters.workers_lost += 1;
-        self.directory.changed();
         while let Some(worker) = self.peers.worker(id)
             && let Some(index) = worker.targeted.first()
         {
@@ -126,33 +246,41 @@ impl Broker {
             }
             self.after_loss(now, index);
         }
-        let concerned = self.services.remove_worker(now, service);
-        self.rebacked(now, concerned);
-        self.services.forget_unused(service);
+        self.no_longer_offered(now, &offers);
         for service in asked {
             self.dispatch(now, service);
         }
     }
 
-    /// Has a worker lost and tells it so.
+    /// Has a worker lost and tells it so. One that was welcomed hears of it even if it offers nothing.
     pub(super) fn dismiss(&mut self, now: Time, id: PeerId, reason: LossReason) {
-        if self.peers.worker(id).is_some_and(|worker| worker.service.is_some()) {
-            self.tell_worker(id, ToWorker::Disconnect);
+        let greeted = self.peers.get(id).is_some_and(|peer| peer.greeted);
+        if self.peers.worker(id).is_some_and(|worker| worker.registered || greeted) {
+            self.forget_greeting(id);
+            self.tell_worker(id, ToWorker::Disconnect(reason.farewell()));
             self.lose(now, id, reason);
         }
     }
 
-    /// Counts a breach of the protocol. A worker is sent away for it; a client, in most dialects,
-    /// cannot be told.
+    /// Counts a breach of the protocol. A worker is sent away for it, and so is a client where it
+    /// can be told; in most dialects it cannot.
     pub(super) fn offend(&mut self, now: Time, id: PeerId, offence: Offence) {
         let Some(peer) = self.peers.get(id) else { return };
         let is_worker = matches!(peer.side, SideState::Worker(_));
+        let unheard = self.is_unheard(id);
+        self.note_offence(id, offence);
+        if is_worker && !unheard {
+            self.forget_greeting(id);
+            self.tell_worker(id, ToWorker::Disconnect(offence.farewell()));
+            self.lose(now, id, LossReason::Offence(offence));
+        } else if !unheard {
+            self.send_client_away(now, id, offence.farewell());
+        }
+    }
+
+    pub(super) fn note_offence(&mut self, id: PeerId, offence: Offence) {
         self.counters.offend(offence);
         self.outputs.push_back(Output::Event(Event::Offended { peer: id, offence }));
-        if is_worker {
-            self.tell_worker(id, ToWorker::Disconnect);
-            self.lose(now, id, LossReason::Offence(offence));
-        }
     }
 
     /// A client does not read what this worker feeds it: the worker is not read from until it does.

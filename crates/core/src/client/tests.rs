@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::ClientInput::{Cancel, Lost, Opened, Pause, Received, Resume, Tick};
+use super::ClientInput::{Cancel, Lost, Opened, Received, Taken, Tick};
 use super::ClientOutput::{Close, Deliver, Open};
 use super::*;
 
@@ -13,6 +13,15 @@ const IDS: ClientConfig = ClientConfig {
     waiting_max: 2,
     waiting_bytes_max: 10,
     backoff: Backoff { shortest: Duration::from_millis(10), longest: Duration::from_millis(10) },
+    greets: false,
+    heartbeats: false,
+    still_wanted: false,
+    told_of_expiry: false,
+    credit: None,
+    message_bytes_max: None,
+    heartbeat_interval: Duration::from_secs(1),
+    liveness: 3,
+    waits_for_connection: true,
 };
 const ONE: ClientConfig = ClientConfig { request_ids: false, ..IDS };
 
@@ -40,12 +49,18 @@ fn body(text: &str) -> Frames {
 
 /// Request `handle` for `echo`, with its number as body and 1,000 ms of time.
 fn ask(handle: u64) -> ClientInput {
-    ClientInput::Request {
-        handle: RequestHandle(handle),
-        service: "echo".into(),
-        body: body(&format!("{handle}")),
-        timeout: Some(Duration::from_secs(1)),
-    }
+    ask_with(handle, None, |_| {})
+}
+
+fn ask_with(
+    handle: u64,
+    silence_max: Option<Duration>,
+    change: impl FnOnce(&mut Request),
+) -> ClientInput {
+    let mut request = Box::new(Request::new("echo", body(&format!("{handle}"))));
+    request.timeout = Timeout::After(Duration::from_secs(1));
+    change(&mut request);
+    ClientInput::Request { handle: RequestHandle(handle), request, silence_max }
 }
 
 fn sent(handle: u64, id: &str) -> ClientOutput {
@@ -54,6 +69,10 @@ fn sent(handle: u64, id: &str) -> ClientOutput {
         timeout: Timeout::After(Duration::from_secs(1)),
         ..Request::new("echo", body(&format!("{handle}")))
     }))
+}
+
+fn content(text: &str) -> Content {
+    Content { options: Bytes::new(), body: body(text) }
 }
 
 fn reply(id: &str, text: &str) -> Reply {
@@ -73,7 +92,7 @@ fn got(handle: u64, delivery: Delivery) -> ClientOutput {
 }
 
 fn got_last(handle: u64, text: &str) -> ClientOutput {
-    got(handle, Delivery::Final(body(text)))
+    got(handle, Delivery::Final(content(text)))
 }
 
 fn failed(handle: u64, failure: Failure) -> ClientOutput {
@@ -86,7 +105,7 @@ fn without_ids_one_request_at_a_time() {
         (0, ask(1), vec![Open]),
         (0, ask(2), vec![]),
         (1, Opened, vec![sent(1, "")]),
-        (2, part("", "a"), vec![got(1, Delivery::Part(body("a")))]),
+        (2, part("", "a"), vec![got(1, Delivery::Part(content("a")))]),
         (3, last("", "b"), vec![got_last(1, "b"), sent(2, "")]),
         (4, last("", "c"), vec![got_last(2, "c")]),
         (5, ask(3), vec![sent(3, "")]),
@@ -112,7 +131,7 @@ fn without_ids_a_timeout_costs_the_connection() {
     let script = connect(0).into_iter().chain([
         (0, ask(1), vec![sent(1, "")]),
         (500, ask(2), vec![]),
-        (1000, Tick, vec![Close, failed(1, Failure::Timeout), Open]),
+        (1000, Tick, vec![Close(None), failed(1, Failure::Timeout), Open]),
         (1001, last("", "late, of the old connection"), vec![]),
         (1002, Opened, vec![sent(2, "")]),
         (1003, last("", "2"), vec![got_last(2, "2")]),
@@ -126,7 +145,7 @@ fn without_ids_a_cancelled_request_costs_the_connection_if_it_runs() {
         (0, ask(1), vec![sent(1, "")]),
         (0, ask(2), vec![]),
         (1, Cancel(RequestHandle(2)), vec![]),
-        (1, Cancel(RequestHandle(1)), vec![Close, Open]),
+        (1, Cancel(RequestHandle(1)), vec![Close(None), Open]),
         (1, Cancel(RequestHandle(1)), vec![]),
     ]);
     assert!(check(ONE, script).is_idle());
@@ -166,26 +185,23 @@ fn what_waits_ends_at_its_timeout() {
 }
 
 #[test]
-fn time_starts_again_with_each_part_and_stands_still_in_a_pause() {
+fn time_starts_again_with_each_part_and_stands_still_until_it_is_taken() {
     let script = connect(0).into_iter().chain([
         (0, ask(1), vec![sent(1, "")]),
-        (900, part("", "a"), vec![got(1, Delivery::Part(body("a")))]),
-        (1800, Pause(RequestHandle(1)), vec![]),
-        (9000, Resume(RequestHandle(1)), vec![]),
+        (900, part("", "a"), vec![got(1, Delivery::Part(content("a")))]),
+        (1000, part("", "b"), vec![got(1, Delivery::Part(content("b")))]),
+        (1800, Taken(RequestHandle(1), 1), vec![]),
+        (8000, Tick, vec![]),
+        (9000, Taken(RequestHandle(1), 1), vec![]),
         (9999, Tick, vec![]),
-        (10000, Tick, vec![Close, failed(1, Failure::Timeout), Open]),
+        (10000, Tick, vec![Close(None), failed(1, Failure::Timeout), Open]),
     ]);
     check(ONE, script);
 }
 
 #[test]
 fn more_than_may_wait_is_refused() {
-    let large = ClientInput::Request {
-        handle: RequestHandle(2),
-        service: "echo".into(),
-        body: body("ten bytes."),
-        timeout: None,
-    };
+    let large = ask_with(2, None, |request| request.body = body("ten bytes."));
     let script = [
         (0, ask(1), vec![Open]),
         (0, large, vec![failed(2, Failure::Refused)]),
@@ -199,11 +215,11 @@ fn more_than_may_wait_is_refused() {
 fn a_reply_that_nobody_asked_for_costs_the_connection() {
     let other = Reply { service: "other".into(), ..reply("", "x") };
     let script = connect(0).into_iter().chain([
-        (0, last("", "x"), vec![Close]),
+        (0, last("", "x"), vec![Close(None)]),
         (20, Tick, vec![Open]),
         (20, Opened, vec![]),
         (20, ask(1), vec![sent(1, "")]),
-        (21, Received(ToClient::Final(other)), vec![Close, failed(1, Failure::Disconnected)]),
+        (21, Received(ToClient::Final(other)), vec![Close(None), failed(1, Failure::Disconnected)]),
     ]);
     check(ONE, script);
 }
@@ -211,7 +227,7 @@ fn a_reply_that_nobody_asked_for_costs_the_connection() {
 #[test]
 fn an_error_reply_is_delivered_with_its_reason() {
     let error = Received(ToClient::Failed(Outcome::WorkerLost, reply("", "gone")));
-    let why = Failure::Remote(Outcome::WorkerLost, body("gone"));
+    let why = Failure::Remote(Outcome::WorkerLost, 0, content("gone"));
     let script = connect(0).into_iter().chain([
         (0, ask(1), vec![sent(1, "")]),
         (1, error, vec![failed(1, why)]),
@@ -228,4 +244,237 @@ fn the_next_deadline_is_the_first() {
     assert_eq!(client.next_deadline(), Time::from_micros(1_000_005));
     client.handle(Time::from_micros(6), Lost);
     assert!(client.next_deadline() < Time::from_micros(11_000));
+}
+
+/// A client of a dialect that greets, has heartbeats and counts parts.
+const GREETS: ClientConfig = ClientConfig {
+    greets: true,
+    heartbeats: true,
+    still_wanted: true,
+    told_of_expiry: true,
+    credit: Some(4),
+    ..IDS
+};
+
+fn hello() -> ClientOutput {
+    ClientOutput::Send(FromClient::Hello(Hello {
+        heartbeat: Some(Duration::from_secs(1)),
+        message_bytes_max: None,
+    }))
+}
+
+fn welcome(message_bytes_max: u64, requests_max: u32) -> ClientInput {
+    Received(ToClient::Welcome(Welcome {
+        heartbeat: Duration::from_secs(1),
+        liveness: 3,
+        message_bytes_max,
+        frames_max: 10,
+        requests_max,
+        broker: Label::empty(),
+    }))
+}
+
+fn greeted(message_bytes_max: u64) -> [Step; 3] {
+    [
+        (0, Tick, vec![Open]),
+        (0, Opened, vec![hello()]),
+        (0, welcome(message_bytes_max, 100), vec![]),
+    ]
+}
+
+fn asks(handle: u64, change: impl FnOnce(&mut Request)) -> ClientOutput {
+    let mut request = Request::new("echo", body(&format!("{handle}")));
+    request.id = id_of(RequestHandle(handle));
+    request.credit = 4;
+    request.timeout = Timeout::After(Duration::from_secs(1));
+    change(&mut request);
+    ClientOutput::Send(FromClient::Request(request))
+}
+
+fn says(command: FromClient) -> ClientOutput {
+    ClientOutput::Send(command)
+}
+
+#[test]
+fn where_there_are_other_brokers_nothing_waits_for_this_one() {
+    let config = ClientConfig { waits_for_connection: false, running_max: 1, ..GREETS };
+    let script = [
+        (0, ask(1), vec![failed(1, Failure::NotSent), Open]),
+        (0, Opened, vec![hello()]),
+        (1, ask(2), vec![failed(2, Failure::NotSent)]),
+        (2, welcome(0, 100), vec![]),
+        (3, ask(3), vec![asks(3, |_| {})]),
+        (3, ask(4), vec![]),
+        (4, Lost, vec![failed(3, Failure::Disconnected), failed(4, Failure::NotSent)]),
+    ];
+    check(config, script);
+}
+
+#[test]
+fn nothing_is_sent_before_the_welcome() {
+    let script = [
+        (0, ask(1), vec![Open]),
+        (0, Opened, vec![hello()]),
+        (1, ask(2), vec![]),
+        (2, welcome(0, 1), vec![asks(1, |_| {})]),
+        (3, last("1", "a"), vec![got_last(1, "a"), asks(2, |_| {})]),
+    ];
+    check(GREETS, script);
+}
+
+#[test]
+fn a_broker_without_a_welcome_is_left() {
+    let script = [
+        (0, Tick, vec![Open]),
+        (0, Opened, vec![hello()]),
+        (2999, Tick, vec![]),
+        (3000, Tick, vec![Close(None)]),
+    ];
+    check(GREETS, script);
+}
+
+#[test]
+fn a_request_that_the_broker_would_not_take_is_not_sent() {
+    let many = Frames::from_slices(&[""; 10]);
+    let script = greeted(1_030).into_iter().chain([
+        (0, ask_with(1, None, |it| it.body = body("1234567")), vec![failed(1, Failure::TooLarge)]),
+        (0, ask_with(2, None, |it| it.body = many), vec![failed(2, Failure::TooLarge)]),
+        (0, ask(3), vec![asks(3, |_| {})]),
+    ]);
+    check(GREETS, script);
+}
+
+#[test]
+fn while_it_waits_it_asks_for_the_broker_and_leaves_one_that_is_silent() {
+    let never = |handle| ask_with(handle, None, |request| request.timeout = Timeout::Never);
+    let sent = asks(1, |request| request.timeout = Timeout::Never);
+    let wanted =
+        || vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "1".into() })];
+    let script = greeted(0).into_iter().chain([
+        (9000, never(1), vec![sent]),
+        (9999, Tick, vec![]),
+        (10000, Tick, wanted()),
+        (10001, Received(ToClient::Heartbeat), vec![]),
+        (11000, Tick, wanted()),
+        (12000, Tick, wanted()),
+        (12500, ClientInput::Alive, vec![]),
+        (13000, Tick, wanted()),
+        (14000, Tick, wanted()),
+        (15000, Tick, wanted()),
+        (16000, Tick, vec![Close(None), failed(1, Failure::Disconnected)]),
+    ]);
+    check(GREETS, script);
+}
+
+#[test]
+fn parts_that_were_taken_are_made_up_for() {
+    let taken = |parts| Taken(RequestHandle(1), parts);
+    let more = says(FromClient::More { id: "1".into(), credit: 2 });
+    let script = greeted(0).into_iter().chain([
+        (0, ask(1), vec![asks(1, |_| {})]),
+        (1, part("1", "a"), vec![got(1, Delivery::Part(content("a")))]),
+        (1, taken(1), vec![]),
+        (2, taken(1), vec![more]),
+        (3, last("1", "b"), vec![got_last(1, "b")]),
+        (3, taken(5), vec![]),
+    ]);
+    check(GREETS, script);
+}
+
+#[test]
+fn the_broker_hears_that_a_user_is_slow() {
+    let never = ask_with(1, None, |request| request.timeout = Timeout::Never);
+    let more = |credit| says(FromClient::More { id: "1".into(), credit });
+    let beat = |slow: bool| {
+        let mut said =
+            vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "1".into() })];
+        said.extend(slow.then(|| more(0)));
+        said
+    };
+    let heard = || Received(ToClient::Heartbeat);
+    let script = greeted(0).into_iter().chain([
+        (0, never, vec![asks(1, |request| request.timeout = Timeout::Never)]),
+        (1, part("1", "a"), vec![got(1, Delivery::Part(content("a")))]),
+        (1000, Tick, beat(true)),
+        (1001, heard(), vec![]),
+        (1500, Taken(RequestHandle(1), 1), vec![]),
+        (2000, Tick, beat(false)),
+    ]);
+    check(GREETS, script);
+}
+
+#[test]
+fn a_worker_that_is_silent_for_too_long_loses_the_request() {
+    let ask = |handle| {
+        ask_with(handle, Some(Duration::from_millis(300)), |request| {
+            request.timeout = Timeout::Never;
+        })
+    };
+    let sent = |handle| {
+        asks(handle, |request| {
+            request.timeout = Timeout::Never;
+            request.notices = true;
+        })
+    };
+    let notice = |notice| Received(ToClient::Notice { id: "1".into(), notice });
+    let script = greeted(0).into_iter().chain([
+        (0, ask(1), vec![sent(1)]),
+        (1, notice(Notice::Queued), vec![]),
+        (900, notice(Notice::Dispatched), vec![]),
+        (950, Tick, vec![]),
+        (990, notice(Notice::AtWork), vec![]),
+        (
+            1000,
+            Tick,
+            vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "1".into() })],
+        ),
+        (1200, part("1", "a"), vec![got(1, Delivery::Part(content("a")))]),
+        (1200, Taken(RequestHandle(1), 1), vec![]),
+        (1500, Tick, vec![says(FromClient::Cancel { id: "1".into() }), failed(1, Failure::Silent)]),
+    ]);
+    check(GREETS, script);
+}
+
+#[test]
+fn the_broker_is_given_time_to_say_that_a_request_has_expired() {
+    let expired = Received(ToClient::Failed(Outcome::Expired, reply("1", "")));
+    let why = Failure::Remote(Outcome::Expired, 0, content(""));
+    let beat =
+        || vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "2".into() })];
+    let script = greeted(0).into_iter().chain([
+        (0, ask(1), vec![asks(1, |_| {})]),
+        (100, ask(2), vec![asks(2, |_| {})]),
+        (999, expired, vec![failed(1, why)]),
+        (1000, Tick, beat()),
+        (1349, Tick, vec![]),
+        (
+            1350,
+            Tick,
+            vec![says(FromClient::Cancel { id: "2".into() }), failed(2, Failure::Timeout)],
+        ),
+    ]);
+    check(GREETS, script);
+}
+
+#[test]
+fn who_is_sent_away_comes_back_after_a_while() {
+    let away = Received(ToClient::Disconnect(Farewell::ShutDown));
+    let script = greeted(0).into_iter().chain([
+        (0, ask(1), vec![asks(1, |_| {})]),
+        (1, away, vec![Close(Some(Farewell::ShutDown)), failed(1, Failure::Disconnected)]),
+        (20, Tick, vec![Open]),
+    ]);
+    check(GREETS, script);
+}
+
+#[test]
+fn who_asks_hears_how_far_it_has_come() {
+    let notice = |notice| Received(ToClient::Notice { id: "1".into(), notice });
+    let script = greeted(0).into_iter().chain([
+        (0, ask_with(1, None, |it| it.notices = true), vec![asks(1, |it| it.notices = true)]),
+        (1, notice(Notice::Queued), vec![got(1, Delivery::Notice(Notice::Queued))]),
+        (2, notice(Notice::AtWork), vec![]),
+        (3, notice(Notice::Redelivered), vec![got(1, Delivery::Notice(Notice::Redelivered))]),
+    ]);
+    check(GREETS, script);
 }

@@ -2,16 +2,20 @@
 
 use alloc::vec::Vec;
 
-use crate::{Frames, Label, WorkerConfig, WorkerReply, WorkerRequest};
+use crate::{Content, Frames, Label, WorkerConfig, WorkerReply, WorkerRequest};
 
 /// A request that the handler has, until the handler has returned.
 ///
 /// ```text
-///   Open ── final reply, failure, cancellation ──► Over ── the handler returns ──► gone
+///   Open ── final reply, failure, loss of the connection ──► Over ── the handler returns ──► gone
+///    │                                                        ▲
+///    └─ cancelled ──► Unwanted ─ final reply, failure, return ─┘
 /// ```
 #[derive(Debug)]
 pub(super) struct Task {
     stage: Stage,
+    /// Whether the connection over which it came is gone.
+    orphan: bool,
     address: Label,
     id: Label,
     /// Parts that wait for the final reply, and what they have together.
@@ -23,6 +27,8 @@ pub(super) struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
+    /// Nobody waits for the reply, but the broker for the last word.
+    Unwanted,
     Over,
 }
 
@@ -32,8 +38,8 @@ pub(super) struct TooLarge;
 
 impl TooLarge {
     /// What the client is told.
-    pub(super) fn text(self) -> Frames {
-        Frames::from_slices(&["the reply is too large"])
+    pub(super) fn content(self) -> Content {
+        Content::of(Frames::from_slices(&["the reply is too large"]))
     }
 }
 
@@ -41,6 +47,7 @@ impl Task {
     pub(super) fn new(request: &WorkerRequest) -> Self {
         Self {
             stage: Stage::Open,
+            orphan: false,
             address: request.address.clone(),
             id: request.id.clone(),
             kept: Vec::new(),
@@ -49,14 +56,45 @@ impl Task {
         }
     }
 
-    /// Whether it still needs a final reply.
+    /// Whether the broker waits for its last word.
+    pub(super) fn owes_a_reply(&self) -> bool {
+        self.stage != Stage::Over
+    }
+
+    /// Whether somebody waits for its reply.
     pub(super) fn is_open(&self) -> bool {
         self.stage == Stage::Open
     }
 
-    /// Whether this address came with it.
-    pub(super) fn is_at(&self, address: &Label) -> bool {
-        self.address == *address
+    pub(super) fn is_orphan(&self) -> bool {
+        self.orphan
+    }
+
+    /// The connection is gone, and with it all who waited. Returns whether somebody did.
+    pub(super) fn orphan(&mut self) -> bool {
+        self.orphan = true;
+        self.end()
+    }
+
+    /// Nobody waits for the reply any more. Returns whether somebody did.
+    pub(super) fn unwant(&mut self) -> bool {
+        let wanted = self.is_open();
+        if wanted {
+            self.kept = Vec::new();
+            self.stage = Stage::Unwanted;
+        }
+        wanted
+    }
+
+    /// The last word to what nobody waits for: once.
+    pub(super) fn last_word(&mut self) -> Option<WorkerReply> {
+        let owed = self.stage == Stage::Unwanted;
+        self.stage = if owed { Stage::Over } else { self.stage };
+        owed.then(|| self.reply(Content::default()))
+    }
+
+    pub(super) fn address(&self) -> &Label {
+        &self.address
     }
 
     /// Takes a part of the reply. Returns what is to be sent: nothing where it is over, or where
@@ -64,18 +102,18 @@ impl Task {
     pub(super) fn take_part(
         &mut self,
         config: &WorkerConfig,
-        body: Frames,
+        part: Content,
     ) -> Result<Option<WorkerReply>, TooLarge> {
         if !self.is_open() {
             return Ok(None);
         }
-        self.check_size(config, &body)?;
+        self.check_size(config, &part)?;
         if config.partial_replies {
-            return Ok(Some(self.reply(body)));
+            return Ok(Some(self.reply(part)));
         }
-        self.kept_bytes += body.bytes();
-        self.kept_frames += body.len();
-        self.kept.push(body);
+        self.kept_bytes += part.body.bytes();
+        self.kept_frames += part.body.len();
+        self.kept.push(part.body);
         Ok(None)
     }
 
@@ -83,30 +121,23 @@ impl Task {
     pub(super) fn take_final(
         &mut self,
         config: &WorkerConfig,
-        body: Frames,
+        mut last: Content,
     ) -> Result<Option<WorkerReply>, TooLarge> {
         if !self.is_open() {
             return Ok(None);
         }
-        self.check_size(config, &body)?;
-        let body = if self.kept.is_empty() {
-            body
-        } else {
-            self.kept.push(body);
-            Frames::joined(&self.kept)
-        };
+        self.check_size(config, &last)?;
+        if !self.kept.is_empty() {
+            self.kept.push(last.body);
+            last.body = Frames::joined(&self.kept);
+        }
         self.end();
-        Ok(Some(self.reply(body)))
+        Ok(Some(self.reply(last)))
     }
 
     /// Ends it with a failure. Returns what is to be sent: nothing where it was over.
-    pub(super) fn fail(&mut self, why: Frames) -> Option<WorkerReply> {
+    pub(super) fn fail(&mut self, why: Content) -> Option<WorkerReply> {
         self.end().then(|| self.reply(why))
-    }
-
-    /// Ends it without a reply. Returns whether it was open.
-    pub(super) fn cancel(&mut self) -> bool {
-        self.end()
     }
 
     fn end(&mut self) -> bool {
@@ -114,14 +145,17 @@ impl Task {
         core::mem::replace(&mut self.stage, Stage::Over) == Stage::Open
     }
 
-    fn reply(&self, body: Frames) -> WorkerReply {
-        WorkerReply { id: self.id.clone(), ..WorkerReply::new(self.address.clone(), body) }
+    fn reply(&self, content: Content) -> WorkerReply {
+        let Content { options, body } = content;
+        let id = self.id.clone();
+        WorkerReply { id, options, ..WorkerReply::new(self.address.clone(), body) }
     }
 
     /// Whether one message may have this, with all that is kept for it.
-    fn check_size(&self, config: &WorkerConfig, body: &Frames) -> Result<(), TooLarge> {
-        let bytes = self.kept_bytes.saturating_add(body.bytes());
-        let frames = self.kept_frames.saturating_add(body.len());
+    fn check_size(&self, config: &WorkerConfig, content: &Content) -> Result<(), TooLarge> {
+        let bytes = content.body.bytes().saturating_add(content.options.len());
+        let bytes = self.kept_bytes.saturating_add(bytes);
+        let frames = self.kept_frames.saturating_add(content.body.len());
         if bytes > config.reply_bytes_max || frames > config.reply_frames_max {
             return Err(TooLarge);
         }

@@ -4,10 +4,13 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::WorkerInput::{Alive, Drain, Ended, Final, Lost, Opened, Part, Received, Stop, Tick};
+use super::WorkerInput::{
+    Alive, Concurrency, Drain, Ended, Failed, Final, Lost, Offer, Opened, Part, Received, Stop,
+    Tick, Withdraw,
+};
 use super::WorkerOutput::{AskForLife, Cancel, Close, Deliver, Open, Send, Stopped};
 use super::*;
-use crate::WorkerReply;
+use crate::{Farewell, Outcome, WorkerReply};
 
 const FIRST: TaskHandle = TaskHandle(0);
 const SECOND: TaskHandle = TaskHandle(1);
@@ -81,9 +84,17 @@ fn returned(handle: TaskHandle) -> WorkerInput {
 fn requests_one_after_the_other() {
     let script = connect(0).into_iter().chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
-        (2, Part(FIRST, body("x")), vec![replied(FromWorker::Partial, "a", body("x"))]),
-        (3, Final(FIRST, body("y")), vec![replied(FromWorker::Final, "a", body("y"))]),
-        (3, Final(FIRST, body("z")), vec![]),
+        (
+            2,
+            Part(FIRST, Content::of(body("x"))),
+            vec![replied(FromWorker::Partial, "a", body("x"))],
+        ),
+        (
+            3,
+            Final(FIRST, Content::of(body("y")), None),
+            vec![replied(FromWorker::Final, "a", body("y"))],
+        ),
+        (3, Final(FIRST, Content::of(body("z")), None), vec![]),
         (4, returned(FIRST), vec![]),
         (5, asked("b"), vec![given(SECOND, "b")]),
         (6, returned(SECOND), vec![replied(FromWorker::Failed, "b", body("no reply"))]),
@@ -95,7 +106,11 @@ fn requests_one_after_the_other() {
 fn the_next_request_waits_until_the_handler_has_returned() {
     let script = connect(0).into_iter().chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
-        (2, Final(FIRST, body("y")), vec![replied(FromWorker::Final, "a", body("y"))]),
+        (
+            2,
+            Final(FIRST, Content::of(body("y")), None),
+            vec![replied(FromWorker::Final, "a", body("y"))],
+        ),
         (3, asked("b"), vec![]),
         (4, returned(FIRST), vec![given(SECOND, "b")]),
     ]);
@@ -117,7 +132,11 @@ fn requests_that_the_broker_sent_too_early_are_held() {
     let script = connect(0).into_iter().chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
         (1, asked("b"), vec![]),
-        (2, Final(FIRST, body("y")), vec![replied(FromWorker::Final, "a", body("y"))]),
+        (
+            2,
+            Final(FIRST, Content::of(body("y")), None),
+            vec![replied(FromWorker::Final, "a", body("y"))],
+        ),
         (2, returned(FIRST), vec![given(SECOND, "b")]),
         (3, asked("c"), vec![]),
         (3, asked("d"), vec![Close(Parting::Overload), Cancel(SECOND)]),
@@ -157,7 +176,11 @@ fn a_broker_that_is_never_heard_while_we_are_busy_may_be_silent_then() {
         (0, asked("a"), vec![given(FIRST, "a")]),
         (1000, Tick, vec![heartbeat(), AskForLife]),
         (9000, Tick, vec![heartbeat(), AskForLife]),
-        (9500, Final(FIRST, body("y")), vec![replied(FromWorker::Final, "a", body("y"))]),
+        (
+            9500,
+            Final(FIRST, Content::of(body("y")), None),
+            vec![replied(FromWorker::Final, "a", body("y"))],
+        ),
         (9500, returned(FIRST), vec![]),
         (12499, Tick, vec![heartbeat(), AskForLife]),
         (12500, Tick, vec![Close(Parting::Silence)]),
@@ -180,7 +203,7 @@ fn a_lost_connection_cancels_and_waits_for_the_handler_before_it_registers() {
     let script = connect(0).into_iter().chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
         (2, Lost, vec![Cancel(FIRST)]),
-        (100, Final(FIRST, body("late")), vec![]),
+        (100, Final(FIRST, Content::of(body("late")), None), vec![]),
         (100, returned(FIRST), vec![Open]),
         (100, Lost, vec![]),
         (120, Tick, vec![Open]),
@@ -192,7 +215,11 @@ fn a_lost_connection_cancels_and_waits_for_the_handler_before_it_registers() {
 #[test]
 fn sent_away_it_registers_again_after_a_wait() {
     let script = connect(0).into_iter().chain([
-        (1, Received(ToWorker::Disconnect), vec![Close(Parting::SentAway)]),
+        (
+            1,
+            Received(ToWorker::Disconnect(Farewell::Unsaid)),
+            vec![Close(Parting::SentAway(Farewell::Unsaid))],
+        ),
         (1, asked("of the old connection"), vec![]),
         (20, Tick, vec![Open]),
         (20, Opened, vec![ready()]),
@@ -202,12 +229,49 @@ fn sent_away_it_registers_again_after_a_wait() {
 
 #[test]
 fn a_cancelled_request_is_told_its_handler() {
-    let cancel = Received(ToWorker::Cancel { address: "a".into() });
+    let cancel = Received(ToWorker::Cancel { address: "a".into(), outcome: Outcome::Cancelled });
     let script = connect(0).into_iter().chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
         (2, cancel.clone(), vec![Cancel(FIRST)]),
         (2, cancel, vec![]),
-        (3, Part(FIRST, body("late")), vec![]),
+        (3, Part(FIRST, Content::of(body("late"))), vec![]),
+        // The last word frees its place, whatever the handler would say.
+        (
+            4,
+            Final(FIRST, Content::of(body("late")), None),
+            vec![replied(FromWorker::Failed, "a", Frames::empty())],
+        ),
+        (4, Final(FIRST, Content::of(body("again")), None), vec![]),
+        (5, returned(FIRST), vec![]),
+        (6, asked("b"), vec![given(SECOND, "b")]),
+    ]);
+    check(config(), script);
+}
+
+#[test]
+fn a_cancelled_request_whose_handler_just_returns_frees_its_place_too() {
+    let cancel = |address: &str| {
+        Received(ToWorker::Cancel { address: address.into(), outcome: Outcome::Expired })
+    };
+    let config = WorkerConfig { held_max: 1, ..config() };
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (1, asked("b"), vec![]),
+        (2, cancel("b"), vec![replied(FromWorker::Failed, "b", Frames::empty())]),
+        (3, cancel("a"), vec![Cancel(FIRST)]),
+        (4, returned(FIRST), vec![replied(FromWorker::Failed, "a", Frames::empty())]),
+    ]);
+    check(config, script);
+}
+
+#[test]
+fn a_cancelled_request_of_a_lost_connection_has_no_last_word() {
+    let cancel = Received(ToWorker::Cancel { address: "a".into(), outcome: Outcome::Cancelled });
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, cancel, vec![Cancel(FIRST)]),
+        (3, Lost, vec![]),
+        (30, returned(FIRST), vec![Open]),
     ]);
     check(config(), script);
 }
@@ -218,9 +282,13 @@ fn without_partial_replies_parts_go_with_the_final_one() {
     let config = WorkerConfig { partial_replies: false, ..config() };
     let script = connect(0).into_iter().chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
-        (2, Part(FIRST, body("x")), vec![]),
-        (2, Part(FIRST, body("y")), vec![]),
-        (3, Final(FIRST, body("z")), vec![replied(FromWorker::Final, "a", whole)]),
+        (2, Part(FIRST, Content::of(body("x"))), vec![]),
+        (2, Part(FIRST, Content::of(body("y"))), vec![]),
+        (
+            3,
+            Final(FIRST, Content::of(body("z")), None),
+            vec![replied(FromWorker::Final, "a", whole)],
+        ),
     ]);
     check(config, script);
 }
@@ -232,9 +300,9 @@ fn a_reply_that_is_too_large_fails_the_request() {
     let frames = WorkerConfig { reply_frames_max: 1, ..config() };
     let kept_bytes = WorkerConfig { partial_replies: false, ..bytes.clone() };
     let kept_frames = WorkerConfig { partial_replies: false, ..frames.clone() };
-    let part = |body| (2, Part(FIRST, body), vec![Cancel(FIRST), failed()]);
-    let last = |body| (2, Final(FIRST, body), vec![failed()]);
-    let kept = (1, Part(FIRST, body("two")), vec![]);
+    let part = |body| (2, Part(FIRST, Content::of(body)), vec![Cancel(FIRST), failed()]);
+    let last = |body| (2, Final(FIRST, Content::of(body), None), vec![failed()]);
+    let kept = (1, Part(FIRST, Content::of(body("two"))), vec![]);
     let cases = [
         (&bytes, vec![part(body("four"))]),
         (&bytes, vec![last(body("four"))]),
@@ -257,7 +325,11 @@ fn drain_finishes_what_runs() {
     let script = connect(0).into_iter().chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
         (2, Drain, vec![]),
-        (3, Final(FIRST, body("y")), vec![done, leave(), Close(Parting::Leaving)]),
+        (
+            3,
+            Final(FIRST, Content::of(body("y")), None),
+            vec![done, leave(), Close(Parting::Leaving)],
+        ),
         (4, returned(FIRST), vec![Stopped]),
         (5, Tick, vec![]),
     ]);
@@ -278,4 +350,218 @@ fn stop_cancels_what_runs() {
     check(config(), script);
     check(config(), [(0, Stop, vec![Stopped])]);
     check(config(), [(0, Tick, vec![Open]), (0, Stop, vec![Close(Parting::Leaving), Stopped])]);
+}
+
+/// A worker of a dialect that greets, of two services.
+fn greeting() -> WorkerConfig {
+    WorkerConfig {
+        services: ["echo".into(), "stock.*".into()].into(),
+        tasks_max: 2,
+        greets: true,
+        says_capacity: true,
+        rejects: true,
+        ..config()
+    }
+}
+
+fn hello() -> WorkerOutput {
+    Send(FromWorker::Hello(Hello {
+        heartbeat: Some(Duration::from_secs(1)),
+        message_bytes_max: None,
+    }))
+}
+
+fn takes(requests: u32) -> WorkerOutput {
+    let concurrency = Some(crate::Concurrency::AtMost(requests));
+    Send(FromWorker::Heartbeat(Status { concurrency, publish: false }))
+}
+
+fn offers(service: &str) -> WorkerOutput {
+    Send(FromWorker::Ready { service: service.into() })
+}
+
+fn welcome(heartbeat_ms: u64, liveness: u32) -> WorkerInput {
+    Received(ToWorker::Welcome(Welcome {
+        heartbeat: Duration::from_millis(heartbeat_ms),
+        liveness,
+        message_bytes_max: 0,
+        frames_max: 1_000,
+        requests_max: 1_000,
+        broker: Label::empty(),
+    }))
+}
+
+fn greet(at_ms: u64) -> [Step; 2] {
+    let said = vec![hello(), takes(2), offers("echo"), offers("stock.*")];
+    [(at_ms, Tick, vec![Open]), (at_ms, Opened, said)]
+}
+
+#[test]
+fn a_worker_that_greets_says_what_it_takes_and_offers() {
+    let script = greet(0).into_iter().chain([
+        (1, welcome(100, 2), vec![]),
+        (2, asked("a"), vec![given(FIRST, "a")]),
+        (
+            2,
+            Final(FIRST, Content::of(body("y")), None),
+            vec![replied(FromWorker::Final, "a", body("y"))],
+        ),
+        (2, returned(FIRST), vec![]),
+        // The broker is silent for longer than it has said.
+        (201, Tick, vec![]),
+        (202, Tick, vec![Close(Parting::Silence)]),
+    ]);
+    check(greeting(), script);
+}
+
+#[test]
+fn concurrency_changes_while_it_runs() {
+    let settled = |requests| {
+        Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(requests) })
+    };
+    let script = greet(0).into_iter().chain([
+        (1, Concurrency(3), vec![takes(3)]),
+        (1, Concurrency(3), vec![]),
+        (2, asked("a"), vec![given(FIRST, "a")]),
+        (3, Concurrency(1), vec![takes(1)]),
+        // It was on its way.
+        (3, asked("b"), vec![given(SECOND, "b")]),
+        (4, settled(2), vec![]),
+        (4, settled(3), vec![]),
+        (4, settled(1), vec![]),
+        (5, Concurrency(0), vec![takes(0)]),
+        (6, asked("c"), vec![Close(Parting::Overload), Cancel(FIRST), Cancel(SECOND)]),
+    ]);
+
+    check(greeting(), script);
+}
+
+#[test]
+fn a_number_that_was_said_before_a_higher_one_settles_nothing() {
+    let settled = |requests| {
+        Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(requests) })
+    };
+    let script = greet(0).into_iter().chain([
+        (1, Concurrency(1), vec![takes(1)]),
+        (1, Concurrency(2), vec![takes(2)]),
+        (1, Concurrency(1), vec![takes(1)]),
+        (2, settled(2), vec![]),
+        (2, settled(1), vec![]),
+        // The broker goes by two again, until it has heard the rest.
+        (3, asked("a"), vec![given(FIRST, "a")]),
+        (3, asked("b"), vec![given(SECOND, "b")]),
+        (4, settled(2), vec![]),
+        (4, settled(1), vec![]),
+        (5, asked("c"), vec![Close(Parting::Overload), Cancel(FIRST), Cancel(SECOND)]),
+    ]);
+
+    check(greeting(), script);
+}
+
+#[test]
+fn services_come_and_go_while_it_runs() {
+    let withdrawn = Send(FromWorker::Withdraw { service: "echo".into() });
+    let script = greet(0).into_iter().chain([
+        (1, Offer("news".into()), vec![offers("news")]),
+        (1, Offer("news".into()), vec![]),
+        (2, Withdraw("echo".into()), vec![withdrawn]),
+        (2, Withdraw("echo".into()), vec![]),
+        (3, Lost, vec![]),
+        (20, Tick, vec![Open]),
+        (20, Opened, vec![hello(), takes(2), offers("stock.*"), offers("news")]),
+    ]);
+    check(greeting(), script);
+}
+
+#[test]
+fn what_comes_while_it_drains_is_given_back() {
+    let settled = Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(0) });
+    let script = greet(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, Drain, vec![takes(0)]),
+        (2, asked("b"), vec![replied(FromWorker::Rejected, "b", Frames::empty())]),
+        (
+            3,
+            Final(FIRST, Content::of(body("y")), None),
+            vec![replied(FromWorker::Final, "a", body("y"))],
+        ),
+        (3, returned(FIRST), vec![]),
+        // The broker had not heard of it yet.
+        (3, asked("c"), vec![replied(FromWorker::Rejected, "c", Frames::empty())]),
+        (4, settled, vec![leave(), Close(Parting::Leaving), Stopped]),
+    ]);
+    check(greeting(), script);
+}
+
+#[test]
+fn handlers_of_a_lost_connection_take_their_places_in_the_next() {
+    let script = greet(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, Lost, vec![Cancel(FIRST)]),
+        (20, Tick, vec![Open]),
+        (20, Opened, vec![hello(), takes(1), offers("echo"), offers("stock.*")]),
+        (21, returned(FIRST), vec![takes(2)]),
+    ]);
+    check(greeting(), script);
+}
+
+#[test]
+fn credit_reaches_the_handler_and_what_is_held() {
+    let more = |address: &str| Received(ToWorker::More { address: address.into(), credit: 3 });
+    let task = |credit| Received(ToWorker::Request(WorkerRequest { credit, ..request("a") }));
+    let mut held = request("b");
+    held.credit = 5;
+    let other = Received(ToWorker::Request(WorkerRequest { credit: 2, ..request("b") }));
+    let config = WorkerConfig { tasks_max: 1, held_max: 1, ..greeting() };
+    let script = [
+        (0, Tick, vec![Open]),
+        (0, Opened, vec![hello(), takes(1), offers("echo"), offers("stock.*")]),
+        (1, task(4), vec![Deliver(FIRST, WorkerRequest { credit: 4, ..request("a") })]),
+        (1, more("a"), vec![WorkerOutput::Credit(FIRST, 3)]),
+        (2, other, vec![]),
+        (2, more("b"), vec![]),
+        (
+            3,
+            Final(FIRST, Content::of(body("y")), None),
+            vec![replied(FromWorker::Final, "a", body("y"))],
+        ),
+        (3, more("a"), vec![]),
+        (3, returned(FIRST), vec![Deliver(SECOND, held)]),
+    ];
+    check(config, script);
+}
+
+#[test]
+fn a_handler_gives_back_says_that_it_works_and_fails_with_a_code() {
+    let coded = |address: &str| {
+        let reply = WorkerReply::new(address, body("no"));
+        Send(FromWorker::Failed(WorkerReply { code: 507, ..reply }))
+    };
+    let at_work = Send(FromWorker::AtWork { address: "a".into() });
+    let script = greet(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (1, asked("b"), vec![given(SECOND, "b")]),
+        (2, WorkerInput::AtWork(FIRST), vec![at_work]),
+        (
+            3,
+            WorkerInput::Rejected(FIRST, Content::of(body("no"))),
+            vec![replied(FromWorker::Rejected, "a", body("no"))],
+        ),
+        (3, WorkerInput::AtWork(FIRST), vec![]),
+        (4, Failed(SECOND, 507, Content::of(body("no"))), vec![coded("b")]),
+    ]);
+    check(greeting(), script);
+}
+
+#[test]
+fn where_nothing_can_be_given_back_it_fails() {
+    let script = connect(0).into_iter().chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (
+            2,
+            WorkerInput::Rejected(FIRST, Content::of(body("no"))),
+            vec![replied(FromWorker::Failed, "a", body("no"))],
+        ),
+    ]);
+    check(config(), script);
 }

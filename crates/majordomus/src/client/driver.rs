@@ -3,17 +3,24 @@
 use std::collections::HashMap;
 use std::future::pending;
 
-use majordomus_core::{ClientInput, ClientOutput, Delivery, RequestHandle};
+use majordomus_core::{
+    ClientInput, ClientOutput, Delivery, Farewell, Notice, RequestHandle, ToClient,
+};
 use majordomus_wire::Codec;
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
+use crate::events::Connections;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
+use crate::{Body, ConnectionEvent, RequestError};
 
 /// Parts of one reply that wait for its reader.
 pub(crate) const PARTS_MAX: usize = 16;
+
+/// Requests on their way from the users to the task.
+pub(crate) const ASKS_MAX: usize = 64;
 
 /// A request on its way to the task.
 #[derive(Debug)]
@@ -21,7 +28,55 @@ pub(crate) struct Ask {
     pub(crate) handle: RequestHandle,
     /// The request, under that handle.
     pub(crate) input: ClientInput,
-    pub(crate) deliveries: mpsc::Sender<Delivery>,
+    pub(crate) deliveries: Says,
+    pub(crate) progress: Option<mpsc::Sender<Progress>>,
+}
+
+/// What a user wants of a request that the task has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wish {
+    /// Nothing more.
+    Cancel(RequestHandle),
+    /// More parts: so many were taken.
+    Taken(RequestHandle, u32),
+}
+
+/// By what it is said. There is one for each request, and it has memory for some 32 of them at once: in
+/// boxes, that is little.
+pub(crate) type Says = mpsc::Sender<Box<Said>>;
+
+/// What is said to a request: any number of parts, then one of the others.
+#[derive(Debug)]
+pub(crate) enum Said {
+    Part(Body),
+    Last(Body),
+    Failed(RequestError),
+}
+
+/// How far a request has come, from [`RequestBuilder::progress`](crate::RequestBuilder::progress).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Progress {
+    /// It waits for a worker.
+    Queued,
+    /// A worker has it.
+    Dispatched,
+    /// Another worker has it, after one was lost with it or rejected it.
+    Redelivered,
+}
+
+/// Who reads what is said to a request.
+#[derive(Debug)]
+struct Reader {
+    deliveries: Says,
+    progress: Option<mpsc::Sender<Progress>>,
+}
+
+impl Reader {
+    /// Whether there is room for a part, besides the place that is kept for the end.
+    fn has_room(&self) -> bool {
+        self.deliveries.capacity() >= 2
+    }
 }
 
 /// Drives a client: tells it what happens, and does what it says.
@@ -32,10 +87,13 @@ pub(crate) struct Driver {
     uplink: Uplink,
     /// `None` when every handle to the client is gone.
     asks: Option<mpsc::Receiver<Ask>>,
-    cancels: mpsc::UnboundedReceiver<RequestHandle>,
-    readers: HashMap<RequestHandle, mpsc::Sender<Delivery>>,
+    wishes: mpsc::UnboundedReceiver<Wish>,
+    /// Where it is noted whether it is connected, and at which place.
+    connections: Connections,
+    place: usize,
+    readers: HashMap<RequestHandle, Reader>,
     /// A part for which its reader has no room. Nothing is read until it has.
-    held: Option<(RequestHandle, Delivery)>,
+    held: Option<(RequestHandle, Body)>,
     /// Whether the user was warned that there is no broker, since there was one.
     warned: bool,
 }
@@ -46,7 +104,9 @@ impl Driver {
         codec: Codec,
         uplink: Uplink,
         asks: mpsc::Receiver<Ask>,
-        cancels: mpsc::UnboundedReceiver<RequestHandle>,
+        wishes: mpsc::UnboundedReceiver<Wish>,
+        connections: Connections,
+        place: usize,
     ) -> Self {
         Self {
             core,
@@ -54,7 +114,9 @@ impl Driver {
             clock: Clock::new(),
             uplink,
             asks: Some(asks),
-            cancels,
+            wishes,
+            connections,
+            place,
             readers: HashMap::new(),
             held: None,
             warned: false,
@@ -67,8 +129,8 @@ impl Driver {
             let deadline = self.core.next_deadline();
             tokio::select! {
                 happening = self.uplink.next(self.held.is_none()) => self.happened(happening),
-                ask = next_ask(&mut self.asks) => self.asked(ask),
-                Some(handle) = self.cancels.recv() => self.cancelled(handle),
+                ask = next_ask(&mut self.asks) => self.asked_all(ask),
+                Some(wish) = self.wishes.recv() => self.wished(wish),
                 () = room(&self.readers, &self.held) => self.release(),
                 () = self.clock.reach(deadline) => self.tell(ClientInput::Tick),
             }
@@ -85,39 +147,58 @@ impl Driver {
                     debug!(%endpoint, "connected");
                 }
                 self.tell(ClientInput::Opened);
+                if !self.codec.greets() {
+                    self.note_connected();
+                }
                 self.read_messages();
             }
-            Happening::Moved(moved) if moved.read => self.read_messages(),
+            Happening::Moved(moved) if moved.read => {
+                self.tell(ClientInput::Alive);
+                self.read_messages();
+            }
             Happening::Moved(_) => {}
             Happening::Lost(error) => self.lost(&error),
         }
     }
 
+    /// A user asks for something. Others may, too: all that goes out in one piece.
+    fn asked_all(&mut self, first: Option<Ask>) {
+        self.asked(first);
+        for _ in 1..ASKS_MAX {
+            let Some(Ok(ask)) = self.asks.as_mut().map(mpsc::Receiver::try_recv) else { return };
+            self.asked(Some(ask));
+        }
+    }
+
     fn asked(&mut self, ask: Option<Ask>) {
-        let Some(Ask { handle, input, deliveries }) = ask else {
+        let Some(Ask { handle, input, deliveries, progress }) = ask else {
             self.asks = None;
             return;
         };
         if !deliveries.is_closed() {
-            self.readers.insert(handle, deliveries);
+            self.readers.insert(handle, Reader { deliveries, progress });
             self.tell(input);
         }
     }
 
-    fn cancelled(&mut self, handle: RequestHandle) {
-        self.readers.remove(&handle);
-        self.held.take_if(|(held, _)| *held == handle);
-        self.tell(ClientInput::Cancel(handle));
-        self.read_messages();
+    fn wished(&mut self, wish: Wish) {
+        match wish {
+            Wish::Taken(handle, parts) => self.tell(ClientInput::Taken(handle, parts)),
+            Wish::Cancel(handle) => {
+                self.readers.remove(&handle);
+                self.held.take_if(|(held, _)| *held == handle);
+                self.tell(ClientInput::Cancel(handle));
+                self.read_messages();
+            }
+        }
     }
 
     /// There is room for the part that was held.
     fn release(&mut self) {
         let Some((handle, part)) = self.held.take() else { return };
         if let Some(reader) = self.readers.get(&handle) {
-            let _ = reader.try_send(part);
+            let _ = reader.deliveries.try_send(Box::new(Said::Part(part)));
         }
-        self.tell(ClientInput::Resume(handle));
         self.read_messages();
     }
 
@@ -132,7 +213,13 @@ impl Driver {
                 Err(error) => Err(error),
             };
             match command {
-                Ok(command) => self.tell(ClientInput::Received(command)),
+                Ok(command) => {
+                    let welcome = matches!(command, ToClient::Welcome(_));
+                    self.tell(ClientInput::Received(command));
+                    if welcome {
+                        self.note_connected();
+                    }
+                }
                 Err(error) => {
                     self.uplink.cut();
                     self.lost(&error);
@@ -149,7 +236,37 @@ impl Driver {
             warn!(%endpoint, %error, "not connected to the broker; trying again");
         }
         self.warned = true;
+        self.note_disconnected(error.to_string());
         self.tell(ClientInput::Lost);
+    }
+
+    fn note_connected(&self) {
+        let endpoint = self.uplink.endpoint().clone();
+        self.connections.note(self.place, ConnectionEvent::Connected { endpoint });
+    }
+
+    fn note_disconnected(&self, why: String) {
+        let endpoint = self.uplink.endpoint().clone();
+        self.connections.note(self.place, ConnectionEvent::Disconnected { endpoint, why });
+    }
+
+    /// The state machine has the connection closed: by its own wish, or because the broker has done
+    /// with us.
+    fn closed(&mut self, why: Option<Farewell>) {
+        let endpoint = self.uplink.endpoint();
+        let text = match why {
+            Some(why @ (Farewell::NoCommonVersion | Farewell::IdentityInUse)) => {
+                error!(%endpoint, %why, "sent away by the broker; trying again");
+                why.to_string()
+            }
+            Some(why) => {
+                warn!(%endpoint, %why, "sent away by the broker; trying again");
+                why.to_string()
+            }
+            None => "it was silent, or a request was given up".to_string(),
+        };
+        self.uplink.cut();
+        self.note_disconnected(text);
     }
 
     fn tell(&mut self, input: ClientInput) {
@@ -157,7 +274,7 @@ impl Driver {
         while let Some(output) = self.core.poll_output() {
             match output {
                 ClientOutput::Open => self.uplink.open(),
-                ClientOutput::Close => self.uplink.cut(),
+                ClientOutput::Close(why) => self.closed(why),
                 ClientOutput::Send(command) => {
                     if let Some(link) = self.uplink.link() {
                         self.codec.encode_from_client(&command, link);
@@ -169,31 +286,45 @@ impl Driver {
     }
 
     fn deliver(&mut self, handle: RequestHandle, delivery: Delivery) {
-        if !matches!(delivery, Delivery::Part(_)) {
-            // Nothing is read while a part is held, so this is not the end that would follow it.
-            self.held.take_if(|(held, _)| *held == handle);
-            if let Some(reader) = self.readers.remove(&handle) {
-                let _ = reader.try_send(delivery);
-            }
-            return;
+        let end = match delivery {
+            Delivery::Part(part) => return self.deliver_part(handle, Body::received(part)),
+            Delivery::Notice(notice) => return self.deliver_notice(handle, notice),
+            Delivery::Final(last) => Said::Last(Body::received(last)),
+            Delivery::Failed(failure) => Said::Failed(failure.into()),
+        };
+        // Nothing is read while a part is held, so this is not the end that would follow it.
+        self.held.take_if(|(held, _)| *held == handle);
+        if let Some(reader) = self.readers.remove(&handle) {
+            let _ = reader.deliveries.try_send(Box::new(end));
         }
+    }
+
+    fn deliver_part(&mut self, handle: RequestHandle, part: Body) {
         match self.readers.get(&handle) {
-            Some(reader) if has_room(reader) => {
-                let _ = reader.try_send(delivery);
+            Some(reader) if reader.has_room() => {
+                let _ = reader.deliveries.try_send(Box::new(Said::Part(part)));
             }
             Some(_) => {
-                self.held = Some((handle, delivery));
-                self.core.handle(self.clock.now(), ClientInput::Pause(handle));
+                self.held = Some((handle, part));
             }
             // Its reader is gone, which we shall hear presently.
             None => {}
         }
     }
-}
 
-/// Whether there is room for a part, besides the place that is kept for the end.
-fn has_room(reader: &mpsc::Sender<Delivery>) -> bool {
-    reader.capacity() >= 2
+    fn deliver_notice(&mut self, handle: RequestHandle, notice: Notice) {
+        let progress = match notice {
+            Notice::Queued => Progress::Queued,
+            Notice::Dispatched => Progress::Dispatched,
+            Notice::Redelivered => Progress::Redelivered,
+            Notice::AtWork => return,
+        };
+        let reader = self.readers.get(&handle);
+        if let Some(tell) = reader.and_then(|reader| reader.progress.as_ref()) {
+            // What finds no room is left out.
+            let _ = tell.try_send(progress);
+        }
+    }
 }
 
 async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
@@ -204,12 +335,9 @@ async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
 }
 
 /// Waits until there is room for the held part, or nobody any more who would read it.
-async fn room(
-    readers: &HashMap<RequestHandle, mpsc::Sender<Delivery>>,
-    held: &Option<(RequestHandle, Delivery)>,
-) {
+async fn room(readers: &HashMap<RequestHandle, Reader>, held: &Option<(RequestHandle, Body)>) {
     let Some((handle, _)) = held else { return pending().await };
     if let Some(reader) = readers.get(handle) {
-        let _ = reader.reserve_many(2).await;
+        let _ = reader.deliveries.reserve_many(2).await;
     }
 }

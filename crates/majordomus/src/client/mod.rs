@@ -3,27 +3,35 @@
 mod driver;
 mod reply;
 mod request;
+mod retry;
+mod routes;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use majordomus_core::{Backoff, ClientConfig, RequestHandle};
+use majordomus_core::{Backoff, ClientConfig, Outcome, RequestHandle, Role};
 use majordomus_wire::{Codec, Dialect, Errors, Side};
 use majordomus_zmtp::Limits;
 use tokio::sync::mpsc;
 
+pub use driver::Progress;
+pub(crate) use driver::{ASKS_MAX, Ask, PARTS_MAX, Said, Says, Wish};
 pub use reply::Reply;
 pub use request::RequestBuilder;
+pub use retry::Retry;
+pub use routes::Brokers;
+pub(crate) use routes::{Route, Routes};
 
-use crate::client::driver::{Ask, Driver};
+use crate::client::driver::Driver;
+use crate::client::request::Place;
+use crate::endpoint::parse_all;
+use crate::events::Connections;
 use crate::uplink::Uplink;
-use crate::{Body, Endpoint, SetupError, ambient_seed};
+use crate::{Body, ConnectionEvents, Endpoints, SetupError, ambient_seed};
 
 /// How long a request may take where nothing else is said.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// Requests on their way from the users to the task.
-const ASKS_MAX: usize = 64;
 
 /// A client of one broker.
 ///
@@ -31,12 +39,16 @@ const ASKS_MAX: usize = 64;
 /// ends when every clone of the handle is gone and every reply has ended. Clones are cheap and share
 /// the connection.
 ///
-/// Most dialects have no request ids. There a connection has one request at a time, in the order in
+/// It speaks [`Dialect::Omdp1`] unless told otherwise, and has any number of requests at once over one
+/// connection. With several brokers there is a connection to each, and [`Brokers`] says which one a
+/// request goes to.
+///
+/// Most older dialects have no request ids. There a connection has one request at a time, in the order in
 /// which they were made, and the others wait; and a request that is given up, by a timeout or
 /// because its [`Reply`] was dropped, costs the connection, because its late reply would be taken
 /// for the next one's. So does every request in [`Dialect::Libmdp`], where nobody says which reply is
-/// the last. Who needs several at once uses several clients, or [`Dialect::Pigato`] or
-/// [`Dialect::Omdp`], which have ids.
+/// the last. Who needs several at once there uses several clients; [`Dialect::Pigato`]
+/// and [`Dialect::Omdp`] have ids.
 ///
 #[cfg_attr(feature = "broker", doc = "```")]
 #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -54,14 +66,16 @@ const ASKS_MAX: usize = 64;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    asks: mpsc::Sender<Ask>,
-    cancels: mpsc::UnboundedSender<RequestHandle>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
+    routes: Routes,
     next_request: AtomicU64,
+    /// Requests that wait until they can be given to a task, and how many may.
+    waiting: AtomicUsize,
+    waiting_max: usize,
     timeout: Option<Duration>,
     limits: Limits,
     dialect: Dialect,
@@ -70,7 +84,8 @@ struct Shared {
 }
 
 impl Client {
-    /// A client of the broker at `endpoint`, with the defaults of [`ClientBuilder`].
+    /// A client of the broker at this endpoint, or of several brokers, with the defaults of
+    /// [`ClientBuilder`].
     ///
     /// Returns at once: the connection is made in the background, and requests wait for it.
     ///
@@ -92,8 +107,8 @@ impl Client {
     /// assert!(Client::connect("localhost").is_err());
     /// # }
     /// ```
-    pub fn connect(endpoint: &str) -> Result<Self, SetupError> {
-        Self::builder(endpoint).connect()
+    pub fn connect(endpoints: impl Endpoints) -> Result<Self, SetupError> {
+        Self::builder(endpoints).connect()
     }
 
     /// A client whose options are to be set.
@@ -107,10 +122,11 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn builder(endpoint: &str) -> ClientBuilder {
+    pub fn builder(endpoints: impl Endpoints) -> ClientBuilder {
         ClientBuilder {
-            endpoint: endpoint.into(),
-            dialect: Dialect::Mdp02,
+            endpoints: endpoints.texts(),
+            dialect: Dialect::Omdp1,
+            brokers: Brokers::FailOver,
             error_replies: true,
             timeout: Some(REQUEST_TIMEOUT),
             config: ClientConfig::default(),
@@ -133,14 +149,57 @@ impl Client {
     pub fn request(&self, service: &str, body: impl Into<Body>) -> RequestBuilder {
         RequestBuilder::new(self.clone(), service, body.into())
     }
+
+    /// Whether a broker is connected at this moment.
+    ///
+    /// ```no_run
+    /// # fn example(client: majordomus::Client) {
+    /// if !client.is_connected() {
+    ///     println!("requests will wait");
+    /// }
+    /// # }
+    /// ```
+    pub fn is_connected(&self) -> bool {
+        self.shared.routes.connections.any_open()
+    }
+
+    /// Returns when a broker is connected, at once where one is. Nobody has to wait for that: requests
+    /// do it by themselves. Can be dropped and called again.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn example(client: majordomus::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// tokio::time::timeout(Duration::from_secs(5), client.connected()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connected(&self) {
+        self.shared.routes.connections.opened().await;
+    }
+
+    /// What happens to its connections from now on.
+    ///
+    /// ```no_run
+    /// # async fn example(client: majordomus::Client) {
+    /// let mut events = client.events();
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event}");
+    /// }
+    /// # }
+    /// ```
+    pub fn events(&self) -> ConnectionEvents {
+        self.shared.routes.connections.events()
+    }
 }
 
 /// The options of a [`Client`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until `connect` is called"]
 pub struct ClientBuilder {
-    endpoint: String,
+    endpoints: Vec<String>,
     dialect: Dialect,
+    brokers: Brokers,
     error_replies: bool,
     timeout: Option<Duration>,
     config: ClientConfig,
@@ -148,7 +207,7 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// What it speaks; [`Dialect::Mdp02`] unless set.
+    /// What it speaks; [`Dialect::Omdp1`] unless set.
     ///
     /// ```
     /// let builder = majordomus::Client::builder("ipc://broker").dialect("mdp01".parse()?);
@@ -156,6 +215,42 @@ impl ClientBuilder {
     /// ```
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = dialect;
+        self
+    }
+
+    /// Which of several brokers a request goes to; [`Brokers::FailOver`] unless set.
+    ///
+    /// ```
+    /// use majordomus::{Brokers, Client};
+    ///
+    /// let two = ["tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"];
+    /// let builder = Client::builder(two).brokers(Brokers::Spread);
+    /// ```
+    pub fn brokers(mut self, brokers: Brokers) -> Self {
+        self.brokers = brokers;
+        self
+    }
+
+    /// How often it asks, while it waits for replies, whether the broker is there, and says what it
+    /// still wants; 2.5 s unless set. Dialects of 7/MDP and 18/MDP have no such thing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = majordomus::Client::builder("ipc://broker").heartbeat(Duration::from_secs(1));
+    /// ```
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.config.heartbeat_interval = interval;
+        self
+    }
+
+    /// How many intervals the broker may be silent though it was asked; 3 unless set.
+    ///
+    /// ```
+    /// let builder = majordomus::Client::builder("ipc://broker").liveness(5);
+    /// ```
+    pub fn liveness(mut self, intervals: u32) -> Self {
+        self.config.liveness = intervals;
         self
     }
 
@@ -240,28 +335,81 @@ impl ClientBuilder {
     /// # }
     /// ```
     pub fn connect(self) -> Result<Client, SetupError> {
-        let endpoint: Endpoint = self.endpoint.parse()?;
+        let endpoints = parse_all(&self.endpoints)?;
+        if self.config.heartbeat_interval.is_zero() {
+            return Err(SetupError::NoHeartbeatInterval);
+        }
+        if self.config.liveness == 0 {
+            return Err(SetupError::NoLiveness);
+        }
         let errors = if self.error_replies { Errors::Final } else { Errors::Silent };
         let codec = Codec::new(self.dialect, Side::Client).with_errors(errors);
-        let (asks, asked) = mpsc::channel(ASKS_MAX);
-        let (cancels, cancelled) = mpsc::unbounded_channel();
-        let config = ClientConfig { request_ids: codec.has_request_ids(), ..self.config };
-        let core = majordomus_core::Client::new(config, ambient_seed());
-        let uplink = Uplink::new(endpoint, codec, self.limits);
-        tokio::spawn(Driver::new(core, codec, uplink, asked, cancelled).run());
+        let connections = Connections::new(endpoints.len());
+        let config = self.config_for(&codec);
+        let mut routes = Vec::with_capacity(endpoints.len());
+        for (place, endpoint) in endpoints.into_iter().enumerate() {
+            let (asks, asked) = mpsc::channel(ASKS_MAX);
+            let (wishes, wished) = mpsc::unbounded_channel();
+            let core = majordomus_core::Client::new(config, ambient_seed());
+            let uplink = Uplink::new(endpoint, codec, self.limits);
+            let connections = connections.clone();
+            let driver = Driver::new(core, codec, uplink, asked, wished, connections, place);
+            tokio::spawn(driver.run());
+            routes.push(Route { asks, wishes });
+        }
+        let routes = Routes::new(routes, connections, self.brokers);
+        Ok(self.client(routes, codec.has_finals()))
+    }
+
+    /// How the state machine is to behave in this dialect.
+    fn config_for(&self, codec: &Codec) -> ClientConfig {
+        let told_of_expiry = match codec.role() {
+            Role::Client(client) => client.told.contains(Outcome::Expired),
+            Role::Worker(_) => false,
+        };
+        ClientConfig {
+            request_ids: codec.has_request_ids(),
+            greets: codec.greets(),
+            heartbeats: codec.has_request_ids(),
+            still_wanted: codec.has_request_ids(),
+            told_of_expiry,
+            credit: codec.has_credit().then_some(PARTS_MAX as u32),
+            message_bytes_max: Some(self.limits.message_bytes_max),
+            // Where there are several brokers, they wait for any that is connected.
+            waits_for_connection: self.endpoints.len() == 1,
+            ..self.config
+        }
+    }
+
+    /// A client over these ways.
+    pub(crate) fn client(self, routes: Routes, has_finals: bool) -> Client {
         let shared = Shared {
+            routes,
             next_request: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            waiting_max: self.config.waiting_max,
             timeout: self.timeout,
             limits: self.limits,
             dialect: self.dialect,
-            has_finals: codec.has_finals(),
+            has_finals,
         };
-        Ok(Client { asks, cancels, shared: Arc::new(shared) })
+        Client { shared: Arc::new(shared) }
     }
 }
 
 impl Shared {
     fn next_request(&self) -> RequestHandle {
         RequestHandle(self.next_request.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// One more waits until it can be given to a task, unless too many do.
+    fn waits(self: &Arc<Self>) -> Option<Place> {
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(self));
+        (waiting < self.waiting_max).then_some(place)
+    }
+
+    fn leaves(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,17 +1,25 @@
 //! A request before it is sent.
 
-use std::future::{Future, IntoFuture};
-use std::pin::Pin;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use majordomus_core::{ClientInput, Label};
+use majordomus_core::{ClientInput, Label, Priority, Timeout};
 use majordomus_wire::check_service_name;
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
 use crate::client::driver::{Ask, PARTS_MAX};
+use crate::client::reply::Asked;
+use crate::client::retry::ask_again;
 use crate::client::{Client, Shared};
 use crate::link::{HEAD_FRAMES_MAX, head_bytes_max};
-use crate::{Body, Reply, RequestError};
+use crate::{Body, HeaderError, Progress, Reply, RequestError, Retry};
+
+/// No worker has a longer name: it is a routing id of ZMTP.
+const ROUTING_ID_BYTES_MAX: usize = 255;
 
 /// A request before it is sent, from [`Client::request`].
 ///
@@ -20,21 +28,37 @@ use crate::{Body, Reply, RequestError};
 #[derive(Debug)]
 #[must_use = "nothing is sent until it is awaited, or `send` is"]
 pub struct RequestBuilder {
+    asking: Asking,
+    retry: Option<Retry>,
+    deadline: Option<Duration>,
+}
+
+/// A request, and what its client does about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
     client: Client,
-    service: String,
-    body: Body,
-    timeout: Option<Duration>,
+    /// In a box from the first, so that it is never copied on its way to the connection.
+    request: Box<majordomus_core::Request>,
+    silence_max: Option<Duration>,
+    progress: Option<mpsc::Sender<Progress>>,
     reports: u32,
 }
 
 impl RequestBuilder {
     pub(crate) fn new(client: Client, service: &str, body: Body) -> Self {
-        let timeout = client.shared.timeout;
-        Self { client, service: service.into(), body, timeout, reports: 1 }
+        let content = body.into_content();
+        let mut request = Box::new(majordomus_core::Request::new(service, content.body));
+        request.options = content.options;
+        request.timeout = timeout_of(client.shared.timeout);
+        let asking = Asking { client, request, silence_max: None, progress: None, reports: 1 };
+        Self { asking, retry: None, deadline: None }
     }
 
     /// How long it may take, counted from when it is sent and again from each part of its reply;
     /// `None` is as long as it takes. While parts wait to be read by you, no time is counted.
+    ///
+    /// Nothing at all ([`Duration::ZERO`]) is: only if a worker is free now, which
+    /// [`Dialect::Omdp1`](crate::Dialect::Omdp1) alone can ask for.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -46,7 +70,163 @@ impl RequestBuilder {
     /// # }
     /// ```
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.timeout = timeout.into();
+        self.asking.request.timeout = timeout_of(timeout.into());
+        self
+    }
+
+    /// How long all of it may take, from when it is sent to the end of the reply, whatever comes
+    /// meanwhile and however often it is made again; none unless set.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
+    /// let minute = Duration::from_secs(60);
+    /// let prices = client.request("prices", "ZMQ").deadline(minute).send().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How long its worker may be silent, without a part of the reply and without
+    /// [a sign](crate::Replier::at_work) that it is still at work; as long as it likes unless set. Then
+    /// the request is given up, and its worker told, where that can be done.
+    ///
+    /// Time is counted from when a worker has it. Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) tells
+    /// of that; in the others this changes nothing.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
+    /// let five = Duration::from_secs(5);
+    /// client.request("render", "scene").timeout(None).silence(five).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn silence(mut self, longest: Duration) -> Self {
+        self.asking.silence_max = Some(longest);
+        self
+    }
+
+    /// Its priority among the requests that wait for the same service, from 0 (last) to 9 (first); 4
+    /// unless set, and 9 for what is above.
+    ///
+    /// ```no_run
+    /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
+    /// client.request("print", "at once").priority(9).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.asking.request.priority = Priority::new(priority);
+        self
+    }
+
+    /// Says that it may be done twice: where its worker is lost before a part of the reply came, the
+    /// broker gives it to another.
+    ///
+    /// In the dialects of 7/MDP and 18/MDP all requests are taken to be so.
+    ///
+    /// ```no_run
+    /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
+    /// client.request("price", "ZMQ").repeatable().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn repeatable(mut self) -> Self {
+        self.asking.request.redeliver = true;
+        self
+    }
+
+    /// Makes it again when it fails, at another broker where there is one, as long as no part of the
+    /// reply has come. It says with that that it [may be done twice](Self::repeatable).
+    ///
+    /// What makes no sense to be made again is not: a worker's own error, a time that is over, a
+    /// request that is too large.
+    ///
+    /// ```no_run
+    /// use majordomus::Retry;
+    ///
+    /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
+    /// client.request("price", "ZMQ").retry(Retry::times(5)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self.repeatable()
+    }
+
+    /// Asks for one worker, by its name: its ZMTP identity, or what `$dir` calls it. It has to be there
+    /// and to offer the service.
+    ///
+    /// ```no_run
+    /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
+    /// client.request("status", "").target("worker-17").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn target(mut self, worker: &str) -> Self {
+        self.asking.request.target = Label::from(worker);
+        self
+    }
+
+    /// Wants a new reply, and none that the broker has kept from an equal request.
+    ///
+    /// ```no_run
+    /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
+    /// client.request("price", "ZMQ").no_cache().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn no_cache(mut self) -> Self {
+        self.asking.request.fresh = true;
+        self
+    }
+
+    /// One header more, beside those that its body has.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Headers::with`](crate::Headers::with).
+    ///
+    /// ```no_run
+    /// # async fn example(client: majordomus::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// client.request("echo", "hello").header("traceparent", trace)?.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
+        let options = std::mem::take(&mut self.asking.request.options);
+        let headers = crate::Headers::received(&options).with(name, value)?;
+        self.asking.request.options = headers.into_packed();
+        Ok(self)
+    }
+
+    /// Tells how far it has come: when it waits for a worker, when one has it, and when another one
+    /// does. What finds no room in the channel is left out.
+    ///
+    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) tells of that; in the others nothing comes.
+    ///
+    /// ```no_run
+    /// use majordomus::Progress;
+    /// use tokio::sync::mpsc;
+    ///
+    /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
+    /// let (tell, mut told) = mpsc::channel(8);
+    /// let reply = client.request("render", "scene").progress(tell).send().await;
+    /// assert!(matches!(told.recv().await, Some(Progress::Queued | Progress::Dispatched)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn progress(mut self, tell: mpsc::Sender<Progress>) -> Self {
+        self.asking.request.notices = true;
+        self.asking.progress = Some(tell);
         self
     }
 
@@ -64,12 +244,13 @@ impl RequestBuilder {
     /// # }
     /// ```
     pub fn reports(mut self, count: u32) -> Self {
-        self.reports = count;
+        self.asking.reports = count;
         self
     }
 
     /// Gives it to the client's task, and returns where the reply will come. Waits only while many
-    /// others are being given to the task.
+    /// others are being given to the task, or, where the client knows several brokers, while none is
+    /// connected.
     ///
     /// Whatever is wrong with it is the first thing that the reply says.
     ///
@@ -83,33 +264,113 @@ impl RequestBuilder {
     /// # }
     /// ```
     pub async fn send(self) -> Reply {
-        let Shared { limits, dialect, .. } = &*self.client.shared;
-        if let Err(offence) = check_service_name(self.service.as_bytes()) {
-            return Reply::failed(RequestError::BadService(offence));
+        let Self { mut asking, retry, deadline } = self;
+        if let Some(deadline) = deadline {
+            asking.request.timeout = match asking.request.timeout {
+                Timeout::After(span) => Timeout::After(span.min(deadline)),
+                Timeout::Never | Timeout::OfService => Timeout::After(deadline),
+            };
         }
-        let (bytes, frames) = (self.body.frames().bytes(), self.body.frames().len());
-        if bytes.saturating_add(head_bytes_max(*dialect)) > limits.message_bytes_max
+        let until = deadline.map(sleep);
+        // Where a broker goes before it is sent, it is sent to another.
+        let again = retry.or(asking.client.shared.routes.are_several().then_some(Retry::times(0)));
+        let reply = match again {
+            Some(retry) => Reply::new(ask_again(asking, retry), None, None),
+            None => asking.ask(None).await,
+        };
+        reply.with_deadline(until)
+    }
+}
+
+impl Asking {
+    /// How long it may take.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        match self.request.timeout {
+            Timeout::After(span) => Some(span),
+            Timeout::Never | Timeout::OfService => None,
+        }
+    }
+
+    /// Asks once, elsewhere than at the broker where it has failed, if there is another.
+    pub(crate) async fn ask(self, failed: Option<usize>) -> Reply {
+        if let Err(error) = self.check() {
+            return Reply::failed(error);
+        }
+        let shared = Arc::clone(&self.client.shared);
+        let Some(_place) = shared.waits() else { return Reply::failed(RequestError::Refused) };
+        let (time, sending) = (self.request.timeout, self.hand_over(&shared, failed));
+        match time {
+            Timeout::After(span) if !span.is_zero() => {
+                let mut sending = pin!(sending);
+                // Mostly there is room at once, and nobody needs a clock.
+                match poll_once(sending.as_mut()).await {
+                    Some(reply) => reply,
+                    None => timeout(span, sending)
+                        .await
+                        .unwrap_or_else(|_| Reply::failed(RequestError::Expired)),
+                }
+            }
+            _ => sending.await,
+        }
+    }
+
+    /// Whether it can be sent at all.
+    fn check(&self) -> Result<(), RequestError> {
+        let Shared { limits, dialect, .. } = &*self.client.shared;
+        check_service_name(&self.request.service).map_err(RequestError::BadService)?;
+        if self.request.target.len() > ROUTING_ID_BYTES_MAX {
+            return Err(RequestError::NoSuchService);
+        }
+        let (bytes, frames) = (self.request.body.bytes(), self.request.body.len());
+        let beside = head_bytes_max(*dialect).saturating_add(self.request.options.len());
+        if bytes.saturating_add(beside) > limits.message_bytes_max
             || frames.saturating_add(HEAD_FRAMES_MAX) > limits.frames_max
         {
-            return Reply::failed(RequestError::TooLarge);
+            return Err(RequestError::TooLarge);
         }
-        let handle = self.client.shared.next_request();
+        Ok(())
+    }
+
+    /// Gives it to the task of a broker.
+    async fn hand_over(self, shared: &Shared, failed: Option<usize>) -> Reply {
+        let Self { request, silence_max, progress, reports, client: _client } = self;
+        let (broker, route) = shared.routes.choose(failed).await;
+        let handle = shared.next_request();
         // One place more than there may be parts, so that its end always finds room.
-        let (deliveries, delivered) = mpsc::channel(PARTS_MAX + 1);
-        let input = ClientInput::Request {
-            handle,
-            service: Label::from(self.service.as_str()),
-            body: self.body.into_frames(),
-            timeout: self.timeout,
-        };
-        match self.client.asks.send(Ask { handle, input, deliveries }).await {
+        let (deliveries, said) = mpsc::channel(PARTS_MAX + 1);
+        let input = ClientInput::Request { handle, request, silence_max };
+        let ask = Ask { handle, input, deliveries, progress };
+        match route.asks.send(ask).await {
             Ok(()) => {
-                let parts_max = (!self.client.shared.has_finals).then_some(self.reports);
-                Reply::new(handle, delivered, self.client.cancels, parts_max)
+                let parts_max = (!shared.has_finals).then_some(reports);
+                let asked = Asked::new(handle, broker, route.wishes.clone());
+                Reply::new(said, Some(asked), parts_max)
             }
             Err(_) => Reply::failed(RequestError::Stopped),
         }
     }
+}
+
+/// What a future gives at once; nothing where it has to be waited for.
+async fn poll_once<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// One of those who wait until a request can be given to a task.
+pub(crate) struct Place(pub(crate) Arc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.leaves();
+    }
+}
+
+fn timeout_of(timeout: Option<Duration>) -> Timeout {
+    timeout.map_or(Timeout::Never, Timeout::After)
 }
 
 impl IntoFuture for RequestBuilder {

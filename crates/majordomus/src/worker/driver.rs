@@ -2,12 +2,11 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use majordomus_core::{
-    FromWorker, Parting, Status, TaskHandle, Time, WorkerInput, WorkerOutput, WorkerRequest,
+    FromWorker, Label, Parting, TaskHandle, Time, ToWorker, WorkerInput, WorkerOutput,
+    WorkerRequest,
 };
 use majordomus_wire::Codec;
 use tokio::sync::{mpsc, watch};
@@ -15,16 +14,31 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
+use crate::events::Connections;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
-use crate::{Body, Cancellation, Replier, Request};
+use crate::worker::credit::Credit;
+use crate::worker::service::Services;
+use crate::{Body, Cancellation, ConnectionEvent, Replier, Request};
 
 /// How long handlers may take to return when the worker is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// What the handlers of one connection say and the task has not heard yet.
-const SAYINGS_MAX: usize = 16;
+pub(crate) const SAYINGS_MAX: usize = 64;
+/// What a client hears of a handler that returned without an end of its reply.
+pub(crate) const NO_REPLY: &str = "the worker gave no reply";
 /// While the broker has not taken this much, nothing more is heard from the handlers.
 const UNSENT_BYTES_MAX: usize = 256 * 1024;
+
+/// What a worker is to be, as its handle says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) leave: Leave,
+    /// How many requests it takes at once.
+    pub(crate) concurrency: usize,
+    /// The names of its services.
+    pub(crate) services: Vec<String>,
+}
 
 /// Whether, and how, a worker is to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,24 +49,25 @@ pub(crate) enum Leave {
 }
 
 /// Drives a worker: tells it what happens, and does what it says.
-pub(crate) struct Driver<H> {
+pub(crate) struct Driver {
     core: majordomus_core::Worker,
     codec: Codec,
     clock: Clock,
     uplink: Uplink,
-    /// What it says of itself behind each READY.
-    status: Status,
-    handler: Arc<H>,
+    services: Services,
+    /// Where it is noted whether it is connected, and at which place.
+    connections: Connections,
+    place: usize,
     running: JoinSet<()>,
     tasks: HashMap<Id, TaskHandle>,
-    /// What tells each handler that nobody waits for it.
-    pulls: HashMap<TaskHandle, watch::Sender<bool>>,
+    /// What reaches each handler that has not returned.
+    strings: HashMap<TaskHandle, Strings>,
     /// What the handlers say.
     says: mpsc::Sender<WorkerInput>,
     sayings: mpsc::Receiver<WorkerInput>,
-    leaving: watch::Receiver<Leave>,
-    /// How it was told to leave so far.
-    leave: Leave,
+    plan: watch::Receiver<Plan>,
+    /// What it knows of the plan.
+    known: Plan,
     /// When it leaves whether the handlers have returned or not.
     leave_at: Time,
     stopped: bool,
@@ -60,34 +75,39 @@ pub(crate) struct Driver<H> {
     warned: bool,
 }
 
-impl<H, F> Driver<H>
-where
-    H: Fn(Request, Replier) -> F + Send + Sync + 'static,
-    F: Future<Output = ()> + Send + 'static,
-{
+/// What reaches a handler while it runs.
+struct Strings {
+    /// Tells it that nobody waits for it.
+    pull: watch::Sender<bool>,
+    credit: Credit,
+}
+
+impl Driver {
     pub(crate) fn new(
         core: majordomus_core::Worker,
         codec: Codec,
         uplink: Uplink,
-        status: Status,
-        handler: Arc<H>,
-        leaving: watch::Receiver<Leave>,
+        services: Services,
+        (connections, place): (Connections, usize),
+        mut plan: watch::Receiver<Plan>,
     ) -> Self {
         let (says, sayings) = mpsc::channel(SAYINGS_MAX);
+        let known = plan.borrow_and_update().clone();
         Self {
             core,
             codec,
             clock: Clock::new(),
             uplink,
-            status,
-            handler,
+            services,
+            connections,
+            place,
             running: JoinSet::new(),
             tasks: HashMap::new(),
-            pulls: HashMap::new(),
+            strings: HashMap::new(),
             says,
             sayings,
-            leaving,
-            leave: Leave::Never,
+            plan,
+            known,
             leave_at: Time::NEVER,
             stopped: false,
             warned: false,
@@ -96,18 +116,32 @@ where
 
     pub(crate) async fn run(mut self) {
         self.tell(WorkerInput::Tick).await;
+        self.leave(self.known.leave).await;
         while !self.stopped && self.clock.now() < self.leave_at {
             let deadline = self.core.next_deadline().min(self.leave_at);
             let hearing = self.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
             tokio::select! {
                 happening = self.uplink.next(true) => self.happened(happening).await,
-                Some(saying) = self.sayings.recv(), if hearing => self.tell(saying).await,
+                Some(saying) = self.sayings.recv(), if hearing => self.hear(saying).await,
                 Some(returned) = self.running.join_next_with_id() => {
                     self.returned(returned).await;
                 }
-                leave = next_leave(&mut self.leaving, self.leave) => self.leave(leave).await,
+                plan = next_plan(&mut self.plan, &self.known) => self.follow(plan).await,
                 () = self.clock.reach(deadline) => self.tell(WorkerInput::Tick).await,
             }
+        }
+        self.note_disconnected("the worker has left".into());
+    }
+
+    /// A handler says something. Others may have, too: all that goes out in one piece.
+    async fn hear(&mut self, saying: WorkerInput) {
+        self.tell(saying).await;
+        for _ in 1..SAYINGS_MAX {
+            let hearing = self.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
+            let Some(saying) = hearing.then(|| self.sayings.try_recv().ok()).flatten() else {
+                return;
+            };
+            self.tell(saying).await;
         }
     }
 
@@ -121,6 +155,9 @@ where
                     debug!(%endpoint, "connected");
                 }
                 self.tell(WorkerInput::Opened).await;
+                if !self.codec.greets() {
+                    self.note_connected();
+                }
                 self.read_messages().await;
             }
             Happening::Moved(moved) if moved.read => {
@@ -140,7 +177,13 @@ where
                 Err(error) => Err(error),
             };
             match command {
-                Ok(command) => self.tell(WorkerInput::Received(command)).await,
+                Ok(command) => {
+                    let welcome = matches!(command, ToWorker::Welcome(_));
+                    self.tell(WorkerInput::Received(command)).await;
+                    if welcome {
+                        self.note_connected();
+                    }
+                }
                 Err(error) => {
                     self.uplink.cut();
                     self.lost(&error).await;
@@ -157,7 +200,18 @@ where
             warn!(%endpoint, %error, "not connected to the broker; trying again");
         }
         self.warned = true;
+        self.note_disconnected(error.to_string());
         self.tell(WorkerInput::Lost).await;
+    }
+
+    fn note_connected(&self) {
+        let endpoint = self.uplink.endpoint().clone();
+        self.connections.note(self.place, ConnectionEvent::Connected { endpoint });
+    }
+
+    fn note_disconnected(&self, why: String) {
+        let endpoint = self.uplink.endpoint().clone();
+        self.connections.note(self.place, ConnectionEvent::Disconnected { endpoint, why });
     }
 
     /// A handler has returned, or panicked.
@@ -167,17 +221,33 @@ where
             self.tell(saying).await;
         }
         let (id, why) = match returned {
-            Ok((id, ())) => (id, String::from("the worker gave no reply")),
+            Ok((id, ())) => (id, NO_REPLY.to_string()),
             Err(failed) => (failed.id(), panic_text(failed)),
         };
         if let Some(task) = self.tasks.remove(&id) {
-            self.pulls.remove(&task);
+            self.strings.remove(&task);
             self.tell(WorkerInput::Ended(task, Body::from(why).into_frames())).await;
         }
     }
 
+    /// Does what has changed in the plan.
+    async fn follow(&mut self, plan: Plan) {
+        let before = std::mem::replace(&mut self.known, plan.clone());
+        if plan.concurrency != before.concurrency {
+            self.tell(WorkerInput::Concurrency(plan.concurrency)).await;
+        }
+        for name in before.services.iter().filter(|name| !plan.services.contains(name)) {
+            self.tell(WorkerInput::Withdraw(Label::from(name.as_str()))).await;
+        }
+        for name in plan.services.iter().filter(|name| !before.services.contains(name)) {
+            self.tell(WorkerInput::Offer(Label::from(name.as_str()))).await;
+        }
+        if plan.leave > before.leave {
+            self.leave(plan.leave).await;
+        }
+    }
+
     async fn leave(&mut self, leave: Leave) {
-        self.leave = leave;
         match leave {
             Leave::Never => {}
             Leave::WhenDone => self.tell(WorkerInput::Drain).await,
@@ -194,13 +264,7 @@ where
             match output {
                 WorkerOutput::Open => self.uplink.open(),
                 WorkerOutput::Close(why) => self.close(why).await,
-                WorkerOutput::Send(command) => {
-                    self.send(&command);
-                    if matches!(command, FromWorker::Ready { .. }) && self.status != Status::NOTHING
-                    {
-                        self.send(&FromWorker::Heartbeat(self.status));
-                    }
-                }
+                WorkerOutput::Send(command) => self.send(&command),
                 WorkerOutput::AskForLife => {
                     if let Some(link) = self.uplink.link() {
                         link.ping();
@@ -208,8 +272,13 @@ where
                 }
                 WorkerOutput::Deliver(task, request) => self.start(task, request),
                 WorkerOutput::Cancel(task) => {
-                    if let Some(pull) = self.pulls.get(&task) {
-                        pull.send_replace(true);
+                    if let Some(strings) = self.strings.get(&task) {
+                        strings.pull.send_replace(true);
+                    }
+                }
+                WorkerOutput::Credit(task, more) => {
+                    if let Some(strings) = self.strings.get(&task) {
+                        strings.credit.add(more);
                     }
                 }
                 WorkerOutput::Stopped => self.stopped = true,
@@ -231,40 +300,56 @@ where
         let endpoint = self.uplink.endpoint();
         match why {
             Parting::Leaving => debug!(%endpoint, "leaving the broker"),
-            Parting::SentAway => warn!(%endpoint, "sent away by the broker; registering again"),
+            Parting::SentAway(why) => {
+                warn!(%endpoint, %why, "sent away by the broker; registering again");
+            }
             Parting::Silence => warn!(%endpoint, "the broker is silent; registering again"),
             Parting::Overload => {
                 warn!(%endpoint, "the broker sent one request too many; registering again");
             }
         }
         self.uplink.close().await;
+        self.note_disconnected(match why {
+            Parting::Leaving => "the worker leaves".into(),
+            Parting::SentAway(why) => format!("sent away: {why}"),
+            Parting::Silence => "the broker is silent".into(),
+            Parting::Overload => "the broker sent one request too many".into(),
+        });
     }
 
     fn start(&mut self, task: TaskHandle, request: WorkerRequest) {
         let (pull, cancellation) = Cancellation::new();
-        let replier = Replier::new(task, self.says.clone(), cancellation);
-        let handler = Arc::clone(&self.handler);
+        let credit = Credit::new(request.credit);
+        let replier = Replier::new(task, self.says.clone(), cancellation, credit.clone());
+        let request = Request::from(request);
+        let handler = self.services.handler(&request.service);
         // The handler is called inside, so that a panic before its first await is caught too.
-        let running = self.running.spawn(async move { handler(request.into(), replier).await });
+        let running = self.running.spawn(async move {
+            match handler {
+                Some(handler) => handler.handle(request, replier).await,
+                // It was withdrawn when the request was on its way.
+                None => replier.reject("the worker offers this no longer").await,
+            }
+        });
         self.tasks.insert(running.id(), task);
-        self.pulls.insert(task, pull);
+        self.strings.insert(task, Strings { pull, credit });
     }
 }
 
-/// Waits until the worker is to leave in another way than it knows.
-async fn next_leave(leaving: &mut watch::Receiver<Leave>, known: Leave) -> Leave {
-    if known == Leave::Now {
+/// Waits until the plan is another than it knows.
+async fn next_plan(plan: &mut watch::Receiver<Plan>, known: &Plan) -> Plan {
+    if let Ok(plan) = plan.wait_for(|plan| plan != known).await {
+        return plan.clone();
+    }
+    // Whoever made plans is gone.
+    if known.leave == Leave::Now {
         return std::future::pending().await;
     }
-    match leaving.wait_for(|&leave| leave > known).await {
-        Ok(leave) => *leave,
-        // The worker's handle was dropped.
-        Err(_) => Leave::Now,
-    }
+    Plan { leave: Leave::Now, ..known.clone() }
 }
 
 /// What a panic said.
-fn panic_text(failed: JoinError) -> String {
+pub(crate) fn panic_text(failed: JoinError) -> String {
     let Ok(payload) = failed.try_into_panic() else {
         return String::from("the handler was aborted");
     };

@@ -1,28 +1,37 @@
 //! The worker.
 
 mod cancellation;
+mod credit;
 mod driver;
+mod fleet;
 mod replier;
 mod request;
+mod service;
 
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
-use majordomus_core::{Backoff, Concurrency, Role, Status, WorkerConfig};
+use majordomus_core::{Backoff, WorkerConfig};
 use majordomus_wire::{Codec, Dialect, Side, check_service_name};
 use majordomus_zmtp::Limits;
 use tokio::sync::watch;
 
 pub use cancellation::Cancellation;
+pub(crate) use credit::Credit;
+pub(crate) use driver::{NO_REPLY, SAYINGS_MAX, panic_text};
 pub use replier::{Cancelled, Replier};
 pub use request::Request;
+pub(crate) use service::{Handler, Services};
 
-use crate::link::{HEAD_FRAMES_MAX, head_bytes_max};
-use crate::uplink::Uplink;
-use crate::worker::driver::{Driver, Leave};
-use crate::{Endpoint, SetupError, ambient_seed};
+use crate::endpoint::parse_all;
+use crate::events::Connections;
+use crate::worker::driver::{Leave, Plan};
+use crate::worker::fleet::Fleet;
+use crate::{ConnectionEvents, Endpoints, SetupError};
+
+/// How many bytes the name of a worker may have, so that there is room for what is put behind it.
+const NAME_BYTES_MAX: usize = 200;
 
 /// A worker that serves requests in the background, until it is stopped or dropped.
 ///
@@ -30,6 +39,12 @@ use crate::{Endpoint, SetupError, ambient_seed};
 /// broker is silent for too long, and when the broker sends it away. It sends heartbeats whether its
 /// handler is busy or not, as long as the handler does not block the runtime's threads; what blocks
 /// or computes for long belongs into `tokio::task::spawn_blocking`.
+///
+/// It speaks [`Dialect::Omdp1`] unless told otherwise. There it has one connection to each of its
+/// brokers for all its services, and its [concurrency](WorkerBuilder::concurrency) counts them
+/// together. In the other dialects it has a connection for each service, and more where the dialect
+/// gives one request at a time; to the broker these are as many workers, and the concurrency counts
+/// for each service.
 ///
 #[cfg_attr(feature = "broker", doc = "```")]
 #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -49,11 +64,14 @@ use crate::{Endpoint, SetupError, ambient_seed};
 #[derive(Debug)]
 #[must_use = "a worker leaves when it is dropped"]
 pub struct Worker {
-    leave: watch::Sender<Leave>,
+    plan: watch::Sender<Plan>,
+    services: Services,
+    connections: Connections,
 }
 
 impl Worker {
-    /// A worker of the broker at `endpoint`, whose options are to be set.
+    /// A worker of the broker at this endpoint, or of several brokers at once, whose options are to
+    /// be set.
     ///
     /// ```
     /// use std::time::Duration;
@@ -64,12 +82,13 @@ impl Worker {
     ///     .concurrency(4);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn builder(endpoint: &str) -> WorkerBuilder {
+    pub fn builder(endpoints: impl Endpoints) -> WorkerBuilder {
         WorkerBuilder {
-            endpoint: endpoint.into(),
-            dialect: Dialect::Mdp02,
+            endpoints: endpoints.texts(),
+            dialect: Dialect::Omdp1,
             concurrency: 1,
-            // The service is named last, in `serve`.
+            services: Vec::new(),
+            name: String::new(),
             config: WorkerConfig::new(""),
             limits: Limits::default(),
         }
@@ -91,8 +110,8 @@ impl Worker {
     /// Leaves when what runs is finished: takes no more requests, and returns when the last reply is
     /// sent and the broker told. [`stop`](Self::stop) can still cut it short.
     ///
-    /// The dialects that there are so far cannot tell a broker that a worker drains. So a request
-    /// that the broker sends meanwhile is not answered, and goes to another worker when this one
+    /// In [`Dialect::Omdp1`] and [`Dialect::Pigato`] the broker is told, and what it sends meanwhile is
+    /// given back. In the other dialects it is not answered, and goes to another worker when this one
     /// has left.
     ///
     /// ```no_run
@@ -116,12 +135,96 @@ impl Worker {
     /// # }
     /// ```
     pub async fn ended(&self) {
-        self.leave.closed().await;
+        self.plan.closed().await;
     }
 
     async fn leave(&self, how: Leave) {
-        self.leave.send_modify(|leave| *leave = how.max(*leave));
+        self.plan.send_modify(|plan| plan.leave = how.max(plan.leave));
         self.ended().await;
+    }
+
+    /// Takes so many requests at once from now on; nothing at all takes none until it is more again.
+    /// What runs goes on.
+    ///
+    /// ```no_run
+    /// # fn example(worker: &majordomus::Worker) {
+    /// worker.set_concurrency(16);
+    /// # }
+    /// ```
+    pub fn set_concurrency(&self, requests: usize) {
+        self.plan.send_modify(|plan| plan.concurrency = requests);
+    }
+
+    /// Offers one service more, while it runs.
+    ///
+    /// # Errors
+    ///
+    /// When the service cannot have this name, or has a handler already.
+    ///
+    /// ```no_run
+    /// # fn example(worker: &majordomus::Worker) -> Result<(), majordomus::SetupError> {
+    /// worker.offer("shout", |request, reply| reply.finish(request.body.text().to_uppercase()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn offer<H, F>(&self, service: &str, handler: H) -> Result<(), SetupError>
+    where
+        H: Fn(Request, Replier) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        check_service_name(service.as_bytes()).map_err(SetupError::Service)?;
+        self.services.add(service, Handler::new(handler))?;
+        self.plan.send_modify(|plan| plan.services = self.services.names());
+        Ok(())
+    }
+
+    /// Offers a service no longer, while it runs; says whether it did before. What runs of it goes on.
+    ///
+    /// ```no_run
+    /// # fn example(worker: &majordomus::Worker) {
+    /// assert!(worker.withdraw("shout"));
+    /// # }
+    /// ```
+    pub fn withdraw(&self, service: &str) -> bool {
+        let offered = self.services.remove(service);
+        self.plan.send_modify(|plan| plan.services = self.services.names());
+        offered
+    }
+
+    /// Whether a broker is connected at this moment.
+    ///
+    /// ```no_run
+    /// # fn example(worker: &majordomus::Worker) {
+    /// println!("connected: {}", worker.is_connected());
+    /// # }
+    /// ```
+    pub fn is_connected(&self) -> bool {
+        self.connections.any_open()
+    }
+
+    /// Returns when a broker is connected, at once where one is. Can be dropped and called again.
+    ///
+    /// ```no_run
+    /// # async fn example(worker: &majordomus::Worker) {
+    /// worker.connected().await;
+    /// # }
+    /// ```
+    pub async fn connected(&self) {
+        self.connections.opened().await;
+    }
+
+    /// What happens to its connections from now on.
+    ///
+    /// ```no_run
+    /// # async fn example(worker: &majordomus::Worker) {
+    /// let mut events = worker.events();
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event}");
+    /// }
+    /// # }
+    /// ```
+    pub fn events(&self) -> ConnectionEvents {
+        self.connections.events()
     }
 }
 
@@ -129,15 +232,17 @@ impl Worker {
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until `serve` is called"]
 pub struct WorkerBuilder {
-    endpoint: String,
+    endpoints: Vec<String>,
     dialect: Dialect,
     concurrency: usize,
+    services: Vec<(String, Handler)>,
+    name: String,
     config: WorkerConfig,
     limits: Limits,
 }
 
 impl WorkerBuilder {
-    /// What it speaks; [`Dialect::Mdp02`] unless set.
+    /// What it speaks; [`Dialect::Omdp1`] unless set.
     ///
     /// ```
     /// use majordomus::{Dialect, Worker};
@@ -149,8 +254,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// How often it sends a heartbeat, and expects one; 2.5 s unless set. The broker's interval
-    /// should be the same.
+    /// How often it sends a heartbeat, and expects one; 2.5 s unless set. In [`Dialect::Omdp1`] each
+    /// side tells the other its own; in other dialects the broker's should be the same.
     ///
     /// ```
     /// use std::time::Duration;
@@ -172,7 +277,23 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many requests it serves at once; 1 unless set.
+    /// By which name [others can ask for it](crate::RequestBuilder::target): its ZMTP routing id, up to
+    /// 200 bytes. The broker gives it one unless set, another one with each connection.
+    ///
+    /// It must be its own: of two workers with one name the second waits until the first is gone. In the
+    /// dialects in which it has several connections, each has `-`, its service and a number behind the
+    /// name.
+    ///
+    /// ```
+    /// let builder = majordomus::Worker::builder("ipc://broker").name("worker-17");
+    /// ```
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How many requests it serves at once, for each of its brokers; 1 unless set.
+    /// [`Worker::set_concurrency`] changes it while it runs.
     ///
     /// In the dialects whose workers take one request at a time, it makes that many connections, and
     /// to the broker it is that many workers.
@@ -210,16 +331,44 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts to serve `service`: `handler` gets each request, and the [`Replier`] by which it is
+    /// A service that it offers: `handler` gets each request for it, and the [`Replier`] by which it is
     /// answered.
     ///
+    /// A name can be a wildcard (`stock.*`), which serves all names that begin like it, or have a
+    /// version (`stock@1.2.3`), which serves those who ask for a range with it in (`stock@^1.2`). The
+    /// request says which name was asked for.
+    ///
     /// A handler that panics, or returns without a final reply, fails its request. When nobody waits
-    /// for the reply any more, as when the connection is lost, its [`Cancellation`] is pulled, and
-    /// the worker registers again when the handler has returned.
+    /// for the reply any more, as when the connection is lost, its [`Cancellation`] is pulled.
+    ///
+    /// ```no_run
+    /// use majordomus::Worker;
+    ///
+    /// # async fn example() -> Result<(), majordomus::SetupError> {
+    /// let worker = Worker::builder("tcp://127.0.0.1:5555")
+    ///     .service("echo", |request, reply| reply.finish(request.body))
+    ///     .service("stock.*", |request, reply| async move {
+    ///         reply.finish(format!("no price for {}", request.service)).await;
+    ///     })
+    ///     .start()?;
+    /// worker.ended().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn service<H, F>(mut self, service: &str, handler: H) -> Self
+    where
+        H: Fn(Request, Replier) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.services.push((service.into(), Handler::new(handler)));
+        self
+    }
+
+    /// Starts to serve one [`service`](Self::service), and those that were named before.
     ///
     /// # Errors
     ///
-    /// When the endpoint is none, the service cannot have this name, or an option is zero.
+    /// Those of [`start`](Self::start).
     ///
     /// # Panics
     ///
@@ -252,8 +401,40 @@ impl WorkerBuilder {
         H: Fn(Request, Replier) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let endpoint: Endpoint = self.endpoint.parse()?;
-        check_service_name(service.as_bytes()).map_err(SetupError::Service)?;
+        self.service(service, handler).start()
+    }
+
+    /// Starts to serve what was named.
+    ///
+    /// # Errors
+    ///
+    /// When an endpoint is none, no service was named or one twice, one cannot have its name, or an
+    /// option is zero.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    ///
+    /// ```
+    /// use majordomus::{SetupError, Worker};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let nothing = Worker::builder("tcp://127.0.0.1:5555").start();
+    /// assert!(matches!(nothing, Err(SetupError::NoService)));
+    /// # }
+    /// ```
+    pub fn start(self) -> Result<Worker, SetupError> {
+        let endpoints = parse_all(&self.endpoints)?;
+        let services = Services::default();
+        for (name, handler) in self.services {
+            check_service_name(name.as_bytes()).map_err(SetupError::Service)?;
+            services.add(&name, handler)?;
+        }
+        let names = services.names();
+        if names.is_empty() {
+            return Err(SetupError::NoService);
+        }
         if self.config.heartbeat_interval.is_zero() {
             return Err(SetupError::NoHeartbeatInterval);
         }
@@ -262,47 +443,18 @@ impl WorkerBuilder {
         }
         let concurrency =
             NonZeroUsize::new(self.concurrency).ok_or(SetupError::NoConcurrency)?.get();
-
-        let codec = Codec::new(self.dialect, Side::Worker);
-        let per_connection = tasks_per_connection_max(&codec);
-        let tasks_max = concurrency.min(per_connection);
-        // The broker has to hear of it only where it would give us more.
-        let fewer = tasks_max < per_connection;
-        let takes = Concurrency::AtMost(u32::try_from(tasks_max).unwrap_or(u32::MAX));
-        let status = Status { concurrency: fewer.then_some(takes), publish: false };
-        let config = WorkerConfig {
-            service: service.into(),
-            partial_replies: codec.has_partials(),
-            tasks_max,
-            // What the broker may send before it has heard of it.
-            held_max: per_connection - tasks_max,
-            reply_bytes_max: self
-                .limits
-                .message_bytes_max
-                .saturating_sub(head_bytes_max(self.dialect)),
-            reply_frames_max: self.limits.frames_max.saturating_sub(HEAD_FRAMES_MAX),
-            ..self.config
-        };
-        let handler = Arc::new(handler);
-        let (leave, leaving) = watch::channel(Leave::Never);
-        for _ in 0..concurrency.div_ceil(tasks_max) {
-            let core = majordomus_core::Worker::new(config.clone(), ambient_seed());
-            let uplink = Uplink::new(endpoint.clone(), codec, self.limits);
-            let handler = Arc::clone(&handler);
-            let driver = Driver::new(core, codec, uplink, status, handler, leaving.clone());
-            tokio::spawn(driver.run());
+        // ZMTP keeps routing ids that begin with a zero for itself.
+        if self.name.len() > NAME_BYTES_MAX || self.name.starts_with('\0') {
+            return Err(SetupError::Name(self.name));
         }
-        Ok(Worker { leave })
-    }
-}
-
-/// How many requests the dialect gives to one worker at once.
-fn tasks_per_connection_max(codec: &Codec) -> usize {
-    match codec.role() {
-        Role::Worker(worker) => match worker.concurrency {
-            Concurrency::AtMost(tasks) => tasks.max(1) as usize,
-            Concurrency::Unlimited => usize::MAX,
-        },
-        Role::Client(_) => 1,
+        let plan = Plan { leave: Leave::Never, concurrency, services: names };
+        let (plan, planned) = watch::channel(plan);
+        let connections = Connections::new(endpoints.len());
+        let codec = Codec::new(self.dialect, Side::Worker);
+        let parts = (services.clone(), connections.clone());
+        let fleet =
+            Fleet::new(endpoints, codec, self.limits, self.config, parts, self.name, planned);
+        tokio::spawn(fleet.run());
+        Ok(Worker { plan, services, connections })
     }
 }

@@ -1,10 +1,12 @@
 //! How a handler answers.
 
 use std::fmt;
+use std::time::Duration;
 
-use majordomus_core::{TaskHandle, WorkerInput};
+use majordomus_core::{CODE_UNSAID, TaskHandle, WorkerInput};
 use tokio::sync::mpsc;
 
+use crate::worker::credit::Credit;
 use crate::{Body, Cancellation};
 
 /// How a handler answers its request: with any number of parts, and then with one final reply or an
@@ -16,6 +18,8 @@ pub struct Replier {
     task: TaskHandle,
     says: mpsc::Sender<WorkerInput>,
     cancellation: Cancellation,
+    credit: Credit,
+    keep: Option<Duration>,
 }
 
 impl Replier {
@@ -23,11 +27,12 @@ impl Replier {
         task: TaskHandle,
         says: mpsc::Sender<WorkerInput>,
         cancellation: Cancellation,
+        credit: Credit,
     ) -> Self {
-        Self { task, says, cancellation }
+        Self { task, says, cancellation, credit, keep: None }
     }
 
-    /// Sends a part of the reply. Waits while the broker takes no more.
+    /// Sends a part of the reply. Waits while its client, or the broker, takes no more.
     ///
     /// In [`Mdp01`](crate::Dialect::Mdp01), [`Gdp`](crate::Dialect::Gdp) and
     /// [`Libmdp`](crate::Dialect::Libmdp), whose workers have no partial replies, parts are kept and
@@ -51,11 +56,69 @@ impl Replier {
         if self.cancellation.is_cancelled() {
             return Err(Cancelled);
         }
-        let part = WorkerInput::Part(self.task, body.into().into_frames());
+        let part = WorkerInput::Part(self.task, body.into().into_content());
+        let sending = async {
+            self.credit.take().await;
+            self.says.send(part).await
+        };
         tokio::select! {
-            sent = self.says.send(part) => sent.map_err(|_| Cancelled),
+            sent = sending => sent.map_err(|_| Cancelled),
             () = self.cancellation.cancelled() => Err(Cancelled),
         }
+    }
+
+    /// Sends each of these as a part, and then ends the reply with none.
+    ///
+    /// # Errors
+    ///
+    /// When nobody waits for the reply any more.
+    ///
+    /// ```no_run
+    /// # async fn handler(reply: majordomus::Replier) {
+    /// let _ = reply.send_all((1..=3).map(|number| number.to_string())).await;
+    /// # }
+    /// ```
+    pub async fn send_all<I>(self, parts: I) -> Result<(), Cancelled>
+    where
+        I: IntoIterator<Item: Into<Body>>,
+    {
+        for part in parts {
+            self.part(part).await?;
+        }
+        self.finish(Body::empty()).await;
+        Ok(())
+    }
+
+    /// Says that it is still at work, to a client that limits [the silence of its
+    /// worker](crate::RequestBuilder::silence). Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) can say
+    /// so.
+    ///
+    /// ```no_run
+    /// # async fn handler(reply: majordomus::Replier) {
+    /// for step in 0..100 {
+    ///     // A long computation in steps.
+    ///     reply.at_work().await;
+    /// }
+    /// reply.finish("done").await;
+    /// # }
+    /// ```
+    pub async fn at_work(&self) {
+        let _ = self.says.send(WorkerInput::AtWork(self.task)).await;
+    }
+
+    /// Lets the broker keep the reply for so long, and answer equal requests with it. It counts for a
+    /// reply without parts.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn handler(reply: majordomus::Replier) {
+    /// reply.keep(Duration::from_secs(10)).finish("sunny").await;
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn keep(self, good_for: Duration) -> Self {
+        Self { keep: Some(good_for), ..self }
     }
 
     /// Sends the reply, or its last part. Where nobody waits for it any more, it is dropped.
@@ -66,7 +129,8 @@ impl Replier {
     /// # }
     /// ```
     pub async fn finish(self, body: impl Into<Body>) {
-        let _ = self.says.send(WorkerInput::Final(self.task, body.into().into_frames())).await;
+        let last = WorkerInput::Final(self.task, body.into().into_content(), self.keep);
+        let _ = self.says.send(last).await;
     }
 
     /// Fails the request, and says why.
@@ -80,8 +144,51 @@ impl Replier {
     /// # }
     /// ```
     pub async fn fail(self, text: impl Into<String>) {
-        let why = Body::from(text.into()).into_frames();
-        let _ = self.says.send(WorkerInput::Failed(self.task, why)).await;
+        self.fail_with(CODE_UNSAID, text.into()).await;
+    }
+
+    /// Fails the request with a code of your own, from 400 to 999, and says why: a text for people in
+    /// the first frame, and whatever a program needs behind it.
+    ///
+    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has codes.
+    ///
+    /// ```no_run
+    /// # async fn handler(reply: majordomus::Replier) {
+    /// reply.fail_with(507, "the printer is out of paper").await;
+    /// # }
+    /// ```
+    pub async fn fail_with(self, code: u16, why: impl Into<Body>) {
+        let failed = WorkerInput::Failed(self.task, code, why.into().into_content());
+        let _ = self.says.send(failed).await;
+    }
+
+    /// Gives the request back, so that another worker gets it, and says why. When all have, the client
+    /// gets the last one's word. In dialects where nothing can be given back it fails.
+    ///
+    /// ```no_run
+    /// # async fn handler(request: majordomus::Request, reply: majordomus::Replier) {
+    /// if request.body.frames().bytes() > 1_000_000 {
+    ///     return reply.reject("too much for me").await;
+    /// }
+    /// reply.finish("done").await;
+    /// # }
+    /// ```
+    pub async fn reject(self, why: impl Into<Body>) {
+        let rejected = WorkerInput::Rejected(self.task, why.into().into_content());
+        let _ = self.says.send(rejected).await;
+    }
+
+    /// Whether somebody still waits for the reply.
+    ///
+    /// ```no_run
+    /// # fn example(reply: &majordomus::Replier) {
+    /// if !reply.is_wanted() {
+    ///     return;
+    /// }
+    /// # }
+    /// ```
+    pub fn is_wanted(&self) -> bool {
+        !self.cancellation.is_cancelled()
     }
 
     /// What says when nobody waits for the reply any more.

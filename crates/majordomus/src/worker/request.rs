@@ -1,6 +1,8 @@
 //! A request as a handler gets it.
 
-use majordomus_core::WorkerRequest;
+use std::time::Instant;
+
+use majordomus_core::{Content, Priority, WorkerRequest};
 
 use crate::Body;
 
@@ -15,6 +17,31 @@ pub struct Request {
     pub id: String,
     /// What is to be done.
     pub body: Body,
+    /// Until when it is wanted; nothing where there is no end to that, or its dialect does not say.
+    pub deadline: Option<Instant>,
+    /// How many times it has gone to a worker, with this.
+    pub attempt: u32,
+    /// Its priority, from 0 to 9; 4 is ordinary.
+    pub priority: u8,
+}
+
+impl Request {
+    /// A request as a unit test makes it, which nobody made in earnest.
+    ///
+    /// ```
+    /// let request = majordomus::Request::new("echo", "hello");
+    /// assert_eq!(request.body.text(), "hello");
+    /// ```
+    pub fn new(service: &str, body: impl Into<Body>) -> Self {
+        Self {
+            service: service.into(),
+            id: String::new(),
+            body: body.into(),
+            deadline: None,
+            attempt: 1,
+            priority: Priority::ORDINARY.number(),
+        }
+    }
 }
 
 impl From<WorkerRequest> for Request {
@@ -22,7 +49,10 @@ impl From<WorkerRequest> for Request {
         Self {
             service: String::from_utf8_lossy(&request.service).into_owned(),
             id: request.address.to_string(),
-            body: Body::received(request.body),
+            body: Body::received(Content { options: request.options, body: request.body }),
+            deadline: request.deadline.and_then(|span| Instant::now().checked_add(span)),
+            attempt: request.attempt,
+            priority: request.priority.number(),
         }
     }
 }

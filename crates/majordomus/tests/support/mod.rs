@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use majordomus::{Dialect, Frames};
 use majordomus_core::{
-    Concurrency, FromClient, FromWorker, Label, Reply, Status, ToClient, ToWorker, WorkerReply,
-    WorkerRequest,
+    Concurrency, FromClient, FromWorker, Label, Reply, Status, ToClient, ToWorker, Welcome,
+    WorkerReply, WorkerRequest,
 };
 use majordomus_wire::{Codec, Side, in_frames};
 use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
@@ -60,9 +60,29 @@ impl FakeBroker {
         self.accept(Side::Client).await
     }
 
+    /// Accepts a client, and takes its HELLO without an answer.
+    pub(crate) async fn accept_unwelcome(&self) -> Peer {
+        let mut peer = self.shake_hands(Side::Client).await;
+        assert!(matches!(peer.client_says().await, FromClient::Hello(_)));
+        peer
+    }
+
+    /// Accepts a client, and takes messages of so many bytes.
+    pub(crate) async fn accept_client_of(&self, message_bytes_max: u64) -> Peer {
+        let mut peer = self.shake_hands(Side::Client).await;
+        peer.welcome(message_bytes_max).await;
+        peer
+    }
+
     /// Accepts a worker and takes its READY for `echo`.
     pub(crate) async fn accept_worker(&self) -> Peer {
         let mut worker = self.accept(Side::Worker).await;
+        if self.dialect == Dialect::Omdp1 {
+            let FromWorker::Heartbeat(takes) = worker.worker_says().await else {
+                panic!("it does not say how many it takes")
+            };
+            assert!(takes.concurrency.is_some());
+        }
         let ready = FromWorker::Ready { service: Label::from("echo") };
         assert_eq!(worker.worker_says().await, ready);
         if self.dialect == Dialect::Pigato {
@@ -74,6 +94,14 @@ impl FakeBroker {
     }
 
     async fn accept(&self, side: Side) -> Peer {
+        let mut peer = self.shake_hands(side).await;
+        if peer.codec.greets() {
+            peer.welcome(0).await;
+        }
+        peer
+    }
+
+    async fn shake_hands(&self, side: Side) -> Peer {
         let accepted = async {
             let socket: Box<dyn Socket> = match &self.listener {
                 Listener::Tcp(tcp) => Box::new(tcp.accept().await.expect("a connection").0),
@@ -120,6 +148,28 @@ impl Peer {
             FromWorker::Partial(reply) => FromWorker::Partial(plain(reply)),
             FromWorker::Final(reply) => FromWorker::Final(plain(reply)),
             other => other,
+        }
+    }
+
+    /// Waits for HELLO, and answers it.
+    async fn welcome(&mut self, message_bytes_max: u64) {
+        let welcome = Welcome {
+            heartbeat: Duration::from_secs(60),
+            liveness: 3,
+            message_bytes_max,
+            frames_max: 1_000,
+            requests_max: 1_000,
+            broker: Label::from("fake"),
+        };
+        match self.codec.side() {
+            Side::Client => {
+                assert!(matches!(self.client_says().await, FromClient::Hello(_)));
+                self.send_to_client(ToClient::Welcome(welcome)).await;
+            }
+            Side::Worker => {
+                assert!(matches!(self.worker_says().await, FromWorker::Hello(_)));
+                self.send_to_worker(ToWorker::Welcome(welcome)).await;
+            }
         }
     }
 

@@ -17,22 +17,27 @@ pub(crate) struct Client {
     next_id: u64,
     next_at: Time,
     connected: bool,
+    /// Whether it has said HELLO, and was not sent away since, as far as it knows.
+    greeted: bool,
 }
 
 impl Client {
     pub(crate) fn new(rng: &mut Rng, workload: &Workload) -> Self {
+        let can = workload.client(rng);
         Self {
-            can: workload.client(rng),
-            request_ids: rng.one_in(2),
+            can,
+            request_ids: can.greets || rng.one_in(2),
             insistent: rng.one_in(2),
             next_id: 0,
             next_at: Time::ZERO.after(rng.millis(0, 100)),
             connected: false,
+            greeted: false,
         }
     }
 
     pub(crate) fn opened(&mut self, scene: &mut Scene<'_>) {
         self.connected = true;
+        self.greeted = false;
         self.next_at = scene.now.after(scene.rng.millis(0, 20));
     }
 
@@ -41,7 +46,9 @@ impl Client {
         self.next_at = scene.now.after(scene.rng.millis(1, 300));
     }
 
-    pub(crate) fn heard(&mut self, _scene: &mut Scene<'_>, _command: &ToClient) {}
+    pub(crate) fn heard(&mut self, _scene: &mut Scene<'_>, command: &ToClient) {
+        self.greeted &= !matches!(command, ToClient::Disconnect(_));
+    }
 
     pub(crate) fn wake(&mut self, scene: &mut Scene<'_>) {
         let pause = scene.workload.pause.as_millis() as u64;
@@ -53,22 +60,34 @@ impl Client {
         if !scene.open {
             return;
         }
+        // Some begin with something else.
+        if self.can.greets && !self.greeted && !scene.rng.one_in(8) {
+            self.greeted = true;
+            return self.greet(scene);
+        }
         if self.insistent && scene.rng.one_in(2) {
             let command = self.insist(scene);
             scene.acts.push(Act::Say(Up::Client(command)));
         }
-        let command = match scene.rng.below(40) {
+        let command = match scene.rng.below(41) {
             0 => FromClient::Heartbeat,
+            40 => return self.be_odd(scene),
             1 | 2 => FromClient::Cancel { id: self.recent_id(scene) },
             4 => self.insist(scene),
             3 if scene.rng.one_in(20) => return scene.acts.push(Act::Close),
             _ => {
                 self.next_id += u64::from(!scene.rng.one_in(50));
-                let id = self.id(self.next_id);
+                let id = match scene.rng.one_in(30) {
+                    true => self.recent_id(scene),
+                    false => self.id(self.next_id),
+                };
                 FromClient::Request(scene.workload.request(scene.rng, self.can, id))
             }
         };
         scene.acts.push(Act::Say(Up::Client(command)));
+        if scene.workload.counts_parts() && scene.rng.one_in(2) {
+            self.take_more(scene);
+        }
     }
 
     pub(crate) fn wakes_at(&self) -> Time {
@@ -81,6 +100,31 @@ impl Client {
             true => FromClient::StillWanted { id: self.recent_id(scene) },
             false => FromClient::Vouch { worker: scene.workload.identity(scene.rng) },
         }
+    }
+
+    fn greet(&self, scene: &mut Scene<'_>) {
+        let pace = scene.rng.one_in(2).then(|| scene.rng.millis(10, 1000));
+        let hello = FromClient::Hello(scene.workload.hello(scene.rng, pace));
+        scene.acts.push(Act::Say(Up::Client(hello)));
+    }
+
+    /// Goes and stays connected, or says HELLO where it should not; but not often.
+    fn be_odd(&mut self, scene: &mut Scene<'_>) {
+        match scene.rng.below(6) {
+            0 if self.can.greets || scene.rng.one_in(4) => {
+                self.greeted = false;
+                scene.acts.push(Act::Say(Up::Client(FromClient::Disconnect)));
+            }
+            1 => self.greet(scene),
+            _ => self.take_more(scene),
+        }
+    }
+
+    /// Takes more parts of a reply than it said.
+    fn take_more(&self, scene: &mut Scene<'_>) {
+        let number = self.next_id.saturating_sub(scene.rng.below(2));
+        let (id, credit) = (self.id(number), scene.workload.credit(scene.rng));
+        scene.acts.push(Act::Say(Up::Client(FromClient::More { id, credit })));
     }
 
     fn recent_id(&self, scene: &mut Scene<'_>) -> Label {

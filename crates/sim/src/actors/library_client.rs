@@ -1,11 +1,11 @@
 //! The real client, and a user of it.
 
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use majordomus_core::{
-    Backoff, ClientCapabilities, ClientConfig, ClientInput, ClientOutput, Delivery, Form,
-    RequestHandle, Time, ToClient,
+    Backoff, ClientCapabilities, ClientConfig, ClientInput, ClientOutput, Delivery, Form, Outcome,
+    RequestHandle, Time, Timeout, ToClient,
 };
 
 use super::{Act, Scene};
@@ -20,6 +20,8 @@ pub(crate) struct LibraryClient {
     machine: majordomus_core::Client,
     /// What the user waits for.
     expected: BTreeSet<RequestHandle>,
+    /// The parts that it has not taken yet.
+    untaken: BTreeMap<RequestHandle, u32>,
     next: u64,
     next_at: Time,
     silent: bool,
@@ -27,20 +29,32 @@ pub(crate) struct LibraryClient {
 
 impl LibraryClient {
     pub(crate) fn new(rng: &mut Rng, workload: &Workload) -> Self {
+        let can = ClientCapabilities { form: Form::Frames, ..workload.client(rng) };
+        let greets = can.greets;
         let config = ClientConfig {
-            request_ids: rng.one_in(2),
+            request_ids: greets || rng.one_in(2),
+            greets,
+            heartbeats: greets,
+            still_wanted: greets,
+            told_of_expiry: greets && can.told.contains(Outcome::Expired),
+            credit: Some(rng.within(1, 4) as u32).filter(|_| greets),
+            message_bytes_max: workload.hello(rng, None).message_bytes_max,
+            heartbeat_interval: rng.millis(20, 200),
             running_max: rng.within(1, 10) as usize,
             waiting_max: rng.within(1, 10) as usize,
             waiting_bytes_max: 2000,
+            waits_for_connection: rng.one_in(2),
             backoff: Backoff {
                 shortest: Duration::from_millis(5),
                 longest: Duration::from_millis(200),
             },
+            ..ClientConfig::default()
         };
         Self {
-            can: ClientCapabilities { form: Form::Frames, ..workload.client(rng) },
+            can,
             machine: majordomus_core::Client::new(config, rng.draw()),
             expected: BTreeSet::new(),
+            untaken: BTreeMap::new(),
             next: 0,
             next_at: Time::ZERO,
             silent: false,
@@ -66,6 +80,9 @@ impl LibraryClient {
         }
         let pause = scene.workload.pause.as_millis() as u64;
         self.next_at = scene.now.after(scene.rng.millis(1, pause));
+        for (handle, parts) in core::mem::take(&mut self.untaken) {
+            self.tell(scene, ClientInput::Taken(handle, parts));
+        }
         if !scene.open {
             self.silent = true;
             return;
@@ -77,13 +94,15 @@ impl LibraryClient {
         }
         self.next += 1;
         let handle = RequestHandle(self.next);
-        let request = scene.workload.lone_request(scene.rng);
-        let timeout = scene.rng.one_in(2).then(|| scene.rng.millis(1, scene.workload.timeout_ms));
+        let mut request = Box::new(scene.workload.lone_request(scene.rng, self.can));
+        let timeout = scene.rng.one_in(2).then(|| scene.rng.millis(0, scene.workload.timeout_ms));
         let timeout =
             if scene.workload.endless { timeout } else { timeout.or(Some(Duration::from_secs(5))) };
+        request.timeout = timeout.map_or(Timeout::OfService, Timeout::After);
+        let silence_max = self.can.greets.then(|| scene.rng.millis(20, 2_000));
+        let silence_max = silence_max.filter(|_| scene.rng.one_in(4));
         self.expected.insert(handle);
-        let (service, body) = (request.service, request.body);
-        self.tell(scene, ClientInput::Request { handle, service, body, timeout });
+        self.tell(scene, ClientInput::Request { handle, request, silence_max });
     }
 
     fn tell(&mut self, scene: &mut Scene<'_>, input: ClientInput) {
@@ -91,13 +110,16 @@ impl LibraryClient {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 ClientOutput::Open => scene.acts.push(Act::Open),
-                ClientOutput::Close => scene.acts.push(Act::Close),
+                ClientOutput::Close(_) => scene.acts.push(Act::Close),
                 ClientOutput::Send(command) => scene.acts.push(Act::Say(Up::Client(command))),
                 ClientOutput::Deliver(handle, delivery) => {
                     let known = match delivery {
-                        Delivery::Part(_) => self.expected.contains(&handle),
+                        Delivery::Part(_) | Delivery::Notice(_) => self.expected.contains(&handle),
                         Delivery::Final(_) | Delivery::Failed(_) => self.expected.remove(&handle),
                     };
+                    if matches!(delivery, Delivery::Part(_)) {
+                        *self.untaken.entry(handle).or_default() += 1;
+                    }
                     if !known {
                         scene.acts.push(Act::Accuse(format!("{handle:?} has ended: {delivery:?}")));
                     }

@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use majordomus_core::{
-    Concurrency, FromWorker, Label, Status, Time, ToWorker, WorkerCapabilities, WorkerReply,
+    CODE_UNSAID, Concurrency, FromWorker, Label, Status, Time, ToWorker, WorkerCapabilities,
+    WorkerReply,
 };
 
 use super::task::{Finish, Plan, reply};
@@ -19,7 +20,12 @@ const OLD_MAX: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) can: WorkerCapabilities,
-    service: Label,
+    /// What it offers: more than one where it can.
+    services: Vec<Label>,
+    /// How long it says that it is silent at the most.
+    pace: Option<Duration>,
+    /// Whether it has said HELLO, and was not sent away since, as far as it knows.
+    greeted: bool,
     interval: Duration,
     /// Whether it has one thread, and sends no heartbeat while it works.
     one_thread: bool,
@@ -50,10 +56,13 @@ struct Task {
 impl Worker {
     pub(crate) fn new(rng: &mut Rng, workload: &Workload) -> Self {
         let can = workload.worker(rng);
+        let interval = rng.millis(10, 100);
         Self {
             can,
-            service: workload.service(rng),
-            interval: rng.millis(10, 100),
+            services: vec![workload.service(rng)],
+            pace: rng.pick(&[Some(interval * 2), Some(interval * 8), None]),
+            greeted: false,
+            interval,
             one_thread: rng.one_in(2),
             mute: rng.one_in(6),
             stubborn: workload.stubborn && rng.one_in(2),
@@ -71,6 +80,7 @@ impl Worker {
 
     pub(crate) fn opened(&mut self, scene: &mut Scene<'_>) {
         self.connected = true;
+        self.greeted = false;
         self.takes = self.can.concurrency;
         self.ready_at = scene.now;
         self.wake(scene);
@@ -90,16 +100,24 @@ impl Worker {
                 let plan = self.plan(scene);
                 self.tasks.push(Task { address: request.address, id: request.id, plan });
             }
-            ToWorker::Cancel { address } => {
+            ToWorker::Cancel { address, .. } => {
                 // It says that it stopped, sooner or later.
                 for task in self.tasks.iter_mut().filter(|task| task.address == address) {
                     task.plan.parts = 0;
+                    if task.plan.finish == Finish::Forget && !scene.rng.one_in(4) {
+                        task.plan.finish = Finish::Fail;
+                    }
                     task.plan.next_at = scene.now.after(scene.rng.millis(0, 5));
                 }
             }
-            ToWorker::Heartbeat | ToWorker::Registered | ToWorker::StillWanted { .. } => {}
-            ToWorker::Disconnect => {
-                self.ready = false;
+            ToWorker::Welcome(_)
+            | ToWorker::Registered { .. }
+            | ToWorker::Heartbeat
+            | ToWorker::Capacity { .. }
+            | ToWorker::StillWanted { .. }
+            | ToWorker::More { .. } => {}
+            ToWorker::Disconnect(_) => {
+                (self.ready, self.greeted) = (false, false);
                 if !scene.rng.one_in(3) {
                     // What it works on it may finish all the same.
                     self.ready_at = scene.now.after(scene.rng.millis(0, 100));
@@ -127,13 +145,27 @@ impl Worker {
             self.ready = true;
             self.heartbeat_at = now.after(self.interval);
             if self.moody && scene.rng.one_in(2) {
-                self.service = scene.workload.service(scene.rng);
+                self.services = vec![scene.workload.service(scene.rng)];
+            }
+            // Some begin with something else.
+            if self.can.greets && !self.greeted {
+                match scene.open && scene.rng.one_in(10) {
+                    true => self.ready_at = now.after(self.interval),
+                    false => self.greet(scene),
+                }
             }
             let service = match scene.rng.per_mille(scene.faults.mischief / 4) {
                 true => Label::from(scene.rng.pick(&["mmi.service", "", "echo"])),
-                false => self.service.clone(),
+                false => self.services[0].clone(),
             };
+            if self.can.greets && scene.rng.one_in(2) {
+                let status = self.status(scene);
+                self.say(scene, FromWorker::Heartbeat(status));
+            }
             self.say(scene, FromWorker::Ready { service });
+            for service in self.services.iter().skip(1).cloned() {
+                self.say(scene, FromWorker::Ready { service });
+            }
             if self.takes != self.can.concurrency {
                 let concurrency = Some(self.takes);
                 self.say(scene, FromWorker::Heartbeat(Status { concurrency, publish: false }));
@@ -144,6 +176,12 @@ impl Worker {
             let silent = self.mute && scene.open && scene.rng.below(50) > 0;
             // When everything is calm it has given up what it forgot.
             let works = |task: &Task| scene.open || task.plan.next_at < Time::NEVER;
+            if !scene.open && self.can.cancel {
+                // And says so: nobody else gets its place.
+                for task in self.tasks.iter_mut().filter(|task| !works(task)) {
+                    (task.plan.finish, task.plan.next_at) = (Finish::Fail, now);
+                }
+            }
             if (!self.one_thread || !self.tasks.iter().any(works)) && !silent {
                 if self.moody && scene.rng.one_in(32) {
                     return self.leave(scene);
@@ -151,8 +189,15 @@ impl Worker {
                 let status = self.status(scene);
                 self.say(scene, FromWorker::Heartbeat(status));
                 if self.can.ready_again && scene.rng.one_in(16) {
-                    let service = self.service.clone();
+                    let service = self.services[0].clone();
                     self.say(scene, FromWorker::Ready { service });
+                }
+                if self.can.several_services && scene.rng.one_in(8) {
+                    self.offer_others(scene);
+                }
+                if let Some(task) = self.tasks.last().filter(|_| scene.rng.one_in(2)) {
+                    let address = task.address.clone();
+                    self.say(scene, FromWorker::AtWork { address });
                 }
             }
             self.be_mischievous(scene);
@@ -160,6 +205,37 @@ impl Worker {
         while let Some(at) = self.tasks.iter().position(|task| task.plan.next_at <= now) {
             if !self.work(scene, at) {
                 return;
+            }
+        }
+    }
+
+    fn greet(&mut self, scene: &mut Scene<'_>) {
+        self.greeted = true;
+        self.takes = self.can.concurrency;
+        let hello = scene.workload.hello(scene.rng, self.pace);
+        self.say(scene, FromWorker::Hello(hello));
+    }
+
+    /// Offers something more, or something less. When everything is calm it offers something.
+    fn offer_others(&mut self, scene: &mut Scene<'_>) {
+        let service = scene.workload.service(scene.rng);
+        match scene.rng.below(8) {
+            _ if !scene.open => {
+                let service = self.services[0].clone();
+                self.say(scene, FromWorker::Ready { service });
+            }
+            0..4 => {
+                if !self.services.contains(&service) {
+                    self.services.push(service.clone());
+                }
+                self.say(scene, FromWorker::Ready { service });
+            }
+            4 => self.say(scene, FromWorker::Withdraw { service: Label::empty() }),
+            _ => {
+                if self.services.len() > 1 {
+                    self.services.retain(|offered| *offered != service);
+                }
+                self.say(scene, FromWorker::Withdraw { service });
             }
         }
     }
@@ -218,7 +294,10 @@ impl Worker {
         self.old.push((task.address, task.id));
         match finish {
             Finish::CrashBefore | Finish::CrashDuring => scene.acts.push(Act::Crash),
-            Finish::Fail => self.say(scene, FromWorker::Failed(reply)),
+            Finish::Fail => {
+                reply.code = scene.rng.pick(&[CODE_UNSAID, 400, 507, 999]);
+                self.say(scene, FromWorker::Failed(reply));
+            }
             Finish::Reject => self.say(scene, FromWorker::Rejected(reply)),
             Finish::Reply | Finish::Forget => self.say(scene, FromWorker::Final(reply)),
             Finish::CrashAfter => {
@@ -247,9 +326,13 @@ impl Worker {
         };
         let other = scene.rng.one_in(8);
         let id = if other { Label::from("other") } else { Label::empty() };
+        let address = old.0.clone();
         let reply = reply(scene, self.can.form, old.0, id);
-        let command = match scene.rng.below(9) {
-            0 => FromWorker::Ready { service: self.service.clone() },
+        let command = match scene.rng.below(12) {
+            0 => FromWorker::Ready { service: self.services[0].clone() },
+            9 => FromWorker::AtWork { address },
+            10 => FromWorker::Hello(scene.workload.hello(scene.rng, self.pace)),
+            11 => FromWorker::Withdraw { service: self.services[0].clone() },
             1 => return self.leave(scene),
             2 => FromWorker::Partial(reply),
             3 => FromWorker::Failed(reply),
@@ -265,7 +348,7 @@ impl Worker {
 
     /// Goes, and comes again over the same connection.
     fn leave(&mut self, scene: &mut Scene<'_>) {
-        self.ready = false;
+        (self.ready, self.greeted) = (false, false);
         self.ready_at = scene.now.after(scene.rng.millis(0, 50));
         self.say(scene, FromWorker::Disconnect);
     }

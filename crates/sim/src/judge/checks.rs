@@ -1,6 +1,6 @@
 //! What must be so when a step is over.
 
-use majordomus_core::{Concurrency, Outcome, PeerId};
+use majordomus_core::{Concurrency, Frames, Outcome, PeerId, Time};
 
 use super::model::{Hand, Peer, Side};
 use super::request::{Place, Rejection};
@@ -44,6 +44,15 @@ impl Judge {
             self.tally.received += 1;
             self.tally.outcomes[outcome as usize] += 1;
         }
+        if let Cause::Mmi(peer) = self.step.cause {
+            let three = Frames::from_slices(&["404"]);
+            let outcome = match self.step.answered {
+                true => Outcome::Replied,
+                false => self.settle_unreadable(peer, &three),
+            };
+            self.tally.received += 1;
+            self.tally.outcomes[outcome as usize] += 1;
+        }
         if let Cause::Nameless(peer) = self.step.cause {
             let (id, note, outcome) = (&self.step.id, self.step.note, Outcome::NoSuchService);
             let at = self.step.failures.iter().position(|word| {
@@ -79,14 +88,16 @@ impl Judge {
         };
         let outcome = match self.shut_down {
             true => Outcome::ShutDown,
+            false if self.step.duplicate => Outcome::Refused,
             false if vain && limit.is_none() && !word(Outcome::Refused) => Outcome::NoSuchWorker,
             false => Outcome::Refused,
         };
         let crowded = self.step.held_before > 0;
-        if outcome == Outcome::Refused && !crowded && limit.is_none() {
+        let duplicate = self.step.duplicate;
+        if outcome == Outcome::Refused && !duplicate && !crowded && limit.is_none() {
             return self.accuse(Rule::Limit, format!("request {uid} is not taken, without need"));
         }
-        if outcome == Outcome::Refused && !closed && paused {
+        if outcome == Outcome::Refused && !duplicate && !closed && paused {
             if told.contains(Outcome::Refused) {
                 return self.accuse(Rule::Door, format!("{peer} waits though it could be told"));
             }
@@ -101,7 +112,7 @@ impl Judge {
             }
             return;
         }
-        if outcome == Outcome::Refused && !closed && !told.contains(outcome) {
+        if outcome == Outcome::Refused && !duplicate && !closed && !told.contains(outcome) {
             return self.accuse(Rule::Door, format!("{peer} is refused and cannot be told"));
         }
         self.tally.received += 1;
@@ -141,7 +152,7 @@ impl Judge {
     }
 
     fn forget_peer(&mut self, id: PeerId) {
-        if self.model.worker(id).is_some_and(|worker| worker.service.is_some()) {
+        if self.model.peer(id).is_some_and(Peer::is_registered) {
             return self.accuse(Rule::DeadWorkerKept, format!("{id} is gone"));
         }
         if self.model.client(id).is_some_and(|client| client.held.is_some()) {
@@ -165,11 +176,7 @@ impl Judge {
         if let Some(uid) = self.model.live.first() {
             return self.accuse(Rule::EndsInTime, format!("request {uid} outlives the shutdown"));
         }
-        let registered = |peer: &Peer| match &peer.side {
-            Side::Worker(worker) => worker.service.is_some(),
-            Side::Client(_) => false,
-        };
-        let left = self.model.all_peers().find(|peer| registered(peer)).map(|peer| peer.id);
+        let left = self.model.all_peers().find(|peer| peer.is_registered()).map(|peer| peer.id);
         if let Some(peer) = left {
             let text = format!("{peer} outlives the shutdown");
             return self.accuse(Rule::DeadWorkerKept, text);
@@ -190,6 +197,7 @@ impl Judge {
             let text = format!("request {uid} had to end, {how}: {request:?}");
             // A request that must end with its worker and does not goes to another.
             let rule = match how {
+                Outcome::WorkerLost if request.targeted => Rule::Target,
                 Outcome::WorkerLost => Rule::OneWorker,
                 Outcome::NoSuchWorker => Rule::Target,
                 Outcome::Untranslatable => Rule::Form,
@@ -222,6 +230,14 @@ impl Judge {
         if let Some(peer) = self.step.must_greet.or(self.step.must_answer) {
             return self.accuse(Rule::Heartbeats, format!("{peer} had to be answered"));
         }
+        if let Cause::ClientHeartbeat(peer) = self.step.cause
+            && !self.step.answered
+        {
+            return self.accuse(Rule::Heartbeats, format!("{peer} had to be answered"));
+        }
+        self.settle_greetings();
+        self.settle_offers();
+        self.settle_progress();
         if let Some(want) = self.step.must_want.filter(|want| want.sure) {
             return self.accuse(Rule::Wanted, format!("{want:?} had to be told"));
         }
@@ -240,13 +256,6 @@ impl Judge {
                 if takes && !self.step.heard.contains(&uid) {
                     return self.accuse(Rule::Told, format!("a part for request {uid} was lost"));
                 }
-            }
-        }
-        if let Cause::Mmi(peer) = self.step.cause {
-            self.tally.received += 1;
-            self.tally.outcomes[Outcome::Replied as usize] += 1;
-            if !self.step.answered {
-                self.accuse(Rule::Told, format!("{peer} gets no answer of a service of ours"));
             }
         }
     }
@@ -351,7 +360,7 @@ impl Judge {
     fn check_bounds(&mut self) {
         let (now, interval) = (self.now, self.config.heartbeat_interval);
         let stopped = now.since(self.last_tick) > interval;
-        let late = |at: majordomus_core::Time| at.after(TIMER_SLACK) <= now;
+        let late = |at: Time| at.after(TIMER_SLACK) <= now;
         for uid in &self.model.live {
             let request = &self.model.requests[uid];
             if late(request.deadline) {
@@ -392,7 +401,7 @@ impl Judge {
                 peer.seen_late = now;
             }
             let Side::Worker(worker) = &mut peer.side else { continue };
-            if worker.service.is_none() {
+            if !worker.registered {
                 continue;
             }
             let one = |at| worker.takes == Concurrency::ONE && worker.takes_since <= at;
@@ -407,7 +416,14 @@ impl Judge {
                     found = Some((Rule::EndsInTime, peer.id, "has a request beyond its limit"));
                 }
                 let until = worker.hands.iter().map(|hand| hand.busy_until).max();
-                worker.hands.retain(|hand| !overdue(hand));
+                match worker.can.cancel {
+                    // It was told, and says when the place is free.
+                    true => {
+                        let over = worker.hands.iter_mut().filter(|hand| overdue(hand));
+                        over.for_each(|hand| hand.busy_until = Time::NEVER);
+                    }
+                    false => worker.hands.retain(|hand| !overdue(hand)),
+                }
                 if worker.hands.is_empty() {
                     worker.idle_since = until.unwrap_or(now).min(now);
                     worker.idle_late = now;
@@ -418,8 +434,13 @@ impl Judge {
             if peer.filled.is_none() && late(worker.heartbeat_sent.after(longest)) {
                 found = Some((Rule::Heartbeats, peer.id, "was not told that the broker lives"));
             }
+            let own = peer.pace.map(|pace| pace.saturating_mul(liveness));
             let bound = if worker.hands.is_empty() {
-                Some(peer.seen_late.max(worker.idle_late).after(silence_max))
+                // One of its own pace is looked at when its next heartbeat is due.
+                let looked_at = own.map(|_| worker.heartbeat_sent.after(longest));
+                let silence_max = own.unwrap_or(silence_max);
+                let silent = peer.seen_late.max(worker.idle_late).after(silence_max);
+                Some(silent.max(looked_at.unwrap_or(silent)))
             } else if peer.answered && peer.answers_probes && peer.filled.is_none() {
                 Some(peer.seen_late.max(worker.busy_since).after(silence_max.max(longest * 4)))
             } else {

@@ -1,7 +1,7 @@
 //! Peers that are read from or not, connections that are closed, and workers that are lost.
 
 use majordomus_core::broker::{CloseReason, LossReason};
-use majordomus_core::{Concurrency, Outcome, PeerId, Time};
+use majordomus_core::{Concurrency, Farewell, Outcome, PeerId, Time};
 
 use super::model::{Hand, Peer, Side};
 use super::request::Place;
@@ -72,8 +72,12 @@ impl Judge {
                 matches!(self.step.cause, Cause::Request(asks, _) if asks == id)
             }
         };
+        let told = reason != CloseReason::IdentityInUse || !peer.greets();
         if !fine {
             self.accuse(Rule::Closing, format!("{id} is closed: {reason}"));
+        }
+        if !told && !self.has_parted(id, Farewell::IdentityInUse) {
+            self.accuse(Rule::Farewell, format!("{id} is closed and not told: {reason}"));
         }
         self.step.closed.push(id);
     }
@@ -92,14 +96,19 @@ impl Judge {
         if self.step.must_lose == Some(id) {
             self.step.must_lose = None;
         }
+        self.hears_of_loss(id, reason);
         let now = self.now;
         let Some(worker) = self.model.worker_mut(id) else { return };
-        let Some(service) = worker.service.take() else { return };
+        worker.registered = false;
+        worker.withdrawn.clear();
         (worker.free_since, worker.may_be_free_since) = (None, None);
         let hands = core::mem::take(&mut worker.hands);
-        self.model.services[service].workers -= 1;
+        let offers = core::mem::take(&mut worker.offers);
+        self.step.directory_changed |= !offers.is_empty();
+        for (service, _) in offers {
+            self.model.services[service].workers -= 1;
+        }
         self.model.look_who_serves_all(now);
-        self.step.directory_changed = true;
         for uid in self.model.live.clone() {
             let request = &self.model.requests[&uid];
             if request.target != Some(id) || request.place != Place::Waiting {
@@ -126,7 +135,7 @@ impl Judge {
         let (Some(peer), Some(worker)) = (self.model.peer(id), self.model.worker(id)) else {
             return Err("it is no worker".into());
         };
-        if worker.service.is_none() {
+        if !worker.registered {
             return Err("it is not registered".into());
         }
         let interval = self.config.heartbeat_interval.max(worker.interval_max);
@@ -139,14 +148,14 @@ impl Judge {
             }
         }
         let silent = now.since(peer.seen);
-        let in_hand = worker.hands.iter().any(|hand| hand.busy_until > now);
+        let in_hand = worker.busy(now) > 0;
         let fair = match reason {
             LossReason::Left => matches!(self.step.cause, Cause::Left(left) if left == id),
             LossReason::ShutDown => self.step.cause == Cause::Shutdown,
             // Where its connection was closed, that is said later.
             LossReason::Gone => true,
             LossReason::Silent => {
-                !in_hand && now.since(peer.seen.max(worker.idle_since)) >= self.silence_max()
+                !in_hand && now.since(peer.seen.max(worker.idle_since)) >= self.silence_of(peer)
             }
             LossReason::Stopped => {
                 let asked =

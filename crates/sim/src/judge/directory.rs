@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use majordomus_core::{Form, Frames, Outcome, PeerId, Reply};
 
-use super::model::Side;
+use super::model::{Peer, Side};
 use super::{Cause, Judge, Rule};
 
 impl Judge {
@@ -32,10 +32,11 @@ impl Judge {
             }
             _ => false,
         };
-        if !self.can_be_read(peer, &reply.body) {
+        if !self.can_be_read(peer, &reply.body, &[]) {
             return self.accuse(Rule::Form, format!("{peer} cannot read {:?}", reply.body));
         }
-        let written = reply.body.form() == Form::Json && reply.body.len() == 1;
+        // To a reader of frames it is one frame of JSON.
+        let written = reply.body.form() == self.step.body.form() && reply.body.len() == 1;
         if !right || !written || reply.asked != self.step.note || reply.id != self.step.id {
             self.accuse(Rule::Directory, format!("asked for {name:?} it says {:?}", reply.body));
         }
@@ -44,15 +45,10 @@ impl Judge {
     fn offered_names(&self) -> BTreeMap<String, Vec<String>> {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for peer in self.model.all_peers() {
-            if let Side::Worker(worker) = &peer.side
-                && let Some(service) = worker.service
-            {
-                let name = match peer.identity.is_empty() {
-                    true => peer.id.to_string(),
-                    false => peer.identity.to_string(),
-                };
-                let service = self.model.services[service].name.to_string();
-                all.entry(service).or_default().push(name);
+            let Side::Worker(worker) = &peer.side else { continue };
+            for (service, _) in &worker.offers {
+                let service = self.model.services[*service].name.to_string();
+                all.entry(service).or_default().push(name_of(peer));
             }
         }
         all
@@ -63,7 +59,6 @@ impl Judge {
         if self.step.answered {
             return Outcome::Replied;
         }
-        let outcome = Outcome::Untranslatable;
         let there = self.offered_names();
         let list = |workers: &Vec<String>| {
             2 + workers.iter().map(|name| name.len() + 3).sum::<usize>().saturating_sub(1)
@@ -75,13 +70,19 @@ impl Judge {
                 2 + there.iter().map(one).sum::<usize>().saturating_sub(1)
             }
         };
-        let text = Frames::from_slices(&[vec![b' '; bytes]]).in_form(Form::Json, 0);
+        let text = Frames::from_slices(&[vec![b' '; bytes]]).in_form(self.step.body.form(), 0);
+        self.settle_unreadable(peer, &text)
+    }
+
+    /// A service of ours did not answer: its answer must be too large to be read.
+    pub(super) fn settle_unreadable(&mut self, peer: PeerId, text: &Frames) -> Outcome {
+        let outcome = Outcome::Untranslatable;
         let can = self.model.client(peer).map(|client| client.can);
         let told = can.is_some_and(|can| can.told.contains(outcome));
         let at = self.step.failures.iter().position(|word| {
             (word.peer, word.outcome) == (peer, outcome) && word.reply.id == self.step.id
         });
-        if self.can_be_read(peer, &text) || at.is_some() != told {
+        if self.can_be_read(peer, text, &[]) || at.is_some() != told {
             self.accuse(Rule::Told, format!("{peer} gets no answer of a service of ours"));
         }
         if let Some(at) = at {
@@ -98,6 +99,14 @@ impl Judge {
             let text = format!("edition {edition}; changed: {}", self.step.directory_changed);
             self.accuse(Rule::Directory, text);
         }
+    }
+}
+
+/// The name by which others ask for a peer.
+pub(super) fn name_of(peer: &Peer) -> String {
+    match peer.identity.is_empty() {
+        true => peer.id.to_string(),
+        false => peer.identity.to_string(),
     }
 }
 

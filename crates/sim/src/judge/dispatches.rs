@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use majordomus_core::broker::Config;
-use majordomus_core::{PeerId, RequestId, Time, Timeout, WorkerRequest};
+use majordomus_core::{Notice, PeerId, RequestId, Time, Timeout, WorkerRequest};
 
 use super::model::{Hand, timings};
 use super::request::{Place, is_same_body, uid_of};
@@ -19,10 +19,17 @@ impl Judge {
             {
                 uid
             }
-            _ => return self.accuse(Rule::Balance, format!("{peer} did not ask again")),
+            _ => {
+                let unheard = self.model.peer(peer).is_some_and(|peer| peer.is_unheard());
+                let rule = if unheard { Rule::Greeting } else { Rule::Balance };
+                return self.accuse(rule, format!("{peer} did not ask again"));
+            }
         };
         if held.is_some() {
             self.leave_door(peer);
+        } else if self.step.duplicate {
+            let text = format!("request {uid} has an id that is in progress");
+            return self.accuse(Rule::Ids, text);
         }
         if let Some(limit) = self.limit_reached(uid, held.is_some()) {
             self.accuse(Rule::Limit, format!("request {uid} came in beyond {limit}"));
@@ -37,7 +44,8 @@ impl Judge {
         }
         let (now, wait) = (self.now, self.wait_of(uid));
         let Some(request) = self.model.requests.get_mut(&uid) else { return };
-        request.waiting_since = now;
+        (request.received, request.waiting_since) = (now, now);
+        request.index = id.index;
         request.set_deadline(match request.timeout {
             Timeout::OfService => now.after(wait),
             Timeout::Never => Time::NEVER,
@@ -47,6 +55,7 @@ impl Judge {
         self.model.admit(uid);
         self.tally.received += 1;
         self.joins(uid);
+        self.expect_first_notice(uid);
     }
 
     pub(super) fn leave_door(&mut self, peer: PeerId) {
@@ -109,7 +118,9 @@ impl Judge {
         {
             self.accuse(Rule::Asker, format!("{} stands for two requests", sent.address));
         }
-        if let Some(offered) = self.model.worker(id).and_then(|worker| worker.service) {
+        let asked = self.model.requests[&uid].service;
+        let worker = self.model.worker(id);
+        if let Some(offered) = worker.and_then(|worker| self.model.best_offer(worker, asked)) {
             self.has_turn(uid, offered);
         }
         self.model.place(uid, Place::At(id));
@@ -133,6 +144,10 @@ impl Judge {
             worker.may_be_free_since = Some(step);
         }
         self.followers_start(uid);
+        self.check_task(uid, sent, busy_until);
+        self.never_queued(uid);
+        let again = sent.attempt > 1;
+        self.expect_notices(uid, if again { Notice::Redelivered } else { Notice::Dispatched });
         self.tally.dispatched += 1;
         self.step.dispatched = Some((uid, id));
     }
@@ -146,29 +161,30 @@ impl Judge {
             && request.id == sent.id
             && is_same_body(&request.body, &sent.body)
             && request.options == sent.options;
-        let busy = worker.hands.iter().filter(|hand| hand.busy_until > now).count();
         // Where the deadline was while it waited; a timeout of nothing has none if a worker is free.
         let late = request.deadline <= now
             && !(request.timeout == Timeout::After(Duration::ZERO) && request.attempts == 0);
         let reads = self.model.is_reading(request.client);
-        let offered = worker.service;
-        let serves = offered.is_some_and(|offered| self.model.serves(offered, request.service));
+        let serves = self.model.best_offer(worker, request.service).is_some();
+        let withdrawn = worker.withdrawn.contains(&request.service);
         match () {
             () if request.rejection.by.contains(&id) => Some(Rule::RejectedOnce),
             () if late && request.place != Place::Outside => Some(Rule::Deadline),
             () if matches!(request.place, Place::At(_)) => Some(Rule::OneWorker),
-            () if worker.service.is_none() || peer.paused => Some(Rule::Addressee),
+            () if !worker.registered || peer.paused => Some(Rule::Addressee),
             () if request.targeted && request.target != Some(id) => Some(Rule::Target),
+            () if !serves && withdrawn => Some(Rule::Withdrawn),
             () if !request.targeted && !serves => Some(Rule::Names),
             () if !named => Some(Rule::Author),
             () if request.place == Place::Outside => Some(Rule::Author),
             () if matches!(request.place, Place::Following(_)) => Some(Rule::Shared),
             () if request.place != Place::Waiting => Some(Rule::OneOutcome),
             () if !reads => Some(Rule::Reading),
-            () if !worker.has_room_beyond(busy) => Some(Rule::Concurrency),
-            () => self
-                .wrong_turn(id, uid)
-                .or_else(|| (!self.can_be_read(id, &sent.body)).then_some(Rule::Form)),
+            () if !worker.has_room_beyond(worker.busy(now)) => Some(Rule::Concurrency),
+            () if self.is_out_of_order(uid) => Some(Rule::Priority),
+            () => self.wrong_turn(id, uid).or_else(|| {
+                (!self.can_be_read(id, &sent.body, &sent.options)).then_some(Rule::Form)
+            }),
         }
     }
 }

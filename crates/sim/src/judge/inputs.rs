@@ -36,7 +36,7 @@ impl Judge {
             Input::Drained { peer } => self.drains(*peer),
             Input::Gone { peer } => {
                 self.step.cause = Cause::Gone(*peer);
-                if self.model.worker(*peer).is_some_and(|worker| worker.service.is_some()) {
+                if self.model.peer(*peer).is_some_and(Peer::is_registered) {
                     self.step.must_lose = Some(*peer);
                 }
             }
@@ -64,6 +64,7 @@ impl Judge {
             Input::Shutdown => {
                 self.step.cause = Cause::Shutdown;
                 self.shut_down = true;
+                self.all_part();
             }
         }
     }
@@ -74,13 +75,6 @@ impl Judge {
             (peer.seen, peer.seen_late, peer.spoke) = (now, now, step);
             peer.probed = None;
             peer.answered |= sign == Sign::Pong;
-        }
-    }
-
-    pub(super) fn offends(&mut self, id: PeerId, offence: Offence) {
-        self.step.offence = Some(offence);
-        if self.model.worker(id).is_some_and(|worker| worker.service.is_some()) {
-            self.step.must_lose = Some(id);
         }
     }
 
@@ -150,12 +144,12 @@ impl Judge {
                 && request.client == id
             {
                 request.rejection.by_all_since = None;
+                request.aside = true;
                 let known = request.forsaken.then_some(request.target).flatten();
                 let there = known.is_some_and(|target| {
-                    self.model.peers.get(target.index as usize).is_some_and(|peer| {
-                        matches!(peer, Some(Peer { id, side: Side::Worker(worker), .. })
-                            if *id == target && worker.service.is_some())
-                    })
+                    let peer = self.model.peers.get(target.index as usize);
+                    let peer = peer.and_then(Option::as_ref);
+                    peer.is_some_and(|peer| peer.id == target && peer.is_registered())
                 });
                 if request.forsaken && !there {
                     self.step.must_end.push((*uid, Outcome::NoSuchWorker));
@@ -172,9 +166,18 @@ impl Judge {
         if self.model.client(peer).is_none() {
             return self.offends(peer, Offence::Malformed);
         }
+        if let FromClient::Hello(hello) = command {
+            return self.greets(peer, *hello);
+        }
+        if self.model.peer(peer).is_some_and(Peer::is_unheard) {
+            return self.offends(peer, Offence::NotReady);
+        }
         match command {
+            FromClient::Hello(_) => {}
             FromClient::Request(request) => self.asks(peer, request),
             FromClient::Heartbeat => self.step.cause = Cause::ClientHeartbeat(peer),
+            FromClient::More { id, credit } => self.gives_credit(peer, id, *credit),
+            FromClient::Disconnect => self.takes_leave(peer),
             FromClient::StillWanted { id } => self.wants(peer, id),
             FromClient::Vouch { worker } => self.vouches(worker),
             FromClient::Cancel { id } => {
@@ -204,7 +207,7 @@ impl Judge {
     /// Somebody says that a worker lives, which counts as if it had said so itself.
     fn vouches(&mut self, identity: &Label) {
         if let Some(owner) = self.model.owner(identity)
-            && self.model.worker(owner).is_some_and(|worker| worker.service.is_some())
+            && self.model.peer(owner).is_some_and(Peer::is_registered)
         {
             self.lives(owner, Sign::Bytes);
         }
@@ -220,9 +223,10 @@ impl Judge {
             (self.step.id, self.step.note) = (request.id.clone(), request.body.note());
             return;
         }
+        self.step.duplicate = self.is_duplicate(peer, &request.id);
         let own = request.service.starts_with(b"mmi.")
             || (*request.service == *b"$dir" && self.owns_directory());
-        if own && !self.shut_down {
+        if own && !self.shut_down && !self.step.duplicate {
             self.step.cause = match request.service.starts_with(b"mmi.") {
                 true => Cause::Mmi(peer),
                 false => Cause::Directory(peer),
@@ -254,11 +258,18 @@ impl Judge {
             targeted,
             forsaken: false,
             fresh: request.fresh,
+            priority: request.priority,
+            credit: request.credit,
+            unlimited: false,
+            notices: request.notices,
+            aside: false,
             sharing: Sharing::default(),
             timeout: request.timeout,
             redeliver: redeliver && !targeted,
             deadline: Time::NEVER,
             early: Time::NEVER,
+            received: self.now,
+            index: 0,
             waiting_since: self.now,
             attempts: 0,
             part_sent: false,
@@ -270,7 +281,7 @@ impl Judge {
         };
         self.model.requests.insert(uid, known);
         self.step.cause = Cause::Request(peer, uid);
-        if !self.shut_down {
+        if !self.shut_down && !self.step.duplicate {
             self.step.kept = self.kept_for(peer, request);
         }
     }
@@ -282,7 +293,6 @@ impl Judge {
         // Our own names come first: nobody takes that of another by an identity like it.
         let named = self.model.all_peers().find(ours).map(|peer| peer.id);
         let peer = named.filter(|_| !name.is_empty()).or_else(|| self.model.owner(name))?;
-        let offered = self.model.worker(peer)?.service?;
-        self.model.serves(offered, service).then_some(peer)
+        self.model.best_offer(self.model.worker(peer)?, service).map(|_| peer)
     }
 }

@@ -65,7 +65,7 @@ impl Judge {
             kept.service == request.service
                 && kept.until > self.now
                 && is_same_body(&kept.asked, &request.body)
-                && self.can_be_read(client, &kept.body)
+                && self.can_be_read(client, &kept.body, &kept.options)
         })?;
         Some((found, self.kept[found].sure))
     }
@@ -114,9 +114,11 @@ impl Judge {
         }
     }
 
-    /// Whether a peer can be given a body, as it is or translated.
-    pub(super) fn can_be_read(&self, peer: PeerId, body: &Frames) -> bool {
-        body.form() == self.model.form(peer)
-            || body.bytes() <= self.config.limits.translate_bytes_max
+    /// Whether a peer can be given a body, as it is or translated, and these options beside it.
+    pub(super) fn can_be_read(&self, peer: PeerId, body: &Frames, options: &[u8]) -> bool {
+        let as_it_is = body.form() == self.model.form(peer);
+        let most = self.model.peer(peer).map_or(usize::MAX, |peer| peer.body_bytes_max);
+        body.bytes() + options.len() <= most
+            && (as_it_is || body.bytes() <= self.config.limits.translate_bytes_max)
     }
 }

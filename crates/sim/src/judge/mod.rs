@@ -4,20 +4,24 @@
 //! It knows nothing of the generators, and nothing of the broker but its contract: `inputs` and
 //! `replies` note what was said and what has to follow, `outputs`, `dispatches`, `outcomes` and
 //! `closings` look at each thing that the broker wants done, and `checks` compares the two when the
-//! step is over. `names` says who serves what, `turns` whose turn it is, `sharing` and `kept` who gets
+//! step is over. `greetings` says who is heard, `offers` what workers offer, `progress` what goes with
+//! a request. `names` says who serves what, `turns` whose turn it is, `sharing` and `kept` who gets
 //! an answer that was another's, and `directory` who is there.
 
 mod checks;
 mod closings;
 mod directory;
 mod dispatches;
+mod greetings;
 mod inputs;
 mod kept;
 mod model;
 mod names;
 mod numbers;
+mod offers;
 mod outcomes;
 mod outputs;
+mod progress;
 mod replies;
 mod request;
 mod rule;
@@ -26,8 +30,13 @@ mod turns;
 
 use core::time::Duration;
 
-use majordomus_core::broker::{Config, HEARTBEAT_INTERVAL_MIN, Input, Offence, Output};
-use majordomus_core::{Frames, Label, Outcome, PeerId, Reply, Time, Timeout};
+use majordomus_core::broker::{
+    Config, HEAD_BYTES_MAX, HEARTBEAT_INTERVAL_MIN, Input, Offence, Output,
+};
+use majordomus_core::{
+    CODE_UNSAID, Concurrency, Farewell, Frames, Hello, Label, Notice, Outcome, PeerId, Reply, Time,
+    Timeout,
+};
 
 use crate::machine::Machine;
 use kept::Kept;
@@ -146,6 +155,24 @@ struct Step {
     must_answer: Option<PeerId>,
     must_want: Option<Want>,
     may_want: bool,
+    must_welcome: Option<PeerId>,
+    /// The worker that has to hear how many requests it gets at once from now on.
+    must_settle: Option<(PeerId, Concurrency)>,
+    /// Peers that have to be sent away, and why; and those that were, of which it is not clear yet
+    /// for what cause.
+    must_part: Vec<(PeerId, Farewell)>,
+    parted: Vec<(PeerId, Farewell)>,
+    /// Who withdraws services, and which it offers still.
+    withdraws: Option<PeerId>,
+    must_withdraw: Vec<usize>,
+    /// The worker that has to hear of more credit, or may; and what clients have to hear.
+    must_more: Option<(PeerId, Uid, u32)>,
+    may_more: Option<(PeerId, Uid, u32)>,
+    must_notice: Vec<(Uid, Notice)>,
+    /// Whether the request that comes has the id of another.
+    duplicate: bool,
+    /// The code of what the worker said.
+    code: u16,
     /// Workers that may be feeding a client that has stopped to read; and whether others are held up.
     may_feed: Vec<PeerId>,
     holds_up: bool,
@@ -219,6 +246,17 @@ impl Judge {
                 must_answer: None,
                 must_want: None,
                 may_want: false,
+                must_welcome: None,
+                must_settle: None,
+                must_part: Vec::new(),
+                parted: Vec::new(),
+                withdraws: None,
+                must_withdraw: Vec::new(),
+                must_more: None,
+                may_more: None,
+                must_notice: Vec::new(),
+                duplicate: false,
+                code: CODE_UNSAID,
                 may_feed: Vec::new(),
                 holds_up: false,
                 directory_changed: false,
@@ -332,7 +370,7 @@ impl Judge {
     /// Workers that are registered, each with how many requests it was given.
     pub fn workers(&self) -> impl Iterator<Item = (PeerId, u64)> {
         let given = |peer: &model::Peer| match &peer.side {
-            model::Side::Worker(worker) if worker.service.is_some() => {
+            model::Side::Worker(worker) if !worker.offers.is_empty() => {
                 Some((peer.id, worker.given))
             }
             _ => None,
@@ -340,10 +378,18 @@ impl Judge {
         self.model.all_peers().filter_map(given)
     }
 
-    /// The service that a worker offers.
-    pub fn service_of(&self, worker: PeerId) -> Option<Label> {
-        let service = self.model.worker(worker)?.service?;
-        Some(self.model.services[service].name.clone())
+    /// The services that a worker offers.
+    pub fn services_of(&self, worker: PeerId) -> Vec<Label> {
+        let offers = self.model.worker(worker).map_or(&[][..], |worker| &worker.offers);
+        offers.iter().map(|(at, _)| self.model.services[*at].name.clone()).collect()
+    }
+
+    /// What a peer said of itself, where it has greeted.
+    pub fn greeting_of(&self, peer: PeerId) -> Option<Hello> {
+        let peer = self.model.peer(peer).filter(|peer| peer.greeted)?;
+        let most = Some(peer.body_bytes_max).filter(|most| *most < usize::MAX);
+        let message_bytes_max = most.map(|most| most + HEAD_BYTES_MAX);
+        Some(Hello { heartbeat: peer.pace.filter(|pace| *pace < Duration::MAX), message_bytes_max })
     }
 
     /// Whether nothing is in progress but what may be for ever.
@@ -360,9 +406,7 @@ impl Judge {
             model::Side::Worker(worker) => {
                 let serves = match request.target {
                     Some(target) => peer.id == target,
-                    None => worker
-                        .service
-                        .is_some_and(|offered| self.model.serves(offered, request.service)),
+                    None => self.model.best_offer(worker, request.service).is_some(),
                 };
                 !serves || !worker.hands.is_empty()
             }
@@ -406,6 +450,16 @@ impl Judge {
         step.must_answer = None;
         step.must_want = None;
         step.may_want = false;
+        step.must_welcome = None;
+        step.must_settle = None;
+        step.must_part.clear();
+        step.parted.clear();
+        step.withdraws = None;
+        step.must_withdraw.clear();
+        (step.must_more, step.may_more) = (None, None);
+        step.must_notice.clear();
+        step.duplicate = false;
+        step.code = CODE_UNSAID;
         step.kept = None;
         step.heard.clear();
         step.may_feed.clear();

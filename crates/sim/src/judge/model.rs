@@ -32,6 +32,12 @@ pub(crate) struct Peer {
     pub(crate) filled: Option<Time>,
     /// Until when its identity is disputed.
     pub(crate) dispute: Option<Time>,
+    /// Whether it was welcomed, where it has to be, and was not sent away since.
+    pub(crate) greeted: bool,
+    /// How long it is silent at the most, as it says itself.
+    pub(crate) pace: Option<Duration>,
+    /// How many bytes a body may have that it is given, with what stands beside it.
+    pub(crate) body_bytes_max: usize,
     pub(crate) side: Side,
 }
 
@@ -58,8 +64,12 @@ pub(crate) struct Worker {
     pub(crate) takes_since: Time,
     /// How many it may have in hand whatever it takes.
     pub(crate) hands_max: usize,
-    /// Which of the services it offers.
-    pub(crate) service: Option<usize>,
+    /// Whether it has said READY, and was not lost since.
+    pub(crate) registered: bool,
+    /// The services that it offers, each with the step since which it does.
+    pub(crate) offers: Vec<(usize, u64)>,
+    /// Those that it has withdrawn since it registered.
+    pub(crate) withdrawn: Vec<usize>,
     pub(crate) hands: Vec<Hand>,
     /// Since when it has had nothing in hand; and the latest that the broker may think.
     pub(crate) idle_since: Time,
@@ -101,7 +111,9 @@ impl Peer {
                 takes: can.concurrency,
                 takes_since: now,
                 hands_max: usize::MAX,
-                service: None,
+                registered: false,
+                offers: Vec::new(),
+                withdrawn: Vec::new(),
                 hands: Vec::new(),
                 idle_since: now,
                 idle_late: now,
@@ -127,8 +139,31 @@ impl Peer {
             paused: false,
             filled: None,
             dispute: None,
+            greeted: false,
+            pace: None,
+            body_bytes_max: usize::MAX,
             side,
         }
+    }
+}
+
+impl Peer {
+    /// Whether it begins with HELLO, and is told why it ends.
+    pub(crate) fn greets(&self) -> bool {
+        match &self.side {
+            Side::Client(client) => client.can.greets,
+            Side::Worker(worker) => worker.can.greets,
+        }
+    }
+
+    /// Whether it has to say HELLO before it is heard.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.greets() && !self.greeted
+    }
+
+    /// Whether it is a worker that has said READY.
+    pub(crate) fn is_registered(&self) -> bool {
+        matches!(&self.side, Side::Worker(worker) if worker.registered)
     }
 }
 
@@ -138,9 +173,30 @@ impl Worker {
         self.has_room_beyond(self.hands.len())
     }
 
+    /// In which step it got free for a service that it offers, at the latest.
+    pub(crate) fn free_for_since(&self, service: usize) -> Option<u64> {
+        let offer = self.offers.iter().find(|(offered, _)| *offered == service);
+        Some(self.free_since?.max(offer?.1))
+    }
+
     /// Whether it can be given one more than so many.
     pub(crate) fn has_room_beyond(&self, hands: usize) -> bool {
         self.takes.allows_beyond(hands) && hands < self.hands_max
+    }
+
+    /// How many requests it has in hand without doubt. What is over the busy limit it may have no longer,
+    /// but one that is told to cancel says itself when it is done.
+    pub(crate) fn busy(&self, now: Time) -> usize {
+        self.hands.iter().filter(|hand| self.has(hand, now)).count()
+    }
+
+    /// Whether it has a request in hand without doubt.
+    pub(crate) fn has_in_hand(&self, uid: Uid, now: Time) -> bool {
+        self.hands.iter().any(|hand| hand.uid == uid && self.has(hand, now))
+    }
+
+    fn has(&self, hand: &Hand, now: Time) -> bool {
+        self.can.cancel || hand.busy_until > now
     }
 
     /// Takes what stands for a request out of its hands.
@@ -393,7 +449,7 @@ impl Model {
     pub(crate) fn all_rejected(&self, request: &Request) -> bool {
         self.all_peers().all(|peer| match &peer.side {
             Side::Worker(worker) => {
-                !worker.service.is_some_and(|offered| self.serves(offered, request.service))
+                self.best_offer(worker, request.service).is_none()
                     || request.rejection.by.contains(&peer.id)
             }
             Side::Client(_) => true,

@@ -2,12 +2,24 @@
 
 use majordomus_core::Time;
 
-use super::model::Model;
+use super::model::{Model, Worker};
 
 impl Model {
     /// Whether workers that offer the one serve the other.
     pub(crate) fn serves(&self, offered: usize, asked: usize) -> bool {
         offered == asked || self.services[asked].backers.contains(&offered)
+    }
+
+    /// Which of its services a worker serves a name by: that name, or the best of the others.
+    pub(crate) fn best_offer(&self, worker: &Worker, asked: usize) -> Option<usize> {
+        let offers = worker.offers.iter().map(|(offered, _)| *offered);
+        let serving = offers.filter(|offered| self.serves(*offered, asked));
+        serving.min_by_key(|offered| self.rank(*offered, asked))
+    }
+
+    /// How good a service is for those that ask for a name: nothing where it is that name.
+    pub(crate) fn rank(&self, offered: usize, asked: usize) -> Option<usize> {
+        self.services[asked].backers.iter().position(|backer| *backer == offered)
     }
 
     /// A name is offered by a first worker, or no longer: whom else that concerns is worked out anew.

@@ -2,11 +2,14 @@
 
 use core::time::Duration;
 
-use majordomus_core::{Frames, Label, Outcome, PeerId, Reply, RequestId, Timeout};
+use majordomus_core::{CODE_UNSAID, Frames, Label, Outcome, PeerId, Reply, RequestId, Timeout};
 
-use super::model::Hand;
+use super::model::{Hand, Side, Worker};
 use super::request::{Place, Rejection, Request};
 use super::{Cause, Judge, Part, Rule, Uid, Word};
+
+/// What a client is told that gives a request the id of another in progress.
+const CODE_ID_IN_USE: u16 = 400;
 
 impl Judge {
     pub(super) fn ended(&mut self, id: RequestId, outcome: Outcome) {
@@ -16,13 +19,19 @@ impl Judge {
         if let Err(why) = self.end_is_fair(uid, outcome) {
             let request = &self.model.requests[&uid];
             let text = format!("request {uid}, {outcome}: {why}: {request:?}");
-            return self.accuse(Rule::OneOutcome, text);
+            let beyond =
+                outcome == Outcome::Untranslatable && self.is_unreadable_for(request, |_| true);
+            let rule = if beyond { Rule::Concurrency } else { Rule::OneOutcome };
+            return self.accuse(rule, text);
         }
         self.step.must_end.retain(|(must, _)| *must != uid);
         let request = &self.model.requests[&uid];
         let (client, service, id) = (request.client, request.service, request.id.clone());
         let place = request.place;
         let told = self.is_told(request, outcome);
+        if outcome == Outcome::Untranslatable {
+            self.never_queued(uid);
+        }
         let word = self.take_word(client, outcome, service, &id);
         let heard = match outcome {
             Outcome::Replied => self.has_heard(uid),
@@ -109,10 +118,25 @@ impl Judge {
             Outcome::Rejected => (&request.rejection.error, &request.rejection.options),
             _ => (&nothing, &none),
         };
-        let readable = self.can_be_read(request.client, body);
-        let body = if readable { body } else { &nothing };
-        let Reply { asked, options: their_options, body: their_body, .. } = &word.reply;
-        *asked == request.body.note() && their_options == options && their_body == body
+        let body = match self.can_be_read(request.client, body, options) {
+            true => body,
+            false => &nothing,
+        };
+        let options = match self.can_be_read(request.client, body, options) {
+            true => options,
+            false => &none,
+        };
+        let code = match word.outcome {
+            Outcome::Failed | Outcome::Untranslatable if failed => self.step.code,
+            Outcome::Refused if self.step.duplicate => CODE_ID_IN_USE,
+            _ => CODE_UNSAID,
+        };
+        let Reply { asked, code: their_code, options: their_options, body: their_body, .. } =
+            &word.reply;
+        *asked == request.body.note()
+            && *their_code == code
+            && their_options == options
+            && their_body == body
     }
 
     fn end_is_fair(&mut self, uid: Uid, outcome: Outcome) -> Result<(), &'static str> {
@@ -123,7 +147,8 @@ impl Judge {
         }
         let must = self.step.must_end.iter().find(|(must, _)| *must == uid).map(|(_, how)| *how);
         if let Some(must) = must {
-            return if must == outcome { Ok(()) } else { Err("it had to end otherwise") };
+            let over = outcome == Outcome::Expired && request.sharing.murky && request.early <= now;
+            return if must == outcome || over { Ok(()) } else { Err("it had to end otherwise") };
         }
         if let Cause::Reply { uid: Some(answered), live: true, .. } = self.step.cause
             && request.sharing.murky
@@ -149,8 +174,9 @@ impl Judge {
                     && self.model.worker(worker).is_some_and(|w| w.hands.iter().any(overdue))
             }
             (Outcome::NoSuchWorker, Place::Waiting) => {
-                let target = request.target.and_then(|target| self.model.worker(target)?.service);
-                let serves = target.is_some_and(|at| self.model.serves(at, request.service));
+                let target = request.target.and_then(|target| self.model.worker(target));
+                let offer = target.and_then(|at| self.model.best_offer(at, request.service));
+                let serves = offer.is_some();
                 request.targeted && (request.forsaken || !serves)
             }
             (Outcome::WorkerLost, Place::Waiting) => {
@@ -182,19 +208,24 @@ impl Judge {
 
     /// Whether a worker is free for a request and cannot read it.
     fn is_unreadable_for_free(&self, request: &Request) -> bool {
+        self.is_unreadable_for(request, |worker| worker.has_room_beyond(worker.busy(self.now)))
+    }
+
+    /// Whether a worker that serves a request cannot read it, of those that fit.
+    fn is_unreadable_for(&self, request: &Request, fits: impl Fn(&Worker) -> bool) -> bool {
+        // Who follows another ends with it where that is for the body, which both have.
+        let options = match request.place {
+            Place::Following(_) => &[][..],
+            _ => &request.options,
+        };
         self.model.all_peers().any(|peer| {
-            let Some(offered) = self.model.worker(peer.id).and_then(|worker| worker.service) else {
-                return false;
-            };
+            let Side::Worker(worker) = &peer.side else { return false };
             let meant = match request.target {
                 Some(target) => target == peer.id,
-                None => self.model.serves(offered, request.service),
+                None => self.model.best_offer(worker, request.service).is_some(),
             };
-            let free = self.model.worker(peer.id).is_some_and(|worker| {
-                let busy = worker.hands.iter().filter(|hand| hand.busy_until > self.now);
-                worker.has_room_beyond(busy.count())
-            });
-            meant && free && !peer.paused && !self.can_be_read(peer.id, &request.body)
+            let there = meant && !peer.paused && fits(worker);
+            there && !self.can_be_read(peer.id, &request.body, options)
         })
     }
 

@@ -1,9 +1,9 @@
 //! What the broker wants done, and whether it may.
 
 use majordomus_core::broker::{Event, Output};
-use majordomus_core::{Frames, Label, PeerId, Reply, ToClient, ToWorker};
+use majordomus_core::{CODE_UNSAID, Frames, Label, PeerId, Reply, ToClient, ToWorker};
 
-use super::model::Side;
+use super::model::{Peer, Side};
 use super::request::{Place, Uid};
 use super::{Cause, Judge, Part, Rule, Word};
 
@@ -21,6 +21,14 @@ impl Judge {
             let gone = self.step.cause == Cause::Gone(to) || self.step.closed.contains(&to);
             if gone || self.model.peer(to).is_none() {
                 return self.accuse(Rule::Addressee, format!("{to} is not there: {output:?}"));
+            }
+            let speaks = match output {
+                Output::ToClient { command, .. } => !matches!(command, ToClient::Disconnect(_)),
+                Output::ToWorker { command, .. } => !matches!(command, ToWorker::Disconnect(_)),
+                _ => false,
+            };
+            if speaks && self.model.peer(to).is_some_and(Peer::is_unheard) {
+                return self.accuse(Rule::Greeting, format!("{to} hears {output:?}"));
             }
         }
         match output {
@@ -52,6 +60,7 @@ impl Judge {
                 if self.step.cause != Cause::ClientHeartbeat(peer) {
                     self.accuse(Rule::Author, format!("{peer} did not ask for a heartbeat"));
                 }
+                self.step.answered = true;
             }
             ToClient::Partial(reply) => self.replied(peer, Part::Partial, reply),
             ToClient::Final(reply) if reply.service.starts_with(b"mmi.") => {
@@ -65,6 +74,9 @@ impl Judge {
                 let word = Word { peer, outcome: *outcome, reply: reply.clone() };
                 self.step.failures.push(word);
             }
+            ToClient::Welcome(welcome) => self.welcomed(peer, welcome),
+            ToClient::Notice { id, notice } => self.noticed(peer, id, *notice),
+            ToClient::Disconnect(why) => self.parts(peer, *why),
         }
     }
 
@@ -85,6 +97,9 @@ impl Judge {
             (b"mmi.service", false) => b"404",
             _ => b"501",
         };
+        if !self.can_be_read(peer, &reply.body, &reply.options) {
+            return self.accuse(Rule::Form, format!("{peer} cannot read {:?}", reply.body));
+        }
         if reply.body.get(0) != Some(right) || reply.asked != self.step.note {
             self.accuse(Rule::Author, format!("{} says {:?}", reply.service, reply.body));
         }
@@ -114,14 +129,15 @@ impl Judge {
         if !live || said != part || (part == Part::Partial && !takes_parts) {
             return self.accuse(Rule::Author, format!("{part:?} of {uid}, said was {said:?}"));
         }
-        if !self.can_be_read(peer, &reply.body) {
+        if !self.can_be_read(peer, &reply.body, &reply.options) {
             return self.accuse(Rule::Form, format!("{peer} cannot read {:?}", reply.body));
         }
         let request = &self.model.requests[&uid];
         let named = reply.service == self.model.services[request.service].name;
         let said = reply.options == self.step.options
             && self.is_what_was_said(&reply.body, &self.model.requests[&answered].collected);
-        if !named || !said || reply.asked != request.body.note() {
+        let code = if part == Part::Final { self.step.code } else { CODE_UNSAID };
+        if !named || !said || reply.asked != request.body.note() || reply.code != code {
             return self.accuse(Rule::Author, format!("{uid} gets something else: {reply:?}"));
         }
         let followed = request.place == Place::Waiting;
@@ -178,25 +194,21 @@ impl Judge {
         let Side::Worker(worker) = &known.side else {
             return self.accuse(Rule::Addressee, format!("{peer} is no worker"));
         };
-        let registered = worker.service.is_some();
+        let registered = worker.registered;
         match command {
             ToWorker::Request(request) => self.dispatched(peer, request),
-            ToWorker::Cancel { address } => {
+            ToWorker::Cancel { address, .. } => {
                 let theirs = self.bearer(address).is_some_and(|(worker, _)| worker == peer);
                 if !worker.can.cancel || !theirs {
                     self.accuse(Rule::Addressee, format!("{peer} cannot cancel that"));
                 }
             }
-            ToWorker::Registered => {
-                if self.step.must_greet.take() != Some(peer) {
-                    self.accuse(Rule::Addressee, format!("{peer} did not register"));
-                }
-            }
+            ToWorker::Registered { service, worker } => self.hears_of_offer(peer, service, worker),
             ToWorker::StillWanted { address, id } => self.wanted(peer, address, id),
             ToWorker::Heartbeat => {
                 let asked = self.step.must_answer.take() == Some(peer);
                 let due = asked || self.step.cause == Cause::Tick;
-                if !registered || !due || known.filled.is_some() {
+                if !(registered || asked) || !due || known.filled.is_some() {
                     return self.accuse(Rule::Addressee, format!("{peer} gets a heartbeat"));
                 }
                 let (now, interval) = (self.now, self.config.heartbeat_interval);
@@ -206,8 +218,10 @@ impl Judge {
                     worker.interval_max = if asked { worker.interval_max } else { interval };
                 }
             }
-            // It is looked at where the worker is lost, or where it has to be.
-            ToWorker::Disconnect => {}
+            ToWorker::Welcome(welcome) => self.welcomed(peer, welcome),
+            ToWorker::Capacity { concurrency } => self.hears_of_capacity(peer, *concurrency),
+            ToWorker::More { address, credit } => self.hears_of_credit(peer, address, *credit),
+            ToWorker::Disconnect(why) => self.parts(peer, *why),
         }
     }
 
@@ -236,6 +250,7 @@ impl Judge {
             }
             Event::Ended { request, outcome, .. } => self.ended(*request, *outcome),
             Event::WorkerRegistered { peer, service } => self.registered(*peer, service),
+            Event::WorkerWithdrew { peer, service } => self.withdrew(*peer, service),
             Event::WorkerLost { peer, reason, .. } => self.lost(*peer, *reason),
             Event::Offended { peer, offence } => {
                 if self.step.offence != Some(*offence) || self.step.offended {
@@ -247,27 +262,9 @@ impl Judge {
                     self.step.unsure = false;
                     self.step.late = (0, 0);
                     self.step.must_lose = Some(*peer);
+                    self.step.must_part.push((*peer, offence.farewell()));
                 }
             }
         }
-    }
-
-    fn registered(&mut self, peer: PeerId, service: &Label) {
-        if self.step.must_register.take() != Some(peer) || self.step.id != *service {
-            return self.accuse(Rule::Offence, format!("{peer} did not ask to register"));
-        }
-        let (now, interval) = (self.now, self.config.heartbeat_interval);
-        let hands_max = self.config.limits.worker_requests_max;
-        let at = self.model.service(service);
-        self.model.services[at].workers += 1;
-        self.model.look_who_serves_all(now);
-        self.step.directory_changed = true;
-        let Some(worker) = self.model.worker_mut(peer) else { return };
-        worker.service = Some(at);
-        (worker.free_since, worker.may_be_free_since) = (None, None);
-        (worker.takes, worker.hands_max) = (worker.can.concurrency, hands_max);
-        (worker.idle_since, worker.idle_late) = (now, now);
-        (worker.heartbeat_sent, worker.interval_max) = (now, interval);
-        self.step.must_greet = Some(peer);
     }
 }

@@ -1,8 +1,9 @@
 //! What workers say, and what has to follow from it.
 
-use majordomus_core::broker::{FRAME_BYTES, Offence, PART_BYTES, SERVICE_NAME_BYTES_MAX, Sign};
-use majordomus_core::{Frames, FromWorker, Label, Outcome, PeerId, Status, Timeout, WorkerReply};
+use majordomus_core::broker::{FRAME_BYTES, Offence, PART_BYTES, Sign};
+use majordomus_core::{Frames, FromWorker, Outcome, PeerId, Status, Timeout, WorkerReply};
 
+use super::model::Peer;
 use super::request::Place;
 use super::{Cause, Judge, Part, Uid};
 
@@ -15,16 +16,30 @@ impl Judge {
         let Some(worker) = self.model.worker(peer) else {
             return self.offends(peer, Offence::Malformed);
         };
-        let (registered, can) = (worker.service.is_some(), worker.can);
+        let (registered, can) = (worker.registered, worker.can);
+        if let FromWorker::Hello(hello) = command {
+            return self.greets(peer, *hello);
+        }
+        if self.model.peer(peer).is_some_and(Peer::is_unheard) {
+            return self.offends(peer, Offence::NotReady);
+        }
         match command {
+            FromWorker::Hello(_) => {}
+            FromWorker::Ready { service } if can.several_services => self.readies(peer, service),
             FromWorker::Ready { .. } if registered && can.ready_again => {}
             FromWorker::Ready { .. } if registered => self.offends(peer, Offence::ReadyTwice),
             FromWorker::Ready { service } => self.readies(peer, service),
+            FromWorker::Withdraw { .. } if !can.several_services => {
+                self.offends(peer, Offence::Malformed);
+            }
+            FromWorker::Withdraw { service } => self.withdraws(peer, service),
+            FromWorker::AtWork { address } => self.works(peer, registered, address),
             FromWorker::Disconnect => {
                 self.step.cause = Cause::Left(peer);
                 self.step.must_lose = registered.then_some(peer);
+                self.takes_leave(peer);
             }
-            FromWorker::Heartbeat(status) if registered => {
+            FromWorker::Heartbeat(status) if registered || can.greets => {
                 self.step.directory_changed |= status.publish;
                 self.beats(peer, *status);
                 self.step.must_answer = can.heartbeats_answered.then_some(peer);
@@ -40,24 +55,13 @@ impl Judge {
     /// What a worker says of itself in a heartbeat counts from now on.
     fn beats(&mut self, peer: PeerId, status: Status) {
         let now = self.now;
-        if let Some(concurrency) = status.concurrency
-            && let Some(worker) = self.model.worker_mut(peer)
-            && worker.takes != concurrency
-        {
+        let Some(concurrency) = status.concurrency else { return };
+        let Some(worker) = self.model.worker_mut(peer) else { return };
+        if worker.takes != concurrency {
             (worker.takes, worker.takes_since) = (concurrency, now);
         }
-    }
-
-    fn readies(&mut self, peer: PeerId, service: &Label) {
-        self.step.cause = Cause::Ready(peer);
-        if self.shut_down {
-        } else if service.is_empty() || service.len() > SERVICE_NAME_BYTES_MAX {
-            self.offends(peer, Offence::BadName);
-        } else if service.starts_with(b"mmi.") {
-            self.offends(peer, Offence::ReservedName);
-        } else {
-            self.step.must_register = Some(peer);
-            self.step.id = service.clone();
+        if worker.can.greets {
+            self.step.must_settle = Some((peer, concurrency));
         }
     }
 
@@ -67,6 +71,7 @@ impl Judge {
         self.step.cause = Cause::Reply { uid, part, live: false };
         self.step.body = reply.body.clone();
         self.step.options = reply.options.to_vec();
+        self.step.code = reply.code;
         let Some(uid) = uid else {
             let offence = if registered { Offence::ForgedReply } else { Offence::NotReady };
             return self.offends(peer, offence);
@@ -78,9 +83,8 @@ impl Judge {
         let request = &self.model.requests[&uid];
         let says_ids = self.model.worker(peer).is_some_and(|worker| worker.can.request_ids);
         let other_id = (says_ids || !reply.id.is_empty()) && reply.id != request.id;
-        let in_hand = self.model.worker(peer).is_some_and(|worker| {
-            worker.hands.iter().any(|hand| hand.uid == uid && hand.busy_until > self.now)
-        });
+        let in_hand =
+            self.model.worker(peer).is_some_and(|worker| worker.has_in_hand(uid, self.now));
         if other_id && (request.is_live() || in_hand) {
             return self.offends(peer, Offence::ForgedReply);
         }
@@ -92,6 +96,7 @@ impl Judge {
             return;
         }
         let live = request.place == Place::At(peer) && request.deadline > self.now;
+        let request_may_be_over = request.sharing.murky && request.early <= self.now;
         if request.place == Place::At(peer) && !live {
             self.step.must_end.push((uid, Outcome::Expired));
         }
@@ -105,9 +110,12 @@ impl Judge {
             self.step.late = (1, 1);
             return;
         }
+        if request_may_be_over {
+            self.step.late = (0, 1);
+        }
         self.step.cause = Cause::Reply { uid: Some(uid), part, live };
         match part {
-            Part::Partial => self.takes_part(uid, &reply.body),
+            Part::Partial => self.takes_part(uid, reply),
             Part::Final => self.takes_final(uid, reply),
             Part::Failed => {
                 let all = self.sharers(uid);
@@ -128,19 +136,18 @@ impl Judge {
         }
     }
 
-    fn takes_part(&mut self, uid: Uid, body: &Frames) {
+    fn takes_part(&mut self, uid: Uid, reply: &WorkerReply) {
+        let WorkerReply { body, options, .. } = reply;
         let client = self.model.requests[&uid].client;
         let sharers = self.sharers(uid);
-        for sharer in &sharers {
+        let readable = self.can_be_read(client, body, options);
+        for sharer in sharers.iter().filter(|_| readable) {
             self.restart_timeout(*sharer);
         }
-        if !self.can_be_read(client, body) {
-            return self.all_end(&sharers, Outcome::Untranslatable);
-        }
-        if self.model.takes_parts(client) {
-            for follower in &sharers[1..] {
-                if !self.can_be_read(self.model.requests[follower].client, body) {
-                    self.step.must_end.push((*follower, Outcome::Untranslatable));
+        if !readable || self.model.takes_parts(client) {
+            for sharer in sharers {
+                if !self.can_be_read(self.model.requests[&sharer].client, body, options) {
+                    self.step.must_end.push((sharer, Outcome::Untranslatable));
                 }
             }
             return;
@@ -180,7 +187,8 @@ impl Judge {
             return self.all_end(&sharers, Outcome::Failed);
         }
         for uid in sharers {
-            let readable = self.can_be_read(self.model.requests[&uid].client, &body);
+            let client = self.model.requests[&uid].client;
+            let readable = self.can_be_read(client, &body, &reply.options);
             let outcome = if readable { Outcome::Replied } else { Outcome::Untranslatable };
             self.step.must_end.push((uid, outcome));
         }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use majordomus_core::broker::{FRAME_BYTES, REQUEST_BYTES};
-use majordomus_core::{Frames, Label, Outcome, PeerId, Time, Timeout};
+use majordomus_core::{Frames, Label, Outcome, PeerId, Priority, Time, Timeout};
 
 /// The number of a request.
 pub type Uid = u64;
@@ -56,6 +56,9 @@ pub(crate) struct Request {
     /// When it ends at the latest, where no worker has answered by then; and at the earliest.
     pub(crate) deadline: Time,
     pub(crate) early: Time,
+    /// When it was taken in, and at which place.
+    pub(crate) received: Time,
+    pub(crate) index: u32,
     pub(crate) waiting_since: Time,
     pub(crate) attempts: u32,
     pub(crate) part_sent: bool,
@@ -69,6 +72,14 @@ pub(crate) struct Request {
     /// That one was lost while its client did not read, so it may hear of that later.
     pub(crate) forsaken: bool,
     pub(crate) fresh: bool,
+    pub(crate) priority: Priority,
+    /// How many parts its client takes, all that it has said so far; and whether its worker was told
+    /// that there is no limit.
+    pub(crate) credit: u32,
+    pub(crate) unlimited: bool,
+    pub(crate) notices: bool,
+    /// Whether its client did not read for a while since it came, so that it may have been put aside.
+    pub(crate) aside: bool,
     pub(crate) sharing: Sharing,
     pub(crate) collected: Vec<Frames>,
     pub(crate) collected_bytes: usize,
@@ -106,8 +117,9 @@ pub(crate) struct Sharing {
     pub(crate) may_have_part: bool,
     /// Those that follow it, in the order in which they came.
     pub(crate) followers: Vec<Uid>,
-    /// Whether it has followed one that gave up.
+    /// Whether it has followed one that gave up; and in which step that was.
     pub(crate) released: bool,
+    pub(crate) released_in: u64,
 }
 
 /// What is known of the rejections of a request.

@@ -61,8 +61,12 @@ rules! {
     Reading = "a peer is not read from for a reason, and is when there is none",
     /// Work is done.
     Idle = "no request waits while a worker is free for it",
+    /// Who is more urgent comes first.
+    Priority = "a request never waits behind one of lower priority for the same service, or one that came later",
     /// The right one does it.
     Names = "a request goes to a worker that offers its name, else the longest beginning of it or the best version that is free",
+    /// What is withdrawn is gone.
+    Withdrawn = "a worker gets nothing more for a service that it has withdrawn, and what it has in hand stays",
     /// The asked one does it.
     Target = "a request for one worker goes to that one, which is there and serves its name, or ends",
     /// In turn.
@@ -72,7 +76,7 @@ rules! {
     /// One answer for all.
     Shared = "equal requests share an answer where that is set, whole, and who is left alone is served alone",
     /// Bodies can be read.
-    Form = "nobody is given a body of another form that is too large to be translated",
+    Form = "nobody is given a body that is larger than it takes, or of another form and too large to be translated",
     /// Who is there is known.
     Directory = "the directory names the workers that are there, and has a new edition after each change",
     /// Time is kept.
@@ -81,6 +85,22 @@ rules! {
     Heartbeats = "workers are told in time that the broker is there, and when they ask",
     /// What a client asks for on behalf of its request arrives.
     Wanted = "a worker hears that its request is still wanted when its client says so, and only then",
+    /// What a worker is told of a request.
+    Task = "a worker hears of each request how long it is wanted, which attempt it is, its priority and all its credit",
+    /// Credit arrives.
+    Credit = "a worker that counts parts hears once how many more its client takes, and nobody else does",
+    /// A client knows how far its request has come.
+    Notices = "a client hears how far its request has come where it wants to, and only what is so",
+    /// Ids tell requests apart.
+    Ids = "an id that is in progress is refused to a client that greets, and the first goes on",
+    /// First things first.
+    Greeting = "nobody who has to say HELLO is served or answered before it does",
+    /// A greeting is answered.
+    Welcome = "each HELLO is answered once with WELCOME, which says what holds",
+    /// What a worker says of how many it takes is settled.
+    CapacityIs = "a worker that greets and says how many requests it takes is answered once with that number, and gets none beyond it from then on",
+    /// Who is sent away knows why.
+    Farewell = "DISCONNECT goes to whom the broker has done with, says why, and goes to nobody else",
     /// A connection is closed for a reason.
     Closing = "a connection is closed for a cause, and then in time",
     /// Names, peers and bytes are given back.

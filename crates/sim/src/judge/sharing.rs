@@ -5,9 +5,10 @@
 //! *murky* request, and of those that are equal to it, nobody knows which one follows which; they are
 //! looked at less closely.
 
+use core::cmp::Reverse;
 use core::time::Duration;
 
-use majordomus_core::{PeerId, Time, Timeout};
+use majordomus_core::{Outcome, PeerId, Time, Timeout};
 
 use super::Judge;
 use super::model::shares;
@@ -27,25 +28,15 @@ impl Judge {
 
     /// A request that is in nobody's hands follows one that is equal, or leads.
     fn seeks_leader(&mut self, uid: Uid) {
-        let murky = self.model.live.iter().any(|other| {
-            *other != uid && self.model.requests[other].sharing.murky && self.are_equal(*other, uid)
-        });
-        let leaders = self.leaders_for(uid);
-        // Those that are released look for another when the step is over: one that runs now may have
-        // ended by then, and who is not put aside behind it leads.
-        let request = &self.model.requests[&uid];
-        let runs = |leader: &Uid| matches!(self.model.requests[leader].place, Place::At(_));
-        let may_lead = request.sharing.released
-            && !self.model.is_reading(request.client)
-            && leaders.iter().any(runs);
-        match leaders.first() {
-            _ if murky || may_lead || leaders.len() > 1 => {
+        let leader = self.leader_for(uid);
+        match leader {
+            _ if self.has_murky_equal(uid) || self.may_lead_too(uid, leader) => {
                 self.make_murky(uid);
                 for other in self.model.live.clone() {
                     self.may_run_with(other);
                 }
             }
-            Some(leader) => self.follows(uid, *leader),
+            Some(leader) => self.follows(uid, leader),
             None => {
                 self.sharing_mut(uid, |request| request.sharing.leads = true);
                 self.look_whether_murky(uid);
@@ -59,16 +50,33 @@ impl Judge {
         }
     }
 
-    /// Those that a request may follow. There are several where one was passed over, as its client did
-    /// not read.
-    fn leaders_for(&self, uid: Uid) -> Vec<Uid> {
-        let leads = |other: &Uid| {
-            let request = &self.model.requests[other];
+    fn has_murky_equal(&self, uid: Uid) -> bool {
+        self.model.live.iter().any(|other| {
+            *other != uid && self.model.requests[other].sharing.murky && self.are_equal(*other, uid)
+        })
+    }
+
+    fn leader_for(&self, uid: Uid) -> Option<Uid> {
+        let leads = |other: &&Uid| {
+            let request = &self.model.requests[*other];
             let stuck =
                 matches!(request.place, Place::At(_)) && !self.model.is_reading(request.client);
-            *other != uid && request.sharing.leads && !stuck && self.are_equal(*other, uid)
+            // Nobody waits with one that comes later than it would itself.
+            let later = !matches!(request.place, Place::At(_))
+                && request.priority < self.model.requests[&uid].priority;
+            **other != uid
+                && request.sharing.leads
+                && !stuck
+                && !later
+                && self.are_equal(**other, uid)
         };
-        self.model.live.iter().copied().filter(leads).collect()
+        // Of several the one whose answer comes first, as far as that can be told.
+        let turn = |other: &Uid| {
+            let request = &self.model.requests[other];
+            let waits = !matches!(request.place, Place::At(_));
+            (waits, Reverse(request.priority), request.received, request.index)
+        };
+        self.model.live.iter().filter(leads).copied().min_by_key(turn)
     }
 
     /// Whether two requests may share an answer.
@@ -98,10 +106,18 @@ impl Judge {
         let hands = self.model.worker(worker).map(|worker| &worker.hands);
         let hand = hands.and_then(|hands| hands.iter().find(|hand| hand.uid == leader));
         let Some(busy_until) = hand.map(|hand| hand.busy_until) else { return };
-        self.sharing_mut(uid, |request| match request.timeout {
-            Timeout::OfService => request.set_deadline(busy_until),
-            Timeout::After(Duration::ZERO) => request.set_deadline(Time::NEVER),
-            Timeout::After(_) | Timeout::Never => {}
+        let (now, step) = (self.now, self.steps);
+        self.sharing_mut(uid, |request| {
+            let early = request.early;
+            match request.timeout {
+                Timeout::OfService => request.set_deadline(busy_until),
+                Timeout::After(Duration::ZERO) => request.set_deadline(Time::NEVER),
+                Timeout::After(_) | Timeout::Never => {}
+            }
+            // Its old time may be over before the broker looks for another that it may follow.
+            if request.sharing.released_in == step && early <= now {
+                request.early = early;
+            }
         });
     }
 
@@ -159,8 +175,23 @@ impl Judge {
             .requests
             .get_mut(&uid)
             .map(|request| core::mem::take(&mut request.sharing.followers));
-        let followers = followers.unwrap_or_default();
+        let mut followers = followers.unwrap_or_default();
+        followers.sort_by_key(|follower| Reverse(self.model.requests[follower].priority));
         let ran = matches!(before, Place::At(_));
+        // One whose turn had come is in the queue no longer.
+        let its_turn = self.model.requests[&uid].place == Place::Ended(Outcome::Untranslatable);
+        let waited =
+            before == Place::Waiting && !its_turn && !self.model.requests[&uid].is_rejected();
+        if waited && !self.model.requests[&uid].sharing.murky {
+            return self.succeeds(&followers);
+        }
+        let step = self.steps;
+        if followers.iter().any(|follower| self.was_another_released(*follower)) {
+            return self.murkily_released(&followers);
+        }
+        for follower in &followers {
+            self.sharing_mut(*follower, |request| request.sharing.released_in = step);
+        }
         for follower in &followers {
             let request = &self.model.requests[follower];
             let part_sent = request.part_sent;
@@ -176,6 +207,71 @@ impl Judge {
             }
             self.seeks_leader(*follower);
         }
+    }
+
+    /// Whether it is not known whom a released request follows, or whether it leads. The broker looks
+    /// for another leader when the step is over: one that waits may have got a worker by then, and come
+    /// first with that, and one that runs may have ended, so that who is not put aside behind it leads.
+    fn may_lead_too(&self, uid: Uid, leader: Option<Uid>) -> bool {
+        let Request { client, priority, ref sharing, .. } = self.model.requests[&uid];
+        let runs = |leader: Uid| matches!(self.model.requests[&leader].place, Place::At(_));
+        let ahead = |other: &Uid| {
+            let request = &self.model.requests[other];
+            let waits = request.place == Place::Waiting && request.priority < priority;
+            request.sharing.leads
+                && (waits || request.sharing.released_in == self.steps)
+                && *other != uid
+                && Some(*other) != leader
+                && self.are_equal(*other, uid)
+        };
+        sharing.released
+            && (self.model.live.iter().any(ahead)
+                || (!self.model.is_reading(client) && leader.is_some_and(runs)))
+    }
+
+    /// Whether an equal one whose leader gave up in this step, too, may lead this one.
+    fn was_another_released(&self, uid: Uid) -> bool {
+        let live = self.model.live.iter();
+        let mut now = live.filter(|other| {
+            let request = &self.model.requests[*other];
+            request.sharing.released_in == self.steps && request.is_live()
+        });
+        now.any(|other| *other != uid && self.are_equal(*other, uid))
+    }
+
+    /// Of those that several equal ones leave at once the most urgent lead, whoever they followed.
+    fn murkily_released(&mut self, followers: &[Uid]) {
+        for follower in followers {
+            for other in self.model.live.clone() {
+                let request = &self.model.requests[&other];
+                let left = request.sharing.released_in == self.steps && !request.part_sent;
+                if left && self.are_equal(other, *follower) {
+                    self.make_murky(other);
+                }
+            }
+            self.sharing_mut(*follower, |request| request.sharing.released = true);
+            match self.model.requests[follower].part_sent {
+                true => {
+                    self.model.place(*follower, Place::Waiting);
+                    self.step.must_fall.push(*follower);
+                }
+                false => self.make_murky(*follower),
+            }
+        }
+    }
+
+    /// The most urgent of those that followed one in the queue takes its place, and leads the others.
+    fn succeeds(&mut self, followers: &[Uid]) {
+        let Some(heir) = followers.first().copied() else { return };
+        for follower in followers {
+            self.sharing_mut(*follower, |request| request.sharing.released = true);
+            self.model.place(*follower, Place::Waiting);
+        }
+        self.sharing_mut(heir, |request| request.sharing.leads = true);
+        for follower in followers.iter().filter(|follower| **follower != heir) {
+            self.follows(*follower, heir);
+        }
+        self.look_whether_murky(heir);
     }
 
     /// Where the client of a leader that waits does not read, it may be put aside or not.

@@ -11,7 +11,7 @@ use super::{Cause, Judge, Rule};
 impl Judge {
     /// Whether a worker has a slot that is free without doubt, and is heard.
     fn is_free(peer: &Peer, worker: &Worker) -> bool {
-        worker.service.is_some() && !peer.paused && worker.has_slot()
+        !worker.offers.is_empty() && !peer.paused && worker.has_slot()
     }
 
     /// Other workers that are free and could get this request, each with what it offers.
@@ -19,10 +19,9 @@ impl Judge {
         let request = &self.model.requests[&uid];
         self.model.all_peers().filter_map(move |peer| {
             let Side::Worker(worker) = &peer.side else { return None };
-            let offered = worker.service?;
+            let offered = self.model.best_offer(worker, request.service)?;
             let fits = peer.id != id
                 && Self::is_free(peer, worker)
-                && self.model.serves(offered, request.service)
                 && !request.rejection.by.contains(&peer.id);
             fits.then_some((worker, peer.id, offered))
         })
@@ -32,17 +31,18 @@ impl Judge {
     pub(super) fn wrong_turn(&self, id: PeerId, uid: Uid) -> Option<Rule> {
         let request = &self.model.requests[&uid];
         let chosen = self.model.worker(id)?;
-        let offered = chosen.service?;
         if request.targeted {
             return None;
         }
-        let backers = &self.model.services[request.service].backers;
+        let offered = self.model.best_offer(chosen, request.service)?;
         // The exact name comes first, then the best of the others. Who got free in this very step
         // may be noted later than we do.
-        let rank = |offered: usize| backers.iter().position(|backer| *backer == offered);
-        let earlier = |worker: &Worker| worker.free_since.is_some_and(|since| since < self.steps);
+        let rank = |offered: usize| self.model.rank(offered, request.service);
+        let earlier = |worker: &Worker, theirs: usize| {
+            worker.free_for_since(theirs).is_some_and(|since| since < self.steps)
+        };
         let better = |worker: &Worker, theirs: usize| {
-            theirs != offered && rank(theirs) < rank(offered) && earlier(worker)
+            theirs != offered && rank(theirs) < rank(offered) && earlier(worker, theirs)
         };
         // Nor is it said which of several requests comes first that were put aside until now.
         let aside = self.step.cause == Cause::Drained;
@@ -55,15 +55,13 @@ impl Judge {
         let out_of_turn = like.any(|(worker, ..)| match balance {
             Balance::LeastRecent => {
                 let since = chosen.may_be_free_since.unwrap_or(self.steps);
-                worker.free_since.is_some_and(|theirs| theirs < since)
+                worker.free_for_since(offered).is_some_and(|theirs| theirs < since)
             }
             Balance::LeastLoaded => {
-                let sure = |hands: &Worker| {
-                    hands.hands.iter().filter(|hand| hand.busy_until > self.now).count()
-                };
+                let sure = |worker: &Worker| worker.busy(self.now);
                 let (least, most) = (sure(chosen), worker.hands.len());
                 let doubtful = least != chosen.hands.len() || sure(worker) != most;
-                earlier(worker)
+                earlier(worker, offered)
                     && (most < least || (!doubtful && most == least && worker.given < chosen.given))
             }
             Balance::Random => false,
@@ -117,9 +115,8 @@ impl Judge {
         for peer in self.model.peers.iter_mut().flatten() {
             let paused = peer.paused;
             let Side::Worker(worker) = &mut peer.side else { continue };
-            let there = worker.service.is_some() && !paused;
-            let busy = worker.hands.iter().filter(|hand| hand.busy_until > now).count();
-            let may_be = there && worker.has_room_beyond(busy);
+            let there = !worker.offers.is_empty() && !paused;
+            let may_be = there && worker.has_room_beyond(worker.busy(now));
             let (free, since) = (there && worker.has_slot(), &mut worker.free_since);
             *since = free.then(|| since.unwrap_or(step));
             let since = &mut worker.may_be_free_since;
@@ -157,9 +154,7 @@ impl Judge {
             }
             let fits = |worker: &Worker, id: PeerId| match request.target {
                 Some(target) => id == target,
-                None => worker
-                    .service
-                    .is_some_and(|offered| self.model.serves(offered, request.service)),
+                None => self.model.best_offer(worker, request.service).is_some(),
             };
             let free = all_free.iter().find(|peer| match &peer.side {
                 Side::Worker(worker) => {

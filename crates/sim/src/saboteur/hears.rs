@@ -16,6 +16,7 @@ impl Saboteur {
         self.count += 1;
         if let Input::FromClient { peer, command } = input
             && self.overlooks(command)
+            && !self.is_unheard(*peer)
         {
             // Something was said, and nothing comes of it.
             *input = Input::Alive { peer: *peer, sign: Sign::Bytes };
@@ -50,8 +51,14 @@ impl Saboteur {
             ) => self.pass_on(*peer, said),
             (
                 Mutation::OverlooksSecondReady,
-                Input::FromWorker { peer, command: FromWorker::Ready { .. } },
-            ) => return !self.registered.contains(peer),
+                input @ Input::FromWorker { command: FromWorker::Ready { .. }, .. },
+            ) => {
+                if let Input::FromWorker { peer, .. } = *input
+                    && self.registered.contains(&peer)
+                {
+                    *input = Input::Alive { peer, sign: Sign::Bytes };
+                }
+            }
             (
                 Mutation::OverlooksForgedReply,
                 Input::FromWorker { command: FromWorker::Final(said), .. },
@@ -69,8 +76,9 @@ impl Saboteur {
             (Mutation::KeepsGoneWorker, Input::Gone { peer }) => {
                 return self.clients.contains(peer) || !self.busy.contains_key(peer);
             }
-            (Mutation::LosesBusyWorker, Input::Tick) if self.count.is_multiple_of(7) => {
-                if let Some(peer) = self.undisputed().first().copied() {
+            (Mutation::LosesBusyWorker, Input::Tick) => {
+                let busy = |peer: &PeerId| self.busy.contains_key(peer);
+                if let Some(peer) = self.undisputed().into_iter().find(busy) {
                     let command = FromWorker::Disconnect;
                     self.broker.handle(now, Input::FromWorker { peer, command });
                 }
@@ -158,6 +166,8 @@ impl Saboteur {
         };
         if (slots(concurrency) < slots(before)) == (self.mutation == Mutation::IgnoresConcurrency) {
             status.concurrency = None;
+            // It says that it did hear it.
+            self.owed = self.greeted.contains_key(&peer).then_some((peer, concurrency));
         }
     }
 

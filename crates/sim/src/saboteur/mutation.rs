@@ -55,6 +55,8 @@ mutations! {
     DispatchesTwice => OneWorker,
     /// A request goes to a second worker though its client did not allow it.
     RedeliversWithoutLeave => OneWorker,
+    /// A worker with several services gets as many as it takes for each of them.
+    CountsEachServiceApart => Concurrency,
     /// A worker gets more than it takes.
     OverloadsWorker => Concurrency,
     /// One request more than the limit is taken.
@@ -96,6 +98,52 @@ mutations! {
     KeepsWildcardThatLeft => Names,
     /// A range is served by a lower version though a higher is free.
     PrefersLowerVersion => Names,
+    /// What came first goes first, whatever is more urgent.
+    IgnoresPriority => Priority,
+    /// A worker gets a request for a service that it has withdrawn.
+    GivesWithdrawn => Withdrawn,
+    /// That a worker withdraws a service is not heard.
+    OverlooksWithdraw => Withdrawn,
+    /// A worker is told of a whole timeout, though some of it has passed.
+    TellsWholeTimeout => Task,
+    /// A worker is told that each attempt is the first.
+    ForgetsAttempts => Task,
+    /// What a client has added to its credit while its request waited does not reach the worker.
+    ForgetsCredit => Task,
+    /// What a client adds to its credit does not reach the worker.
+    LosesMore => Credit,
+    /// It reaches it twice.
+    RepeatsMore => Credit,
+    /// That a worker is at work is not told to the client.
+    LosesNotices => Notices,
+    /// Who did not ask for it hears how far its request has come.
+    NoticesUnasked => Notices,
+    /// The code of a worker's error does not reach the client.
+    LosesCode => Author,
+    /// A worker that is at work on what it was never given is not noticed.
+    OverlooksForgedWork => Offence,
+    /// Two requests of one client have the same id, and it greets.
+    TakesIdTwice => Ids,
+    /// A worker is heard before HELLO.
+    HearsWhoIsUnheard => Greeting,
+    /// HELLO is not answered.
+    WelcomesInSilence => Welcome,
+    /// A peer is told that it may have more requests than it may.
+    PromisesTooMuch => Welcome,
+    /// A worker that says how many requests it takes is not answered.
+    SettlesInSilence => CapacityIs,
+    /// It is answered with another number.
+    SettlesForMore => CapacityIs,
+    /// A client that takes no more parts, and is there, has no more time for that.
+    IgnoresMoreOfNothing => OneOutcome,
+    /// Who is sent away is not told.
+    PartsInSilence => Farewell,
+    /// Who is sent away is not told why.
+    GivesNoReason => Farewell,
+    /// A worker that is silent for as long as it said is lost by the pace of the broker.
+    IgnoresPace => LostWithoutCause,
+    /// A peer gets bodies that are larger than it takes.
+    IgnoresBodyLimit => Form,
     /// A request for one worker goes to any.
     IgnoresTarget => Target,
     /// PIGATO: whether the one worker serves the name is not looked at.

@@ -1,7 +1,7 @@
 //! What such a broker says wrong, or to the wrong one.
 
-use majordomus_core::broker::{Event, Output};
-use majordomus_core::{Form, Frames, Label, Outcome, PeerId, Reply, ToClient, ToWorker};
+use majordomus_core::broker::{Event, Output, best_offer};
+use majordomus_core::{Frames, Label, Notice, Outcome, PeerId, Reply, ToClient, ToWorker};
 
 use super::{Mutation, Saboteur};
 
@@ -20,24 +20,23 @@ impl Saboteur {
             (
                 Mutation::ForgetsWorkerInDirectory,
                 Output::ToClient { peer, command: ToClient::Final(reply) },
-            ) if *reply.service == *b"$dir" && reply.body.form() == Form::Json => {
+            ) if *reply.service == *b"$dir" => {
                 if let Some(body) = shorter(&reply.body) {
                     let command = ToClient::Final(Reply { body, ..reply.clone() });
                     return self.outputs.push_back(Output::ToClient { peer: *peer, command });
                 }
             }
             (Mutation::LosesFollowers, Output::Event(Event::Dispatched { request, .. }))
-                if self.known.get(request).is_some_and(|known| self.given_up.contains(known)) =>
+                if self.left_alone.contains(request) =>
             {
-                self.outputs.pop_back();
+                self.unsend();
                 return;
             }
             (
                 Mutation::LosesRequestOfDeadWorker,
                 Output::Event(Event::Dispatched { attempt: 2.., .. }),
             ) => {
-                // What was sent just before goes, too.
-                self.outputs.pop_back();
+                self.unsend();
                 return;
             }
             (
@@ -52,7 +51,7 @@ impl Saboteur {
             (
                 Mutation::ConfusesClients,
                 Output::ToClient { peer, command: command @ ToClient::Final(reply) },
-            ) if self.count.is_multiple_of(5) && !reply.service.starts_with(b"mmi.") => {
+            ) if !reply.service.starts_with(b"mmi.") => {
                 if let Some(other) = self.clients.iter().find(|other| *other != peer) {
                     let (peer, command) = (*other, command.clone());
                     self.outputs.push_back(Output::ToClient { peer, command });
@@ -62,7 +61,7 @@ impl Saboteur {
             (Mutation::ForgetsQueueAfterFinal, Output::Event(Event::Dispatched { .. }))
                 if after_final =>
             {
-                self.outputs.pop_back();
+                self.unsend();
                 return;
             }
             (
@@ -113,6 +112,18 @@ impl Saboteur {
         self.outputs.push_back(output);
     }
 
+    /// What was sent just before goes, and what was said of it.
+    fn unsend(&mut self) {
+        let said = |output: &Output| {
+            let Output::ToClient { command: ToClient::Notice { notice, .. }, .. } = output else {
+                return false;
+            };
+            matches!(notice, Notice::Dispatched | Notice::Redelivered)
+        };
+        while self.outputs.pop_back_if(|output| said(output)).is_some() {}
+        self.outputs.pop_back();
+    }
+
     /// Another worker gets what this one would get, or none where it does not matter who.
     fn other_for(&self, peer: PeerId, service: &Label) -> Option<PeerId> {
         let name = service.as_bytes();
@@ -148,10 +159,19 @@ impl Saboteur {
                     lower && !self.busy.contains_key(other)
                 })
             }
+            Mutation::GivesWithdrawn => {
+                let offers = |at: &PeerId| {
+                    let theirs = self.offers.iter().filter(|(other, _)| other == at);
+                    let names: Vec<&[u8]> = theirs.map(|(_, name)| name.as_bytes()).collect();
+                    best_offer(&names, service.as_bytes()).is_some()
+                };
+                let mut withdrawn = self.withdrawn.iter().filter(|(_, name)| name == service);
+                withdrawn.find(|(other, _)| *other != peer && !offers(other))
+            }
             Mutation::GivesToWhoLeft => {
                 let connected = |peer: &PeerId| self.identities.iter().any(|(at, _)| at == peer);
                 let left = self.left.iter().filter(|(peer, _)| !self.registered.contains(peer));
-                left.rev().find(|(peer, _)| connected(peer))
+                left.rev().find(|(peer, _)| connected(peer) && !self.greeted.contains_key(peer))
             }
             _ => None,
         };
@@ -166,5 +186,5 @@ fn shorter(body: &Frames) -> Option<Frames> {
     let end = start + 1 + text[start + 1..].find('"')? + 1;
     let rest = text[end..].strip_prefix(',').unwrap_or(&text[end..]);
     let text = format!("{}{rest}", &text[..start]);
-    Some(Frames::from_slices(&[text]).in_form(Form::Json, 0))
+    Some(Frames::from_slices(&[text]).in_form(body.form(), 0))
 }

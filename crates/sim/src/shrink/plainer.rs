@@ -7,8 +7,9 @@ use std::rc::Rc;
 
 use majordomus_core::broker::{Input, Keys, Profile};
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Frames, FromClient, FromWorker, Label, OutcomeSet, PeerId,
-    Redelivery, Request, Role, Time, Timeout, WorkerCapabilities, WorkerReply,
+    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, Frames, FromClient, FromWorker, Label,
+    OutcomeSet, PeerId, Priority, Redelivery, Request, Role, Time, Timeout, WorkerCapabilities,
+    WorkerReply,
 };
 
 use super::timely;
@@ -236,6 +237,7 @@ fn profiles(profile: &Profile) -> Vec<Profile> {
                     |can| can.told = TOLD_MOST,
                     |can| can.told = OutcomeSet::NONE,
                     |can| can.partial_replies = true,
+                    |can| can.greets = false,
                     |can| can.redelivery = Redelivery::Always,
                 ],
             ));
@@ -255,6 +257,9 @@ fn profiles(profile: &Profile) -> Vec<Profile> {
                     },
                     |can| can.cancel = false,
                     |can| can.concurrency = Concurrency::ONE,
+                    |can| can.greets = false,
+                    |can| can.several_services = false,
+                    |can| can.credit = false,
                 ],
             );
             capabilities.into_iter().map(Role::Worker).collect()
@@ -278,6 +283,7 @@ fn rank(can: &ClientCapabilities) -> u32 {
     };
     let odd = [
         !can.partial_replies,
+        can.greets,
         can.redelivery != Redelivery::Always,
         can.form != ClientCapabilities::default().form,
     ];
@@ -330,6 +336,9 @@ fn requests(request: &Request) -> Vec<Request> {
             |request| request.target = Label::empty(),
             |request| request.fresh = false,
             |request| request.durable = false,
+            |request| request.priority = Priority::ORDINARY,
+            |request| request.credit = CREDIT_UNLIMITED,
+            |request| request.notices = false,
         ],
     )
 }

@@ -1,6 +1,7 @@
 //! How the broker is set.
 
-use majordomus_core::broker::{Balance, Config, Limits, ServiceConfig};
+use majordomus_core::Label;
+use majordomus_core::broker::{Balance, Config, Introduction, Limits, ServiceConfig};
 
 use super::Workload;
 use crate::rng::Rng;
@@ -30,9 +31,12 @@ impl Workload {
             limits.rejections_max = rng.within(1, 5) as u32;
         }
         if rng.one_in(3) {
-            limits.cache_bytes_max = rng.pick(&[0, 600, 1200, 3000]);
+            limits.cache_bytes_max = rng.pick(&[0, 600, 1500, 6000]);
         }
-        if self.forms && rng.one_in(2) {
+        if self.several && rng.one_in(4) {
+            limits.worker_services_max = rng.within(1, 3) as usize;
+        }
+        if self.forms && !rng.one_in(4) {
             limits.translate_bytes_max = rng.pick(&[0, 4, 12, 100]);
         }
         let mut config = Config {
@@ -48,6 +52,11 @@ impl Workload {
             balance: self.balance(rng),
             limits,
             request_events: true,
+            introduction: Introduction {
+                broker: Label::from(rng.pick(&["", "major"])),
+                message_bytes_max: rng.pick(&[0, 1 << 20]),
+                frames_max: 64,
+            },
             ..Config::default()
         };
         let own = if self.shared { rng.within(1, 4) } else { rng.below(3) };

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use majordomus_core::{
-    Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, Status, ToClient,
-    ToWorker, WorkerReply, WorkerRequest,
+    Farewell, Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, Status,
+    ToClient, ToWorker, WorkerReply, WorkerRequest,
 };
 
 use super::options::{self, RequestOptions};
@@ -102,7 +102,10 @@ impl Manner {
 
     pub(crate) fn decode_to_worker(self, message: Frames) -> Result<ToWorker, Error> {
         match self.command(&message, Side::Worker)? {
-            READY if self.table.answers => Ok(ToWorker::Registered),
+            READY if self.table.answers => {
+                let (service, worker) = (Label::empty(), Label::empty());
+                Ok(ToWorker::Registered { service, worker })
+            }
             REQUEST => {
                 let address = address_at(&message, 2)?;
                 let mut at = 3;
@@ -124,7 +127,7 @@ impl Manner {
                 Ok(ToWorker::StillWanted { address, id: id_at(&message, at)? })
             }
             HEARTBEAT => Ok(ToWorker::Heartbeat),
-            DISCONNECT => Ok(ToWorker::Disconnect),
+            DISCONNECT => Ok(ToWorker::Disconnect(Farewell::Unsaid)),
             command => {
                 let known = matches!(command, READY | FINAL | PARTIAL) || self.is_reject(command);
                 Err(Error::at(COMMAND_AT, wrong_command(command, known)))

@@ -42,12 +42,13 @@ impl Manner {
                     bare(CLIENT, HEARTBEAT, sink);
                 }
             }
+            ToClient::Welcome(_) | ToClient::Notice { .. } | ToClient::Disconnect(_) => {}
         }
     }
 
     pub(crate) fn encode_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
         match command {
-            ToWorker::Registered => {
+            ToWorker::Registered { .. } => {
                 if self.table.answers {
                     bare(WORKER, READY, sink);
                 }
@@ -66,7 +67,7 @@ impl Manner {
                 }
                 self.id(&request.id, true, sink);
                 data.write(self.table.options, sink);
-                self.options(&request.options, sink);
+                self.options(json_options(&request.options, &request.body), sink);
             }
             ToWorker::StillWanted { address, id } => {
                 head(WORKER, HEARTBEAT, sink);
@@ -74,8 +75,11 @@ impl Manner {
                 self.id(id, false, sink);
             }
             ToWorker::Heartbeat => bare(WORKER, HEARTBEAT, sink),
-            ToWorker::Disconnect => bare(WORKER, DISCONNECT, sink),
-            ToWorker::Cancel { .. } => {}
+            ToWorker::Disconnect(_) => bare(WORKER, DISCONNECT, sink),
+            ToWorker::Welcome(_)
+            | ToWorker::Capacity { .. }
+            | ToWorker::More { .. }
+            | ToWorker::Cancel { .. } => {}
         }
     }
 
@@ -86,11 +90,12 @@ impl Manner {
                 sink.frame(&request.service, true);
                 sink.frame(&request.id, true);
                 data(&request.body, self.json, false).write(true, sink);
-                if request.options.is_empty() {
+                let options = json_options(&request.options, &request.body);
+                if options.is_empty() {
                     let retry = self.table.heartbeats == Heartbeats::Named;
                     sink.frame(&options::of_request(request, retry), false);
                 } else {
-                    sink.frame(&request.options, false);
+                    sink.frame(options, false);
                 }
             }
             FromClient::Heartbeat => bare(CLIENT, HEARTBEAT, sink),
@@ -108,7 +113,10 @@ impl Manner {
                     sink.frame(worker, false);
                 }
             }
-            FromClient::Cancel { .. } => {}
+            FromClient::Hello(_)
+            | FromClient::Cancel { .. }
+            | FromClient::More { .. }
+            | FromClient::Disconnect => {}
         }
     }
 
@@ -147,6 +155,7 @@ impl Manner {
                 }
             }
             FromWorker::Disconnect => bare(WORKER, DISCONNECT, sink),
+            FromWorker::Hello(_) | FromWorker::Withdraw { .. } | FromWorker::AtWork { .. } => {}
         }
     }
 
@@ -157,7 +166,7 @@ impl Manner {
     fn reply(self, command: u8, reply: &Reply, answer: Answer<'_>, sink: &mut impl Sink) {
         head(CLIENT, command, sink);
         self.id(&reply.id, true, sink);
-        self.answer(answer, &reply.options, sink);
+        self.answer(answer, json_options(&reply.options, &reply.body), sink);
     }
 
     fn worker_reply(
@@ -170,10 +179,11 @@ impl Manner {
         head(WORKER, command, sink);
         sink.frame(&reply.address, true);
         self.id(&reply.id, true, sink);
-        if reply.options.is_empty() {
+        let options = json_options(&reply.options, &reply.body);
+        if options.is_empty() {
             self.answer(answer, &options::of_reply(reply.keep), sink);
         } else {
-            self.answer(answer, &reply.options, sink);
+            self.answer(answer, options, sink);
         }
     }
 
@@ -203,6 +213,11 @@ impl Manner {
             sink.frame(if options.is_empty() { b"{}" } else { options }, false);
         }
     }
+}
+
+/// The options that go on: those of a peer whose form is frames are packed headers, and no JSON.
+fn json_options<'a>(options: &'a [u8], body: &Frames) -> &'a [u8] {
+    if body.form() == Form::Json { options } else { b"" }
 }
 
 fn head(header: &[u8], command: u8, sink: &mut impl Sink) {

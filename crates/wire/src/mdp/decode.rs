@@ -1,8 +1,8 @@
 //! Frames to commands. Frames are read from the front; `at` is the one that is looked at.
 
 use majordomus_core::{
-    Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient, ToWorker,
-    WorkerReply, WorkerRequest,
+    Farewell, Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient,
+    ToWorker, WorkerReply, WorkerRequest,
 };
 
 use super::{Framing, Manner, NoBody, head, parts};
@@ -121,7 +121,7 @@ impl Manner {
         } else if command == worker.heartbeat {
             end_at(&message, next).map(|()| ToWorker::Heartbeat)
         } else if command == worker.disconnect {
-            end_at(&message, next).map(|()| ToWorker::Disconnect)
+            end_at(&message, next).map(|()| ToWorker::Disconnect(Farewell::Unsaid))
         } else {
             let known = command == worker.ready
                 || command == worker.last

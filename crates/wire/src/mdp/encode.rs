@@ -61,7 +61,10 @@ impl Manner {
                     self.reply(last, reply, Tail::Text(text), sink);
                 }
             }
-            ToClient::Heartbeat => {}
+            ToClient::Welcome(_)
+            | ToClient::Notice { .. }
+            | ToClient::Heartbeat
+            | ToClient::Disconnect(_) => {}
         }
     }
 
@@ -74,8 +77,13 @@ impl Manner {
                 addressed(&request.address, self.request_body(&request.body), sink);
             }
             ToWorker::Heartbeat => self.bare(worker.heartbeat, sink),
-            ToWorker::Disconnect => self.bare(worker.disconnect, sink),
-            ToWorker::Registered | ToWorker::StillWanted { .. } | ToWorker::Cancel { .. } => {}
+            ToWorker::Disconnect(_) => self.bare(worker.disconnect, sink),
+            ToWorker::Welcome(_)
+            | ToWorker::Registered { .. }
+            | ToWorker::StillWanted { .. }
+            | ToWorker::Capacity { .. }
+            | ToWorker::More { .. }
+            | ToWorker::Cancel { .. } => {}
         }
     }
 
@@ -91,10 +99,13 @@ impl Manner {
                 sink.frame(&request.service, tail.has_frames());
                 tail.write(sink);
             }
-            FromClient::Heartbeat
+            FromClient::Hello(_)
+            | FromClient::Heartbeat
             | FromClient::StillWanted { .. }
             | FromClient::Vouch { .. }
-            | FromClient::Cancel { .. } => {}
+            | FromClient::Cancel { .. }
+            | FromClient::More { .. }
+            | FromClient::Disconnect => {}
         }
     }
 
@@ -125,6 +136,7 @@ impl Manner {
             }
             FromWorker::Heartbeat(_) => self.bare(worker.heartbeat, sink),
             FromWorker::Disconnect => self.bare(worker.disconnect, sink),
+            FromWorker::Hello(_) | FromWorker::Withdraw { .. } | FromWorker::AtWork { .. } => {}
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ impl fmt::Display for Fault {
 impl From<RequestError> for Fault {
     fn from(error: RequestError) -> Self {
         match error {
-            RequestError::Timeout | RequestError::Disconnected => Fault::Lost(error),
+            RequestError::Expired | RequestError::Disconnected => Fault::Lost(error),
             error => Fault::Failed(error),
         }
     }
@@ -107,7 +107,7 @@ impl Caller {
                 Err(_) => {}
             }
             if start.elapsed() >= timeout {
-                return Err(said.unwrap_or(Fault::Lost(RequestError::Timeout)));
+                return Err(said.unwrap_or(Fault::Lost(RequestError::Expired)));
             }
             patience = patience.saturating_mul(2);
         }

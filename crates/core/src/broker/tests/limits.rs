@@ -580,7 +580,7 @@ fn a_refused_request_keeps_the_note_of_its_body() {
         0ms client c told
         1ms c request echo one
         2ms c request echo two note=3
-        > c failed refused  note=3
+        > c failed refused note=3
         3ms worker w
         3ms w ready echo
         > w request #1 one

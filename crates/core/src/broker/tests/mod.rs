@@ -6,30 +6,37 @@
 //!
 //! ```text
 //! 0ms  worker w              a worker appears; options: concurrency=N|any cancels rejects answered
-//!                            again afterwords ids probes json id=NAME
+//!                            again afterwords ids probes several credit greets json id=NAME
 //! 0ms  client c              a client appears; options: told|told=most noparts redelivery=asked|never
-//!                            afterwords json
+//!                            afterwords greets json
 //!                            id=NAME
-//! 0ms  w ready echo
+//! 0ms  w hello               or of a client; options: pace=MS|never max=BYTES
+//! 0ms  w ready echo          or withdraw
 //! 1ms  c request echo hi     options behind the body: timeout=MS|never id=ID again fresh
-//!                            target=IDENTITY note=N
+//!                            target=IDENTITY note=N priority=N credit=N notices beside=TEXT
+//! 1ms  c more ID N           so many parts more; also cancel ID, wants ID, bye
 //!      > w request #1 hi     addresses are numbered as they come up; frames are divided by |
-//! 2ms  w final #1 ho         or partial, failed, reject; options: id=ID keep=MS
+//! 2ms  w final #1 ho         or partial, failed, reject, atwork; options: id=ID keep=MS code=N
 //!      > c final ho
 //! = received 1, replied 1    counters, at any place
 //! # so                       a remark
 //! ```
 //!
-//! Heartbeats, probes and events are left out unless the script says `show heartbeats`, `show probes`, `show registered`.
+//! Heartbeats, probes and events are left out unless the script says `show heartbeats`, `show probes`,
+//! `show registered`; what comes with a request only where it says `show tasks`, and why a peer is sent
+//! away where it says `show reasons`.
 
 mod answers;
 mod dispatch;
+mod greeting;
 mod identity;
 mod life;
 mod limits;
 mod names;
 mod offences;
+mod offers;
 mod outcomes;
+mod progress;
 mod rejecting;
 mod sharing;
 
@@ -39,11 +46,13 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::{
-    ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Label, OutcomeSet,
-    Redelivery, Reply, Request, Role, Status, Timeout, ToClient, ToWorker, WorkerCapabilities,
-    WorkerReply,
+    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, Farewell, Form, Frames, FromClient,
+    FromWorker, Hello, Label, OutcomeSet, Priority, Redelivery, Reply, Request, Role, Status,
+    Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply, WorkerRequest,
 };
 
 const TOLD: OutcomeSet = OutcomeSet::of(&Outcome::ALL);
@@ -209,6 +218,7 @@ impl Stage {
                 _ => Redelivery::Always,
             },
             afterwords: options.contains(&"afterwords"),
+            greets: options.contains(&"greets"),
             form: form(options),
         };
         self.appear(name, options, Role::Client(can))
@@ -227,6 +237,9 @@ impl Stage {
             afterwords: options.contains(&"afterwords"),
             heartbeats_answered: options.contains(&"answered"),
             ready_again: options.contains(&"again"),
+            several_services: options.contains(&"several"),
+            credit: options.contains(&"credit"),
+            greets: options.contains(&"greets"),
             form: form(options),
         };
         self.appear(name, options, Role::Worker(can))
@@ -244,6 +257,7 @@ impl Stage {
                 id: Label::from(option(body, "id").unwrap_or_default()),
                 keep: option(body, "keep")
                     .map(|ms| Duration::from_millis(ms.parse().expect("milliseconds"))),
+                code: option(body, "code").map_or(0, |code| code.parse().expect("a number")),
                 ..WorkerReply::new(
                     address,
                     frames(body.first().copied().unwrap_or_default())
@@ -260,6 +274,15 @@ impl Stage {
             ["draining"] => return Input::Draining { peer },
             ["drained"] => return Input::Drained { peer },
             ["gone"] => return Input::Gone { peer },
+            ["hello", options @ ..] => return self.hello(peer, options),
+            ["bye"] => {
+                return Input::FromClient { peer, command: FromClient::Disconnect };
+            }
+            ["more", id, credit] => {
+                let credit = credit.parse().expect("a number");
+                let command = FromClient::More { id: Label::from(*id), credit };
+                return Input::FromClient { peer, command };
+            }
             ["cancel", id] => {
                 let command = FromClient::Cancel { id: Label::from(*id) };
                 return Input::FromClient { peer, command };
@@ -275,6 +298,14 @@ impl Stage {
                 request.redeliver = rest.contains(&"again");
                 request.fresh = rest.contains(&"fresh");
                 request.target = Label::from(option(rest, "target").unwrap_or_default());
+                let beside = option(rest, "beside").unwrap_or_default();
+                request.options = Bytes::copy_from_slice(beside.as_bytes());
+                let number =
+                    |name| option(rest, name).map(|it| it.parse::<u32>().expect("a number"));
+                request.priority =
+                    number("priority").map_or(Priority::ORDINARY, |it| Priority::new(it as u8));
+                request.credit = number("credit").unwrap_or(CREDIT_UNLIMITED);
+                request.notices = rest.contains(&"notices");
                 let note = option(rest, "note").map_or(0, |note| note.parse().expect("a number"));
                 request.body = request.body.in_form(self.form_of(peer), note);
                 request.timeout = match option(rest, "timeout") {
@@ -285,6 +316,12 @@ impl Stage {
                     }
                 };
                 return Input::FromClient { peer, command: FromClient::Request(request) };
+            }
+            ["withdraw", rest @ ..] => FromWorker::Withdraw {
+                service: rest.first().map(|it| Label::from(*it)).unwrap_or_default(),
+            },
+            ["atwork", address] => {
+                FromWorker::AtWork { address: reply(self, address, &[]).address }
             }
             ["ready"] => FromWorker::Ready { service: Label::empty() },
             ["ready", service] => FromWorker::Ready { service: Label::from(*service) },
@@ -310,6 +347,19 @@ impl Stage {
         Input::FromWorker { peer, command }
     }
 
+    fn hello(&self, peer: PeerId, options: &[&str]) -> Input {
+        let pace = option(options, "pace").unwrap_or("never");
+        let hello = Hello {
+            heartbeat: (pace != "never")
+                .then(|| Duration::from_millis(pace.parse().expect("milliseconds"))),
+            message_bytes_max: option(options, "max").map(|it| it.parse().expect("bytes")),
+        };
+        match self.broker.peers.client_ref(peer) {
+            Some(_) => Input::FromClient { peer, command: FromClient::Hello(hello) },
+            None => Input::FromWorker { peer, command: FromWorker::Hello(hello) },
+        }
+    }
+
     fn number(&mut self, address: Label) -> usize {
         let known = self.addresses.iter().position(|known| *known == address);
         1 + known.unwrap_or_else(|| {
@@ -329,22 +379,36 @@ impl Stage {
                 ToClient::Failed(outcome, reply) => {
                     (peer, format!("failed {outcome} {}", replied(&reply)))
                 }
+                ToClient::Welcome(_) => (peer, "welcome".to_string()),
+                ToClient::Notice { id, notice } => (peer, format!("notice {id} {notice:?}")),
+                ToClient::Disconnect(why) => (peer, farewell(why, shows("reasons"))),
                 ToClient::Heartbeat => (peer, "heartbeat".to_string()),
             },
             Output::ToWorker { peer, command } => match command {
                 ToWorker::Request(request) => {
+                    let shown = if shows("tasks") { task(&request) } else { String::new() };
                     let number = self.number(request.address);
-                    (peer, format!("request #{number} {}", text(&request.body)))
+                    (peer, format!("request #{number} {}{shown}", text(&request.body)))
                 }
-                ToWorker::Cancel { address } => (peer, format!("cancel #{}", self.number(address))),
+                ToWorker::Welcome(_) => (peer, "welcome".to_string()),
+                ToWorker::More { address, credit } => {
+                    (peer, format!("more #{} {credit}", self.number(address)))
+                }
+                ToWorker::Capacity { concurrency } => (peer, format!("takes {concurrency:?}")),
+                ToWorker::Cancel { address, outcome } => {
+                    let why = if shows("reasons") { outcome.name() } else { "" };
+                    (peer, format!("cancel #{} {why}", self.number(address)))
+                }
                 ToWorker::StillWanted { address, id } => {
                     (peer, format!("wanted #{} {id}", self.number(address)))
                 }
-                ToWorker::Registered if !shows("registered") => return None,
-                ToWorker::Registered => (peer, "registered".to_string()),
+                ToWorker::Registered { .. } if !shows("registered") => return None,
+                ToWorker::Registered { service, worker } => {
+                    (peer, format!("registered {service} as {worker}"))
+                }
                 ToWorker::Heartbeat if !shows("heartbeats") => return None,
                 ToWorker::Heartbeat => (peer, "heartbeat".to_string()),
-                ToWorker::Disconnect => (peer, "disconnect".to_string()),
+                ToWorker::Disconnect(why) => (peer, farewell(why, shows("reasons"))),
             },
             Output::Probe { .. } if !shows("probes") => return None,
             Output::Probe { peer } => (peer, "probe".to_string()),
@@ -390,10 +454,31 @@ fn frames(text: &str) -> Frames {
     Frames::from_slices(&text.split('|').collect::<Vec<_>>())
 }
 
+fn farewell(why: Farewell, shown: bool) -> String {
+    if shown { format!("disconnect {why:?}") } else { "disconnect".to_string() }
+}
+
+/// What comes with a request to a worker.
+fn task(request: &WorkerRequest) -> String {
+    let deadline = request.deadline.map_or("never".to_string(), |it| it.as_millis().to_string());
+    let priority = request.priority.number();
+    let credit = match request.credit {
+        CREDIT_UNLIMITED => "any".to_string(),
+        credit => credit.to_string(),
+    };
+    format!(" deadline={deadline} attempt={} priority={priority} credit={credit}", request.attempt)
+}
+
 /// The body of a reply, and the note of the request's where there is one.
 fn replied(reply: &Reply) -> String {
-    let note = if reply.asked == 0 { String::new() } else { format!(" note={}", reply.asked) };
-    format!("{}{note}", text(&reply.body))
+    let mut shown = text(&reply.body);
+    for (name, number) in [("code", reply.code), ("note", u16::from(reply.asked))] {
+        if number != 0 {
+            let gap = if shown.is_empty() { "" } else { " " };
+            shown = format!("{shown}{gap}{name}={number}");
+        }
+    }
+    shown
 }
 
 fn text(body: &Frames) -> String {

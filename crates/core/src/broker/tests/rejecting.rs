@@ -337,7 +337,7 @@ fn who_wants_it_is_answered() {
          show registered
          0ms worker a answered again
          0ms a ready echo
-         > a registered
+         > a registered echo as p0.7
          1ms a heartbeat
          > a heartbeat
          2ms a ready echo

@@ -456,3 +456,55 @@ fn parts_that_are_kept_give_those_that_share_their_time_again() {
          > c final h|o",
     );
 }
+
+#[test]
+fn what_stands_beside_a_request_is_not_held_against_those_that_follow_it() {
+    check_with(
+        shared,
+        "0ms worker w greets
+         0ms w hello max=390
+         > w welcome
+         0ms w ready echo
+         0ms client c told
+         1ms c request echo other id=1
+         > w request #1 other
+         2ms c request echo hi id=2 beside=0123456789
+         3ms c request echo hi id=3 beside=0123
+         4ms w final #1 ho
+         > c final ho
+         > c failed untranslatable
+         > w request #2 hi
+         5ms w final #2 hey
+         > c final hey
+         = untranslatable 1, replied 2",
+    );
+}
+
+#[test]
+fn a_part_that_the_first_cannot_read_is_not_the_end_of_those_that_can() {
+    check_with(
+        shared,
+        "0ms worker w cancels
+         0ms w ready echo
+         0ms client c greets told
+         0ms c hello max=387
+         > c welcome
+         0ms client d greets told
+         0ms d hello max=386
+         > d welcome
+         0ms client e told
+         1ms c request echo hi id=1
+         > w request #1 hi
+         2ms d request echo hi id=2
+         3ms e request echo hi id=3
+         4ms w partial #1 long
+         > d failed untranslatable
+         > w cancel #1
+         > c failed untranslatable
+         5ms w failed #1
+         > w request #2 hi
+         6ms w final #2 long
+         > e final long
+         = untranslatable 2, replied 1",
+    );
+}

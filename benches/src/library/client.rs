@@ -1,0 +1,99 @@
+//! The client's process: keeps so many requests under way, and reports what each cost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::cost;
+
+/// What is asked of a client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) in_flight: usize,
+    pub(super) body: usize,
+    pub(super) requests: usize,
+}
+
+/// What a request cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report {
+    pub(super) requests: f64,
+    pub(super) client_us: f64,
+    pub(super) worker_us: f64,
+    /// Of the client.
+    pub(super) allocations: f64,
+    pub(super) per_second: f64,
+}
+
+/// Somebody who can be asked to echo.
+pub(super) trait Echo: Clone + Send + Sync + 'static {
+    /// Asks, and looks whether the same comes back.
+    fn echo(&self, body: bytes::Bytes) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// A client of Majordomus.
+#[derive(Clone)]
+pub(super) struct Ours(majordomus::Client);
+
+impl Ours {
+    pub(super) fn connect(endpoint: &str) -> Result<Self, String> {
+        majordomus::Client::connect(endpoint).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl Echo for Ours {
+    async fn echo(&self, body: bytes::Bytes) -> Result<(), String> {
+        let reply =
+            self.0.request("echo", body.clone()).await.map_err(|error| error.to_string())?;
+        check(reply.frames().get(0).unwrap_or_default(), &body)
+    }
+}
+
+pub(super) fn check(got: &[u8], asked: &[u8]) -> Result<(), String> {
+    if got == asked { Ok(()) } else { Err(format!("{} other bytes came back", got.len())) }
+}
+
+/// Runs a load, and says on standard output what it cost.
+pub(super) async fn run(client: impl Echo, load: &[&str]) -> Result<(), String> {
+    let numbers: Vec<usize> = load.iter().filter_map(|word| word.parse().ok()).collect();
+    let [in_flight, body, requests] = numbers[..] else {
+        return Err("how many in flight, bytes, requests?".into());
+    };
+    let body = bytes::Bytes::from(vec![b'x'; body]);
+    // Connected, and everything that is made once is there.
+    ask(&client, &body, in_flight, 2 * in_flight + 100).await?;
+    let (before, began) = (cost::so_far()?, Instant::now());
+    ask(&client, &body, in_flight, requests).await?;
+    let (elapsed, after) = (began.elapsed(), cost::so_far()?);
+    let requests = requests as f64;
+    let processor_us = (after.processor_us - before.processor_us) / requests;
+    let allocations = (after.allocations - before.allocations) as f64 / requests;
+    println!("{requests} {processor_us} {allocations} {}", requests / elapsed.as_secs_f64());
+    Ok(())
+}
+
+async fn ask(
+    client: &impl Echo,
+    body: &bytes::Bytes,
+    in_flight: usize,
+    requests: usize,
+) -> Result<(), String> {
+    let left = Arc::new(AtomicUsize::new(requests));
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..in_flight {
+        let (client, body, left) = (client.clone(), body.clone(), Arc::clone(&left));
+        let one_fewer = move || {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+        };
+        asking.spawn(async move {
+            while one_fewer().is_ok() {
+                client.echo(body.clone()).await?;
+            }
+            Ok::<(), String>(())
+        });
+    }
+    while let Some(asked) = asking.join_next().await {
+        asked.map_err(|error| error.to_string())??;
+    }
+    Ok(())
+}

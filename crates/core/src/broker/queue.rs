@@ -1,0 +1,74 @@
+//! The queue of a service: requests that wait for a worker, those of a higher priority first.
+
+use smallvec::SmallVec;
+
+use super::requests::{InPlace, Requests};
+use crate::Priority;
+use crate::list::List;
+
+/// Requests that wait, in a list for each priority that some of them have, the highest first.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lists: SmallVec<[(Priority, List); 1]>,
+}
+
+impl Queue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.lists.is_empty()
+    }
+
+    /// The one whose turn is next.
+    pub(super) fn first(&self) -> Option<u32> {
+        self.lists.first().and_then(|(_, list)| list.first())
+    }
+
+    /// Puts a request behind all others of its priority.
+    pub(super) fn push_back(&mut self, requests: &mut Requests, index: u32) {
+        self.list(requests[index].priority).push_back(&mut InPlace(requests), index);
+    }
+
+    /// Puts a request before all others of its priority.
+    pub(super) fn push_front(&mut self, requests: &mut Requests, index: u32) {
+        self.list(requests[index].priority).push_front(&mut InPlace(requests), index);
+    }
+
+    /// Takes a request out that is there.
+    pub(super) fn remove(&mut self, requests: &mut Requests, index: u32) {
+        let at = self.at(requests[index].priority);
+        let Ok(at) = at else { return };
+        let list = &mut self.lists[at].1;
+        list.remove(&mut InPlace(requests), index);
+        if list.is_empty() {
+            self.lists.remove(at);
+        }
+    }
+
+    /// Puts a request, which is in no list, in the place of one that is here.
+    pub(super) fn replace(&mut self, requests: &mut Requests, index: u32, heir: u32) {
+        if requests[index].priority == requests[heir].priority {
+            let list = self.list(requests[index].priority);
+            return list.replace(&mut InPlace(requests), index, heir);
+        }
+        self.remove(requests, index);
+        self.push_front(requests, heir);
+    }
+
+    fn at(&self, priority: Priority) -> Result<usize, usize> {
+        self.lists.binary_search_by(|(other, _)| priority.cmp(other))
+    }
+
+    fn list(&mut self, priority: Priority) -> &mut List {
+        let at = self.at(priority).unwrap_or_else(|at| {
+            self.lists.insert(at, (priority, List::EMPTY));
+            at
+        });
+        &mut self.lists[at].1
+    }
+}
+
+#[cfg(test)]
+impl Queue {
+    pub(super) fn lists(&self) -> &[(Priority, List)] {
+        &self.lists
+    }
+}

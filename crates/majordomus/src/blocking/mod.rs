@@ -1,0 +1,55 @@
+//! The client and the worker for programs without an async runtime.
+//!
+//! They are the same [`Client`](crate::Client) and [`Worker`](crate::Worker), and what they wait for
+//! blocks the calling thread. The tasks of all of them run on one thread, `majordomus`, which is
+//! started for the first of them and stays until the process ends. Their options are those of the
+//! async builders: [`ClientBuilder::blocking_connect`](crate::ClientBuilder::blocking_connect) and
+//! [`WorkerBuilder::blocking`](crate::WorkerBuilder::blocking) lead here.
+//!
+//! Handlers of a worker are plain closures, each of which runs on a thread of its own: as many at
+//! once as the worker's [concurrency](crate::WorkerBuilder::concurrency) allows, and in one process
+//! [`HANDLERS_MAX`]. [`handler`] makes an async handler of such a closure, for a
+//! [`Worker`](crate::Worker) that has others beside it.
+//!
+#![cfg_attr(feature = "broker", doc = "```")]
+#![cfg_attr(not(feature = "broker"), doc = "```ignore")]
+//! use majordomus::{Broker, blocking};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let broker = Broker::start("inproc://blocking")?;
+//!     let worker = blocking::Worker::builder("inproc://blocking")
+//!         .serve("shout", |request, reply| reply.finish(request.body.text().to_uppercase()))?;
+//!
+//!     let client = blocking::Client::connect("inproc://blocking")?;
+//!     assert_eq!(client.request("shout", "hello").call()?.text(), "HELLO");
+//!
+//!     worker.stop();
+//!     broker.blocking_shutdown()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # In async code
+//!
+//! What waits here must not be called from a task, nor inside `block_on`: the thread that it blocks
+//! may be the one that is waited for. Within tokio it panics instead, with words to that effect;
+//! other runtimes cannot be recognised. Threads that may block, those of tokio's `spawn_blocking` and
+//! the handlers here, are fine. What does not wait can be called everywhere: connecting, starting,
+//! [`set_concurrency`](Worker::set_concurrency), and dropping any of it, in any order.
+
+mod client;
+mod events;
+mod replier;
+mod reply;
+mod request;
+mod runtime;
+mod worker;
+
+pub use client::Client;
+pub use events::ConnectionEvents;
+pub use replier::{Replier, handler};
+pub use reply::{NothingYet, Reply};
+pub use request::{PROGRESS_MAX, RequestBuilder};
+pub use runtime::HANDLERS_MAX;
+pub(crate) use runtime::Runtime;
+pub use worker::{Worker, WorkerBuilder};

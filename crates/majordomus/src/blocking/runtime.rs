@@ -1,0 +1,104 @@
+//! The one runtime that the blocking clients and workers of this process share.
+
+use std::future::{Future, pending};
+use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, EnterGuard, Handle};
+use tokio::time::timeout;
+
+use crate::SetupError;
+
+/// Handlers of blocking workers that run at once in one process. Where the concurrency of its workers
+/// allows more, those wait, and are begun when others have returned.
+pub const HANDLERS_MAX: usize = 4096;
+
+/// The name of its thread.
+const THREAD: &str = "majordomus";
+/// The name of the threads on which handlers run.
+const HANDLER_THREAD: &str = "majordomus-handler";
+
+static STARTED: Mutex<Option<Handle>> = Mutex::new(None);
+
+/// A way to the runtime. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Runtime(Handle);
+
+impl Runtime {
+    /// The runtime, which is started where this is the first time.
+    pub(crate) fn get() -> Result<Self, SetupError> {
+        // The lock is held while it starts, so that there is but one.
+        let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let handle = match &*started {
+            Some(handle) => handle.clone(),
+            None => start().map_err(|error| SetupError::NoRuntime(error.to_string()))?,
+        };
+        *started = Some(handle.clone());
+        Ok(Self(handle))
+    }
+
+    /// The runtime in whose task this is called.
+    pub(crate) fn current() -> Self {
+        Self(Handle::current())
+    }
+
+    /// While this is held, what is spawned is spawned there. It does not block.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.0.enter()
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task);
+    }
+
+    /// Waits for something, on this thread.
+    ///
+    /// # Panics
+    ///
+    /// In a thread that runs tasks of tokio, which must not be blocked.
+    #[track_caller]
+    pub(crate) fn block_on<T>(&self, what: impl Future<Output = T>) -> T {
+        self.0.block_on(what)
+    }
+
+    /// Waits for something, no longer than this.
+    #[track_caller]
+    pub(crate) fn block_within<T>(
+        &self,
+        within: Duration,
+        what: impl Future<Output = T>,
+    ) -> Option<T> {
+        // The timer is made inside, where there is a runtime that has it.
+        self.block_on(async { timeout(within, what).await.ok() })
+    }
+}
+
+/// Starts the thread, which runs until the process ends.
+fn start() -> io::Result<Handle> {
+    let (tell, told) = sync_channel(1);
+    thread::Builder::new().name(THREAD.into()).spawn(move || run(&tell))?;
+    told.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+}
+
+/// The runtime is made on its thread, so that it is never dropped on another one, which might be one
+/// that must not wait for it.
+fn run(tell: &SyncSender<io::Result<Handle>>) {
+    let built = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .thread_name(HANDLER_THREAD)
+        .max_blocking_threads(HANDLERS_MAX)
+        .build();
+    match built {
+        Ok(runtime) => {
+            let _ = tell.send(Ok(runtime.handle().clone()));
+            runtime.block_on(pending::<()>());
+        }
+        Err(error) => {
+            let _ = tell.send(Err(error));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Requests that are made again when they fail.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use crate::client::driver::{PARTS_MAX, Said, Says};
+use crate::client::request::Asking;
+use crate::{Reply, RequestError, Retriable, ambient_seed};
+
+/// How often, and when, a request is made again that has failed, from
+/// [`RequestBuilder::retry`](crate::RequestBuilder::retry).
+///
+/// The waits double from the shortest to the longest. Of each, a random part, up to a half, is left
+/// out, so that many who failed at once do not all come back at once.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use majordomus::Retry;
+///
+/// let patient = Retry::times(10).backoff(Duration::from_millis(100), Duration::from_secs(10));
+/// assert_eq!(Retry::default(), Retry::times(3));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    times: u32,
+    shortest: Duration,
+    longest: Duration,
+}
+
+impl Retry {
+    /// Makes it again so many times at the most, after 50 ms at first and 2 s in the end.
+    ///
+    /// ```
+    /// let retry = majordomus::Retry::times(5);
+    /// ```
+    pub const fn times(times: u32) -> Self {
+        Self { times, shortest: Duration::from_millis(50), longest: Duration::from_secs(2) }
+    }
+
+    /// The same, with other waits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let retry = majordomus::Retry::times(5).backoff(Duration::ZERO, Duration::from_secs(1));
+    /// ```
+    #[must_use]
+    pub const fn backoff(self, shortest: Duration, longest: Duration) -> Self {
+        Self { shortest, longest, ..self }
+    }
+
+    /// How long to wait before it is made again for the `nth` time, from 0 on.
+    fn wait(&self, nth: u32) -> Duration {
+        let doubled = self.shortest.saturating_mul(1 << nth.min(20));
+        let wait = doubled.min(self.longest);
+        let unit = (ambient_seed() >> 11) as f64 / (1u64 << 53) as f64;
+        wait - wait.mul_f64(unit / 2.0)
+    }
+}
+
+impl Default for Retry {
+    /// Three times.
+    fn default() -> Self {
+        Self::times(3)
+    }
+}
+
+/// Asks again and again, in a task of its own, until there is a reply, or an error that stays. It ends
+/// when nobody waits for the reply any more.
+pub(crate) fn ask_again(asking: Asking, retry: Retry) -> mpsc::Receiver<Box<Said>> {
+    let (says, said) = mpsc::channel(PARTS_MAX + 1);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = attempts(asking, retry, &says) => {}
+            () = says.closed() => {}
+        }
+    });
+    said
+}
+
+async fn attempts(asking: Asking, retry: Retry, says: &Says) {
+    let mut failed = None;
+    let mut nth = 0;
+    let until = asking.timeout().and_then(|timeout| Instant::now().checked_add(timeout));
+    loop {
+        let mut reply = asking.clone().ask(failed).await;
+        let error = match pass_on(&mut reply, says).await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        // What its user has had a part of cannot begin anew. What was not sent has not been tried.
+        let in_time = until.is_none_or(|until| Instant::now() < until);
+        let untried = error == RequestError::NotConnected && in_time;
+        let again = nth < retry.times && !reply.has_begun() && may_go_again(&error);
+        if !again && !untried {
+            let _ = says.send(Box::new(Said::Failed(error))).await;
+            return;
+        }
+        failed = reply.broker();
+        if !untried {
+            sleep(retry.wait(nth)).await;
+            nth += 1;
+        }
+    }
+}
+
+fn may_go_again(error: &RequestError) -> bool {
+    match error.retriable() {
+        Retriable::Always => true,
+        // It would only take as long again.
+        Retriable::IfRepeatable => !matches!(error, RequestError::Expired | RequestError::Stopped),
+        Retriable::Never => false,
+    }
+}
+
+async fn pass_on(reply: &mut Reply, says: &Says) -> Result<(), RequestError> {
+    while let Some(said) = reply.said().await {
+        let ended = match said {
+            Said::Part(_) => false,
+            Said::Last(_) => true,
+            Said::Failed(error) => return Err(error),
+        };
+        if says.send(Box::new(said)).await.is_err() || ended {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_vary_by_half() {
+        let retry = Retry::times(9).backoff(Duration::from_millis(100), Duration::from_secs(1));
+        let full = [100, 200, 400, 800, 1000, 1000].map(Duration::from_millis);
+        for (nth, full) in (0..).zip(full) {
+            for _ in 0..100 {
+                let wait = retry.wait(nth);
+                assert!(full / 2 <= wait && wait <= full, "{wait:?} of {full:?}");
+            }
+        }
+        assert_eq!(Retry::times(1).backoff(Duration::ZERO, Duration::ZERO).wait(9), Duration::ZERO);
+    }
+}

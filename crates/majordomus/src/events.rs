@@ -1,0 +1,120 @@
+//! Connections that come and go, for those who want to hear of it.
+
+use std::fmt;
+
+use tokio::sync::{broadcast, watch};
+
+use crate::Endpoint;
+
+/// Events that wait for one who listens; of what comes beyond that, the oldest are left out.
+pub const EVENTS_MAX: usize = 64;
+
+/// What happened to a connection to a broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionEvent {
+    /// It is open, and the broker serves us.
+    Connected {
+        /// Where the broker is.
+        endpoint: Endpoint,
+    },
+    /// It is not open any more, or could not be opened. It will be tried again.
+    Disconnected {
+        /// Where the broker is.
+        endpoint: Endpoint,
+        /// What happened.
+        why: String,
+    },
+}
+
+impl fmt::Display for ConnectionEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectionEvent::Connected { endpoint } => write!(f, "connected to {endpoint}"),
+            ConnectionEvent::Disconnected { endpoint, why } => {
+                write!(f, "not connected to {endpoint}: {why}")
+            }
+        }
+    }
+}
+
+/// What happens to the connections of a client or a worker, from
+/// [`Client::events`](crate::Client::events) or [`Worker::events`](crate::Worker::events).
+///
+/// Of one who does not listen for long, the oldest events are left out: [`EVENTS_MAX`] wait.
+#[derive(Debug)]
+pub struct ConnectionEvents {
+    events: broadcast::Receiver<ConnectionEvent>,
+}
+
+impl ConnectionEvents {
+    /// The next one; `None` when there is nobody any more whose connections these are. Can be dropped
+    /// and called again.
+    ///
+    /// ```no_run
+    /// # async fn example(client: majordomus::Client) {
+    /// let mut events = client.events();
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event}");
+    /// }
+    /// # }
+    /// ```
+    pub async fn next(&mut self) -> Option<ConnectionEvent> {
+        loop {
+            match self.events.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// Which of several connections are open. Each is known by its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    open: watch::Sender<Vec<bool>>,
+    events: broadcast::Sender<ConnectionEvent>,
+}
+
+impl Connections {
+    pub(crate) fn new(count: usize) -> Self {
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        Self { open: watch::Sender::new(vec![false; count]), events }
+    }
+
+    /// Notes that the connection at this place is open, or is not, and tells those who listen where
+    /// that is news.
+    pub(crate) fn note(&self, at: usize, event: ConnectionEvent) {
+        let is_open = matches!(event, ConnectionEvent::Connected { .. });
+        let changed = self.open.send_if_modified(|open| match open.get_mut(at) {
+            Some(known) if *known != is_open => {
+                *known = is_open;
+                true
+            }
+            _ => false,
+        });
+        if changed {
+            // Nobody may listen.
+            let _ = self.events.send(event);
+        }
+    }
+
+    pub(crate) fn is_open(&self, at: usize) -> bool {
+        self.open.borrow().get(at).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn any_open(&self) -> bool {
+        self.open.borrow().contains(&true)
+    }
+
+    /// Waits until one of them is open.
+    pub(crate) async fn opened(&self) {
+        // The sender is here, so it does not end before that.
+        let _ = self.open.subscribe().wait_for(|open| open.contains(&true)).await;
+    }
+
+    pub(crate) fn events(&self) -> ConnectionEvents {
+        ConnectionEvents { events: self.events.subscribe() }
+    }
+}

@@ -1,0 +1,178 @@
+//! Headers: what stands beside a body, by name.
+
+use std::fmt;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// How many bytes the headers of one message may have, with what they take in the message.
+pub const HEADERS_BYTES_MAX: usize = u16::MAX as usize;
+
+/// What stands beside the body of a request or of a reply: names and values, such as a `traceparent`.
+///
+/// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has headers. In the other dialects, and on the way
+/// to a peer that speaks one of them, they are left out.
+///
+/// ```
+/// use majordomus::Headers;
+///
+/// let headers = Headers::new().with("content-type", "text/plain")?;
+/// assert_eq!(headers.get("Content-Type"), Some(&b"text/plain"[..]));
+/// assert_eq!(headers.get("traceparent"), None);
+/// # Ok::<(), majordomus::HeaderError>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// As the specification packs them (OMDP/1, section 3): a length and a name, a length and a
+    /// value, and so on.
+    packed: Bytes,
+}
+
+impl Headers {
+    /// None.
+    ///
+    /// ```
+    /// assert!(majordomus::Headers::new().is_empty());
+    /// ```
+    pub const fn new() -> Self {
+        Self { packed: Bytes::new() }
+    }
+
+    /// The same, and one more behind them. A name may come again; the first counts.
+    ///
+    /// # Errors
+    ///
+    /// When it is no name (1 to 255 letters, digits, `-`, `_`, `.` or `+`), or all of them have more
+    /// than [`HEADERS_BYTES_MAX`] bytes.
+    ///
+    /// ```
+    /// use majordomus::{HeaderError, Headers};
+    ///
+    /// assert_eq!(Headers::new().with("a name", "x"), Err(HeaderError::Name));
+    /// assert_eq!(Headers::new().with("x", vec![0; 70_000]), Err(HeaderError::TooLarge));
+    /// ```
+    pub fn with(self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
+        let value = value.as_ref();
+        let fits = |length: usize| u8::try_from(length).ok().filter(|length| *length > 0);
+        let length = fits(name.len()).filter(|_| name.bytes().all(is_name_byte));
+        let length = length.ok_or(HeaderError::Name)?;
+        let bytes = self.packed.len() + 1 + name.len() + 4 + value.len();
+        if bytes > HEADERS_BYTES_MAX {
+            return Err(HeaderError::TooLarge);
+        }
+        let mut packed = BytesMut::with_capacity(bytes);
+        packed.put_slice(&self.packed);
+        packed.put_u8(length);
+        packed.put_slice(name.as_bytes());
+        packed.put_u32(value.len() as u32);
+        packed.put_slice(value);
+        Ok(Self { packed: packed.freeze() })
+    }
+
+    /// The value of the first header of this name, whatever case its letters have.
+    ///
+    /// ```
+    /// use majordomus::Headers;
+    ///
+    /// let headers = Headers::new().with("a", "1")?.with("A", "2")?;
+    /// assert_eq!(headers.get("a"), Some(&b"1"[..]));
+    /// # Ok::<(), majordomus::HeaderError>(())
+    /// ```
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// All of them, in order.
+    ///
+    /// ```
+    /// use majordomus::Headers;
+    ///
+    /// let headers = Headers::new().with("a", "1")?.with("b", "2")?;
+    /// let names: Vec<&str> = headers.iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["a", "b"]);
+    /// # Ok::<(), majordomus::HeaderError>(())
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        majordomus_wire::Headers::read(&self.packed).into_iter().flat_map(|read| read.iter())
+    }
+
+    /// Whether there is none.
+    ///
+    /// ```
+    /// assert!(!majordomus::Headers::new().with("a", "")?.is_empty());
+    /// # Ok::<(), majordomus::HeaderError>(())
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.packed.is_empty()
+    }
+
+    /// Those that were received, in memory of their own.
+    pub(crate) fn received(packed: &Bytes) -> Self {
+        let packed = if packed.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(packed) };
+        Self { packed }
+    }
+
+    pub(crate) fn into_packed(self) -> Bytes {
+        self.packed
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)));
+        f.debug_map().entries(shown).finish()
+    }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+')
+}
+
+/// What cannot be a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderError {
+    /// The name is empty, longer than 255 bytes, or has other bytes than letters, digits, `-`, `_`,
+    /// `.` and `+`.
+    Name,
+    /// The headers have more than [`HEADERS_BYTES_MAX`] bytes with it.
+    TooLarge,
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeaderError::Name => f.write_str(
+                "the name of a header has from 1 to 255 letters, digits, or any of - _ . +",
+            ),
+            HeaderError::TooLarge => {
+                write!(f, "the headers of a message have more than {HEADERS_BYTES_MAX} bytes")
+            }
+        }
+    }
+}
+
+impl std::error::Error for HeaderError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_packed_is_found() {
+        let headers = Headers::new().with("a", "1").unwrap().with("b-2", b"\xff\0").unwrap();
+        assert_eq!(headers.clone().into_packed(), &b"\x01a\0\0\0\x011\x03b-2\0\0\0\x02\xff\0"[..]);
+        let read = Headers::received(&headers.clone().into_packed());
+        assert_eq!(read, headers);
+        assert_eq!(format!("{read:?}"), "{\"a\": \"1\", \"b-2\": \"\u{fffd}\\0\"}");
+    }
+
+    #[test]
+    fn names() {
+        for name in ["", "a b", "é", "a:b", &"x".repeat(256)] {
+            assert_eq!(Headers::new().with(name, ""), Err(HeaderError::Name), "{name}");
+        }
+        assert!(Headers::new().with(&"x".repeat(255), "").is_ok());
+        let most = vec![0; HEADERS_BYTES_MAX - 6];
+        assert!(Headers::new().with("x", &most).is_ok());
+        assert_eq!(Headers::new().with("xy", &most), Err(HeaderError::TooLarge));
+    }
+}

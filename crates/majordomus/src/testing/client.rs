@@ -1,0 +1,292 @@
+//! A client whose requests are answered in this process.
+
+use std::collections::HashMap;
+use std::future::{Future, pending};
+use std::time::Duration;
+
+use majordomus_core::broker::best_offer;
+use majordomus_core::{ClientInput, Label, RequestHandle, Timeout, WorkerRequest};
+use majordomus_wire::check_service_name;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::client::{ASKS_MAX, Ask, PARTS_MAX, Route, Routes, Said, Says, Wish};
+use crate::events::Connections;
+use crate::testing::Record;
+use crate::testing::handling::{Handling, heard};
+use crate::worker::{Credit, Handler, Services};
+use crate::{
+    Brokers, Client, ConnectionEvent, Endpoint, Progress, Replier, Request, RequestError, blocking,
+};
+
+/// What a testing client says of where it is connected to.
+const NAME: &str = "testing";
+
+/// A client without a broker, whose services are to be named.
+///
+/// ```
+/// use majordomus::{RequestError, testing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let (client, _) = testing::client()
+///     .service("echo", |request, reply| reply.finish(request.body))
+///     .service("print", |_, reply| reply.fail_with(507, "no paper"))
+///     .build();
+/// assert_eq!(client.request("echo", "hello").await, Ok("hello".into()));
+/// let failed = client.request("print", "hello").await;
+/// assert_eq!(failed, Err(RequestError::Remote { code: 507, why: "no paper".into() }));
+/// assert_eq!(client.request("shout", "hello").await, Err(RequestError::NoSuchService));
+/// # }
+/// ```
+pub fn client() -> ClientBuilder {
+    ClientBuilder { services: Services::default() }
+}
+
+/// A client without a broker before it is built, from [`client`].
+#[derive(Debug)]
+#[must_use = "there is no client until `build` is called"]
+pub struct ClientBuilder {
+    services: Services,
+}
+
+impl ClientBuilder {
+    /// A service that is there, and who handles what is asked of it: as with
+    /// [`WorkerBuilder::service`](crate::WorkerBuilder::service), wildcards and versions included.
+    /// [`blocking::handler`] makes such a handler of a closure that blocks.
+    ///
+    /// # Panics
+    ///
+    /// When the service cannot have this name, or was named before.
+    ///
+    /// ```
+    /// use majordomus::testing;
+    ///
+    /// let builder = testing::client()
+    ///     .service("stock.*", |request, reply| reply.finish(request.service))
+    ///     .service("old", |_, reply| reply.reject("ask another"));
+    /// ```
+    #[track_caller]
+    pub fn service<H, F>(self, service: &str, handler: H) -> Self
+    where
+        H: Fn(Request, Replier) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if let Err(offence) = check_service_name(service.as_bytes()) {
+            panic!("bad service {service:?}: {offence}");
+        }
+        if let Err(error) = self.services.add(service, Handler::new(handler)) {
+            panic!("{error}");
+        }
+        self
+    }
+
+    /// The client, and the record of what it is asked for.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let (client, record) = majordomus::testing::client().build();
+    /// assert!(client.is_connected() && record.all().is_empty());
+    /// # }
+    /// ```
+    pub fn build(self) -> (Client, Record) {
+        let (asks, asked) = mpsc::channel(ASKS_MAX);
+        let (wishes, wished) = mpsc::unbounded_channel();
+        let connections = Connections::new(1);
+        let endpoint = Endpoint::Inproc { name: NAME.into() };
+        connections.note(0, ConnectionEvent::Connected { endpoint });
+        let routes = Routes::new(vec![Route { asks, wishes }], connections, Brokers::FailOver);
+        let record = Record::default();
+        let stand_in = StandIn {
+            services: self.services,
+            record: record.clone(),
+            asks: Some(asked),
+            wishes: wished,
+            answering: JoinSet::new(),
+            credits: HashMap::new(),
+        };
+        tokio::spawn(stand_in.run());
+        (Client::builder(NAME).client(routes, true), record)
+    }
+
+    /// The same for a program without an async runtime. The handlers run in that of
+    /// [`blocking`](crate::blocking).
+    ///
+    /// # Panics
+    ///
+    /// Where the system gives no thread.
+    ///
+    /// ```
+    /// use majordomus::testing;
+    ///
+    /// let (client, record) = testing::client()
+    ///     .service("echo", |request, reply| reply.finish(request.body))
+    ///     .blocking_build();
+    /// assert_eq!(client.request("echo", "hello").call()?.text(), "hello");
+    /// assert_eq!(record.all().len(), 1);
+    /// # Ok::<(), majordomus::RequestError>(())
+    /// ```
+    pub fn blocking_build(self) -> (blocking::Client, Record) {
+        let runtime = blocking::Runtime::get().expect("the system gives a thread");
+        let (client, record) = {
+            let _inside = runtime.enter();
+            self.build()
+        };
+        (blocking::Client::new(client, runtime), record)
+    }
+}
+
+/// Stands in for a broker and its workers, as the task that a client's requests are given to.
+struct StandIn {
+    services: Services,
+    record: Record,
+    /// `None` when every handle to the client is gone.
+    asks: Option<mpsc::Receiver<Ask>>,
+    wishes: mpsc::UnboundedReceiver<Wish>,
+    /// Requests that are being answered.
+    answering: JoinSet<RequestHandle>,
+    /// How many parts may be sent to each of them.
+    credits: HashMap<RequestHandle, Credit>,
+}
+
+impl StandIn {
+    async fn run(mut self) {
+        while self.asks.is_some() || !self.answering.is_empty() {
+            tokio::select! {
+                ask = next_ask(&mut self.asks) => match ask {
+                    Some(ask) => self.asked(ask),
+                    None => self.asks = None,
+                },
+                // That a request was given up is seen by its channel.
+                Some(wish) = self.wishes.recv() => if let Wish::Taken(handle, parts) = wish
+                    && let Some(credit) = self.credits.get(&handle)
+                {
+                    credit.add(parts);
+                },
+                Some(answered) = self.answering.join_next() => if let Ok(handle) = answered {
+                    self.credits.remove(&handle);
+                },
+            }
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        let Ask { handle, input, deliveries, progress } = ask;
+        let ClientInput::Request { request, silence_max, .. } = input else { return };
+        self.record.note(&request, silence_max);
+        if deliveries.is_closed() {
+            return;
+        }
+        let Some(handler) = self.handler(&request.service) else {
+            // Nothing is in the channel yet.
+            let _ = deliveries.try_send(Box::new(Said::Failed(RequestError::NoSuchService)));
+            return;
+        };
+        if let Some(tell) = progress {
+            let _ = tell.try_send(Progress::Dispatched);
+        }
+        let timeout = match request.timeout {
+            Timeout::After(span) if !span.is_zero() => Some(span),
+            _ => None,
+        };
+        let credit = Credit::new(PARTS_MAX as u32);
+        self.credits.insert(handle, credit.clone());
+        let address = Label::from(handle.0.to_string().as_str());
+        let given = WorkerRequest {
+            deadline: timeout,
+            priority: request.priority,
+            options: request.options,
+            ..WorkerRequest::new(address, request.service, request.body)
+        };
+        let handle_it = move |request, reply| handler.handle(request, reply);
+        let handling = Handling::start(handle_it, given.into(), credit);
+        let limits = Limits { timeout, silence: silence_max };
+        self.answering.spawn(async move {
+            answer(handling, deliveries, limits).await;
+            handle
+        });
+    }
+
+    /// Who handles it, as a broker would have it: that the only service is another, is no matter to a
+    /// worker.
+    fn handler(&self, asked: &Label) -> Option<Handler> {
+        best_offer(&self.services.names(), &asked[..])?;
+        self.services.handler(&String::from_utf8_lossy(asked))
+    }
+}
+
+async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
+    match asks {
+        Some(asks) => asks.recv().await,
+        None => pending().await,
+    }
+}
+
+/// How long a request may take.
+struct Limits {
+    /// To its end, and to each part.
+    timeout: Option<Duration>,
+    /// To each part and each sign of work.
+    silence: Option<Duration>,
+}
+
+/// Passes on what a handler says, to the end of the reply. The handler may go on behind it.
+async fn answer(mut handling: Handling, deliveries: Says, limits: Limits) {
+    let (mut late, mut silent) = (after(limits.timeout), after(limits.silence));
+    loop {
+        let end = tokio::select! {
+            biased;
+            () = deliveries.closed() => {
+                handling.cancel();
+                break;
+            }
+            saying = handling.next() => {
+                silent = after(limits.silence);
+                match saying.map(heard) {
+                    Some(None) => continue,
+                    Some(Some(Said::Part(part))) => {
+                        late = after(limits.timeout);
+                        // Its credit leaves room for it, and for the end behind it.
+                        let _ = deliveries.try_send(Box::new(Said::Part(part)));
+                        continue;
+                    }
+                    Some(Some(end)) => end,
+                    // It ends with what ends a reply.
+                    None => break,
+                }
+            }
+            () = at(late) => Said::Failed(RequestError::Expired),
+            () = at(silent) => Said::Failed(RequestError::Silent),
+        };
+        let is_over = matches!(end, Said::Failed(RequestError::Expired | RequestError::Silent));
+        if is_over && deliveries.capacity() < deliveries.max_capacity() {
+            // While parts wait to be read, no time is counted.
+            (late, silent) = (after(limits.timeout), after(limits.silence));
+            continue;
+        }
+        if is_over {
+            handling.cancel();
+        }
+        let _ = deliveries.try_send(Box::new(end));
+        break;
+    }
+    tokio::spawn(async move { while handling.next().await.is_some() {} });
+}
+
+/// When it is so much later; never where it is too far away to be said.
+fn after(span: Option<Duration>) -> Option<Instant> {
+    Instant::now().checked_add(span?)
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when).await,
+        None => pending().await,
+    }
+}

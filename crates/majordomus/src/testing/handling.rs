@@ -1,0 +1,95 @@
+//! A handler at work on one request, without the worker around it.
+
+use std::future::Future;
+
+use majordomus_core::{CODE_UNSAID, Content, Failure, Outcome, TaskHandle, WorkerInput};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::client::Said;
+use crate::worker::{Credit, NO_REPLY, SAYINGS_MAX, panic_text};
+use crate::{Body, Cancellation, Replier, Request};
+
+/// Each has a channel of its own, so they need no names.
+const TASK: TaskHandle = TaskHandle(0);
+/// The code of an error that its worker gave none (OMDP/1, section 6).
+const CODE_OF_UNSAID: u16 = 500;
+/// The codes that a worker may give (OMDP/1, section 6).
+const CODES: (u16, u16) = (400, 999);
+
+/// A handler at work. It goes on when this is dropped, but it is told that nobody waits for it.
+#[derive(Debug)]
+pub(super) struct Handling {
+    sayings: mpsc::Receiver<WorkerInput>,
+    /// `None` when it has returned.
+    running: Option<JoinHandle<()>>,
+    /// What is to be said of its return, which comes behind all that it said.
+    ended: Option<WorkerInput>,
+    pull: watch::Sender<bool>,
+}
+
+impl Handling {
+    pub(super) fn start<H, F>(handler: H, request: Request, credit: Credit) -> Self
+    where
+        H: FnOnce(Request, Replier) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (says, sayings) = mpsc::channel(SAYINGS_MAX);
+        let (pull, cancellation) = Cancellation::new();
+        let replier = Replier::new(TASK, says, cancellation, credit);
+        // It is called inside, so that a panic before its first await is caught too.
+        let running = tokio::spawn(async move { handler(request, replier).await });
+        Self { sayings, running: Some(running), ended: None, pull }
+    }
+
+    /// Tells it that nobody waits for it any more.
+    pub(super) fn cancel(&self) {
+        self.pull.send_replace(true);
+    }
+
+    /// What it says next: at last that it has ended, and then nothing. Can be dropped and called
+    /// again.
+    pub(super) async fn next(&mut self) -> Option<WorkerInput> {
+        if let Some(running) = &mut self.running {
+            let returned = tokio::select! {
+                biased;
+                Some(saying) = self.sayings.recv() => return Some(saying),
+                returned = running => returned,
+            };
+            let why = returned.map_or_else(panic_text, |()| NO_REPLY.into());
+            self.ended = Some(WorkerInput::Ended(TASK, Body::from(why).into_frames()));
+            self.running = None;
+            // Whoever has its replier now is not heard.
+            self.sayings.close();
+        }
+        match self.sayings.recv().await {
+            Some(saying) => Some(saying),
+            None => self.ended.take(),
+        }
+    }
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            self.cancel();
+        }
+    }
+}
+
+/// What a client hears of what a handler says; nothing of a sign of work.
+pub(super) fn heard(saying: WorkerInput) -> Option<Said> {
+    let (outcome, code, why) = match saying {
+        WorkerInput::Part(_, part) => return Some(Said::Part(Body::received(part))),
+        WorkerInput::Final(_, last, _) => return Some(Said::Last(Body::received(last))),
+        WorkerInput::Failed(_, code, why) => (Outcome::Failed, code_of(code), why),
+        WorkerInput::Ended(_, why) => (Outcome::Failed, CODE_OF_UNSAID, Content::of(why)),
+        WorkerInput::Rejected(_, why) => (Outcome::Rejected, CODE_UNSAID, why),
+        _ => return None,
+    };
+    Some(Said::Failed(Failure::Remote(outcome, code, why).into()))
+}
+
+fn code_of(code: u16) -> u16 {
+    if code == CODE_UNSAID { CODE_OF_UNSAID } else { code.clamp(CODES.0, CODES.1) }
+}

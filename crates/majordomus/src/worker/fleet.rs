@@ -1,0 +1,188 @@
+//! The connections of a worker: one to each broker, and more where its dialect has one service, or one
+//! request, for a connection.
+
+use std::collections::HashMap;
+
+use majordomus_core::{Concurrency, Label, Role, WorkerConfig};
+use majordomus_wire::Codec;
+use majordomus_zmtp::Limits;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::events::Connections;
+use crate::link::{HEAD_FRAMES_MAX, head_bytes_max};
+use crate::uplink::Uplink;
+use crate::worker::driver::{Driver, Leave, Plan};
+use crate::worker::service::Services;
+use crate::{Endpoint, ambient_seed};
+
+/// What a connection is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Seat {
+    /// The place of its broker.
+    place: usize,
+    /// The one service that it is for, where it can have but one.
+    service: Option<String>,
+    /// Which of several that are for the same.
+    nth: usize,
+}
+
+/// All connections of a worker, and what they are to be.
+pub(crate) struct Fleet {
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) codec: Codec,
+    pub(crate) limits: Limits,
+    pub(crate) config: WorkerConfig,
+    pub(crate) services: Services,
+    pub(crate) connections: Connections,
+    /// By what others can ask for it; empty where the broker gives it a name.
+    pub(crate) name: String,
+    pub(crate) plan: watch::Receiver<Plan>,
+    /// What each connection is told.
+    plans: HashMap<Seat, watch::Sender<Plan>>,
+    running: JoinSet<Seat>,
+}
+
+impl Fleet {
+    pub(crate) fn new(
+        endpoints: Vec<Endpoint>,
+        codec: Codec,
+        limits: Limits,
+        config: WorkerConfig,
+        (services, connections): (Services, Connections),
+        name: String,
+        plan: watch::Receiver<Plan>,
+    ) -> Self {
+        let (plans, running) = (HashMap::new(), JoinSet::new());
+        Self { endpoints, codec, limits, config, services, connections, name, plan, plans, running }
+    }
+
+    /// The routing id of a connection: the worker's name, and what tells it from its others.
+    fn routing_id(&self, seat: &Seat) -> Label {
+        match &seat.service {
+            Some(service) if !self.name.is_empty() => {
+                Label::from(format!("{}-{service}-{}", self.name, seat.nth).as_str())
+            }
+            _ => Label::from(self.name.as_str()),
+        }
+    }
+
+    /// Runs until the worker has left every broker.
+    pub(crate) async fn run(mut self) {
+        let mut plan = self.plan.borrow_and_update().clone();
+        loop {
+            self.settle(&plan);
+            if self.running.is_empty() && plan.leave != Leave::Never {
+                return self.services.clear();
+            }
+            let told = plan.leave < Leave::Now;
+            tokio::select! {
+                changed = self.plan.changed(), if told => match changed {
+                    Ok(()) => plan = self.plan.borrow_and_update().clone(),
+                    // The worker's handle was dropped.
+                    Err(_) => plan.leave = Leave::Now,
+                },
+                Some(ended) = self.running.join_next() => {
+                    if let Ok(seat) = ended {
+                        self.plans.remove(&seat);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the connections that there ought to be, and tells all what they ought to be.
+    fn settle(&mut self, plan: &Plan) {
+        let wanted = self.wanted(plan);
+        for (seat, told) in &self.plans {
+            let of_seat = wanted.iter().find(|(other, _)| other == seat).map(|(_, plan)| plan);
+            told.send_if_modified(|told| {
+                let next = match of_seat {
+                    Some(plan) => plan.clone(),
+                    None => Plan { leave: plan.leave.max(Leave::WhenDone), ..told.clone() },
+                };
+                // Who was told to leave does.
+                let next = Plan { leave: next.leave.max(told.leave), ..next };
+                let changed = *told != next;
+                *told = next;
+                changed
+            });
+        }
+        if plan.leave != Leave::Never {
+            return;
+        }
+        for (seat, plan) in wanted {
+            if !self.plans.contains_key(&seat) {
+                self.open(seat, plan);
+            }
+        }
+    }
+
+    /// The connections that there ought to be, and what each ought to be.
+    fn wanted(&self, plan: &Plan) -> Vec<(Seat, Plan)> {
+        let per_connection = tasks_per_connection_max(&self.codec);
+        let mut wanted = Vec::new();
+        for place in 0..self.endpoints.len() {
+            if self.codec.has_several_services() {
+                wanted.push((Seat { place, service: None, nth: 0 }, plan.clone()));
+                continue;
+            }
+            for service in &plan.services {
+                for nth in 0..plan.concurrency.div_ceil(per_connection) {
+                    let seat = Seat { place, service: Some(service.clone()), nth };
+                    let concurrency = plan.concurrency.min(per_connection);
+                    let services = vec![service.clone()];
+                    wanted.push((seat, Plan { leave: plan.leave, concurrency, services }));
+                }
+            }
+        }
+        wanted
+    }
+
+    fn open(&mut self, seat: Seat, plan: Plan) {
+        let held_max = tasks_unasked(&self.codec).saturating_sub(plan.concurrency);
+        let message_bytes_max = self.limits.message_bytes_max;
+        let head_bytes_max = head_bytes_max(self.codec.dialect());
+        let config = WorkerConfig {
+            services: plan.services.iter().map(|name| name.as_str().into()).collect(),
+            tasks_max: plan.concurrency,
+            held_max,
+            partial_replies: self.codec.has_partials(),
+            reply_bytes_max: message_bytes_max.saturating_sub(head_bytes_max),
+            reply_frames_max: self.limits.frames_max.saturating_sub(HEAD_FRAMES_MAX),
+            greets: self.codec.greets(),
+            says_capacity: self.codec.says_capacity(),
+            rejects: self.codec.rejects(),
+            message_bytes_max: Some(message_bytes_max),
+            ..self.config.clone()
+        };
+        let core = majordomus_core::Worker::new(config, ambient_seed());
+        let uplink = Uplink::new(self.endpoints[seat.place].clone(), self.codec, self.limits);
+        let uplink = uplink.with_name(self.routing_id(&seat));
+        let (told, plan) = watch::channel(plan);
+        let connections = (self.connections.clone(), seat.place);
+        let driver =
+            Driver::new(core, self.codec, uplink, self.services.clone(), connections, plan);
+        self.plans.insert(seat.clone(), told);
+        self.running.spawn(async move {
+            driver.run().await;
+            seat
+        });
+    }
+}
+
+/// How many requests one connection can be made to take at once.
+fn tasks_per_connection_max(codec: &Codec) -> usize {
+    if codec.says_capacity() { usize::MAX } else { tasks_unasked(codec).max(1) }
+}
+
+/// How many requests the broker gives to a connection that has not said how many it takes.
+fn tasks_unasked(codec: &Codec) -> usize {
+    match codec.role() {
+        Role::Worker(worker) => match worker.concurrency {
+            Concurrency::AtMost(tasks) => tasks as usize,
+            Concurrency::Unlimited => usize::MAX,
+        },
+        Role::Client(_) => 1,
+    }
+}

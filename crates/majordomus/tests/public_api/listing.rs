@@ -1,0 +1,253 @@
+//! The public items of the crate as text: each under its path, without bodies and comments, and with
+//! what is implemented for it.
+
+use std::collections::BTreeMap;
+
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    Attribute, Block, Expr, Field, Fields, ImplItem, Item, ItemImpl, Meta, Type, Visibility,
+    parse_quote,
+};
+
+use crate::source::{At, Crates, attributes, bindings, name_of};
+
+const HEAD: &str = "\
+What users of the crate can name, as tests/public_api reads it from the source. A field `private`
+stands for those that are not public. To accept a change:
+UPDATE_API=1 cargo test -p majordomus --test public_api
+";
+
+/// All public items, in the order of their paths.
+pub(crate) fn listing(crates: &Crates) -> String {
+    let mut entries = Entries { crates, texts: BTreeMap::new(), known: BTreeMap::new() };
+    entries.walk(&["majordomus".to_string()], "");
+    let texts = entries.texts.iter().map(|(path, text)| format!("\n# {path}{text}"));
+    texts.fold(HEAD.to_string(), |all, text| all + &text)
+}
+
+struct Entries<'a> {
+    crates: &'a Crates,
+    /// The text of each item, by its path.
+    texts: BTreeMap<String, String>,
+    /// Under which path an item that is defined somewhere is listed already.
+    known: BTreeMap<(At, String), String>,
+}
+
+impl Entries<'_> {
+    /// Lists what a public module of the crate has; `condition` is that of the module.
+    fn walk(&mut self, at: &[String], condition: &str) {
+        let module = self.crates.module(at).expect("it was found");
+        // What is here and further inside too is told here.
+        let (inner, own): (Vec<_>, Vec<_>) = module
+            .items
+            .iter()
+            .filter(|item| is_public(item))
+            .partition(|item| matches!(item, Item::Mod(_)));
+        for item in own.into_iter().chain(inner) {
+            let condition = match feature(attributes(item)) {
+                Some(feature) => format!(" (feature {feature})"),
+                None => condition.to_string(),
+            };
+            match item {
+                Item::Use(item) => {
+                    let bindings = bindings(&item.tree);
+                    assert!(!bindings.is_empty(), "a glob is public in {at:?}");
+                    for (path, name) in bindings {
+                        let found = self.crates.follow(at, &path);
+                        let (home, item) = found.unwrap_or_else(|| panic!("{path:?} in {at:?}"));
+                        self.add(at, &name, &condition, home, item);
+                    }
+                }
+                Item::Mod(inner) => {
+                    let inner = [at, &[inner.ident.to_string()]].concat();
+                    self.texts.insert(inner.join("::"), format!("{condition}\n\npub mod\n"));
+                    self.walk(&inner, &condition);
+                }
+                _ => {
+                    let name = name_of(item).unwrap_or_else(|| panic!("unknown item in {at:?}"));
+                    self.add(at, &name, &condition, at.to_vec(), item);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, at: &[String], name: &str, condition: &str, home: At, item: &Item) {
+        let path = format!("{}::{name}", at.join("::"));
+        let defined = (home.clone(), name_of(item).expect("it was found by its name"));
+        let text = match self.known.get(&defined) {
+            Some(other) => format!("{condition}\n\nthe same as {other}\n"),
+            None => format!("{condition}\n\n{}", self.text(&home, item)),
+        };
+        self.known.entry(defined).or_insert_with(|| path.clone());
+        self.texts.insert(path, text);
+    }
+
+    /// An item and what is implemented for it.
+    fn text(&self, home: &At, item: &Item) -> String {
+        let mut item = item.clone();
+        let name = name_of(&item).expect("it was found by its name");
+        if let Item::Struct(item) = &mut item {
+            hide_private(&mut item.fields);
+        }
+        let is_trait = matches!(item, Item::Trait(_));
+        let mut impls = Vec::new();
+        for (at, module) in self.crates.modules(&home[0]) {
+            let another = at != *home && module.items.iter().any(|item| defines(item, &name));
+            for item in &module.items {
+                if let Item::Impl(item) = item
+                    && !another
+                    && is_for(item, &name, is_trait)
+                    && let Some(item) = self.shown(&home[0], item.clone())
+                {
+                    impls.push(print(Item::Impl(item)));
+                }
+            }
+        }
+        impls.sort();
+        print(item) + &impls.concat()
+    }
+
+    /// What users see of an implementation, if anything.
+    fn shown(&self, home: &str, mut item: ItemImpl) -> Option<ItemImpl> {
+        match implemented(&item) {
+            Some(name) => {
+                if self.is_internal(home, &name) {
+                    return None;
+                }
+                item.items.retain(|item| matches!(item, ImplItem::Type(_)));
+            }
+            None => {
+                item.items.retain(|item| match item {
+                    ImplItem::Fn(item) => {
+                        matches!(item.vis, Visibility::Public(_)) && !is_hidden(&item.attrs)
+                    }
+                    ImplItem::Const(item) => matches!(item.vis, Visibility::Public(_)),
+                    _ => false,
+                });
+                if item.items.is_empty() {
+                    return None;
+                }
+            }
+        }
+        Some(item)
+    }
+
+    /// Whether a trait is one of a crate's own that is not public.
+    fn is_internal(&self, home: &str, name: &str) -> bool {
+        let modules = self.crates.modules(home);
+        let mut items = modules.iter().flat_map(|(_, module)| &module.items);
+        items.any(|item| matches!(item, Item::Trait(_)) && defines(item, name) && !is_public(item))
+    }
+}
+
+fn defines(item: &Item, name: &str) -> bool {
+    name_of(item).is_some_and(|defined| defined == name)
+}
+
+fn is_public(item: &Item) -> bool {
+    let visibility = match item {
+        Item::Const(item) => &item.vis,
+        Item::Enum(item) => &item.vis,
+        Item::Fn(item) => &item.vis,
+        Item::Mod(item) => &item.vis,
+        Item::Struct(item) => &item.vis,
+        Item::Trait(item) => &item.vis,
+        Item::Type(item) => &item.vis,
+        Item::Use(item) => &item.vis,
+        _ => return false,
+    };
+    matches!(visibility, Visibility::Public(_)) && !is_hidden(attributes(item))
+}
+
+fn is_hidden(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("doc")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("hidden"))
+    })
+}
+
+/// The feature without which an item is not there.
+fn feature(attributes: &[Attribute]) -> Option<String> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).find_map(|attribute| {
+        let Ok(Meta::NameValue(pair)) = attribute.parse_args() else { return None };
+        match pair.value {
+            Expr::Lit(value) if pair.path.is_ident("feature") => match value.lit {
+                syn::Lit::Str(name) => Some(name.value()),
+                _ => None,
+            },
+            _ => None,
+        }
+    })
+}
+
+/// The trait that an implementation is of.
+fn implemented(item: &ItemImpl) -> Option<String> {
+    let (path, _) = item.trait_.as_ref()?;
+    Some(path.segments.last()?.ident.to_string())
+}
+
+/// Whether something is implemented for a type, or is an implementation of a trait.
+fn is_for(item: &ItemImpl, name: &str, is_trait: bool) -> bool {
+    if is_trait {
+        return implemented(item).is_some_and(|implemented| implemented == name);
+    }
+    match &*item.self_ty {
+        Type::Path(of) => of.path.segments.last().is_some_and(|last| last.ident == name),
+        _ => false,
+    }
+}
+
+/// Private fields are not told one by one, but that there are some is.
+fn hide_private(fields: &mut Fields) {
+    let is_private = |field: &Field| !matches!(field.vis, Visibility::Public(_));
+    match fields {
+        Fields::Named(fields) if fields.named.iter().any(is_private) => {
+            let shown = std::mem::take(&mut fields.named).into_iter();
+            fields.named = shown.filter(|field| !is_private(field)).collect();
+            let private: syn::FieldsNamed = parse_quote!({ private: _ });
+            fields.named.extend(private.named);
+        }
+        Fields::Unnamed(fields) => {
+            for field in fields.unnamed.iter_mut().filter(|field| is_private(field)) {
+                field.ty = parse_quote!(_);
+            }
+        }
+        Fields::Named(_) | Fields::Unit => {}
+    }
+}
+
+/// Takes away what users do not see.
+struct Bare;
+
+impl VisitMut for Bare {
+    fn visit_attributes_mut(&mut self, attributes: &mut Vec<Attribute>) {
+        attributes.retain(|attribute| {
+            let path = attribute.path();
+            ["cfg", "derive", "default", "non_exhaustive"].iter().any(|kept| path.is_ident(kept))
+        });
+    }
+
+    fn visit_receiver_mut(&mut self, receiver: &mut syn::Receiver) {
+        receiver.mutability = None;
+    }
+
+    fn visit_pat_ident_mut(&mut self, pattern: &mut syn::PatIdent) {
+        pattern.mutability = None;
+    }
+
+    fn visit_block_mut(&mut self, block: &mut Block) {
+        block.stmts.clear();
+    }
+
+    fn visit_impl_item_const_mut(&mut self, item: &mut syn::ImplItemConst) {
+        visit_mut::visit_impl_item_const_mut(self, item);
+        item.expr = parse_quote!(_);
+    }
+}
+
+fn print(mut item: Item) -> String {
+    Bare.visit_item_mut(&mut item);
+    let mut file = syn::parse_file("").expect("it is empty");
+    file.items.push(item);
+    prettyplease::unparse(&file)
+}

@@ -1,0 +1,154 @@
+//! Peers that begin with HELLO: who is heard, who is welcomed, and who is sent away and told why.
+
+use core::time::Duration;
+
+use majordomus_core::broker::{HEAD_BYTES_MAX, HEARTBEAT_INTERVAL_MIN, LossReason, Offence};
+use majordomus_core::{Concurrency, Farewell, Hello, Label, Outcome, PeerId, Welcome};
+
+use super::model::{Peer, Side};
+use super::{Judge, Rule};
+
+impl Judge {
+    /// A peer says who it is.
+    pub(super) fn greets(&mut self, id: PeerId, hello: Hello) {
+        let now = self.now;
+        let Some(peer) = self.model.peer_mut(id) else { return };
+        if !peer.greets() || peer.greeted {
+            return self.offends(id, Offence::Malformed);
+        }
+        peer.greeted = true;
+        let pace = hello.heartbeat.map(|pace| pace.max(HEARTBEAT_INTERVAL_MIN));
+        peer.pace = Some(pace.unwrap_or(Duration::MAX));
+        let most = hello.message_bytes_max.map(|most| most.saturating_sub(HEAD_BYTES_MAX));
+        peer.body_bytes_max = most.unwrap_or(usize::MAX);
+        if let Side::Worker(worker) = &mut peer.side {
+            (worker.takes, worker.takes_since) = (worker.can.concurrency, now);
+        }
+        self.step.must_welcome = Some(id);
+    }
+
+    pub(super) fn welcomed(&mut self, id: PeerId, said: &Welcome) {
+        if self.step.must_welcome.take() != Some(id) {
+            return self.accuse(Rule::Welcome, format!("{id} did not say HELLO"));
+        }
+        let (config, limits) = (&self.config, &self.config.limits);
+        let requests_max = match self.model.client(id) {
+            Some(_) => limits.client_requests_max,
+            None => limits.worker_requests_max,
+        };
+        let right = Welcome {
+            heartbeat: config.heartbeat_interval,
+            liveness: config.liveness,
+            message_bytes_max: config.introduction.message_bytes_max,
+            frames_max: config.introduction.frames_max,
+            requests_max: u32::try_from(requests_max).unwrap_or(u32::MAX),
+            broker: config.introduction.broker.clone(),
+        };
+        if *said != right {
+            self.accuse(Rule::Welcome, format!("{id} is told {said:?}, not {right:?}"));
+        }
+    }
+
+    /// A worker hears by which number the broker goes from now on.
+    pub(super) fn hears_of_capacity(&mut self, id: PeerId, concurrency: Concurrency) {
+        if self.step.must_settle.take() != Some((id, concurrency)) {
+            self.accuse(Rule::CapacityIs, format!("{id} hears of {concurrency:?}"));
+        }
+    }
+
+    /// A peer broke the protocol. Who can be told so is sent away, and so is every worker.
+    pub(super) fn offends(&mut self, id: PeerId, offence: Offence) {
+        self.step.offence = Some(offence);
+        let Some(peer) = self.model.peer(id).filter(|peer| !peer.is_unheard()) else { return };
+        let (is_worker, registered) = (matches!(peer.side, Side::Worker(_)), peer.is_registered());
+        if is_worker || peer.greeted {
+            self.step.must_part.push((id, offence.farewell()));
+        }
+        if registered {
+            self.step.must_lose = Some(id);
+        } else if !is_worker && peer.greeted {
+            self.client_leaves(id);
+        }
+    }
+
+    /// A client goes, or is sent away, and stays connected.
+    fn client_leaves(&mut self, id: PeerId) {
+        let mine = self.model.live.iter().filter(|uid| self.model.requests[*uid].client == id);
+        self.step.must_end.extend(mine.map(|uid| (*uid, Outcome::ClientGone)));
+    }
+
+    /// A peer says that it goes, and is not heard until it says HELLO again.
+    pub(super) fn takes_leave(&mut self, id: PeerId) {
+        if let Some(peer) = self.model.peer_mut(id) {
+            peer.greeted = false;
+        }
+        self.client_leaves(id);
+    }
+
+    /// The broker ends: whoever can be told is, and so is every worker.
+    pub(super) fn all_part(&mut self) {
+        let there = |peer: &&Peer| peer.greeted || peer.is_registered();
+        let all = self.model.all_peers().filter(there).map(|peer| (peer.id, Farewell::ShutDown));
+        self.step.must_part.extend(all);
+    }
+
+    /// A peer is sent away.
+    pub(super) fn parts(&mut self, id: PeerId, why: Farewell) {
+        let Some(peer) = self.model.peer_mut(id) else { return };
+        let again = peer.is_unheard() && why != Farewell::IdentityInUse;
+        peer.greeted = false;
+        let due = self.step.must_part.iter().position(|due| *due == (id, why));
+        match due {
+            Some(due) => _ = self.step.must_part.swap_remove(due),
+            None if again => self.accuse(Rule::Farewell, format!("{id} is not there: {why:?}")),
+            None => self.step.parted.push((id, why)),
+        }
+    }
+
+    /// Whether a peer was told that it is sent away for this.
+    pub(super) fn has_parted(&mut self, id: PeerId, why: Farewell) -> bool {
+        let at = self.step.parted.iter().position(|parted| *parted == (id, why));
+        at.map(|at| self.step.parted.swap_remove(at)).is_some()
+    }
+
+    /// Who is lost for its silence hears of that first.
+    pub(super) fn hears_of_loss(&mut self, id: PeerId, reason: LossReason) {
+        let silent =
+            matches!(reason, LossReason::Silent | LossReason::Stopped | LossReason::Overdue);
+        if silent && !self.has_parted(id, reason.farewell()) {
+            self.accuse(Rule::Farewell, format!("{id} is lost and not told: {reason}"));
+        }
+    }
+
+    /// What had to be said to peers that come or go.
+    pub(super) fn settle_greetings(&mut self) {
+        if let Some(peer) = self.step.must_welcome {
+            return self.accuse(Rule::Welcome, format!("{peer} is not welcomed"));
+        }
+        if let Some((peer, concurrency)) = self.step.must_settle {
+            let text = format!("{peer} does not hear that {concurrency:?} holds");
+            return self.accuse(Rule::CapacityIs, text);
+        }
+        if let Some((peer, why)) = self.step.must_part.first() {
+            return self.accuse(Rule::Farewell, format!("{peer} had to be told: {why:?}"));
+        }
+        if let Some((peer, why)) = self.step.parted.first() {
+            self.accuse(Rule::Farewell, format!("{peer} is sent away without cause: {why:?}"));
+        }
+    }
+
+    /// How long a peer may be silent, by its own pace where it says that.
+    pub(super) fn silence_of(&self, peer: &Peer) -> Duration {
+        match peer.pace {
+            Some(pace) => pace.saturating_mul(self.config.liveness),
+            None => self.silence_max(),
+        }
+    }
+
+    /// Whether a request has an id that its client could not tell from that of another.
+    pub(super) fn is_duplicate(&self, client: PeerId, id: &Label) -> bool {
+        self.model.client(client).is_some_and(|client| client.can.greets)
+            && !self.shut_down
+            && self.model.called(client, id).is_some()
+    }
+}

@@ -1,0 +1,122 @@
+//! What workers offer and withdraw.
+
+use majordomus_core::broker::{Offence, SERVICE_NAME_BYTES_MAX};
+use majordomus_core::{Farewell, Label, PeerId};
+
+use super::directory::name_of;
+use super::request::Place;
+use super::{Cause, Judge, Rule};
+
+impl Judge {
+    pub(super) fn readies(&mut self, peer: PeerId, service: &Label) {
+        self.step.cause = Cause::Ready(peer);
+        let Some(worker) = self.model.worker(peer) else { return };
+        let known = self.model.find_service(service);
+        let offered = worker.offers.iter().any(|(at, _)| Some(*at) == known);
+        let most = self.config.limits.worker_services_max.max(1);
+        if self.shut_down {
+            self.step.must_part.push((peer, Farewell::ShutDown));
+        } else if service.is_empty() || service.len() > SERVICE_NAME_BYTES_MAX {
+            self.offends(peer, Offence::BadName);
+        } else if service.starts_with(b"mmi.") {
+            self.offends(peer, Offence::ReservedName);
+        } else if offered {
+            self.step.must_greet = Some(peer);
+            self.step.id = service.clone();
+        } else if worker.offers.len() >= most {
+            self.offends(peer, Offence::TooManyServices);
+        } else {
+            self.step.must_register = Some(peer);
+            self.step.id = service.clone();
+        }
+    }
+
+    pub(super) fn registered(&mut self, peer: PeerId, service: &Label) {
+        if self.step.must_register.take() != Some(peer) || self.step.id != *service {
+            let unheard = self.model.peer(peer).is_some_and(|peer| peer.is_unheard());
+            let rule = if unheard { Rule::Greeting } else { Rule::Offence };
+            return self.accuse(rule, format!("{peer} did not ask to register"));
+        }
+        let (now, step, interval) = (self.now, self.steps, self.config.heartbeat_interval);
+        let hands_max = self.config.limits.worker_requests_max;
+        let at = self.model.service(service);
+        self.model.services[at].workers += 1;
+        self.model.look_who_serves_all(now);
+        self.step.directory_changed = true;
+        self.step.must_greet = Some(peer);
+        let Some(worker) = self.model.worker_mut(peer) else { return };
+        worker.offers.push((at, step));
+        worker.withdrawn.retain(|withdrawn| *withdrawn != at);
+        if core::mem::replace(&mut worker.registered, true) {
+            return;
+        }
+        (worker.free_since, worker.may_be_free_since) = (None, None);
+        if !worker.can.greets {
+            worker.takes = worker.can.concurrency;
+        }
+        worker.hands_max = hands_max;
+        (worker.idle_since, worker.idle_late) = (now, now);
+        (worker.heartbeat_sent, worker.interval_max) = (now, interval);
+    }
+
+    /// A worker hears that it offers something, and what it is called.
+    pub(super) fn hears_of_offer(&mut self, peer: PeerId, service: &Label, name: &Label) {
+        let right = self.step.must_greet.take() == Some(peer)
+            && *service == self.step.id
+            && self.model.peer(peer).is_some_and(|peer| name_of(peer) == name.to_string());
+        if !right {
+            self.accuse(Rule::Addressee, format!("{peer} did not register {service}: {name}"));
+        }
+    }
+
+    /// A worker offers this no longer, or nothing at all where it names nothing.
+    pub(super) fn withdraws(&mut self, peer: PeerId, name: &Label) {
+        let (known, step) = (self.model.find_service(name), self.steps);
+        let Some(worker) = self.model.worker_mut(peer) else { return };
+        let is_meant = |at: usize| name.is_empty() || Some(at) == known;
+        let offers = worker.offers.iter().map(|(at, _)| *at);
+        let withdrawn: Vec<usize> = offers.filter(|at| is_meant(*at)).collect();
+        if withdrawn.is_empty() {
+            return;
+        }
+        worker.offers.retain(|(at, _)| !is_meant(*at));
+        worker.withdrawn.extend(&withdrawn);
+        // It stands anew among those that are free for the others.
+        worker.free_since = worker.free_since.map(|_| step);
+        self.step.withdraws = Some(peer);
+        self.step.must_withdraw = withdrawn;
+    }
+
+    pub(super) fn withdrew(&mut self, peer: PeerId, service: &Label) {
+        let services = &self.model.services;
+        let due = self.step.must_withdraw.iter().position(|at| services[*at].name == *service);
+        let Some(due) = due.filter(|_| self.step.withdraws == Some(peer)) else {
+            return self.accuse(Rule::Withdrawn, format!("{peer} did not withdraw {service}"));
+        };
+        let at = self.step.must_withdraw.swap_remove(due);
+        self.model.services[at].workers -= 1;
+        self.model.look_who_serves_all(self.now);
+        self.step.directory_changed = true;
+    }
+
+    /// What a worker withdrew is gone, and so are those who want that of this worker.
+    pub(super) fn settle_offers(&mut self) {
+        let Some(peer) = self.step.withdraws else { return };
+        if let Some(at) = self.step.must_withdraw.first() {
+            let name = &self.model.services[*at].name;
+            return self.accuse(Rule::Withdrawn, format!("{peer} offers {name} still"));
+        }
+        let Some(worker) = self.model.worker(peer) else { return };
+        let in_vain = |uid: &&super::Uid| {
+            let request = &self.model.requests[*uid];
+            request.target == Some(peer)
+                && request.place == Place::Waiting
+                && self.model.is_reading(request.client)
+                && self.model.best_offer(worker, request.service).is_none()
+        };
+        if let Some(uid) = self.model.live.iter().find(in_vain) {
+            let text = format!("request {uid} waits for what {peer} offers no more");
+            self.accuse(Rule::Target, text);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The fields of a command frame, read from the front.
+
+use core::ops::Range;
+use core::time::Duration;
+
+use majordomus_core::Label;
+
+use super::{UNLIMITED, headers};
+use crate::Offence;
+use crate::service::service_name;
+
+/// What is left to be read of a command frame. Every length is held against it before anything is
+/// made of it.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    frame: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(frame: &'a [u8]) -> Self {
+        Self { frame, at: 0 }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        &self.frame[self.at..]
+    }
+
+    pub(super) fn octets<const N: usize>(&mut self) -> Result<[u8; N], Offence> {
+        let octets = self.rest().first_chunk().ok_or(Offence::PackedFrameCut)?;
+        self.at += N;
+        Ok(*octets)
+    }
+
+    pub(super) fn number_1(&mut self) -> Result<u8, Offence> {
+        self.octets().map(|[octet]| octet)
+    }
+
+    pub(super) fn number_2(&mut self) -> Result<u16, Offence> {
+        self.octets().map(u16::from_be_bytes)
+    }
+
+    pub(super) fn number_4(&mut self) -> Result<u32, Offence> {
+        self.octets().map(u32::from_be_bytes)
+    }
+
+    pub(super) fn number_8(&mut self) -> Result<u64, Offence> {
+        self.octets().map(u64::from_be_bytes)
+    }
+
+    /// Milliseconds; nothing where they are without limit.
+    pub(super) fn time(&mut self) -> Result<Option<Duration>, Offence> {
+        let millis = self.number_4()?;
+        Ok((millis != UNLIMITED).then(|| Duration::from_millis(millis.into())))
+    }
+
+    pub(super) fn short(&mut self) -> Result<&'a [u8], Offence> {
+        let length = self.number_1()?.into();
+        let range = self.range(length)?;
+        Ok(&self.frame[range])
+    }
+
+    pub(super) fn label(&mut self) -> Result<Label, Offence> {
+        self.short().map(Label::from)
+    }
+
+    pub(super) fn service(&mut self) -> Result<Label, Offence> {
+        service_name(self.short()?)
+    }
+
+    pub(super) fn ticket(&mut self) -> Result<Label, Offence> {
+        match self.short()? {
+            [] => Err(Offence::EmptyTicket),
+            ticket => Ok(Label::from(ticket)),
+        }
+    }
+
+    /// The id of a request, as the other dialects have it: text.
+    pub(super) fn id(&mut self) -> Result<Label, Offence> {
+        self.number_8().map(decimal)
+    }
+
+    /// Where the headers are in the frame, without their length; they are right.
+    pub(super) fn headers(&mut self) -> Result<Range<usize>, Offence> {
+        let length = self.number_2()?.into();
+        let range = self.range(length)?;
+        headers::check(&self.frame[range.clone()])?;
+        Ok(range)
+    }
+
+    /// Where the next octets are.
+    fn range(&mut self, length: usize) -> Result<Range<usize>, Offence> {
+        let left = self.frame.len() - self.at;
+        if length > left {
+            return Err(Offence::FieldPastEnd { bytes: length, left });
+        }
+        let start = self.at;
+        self.at += length;
+        Ok(start..self.at)
+    }
+}
+
+/// A number as text.
+fn decimal(mut number: u64) -> Label {
+    // As many digits as the largest has.
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return Label::from(&digits[at..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn numbers_as_text() {
+        for number in [0, 1, 9, 10, 4_294_967_296, u64::MAX] {
+            assert_eq!(decimal(number).to_string(), number.to_string());
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A command frame that is being written.
+
+use core::time::Duration;
+
+use majordomus_core::{Form, Frames};
+use smallvec::SmallVec;
+
+use super::{HEADERS_BYTES_MAX, UNLIMITED};
+use crate::Sink;
+use crate::body::as_frames;
+
+/// What a command frame holds without memory of its own: all that have no long names or headers.
+const INLINE_BYTES: usize = 128;
+
+/// The octets of a command frame.
+#[derive(Debug)]
+pub(super) struct CommandFrame(SmallVec<[u8; INLINE_BYTES]>);
+
+impl CommandFrame {
+    pub(super) fn new(command: u8) -> Self {
+        Self(SmallVec::from_slice(&[command]))
+    }
+
+    pub(super) fn octets(mut self, octets: &[u8]) -> Self {
+        self.0.extend_from_slice(octets);
+        self
+    }
+
+    pub(super) fn number_1(self, number: u8) -> Self {
+        self.octets(&[number])
+    }
+
+    pub(super) fn number_2(self, number: u16) -> Self {
+        self.octets(&number.to_be_bytes())
+    }
+
+    pub(super) fn number_4(self, number: u32) -> Self {
+        self.octets(&number.to_be_bytes())
+    }
+
+    pub(super) fn number_8(self, number: u64) -> Self {
+        self.octets(&number.to_be_bytes())
+    }
+
+    /// Milliseconds, or that there is no limit.
+    pub(super) fn time(self, span: Option<Duration>) -> Self {
+        self.number_4(span.map_or(UNLIMITED, |span| millis(span, UNLIMITED - 1)))
+    }
+
+    /// What is longer than a length can say is cut: no name of ours is.
+    pub(super) fn short(self, text: &[u8]) -> Self {
+        let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+        self.number_1(length).octets(&text[..length.into()])
+    }
+
+    /// The id of a request. One that is no number in decimal was given by no peer of this dialect.
+    pub(super) fn id(self, id: &[u8]) -> Self {
+        self.number_8(number(id).unwrap_or(0))
+    }
+
+    /// The headers that belong to a body: packed ones beside frames, while what stands beside JSON
+    /// is JSON, too. More of them than their length can say are left out.
+    pub(super) fn headers(self, packed: &[u8], body: &Frames) -> Self {
+        match u16::try_from(packed.len()) {
+            Ok(length) if body.form() == Form::Frames && packed.len() <= HEADERS_BYTES_MAX => {
+                self.number_2(length).octets(packed)
+            }
+            _ => self.no_headers(),
+        }
+    }
+
+    pub(super) fn no_headers(self) -> Self {
+        self.number_2(0)
+    }
+
+    pub(super) fn into_octets(self) -> SmallVec<[u8; INLINE_BYTES]> {
+        self.0
+    }
+
+    /// Writes a message that has no body.
+    pub(super) fn write(self, sink: &mut impl Sink) {
+        sink.frame(&self.0, false);
+    }
+
+    /// Writes a message with a body.
+    pub(super) fn write_with(self, body: &Frames, sink: &mut impl Sink) {
+        let body = as_frames(body);
+        let count = body.len();
+        sink.frame(&self.0, count > 0);
+        for index in 0..count {
+            sink.body_frame(&body, index, index + 1 < count);
+        }
+    }
+}
+
+/// A span in milliseconds, and no more than `most`. What is a little is not nothing.
+pub(super) fn millis(span: Duration, most: u32) -> u32 {
+    let millis = span.as_nanos().div_ceil(1_000_000);
+    u32::try_from(millis).map_or(most, |millis| millis.min(most))
+}
+
+/// A number that is written in decimal.
+fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_are_numbers() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("007", Some(7)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("+1", None),
+            ("r1", None),
+            (" 1", None),
+        ] {
+            assert_eq!(number(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn spans() {
+        let most = UNLIMITED - 1;
+        for (span, expected) in [
+            (Duration::ZERO, 0),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_micros(1_500), 2),
+            (Duration::from_millis(most.into()), most),
+            (Duration::from_millis(UNLIMITED.into()), most),
+            (Duration::MAX, most),
+        ] {
+            assert_eq!(millis(span, most), expected, "{span:?}");
+        }
+    }
+}

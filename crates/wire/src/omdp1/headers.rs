@@ -1,0 +1,193 @@
+//! Headers: names and values, packed as OMDP/1 has them.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::Offence;
+
+/// The most that all headers of a command take, in bytes: as much as their length can say.
+pub const HEADERS_BYTES_MAX: usize = u16::MAX as usize;
+
+/// The headers of a request or a reply: what its options are, where its body is frames.
+///
+/// ```
+/// use majordomus_wire::{Headers, pack_headers};
+///
+/// let packed = pack_headers([("traceparent", "00-…-01"), ("tenant", "17")])?;
+/// let headers = Headers::read(&packed)?;
+/// assert_eq!(headers.get("Tenant"), Some(&b"17"[..]));
+/// assert_eq!(headers.get("colour"), None);
+/// # Ok::<(), majordomus_wire::Offence>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headers<'a> {
+    packed: &'a [u8],
+}
+
+impl<'a> Headers<'a> {
+    /// These, without the length of all before them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the first that is not as it must be:
+    /// [`HeaderCut`](Offence::HeaderCut), [`HeaderPastEnd`](Offence::HeaderPastEnd),
+    /// [`EmptyHeaderName`](Offence::EmptyHeaderName),
+    /// [`HeaderNameCharacter`](Offence::HeaderNameCharacter).
+    ///
+    /// ```
+    /// use majordomus_wire::{Headers, Offence};
+    ///
+    /// assert!(Headers::read(b"\x01a\0\0\0\x01b").is_ok());
+    /// assert_eq!(Headers::read(b"\x01a\0\0"), Err(Offence::HeaderCut));
+    /// ```
+    pub fn read(packed: &'a [u8]) -> Result<Self, Offence> {
+        check(packed)?;
+        Ok(Self { packed })
+    }
+
+    /// Names and values, in order.
+    ///
+    /// ```
+    /// let headers = majordomus_wire::Headers::read(b"\x01a\0\0\0\x01b")?;
+    /// assert_eq!(headers.iter().collect::<Vec<_>>(), [("a", &b"b"[..])]);
+    /// # Ok::<(), majordomus_wire::Offence>(())
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        let mut rest = self.packed;
+        core::iter::from_fn(move || {
+            let (name, value, behind) = next(rest).ok()??;
+            rest = behind;
+            Some((core::str::from_utf8(name).ok()?, value))
+        })
+    }
+
+    /// The value of the first header with this name, whatever its case.
+    ///
+    /// ```
+    /// let headers = majordomus_wire::Headers::read(b"\x01a\0\0\0\x01b")?;
+    /// assert_eq!(headers.get("A"), Some(&b"b"[..]));
+    /// # Ok::<(), majordomus_wire::Offence>(())
+    /// ```
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// Headers as they are written: what becomes the options of a request or reply.
+///
+/// # Errors
+///
+/// [`EmptyHeaderName`](Offence::EmptyHeaderName) or
+/// [`HeaderNameCharacter`](Offence::HeaderNameCharacter) for a name that is none, and
+/// [`HeaderPastEnd`](Offence::HeaderPastEnd) where a name is longer than 255 bytes or all of them
+/// together than [`HEADERS_BYTES_MAX`].
+///
+/// ```
+/// use majordomus_wire::{Offence, pack_headers};
+///
+/// assert_eq!(&pack_headers([("a", "b")])?[..], b"\x01a\0\0\0\x01b");
+/// assert_eq!(pack_headers([("a b", "c")]), Err(Offence::HeaderNameCharacter { byte: b' ' }));
+/// # Ok::<(), Offence>(())
+/// ```
+pub fn pack_headers<N, V>(headers: impl IntoIterator<Item = (N, V)>) -> Result<Bytes, Offence>
+where
+    N: AsRef<[u8]>,
+    V: AsRef<[u8]>,
+{
+    let mut packed = Vec::new();
+    for (name, value) in headers {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        check_name(name)?;
+        let length = u8::try_from(name.len())
+            .map_err(|_| Offence::HeaderPastEnd { bytes: name.len(), left: u8::MAX.into() })?;
+        let left = HEADERS_BYTES_MAX.saturating_sub(packed.len() + 5 + name.len());
+        if value.len() > left || packed.len() + 5 + name.len() > HEADERS_BYTES_MAX {
+            return Err(Offence::HeaderPastEnd { bytes: value.len(), left });
+        }
+        packed.push(length);
+        packed.extend_from_slice(name);
+        // It is under 64 KiB.
+        packed.extend_from_slice(&(value.len() as u32).to_be_bytes());
+        packed.extend_from_slice(value);
+    }
+    Ok(packed.into())
+}
+
+/// Whether packed headers are as they must be.
+pub(super) fn check(packed: &[u8]) -> Result<(), Offence> {
+    let mut rest = packed;
+    while let Some((name, _, behind)) = next(rest)? {
+        check_name(name)?;
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// The first header, and what is behind it.
+#[expect(clippy::type_complexity, reason = "a name, a value and the rest")]
+fn next(packed: &[u8]) -> Result<Option<(&[u8], &[u8], &[u8])>, Offence> {
+    let [length, rest @ ..] = packed else { return Ok(None) };
+    let (name, rest) = split(rest, usize::from(*length))?;
+    let (length, rest) = rest.split_first_chunk().ok_or(Offence::HeaderCut)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    let (value, rest) = split(rest, length)?;
+    Ok(Some((name, value, rest)))
+}
+
+fn split(rest: &[u8], length: usize) -> Result<(&[u8], &[u8]), Offence> {
+    let past_end = Offence::HeaderPastEnd { bytes: length, left: rest.len() };
+    rest.split_at_checked(length).ok_or(past_end)
+}
+
+fn check_name(name: &[u8]) -> Result<(), Offence> {
+    let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte);
+    match name.iter().find(|&&byte| !is_of_it(byte)) {
+        Some(&byte) => Err(Offence::HeaderNameCharacter { byte }),
+        None if name.is_empty() => Err(Offence::EmptyHeaderName),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn what_was_packed_is_found() {
+        let packed = pack_headers([("Content-Type", "a"), ("x_1.+", ""), ("content-type", "b")]);
+        let packed = packed.expect("they are right");
+        let headers = Headers::read(&packed).expect("they are right");
+        let all: Vec<_> = headers.iter().collect();
+        assert_eq!(all, [("Content-Type", &b"a"[..]), ("x_1.+", b""), ("content-type", b"b")]);
+        // The first counts.
+        assert_eq!(headers.get("content-type"), Some(&b"a"[..]));
+        assert_eq!(Headers::read(b"").map(|none| none.iter().count()), Ok(0));
+    }
+
+    #[test]
+    fn every_cut_is_refused() {
+        let packed = pack_headers([("name", "value")]).expect("it is right");
+        for cut in 1..packed.len() {
+            assert!(Headers::read(&packed[..cut]).is_err(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn as_much_as_there_may_be() {
+        let value = vec![0; HEADERS_BYTES_MAX - 6];
+        let packed = pack_headers([("a", &value)]).expect("it is right");
+        assert_eq!(packed.len(), HEADERS_BYTES_MAX);
+        let more = pack_headers([("a", &value[..]), ("b", b"")]);
+        assert_eq!(more, Err(Offence::HeaderPastEnd { bytes: 0, left: 0 }));
+        let longer = vec![0; HEADERS_BYTES_MAX - 5];
+        let left = value.len();
+        let refused = Offence::HeaderPastEnd { bytes: longer.len(), left };
+        assert_eq!(pack_headers([("a", &longer)]), Err(refused));
+        let name = [b'x'; 256];
+        let refused = Offence::HeaderPastEnd { bytes: 256, left: 255 };
+        assert_eq!(pack_headers([(name, "")]), Err(refused));
+    }
+}

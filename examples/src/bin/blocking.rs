@@ -1,0 +1,34 @@
+//! A worker and a client in a program without an async runtime: what waits blocks its thread.
+#![expect(clippy::print_stdout, reason = "an example is what it prints")]
+
+use std::error::Error;
+
+use majordomus::blocking::{Client, Replier, Worker};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (endpoint, _broker) = majordomus_examples::broker()?;
+
+    // Each handler runs on a thread of its own, so it may block and compute as it likes.
+    let worker = Worker::builder(&endpoint)
+        .service("example.shout", |request, reply| {
+            reply.finish(request.body.text().to_uppercase());
+        })
+        .service("example.count", |_, reply: Replier| {
+            // It waits while the client takes no more.
+            let _ = reply.send_all((1..=3).map(|number| number.to_string()));
+        })
+        .start()?;
+
+    let client = Client::connect(&endpoint)?;
+    println!("{}", client.request("example.shout", "hello").call()?.text());
+
+    // The parts come from an iterator. The last one of `send_all` has no frame.
+    for part in client.request("example.count", "").send() {
+        for frame in part?.frames().iter() {
+            println!("{}", String::from_utf8_lossy(frame));
+        }
+    }
+
+    worker.stop();
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! What the README shows of Rust works as it stands there, but for the endpoint.
+
+use std::thread;
+
+use majordomus::Broker;
+
+#[expect(clippy::print_stdout, clippy::unit_arg, reason = "it is as short as it can be")]
+mod programs {
+    include!(concat!(env!("OUT_DIR"), "/readme.rs"));
+}
+
+#[test]
+fn its_client_is_served_by_its_worker() {
+    let broker = Broker::start("inproc://readme").expect("the name is free");
+    // It goes on until this process ends.
+    thread::spawn(programs::program_0::main);
+    programs::program_1::main().expect("there is a reply");
+    let counters = broker.blocking_shutdown().expect("it ran").counters;
+    assert_eq!(counters.received, 1);
+    assert_eq!(counters.outcome(majordomus::broker::Outcome::Replied), 1);
+}
