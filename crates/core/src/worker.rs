@@ -565,7 +565,7 @@ impl Worker {
         // What is on its way before the broker has heard of it would be lost with us.
         let may_come = self.config.greets
             && self.uplink.is_open()
-            && self.settled != Some(Concurrency::AtMost(0));
+            && (self.unanswered > 0 || self.settled != Some(Concurrency::AtMost(0)));
         if self.purpose == Purpose::Drain && !self.is_busy() && !may_come {
             self.leave(now);
         }

@@ -475,8 +475,11 @@ fn services_come_and_go_while_it_runs() {
 
 #[test]
 fn what_comes_while_it_drains_is_given_back() {
-    let settled = Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(0) });
+    let settled = |requests| {
+        Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(requests) })
+    };
     let script = greet(0).into_iter().chain([
+        (0, settled(2), vec![]),
         (1, asked("a"), vec![given(FIRST, "a")]),
         (2, Drain, vec![takes(0)]),
         (2, asked("b"), vec![replied(FromWorker::Rejected, "b", Frames::empty())]),
@@ -488,9 +491,32 @@ fn what_comes_while_it_drains_is_given_back() {
         (3, returned(FIRST), vec![]),
         // The broker had not heard of it yet.
         (3, asked("c"), vec![replied(FromWorker::Rejected, "c", Frames::empty())]),
-        (4, settled, vec![leave(), Close(Parting::Leaving), Stopped]),
+        (4, settled(0), vec![leave(), Close(Parting::Leaving), Stopped]),
     ]);
     check(greeting(), script);
+}
+
+#[test]
+fn a_nothing_that_was_said_before_it_drained_is_not_the_last_word() {
+    let settled = |requests| {
+        Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(requests) })
+    };
+    let opened = |most| vec![hello(), takes(most), offers("echo"), offers("stock.*")];
+    let script = [
+        (0, Tick, vec![Open]),
+        (0, Opened, opened(1)),
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, Lost, vec![Cancel(FIRST)]),
+        (20, Tick, vec![Open]),
+        (20, Opened, opened(0)),
+        (21, returned(FIRST), vec![takes(1)]),
+        (22, Drain, vec![takes(0)]),
+        (23, settled(0), vec![]),
+        (24, asked("b"), vec![replied(FromWorker::Rejected, "b", Frames::empty())]),
+        (24, settled(1), vec![]),
+        (25, settled(0), vec![leave(), Close(Parting::Leaving), Stopped]),
+    ];
+    check(WorkerConfig { tasks_max: 1, ..greeting() }, script);
 }
 
 #[test]
