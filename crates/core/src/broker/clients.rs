@@ -185,7 +185,7 @@ impl Broker {
             }));
         }
         if worker.is_none() {
-            let runs = leader.is_some_and(|leader| self.worker_of(leader).is_some());
+            let runs = reads && leader.is_some_and(|leader| self.worker_of(leader).is_some());
             self.notify(index, if runs { Notice::Dispatched } else { Notice::Queued });
         }
         if let Some(leader) = leader {

@@ -171,6 +171,32 @@ fn notices_say_how_far_it_has_come() {
 }
 
 #[test]
+fn who_does_not_read_shares_nothing_and_hears_that_it_waits() {
+    check_with(
+        |config| {
+            let name = Label::from("echo");
+            config.services = [ServiceConfig { name, share: true, ..Default::default() }].into();
+        },
+        "0ms worker w
+         0ms w ready echo
+         0ms client c
+         0ms client d
+         1ms d request echo hi id=1
+         > w request #1 hi
+         2ms c filled
+         > c pause
+         3ms c request echo hi id=2 notices
+         > c notice 2 Queued
+         4ms w final #1 done
+         > d final done
+         5ms c drained
+         > c resume
+         > w request #2 hi
+         > c notice 2 Dispatched",
+    );
+}
+
+#[test]
 fn who_shares_an_answer_hears_of_it_too() {
     check_with(
         |config| {
