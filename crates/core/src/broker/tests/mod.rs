@@ -76,6 +76,15 @@ fn check_with(configure: impl FnOnce(&mut Config), script: &str) {
     Stage::new(config).play(script);
 }
 
+/// Requests for `echo` share their answers.
+fn shared(config: &mut Config) {
+    config.services.push(ServiceConfig {
+        name: Label::from("echo"),
+        share: true,
+        ..ServiceConfig::default()
+    });
+}
+
 struct Stage {
     broker: Broker,
     now: Time,

@@ -1,8 +1,6 @@
 //! What goes with a request: priority, deadline, attempts, credit, notices, codes.
 
-use super::{check, check_with};
-use crate::Label;
-use crate::broker::ServiceConfig;
+use super::{check, check_with, shared};
 
 #[test]
 fn the_highest_priority_goes_first_then_who_waits_longest() {
@@ -49,10 +47,7 @@ fn a_lost_request_goes_before_those_of_its_priority() {
 #[test]
 fn nobody_shares_the_answer_to_one_that_comes_later_than_it_would() {
     check_with(
-        |config| {
-            let name = Label::from("echo");
-            config.services = [ServiceConfig { name, share: true, ..Default::default() }].into();
-        },
+        shared,
         "0ms client a
          0ms client b
          0ms client c
@@ -126,10 +121,7 @@ fn credit_stays_with_us_where_the_worker_does_not_count() {
 #[test]
 fn who_shares_an_answer_holds_up_nobody_by_credit() {
     check_with(
-        |config| {
-            let name = Label::from("echo");
-            config.services = [ServiceConfig { name, share: true, ..Default::default() }].into();
-        },
+        shared,
         "show tasks
          0ms worker w credit
          0ms w ready echo
@@ -173,10 +165,7 @@ fn notices_say_how_far_it_has_come() {
 #[test]
 fn who_does_not_read_shares_nothing_and_hears_that_it_waits() {
     check_with(
-        |config| {
-            let name = Label::from("echo");
-            config.services = [ServiceConfig { name, share: true, ..Default::default() }].into();
-        },
+        shared,
         "0ms worker w
          0ms w ready echo
          0ms client c
@@ -199,10 +188,7 @@ fn who_does_not_read_shares_nothing_and_hears_that_it_waits() {
 #[test]
 fn who_shares_an_answer_hears_of_it_too() {
     check_with(
-        |config| {
-            let name = Label::from("echo");
-            config.services = [ServiceConfig { name, share: true, ..Default::default() }].into();
-        },
+        shared,
         "0ms client c
          0ms client d
          0ms client e
@@ -266,10 +252,7 @@ fn a_sign_of_work_of_a_worker_that_was_sent_away_is_late() {
 #[test]
 fn of_several_equal_ones_the_answer_is_shared_that_comes_first() {
     check_with(
-        |config| {
-            let name = Label::from("echo");
-            config.services = [ServiceConfig { name, share: true, ..Default::default() }].into();
-        },
+        shared,
         "0ms client a
          0ms client b
          0ms client c
@@ -299,10 +282,7 @@ fn of_several_equal_ones_the_answer_is_shared_that_comes_first() {
 #[test]
 fn who_takes_the_place_of_one_that_gave_up_holds_up_nobody_that_is_more_urgent() {
     check_with(
-        |config| {
-            let name = Label::from("echo");
-            config.services = [ServiceConfig { name, share: true, ..Default::default() }].into();
-        },
+        shared,
         "0ms client a
          0ms client b
          0ms client c
@@ -325,10 +305,7 @@ fn who_takes_the_place_of_one_that_gave_up_holds_up_nobody_that_is_more_urgent()
 #[test]
 fn the_most_urgent_of_those_that_are_left_leads_the_others() {
     check_with(
-        |config| {
-            let name = Label::from("echo");
-            config.services = [ServiceConfig { name, share: true, ..Default::default() }].into();
-        },
+        shared,
         "0ms client a
          0ms client b
          0ms client c

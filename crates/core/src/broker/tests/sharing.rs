@@ -2,16 +2,7 @@
 
 use core::time::Duration;
 
-use super::{ServiceConfig, check_with};
-use crate::Label;
-
-fn shared(config: &mut super::Config) {
-    config.services.push(ServiceConfig {
-        name: Label::from("echo"),
-        share: true,
-        ..ServiceConfig::default()
-    });
-}
+use super::{check_with, shared};
 
 #[test]
 fn equal_requests_share_an_answer_where_that_is_set() {
