@@ -1,11 +1,15 @@
-//! The connection to the broker as a state machine asks for it: closed, being opened, or open.
+//! The connection to the broker as a state machine asks for it: closed, being opened, or open; and
+//! what users hear of that.
 
 use std::fmt;
 use std::future::{Future, pending};
 use std::pin::Pin;
 
+use tracing::{debug, info, warn};
+
+use crate::events::Connections;
 use crate::link::{Link, LinkError, Moved};
-use crate::{Endpoint, ambient_seed};
+use crate::{ConnectionEvent, Endpoint, ambient_seed};
 use majordomus_core::Label;
 use majordomus_wire::Codec;
 use majordomus_zmtp::Limits;
@@ -19,6 +23,11 @@ pub(crate) struct Uplink {
     /// The routing id, where it has one of its own choice.
     name: Label,
     state: State,
+    /// Where it is noted whether the broker serves us, and at which place.
+    connections: Connections,
+    place: usize,
+    /// Whether the user was warned that there is no broker, since there was one.
+    warned: bool,
 }
 
 enum State {
@@ -48,8 +57,15 @@ pub(crate) enum Happening {
 }
 
 impl Uplink {
-    pub(crate) fn new(endpoint: Endpoint, codec: Codec, limits: Limits) -> Self {
-        Self { endpoint, codec, limits, name: Label::empty(), state: State::Closed }
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        codec: Codec,
+        limits: Limits,
+        connections: Connections,
+        place: usize,
+    ) -> Self {
+        let (name, state) = (Label::empty(), State::Closed);
+        Self { endpoint, codec, limits, name, state, connections, place, warned: false }
     }
 
     /// The same, with this routing id.
@@ -118,5 +134,36 @@ impl Uplink {
         };
         self.state = State::Closed;
         Happening::Lost(ended)
+    }
+    /// It was opened.
+    pub(crate) fn opened(&mut self) {
+        let endpoint = &self.endpoint;
+        if std::mem::take(&mut self.warned) {
+            info!(%endpoint, "connected after all");
+        } else {
+            debug!(%endpoint, "connected");
+        }
+    }
+
+    /// It broke, or could not be opened.
+    pub(crate) fn lost(&mut self, error: &LinkError) {
+        let endpoint = &self.endpoint;
+        if self.warned {
+            debug!(%endpoint, %error, "still not connected");
+        } else {
+            warn!(%endpoint, %error, "not connected to the broker; trying again");
+        }
+        self.warned = true;
+        self.note_disconnected(error.to_string());
+    }
+
+    pub(crate) fn note_connected(&self) {
+        let endpoint = self.endpoint.clone();
+        self.connections.note(self.place, ConnectionEvent::Connected { endpoint });
+    }
+
+    pub(crate) fn note_disconnected(&self, why: String) {
+        let endpoint = self.endpoint.clone();
+        self.connections.note(self.place, ConnectionEvent::Disconnected { endpoint, why });
     }
 }

@@ -8,13 +8,12 @@ use majordomus_core::{
 };
 use majordomus_wire::Codec;
 use tokio::sync::mpsc;
-use tracing::{debug, error, info, warn};
+use tracing::{error, warn};
 
 use crate::clock::Clock;
-use crate::events::Connections;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
-use crate::{Body, ConnectionEvent, RequestError};
+use crate::{Body, RequestError};
 
 /// Parts of one reply that wait for its reader.
 pub(crate) const PARTS_MAX: usize = 16;
@@ -88,14 +87,9 @@ pub(crate) struct Driver {
     /// `None` when every handle to the client is gone.
     asks: Option<mpsc::Receiver<Ask>>,
     wishes: mpsc::UnboundedReceiver<Wish>,
-    /// Where it is noted whether it is connected, and at which place.
-    connections: Connections,
-    place: usize,
     readers: HashMap<RequestHandle, Reader>,
     /// A part for which its reader has no room. Nothing is read until it has.
     held: Option<(RequestHandle, Body)>,
-    /// Whether the user was warned that there is no broker, since there was one.
-    warned: bool,
 }
 
 impl Driver {
@@ -105,8 +99,6 @@ impl Driver {
         uplink: Uplink,
         asks: mpsc::Receiver<Ask>,
         wishes: mpsc::UnboundedReceiver<Wish>,
-        connections: Connections,
-        place: usize,
     ) -> Self {
         Self {
             core,
@@ -115,11 +107,8 @@ impl Driver {
             uplink,
             asks: Some(asks),
             wishes,
-            connections,
-            place,
             readers: HashMap::new(),
             held: None,
-            warned: false,
         }
     }
 
@@ -140,15 +129,10 @@ impl Driver {
     fn happened(&mut self, happening: Happening) {
         match happening {
             Happening::Opened => {
-                let endpoint = self.uplink.endpoint();
-                if std::mem::take(&mut self.warned) {
-                    info!(%endpoint, "connected after all");
-                } else {
-                    debug!(%endpoint, "connected");
-                }
+                self.uplink.opened();
                 self.tell(ClientInput::Opened);
                 if !self.codec.greets() {
-                    self.note_connected();
+                    self.uplink.note_connected();
                 }
                 self.read_messages();
             }
@@ -217,7 +201,7 @@ impl Driver {
                     let welcome = matches!(command, ToClient::Welcome(_));
                     self.tell(ClientInput::Received(command));
                     if welcome {
-                        self.note_connected();
+                        self.uplink.note_connected();
                     }
                 }
                 Err(error) => {
@@ -229,25 +213,8 @@ impl Driver {
     }
 
     fn lost(&mut self, error: &LinkError) {
-        let endpoint = self.uplink.endpoint();
-        if self.warned {
-            debug!(%endpoint, %error, "still not connected");
-        } else {
-            warn!(%endpoint, %error, "not connected to the broker; trying again");
-        }
-        self.warned = true;
-        self.note_disconnected(error.to_string());
+        self.uplink.lost(error);
         self.tell(ClientInput::Lost);
-    }
-
-    fn note_connected(&self) {
-        let endpoint = self.uplink.endpoint().clone();
-        self.connections.note(self.place, ConnectionEvent::Connected { endpoint });
-    }
-
-    fn note_disconnected(&self, why: String) {
-        let endpoint = self.uplink.endpoint().clone();
-        self.connections.note(self.place, ConnectionEvent::Disconnected { endpoint, why });
     }
 
     /// The state machine has the connection closed: by its own wish, or because the broker has done
@@ -266,7 +233,7 @@ impl Driver {
             None => "it was silent, or a request was given up".to_string(),
         };
         self.uplink.cut();
-        self.note_disconnected(text);
+        self.uplink.note_disconnected(text);
     }
 
     fn tell(&mut self, input: ClientInput) {

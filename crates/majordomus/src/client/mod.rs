@@ -351,9 +351,8 @@ impl ClientBuilder {
             let (asks, asked) = mpsc::channel(ASKS_MAX);
             let (wishes, wished) = mpsc::unbounded_channel();
             let core = majordomus_core::Client::new(config, ambient_seed());
-            let uplink = Uplink::new(endpoint, codec, self.limits);
-            let connections = connections.clone();
-            let driver = Driver::new(core, codec, uplink, asked, wished, connections, place);
+            let uplink = Uplink::new(endpoint, codec, self.limits, connections.clone(), place);
+            let driver = Driver::new(core, codec, uplink, asked, wished);
             tokio::spawn(driver.run());
             routes.push(Route { asks, wishes });
         }

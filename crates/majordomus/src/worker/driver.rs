@@ -11,15 +11,14 @@ use majordomus_core::{
 use majordomus_wire::Codec;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use crate::clock::Clock;
-use crate::events::Connections;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
 use crate::worker::credit::Credit;
 use crate::worker::service::Services;
-use crate::{Body, Cancellation, ConnectionEvent, Replier, Request};
+use crate::{Body, Cancellation, Replier, Request};
 
 /// How long handlers may take to return when the worker is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
@@ -55,9 +54,6 @@ pub(crate) struct Driver {
     clock: Clock,
     uplink: Uplink,
     services: Services,
-    /// Where it is noted whether it is connected, and at which place.
-    connections: Connections,
-    place: usize,
     running: JoinSet<()>,
     tasks: HashMap<Id, TaskHandle>,
     /// What reaches each handler that has not returned.
@@ -71,8 +67,6 @@ pub(crate) struct Driver {
     /// When it leaves whether the handlers have returned or not.
     leave_at: Time,
     stopped: bool,
-    /// Whether the user was warned that there is no broker, since there was one.
-    warned: bool,
 }
 
 /// What reaches a handler while it runs.
@@ -88,7 +82,6 @@ impl Driver {
         codec: Codec,
         uplink: Uplink,
         services: Services,
-        (connections, place): (Connections, usize),
         mut plan: watch::Receiver<Plan>,
     ) -> Self {
         let (says, sayings) = mpsc::channel(SAYINGS_MAX);
@@ -99,8 +92,6 @@ impl Driver {
             clock: Clock::new(),
             uplink,
             services,
-            connections,
-            place,
             running: JoinSet::new(),
             tasks: HashMap::new(),
             strings: HashMap::new(),
@@ -110,7 +101,6 @@ impl Driver {
             known,
             leave_at: Time::NEVER,
             stopped: false,
-            warned: false,
         }
     }
 
@@ -130,7 +120,7 @@ impl Driver {
                 () = self.clock.reach(deadline) => self.tell(WorkerInput::Tick).await,
             }
         }
-        self.note_disconnected("the worker has left".into());
+        self.uplink.note_disconnected("the worker has left".into());
     }
 
     /// A handler says something. Others may have, too: all that goes out in one piece.
@@ -148,15 +138,10 @@ impl Driver {
     async fn happened(&mut self, happening: Happening) {
         match happening {
             Happening::Opened => {
-                let endpoint = self.uplink.endpoint();
-                if std::mem::take(&mut self.warned) {
-                    info!(%endpoint, "connected after all");
-                } else {
-                    debug!(%endpoint, "connected");
-                }
+                self.uplink.opened();
                 self.tell(WorkerInput::Opened).await;
                 if !self.codec.greets() {
-                    self.note_connected();
+                    self.uplink.note_connected();
                 }
                 self.read_messages().await;
             }
@@ -181,7 +166,7 @@ impl Driver {
                     let welcome = matches!(command, ToWorker::Welcome(_));
                     self.tell(WorkerInput::Received(command)).await;
                     if welcome {
-                        self.note_connected();
+                        self.uplink.note_connected();
                     }
                 }
                 Err(error) => {
@@ -193,25 +178,8 @@ impl Driver {
     }
 
     async fn lost(&mut self, error: &LinkError) {
-        let endpoint = self.uplink.endpoint();
-        if self.warned {
-            debug!(%endpoint, %error, "still not connected");
-        } else {
-            warn!(%endpoint, %error, "not connected to the broker; trying again");
-        }
-        self.warned = true;
-        self.note_disconnected(error.to_string());
+        self.uplink.lost(error);
         self.tell(WorkerInput::Lost).await;
-    }
-
-    fn note_connected(&self) {
-        let endpoint = self.uplink.endpoint().clone();
-        self.connections.note(self.place, ConnectionEvent::Connected { endpoint });
-    }
-
-    fn note_disconnected(&self, why: String) {
-        let endpoint = self.uplink.endpoint().clone();
-        self.connections.note(self.place, ConnectionEvent::Disconnected { endpoint, why });
     }
 
     /// A handler has returned, or panicked.
@@ -309,7 +277,7 @@ impl Driver {
             }
         }
         self.uplink.close().await;
-        self.note_disconnected(match why {
+        self.uplink.note_disconnected(match why {
             Parting::Leaving => "the worker leaves".into(),
             Parting::SentAway(why) => format!("sent away: {why}"),
             Parting::Silence => "the broker is silent".into(),

@@ -157,12 +157,12 @@ impl Fleet {
             ..self.config.clone()
         };
         let core = majordomus_core::Worker::new(config, ambient_seed());
-        let uplink = Uplink::new(self.endpoints[seat.place].clone(), self.codec, self.limits);
+        let (endpoint, connections) =
+            (self.endpoints[seat.place].clone(), self.connections.clone());
+        let uplink = Uplink::new(endpoint, self.codec, self.limits, connections, seat.place);
         let uplink = uplink.with_name(self.routing_id(&seat));
         let (told, plan) = watch::channel(plan);
-        let connections = (self.connections.clone(), seat.place);
-        let driver =
-            Driver::new(core, self.codec, uplink, self.services.clone(), connections, plan);
+        let driver = Driver::new(core, self.codec, uplink, self.services.clone(), plan);
         self.plans.insert(seat.clone(), told);
         self.running.spawn(async move {
             driver.run().await;
