@@ -355,8 +355,10 @@ impl Broker {
         }
     }
 
-    /// Looks anew at who serves these services: a pattern that may match them has come or gone.
+    /// Looks anew at who serves these services: a pattern that may match them has come or gone. The
+    /// workers that serve them from now on are fed when all are looked at, so that each has its turn.
     pub(super) fn rebacked(&mut self, now: Time, concerned: Vec<u32>) {
+        let mut feeding = Vec::new();
         for service in concerned {
             // What was done for one before may have been the end of this one.
             if !self.services.contains(service) {

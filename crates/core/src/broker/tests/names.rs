@@ -514,3 +514,40 @@ fn names_behind_a_wildcard_keep_their_turns_when_its_worker_comes_again() {
          > w request #1 one",
     );
 }
+
+#[test]
+fn names_behind_a_wildcard_take_turns_when_a_worker_offers_it_that_was_free() {
+    check(
+        "0ms client c
+         1ms c request stock.b one
+         2ms c request stock.a two
+         3ms c request stock.b three
+         4ms c request stock.b four
+         5ms worker w several concurrency=2
+         5ms w ready other
+         6ms w ready stock.*
+         > w request #1 one
+         > w request #2 two
+         7ms w final #1
+         > c final
+         > w request #3 three",
+    );
+}
+
+#[test]
+fn what_waits_for_a_name_goes_to_its_wildcard_when_its_own_workers_are_gone() {
+    check(
+        "0ms worker own cancels
+         0ms own ready stock.ibm
+         0ms worker w
+         0ms w ready stock.*
+         0ms client c
+         1ms c request stock.ibm one id=1
+         > own request #1 one
+         2ms c request stock.ibm two id=2
+         3ms c cancel 1
+         > own cancel #1
+         4ms own gone
+         > w request #2 two",
+    );
+}
