@@ -372,10 +372,15 @@ impl Broker {
             for index in &rejected {
                 self.leave_rejected(*index);
             }
+            feeding.extend(&backers);
             self.services.set_backers(now, service, backers);
             for index in rejected {
                 self.seek_another(now, index);
             }
+        }
+        feeding.sort_unstable();
+        feeding.dedup();
+        for service in feeding {
             self.dispatch(now, service);
         }
     }
@@ -391,19 +396,19 @@ impl Broker {
     /// Tells a client how far its request has come, where it wants to hear that, and so do those that
     /// share its answer.
     pub(super) fn notify(&mut self, index: u32, notice: Notice) {
+        self.notify_one(index, notice);
+        let mut at = self.requests[index].followers.first();
+        while let Some(follower) = at {
+            at = List::after(&mut InPlace(&mut self.requests), follower);
+            self.notify_one(follower, notice);
+        }
+    }
+
+    fn notify_one(&mut self, index: u32, notice: Notice) {
         let record = &self.requests[index];
         if record.notices {
             let (client, id) = (record.client, record.id.clone());
             self.tell_client(client, ToClient::Notice { id, notice });
-        }
-        let mut at = self.requests[index].followers.first();
-        while let Some(follower) = at {
-            at = List::after(&mut InPlace(&mut self.requests), follower);
-            let record = &self.requests[follower];
-            if record.notices {
-                let (client, id) = (record.client, record.id.clone());
-                self.tell_client(client, ToClient::Notice { id, notice });
-            }
         }
     }
 
