@@ -13,9 +13,6 @@ use crate::{
     Time, Timeout, ToClient, Welcome,
 };
 
-/// What a request has in its message beside its body and its options, in bytes, at the most.
-const HEAD_BYTES_MAX: usize = 1_024;
-
 /// What a client's driver calls a request. None is used twice, and requests are sent in the order of
 /// their handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -574,9 +571,7 @@ impl Client {
     /// Whether the broker would take this, as far as it has said.
     fn would_be_taken(&self, request: &Request) -> bool {
         let Some(welcome) = &self.welcome else { return true };
-        let bytes = request.body.bytes() + request.options.len() + HEAD_BYTES_MAX;
-        (welcome.message_bytes_max == 0 || bytes as u64 <= welcome.message_bytes_max)
-            && request.body.len() < welcome.frames_max as usize
+        welcome.takes(request.body.bytes() + request.options.len(), request.body.len())
     }
 
     /// The broker broke the protocol: what it says from here on cannot be trusted.

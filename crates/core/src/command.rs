@@ -72,6 +72,19 @@ pub struct Welcome {
     pub broker: Label,
 }
 
+/// What a message to the broker has beside a body and its options, in bytes, at the most.
+const HEAD_BYTES_MAX: usize = 1_024;
+
+impl Welcome {
+    /// Whether the broker takes a message with so many bytes of body and options, in so many frames of
+    /// a body.
+    pub(crate) fn takes(&self, bytes: usize, frames: usize) -> bool {
+        let bytes = bytes.saturating_add(HEAD_BYTES_MAX) as u64;
+        (self.message_bytes_max == 0 || bytes <= self.message_bytes_max)
+            && frames < self.frames_max as usize
+    }
+}
+
 /// The priority of a request, from 0, which comes last, to 9.
 ///
 /// It counts among the requests that wait for the same service.

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use crate::broker::HEARTBEAT_INTERVAL_MIN;
 use crate::uplink::{Backoff, Uplink};
-use crate::worker::task::{Task, TooLarge};
+use crate::worker::task::{Room, Task, TooLarge};
 use crate::worker::tasks::Tasks;
 use crate::{
     CODE_UNSAID, Concurrency, Content, Farewell, Frames, FromWorker, Hello, Label, Status, Time,
@@ -331,8 +331,8 @@ impl Worker {
     }
 
     fn handle_part(&mut self, now: Time, handle: TaskHandle, part: Content) {
-        let config = &self.config;
-        let Some(taken) = self.tasks.change(handle, |task| task.take_part(config, part)) else {
+        let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
+        let Some(taken) = self.tasks.change(handle, |task| task.take_part(room, part)) else {
             return;
         };
         match taken {
@@ -351,8 +351,8 @@ impl Worker {
         if self.give_place_back(now, handle) {
             return;
         }
-        let config = &self.config;
-        let Some(taken) = self.tasks.change(handle, |task| task.take_final(config, last)) else {
+        let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
+        let Some(taken) = self.tasks.change(handle, |task| task.take_final(room, last)) else {
             return;
         };
         match taken {
@@ -368,7 +368,8 @@ impl Worker {
         if self.give_place_back(now, handle) {
             return;
         }
-        let reply = self.tasks.change(handle, |task| task.fail(why)).flatten();
+        let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
+        let reply = self.tasks.change(handle, |task| task.fail(room, why)).flatten();
         self.end(now, reply.map(|reply| FromWorker::Failed(WorkerReply { code, ..reply })));
     }
 
@@ -380,7 +381,8 @@ impl Worker {
         if self.give_place_back(now, handle) {
             return;
         }
-        let reply = self.tasks.change(handle, |task| task.fail(why)).flatten();
+        let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
+        let reply = self.tasks.change(handle, |task| task.fail(room, why)).flatten();
         self.end(now, reply.map(FromWorker::Rejected));
     }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::{Content, Frames, Label, WorkerConfig, WorkerReply, WorkerRequest};
+use crate::{Content, Frames, Label, Welcome, WorkerConfig, WorkerReply, WorkerRequest};
 
 /// A request that the handler has, until the handler has returned.
 ///
@@ -30,6 +30,21 @@ enum Stage {
     /// Nobody waits for the reply, but the broker for the last word.
     Unwanted,
     Over,
+}
+
+/// How large one message of a reply may be: as the worker is set, and as the broker has said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room<'a> {
+    pub(super) config: &'a WorkerConfig,
+    pub(super) welcome: Option<&'a Welcome>,
+}
+
+impl Room<'_> {
+    fn check(self, bytes: usize, frames: usize) -> Result<(), TooLarge> {
+        let own = bytes <= self.config.reply_bytes_max && frames <= self.config.reply_frames_max;
+        let theirs = self.welcome.is_none_or(|welcome| welcome.takes(bytes, frames));
+        if own && theirs { Ok(()) } else { Err(TooLarge) }
+    }
 }
 
 /// One message of the reply would be larger than it may be.
@@ -101,14 +116,14 @@ impl Task {
     /// parts are kept.
     pub(super) fn take_part(
         &mut self,
-        config: &WorkerConfig,
+        room: Room<'_>,
         part: Content,
     ) -> Result<Option<WorkerReply>, TooLarge> {
         if !self.is_open() {
             return Ok(None);
         }
-        self.check_size(config, &part)?;
-        if config.partial_replies {
+        self.check_size(room, &part)?;
+        if room.config.partial_replies {
             return Ok(Some(self.reply(part)));
         }
         self.kept_bytes += part.body.bytes();
@@ -120,13 +135,13 @@ impl Task {
     /// Takes the reply, or its last part. Returns what is to be sent: nothing where it was over.
     pub(super) fn take_final(
         &mut self,
-        config: &WorkerConfig,
+        room: Room<'_>,
         mut last: Content,
     ) -> Result<Option<WorkerReply>, TooLarge> {
         if !self.is_open() {
             return Ok(None);
         }
-        self.check_size(config, &last)?;
+        self.check_size(room, &last)?;
         if !self.kept.is_empty() {
             self.kept.push(last.body);
             last.body = Frames::joined(&self.kept);
@@ -135,8 +150,12 @@ impl Task {
         Ok(Some(self.reply(last)))
     }
 
-    /// Ends it with a failure. Returns what is to be sent: nothing where it was over.
-    pub(super) fn fail(&mut self, why: Content) -> Option<WorkerReply> {
+    /// Ends it with a failure, or gives it back. Returns what is to be sent: nothing where it was over.
+    /// A reason that is too large is left out.
+    pub(super) fn fail(&mut self, room: Room<'_>, why: Content) -> Option<WorkerReply> {
+        let bytes = why.body.bytes().saturating_add(why.options.len());
+        let fits = room.check(bytes, why.body.len());
+        let why = fits.map_or_else(TooLarge::content, |()| why);
         self.end().then(|| self.reply(why))
     }
 
@@ -152,13 +171,9 @@ impl Task {
     }
 
     /// Whether one message may have this, with all that is kept for it.
-    fn check_size(&self, config: &WorkerConfig, content: &Content) -> Result<(), TooLarge> {
+    fn check_size(&self, room: Room<'_>, content: &Content) -> Result<(), TooLarge> {
         let bytes = content.body.bytes().saturating_add(content.options.len());
         let bytes = self.kept_bytes.saturating_add(bytes);
-        let frames = self.kept_frames.saturating_add(content.body.len());
-        if bytes > config.reply_bytes_max || frames > config.reply_frames_max {
-            return Err(TooLarge);
-        }
-        Ok(())
+        room.check(bytes, self.kept_frames.saturating_add(content.body.len()))
     }
 }

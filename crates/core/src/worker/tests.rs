@@ -5,8 +5,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::WorkerInput::{
-    Alive, Concurrency, Drain, Ended, Failed, Final, Lost, Offer, Opened, Part, Received, Stop,
-    Tick, Withdraw,
+    Alive, Concurrency, Drain, Ended, Failed, Final, Lost, Offer, Opened, Part, Received, Rejected,
+    Stop, Tick, Withdraw,
 };
 use super::WorkerOutput::{AskForLife, Cancel, Close, Deliver, Open, Send, Stopped};
 use super::*;
@@ -320,6 +320,28 @@ fn a_reply_that_is_too_large_fails_the_request() {
 }
 
 #[test]
+fn a_reason_that_is_too_large_is_left_out() {
+    let failed = replied(FromWorker::Failed, "a", body("the reply is too large"));
+    let rejected = replied(FromWorker::Rejected, "a", body("the reply is too large"));
+    let small = WorkerConfig { reply_bytes_max: 3, rejects: true, ..config() };
+    let why = || Content::of(body("four"));
+    for (said, word) in [
+        (Failed(FIRST, 500, why()), failed.clone()),
+        (Ended(FIRST, body("four")), failed),
+        (Rejected(FIRST, why()), rejected),
+    ] {
+        let word = match (word, &said) {
+            (Send(FromWorker::Failed(reply)), Failed(_, code, _)) => {
+                Send(FromWorker::Failed(WorkerReply { code: *code, ..reply }))
+            }
+            (word, _) => word,
+        };
+        let steps = [(1, asked("a"), vec![given(FIRST, "a")]), (2, said, vec![word])];
+        check(small.clone(), connect(0).into_iter().chain(steps));
+    }
+}
+
+#[test]
 fn drain_finishes_what_runs() {
     let done = replied(FromWorker::Final, "a", body("y"));
     let script = connect(0).into_iter().chain([
@@ -412,6 +434,32 @@ fn a_worker_that_greets_says_what_it_takes_and_offers() {
         (202, Tick, vec![Close(Parting::Silence)]),
     ]);
     check(greeting(), script);
+}
+
+#[test]
+fn what_the_broker_does_not_take_is_not_sent() {
+    let welcome = |message_bytes_max, frames_max| {
+        let Received(ToWorker::Welcome(welcome)) = welcome(1_000, 3) else { unreachable!() };
+        Received(ToWorker::Welcome(Welcome { message_bytes_max, frames_max, ..welcome }))
+    };
+    let failed = || replied(FromWorker::Failed, "a", body("the reply is too large"));
+    let two = || Frames::from_slices(&["", ""]);
+    for (welcome, small, large) in [
+        (welcome(1_024 + 3, 1_000), body("six"), body("four")),
+        (welcome(0, 2), body("six"), two()),
+    ] {
+        let script = greet(0).into_iter().chain([
+            (1, welcome, vec![]),
+            (2, asked("a"), vec![given(FIRST, "a")]),
+            (
+                2,
+                Part(FIRST, Content::of(small.clone())),
+                vec![replied(FromWorker::Partial, "a", small)],
+            ),
+            (3, Part(FIRST, Content::of(large)), vec![Cancel(FIRST), failed()]),
+        ]);
+        check(greeting(), script);
+    }
 }
 
 #[test]
@@ -570,7 +618,7 @@ fn a_handler_gives_back_says_that_it_works_and_fails_with_a_code() {
         (2, WorkerInput::AtWork(FIRST), vec![at_work]),
         (
             3,
-            WorkerInput::Rejected(FIRST, Content::of(body("no"))),
+            Rejected(FIRST, Content::of(body("no"))),
             vec![replied(FromWorker::Rejected, "a", body("no"))],
         ),
         (3, WorkerInput::AtWork(FIRST), vec![]),
@@ -585,7 +633,7 @@ fn where_nothing_can_be_given_back_it_fails() {
         (1, asked("a"), vec![given(FIRST, "a")]),
         (
             2,
-            WorkerInput::Rejected(FIRST, Content::of(body("no"))),
+            Rejected(FIRST, Content::of(body("no"))),
             vec![replied(FromWorker::Failed, "a", body("no"))],
         ),
     ]);
