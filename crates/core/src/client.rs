@@ -417,6 +417,15 @@ impl Client {
             return;
         }
         self.heard_at = now;
+        let greeted = self.welcome.is_some();
+        let out_of_turn = match &command {
+            ToClient::Welcome(_) => greeted,
+            ToClient::Disconnect(_) => false,
+            _ => self.config.greets && !greeted,
+        };
+        if out_of_turn {
+            return self.drop_broker(now);
+        }
         let reply = match &command {
             ToClient::Partial(reply) | ToClient::Final(reply) | ToClient::Failed(_, reply) => reply,
             ToClient::Welcome(welcome) => {

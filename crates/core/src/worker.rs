@@ -151,6 +151,8 @@ pub enum Parting {
     Silence,
     /// The broker gave it more requests than it takes.
     Overload,
+    /// The broker greeted it twice, or said something before it did.
+    OutOfTurn,
 }
 
 /// A worker of one broker, over one connection at a time.
@@ -283,6 +285,15 @@ impl Worker {
             return;
         }
         self.hear(now);
+        let greeted = self.welcome.is_some();
+        let out_of_turn = match &command {
+            ToWorker::Welcome(_) => greeted,
+            ToWorker::Disconnect(_) => false,
+            _ => self.config.greets && !greeted,
+        };
+        if out_of_turn {
+            return self.part(now, Parting::OutOfTurn);
+        }
         match command {
             ToWorker::Request(request) => {
                 self.uplink.proven();

@@ -334,6 +334,17 @@ fn a_broker_without_a_welcome_is_left() {
 }
 
 #[test]
+fn a_broker_is_left_that_greets_twice_or_says_something_before() {
+    let left = || vec![Close(None)];
+    let notice = ToClient::Notice { id: Label::from("1"), notice: Notice::Queued };
+    check(GREETS, greeted(0).into_iter().chain([(1, welcome(0, 100), left())]));
+    for early in [ToClient::Heartbeat, notice] {
+        let hello = [(0, Tick, vec![Open]), (0, Opened, vec![hello()])];
+        check(GREETS, hello.into_iter().chain([(1, Received(early), left())]));
+    }
+}
+
+#[test]
 fn a_request_that_the_broker_would_not_take_is_not_sent() {
     let many = Frames::from_slices(&[""; 10]);
     let script = greeted(1_030).into_iter().chain([

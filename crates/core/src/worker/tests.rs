@@ -418,6 +418,10 @@ fn greet(at_ms: u64) -> [Step; 2] {
     [(at_ms, Tick, vec![Open]), (at_ms, Opened, said)]
 }
 
+fn greeted(at_ms: u64) -> impl Iterator<Item = Step> {
+    greet(at_ms).into_iter().chain([(at_ms, welcome(1_000, 3), vec![])])
+}
+
 #[test]
 fn a_worker_that_greets_says_what_it_takes_and_offers() {
     let script = greet(0).into_iter().chain([
@@ -434,6 +438,17 @@ fn a_worker_that_greets_says_what_it_takes_and_offers() {
         (202, Tick, vec![Close(Parting::Silence)]),
     ]);
     check(greeting(), script);
+}
+
+#[test]
+fn a_broker_is_left_that_greets_twice_or_says_something_before() {
+    let left = || vec![Close(Parting::OutOfTurn)];
+    let second = (1, welcome(1_000, 3), left());
+    check(greeting(), greeted(0).chain([second]));
+    let registered = ToWorker::Registered { service: "echo".into(), worker: Label::empty() };
+    for early in [asked("a"), Received(ToWorker::Heartbeat), Received(registered)] {
+        check(greeting(), greet(0).into_iter().chain([(1, early, left())]));
+    }
 }
 
 #[test]
@@ -467,7 +482,7 @@ fn concurrency_changes_while_it_runs() {
     let settled = |requests| {
         Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(requests) })
     };
-    let script = greet(0).into_iter().chain([
+    let script = greeted(0).chain([
         (1, Concurrency(3), vec![takes(3)]),
         (1, Concurrency(3), vec![]),
         (2, asked("a"), vec![given(FIRST, "a")]),
@@ -489,7 +504,7 @@ fn a_number_that_was_said_before_a_higher_one_settles_nothing() {
     let settled = |requests| {
         Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(requests) })
     };
-    let script = greet(0).into_iter().chain([
+    let script = greeted(0).chain([
         (1, Concurrency(1), vec![takes(1)]),
         (1, Concurrency(2), vec![takes(2)]),
         (1, Concurrency(1), vec![takes(1)]),
@@ -526,7 +541,7 @@ fn what_comes_while_it_drains_is_given_back() {
     let settled = |requests| {
         Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(requests) })
     };
-    let script = greet(0).into_iter().chain([
+    let script = greeted(0).chain([
         (0, settled(2), vec![]),
         (1, asked("a"), vec![given(FIRST, "a")]),
         (2, Drain, vec![takes(0)]),
@@ -553,10 +568,12 @@ fn a_nothing_that_was_said_before_it_drained_is_not_the_last_word() {
     let script = [
         (0, Tick, vec![Open]),
         (0, Opened, opened(1)),
+        (0, welcome(1_000, 3), vec![]),
         (1, asked("a"), vec![given(FIRST, "a")]),
         (2, Lost, vec![Cancel(FIRST)]),
         (20, Tick, vec![Open]),
         (20, Opened, opened(0)),
+        (20, welcome(1_000, 3), vec![]),
         (21, returned(FIRST), vec![takes(1)]),
         (22, Drain, vec![takes(0)]),
         (23, settled(0), vec![]),
@@ -569,7 +586,7 @@ fn a_nothing_that_was_said_before_it_drained_is_not_the_last_word() {
 
 #[test]
 fn handlers_of_a_lost_connection_take_their_places_in_the_next() {
-    let script = greet(0).into_iter().chain([
+    let script = greeted(0).chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
         (2, Lost, vec![Cancel(FIRST)]),
         (20, Tick, vec![Open]),
@@ -590,6 +607,7 @@ fn credit_reaches_the_handler_and_what_is_held() {
     let script = [
         (0, Tick, vec![Open]),
         (0, Opened, vec![hello(), takes(1), offers("echo"), offers("stock.*")]),
+        (0, welcome(1_000, 3), vec![]),
         (1, task(4), vec![Deliver(FIRST, WorkerRequest { credit: 4, ..request("a") })]),
         (1, more("a"), vec![WorkerOutput::Credit(FIRST, 3)]),
         (2, other, vec![]),
@@ -612,7 +630,7 @@ fn a_handler_gives_back_says_that_it_works_and_fails_with_a_code() {
         Send(FromWorker::Failed(WorkerReply { code: 507, ..reply }))
     };
     let at_work = Send(FromWorker::AtWork { address: "a".into() });
-    let script = greet(0).into_iter().chain([
+    let script = greeted(0).chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
         (1, asked("b"), vec![given(SECOND, "b")]),
         (2, WorkerInput::AtWork(FIRST), vec![at_work]),

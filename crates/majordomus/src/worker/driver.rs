@@ -275,6 +275,9 @@ impl Driver {
             Parting::Overload => {
                 warn!(%endpoint, "the broker sent one request too many; registering again");
             }
+            Parting::OutOfTurn => {
+                warn!(%endpoint, "the broker does not keep to the order of greetings; registering again");
+            }
         }
         self.uplink.close().await;
         self.uplink.note_disconnected(match why {
@@ -282,6 +285,7 @@ impl Driver {
             Parting::SentAway(why) => format!("sent away: {why}"),
             Parting::Silence => "the broker is silent".into(),
             Parting::Overload => "the broker sent one request too many".into(),
+            Parting::OutOfTurn => "the broker does not keep to the order of greetings".into(),
         });
     }
 
