@@ -477,6 +477,7 @@ impl Client {
     /// The broker has done with us: what was with it is lost.
     fn sent_away(&mut self, now: Time, why: Farewell) {
         self.outputs.push_back(ClientOutput::Close(Some(why)));
+        self.uplink.sent_away(why);
         self.lose(now);
     }
 

@@ -3,13 +3,14 @@
 
 use core::time::Duration;
 
-use crate::Time;
+use crate::{Farewell, Time};
 
 /// How long a client or a worker waits before it opens a lost connection again.
 ///
-/// The wait doubles with each loss, from `shortest` to `longest`, until the broker has shown that
-/// it serves us, or a connection has lasted as long as the longest wait. Of each wait a random part, up to a half, is left out, so that the peers of a
-/// broker that was restarted do not all come back at once.
+/// The wait doubles with each loss, from `shortest` to `longest`, until the broker has shown that it
+/// serves us, or a connection has lasted as long as the longest wait. Who was told that it is not
+/// wanted as it is waits the longest at once. Of each wait a random part, up to a half, is left out, so
+/// that the peers of a broker that was restarted do not all come back at once.
 ///
 /// ```
 /// use core::time::Duration;
@@ -97,6 +98,13 @@ impl Uplink {
         self.losses = 0;
     }
 
+    /// The broker sends us away. Where it would do so again, the next wait is the longest.
+    pub(crate) fn sent_away(&mut self, why: Farewell) {
+        if matches!(why, Farewell::Forbidden | Farewell::NoCommonVersion) {
+            self.losses = u32::MAX;
+        }
+    }
+
     /// It broke, could not be opened, or was closed because of what the broker did.
     pub(crate) fn lost(&mut self, now: Time) {
         if let State::Open { since } = self.state
@@ -148,6 +156,20 @@ mod tests {
             }
             uplink.proven();
             assert!(waits(&mut uplink, 1)[0] <= Duration::from_millis(100));
+        }
+    }
+
+    #[test]
+    fn who_is_not_wanted_waits_the_longest_at_once() {
+        for (why, full) in [
+            (Farewell::Forbidden, 5_000),
+            (Farewell::NoCommonVersion, 5_000),
+            (Farewell::ShutDown, 100),
+        ] {
+            let mut uplink = Uplink::new(Backoff::default(), 0);
+            uplink.sent_away(why);
+            let (wait, full) = (waits(&mut uplink, 1)[0], Duration::from_millis(full));
+            assert!(full / 2 <= wait && wait <= full, "{wait:?} after {why:?}");
         }
     }
 

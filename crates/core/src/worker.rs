@@ -303,16 +303,17 @@ impl Worker {
                 self.drop_held(&address);
                 self.cancel_at(&address);
             }
-            ToWorker::Welcome(welcome) => {
-                self.welcome = Some(welcome);
-                self.uplink.proven();
-            }
+            // That it serves us it shows with the first service that it registers.
+            ToWorker::Welcome(welcome) => self.welcome = Some(welcome),
             ToWorker::More { address, credit } => self.handle_more(&address, credit),
             ToWorker::Capacity { concurrency } => self.settle(concurrency),
             ToWorker::Heartbeat | ToWorker::Registered { .. } | ToWorker::StillWanted { .. } => {
                 self.uplink.proven();
             }
-            ToWorker::Disconnect(why) => self.part(now, Parting::SentAway(why)),
+            ToWorker::Disconnect(why) => {
+                self.uplink.sent_away(why);
+                self.part(now, Parting::SentAway(why));
+            }
         }
     }
 
@@ -541,7 +542,6 @@ impl Worker {
 
     /// The broker goes by this number from now on: nothing comes any more that it sent by another.
     fn settle(&mut self, settled: Concurrency) {
-        self.uplink.proven();
         self.settled = Some(settled);
         self.unanswered = self.unanswered.saturating_sub(1);
         // The same number may have been said before a higher one.

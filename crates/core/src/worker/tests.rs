@@ -452,6 +452,30 @@ fn a_broker_is_left_that_greets_twice_or_says_something_before() {
 }
 
 #[test]
+fn a_broker_that_greets_but_registers_nothing_is_tried_less_and_less() {
+    let backoff =
+        Backoff { shortest: Duration::from_millis(100), longest: Duration::from_secs(60) };
+    let mut worker = Worker::new(WorkerConfig { backoff, ..greeting() }, 0);
+    let mut now = Time::ZERO;
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let opened = [Tick, Opened, welcome(1_000, 3)];
+        let settled = ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(2) };
+        let refused = ToWorker::Disconnect(Farewell::Malformed);
+        for input in opened.into_iter().chain([Received(settled), Received(refused)]) {
+            worker.handle(now, input);
+            while worker.poll_output().is_some() {}
+        }
+        let due = worker.next_deadline();
+        waits.push(due.since(now));
+        now = due;
+    }
+    for (wait, full) in waits.iter().zip([100, 200, 400, 800].map(Duration::from_millis)) {
+        assert!(full / 2 <= *wait && *wait <= full, "{waits:?}");
+    }
+}
+
+#[test]
 fn what_the_broker_does_not_take_is_not_sent() {
     let welcome = |message_bytes_max, frames_max| {
         let Received(ToWorker::Welcome(welcome)) = welcome(1_000, 3) else { unreachable!() };
