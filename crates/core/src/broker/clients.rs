@@ -240,10 +240,10 @@ impl Broker {
         let Some(index) = self.requests.of_client(peer, id) else { return };
         self.restart_timeout(now, index);
         let record = &mut self.requests[index];
-        let shared = record.leads.is_some() || record.credit == CREDIT_UNLIMITED;
+        let unlimited = record.credit == CREDIT_UNLIMITED;
         record.credit = record.credit.saturating_add(credit);
         if let State::Running(worker) = record.state
-            && !shared
+            && !unlimited
             && credit > 0
             && self.peers.worker_ref(worker).is_some_and(|worker| worker.can.credit)
         {

@@ -152,6 +152,10 @@ impl Broker {
             rejection.hopes();
         }
         record.busy_until = now.after(busy);
+        if record.leads.is_some() {
+            // Those that share its answer may take more than its own client does.
+            record.credit = CREDIT_UNLIMITED;
+        }
         let (busy_until, attempt) = (record.busy_until, record.attempts);
         // Taken out and put in again: whoever got a request comes later, or not at all.
         let listed = self.unlist(worker_id);
@@ -175,8 +179,7 @@ impl Broker {
             deadline: (ends < Time::NEVER).then(|| ends.since(now)),
             attempt,
             priority: record.priority,
-            // Those that share its answer may take more than its own client does.
-            credit: if record.leads.is_some() { CREDIT_UNLIMITED } else { record.credit },
+            credit: record.credit,
             options,
             body,
         });

@@ -167,7 +167,6 @@ struct Step {
     must_withdraw: Vec<usize>,
     /// The worker that has to hear of more credit, or may; and what clients have to hear.
     must_more: Option<(PeerId, Uid, u32)>,
-    may_more: Option<(PeerId, Uid, u32)>,
     must_notice: Vec<(Uid, Notice)>,
     /// Whether the request that comes has the id of another.
     duplicate: bool,
@@ -253,7 +252,6 @@ impl Judge {
                 withdraws: None,
                 must_withdraw: Vec::new(),
                 must_more: None,
-                may_more: None,
                 must_notice: Vec::new(),
                 duplicate: false,
                 code: CODE_UNSAID,
@@ -456,7 +454,7 @@ impl Judge {
         step.parted.clear();
         step.withdraws = None;
         step.must_withdraw.clear();
-        (step.must_more, step.may_more) = (None, None);
+        step.must_more = None;
         step.must_notice.clear();
         step.duplicate = false;
         step.code = CODE_UNSAID;

@@ -80,19 +80,13 @@ impl Judge {
         self.restart_timeout(uid);
         let Some(request) = self.model.requests.get_mut(&uid) else { return };
         request.credit = request.credit.saturating_add(credit);
-        // Whether others follow one that is not looked at closely, nobody knows.
-        let leads = request.sharing.leads && !request.sharing.murky;
         let (place, unlimited) = (request.place, request.unlimited);
         if let Place::At(worker) = place
             && credit > 0
             && self.model.worker(worker).is_some_and(|worker| worker.can.credit)
         {
-            let more = Some((worker, uid, credit));
-            match unlimited {
-                false => self.step.must_more = more,
-                // Who shared its answer is without limit even where nobody does any more.
-                true if !leads => self.step.may_more = more,
-                true => {}
+            if !unlimited {
+                self.step.must_more = Some((worker, uid, credit));
             }
             if let Some(request) = self.model.requests.get_mut(&uid) {
                 request.unlimited |= request.credit == CREDIT_UNLIMITED;
@@ -103,7 +97,7 @@ impl Judge {
     pub(super) fn hears_of_credit(&mut self, worker: PeerId, address: &Label, credit: u32) {
         let bearer = self.bearer(address);
         let said = bearer.map(|(bearer, uid)| (bearer, uid, credit));
-        let due = self.step.must_more.take().or(self.step.may_more.take());
+        let due = self.step.must_more.take();
         if due != said || bearer.is_none_or(|(bearer, _)| bearer != worker) {
             self.accuse(Rule::Credit, format!("{worker} hears of {credit} for {address}"));
         }

@@ -280,6 +280,21 @@ fn of_several_equal_ones_the_answer_is_shared_that_comes_first() {
 }
 
 #[test]
+fn a_worker_that_was_told_of_no_limit_hears_of_no_more_credit() {
+    check_with(
+        shared,
+        "0ms worker w credit
+         0ms w ready echo
+         0ms client c
+         1ms c request echo hi id=1 credit=2
+         > w request #1 hi
+         2ms w partial #1 ho
+         > c partial ho
+         3ms c more 1 1",
+    );
+}
+
+#[test]
 fn who_takes_the_place_of_one_that_gave_up_holds_up_nobody_that_is_more_urgent() {
     check_with(
         shared,
