@@ -261,11 +261,18 @@ impl Judge {
     }
 
     /// The most urgent of those that followed one in the queue takes its place, and leads the others.
+    /// That may be one of which nobody knows whether it followed.
     fn succeeds(&mut self, followers: &[Uid]) {
         let Some(heir) = followers.first().copied() else { return };
         for follower in followers {
             self.sharing_mut(*follower, |request| request.sharing.released = true);
             self.model.place(*follower, Place::Waiting);
+        }
+        if self.has_murky_equal(heir) {
+            for follower in followers {
+                self.make_murky(*follower);
+            }
+            return;
         }
         self.sharing_mut(heir, |request| request.sharing.leads = true);
         for follower in followers.iter().filter(|follower| **follower != heir) {
