@@ -115,15 +115,21 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         self.tell(ClientInput::Tick);
         while self.asks.is_some() || !self.core.is_idle() {
-            let deadline = self.core.next_deadline();
-            tokio::select! {
-                happening = self.uplink.next(self.held.is_none()) => self.happened(happening),
-                ask = next_ask(&mut self.asks) => self.asked_all(ask),
-                Some(wish) = self.wishes.recv() => self.wished(wish),
-                () = room(&self.readers, &self.held) => self.release(),
-                () = self.clock.reach(deadline) => self.tell(ClientInput::Tick),
-            }
+            self.turn().await;
         }
+    }
+
+    /// Waits until something happens, and does what comes of it.
+    async fn turn(&mut self) {
+        let deadline = self.core.next_deadline();
+        tokio::select! {
+            happening = self.uplink.next(self.held.is_none()) => self.happened(happening),
+            ask = next_ask(&mut self.asks) => self.asked_all(ask),
+            Some(wish) = self.wishes.recv() => self.wished(wish),
+            () = room(&self.readers, &self.held) => self.release(),
+            () = self.clock.reach(deadline) => self.tell(ClientInput::Tick),
+        }
+        self.wished_all();
     }
 
     fn happened(&mut self, happening: Happening) {
@@ -162,6 +168,16 @@ impl Driver {
         if !deliveries.is_closed() {
             self.readers.insert(handle, Reader { deliveries, progress });
             self.tell(input);
+        }
+    }
+
+    /// Does all that was wished until now. So no more wishes wait than can be made in one turn, in
+    /// which each reply that there is can be given up once, and have its parts taken that were sent
+    /// to it: [`PARTS_MAX`]` + 1` of them for a reply, and the channel needs no other bound.
+    fn wished_all(&mut self) {
+        for _ in 0..self.wishes.len() {
+            let Ok(wish) = self.wishes.try_recv() else { return };
+            self.wished(wish);
         }
     }
 
@@ -294,7 +310,8 @@ impl Driver {
     }
 }
 
-async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
+/// The next request; `None` once when there will be none any more.
+pub(crate) async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
     match asks {
         Some(asks) => asks.recv().await,
         None => pending().await,
@@ -306,5 +323,32 @@ async fn room(readers: &HashMap<RequestHandle, Reader>, held: &Option<(RequestHa
     let Some((handle, _)) = held else { return pending().await };
     if let Some(reader) = readers.get(handle) {
         let _ = reader.deliveries.reserve_many(2).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use majordomus_core::ClientConfig;
+    use majordomus_wire::{Dialect, Side};
+    use majordomus_zmtp::Limits;
+
+    use super::*;
+    use crate::Endpoint;
+    use crate::events::Connections;
+
+    #[tokio::test]
+    async fn wishes_do_not_pile_up_behind_what_is_asked() {
+        let codec = Codec::new(Dialect::Omdp1, Side::Client);
+        let core = majordomus_core::Client::new(ClientConfig::default(), 1);
+        let nowhere = Endpoint::Inproc { name: "nowhere".into() };
+        let uplink = Uplink::new(nowhere, codec, Limits::default(), Connections::new(1), 0);
+        let (_asks, asked) = mpsc::channel(ASKS_MAX);
+        let (wishes, wished) = mpsc::unbounded_channel();
+        let mut driver = Driver::new(core, codec, uplink, asked, wished);
+        for nth in 0..10 * ASKS_MAX as u64 {
+            wishes.send(Wish::Cancel(RequestHandle(nth))).unwrap();
+        }
+        driver.turn().await;
+        assert_eq!(driver.wishes.len(), 0);
     }
 }

@@ -16,7 +16,7 @@ use majordomus_zmtp::Limits;
 use tokio::sync::mpsc;
 
 pub use driver::Progress;
-pub(crate) use driver::{ASKS_MAX, Ask, PARTS_MAX, Said, Says, Wish};
+pub(crate) use driver::{ASKS_MAX, Ask, PARTS_MAX, Said, Says, Wish, next_ask};
 pub use reply::Reply;
 pub use request::RequestBuilder;
 pub use retry::Retry;

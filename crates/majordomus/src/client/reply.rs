@@ -73,7 +73,6 @@ impl Asked {
     fn tell_taken(&mut self) {
         if self.taken > 0 {
             let taken = std::mem::take(&mut self.taken);
-            // No more of them than parts that there were, so this channel needs no other bound.
             let _ = self.wishes.send(Wish::Taken(self.handle, taken));
         }
     }
@@ -194,7 +193,6 @@ impl Reply {
 
     fn give_up(&self) {
         if let State::Open { asked: Some(asked), .. } = &self.state {
-            // At most one for each request that there is, so this channel needs no other bound.
             let _ = asked.wishes.send(Wish::Cancel(asked.handle));
         }
     }

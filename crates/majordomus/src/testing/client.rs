@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::{ASKS_MAX, Ask, PARTS_MAX, Route, Routes, Said, Says, Wish};
+use crate::client::{ASKS_MAX, Ask, PARTS_MAX, Route, Routes, Said, Says, Wish, next_ask};
 use crate::events::Connections;
 use crate::testing::Record;
 use crate::testing::handling::{Handling, heard};
@@ -163,16 +163,24 @@ impl StandIn {
                     Some(ask) => self.asked(ask),
                     None => self.asks = None,
                 },
-                // That a request was given up is seen by its channel.
-                Some(wish) = self.wishes.recv() => if let Wish::Taken(handle, parts) = wish
-                    && let Some(credit) = self.credits.get(&handle)
-                {
-                    credit.add(parts);
-                },
+                Some(wish) = self.wishes.recv() => self.wished(wish),
                 Some(answered) = self.answering.join_next() => if let Ok(handle) = answered {
                     self.credits.remove(&handle);
                 },
             }
+            for _ in 0..self.wishes.len() {
+                let Ok(wish) = self.wishes.try_recv() else { break };
+                self.wished(wish);
+            }
+        }
+    }
+
+    /// That a request was given up is seen by its channel.
+    fn wished(&self, wish: Wish) {
+        if let Wish::Taken(handle, parts) = wish
+            && let Some(credit) = self.credits.get(&handle)
+        {
+            credit.add(parts);
         }
     }
 
@@ -218,13 +226,6 @@ impl StandIn {
     fn handler(&self, asked: &Label) -> Option<Handler> {
         best_offer(&self.services.names(), &asked[..])?;
         self.services.handler(&String::from_utf8_lossy(asked))
-    }
-}
-
-async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
-    match asks {
-        Some(asks) => asks.recv().await,
-        None => pending().await,
     }
 }
 
