@@ -3,7 +3,7 @@
 use std::fmt;
 
 use majordomus_core::{CODE_UNSAID, Failure, Outcome};
-use majordomus_wire::Offence;
+use majordomus_wire::{Dialect, Offence};
 
 use crate::{Body, EndpointError};
 
@@ -25,6 +25,16 @@ pub enum SetupError {
     ServiceTwice(String),
     /// The worker cannot have this name: it is too long, or begins with a zero.
     Name(String),
+    /// The worker cannot have this name together with this service: in this dialect its connection is
+    /// called by both, and that is too long, or the mark of another dialect.
+    NameWithService {
+        /// The worker's name.
+        name: String,
+        /// The service.
+        service: String,
+        /// What it is to speak.
+        dialect: Dialect,
+    },
     /// The interval between two heartbeats is zero.
     NoHeartbeatInterval,
     /// The liveness is zero.
@@ -49,6 +59,14 @@ impl fmt::Display for SetupError {
                 write!(
                     f,
                     "a worker cannot have the name {name:?}: up to 200 bytes, and no zero first"
+                )
+            }
+            SetupError::NameWithService { name, service, dialect } => {
+                write!(
+                    f,
+                    "a worker cannot offer {service:?} under the name {name:?} in {dialect}: both \
+                     together are too long, or the mark of another dialect; give it another name, \
+                     or none"
                 )
             }
             SetupError::NoHeartbeatInterval => {

@@ -340,3 +340,34 @@ async fn what_makes_no_sense_is_refused() {
     let concurrency = builder().concurrency(0).serve("echo", handler);
     assert!(matches!(concurrency, Err(SetupError::NoConcurrency)));
 }
+
+/// A connection has its worker's name, its service and a number for a routing id, of up to 255 bytes.
+#[tokio::test]
+async fn a_name_and_a_service_too_long_together_are_refused() {
+    let handler = |request: Request, reply: Replier| reply.finish(request.body);
+    let (name, service) = ("n".repeat(200), "s".repeat(60));
+    let named = |dialect| Worker::builder("ipc:///nowhere").dialect(dialect).name(&name);
+    let too_long = named(Dialect::Mdp02).serve(&service, handler);
+    assert!(matches!(too_long, Err(SetupError::NameWithService { .. })), "{too_long:?}");
+    let worker = named(Dialect::Mdp02).serve("echo", handler).unwrap();
+    let too_long = worker.offer(&service, handler);
+    assert!(matches!(too_long, Err(SetupError::NameWithService { .. })), "{too_long:?}");
+    assert!(named(Dialect::Omdp1).serve(&service, handler).is_ok());
+}
+
+/// PIGATO and zmq-omdp are told apart by their routing ids.
+#[tokio::test]
+async fn a_name_that_would_tell_another_dialect_is_refused() {
+    let handler = |request: Request, reply: Replier| reply.finish(request.body);
+    for (dialect, name, fits) in [
+        (Dialect::Pigato, "stock", true),
+        (Dialect::Pigato, "W-stock", false),
+        (Dialect::Omdp, "stock", false),
+        (Dialect::Omdp, "W-stock", false),
+        (Dialect::Mdp02, "W-stock", true),
+    ] {
+        let builder = Worker::builder("ipc:///nowhere").dialect(dialect).name(name);
+        let worker = builder.serve("echo", handler);
+        assert_eq!(worker.is_ok(), fits, "{name} in {dialect}: {worker:?}");
+    }
+}

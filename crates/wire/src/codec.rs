@@ -357,6 +357,26 @@ impl Codec {
         }
     }
 
+    /// Whether a worker that has this routing id is taken for one of this dialect, where the listener
+    /// is not pinned to it. It is so with any id, but for PIGATO and zmq-omdp, which are told apart by
+    /// them.
+    ///
+    /// ```
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// let worker = |dialect| Codec::new(dialect, Side::Worker);
+    /// assert!(worker(Dialect::Mdp02).can_be_called(b"W-stock-echo-0"));
+    /// assert!(worker(Dialect::Pigato).can_be_called(b"stock-echo-0"));
+    /// assert!(!worker(Dialect::Pigato).can_be_called(b"W-stock-echo-0"));
+    /// assert!(!worker(Dialect::Omdp).can_be_called(b"stock-echo-0"));
+    /// ```
+    pub fn can_be_called(&self, routing_id: &[u8]) -> bool {
+        match self.dialect.grammar() {
+            Grammar::Omdp1 | Grammar::Mdp(_) => true,
+            Grammar::Json(table) => json::can_be_called(table, routing_id),
+        }
+    }
+
     /// What the peer is and can do, as the core wants to know it.
     ///
     /// ```

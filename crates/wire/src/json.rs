@@ -118,11 +118,8 @@ pub(crate) fn recognise(
 /// first request: PIGATO's clients always say whether to retry, zmq-omdp's only where their user
 /// does. Where nothing tells, PIGATO has more users.
 fn told_apart(first_message: &Frames, identity: &[u8]) -> Dialect {
-    if ends_in_uuid(identity) {
-        return Dialect::Pigato;
-    }
-    if is_short_id(identity) {
-        return Dialect::Omdp;
+    if let Some(dialect) = told_by_identity(identity) {
+        return dialect;
     }
     let options = match (first_message.get(0), first_message.get(1)) {
         (Some(CLIENT), Some(&[REQUEST])) => first_message.get(5),
@@ -132,6 +129,18 @@ fn told_apart(first_message: &Frames, identity: &[u8]) -> Dialect {
         Some(false) => Dialect::Omdp,
         Some(true) | None => Dialect::Pigato,
     }
+}
+
+fn told_by_identity(identity: &[u8]) -> Option<Dialect> {
+    if ends_in_uuid(identity) {
+        return Some(Dialect::Pigato);
+    }
+    is_short_id(identity).then_some(Dialect::Omdp)
+}
+
+/// Whether a worker of this dialect that has this routing id is taken for one.
+pub(crate) fn can_be_called(table: &Table, routing_id: &[u8]) -> bool {
+    told_by_identity(routing_id).unwrap_or(Dialect::Pigato) == table.dialect
 }
 
 /// A prefix, `-` and a UUID, which is how PIGATO makes routing ids, or a UUID, as pigato-ruby does.

@@ -3,16 +3,18 @@
 
 use std::collections::HashMap;
 
-use majordomus_core::{Concurrency, Label, Role, WorkerConfig};
+use majordomus_core::{Concurrency, Role, WorkerConfig};
 use majordomus_wire::Codec;
 use majordomus_zmtp::Limits;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::error;
 
 use crate::events::Connections;
 use crate::link::{HEAD_FRAMES_MAX, head_bytes_max};
 use crate::uplink::Uplink;
 use crate::worker::driver::{Driver, Leave, Plan};
+use crate::worker::name::Name;
 use crate::worker::service::Services;
 use crate::{Endpoint, ambient_seed};
 
@@ -35,8 +37,7 @@ pub(crate) struct Fleet {
     pub(crate) config: WorkerConfig,
     pub(crate) services: Services,
     pub(crate) connections: Connections,
-    /// By what others can ask for it; empty where the broker gives it a name.
-    pub(crate) name: String,
+    pub(crate) name: Name,
     pub(crate) plan: watch::Receiver<Plan>,
     /// What each connection is told.
     plans: HashMap<Seat, watch::Sender<Plan>>,
@@ -50,21 +51,11 @@ impl Fleet {
         limits: Limits,
         config: WorkerConfig,
         (services, connections): (Services, Connections),
-        name: String,
+        name: Name,
         plan: watch::Receiver<Plan>,
     ) -> Self {
         let (plans, running) = (HashMap::new(), JoinSet::new());
         Self { endpoints, codec, limits, config, services, connections, name, plan, plans, running }
-    }
-
-    /// The routing id of a connection: the worker's name, and what tells it from its others.
-    fn routing_id(&self, seat: &Seat) -> Label {
-        match &seat.service {
-            Some(service) if !self.name.is_empty() => {
-                Label::from(format!("{}-{service}-{}", self.name, seat.nth).as_str())
-            }
-            _ => Label::from(self.name.as_str()),
-        }
     }
 
     /// Runs until the worker has left every broker.
@@ -82,11 +73,10 @@ impl Fleet {
                     // The worker's handle was dropped.
                     Err(_) => plan.leave = Leave::Now,
                 },
-                Some(ended) = self.running.join_next() => {
-                    if let Ok(seat) = ended {
-                        self.plans.remove(&seat);
-                    }
-                }
+                Some(ended) = self.running.join_next() => match ended {
+                    Ok(seat) => _ = self.plans.remove(&seat),
+                    Err(failed) => error!(%failed, "a connection of the worker is lost for good"),
+                },
             }
         }
     }
@@ -160,7 +150,8 @@ impl Fleet {
         let (endpoint, connections) =
             (self.endpoints[seat.place].clone(), self.connections.clone());
         let uplink = Uplink::new(endpoint, self.codec, self.limits, connections, seat.place);
-        let uplink = uplink.with_name(self.routing_id(&seat));
+        let routing_id = self.name.routing_id(seat.service.as_deref(), seat.nth);
+        let uplink = uplink.with_name(routing_id);
         let (told, plan) = watch::channel(plan);
         let driver = Driver::new(core, self.codec, uplink, self.services.clone(), plan);
         self.plans.insert(seat.clone(), told);

@@ -4,6 +4,7 @@ mod cancellation;
 mod credit;
 mod driver;
 mod fleet;
+mod name;
 mod replier;
 mod request;
 mod service;
@@ -28,10 +29,8 @@ use crate::endpoint::parse_all;
 use crate::events::Connections;
 use crate::worker::driver::{Leave, Plan};
 use crate::worker::fleet::Fleet;
+use crate::worker::name::Name;
 use crate::{ConnectionEvents, Endpoints, SetupError};
-
-/// How many bytes the name of a worker may have, so that there is room for what is put behind it.
-const NAME_BYTES_MAX: usize = 200;
 
 /// A worker that serves requests in the background, until it is stopped or dropped.
 ///
@@ -67,6 +66,7 @@ pub struct Worker {
     plan: watch::Sender<Plan>,
     services: Services,
     connections: Connections,
+    name: Name,
 }
 
 impl Worker {
@@ -159,7 +159,8 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// When the service cannot have this name, or has a handler already.
+    /// When the service cannot have this name, or has a handler already, or when the worker cannot
+    /// have its own [name](WorkerBuilder::name) together with this service.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::Worker) -> Result<(), majordomus::SetupError> {
@@ -173,6 +174,7 @@ impl Worker {
         F: Future<Output = ()> + Send + 'static,
     {
         check_service_name(service.as_bytes()).map_err(SetupError::Service)?;
+        self.name.check(service)?;
         self.services.add(service, Handler::new(handler))?;
         self.plan.send_modify(|plan| plan.services = self.services.names());
         Ok(())
@@ -281,8 +283,10 @@ impl WorkerBuilder {
     /// 200 bytes. The broker gives it one unless set, another one with each connection.
     ///
     /// It must be its own: of two workers with one name the second waits until the first is gone. In the
-    /// dialects in which it has several connections, each has `-`, its service and a number behind the
-    /// name.
+    /// dialects in which it has several connections, each has `-`, its service, `-` and a number behind
+    /// the name; there name and service have up to 233 bytes together. In [`Dialect::Omdp`], which is
+    /// told from PIGATO by its routing ids, no worker can be named, and in [`Dialect::Pigato`] none by
+    /// what looks like an id of the other.
     ///
     /// ```
     /// let builder = majordomus::Worker::builder("ipc://broker").name("worker-17");
@@ -408,8 +412,8 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// When an endpoint is none, no service was named or one twice, one cannot have its name, or an
-    /// option is zero.
+    /// When an endpoint is none, no service was named or one twice, one of them or the worker cannot
+    /// have its name, or an option is zero.
     ///
     /// # Panics
     ///
@@ -426,9 +430,12 @@ impl WorkerBuilder {
     /// ```
     pub fn start(self) -> Result<Worker, SetupError> {
         let endpoints = parse_all(&self.endpoints)?;
+        let codec = Codec::new(self.dialect, Side::Worker);
+        let called = Name::new(self.name, codec)?;
         let services = Services::default();
         for (name, handler) in self.services {
             check_service_name(name.as_bytes()).map_err(SetupError::Service)?;
+            called.check(&name)?;
             services.add(&name, handler)?;
         }
         let names = services.names();
@@ -443,18 +450,13 @@ impl WorkerBuilder {
         }
         let concurrency =
             NonZeroUsize::new(self.concurrency).ok_or(SetupError::NoConcurrency)?.get();
-        // ZMTP keeps routing ids that begin with a zero for itself.
-        if self.name.len() > NAME_BYTES_MAX || self.name.starts_with('\0') {
-            return Err(SetupError::Name(self.name));
-        }
         let plan = Plan { leave: Leave::Never, concurrency, services: names };
         let (plan, planned) = watch::channel(plan);
         let connections = Connections::new(endpoints.len());
-        let codec = Codec::new(self.dialect, Side::Worker);
         let parts = (services.clone(), connections.clone());
-        let fleet =
-            Fleet::new(endpoints, codec, self.limits, self.config, parts, self.name, planned);
+        let name = called.clone();
+        let fleet = Fleet::new(endpoints, codec, self.limits, self.config, parts, name, planned);
         tokio::spawn(fleet.run());
-        Ok(Worker { plan, services, connections })
+        Ok(Worker { plan, services, connections, name: called })
     }
 }
