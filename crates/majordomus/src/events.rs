@@ -9,7 +9,8 @@ use crate::Endpoint;
 /// Events that wait for one who listens; of what comes beyond that, the oldest are left out.
 pub const EVENTS_MAX: usize = 64;
 
-/// What happened to a connection to a broker.
+/// What happened to the connection to a broker. Of several connections to one broker, which a worker
+/// may have, the first that is open counts, and the last that is not open any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionEvent {
@@ -70,29 +71,29 @@ impl ConnectionEvents {
     }
 }
 
-/// Which of several connections are open. Each is known by its place.
+/// How many connections to each of several brokers are open. Each broker is known by its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
-    open: watch::Sender<Vec<bool>>,
+    open: watch::Sender<Vec<usize>>,
     events: broadcast::Sender<ConnectionEvent>,
 }
 
 impl Connections {
     pub(crate) fn new(count: usize) -> Self {
         let (events, _) = broadcast::channel(EVENTS_MAX);
-        Self { open: watch::Sender::new(vec![false; count]), events }
+        Self { open: watch::Sender::new(vec![0; count]), events }
     }
 
-    /// Notes that the connection at this place is open, or is not, and tells those who listen where
-    /// that is news.
+    /// Notes that one more connection is open at this place, or one less, and tells those who listen of
+    /// the first and of the last. Nobody notes the end of one whose beginning was not noted.
     pub(crate) fn note(&self, at: usize, event: ConnectionEvent) {
-        let is_open = matches!(event, ConnectionEvent::Connected { .. });
-        let changed = self.open.send_if_modified(|open| match open.get_mut(at) {
-            Some(known) if *known != is_open => {
-                *known = is_open;
-                true
-            }
-            _ => false,
+        let changed = self.open.send_if_modified(|open| {
+            let before = open[at];
+            open[at] = match event {
+                ConnectionEvent::Connected { .. } => before + 1,
+                ConnectionEvent::Disconnected { .. } => before - 1,
+            };
+            (before == 0) != (open[at] == 0)
         });
         if changed {
             // Nobody may listen.
@@ -101,20 +102,24 @@ impl Connections {
     }
 
     pub(crate) fn is_open(&self, at: usize) -> bool {
-        self.open.borrow().get(at).copied().unwrap_or_default()
+        self.open.borrow()[at] > 0
     }
 
     pub(crate) fn any_open(&self) -> bool {
-        self.open.borrow().contains(&true)
+        any(&self.open.borrow())
     }
 
     /// Waits until one of them is open.
     pub(crate) async fn opened(&self) {
         // The sender is here, so it does not end before that.
-        let _ = self.open.subscribe().wait_for(|open| open.contains(&true)).await;
+        let _ = self.open.subscribe().wait_for(|open| any(open)).await;
     }
 
     pub(crate) fn events(&self) -> ConnectionEvents {
         ConnectionEvents { events: self.events.subscribe() }
     }
+}
+
+fn any(open: &[usize]) -> bool {
+    open.iter().any(|count| *count > 0)
 }

@@ -26,6 +26,8 @@ pub(crate) struct Uplink {
     /// Where it is noted whether the broker serves us, and at which place.
     connections: Connections,
     place: usize,
+    /// Whether it was noted that the broker serves us.
+    connected: bool,
     /// Whether the user was warned that there is no broker, since there was one.
     warned: bool,
 }
@@ -65,7 +67,17 @@ impl Uplink {
         place: usize,
     ) -> Self {
         let (name, state) = (Label::empty(), State::Closed);
-        Self { endpoint, codec, limits, name, state, connections, place, warned: false }
+        Self {
+            endpoint,
+            codec,
+            limits,
+            name,
+            state,
+            connections,
+            place,
+            connected: false,
+            warned: false,
+        }
     }
 
     /// The same, with this routing id.
@@ -135,6 +147,7 @@ impl Uplink {
         self.state = State::Closed;
         Happening::Lost(ended)
     }
+
     /// It was opened.
     pub(crate) fn opened(&mut self) {
         let endpoint = &self.endpoint;
@@ -157,13 +170,17 @@ impl Uplink {
         self.note_disconnected(error.to_string());
     }
 
-    pub(crate) fn note_connected(&self) {
-        let endpoint = self.endpoint.clone();
-        self.connections.note(self.place, ConnectionEvent::Connected { endpoint });
+    pub(crate) fn note_connected(&mut self) {
+        if !std::mem::replace(&mut self.connected, true) {
+            let endpoint = self.endpoint.clone();
+            self.connections.note(self.place, ConnectionEvent::Connected { endpoint });
+        }
     }
 
-    pub(crate) fn note_disconnected(&self, why: String) {
-        let endpoint = self.endpoint.clone();
-        self.connections.note(self.place, ConnectionEvent::Disconnected { endpoint, why });
+    pub(crate) fn note_disconnected(&mut self, why: String) {
+        if std::mem::take(&mut self.connected) {
+            let endpoint = self.endpoint.clone();
+            self.connections.note(self.place, ConnectionEvent::Disconnected { endpoint, why });
+        }
     }
 }

@@ -5,7 +5,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use majordomus::{Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder};
+use majordomus::{
+    ConnectionEvent, Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder,
+};
 use majordomus_core::{Farewell, FromWorker, ToWorker, WorkerReply};
 use support::{FakeBroker, Peer, soon, text};
 use tokio::sync::{Barrier, mpsc};
@@ -324,6 +326,34 @@ async fn its_concurrency_is_a_number_of_connections() {
     for peer in &mut peers {
         assert_eq!(peer.worker_says().await, FromWorker::Disconnect);
     }
+}
+
+#[tokio::test]
+async fn it_is_connected_as_long_as_one_of_its_connections_is() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let worker = echo(builder_for(&broker, Dialect::Mdp02).concurrency(2));
+    let mut events = worker.events();
+    let mut peers = [broker.accept_worker().await, broker.accept_worker().await];
+    assert!(matches!(soon(events.next()).await, Some(ConnectionEvent::Connected { .. })));
+    worker.set_concurrency(1);
+    // One of them leaves, and the other stays.
+    let (first, second) = peers.split_at_mut(1);
+    let left = tokio::select! {
+        said = first[0].worker_says() => (0, said),
+        said = second[0].worker_says() => (1, said),
+    };
+    assert_eq!(left.1, FromWorker::Disconnect);
+    let [first, second] = peers;
+    let (leaving, mut staying) = if left.0 == 0 { (first, second) } else { (second, first) };
+    leaving.closed().await;
+    check_echo(&mut staying, "a", text("hello")).await;
+    assert!(worker.is_connected());
+    drop((broker, staying));
+    let Some(ConnectionEvent::Disconnected { why, .. }) = soon(events.next()).await else {
+        panic!("the broker has gone")
+    };
+    assert_ne!(why, "the worker leaves", "nobody hears of one that left as long as another stays");
+    assert!(!worker.is_connected());
 }
 
 #[tokio::test]
