@@ -102,6 +102,14 @@ pub enum RequestError {
     /// A limit of the broker stands against it, or too much waits in this client already. It was not
     /// done.
     Refused,
+    /// The broker did not take it, and would not take it again: it does not fit, as where its id is
+    /// another's. It was not done.
+    NotTaken {
+        /// The broker's code, which begins with a 4.
+        code: u16,
+        /// What it said: mostly one frame of text.
+        why: Box<Body>,
+    },
     /// Its time was over. It may have been done or not.
     Expired,
     /// Its worker said nothing for longer than [`silence`](crate::RequestBuilder::silence) allows. It
@@ -173,13 +181,15 @@ impl RequestError {
             | RequestError::Disconnected
             | RequestError::ShutDown
             | RequestError::Stopped => Retriable::IfRepeatable,
-            RequestError::Remote { .. } | RequestError::TooLarge | RequestError::BadService(_) => {
-                Retriable::Never
-            }
+            RequestError::NotTaken { .. }
+            | RequestError::Remote { .. }
+            | RequestError::TooLarge
+            | RequestError::BadService(_) => Retriable::Never,
         }
     }
 
-    /// What a worker said of the error, as text; empty where no worker said anything.
+    /// What a worker said of the error, or the broker that did [not take](Self::NotTaken) the request, as
+    /// text; empty where nobody said anything.
     ///
     /// ```
     /// use majordomus::RequestError;
@@ -190,7 +200,9 @@ impl RequestError {
     /// ```
     pub fn text(&self) -> String {
         match self {
-            RequestError::Rejected { why } | RequestError::Remote { why, .. } => {
+            RequestError::Rejected { why }
+            | RequestError::Remote { why, .. }
+            | RequestError::NotTaken { why, .. } => {
                 let first = why.frames().get(0).unwrap_or_default();
                 String::from_utf8_lossy(first).into_owned()
             }
@@ -204,6 +216,12 @@ impl fmt::Display for RequestError {
         let text = self.text();
         match self {
             RequestError::Refused => f.write_str("refused: too many requests are in progress"),
+            RequestError::NotTaken { code, .. } if text.is_empty() => {
+                write!(f, "the broker did not take it ({code})")
+            }
+            RequestError::NotTaken { code, .. } => {
+                write!(f, "the broker did not take it: {text} ({code})")
+            }
             RequestError::Expired => f.write_str("no reply in time"),
             RequestError::Silent => f.write_str("the worker was silent for too long"),
             RequestError::WorkerLost => f.write_str("the worker was lost"),
@@ -247,7 +265,8 @@ impl From<Failure> for RequestError {
                 match outcome {
                     Outcome::Expired => RequestError::Expired,
                     Outcome::WorkerLost => RequestError::WorkerLost,
-                    Outcome::Refused => RequestError::Refused,
+                    Outcome::Refused if code == CODE_UNSAID => RequestError::Refused,
+                    Outcome::Refused => RequestError::NotTaken { code, why },
                     Outcome::NoSuchService | Outcome::NoSuchWorker => RequestError::NoSuchService,
                     Outcome::Rejected => RequestError::Rejected { why },
                     Outcome::Untranslatable => RequestError::TooLarge,
@@ -258,6 +277,55 @@ impl From<Failure> for RequestError {
                     | Outcome::ClientGone => RequestError::Remote { code, why },
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The place of a variant in the table. A new one needs a new line there.
+    fn place(error: &RequestError) -> usize {
+        match error {
+            RequestError::Refused => 0,
+            RequestError::NotTaken { .. } => 1,
+            RequestError::Expired => 2,
+            RequestError::Silent => 3,
+            RequestError::WorkerLost => 4,
+            RequestError::NoSuchService => 5,
+            RequestError::Rejected { .. } => 6,
+            RequestError::Remote { .. } => 7,
+            RequestError::NotConnected => 8,
+            RequestError::Disconnected => 9,
+            RequestError::ShutDown => 10,
+            RequestError::TooLarge => 11,
+            RequestError::BadService(_) => 12,
+            RequestError::Stopped => 13,
+        }
+    }
+
+    #[test]
+    fn what_was_not_done_may_be_asked_again_and_what_may_have_been_only_if_repeatable() {
+        let why = || Box::new(Body::from("no"));
+        let table = [
+            (RequestError::Refused, Retriable::Always),
+            (RequestError::NotTaken { code: 400, why: why() }, Retriable::Never),
+            (RequestError::Expired, Retriable::IfRepeatable),
+            (RequestError::Silent, Retriable::IfRepeatable),
+            (RequestError::WorkerLost, Retriable::IfRepeatable),
+            (RequestError::NoSuchService, Retriable::Always),
+            (RequestError::Rejected { why: why() }, Retriable::Always),
+            (RequestError::Remote { code: 500, why: why() }, Retriable::Never),
+            (RequestError::NotConnected, Retriable::Always),
+            (RequestError::Disconnected, Retriable::IfRepeatable),
+            (RequestError::ShutDown, Retriable::IfRepeatable),
+            (RequestError::TooLarge, Retriable::Never),
+            (RequestError::BadService(Offence::EmptyService), Retriable::Never),
+            (RequestError::Stopped, Retriable::IfRepeatable),
+        ];
+        for (at, (error, retriable)) in table.iter().enumerate() {
+            assert_eq!((place(error), error.retriable()), (at, *retriable), "{error:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use majordomus::{Body, Client, ClientBuilder, Dialect, RequestError};
+use majordomus::{Body, Client, ClientBuilder, Dialect, RequestError, Retriable, Retry};
 use majordomus_core::{Farewell, Frames, FromClient, Outcome, Reply, ToClient};
 use support::{FakeBroker, Peer, soon, text};
 
@@ -274,6 +274,26 @@ async fn greeted(
         builder(Client::builder(&broker.endpoint).reconnect(wait, wait)).connect().unwrap();
     let peer = broker.accept_client().await;
     (broker, client, peer)
+}
+
+/// Section 7: 400 is not for asking again, nor is a code of a later version that is like it.
+#[tokio::test]
+async fn a_request_that_is_not_taken_is_not_made_again() {
+    let (_broker, client, mut peer) = greeted(|it| it).await;
+    for code in [400, 451] {
+        let request = client.request("echo", "x").retry(Retry::default());
+        let reply = request.send().await;
+        peer.request().await;
+        peer.send_failed(Outcome::Refused, code, text("B_BUSY")).await;
+        let error = soon(reply.whole()).await.unwrap_err();
+        assert_eq!(error, RequestError::NotTaken { code, why: Box::new("B_BUSY".into()) });
+        assert_eq!(error.retriable(), Retriable::Never);
+        assert_eq!(error.to_string(), format!("the broker did not take it: B_BUSY ({code})"));
+    }
+    let reply = client.request("echo", "x").send().await;
+    peer.request().await;
+    peer.send_failed(Outcome::Refused, 429, text("B_BUSY")).await;
+    assert_eq!(soon(reply.whole()).await, Err(RequestError::Refused));
 }
 
 #[tokio::test]

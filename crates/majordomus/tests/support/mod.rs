@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use majordomus::{Dialect, Frames};
 use majordomus_core::{
-    Concurrency, FromClient, FromWorker, Label, Reply, Status, ToClient, ToWorker, Welcome,
-    WorkerReply, WorkerRequest,
+    Concurrency, FromClient, FromWorker, Label, Outcome, Reply, Status, ToClient, ToWorker,
+    Welcome, WorkerReply, WorkerRequest,
 };
 use majordomus_wire::{Codec, Side, in_frames};
 use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
@@ -197,6 +197,12 @@ impl Peer {
     pub(crate) async fn send_final(&mut self, body: Frames) {
         let reply = self.reply(body);
         self.send_to_client(ToClient::Final(reply)).await;
+    }
+
+    /// Says that its last request has failed.
+    pub(crate) async fn send_failed(&mut self, outcome: Outcome, code: u16, why: Frames) {
+        let reply = Reply { code, ..self.reply(why) };
+        self.send_to_client(ToClient::Failed(outcome, reply)).await;
     }
 
     fn reply(&self, body: Frames) -> Reply {
