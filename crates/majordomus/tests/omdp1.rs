@@ -452,6 +452,41 @@ async fn a_broker_that_ends_costs_no_request_that_may_be_made_again() {
 }
 
 #[tokio::test]
+async fn a_request_whose_worker_died_is_made_again() {
+    // The broker itself tries once.
+    let broker = broker_with(|config| config.core.attempts_max = 1);
+    let elsewhere = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("there is a thread");
+    let (tell, mut begun) = mpsc::unbounded_channel();
+    let dying = {
+        let _inside = elsewhere.enter();
+        let handler = move |_: Request, reply: Replier| {
+            tell.send(()).expect("the test waits for it");
+            async move {
+                std::future::pending::<()>().await;
+                drop(reply);
+            }
+        };
+        Worker::builder(broker.endpoint()).serve("echo", handler).unwrap()
+    };
+    until(&broker, |counters| counters.workers_registered == 1).await;
+    let client = client(&broker);
+    let retry = Retry::times(1).backoff(SOON, SOON);
+    let reply = client.request("echo", "hello").retry(retry).send().await;
+    assert_eq!(soon(begun.recv()).await, Some(()));
+    let _other = Worker::builder(broker.endpoint()).serve("echo", answer).unwrap();
+    until(&broker, |counters| counters.workers_registered == 2).await;
+    elsewhere.shutdown_background();
+    assert_eq!(soon(reply.whole()).await, Ok("hello".into()));
+    let counters = counters(&broker).await;
+    assert_eq!((counters.outcome(Outcome::WorkerLost), counters.redelivered), (1, 0));
+    drop(dying);
+}
+
+#[tokio::test]
 async fn requests_are_spread_where_it_is_set_so() {
     let brokers = [broker(), broker()];
     let endpoints: Vec<_> = brokers.iter().map(|broker| broker.endpoint().to_owned()).collect();
