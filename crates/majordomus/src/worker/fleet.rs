@@ -61,31 +61,40 @@ impl Fleet {
     /// Runs until the worker has left every broker.
     pub(crate) async fn run(mut self) {
         let mut plan = self.plan.borrow_and_update().clone();
-        loop {
-            self.settle(&plan);
-            if self.running.is_empty() && plan.leave != Leave::Never {
-                return self.services.clear();
-            }
+        self.settle(&plan);
+        while !self.running.is_empty() || plan.leave == Leave::Never {
             let told = plan.leave < Leave::Now;
             tokio::select! {
-                changed = self.plan.changed(), if told => match changed {
-                    Ok(()) => plan = self.plan.borrow_and_update().clone(),
-                    // The worker's handle was dropped.
-                    Err(_) => plan.leave = Leave::Now,
-                },
-                Some(ended) = self.running.join_next() => match ended {
-                    Ok(seat) => _ = self.plans.remove(&seat),
-                    Err(failed) => error!(%failed, "a connection of the worker is lost for good"),
-                },
+                changed = self.plan.changed(), if told => {
+                    match changed {
+                        Ok(()) => plan = self.plan.borrow_and_update().clone(),
+                        // The worker's handle was dropped.
+                        Err(_) => plan.leave = Leave::Now,
+                    }
+                    self.settle(&plan);
+                }
+                Some(ended) = self.running.join_next() => {
+                    match ended {
+                        Ok(seat) => _ = self.plans.remove(&seat),
+                        Err(failed) => {
+                            error!(%failed, "a connection of the worker is lost for good");
+                        }
+                    }
+                    // It may be wanted again. Of one that leaves, nothing is.
+                    if plan.leave == Leave::Never {
+                        self.settle(&plan);
+                    }
+                }
             }
         }
+        self.services.clear();
     }
 
     /// Opens the connections that there ought to be, and tells all what they ought to be.
     fn settle(&mut self, plan: &Plan) {
         let wanted = self.wanted(plan);
         for (seat, told) in &self.plans {
-            let of_seat = wanted.iter().find(|(other, _)| other == seat).map(|(_, plan)| plan);
+            let of_seat = wanted.get(seat);
             told.send_if_modified(|told| {
                 let next = match of_seat {
                     Some(plan) => plan.clone(),
@@ -109,12 +118,12 @@ impl Fleet {
     }
 
     /// The connections that there ought to be, and what each ought to be.
-    fn wanted(&self, plan: &Plan) -> Vec<(Seat, Plan)> {
+    fn wanted(&self, plan: &Plan) -> HashMap<Seat, Plan> {
         let per_connection = tasks_per_connection_max(&self.codec);
-        let mut wanted = Vec::new();
+        let mut wanted = HashMap::new();
         for place in 0..self.endpoints.len() {
             if self.codec.has_several_services() {
-                wanted.push((Seat { place, service: None, nth: 0 }, plan.clone()));
+                wanted.insert(Seat { place, service: None, nth: 0 }, plan.clone());
                 continue;
             }
             for service in &plan.services {
@@ -122,7 +131,7 @@ impl Fleet {
                     let seat = Seat { place, service: Some(service.clone()), nth };
                     let concurrency = plan.concurrency.min(per_connection);
                     let services = vec![service.clone()];
-                    wanted.push((seat, Plan { leave: plan.leave, concurrency, services }));
+                    wanted.insert(seat, Plan { leave: plan.leave, concurrency, services });
                 }
             }
         }
