@@ -184,8 +184,9 @@ impl Driver {
 
     /// A handler has returned, or panicked.
     async fn returned(&mut self, returned: Result<(Id, ()), JoinError>) {
-        // What it said before it returned is in this channel, and comes first.
-        while let Ok(saying) = self.sayings.try_recv() {
+        // What it said before it returned is in this channel, which has room for no more, and comes first.
+        for _ in 0..SAYINGS_MAX {
+            let Ok(saying) = self.sayings.try_recv() else { break };
             self.tell(saying).await;
         }
         let (id, why) = match returned {
