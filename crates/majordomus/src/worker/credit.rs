@@ -13,12 +13,14 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
+    /// So many. What is beyond the largest number that can be counted is left out.
     pub(crate) fn new(parts: u32) -> Self {
-        let counted = (parts != CREDIT_UNLIMITED).then(|| Arc::new(Semaphore::new(parts as usize)));
-        Self { parts: counted }
+        let countable = Semaphore::MAX_PERMITS.min(parts as usize);
+        let counted = parts != CREDIT_UNLIMITED;
+        Self { parts: counted.then(|| Arc::new(Semaphore::new(countable))) }
     }
 
-    /// So many more. What is beyond the largest number that can be counted is left out.
+    /// So many more, with the same limit.
     pub(crate) fn add(&self, more: u32) {
         if let Some(parts) = &self.parts {
             let room = Semaphore::MAX_PERMITS.saturating_sub(parts.available_permits());
@@ -33,5 +35,24 @@ impl Credit {
         {
             part.forget();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_number_is_too_large() {
+        let credit = Credit::new(CREDIT_UNLIMITED - 1);
+        for _ in 0..10 {
+            credit.add(u32::MAX);
+            credit.take().await;
+        }
+        let most = Semaphore::MAX_PERMITS;
+        let credit = Credit { parts: Some(Arc::new(Semaphore::new(most))) };
+        credit.add(u32::MAX);
+        credit.take().await;
+        assert_eq!(credit.parts.unwrap().available_permits(), most - 1);
     }
 }
