@@ -18,6 +18,9 @@ use crate::worker::name::Name;
 use crate::worker::service::Services;
 use crate::{Endpoint, ambient_seed};
 
+/// How many connections there may be for one service, to each broker.
+const SEATS_MAX: usize = 1_000;
+
 /// What a connection is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Seat {
@@ -127,7 +130,7 @@ impl Fleet {
                 continue;
             }
             for service in &plan.services {
-                for nth in 0..plan.concurrency.div_ceil(per_connection) {
+                for nth in 0..plan.concurrency.div_ceil(per_connection).min(SEATS_MAX) {
                     let seat = Seat { place, service: Some(service.clone()), nth };
                     let concurrency = plan.concurrency.min(per_connection);
                     let services = vec![service.clone()];
@@ -184,5 +187,30 @@ fn tasks_unasked(codec: &Codec) -> usize {
             Concurrency::Unlimited => usize::MAX,
         },
         Role::Client(_) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use majordomus_wire::{Dialect, Side};
+
+    use super::*;
+
+    #[test]
+    fn a_concurrency_without_limit_is_not_a_connection_for_each() {
+        let codec = Codec::new(Dialect::Mdp02, Side::Worker);
+        let services = vec![String::from("echo")];
+        let plan = Plan { leave: Leave::Never, concurrency: usize::MAX, services };
+        let (_planner, planned) = watch::channel(plan.clone());
+        let fleet = Fleet::new(
+            vec![Endpoint::Inproc { name: "nowhere".into() }],
+            codec,
+            Limits::default(),
+            WorkerConfig::new(""),
+            (Services::default(), Connections::new(1)),
+            Name::new(String::new(), codec).unwrap(),
+            planned,
+        );
+        assert_eq!(fleet.wanted(&plan).len(), SEATS_MAX);
     }
 }

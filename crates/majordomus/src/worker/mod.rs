@@ -299,8 +299,8 @@ impl WorkerBuilder {
     /// How many requests it serves at once, for each of its brokers; 1 unless set.
     /// [`Worker::set_concurrency`] changes it while it runs.
     ///
-    /// In the dialects whose workers take one request at a time, it makes that many connections, and
-    /// to the broker it is that many workers.
+    /// In the dialects whose workers take one request at a time, it makes that many connections for each
+    /// service, up to 1,000, and to the broker it is that many workers.
     ///
     /// ```
     /// let builder = majordomus::Worker::builder("ipc://broker").concurrency(8);
