@@ -17,8 +17,13 @@ pub enum SetupError {
     Endpoint(EndpointError),
     /// There is no endpoint.
     NoEndpoint,
-    /// The service cannot have this name.
-    Service(Offence),
+    /// No service can have this name, which a worker was to offer.
+    Service {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        offence: Offence,
+    },
     /// The worker offers no service.
     NoService,
     /// The worker offers this service twice.
@@ -50,7 +55,9 @@ impl fmt::Display for SetupError {
         match self {
             SetupError::Endpoint(error) => fmt::Display::fmt(error, f),
             SetupError::NoEndpoint => f.write_str("there is no endpoint to connect to"),
-            SetupError::Service(offence) => write!(f, "bad service: {offence}"),
+            SetupError::Service { name, offence } => {
+                write!(f, "a worker cannot offer the service {name:?}: {offence}")
+            }
             SetupError::NoService => f.write_str("a worker has to offer a service"),
             SetupError::ServiceTwice(name) => {
                 write!(f, "the service {name:?} has a handler already")
@@ -74,7 +81,10 @@ impl fmt::Display for SetupError {
             }
             SetupError::NoLiveness => f.write_str("the liveness must be 1 or more"),
             SetupError::NoConcurrency => f.write_str("the concurrency must be 1 or more"),
-            SetupError::NoRuntime(error) => write!(f, "the system refuses: {error}"),
+            SetupError::NoRuntime(error) => write!(
+                f,
+                "there is no thread for what blocks: {error}; end some, or raise this process's limit"
+            ),
         }
     }
 }
@@ -143,7 +153,12 @@ pub enum RequestError {
     /// cannot be translated into the dialect of the other side.
     TooLarge,
     /// No service can have this name. It was not sent.
-    BadService(Offence),
+    BadService {
+        /// The name that was asked for.
+        service: String,
+        /// What is wrong with it.
+        offence: Offence,
+    },
     /// The client's task has ended, with its runtime. It may have been done or not.
     Stopped,
 }
@@ -184,7 +199,7 @@ impl RequestError {
             RequestError::NotTaken { .. }
             | RequestError::Remote { .. }
             | RequestError::TooLarge
-            | RequestError::BadService(_) => Retriable::Never,
+            | RequestError::BadService { .. } => Retriable::Never,
         }
     }
 
@@ -243,7 +258,9 @@ impl fmt::Display for RequestError {
             RequestError::TooLarge => {
                 f.write_str("the request or its reply is too large, or cannot be translated")
             }
-            RequestError::BadService(offence) => write!(f, "bad service: {offence}"),
+            RequestError::BadService { service, offence } => {
+                write!(f, "no service can be called {service:?}: {offence}")
+            }
             RequestError::Stopped => f.write_str("the client has stopped"),
         }
     }
@@ -300,7 +317,7 @@ mod tests {
             RequestError::Disconnected => 9,
             RequestError::ShutDown => 10,
             RequestError::TooLarge => 11,
-            RequestError::BadService(_) => 12,
+            RequestError::BadService { .. } => 12,
             RequestError::Stopped => 13,
         }
     }
@@ -308,6 +325,8 @@ mod tests {
     #[test]
     fn what_was_not_done_may_be_asked_again_and_what_may_have_been_only_if_repeatable() {
         let why = || Box::new(Body::from("no"));
+        let (service, offence) = (String::new(), Offence::EmptyService);
+        let bad_service = RequestError::BadService { service, offence };
         let table = [
             (RequestError::Refused, Retriable::Always),
             (RequestError::NotTaken { code: 400, why: why() }, Retriable::Never),
@@ -321,7 +340,7 @@ mod tests {
             (RequestError::Disconnected, Retriable::IfRepeatable),
             (RequestError::ShutDown, Retriable::IfRepeatable),
             (RequestError::TooLarge, Retriable::Never),
-            (RequestError::BadService(Offence::EmptyService), Retriable::Never),
+            (bad_service, Retriable::Never),
             (RequestError::Stopped, Retriable::IfRepeatable),
         ];
         for (at, (error, retriable)) in table.iter().enumerate() {

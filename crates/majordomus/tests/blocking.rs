@@ -257,7 +257,7 @@ fn options_of_a_request_are_those_of_the_async_one() {
     let nobody = client.request("tell", "x").target("nobody").call();
     assert_eq!(nobody, Err(RequestError::NoSuchService));
     let bad = client.request("", "x").call();
-    assert!(matches!(bad, Err(RequestError::BadService(_))), "{bad:?}");
+    assert!(matches!(bad, Err(RequestError::BadService { .. })), "{bad:?}");
 }
 
 #[test]

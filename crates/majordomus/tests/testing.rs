@@ -327,7 +327,7 @@ async fn more_parts_than_are_collected_are_said() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "bad service")]
+#[should_panic(expected = "cannot offer the service")]
 async fn a_bad_name_is_said() {
     let _ = testing::client().service("", end_as_asked);
 }

@@ -362,7 +362,9 @@ async fn what_makes_no_sense_is_refused() {
     let builder = || Worker::builder("ipc:///nowhere");
     let endpoint = Worker::builder("nowhere").serve("echo", handler);
     assert!(matches!(endpoint, Err(SetupError::Endpoint(_))));
-    assert!(matches!(builder().serve("", handler), Err(SetupError::Service(_))));
+    let service = builder().serve("a\nb", handler).unwrap_err();
+    assert!(matches!(service, SetupError::Service { .. }));
+    assert!(service.to_string().starts_with(r#"a worker cannot offer the service "a\nb": "#));
     let heartbeat = builder().heartbeat(Duration::ZERO).serve("echo", handler);
     assert!(matches!(heartbeat, Err(SetupError::NoHeartbeatInterval)));
     let liveness = builder().liveness(0).serve("echo", handler);

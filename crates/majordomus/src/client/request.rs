@@ -317,7 +317,11 @@ impl Asking {
     /// Whether it can be sent at all.
     fn check(&self) -> Result<(), RequestError> {
         let Shared { limits, dialect, .. } = &*self.client.shared;
-        check_service_name(&self.request.service).map_err(RequestError::BadService)?;
+        let service = &self.request.service;
+        check_service_name(service).map_err(|offence| {
+            let service = String::from_utf8_lossy(service).into_owned();
+            RequestError::BadService { service, offence }
+        })?;
         if self.request.target.len() > ROUTING_ID_BYTES_MAX {
             return Err(RequestError::NoSuchService);
         }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use majordomus_core::broker::best_offer;
 use majordomus_core::{ClientInput, Label, RequestHandle, Timeout, WorkerRequest};
-use majordomus_wire::check_service_name;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -73,9 +72,6 @@ impl ClientBuilder {
         H: Fn(Request, Replier) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        if let Err(offence) = check_service_name(service.as_bytes()) {
-            panic!("bad service {service:?}: {offence}");
-        }
         if let Err(error) = self.services.add(service, Handler::new(handler)) {
             panic!("{error}");
         }

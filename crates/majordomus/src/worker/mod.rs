@@ -14,7 +14,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use majordomus_core::{Backoff, WorkerConfig};
-use majordomus_wire::{Codec, Dialect, Side, check_service_name};
+use majordomus_wire::{Codec, Dialect, Side};
 use majordomus_zmtp::Limits;
 use tokio::sync::watch;
 
@@ -173,7 +173,6 @@ impl Worker {
         H: Fn(Request, Replier) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        check_service_name(service.as_bytes()).map_err(SetupError::Service)?;
         self.name.check(service)?;
         self.services.add(service, Handler::new(handler))?;
         self.plan.send_modify(|plan| plan.services = self.services.names());
@@ -434,7 +433,6 @@ impl WorkerBuilder {
         let called = Name::new(self.name, codec)?;
         let services = Services::default();
         for (name, handler) in self.services {
-            check_service_name(name.as_bytes()).map_err(SetupError::Service)?;
             called.check(&name)?;
             services.add(&name, handler)?;
         }

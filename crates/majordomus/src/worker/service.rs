@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use majordomus_core::broker::best_offer;
+use majordomus_wire::check_service_name;
 
 use crate::{Replier, Request, SetupError};
 
@@ -42,8 +43,11 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Adds one; an error where there is one of that name.
+    /// Adds one; an error where there is one of that name, or none can have it.
     pub(crate) fn add(&self, name: &str, handler: Handler) -> Result<(), SetupError> {
+        if let Err(offence) = check_service_name(name.as_bytes()) {
+            return Err(SetupError::Service { name: name.into(), offence });
+        }
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         if all.iter().any(|(other, _)| other == name) {
             return Err(SetupError::ServiceTwice(name.into()));
