@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use majordomus_wire::{Offence, pack_headers};
 
 /// How many bytes the headers of one message may have, with what they take in the message.
-pub const HEADERS_BYTES_MAX: usize = u16::MAX as usize;
+pub const HEADERS_BYTES_MAX: usize = majordomus_wire::HEADERS_BYTES_MAX;
 
 /// What stands beside the body of a request or of a reply: names and values, such as a `traceparent`.
 ///
@@ -51,21 +52,14 @@ impl Headers {
     /// assert_eq!(Headers::new().with("x", vec![0; 70_000]), Err(HeaderError::TooLarge));
     /// ```
     pub fn with(self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
-        let value = value.as_ref();
-        let fits = |length: usize| u8::try_from(length).ok().filter(|length| *length > 0);
-        let length = fits(name.len()).filter(|_| name.bytes().all(is_name_byte));
-        let length = length.ok_or(HeaderError::Name)?;
-        let bytes = self.packed.len() + 1 + name.len() + 4 + value.len();
-        if bytes > HEADERS_BYTES_MAX {
-            return Err(HeaderError::TooLarge);
-        }
-        let mut packed = BytesMut::with_capacity(bytes);
-        packed.put_slice(&self.packed);
-        packed.put_u8(length);
-        packed.put_slice(name.as_bytes());
-        packed.put_u32(value.len() as u32);
-        packed.put_slice(value);
-        Ok(Self { packed: packed.freeze() })
+        let packed = pack_headers(self.iter().chain([(name, value.as_ref())]));
+        let packed = packed.map_err(|offence| match offence {
+            Offence::HeaderPastEnd { .. } if u8::try_from(name.len()).is_ok() => {
+                HeaderError::TooLarge
+            }
+            _ => HeaderError::Name,
+        })?;
+        Ok(Self { packed })
     }
 
     /// The value of the first header of this name, whatever case its letters have.
@@ -121,10 +115,6 @@ impl fmt::Debug for Headers {
         let shown = self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)));
         f.debug_map().entries(shown).finish()
     }
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+')
 }
 
 /// What cannot be a header.
