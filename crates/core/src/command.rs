@@ -72,14 +72,15 @@ pub struct Welcome {
     pub broker: Label,
 }
 
-/// What a message to the broker has beside a body and its options, in bytes, at the most.
-const HEAD_BYTES_MAX: usize = 1_024;
+/// What a message to the broker has beside a body and what stands beside that, in bytes, at the most: a
+/// service, a target or an address, and numbers. In OMDP/1 a REQUEST has the most, 533 bytes.
+pub const COMMAND_BYTES_MAX: usize = 640;
 
 impl Welcome {
     /// Whether the broker takes a message with so many bytes of body and options, in so many frames of
     /// a body.
     pub(crate) fn takes(&self, bytes: usize, frames: usize) -> bool {
-        let bytes = bytes.saturating_add(HEAD_BYTES_MAX) as u64;
+        let bytes = bytes.saturating_add(COMMAND_BYTES_MAX) as u64;
         (self.message_bytes_max == 0 || bytes <= self.message_bytes_max)
             && frames < self.frames_max as usize
     }

@@ -34,8 +34,9 @@ pub use client::{
     RequestHandle,
 };
 pub use command::{
-    CODE_UNSAID, CREDIT_UNLIMITED, Farewell, FromClient, FromWorker, Hello, Notice, Priority,
-    Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
+    CODE_UNSAID, COMMAND_BYTES_MAX, CREDIT_UNLIMITED, Farewell, FromClient, FromWorker, Hello,
+    Notice, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
+    WorkerRequest,
 };
 pub use form::Form;
 pub use frames::{Bounds, Frames, SHARED_BODY_MIN};

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use majordomus_core::{Frames, Label};
+use majordomus_core::{COMMAND_BYTES_MAX, Frames, Label};
 use majordomus_wire::{Dialect, PACKED_PARTS_MAX, Sink, Socket};
 use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
 use tokio::io::{Interest, Ready};
@@ -14,9 +14,7 @@ use tokio::time::timeout;
 
 use crate::Endpoint;
 
-/// What may come before the body in a message: a service or an address, and a few small frames.
-const HEAD_BYTES_MAX: usize = 512;
-/// In how many frames.
+/// In how many frames what comes before the body of a message may be.
 pub(crate) const HEAD_FRAMES_MAX: usize = 8;
 /// How long the connection and its handshake may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,9 +30,9 @@ const SLICES_MAX: usize = 64;
 /// How many bytes a message may have besides those of its body.
 pub(crate) const fn head_bytes_max(dialect: Dialect) -> usize {
     match dialect.socket() {
-        Socket::Dealer => HEAD_BYTES_MAX,
+        Socket::Dealer => COMMAND_BYTES_MAX,
         // Each frame is packed behind its length.
-        Socket::Client => HEAD_BYTES_MAX + 5 * PACKED_PARTS_MAX,
+        Socket::Client => COMMAND_BYTES_MAX + 5 * PACKED_PARTS_MAX,
     }
 }
 
@@ -296,5 +294,47 @@ impl From<majordomus_zmtp::Error> for LinkError {
 impl From<majordomus_wire::Error> for LinkError {
     fn from(error: majordomus_wire::Error) -> Self {
         LinkError::Wire(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use majordomus_core::{FromClient, FromWorker, Priority, Request, Timeout, WorkerReply};
+    use majordomus_wire::{ADDRESS_BYTES_MAX, Codec, Side};
+
+    use super::*;
+
+    #[test]
+    fn the_longest_names_fit_into_a_head() {
+        let longest = "x".repeat(255);
+        for dialect in Dialect::ALL {
+            let request = Request {
+                target: Label::from(longest.as_str()),
+                id: Label::from("18446744073709551615"),
+                timeout: Timeout::After(Duration::from_millis(u32::MAX.into())),
+                priority: Priority::new(9),
+                redeliver: true,
+                fresh: true,
+                ..Request::new(longest.as_str(), Frames::from_slices(&[""]))
+            };
+            let mut written: Vec<Bytes> = Vec::new();
+            let codec = Codec::new(dialect, Side::Client);
+            codec.encode_from_client(&FromClient::Request(request), &mut written);
+            check_head(dialect, &written);
+
+            let address = "x".repeat(ADDRESS_BYTES_MAX);
+            let reply = WorkerReply::new(address.as_str(), Frames::from_slices(&[""]));
+            let mut written: Vec<Bytes> = Vec::new();
+            let codec = Codec::new(dialect, Side::Worker);
+            codec.encode_from_worker(&FromWorker::Final(reply), &mut written).unwrap();
+            check_head(dialect, &written);
+        }
+    }
+
+    fn check_head(dialect: Dialect, written: &[Bytes]) {
+        let bytes: usize = written.iter().map(Bytes::len).sum();
+        assert!((1..=head_bytes_max(dialect)).contains(&bytes), "{dialect}: {bytes}");
+        assert!(written.len() <= HEAD_FRAMES_MAX + 1, "{dialect}: {}", written.len());
     }
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::ClientInput::{Cancel, Lost, Opened, Received, Taken, Tick};
 use super::ClientOutput::{Close, Deliver, Open};
 use super::*;
+use crate::COMMAND_BYTES_MAX;
 
 const IDS: ClientConfig = ClientConfig {
     request_ids: true,
@@ -347,7 +348,7 @@ fn a_broker_is_left_that_greets_twice_or_says_something_before() {
 #[test]
 fn a_request_that_the_broker_would_not_take_is_not_sent() {
     let many = Frames::from_slices(&[""; 10]);
-    let script = greeted(1_030).into_iter().chain([
+    let script = greeted(COMMAND_BYTES_MAX as u64 + 6).into_iter().chain([
         (0, ask_with(1, None, |it| it.body = body("1234567")), vec![failed(1, Failure::TooLarge)]),
         (0, ask_with(2, None, |it| it.body = many), vec![failed(2, Failure::TooLarge)]),
         (0, ask(3), vec![asks(3, |_| {})]),

@@ -10,7 +10,7 @@ use super::WorkerInput::{
 };
 use super::WorkerOutput::{AskForLife, Cancel, Close, Deliver, Open, Send, Stopped};
 use super::*;
-use crate::{Farewell, Outcome, WorkerReply};
+use crate::{COMMAND_BYTES_MAX, Farewell, Outcome, WorkerReply};
 
 const FIRST: TaskHandle = TaskHandle(0);
 const SECOND: TaskHandle = TaskHandle(1);
@@ -484,7 +484,7 @@ fn what_the_broker_does_not_take_is_not_sent() {
     let failed = || replied(FromWorker::Failed, "a", body("the reply is too large"));
     let two = || Frames::from_slices(&["", ""]);
     for (welcome, small, large) in [
-        (welcome(1_024 + 3, 1_000), body("six"), body("four")),
+        (welcome(COMMAND_BYTES_MAX as u64 + 3, 1_000), body("six"), body("four")),
         (welcome(0, 2), body("six"), two()),
     ] {
         let script = greet(0).into_iter().chain([
