@@ -490,3 +490,25 @@ fn who_asks_hears_how_far_it_has_come() {
     ]);
     check(GREETS, script);
 }
+
+#[test]
+fn what_nobody_asked_for_is_a_sign_of_life_and_no_more() {
+    let unasked = |id: &str, notice| Received(ToClient::Notice { id: id.into(), notice });
+    let heard = || Received(ToClient::Heartbeat);
+    let beat =
+        || vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "1".into() })];
+    let never = ask_with(1, None, |request| request.timeout = Timeout::Never);
+    let script = greeted(0).into_iter().chain([
+        (0, heard(), vec![]),
+        (0, never, vec![asks(1, |request| request.timeout = Timeout::Never)]),
+        (1, unasked("1", Notice::Dispatched), vec![]),
+        (2, unasked("7", Notice::Queued), vec![]),
+        (1000, Tick, beat()),
+        (2000, Tick, beat()),
+        // It would be lost a millisecond later.
+        (2999, heard(), vec![]),
+        (3000, Tick, beat()),
+        (3001, last("1", "a"), vec![got_last(1, "a")]),
+    ]);
+    check(GREETS, script);
+}

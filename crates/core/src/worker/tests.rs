@@ -681,3 +681,63 @@ fn where_nothing_can_be_given_back_it_fails() {
     ]);
     check(config(), script);
 }
+
+#[test]
+fn what_it_did_not_ask_for_changes_nothing() {
+    let settled = |requests| {
+        Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(requests) })
+    };
+    let registered = |service: &str| {
+        Received(ToWorker::Registered { service: service.into(), worker: Label::empty() })
+    };
+    let script = greeted(0).chain([
+        (0, registered("news"), vec![]),
+        (0, settled(2), vec![]),
+        (1, settled(7), vec![]),
+        (1, settled(0), vec![]),
+        (2, asked("a"), vec![given(FIRST, "a")]),
+        (2, asked("b"), vec![given(SECOND, "b")]),
+        // It takes two, whatever the broker says of seven.
+        (3, asked("c"), vec![Close(Parting::Overload), Cancel(FIRST), Cancel(SECOND)]),
+    ]);
+    check(greeting(), script);
+    // Nor is it a leave to go before the broker has heard of the end.
+    let script = greeted(0).chain([
+        (0, settled(2), vec![]),
+        (1, settled(0), vec![]),
+        (2, Drain, vec![takes(0)]),
+        (3, settled(0), vec![leave(), Close(Parting::Leaving), Stopped]),
+    ]);
+    check(greeting(), script);
+}
+
+#[test]
+fn a_task_of_a_service_that_it_never_offered_reaches_its_handlers() {
+    let unknown = || WorkerRequest::new("a", "news", body("do"));
+    let script = greeted(0).chain([(
+        1,
+        Received(ToWorker::Request(unknown())),
+        vec![Deliver(FIRST, unknown())],
+    )]);
+    check(greeting(), script);
+}
+
+#[test]
+fn a_ticket_in_use_is_another_task() {
+    let word = replied(FromWorker::Final, "a", body("x"));
+    let more = Received(ToWorker::More { address: "a".into(), credit: 3 });
+    let script = greeted(0).chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (2, asked("a"), vec![given(SECOND, "a")]),
+        (3, more, vec![WorkerOutput::Credit(SECOND, 3)]),
+        (4, Final(FIRST, Content::of(body("x")), None), vec![word]),
+        (4, returned(FIRST), vec![]),
+        (
+            5,
+            Received(ToWorker::Cancel { address: "a".into(), outcome: Outcome::Expired }),
+            vec![Cancel(SECOND)],
+        ),
+        (6, returned(SECOND), vec![replied(FromWorker::Failed, "a", Frames::empty())]),
+    ]);
+    check(greeting(), script);
+}
