@@ -235,31 +235,6 @@ impl Codec {
         matches!(self.dialect.grammar(), Grammar::Omdp1)
     }
 
-    /// Whether a client can give a request up, and a worker can be told that nobody waits for it.
-    ///
-    /// ```
-    /// use majordomus_wire::{Codec, Dialect, Side};
-    ///
-    /// assert!(Codec::new(Dialect::Omdp1, Side::Worker).has_cancel());
-    /// assert!(!Codec::new(Dialect::Pigato, Side::Worker).has_cancel());
-    /// ```
-    pub const fn has_cancel(&self) -> bool {
-        matches!(self.dialect.grammar(), Grammar::Omdp1)
-    }
-
-    /// Whether requests and replies carry headers beside a body of frames: their options are then
-    /// [`Headers`](crate::Headers).
-    ///
-    /// ```
-    /// use majordomus_wire::{Codec, Dialect, Side};
-    ///
-    /// assert!(Codec::new(Dialect::Omdp1, Side::Client).has_headers());
-    /// assert!(!Codec::new(Dialect::Mdp02, Side::Client).has_headers());
-    /// ```
-    pub const fn has_headers(&self) -> bool {
-        matches!(self.dialect.grammar(), Grammar::Omdp1)
-    }
-
     /// Whether the peer is a worker that can reject a request, so that another gets it. Where it
     /// cannot, a rejection is written as a failure.
     ///
