@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::time::Duration;
 
-use majordomus_core::broker::best_offer;
 use majordomus_core::{ClientInput, Label, RequestHandle, Timeout, WorkerRequest};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -187,7 +186,7 @@ impl StandIn {
         if deliveries.is_closed() {
             return;
         }
-        let Some(handler) = self.handler(&request.service) else {
+        let Some(handler) = self.services.offered(&request.service) else {
             // Nothing is in the channel yet.
             let _ = deliveries.try_send(Box::new(Said::Failed(RequestError::NoSuchService)));
             return;
@@ -215,13 +214,6 @@ impl StandIn {
             answer(handling, deliveries, limits).await;
             handle
         });
-    }
-
-    /// Who handles it, as a broker would have it: that the only service is another, is no matter to a
-    /// worker.
-    fn handler(&self, asked: &Label) -> Option<Handler> {
-        best_offer(&self.services.names(), &asked[..])?;
-        self.services.handler(&String::from_utf8_lossy(asked))
     }
 }
 

@@ -36,10 +36,23 @@ impl fmt::Debug for Handler {
     }
 }
 
+/// A service, and who handles what is asked of it.
+#[derive(Debug)]
+struct Offer {
+    name: String,
+    handler: Handler,
+}
+
+impl AsRef<[u8]> for Offer {
+    fn as_ref(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+}
+
 /// The services of a worker. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Services {
-    all: Arc<RwLock<Vec<(String, Handler)>>>,
+    all: Arc<RwLock<Vec<Offer>>>,
 }
 
 impl Services {
@@ -49,10 +62,10 @@ impl Services {
             return Err(SetupError::Service { name: name.into(), offence });
         }
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
-        if all.iter().any(|(other, _)| other == name) {
+        if all.iter().any(|offer| offer.name == name) {
             return Err(SetupError::ServiceTwice(name.into()));
         }
-        all.push((name.into(), handler));
+        all.push(Offer { name: name.into(), handler });
         Ok(())
     }
 
@@ -60,7 +73,7 @@ impl Services {
     pub(crate) fn remove(&self, name: &str) -> bool {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let before = all.len();
-        all.retain(|(other, _)| other != name);
+        all.retain(|offer| offer.name != name);
         all.len() < before
     }
 
@@ -71,17 +84,22 @@ impl Services {
 
     pub(crate) fn names(&self) -> Vec<String> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        all.iter().map(|(name, _)| name.clone()).collect()
+        all.iter().map(|offer| offer.name.clone()).collect()
     }
 
     /// Who handles a request for this name, by which a client asked: it may be one that a wildcard or
     /// a version stands for.
     pub(crate) fn handler(&self, asked: &str) -> Option<Handler> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        if let [(_, only)] = &all[..] {
-            return Some(only.clone());
+        if let [only] = &all[..] {
+            return Some(only.handler.clone());
         }
-        let names: Vec<&str> = all.iter().map(|(name, _)| &name[..]).collect();
-        best_offer(&names, asked).map(|at| all[at].1.clone())
+        best_offer(&all, asked).map(|at| all[at].handler.clone())
+    }
+
+    /// The same as a broker would have it: that the only service is another, matters.
+    pub(crate) fn offered(&self, asked: &[u8]) -> Option<Handler> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        best_offer(&all, asked).map(|at| all[at].handler.clone())
     }
 }
