@@ -5,14 +5,14 @@ use std::fmt;
 use std::future::{Future, pending};
 use std::pin::Pin;
 
-use tracing::{debug, info, warn};
+use majordomus_core::{Farewell, Label};
+use majordomus_wire::Codec;
+use majordomus_zmtp::Limits;
+use tracing::{debug, error, info, warn};
 
 use crate::events::Connections;
 use crate::link::{Link, LinkError, Moved};
 use crate::{ConnectionEvent, Endpoint, ambient_seed};
-use majordomus_core::Label;
-use majordomus_wire::Codec;
-use majordomus_zmtp::Limits;
 
 /// The one connection of a client, or of a worker that takes one request at a time.
 #[derive(Debug)]
@@ -168,6 +168,18 @@ impl Uplink {
         }
         self.warned = true;
         self.note_disconnected(error.to_string());
+    }
+
+    /// The broker has done with us. Returns why there is no connection, in words.
+    pub(crate) fn sent_away(&self, why: Farewell) -> String {
+        let endpoint = &self.endpoint;
+        match why {
+            Farewell::NoCommonVersion | Farewell::IdentityInUse => {
+                error!(%endpoint, %why, "sent away by the broker; trying again");
+            }
+            _ => warn!(%endpoint, %why, "sent away by the broker; trying again"),
+        }
+        format!("sent away: {why}")
     }
 
     pub(crate) fn note_connected(&mut self) {

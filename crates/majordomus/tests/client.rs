@@ -395,3 +395,13 @@ async fn parts_beyond_its_credit_are_taken_however_slowly() {
     assert_eq!(parts.len(), 1_001);
     assert!(parts[..1_000].iter().enumerate().all(|(at, part)| part.text() == at.to_string()));
 }
+
+#[tokio::test]
+async fn who_is_sent_away_hears_why() {
+    let (_broker, client, mut peer) = greeted(|it| it).await;
+    soon(client.connected()).await;
+    let mut events = client.events();
+    peer.send_to_client(ToClient::Disconnect(Farewell::ShutDown)).await;
+    let why = format!("sent away: {}", Farewell::ShutDown);
+    assert!(soon(events.next()).await.unwrap().to_string().ends_with(&why));
+}

@@ -107,10 +107,13 @@ async fn it_registers_again_after_a_restart_of_the_broker() {
 #[tokio::test]
 async fn it_registers_again_when_it_is_sent_away() {
     let broker = FakeBroker::start(Dialect::Mdp02).await;
-    let _worker = echo(builder_for(&broker, Dialect::Mdp02));
+    let worker = echo(builder_for(&broker, Dialect::Mdp02));
     let mut peer = broker.accept_worker().await;
+    let mut events = worker.events();
     peer.send_to_worker(ToWorker::Disconnect(Farewell::Unsaid)).await;
     peer.closed().await;
+    let why = format!("sent away: {}", Farewell::Unsaid);
+    assert!(soon(events.next()).await.unwrap().to_string().ends_with(&why));
     check_echo(&mut broker.accept_worker().await, "a", text("hello")).await;
 }
 

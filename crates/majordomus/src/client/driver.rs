@@ -8,7 +8,6 @@ use majordomus_core::{
 };
 use majordomus_wire::Codec;
 use tokio::sync::mpsc;
-use tracing::{error, warn};
 
 use crate::clock::Clock;
 use crate::link::LinkError;
@@ -236,16 +235,8 @@ impl Driver {
     /// The state machine has the connection closed: by its own wish, or because the broker has done
     /// with us.
     fn closed(&mut self, why: Option<Farewell>) {
-        let endpoint = self.uplink.endpoint();
         let text = match why {
-            Some(why @ (Farewell::NoCommonVersion | Farewell::IdentityInUse)) => {
-                error!(%endpoint, %why, "sent away by the broker; trying again");
-                why.to_string()
-            }
-            Some(why) => {
-                warn!(%endpoint, %why, "sent away by the broker; trying again");
-                why.to_string()
-            }
+            Some(why) => self.uplink.sent_away(why),
             None => "it was silent, or a request was given up".to_string(),
         };
         self.uplink.cut();

@@ -266,28 +266,21 @@ impl Driver {
     }
 
     async fn close(&mut self, why: Parting) {
+        let text = match why {
+            Parting::SentAway(why) => self.uplink.sent_away(why),
+            Parting::Leaving => "the worker leaves".to_string(),
+            Parting::Silence => "the broker is silent".to_string(),
+            Parting::Overload => "the broker sent one request too many".to_string(),
+            Parting::OutOfTurn => "the broker does not keep to the order of greetings".to_string(),
+        };
         let endpoint = self.uplink.endpoint();
         match why {
+            Parting::SentAway(_) => {}
             Parting::Leaving => debug!(%endpoint, "leaving the broker"),
-            Parting::SentAway(why) => {
-                warn!(%endpoint, %why, "sent away by the broker; registering again");
-            }
-            Parting::Silence => warn!(%endpoint, "the broker is silent; registering again"),
-            Parting::Overload => {
-                warn!(%endpoint, "the broker sent one request too many; registering again");
-            }
-            Parting::OutOfTurn => {
-                warn!(%endpoint, "the broker does not keep to the order of greetings; registering again");
-            }
+            _ => warn!(%endpoint, "{text}; registering again"),
         }
         self.uplink.close().await;
-        self.uplink.note_disconnected(match why {
-            Parting::Leaving => "the worker leaves".into(),
-            Parting::SentAway(why) => format!("sent away: {why}"),
-            Parting::Silence => "the broker is silent".into(),
-            Parting::Overload => "the broker sent one request too many".into(),
-            Parting::OutOfTurn => "the broker does not keep to the order of greetings".into(),
-        });
+        self.uplink.note_disconnected(text);
     }
 
     fn start(&mut self, task: TaskHandle, request: WorkerRequest) {
