@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::format;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -275,6 +274,30 @@ impl Clock {
         self.deadline.min(self.silent_at)
     }
 
+    /// It has its whole time again, which no broker counts yet.
+    fn restart(&mut self, now: Time, config: &ClientConfig) {
+        let at_once = self.timeout == Some(Duration::ZERO) && config.told_of_expiry;
+        self.deadline = match self.timeout {
+            // Who wants a worker at once waits so long for a broker that can be asked.
+            Some(_) if at_once => now.after(config.silence_max()),
+            Some(span) => now.after(span),
+            None => Time::NEVER,
+        };
+        // Where no worker has it yet, none can be silent.
+        if self.has_worker {
+            self.restart_silence(now);
+        }
+    }
+
+    fn restart_silence(&mut self, now: Time) {
+        self.silent_at = self.silence_max.map_or(Time::NEVER, |span| now.after(span));
+    }
+
+    /// No time is counted.
+    fn stop(&mut self) {
+        (self.deadline, self.silent_at) = (Time::NEVER, Time::NEVER);
+    }
+
     /// When its time is over by our own clock, where the request is with the broker.
     fn with_broker(&self, config: &ClientConfig) -> Time {
         match self.timeout {
@@ -311,6 +334,9 @@ impl Client {
             ClientInput::Received(command) => self.handle_command(now, command),
             ClientInput::Alive => self.heard_at = now,
             ClientInput::Request { handle, request, silence_max } => {
+                // Whether the broker is there is known before it is sent.
+                self.expire(now);
+                self.keep_in_touch(now);
                 self.handle_request(now, handle, request, silence_max);
             }
             ClientInput::Taken(handle, parts) => self.handle_taken(now, handle, parts),
@@ -375,16 +401,23 @@ impl Client {
         };
         request.id = if self.config.request_ids { id_of(handle) } else { Label::empty() };
         request.credit = self.config.credit.unwrap_or(CREDIT_UNLIMITED);
-        let clock = Clock {
+        let mut clock = Clock {
             timeout,
             silence_max,
             deadline: Time::NEVER,
             silent_at: Time::NEVER,
             has_worker: false,
         };
+        clock.restart(now, &self.config);
+        if clock.deadline <= now {
+            return self.deliver(handle, Delivery::Failed(Failure::Timeout));
+        }
+        if self.waiting.is_empty() && self.may_send() {
+            return self.send(now, handle, request, clock);
+        }
+        self.plan(handle, Time::NEVER, clock.due());
         self.waiting_bytes = bytes;
         self.waiting.insert(handle, Waiting { request, clock });
-        self.restart_clock(now, handle);
     }
 
     /// The user took parts. When it has taken all, the request has its whole time again; when half of
@@ -401,7 +434,10 @@ impl Client {
             self.say_more(handle, taken);
         }
         if waits_again {
-            self.restart_clock(now, handle);
+            self.change(handle, |running, config| {
+                running.clock.restart(now, config);
+                running.clock.deadline = running.clock.with_broker(config);
+            });
         }
     }
 
@@ -444,11 +480,11 @@ impl Client {
         self.uplink.proven();
         let delivery = match command {
             ToClient::Partial(reply) => {
-                if let Some(running) = self.running.get_mut(&handle) {
+                self.change(handle, |running, _| {
                     running.untaken = running.untaken.saturating_add(1);
-                }
-                self.stop_clock(handle);
-                self.set_clock(handle, |clock, _| clock.has_worker = true);
+                    running.clock.has_worker = true;
+                    running.clock.stop();
+                });
                 return self.deliver(handle, Delivery::Part(reply.into()));
             }
             ToClient::Failed(outcome, reply) => {
@@ -470,7 +506,12 @@ impl Client {
         }
         // Its worker's silence begins when it has one, and whenever it is heard.
         if notice != Notice::Queued {
-            self.restart_silence(now, handle);
+            self.change(handle, |running, _| {
+                running.clock.has_worker = true;
+                if running.untaken == 0 {
+                    running.clock.restart_silence(now);
+                }
+            });
         }
     }
 
@@ -502,9 +543,7 @@ impl Client {
 
     /// Ends a request that is no longer wanted, also at the broker where it is there.
     fn give_up(&mut self, now: Time, handle: RequestHandle) {
-        let with_broker = self.running.contains_key(&handle);
-        self.forget(handle);
-        if !with_broker {
+        if !self.forget(handle) {
             return;
         }
         if self.config.request_ids {
@@ -520,8 +559,8 @@ impl Client {
         while let Some(&(due, handle)) = self.deadlines.first()
             && due <= now
         {
-            let failure = match self.clock(handle) {
-                Some(clock) if clock.deadline > now => Failure::Silent,
+            let failure = match self.running.get(&handle) {
+                Some(running) if running.clock.deadline > now => Failure::Silent,
                 _ => Failure::Timeout,
             };
             self.give_up(now, handle);
@@ -531,10 +570,8 @@ impl Client {
 
     /// While requests are with the broker, says so again and again, and looks whether it lives.
     fn keep_in_touch(&mut self, now: Time) {
-        let interval = self.config.heartbeat_interval;
-        let silence_max = self.config.silence_max();
         if self.uplink.is_open() && !self.is_welcome() {
-            self.heartbeat_at = self.heard_at.after(silence_max);
+            self.heartbeat_at = self.heard_at.after(self.config.silence_max());
             if now >= self.heartbeat_at {
                 self.drop_broker(now);
             }
@@ -545,6 +582,7 @@ impl Client {
             self.heartbeat_at = Time::NEVER;
             return;
         }
+        let interval = self.config.heartbeat_interval;
         if self.heartbeat_at == Time::NEVER {
             // It had no reason to speak before.
             self.heard_at = now;
@@ -553,7 +591,7 @@ impl Client {
         if now < self.heartbeat_at {
             return;
         }
-        if self.config.heartbeats && now.since(self.heard_at) >= silence_max {
+        if self.config.heartbeats && now.since(self.heard_at) >= self.config.silence_max() {
             return self.drop_broker(now);
         }
         self.heartbeat_at = now.after(interval);
@@ -605,25 +643,34 @@ impl Client {
     }
 
     fn send_waiting(&mut self, now: Time) {
-        while self.is_welcome()
-            && self.running.len() < self.running_max()
-            && let Some((handle, Waiting { mut request, clock })) = self.waiting.pop_first()
+        while self.may_send()
+            && let Some((handle, Waiting { request, clock })) = self.waiting.pop_first()
         {
             self.waiting_bytes -= request.body.bytes();
-            if !self.would_be_taken(&request) {
-                self.deadlines.remove(&(clock.due(), handle));
-                self.deliver(handle, Delivery::Failed(Failure::TooLarge));
-                continue;
-            }
-            let (service, notices) = (request.service.clone(), request.notices);
-            let running = Running { service, notices, untaken: 0, taken: 0, clock };
-            self.running.insert(handle, running);
-            // Whose worker must not be silent has to hear of it.
-            request.notices |= clock.silence_max.is_some();
-            self.outputs.push_back(ClientOutput::Send(FromClient::Request(*request)));
-            self.set_clock(handle, |clock, config| clock.deadline = clock.with_broker(config));
-            self.keep_in_touch(now);
+            self.plan(handle, clock.due(), Time::NEVER);
+            self.send(now, handle, request, clock);
         }
+    }
+
+    /// Whether the broker is there and would take one more.
+    fn may_send(&self) -> bool {
+        self.is_welcome() && self.running.len() < self.running_max()
+    }
+
+    fn send(&mut self, now: Time, handle: RequestHandle, request: Box<Request>, clock: Clock) {
+        if !self.would_be_taken(&request) {
+            return self.deliver(handle, Delivery::Failed(Failure::TooLarge));
+        }
+        let (mut request, mut clock) = (request, clock);
+        clock.deadline = clock.with_broker(&self.config);
+        self.plan(handle, Time::NEVER, clock.due());
+        let (service, notices) = (request.service.clone(), request.notices);
+        let running = Running { service, notices, untaken: 0, taken: 0, clock };
+        self.running.insert(handle, running);
+        // Whose worker must not be silent has to hear of it.
+        request.notices |= clock.silence_max.is_some();
+        self.outputs.push_back(ClientOutput::Send(FromClient::Request(*request)));
+        self.keep_in_touch(now);
     }
 
     fn running_max(&self) -> usize {
@@ -632,64 +679,36 @@ impl Client {
         own.min(theirs as usize)
     }
 
-    fn forget(&mut self, handle: RequestHandle) {
-        self.stop_clock(handle);
-        self.running.remove(&handle);
+    /// Whether it was with the broker.
+    fn forget(&mut self, handle: RequestHandle) -> bool {
+        if let Some(running) = self.running.remove(&handle) {
+            self.plan(handle, running.clock.due(), Time::NEVER);
+            return true;
+        }
         if let Some(waiting) = self.waiting.remove(&handle) {
+            self.plan(handle, waiting.clock.due(), Time::NEVER);
             self.waiting_bytes -= waiting.request.body.bytes();
         }
+        false
     }
 
-    /// A request has its whole time again.
-    fn restart_clock(&mut self, now: Time, handle: RequestHandle) {
-        let running = self.running.contains_key(&handle);
-        self.set_clock(handle, |clock, config| {
-            let at_once = clock.timeout == Some(Duration::ZERO) && config.told_of_expiry;
-            clock.deadline = match clock.timeout {
-                // Who wants a worker at once waits so long for a broker that can be asked.
-                Some(_) if at_once => now.after(config.silence_max()),
-                Some(span) => now.after(span),
-                None => Time::NEVER,
-            };
-            if running {
-                clock.deadline = clock.with_broker(config);
-            }
-            // Where no worker has it yet, none can be silent.
-            if clock.has_worker {
-                clock.silent_at = clock.silence_max.map_or(Time::NEVER, |span| now.after(span));
-            }
-        });
+    /// Changes what is known of a request that is with the broker.
+    fn change(&mut self, handle: RequestHandle, change: impl FnOnce(&mut Running, &ClientConfig)) {
+        let Some(running) = self.running.get_mut(&handle) else { return };
+        let before = running.clock.due();
+        change(running, &self.config);
+        let due = running.clock.due();
+        self.plan(handle, before, due);
     }
 
-    fn restart_silence(&mut self, now: Time, handle: RequestHandle) {
-        let slow = self.running.get(&handle).is_some_and(|running| running.untaken > 0);
-        self.set_clock(handle, |clock, _| {
-            clock.has_worker = true;
-            if slow {
-                return;
-            }
-            clock.silent_at = clock.silence_max.map_or(Time::NEVER, |span| now.after(span));
-        });
-    }
-
-    fn stop_clock(&mut self, handle: RequestHandle) {
-        self.set_clock(handle, |clock, _| {
-            (clock.deadline, clock.silent_at) = (Time::NEVER, Time::NEVER);
-        });
-    }
-
-    fn clock(&mut self, handle: RequestHandle) -> Option<&mut Clock> {
-        let waiting = self.waiting.get_mut(&handle).map(|request| &mut request.clock);
-        waiting.or(self.running.get_mut(&handle).map(|request| &mut request.clock))
-    }
-
-    fn set_clock(&mut self, handle: RequestHandle, set: impl FnOnce(&mut Clock, &ClientConfig)) {
-        let config = self.config;
-        let Some(clock) = self.clock(handle) else { return };
-        let before = clock.due();
-        set(clock, &config);
-        let due = clock.due();
-        self.deadlines.remove(&(before, handle));
+    /// Has a request looked at then, and no longer when it was to be looked at before.
+    fn plan(&mut self, handle: RequestHandle, before: Time, due: Time) {
+        if before == due {
+            return;
+        }
+        if before != Time::NEVER {
+            self.deadlines.remove(&(before, handle));
+        }
         if due != Time::NEVER {
             self.deadlines.insert((due, handle));
         }
@@ -715,7 +734,7 @@ fn handle_of(id: &[u8]) -> Option<RequestHandle> {
 
 /// The id by which the broker knows a request.
 fn id_of(handle: RequestHandle) -> Label {
-    Label::from(format!("{}", handle.0).as_str())
+    Label::decimal(handle.0)
 }
 
 #[cfg(test)]

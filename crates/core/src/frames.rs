@@ -14,7 +14,7 @@ pub type Bounds = SmallVec<[(u32, u32); 8]>;
 
 /// Bodies from this size on are kept where they were read; smaller ones are copied when they are
 /// kept, so that a small body that waits never holds a whole read buffer.
-pub const SHARED_BODY_MIN: usize = 64 * 1024;
+pub(crate) const SHARED_BODY_MIN: usize = 64 * 1024;
 
 /// A list of frames in one piece of memory: a whole message, or the body that is left of it.
 ///
@@ -77,12 +77,16 @@ impl Frames {
 
     /// A copy of these frames, in order.
     pub fn from_slices<T: AsRef<[u8]>>(frames: &[T]) -> Self {
-        let total = frames.iter().map(|frame| frame.as_ref().len()).sum();
+        Self::copied(frames.iter().map(AsRef::as_ref))
+    }
+
+    fn copied<'a>(frames: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        let total = frames.clone().map(<[u8]>::len).sum();
         let mut data = Vec::with_capacity(total);
-        let mut bounds = Bounds::with_capacity(frames.len());
+        let mut bounds = Bounds::new();
         for frame in frames {
             let start = data.len();
-            data.extend_from_slice(frame.as_ref());
+            data.extend_from_slice(frame);
             let bound = |at: usize| u32::try_from(at).expect("a message is under 4 GiB");
             bounds.push((bound(start), bound(data.len())));
         }
@@ -136,7 +140,7 @@ impl Frames {
     }
 
     /// The frames in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         self.bounds[self.first as usize..]
             .iter()
             .map(|&(start, end)| &self.data[start as usize..end as usize])
@@ -161,7 +165,7 @@ impl Frames {
         if self.bytes() >= SHARED_BODY_MIN {
             return self.clone();
         }
-        Self::from_slices(&self.iter().collect::<Vec<_>>()).in_form(self.form, self.note)
+        Self::copied(self.iter()).in_form(self.form, self.note)
     }
 
     /// One list of all frames of all `parts`, in order; in form as the first of them.
@@ -173,9 +177,8 @@ impl Frames {
     /// assert_eq!(Frames::joined(&parts), Frames::from_slices(&["a", "b", "c"]));
     /// ```
     pub fn joined(parts: &[Frames]) -> Self {
-        let frames: Vec<&[u8]> = parts.iter().flat_map(Frames::iter).collect();
         let (form, note) = parts.first().map(|part| (part.form, part.note)).unwrap_or_default();
-        Self::from_slices(&frames).in_form(form, note)
+        Self::copied(parts.iter().flat_map(Frames::iter)).in_form(form, note)
     }
 }
 

@@ -37,6 +37,28 @@ impl Label {
         Label(SmallVec::new_const())
     }
 
+    /// A number, written in decimal.
+    ///
+    /// ```
+    /// use majordomus_core::Label;
+    ///
+    /// assert_eq!(Label::decimal(0), Label::from("0"));
+    /// assert_eq!(Label::decimal(u64::MAX).to_string(), u64::MAX.to_string());
+    /// ```
+    pub fn decimal(mut number: u64) -> Self {
+        // As many digits as the largest has.
+        let mut digits = [b'0'; 20];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] += (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return Label::from(&digits[at..]);
+            }
+        }
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

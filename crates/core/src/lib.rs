@@ -39,7 +39,7 @@ pub use command::{
     WorkerRequest,
 };
 pub use form::Form;
-pub use frames::{Bounds, Frames, SHARED_BODY_MIN};
+pub use frames::{Bounds, Frames};
 pub use id::{PeerId, RequestId};
 pub use label::Label;
 pub use outcome::{Outcome, OutcomeSet};

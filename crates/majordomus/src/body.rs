@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use majordomus_core::{Content, Form, Frames, SHARED_BODY_MIN};
+use majordomus_core::{Content, Form, Frames};
 use majordomus_wire::in_frames;
 
 use crate::{HeaderError, Headers};
@@ -147,12 +147,7 @@ impl Body {
             Form::Frames => Headers::received(&options),
             Form::Json => Headers::new(),
         };
-        let frames = in_frames(body);
-        let frames = match frames.bytes() {
-            bytes if bytes >= SHARED_BODY_MIN => frames,
-            _ => Frames::from_slices(&frames.iter().collect::<Vec<_>>()),
-        };
-        Self { frames, headers }
+        Self { frames: in_frames(body).detached(), headers }
     }
 
     /// The frames of all of them, with the headers of the last. One alone is not copied.

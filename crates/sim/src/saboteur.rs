@@ -264,7 +264,7 @@ impl Saboteur {
                     && !span.is_zero()
                 {
                     let Request { service, id, options, body, .. } = request.clone();
-                    let address = Label::from(format!("{}", self.count).as_str());
+                    let address = Label::decimal(self.count.into());
                     let late =
                         WorkerRequest { id, options, ..WorkerRequest::new(address, service, body) };
                     self.candidate = Some((now.after(span), late));

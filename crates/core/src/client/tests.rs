@@ -1,5 +1,6 @@
 //! Scripts for the client: what it is told, and what it wants done.
 
+use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 

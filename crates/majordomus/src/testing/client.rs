@@ -200,7 +200,7 @@ impl StandIn {
         };
         let credit = Credit::new(PARTS_MAX as u32);
         self.credits.insert(handle, credit.clone());
-        let address = Label::from(handle.0.to_string().as_str());
+        let address = Label::decimal(handle.0);
         let given = WorkerRequest {
             deadline: timeout,
             priority: request.priority,

@@ -98,13 +98,13 @@ impl Manner {
                     Some(Duration::MAX) => None,
                     keep => keep,
                 };
-                let head = CommandFrame::new(TASK_FINAL).short(&reply.address).time(keep);
-                answered(head, reply, sink);
+                let mut head = CommandFrame::new(TASK_FINAL);
+                answered(head.short(&reply.address).time(keep), reply, sink);
             }
             FromWorker::Failed(reply) => {
                 let code = codes::of_worker(reply.code);
-                let head = CommandFrame::new(TASK_ERROR).short(&reply.address).number_2(code);
-                answered(head, reply, sink);
+                let mut head = CommandFrame::new(TASK_ERROR);
+                answered(head.short(&reply.address).number_2(code), reply, sink);
             }
             FromWorker::Rejected(reply) => {
                 answered(CommandFrame::new(TASK_REJECT).short(&reply.address), reply, sink);
@@ -130,7 +130,7 @@ pub(super) fn answer(why: Farewell, offence: &Offence) -> Bytes {
         Offence::NoCommonVersion { .. } => farewell(why, &why.to_string()),
         offence => farewell(why, &offence.to_string()),
     };
-    Bytes::copy_from_slice(&frame.into_octets())
+    Bytes::copy_from_slice(frame.as_octets())
 }
 
 fn hello(side: Side, hello: &Hello) -> CommandFrame {
@@ -139,19 +139,22 @@ fn hello(side: Side, hello: &Hello) -> CommandFrame {
         Side::Worker => ROLE_WORKER,
     };
     let most = hello.message_bytes_max.map_or(0, |bytes| u64::try_from(bytes).unwrap_or(u64::MAX));
-    CommandFrame::new(HELLO)
+    let mut frame = CommandFrame::new(HELLO);
+    frame
         .octets(SIGNATURE)
         .number_1(VERSION)
         .number_1(VERSION)
         .number_1(role)
         .time(hello.heartbeat)
         .number_8(most)
-        .no_headers()
+        .no_headers();
+    frame
 }
 
 fn welcome(welcome: &Welcome) -> CommandFrame {
     let heartbeat = Some(welcome.heartbeat).filter(|&heartbeat| heartbeat != Duration::MAX);
-    CommandFrame::new(WELCOME)
+    let mut frame = CommandFrame::new(WELCOME);
+    frame
         .number_1(VERSION)
         .time(heartbeat)
         .number_1(u8::try_from(welcome.liveness).unwrap_or(u8::MAX))
@@ -159,11 +162,14 @@ fn welcome(welcome: &Welcome) -> CommandFrame {
         .number_4(welcome.frames_max)
         .number_4(welcome.requests_max)
         .short(&welcome.broker)
-        .no_headers()
+        .no_headers();
+    frame
 }
 
 fn farewell(why: Farewell, text: &str) -> CommandFrame {
-    CommandFrame::new(DISCONNECT).number_2(codes::of_farewell(why)).short(text.as_bytes())
+    let mut frame = CommandFrame::new(DISCONNECT);
+    frame.number_2(codes::of_farewell(why)).short(text.as_bytes());
+    frame
 }
 
 fn request(request: &Request, sink: &mut impl Sink) {
@@ -208,7 +214,7 @@ fn replied(command: u8, reply: &Reply, sink: &mut impl Sink) {
         .write_with(&reply.body, sink);
 }
 
-fn answered(head: CommandFrame, reply: &WorkerReply, sink: &mut impl Sink) {
+fn answered(head: &mut CommandFrame, reply: &WorkerReply, sink: &mut impl Sink) {
     head.headers(&reply.options, &reply.body).write_with(&reply.body, sink);
 }
 
@@ -224,11 +230,8 @@ fn failed(outcome: Outcome, reply: &Reply, sink: &mut impl Sink) {
         (_, Outcome::Refused, 400..=499) => (AUTHOR_BROKER, reply.code),
         _ => (AUTHOR_BROKER, of_broker),
     };
-    let head = CommandFrame::new(ERROR)
-        .id(&reply.id)
-        .number_1(author)
-        .number_2(code_written)
-        .headers(&reply.options, &reply.body);
+    let mut head = CommandFrame::new(ERROR);
+    head.id(&reply.id).number_1(author).number_2(code_written).headers(&reply.options, &reply.body);
     if !of_worker && reply.body.is_empty() {
         return head.write_with(&Frames::from_slices(&[code(outcome)]), sink);
     }

@@ -77,7 +77,7 @@ impl<'a> Fields<'a> {
 
     /// The id of a request, as the other dialects have it: text.
     pub(super) fn id(&mut self) -> Result<Label, Offence> {
-        self.number_8().map(decimal)
+        self.number_8().map(Label::decimal)
     }
 
     /// Where the headers are in the frame, without their length; they are right.
@@ -97,34 +97,5 @@ impl<'a> Fields<'a> {
         let start = self.at;
         self.at += length;
         Ok(start..self.at)
-    }
-}
-
-/// A number as text.
-fn decimal(mut number: u64) -> Label {
-    // As many digits as the largest has.
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] += (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return Label::from(&digits[at..]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::string::ToString;
-
-    use super::*;
-
-    #[test]
-    fn numbers_as_text() {
-        for number in [0, 1, 9, 10, 4_294_967_296, u64::MAX] {
-            assert_eq!(decimal(number).to_string(), number.to_string());
-        }
     }
 }
