@@ -2,20 +2,19 @@
 
 use std::collections::HashMap;
 use std::future::pending;
+use std::time::Duration;
 
 use majordomus_core::{
-    ClientInput, ClientOutput, Delivery, Farewell, Notice, RequestHandle, ToClient,
+    ClientInput, ClientOutput, Delivery, Farewell, Notice, Request, RequestHandle, Time, ToClient,
 };
 use majordomus_wire::Codec;
 use tokio::sync::mpsc;
 
+use crate::Body;
+use crate::client::says::{Said, Says};
 use crate::clock::Clock;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
-use crate::{Body, RequestError};
-
-/// Parts of one reply that wait for its reader.
-pub(crate) const PARTS_MAX: usize = 16;
 
 /// Requests on their way from the users to the task.
 pub(crate) const ASKS_MAX: usize = 64;
@@ -24,9 +23,10 @@ pub(crate) const ASKS_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) handle: RequestHandle,
-    /// The request, under that handle.
-    pub(crate) input: ClientInput,
-    pub(crate) deliveries: Says,
+    pub(crate) request: Box<Request>,
+    /// How long its worker may be silent.
+    pub(crate) silence_max: Option<Duration>,
+    pub(crate) says: Says,
     pub(crate) progress: Option<mpsc::Sender<Progress>>,
 }
 
@@ -37,18 +37,6 @@ pub(crate) enum Wish {
     Cancel(RequestHandle),
     /// More parts: so many were taken.
     Taken(RequestHandle, u32),
-}
-
-/// By what it is said. There is one for each request, and it has memory for some 32 of them at once: in
-/// boxes, that is little.
-pub(crate) type Says = mpsc::Sender<Box<Said>>;
-
-/// What is said to a request: any number of parts, then one of the others.
-#[derive(Debug)]
-pub(crate) enum Said {
-    Part(Body),
-    Last(Body),
-    Failed(RequestError),
 }
 
 /// How far a request has come, from [`RequestBuilder::progress`](crate::RequestBuilder::progress).
@@ -66,15 +54,8 @@ pub enum Progress {
 /// Who reads what is said to a request.
 #[derive(Debug)]
 struct Reader {
-    deliveries: Says,
+    says: Says,
     progress: Option<mpsc::Sender<Progress>>,
-}
-
-impl Reader {
-    /// Whether there is room for a part, besides the place that is kept for the end.
-    fn has_room(&self) -> bool {
-        self.deliveries.capacity() >= 2
-    }
 }
 
 /// Drives a client: tells it what happens, and does what it says.
@@ -82,6 +63,8 @@ pub(crate) struct Driver {
     core: majordomus_core::Client,
     codec: Codec,
     clock: Clock,
+    /// What it showed when something happened last.
+    now: Option<Time>,
     uplink: Uplink,
     /// `None` when every handle to the client is gone.
     asks: Option<mpsc::Receiver<Ask>>,
@@ -103,6 +86,7 @@ impl Driver {
             core,
             codec,
             clock: Clock::new(),
+            now: None,
             uplink,
             asks: Some(asks),
             wishes,
@@ -121,6 +105,7 @@ impl Driver {
     /// Waits until something happens, and does what comes of it.
     async fn turn(&mut self) {
         let deadline = self.core.next_deadline();
+        self.now = None;
         tokio::select! {
             happening = self.uplink.next(self.held.is_none()) => self.happened(happening),
             ask = next_ask(&mut self.asks) => self.asked_all(ask),
@@ -160,13 +145,13 @@ impl Driver {
     }
 
     fn asked(&mut self, ask: Option<Ask>) {
-        let Some(Ask { handle, input, deliveries, progress }) = ask else {
+        let Some(Ask { handle, request, silence_max, says, progress }) = ask else {
             self.asks = None;
             return;
         };
-        if !deliveries.is_closed() {
-            self.readers.insert(handle, Reader { deliveries, progress });
-            self.tell(input);
+        if !says.is_closed() {
+            self.readers.insert(handle, Reader { says, progress });
+            self.tell(ClientInput::Request { handle, request, silence_max });
         }
     }
 
@@ -195,8 +180,8 @@ impl Driver {
     /// There is room for the part that was held.
     fn release(&mut self) {
         let Some((handle, part)) = self.held.take() else { return };
-        if let Some(reader) = self.readers.get(&handle) {
-            let _ = reader.deliveries.try_send(Box::new(Said::Part(part)));
+        if let Some(reader) = self.readers.get_mut(&handle) {
+            reader.says.part(part);
         }
         self.read_messages();
     }
@@ -244,7 +229,8 @@ impl Driver {
     }
 
     fn tell(&mut self, input: ClientInput) {
-        self.core.handle(self.clock.now(), input);
+        let now = *self.now.get_or_insert_with(|| self.clock.now());
+        self.core.handle(now, input);
         while let Some(output) = self.core.poll_output() {
             match output {
                 ClientOutput::Open => self.uplink.open(),
@@ -269,15 +255,13 @@ impl Driver {
         // Nothing is read while a part is held, so this is not the end that would follow it.
         self.held.take_if(|(held, _)| *held == handle);
         if let Some(reader) = self.readers.remove(&handle) {
-            let _ = reader.deliveries.try_send(Box::new(end));
+            reader.says.end(end);
         }
     }
 
     fn deliver_part(&mut self, handle: RequestHandle, part: Body) {
-        match self.readers.get(&handle) {
-            Some(reader) if reader.has_room() => {
-                let _ = reader.deliveries.try_send(Box::new(Said::Part(part)));
-            }
+        match self.readers.get_mut(&handle) {
+            Some(reader) if reader.says.has_room() => reader.says.part(part),
             Some(_) => {
                 self.held = Some((handle, part));
             }
@@ -313,7 +297,7 @@ pub(crate) async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<A
 async fn room(readers: &HashMap<RequestHandle, Reader>, held: &Option<(RequestHandle, Body)>) {
     let Some((handle, _)) = held else { return pending().await };
     if let Some(reader) = readers.get(handle) {
-        let _ = reader.deliveries.reserve_many(2).await;
+        reader.says.room().await;
     }
 }
 

@@ -5,6 +5,7 @@ mod reply;
 mod request;
 mod retry;
 mod routes;
+mod says;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,12 +17,13 @@ use majordomus_zmtp::Limits;
 use tokio::sync::mpsc;
 
 pub use driver::Progress;
-pub(crate) use driver::{ASKS_MAX, Ask, PARTS_MAX, Said, Says, Wish, next_ask};
+pub(crate) use driver::{ASKS_MAX, Ask, Wish, next_ask};
 pub use reply::Reply;
 pub use request::RequestBuilder;
 pub use retry::Retry;
 pub use routes::Brokers;
 pub(crate) use routes::{Route, Routes};
+pub(crate) use says::{PARTS_MAX, Said, Says};
 
 use crate::client::driver::Driver;
 use crate::client::request::Place;
@@ -402,9 +404,9 @@ impl Shared {
     }
 
     /// One more waits until it can be given to a task, unless too many do.
-    fn waits(self: &Arc<Self>) -> Option<Place> {
+    fn waits(&self) -> Option<Place<'_>> {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(self));
+        let place = Place(self);
         (waiting < self.waiting_max).then_some(place)
     }
 

@@ -1,15 +1,16 @@
 //! The reply to a request.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use majordomus_core::RequestHandle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 
-use crate::client::driver::{PARTS_MAX, Said, Wish};
+use crate::client::driver::Wish;
+use crate::client::says::{First, PARTS_MAX, Said};
 use crate::{Body, RequestError};
 
 /// The reply to a request, part by part, from [`RequestBuilder::send`](crate::RequestBuilder::send).
@@ -23,21 +24,21 @@ use crate::{Body, RequestError};
 #[derive(Debug)]
 pub struct Reply {
     state: State,
+    /// Where it was asked for; nowhere that we know where it may be asked for again.
+    asked: Option<Asked>,
+    /// After how many parts it ends, where nobody says that one is the last.
+    parts_left: Option<u32>,
     /// When it is given up, whatever comes.
     deadline: Option<Pin<Box<Sleep>>>,
-    has_begun: bool,
 }
 
 #[derive(Debug)]
 enum State {
+    /// Nothing has come yet.
+    Asked(oneshot::Receiver<First>),
+    /// Parts come.
+    Begun(mpsc::Receiver<Box<Said>>),
     Failed(RequestError),
-    Open {
-        said: mpsc::Receiver<Box<Said>>,
-        /// Where it was asked for; nowhere that we know where it may be asked for again.
-        asked: Option<Asked>,
-        /// After how many parts it ends, where nobody says that one is the last.
-        parts_left: Option<u32>,
-    },
     Ended,
 }
 
@@ -80,16 +81,15 @@ impl Asked {
 
 impl Reply {
     pub(crate) fn new(
-        said: mpsc::Receiver<Box<Said>>,
+        first: oneshot::Receiver<First>,
         asked: Option<Asked>,
         parts_left: Option<u32>,
     ) -> Self {
-        let state = State::Open { said, asked, parts_left };
-        Self { state, deadline: None, has_begun: false }
+        Self { state: State::Asked(first), asked, parts_left, deadline: None }
     }
 
     pub(crate) fn failed(error: RequestError) -> Self {
-        Self { state: State::Failed(error), deadline: None, has_begun: false }
+        Self { state: State::Failed(error), asked: None, parts_left: None, deadline: None }
     }
 
     pub(crate) fn with_deadline(mut self, deadline: Option<Sleep>) -> Self {
@@ -97,17 +97,9 @@ impl Reply {
         self
     }
 
-    /// Whether a part of it has come.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
-    /// The place of the broker that it was asked of last.
+    /// The place of the broker that it was asked of.
     pub(crate) fn broker(&self) -> Option<usize> {
-        match &self.state {
-            State::Open { asked, .. } => asked.as_ref().map(|asked| asked.broker),
-            State::Failed(_) | State::Ended => None,
-        }
+        self.asked.as_ref().map(|asked| asked.broker)
     }
 
     /// The next part; `None` after the last one or an error. Can be dropped and called again: no
@@ -131,68 +123,88 @@ impl Reply {
     }
 
     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Body, RequestError>>> {
-        let said = ready!(self.poll_said(context));
-        let ended = match said {
-            None => return Poll::Ready(None),
-            Some(Said::Part(body)) => return Poll::Ready(Some(Ok(body))),
-            Some(Said::Last(body)) => Ok(body),
-            Some(Said::Failed(error)) => Err(error),
-        };
-        self.state = State::Ended;
-        Poll::Ready(Some(ended))
+        Poll::Ready(match ready!(self.poll_said(context)) {
+            Some(Said::Part(body) | Said::Last(body)) => Some(Ok(body)),
+            Some(Said::Failed(error)) => Some(Err(error)),
+            None => None,
+        })
     }
 
-    /// What comes next, as it was said. After an end, where it was asked is still known.
+    /// What comes next, as it was said.
     pub(crate) async fn said(&mut self) -> Option<Said> {
         poll_fn(|context| self.poll_said(context)).await
     }
 
     fn poll_said(&mut self, context: &mut Context<'_>) -> Poll<Option<Said>> {
-        let State::Open { said, asked, parts_left } = &mut self.state else {
-            let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended) else {
-                return Poll::Ready(None);
-            };
-            return Poll::Ready(Some(Said::Failed(error)));
-        };
-        match said.poll_recv(context).map(|said| said.map(|said| *said)) {
-            Poll::Ready(Some(Said::Part(body))) => {
-                self.has_begun = true;
-                if let Some(asked) = asked {
-                    asked.take();
-                }
-                if let Some(left) = parts_left {
-                    *left = left.saturating_sub(1);
-                    if *left == 0 {
-                        // The broker may still say more to it, and must not say it to the next one.
-                        self.give_up();
-                        return Poll::Ready(Some(Said::Last(body)));
+        let said = loop {
+            match &mut self.state {
+                State::Asked(first) => match Pin::new(first).poll(context) {
+                    Poll::Ready(Ok(First::Parts(parts))) => self.state = State::Begun(parts),
+                    Poll::Ready(Ok(First::Begun(begun))) => {
+                        let (part, reply) = *begun;
+                        self.becomes(reply);
+                        return Poll::Ready(Some(Said::Part(part)));
                     }
+                    Poll::Ready(Ok(First::End(end))) => break Poll::Ready(Some(end)),
+                    Poll::Ready(Err(_)) => break Poll::Ready(None),
+                    Poll::Pending => break Poll::Pending,
+                },
+                State::Begun(parts) => {
+                    break parts.poll_recv(context).map(|said| said.map(|said| *said));
                 }
-                return Poll::Ready(Some(Said::Part(body)));
+                State::Failed(_) | State::Ended => {
+                    let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended)
+                    else {
+                        return Poll::Ready(None);
+                    };
+                    return Poll::Ready(Some(Said::Failed(error)));
+                }
             }
-            Poll::Ready(Some(end)) => {
-                self.deadline = None;
-                return Poll::Ready(Some(end));
+        };
+        match said {
+            Poll::Ready(Some(Said::Part(body))) => Poll::Ready(Some(self.took(body))),
+            Poll::Ready(end) => {
+                (self.state, self.deadline) = (State::Ended, None);
+                Poll::Ready(Some(end.unwrap_or(Said::Failed(RequestError::Stopped))))
             }
-            Poll::Ready(None) => return Poll::Ready(Some(Said::Failed(RequestError::Stopped))),
             Poll::Pending => {
-                if let Some(asked) = asked {
+                if let Some(asked) = &mut self.asked {
                     asked.tell_taken();
                 }
-            }
-        }
-        match &mut self.deadline {
-            Some(deadline) => {
+                let Some(deadline) = &mut self.deadline else { return Poll::Pending };
                 ready!(deadline.as_mut().poll(context));
                 self.give_up();
                 Poll::Ready(Some(Said::Failed(RequestError::Expired)))
             }
-            None => Poll::Pending,
         }
     }
 
-    fn give_up(&self) {
-        if let State::Open { asked: Some(asked), .. } = &self.state {
+    /// A part came. It may be the last, though nobody says so.
+    fn took(&mut self, part: Body) -> Said {
+        if let Some(asked) = &mut self.asked {
+            asked.take();
+        }
+        if let Some(left) = &mut self.parts_left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                // The broker may still say more to it, and must not say it to the next one.
+                self.give_up();
+                return Said::Last(part);
+            }
+        }
+        Said::Part(part)
+    }
+
+    /// Goes on as that reply does, which has begun.
+    fn becomes(&mut self, mut begun: Reply) {
+        self.state = std::mem::replace(&mut begun.state, State::Ended);
+        self.asked = begun.asked.take();
+        self.parts_left = begun.parts_left;
+    }
+
+    fn give_up(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        if let (State::Asked(_) | State::Begun(_), Some(asked)) = (state, &self.asked) {
             let _ = asked.wishes.send(Wish::Cancel(asked.handle));
         }
     }
@@ -213,7 +225,16 @@ impl Reply {
     /// # }
     /// ```
     pub async fn whole(mut self) -> Result<Body, RequestError> {
-        self.parts().await.map(Body::joined)
+        let mut parts = Vec::new();
+        while let Some(said) = self.said().await {
+            match said {
+                Said::Part(part) => parts.push(part),
+                Said::Last(only) if parts.is_empty() => return Ok(only),
+                Said::Last(last) => parts.push(last),
+                Said::Failed(error) => return Err(error),
+            }
+        }
+        Ok(Body::joined(parts))
     }
 
     /// All parts that have not been read yet, one by one, when the last one is here.

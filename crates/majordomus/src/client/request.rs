@@ -1,19 +1,20 @@
 //! A request before it is sent.
 
-use std::future::{Future, IntoFuture, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use majordomus_core::{ClientInput, Label, Priority, Timeout};
+use majordomus_core::{Label, Priority, Timeout};
 use majordomus_wire::check_service_name;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::client::driver::{Ask, PARTS_MAX};
+use crate::client::driver::Ask;
 use crate::client::reply::Asked;
 use crate::client::retry::ask_again;
+use crate::client::routes::Route;
+use crate::client::says::Says;
 use crate::client::{Client, Shared};
 use crate::link::{HEAD_FRAMES_MAX, head_bytes_max};
 use crate::{Body, HeaderError, Progress, Reply, RequestError, Retry};
@@ -296,19 +297,26 @@ impl Asking {
         if let Err(error) = self.check() {
             return Reply::failed(error);
         }
-        let shared = Arc::clone(&self.client.shared);
-        let Some(_place) = shared.waits() else { return Reply::failed(RequestError::Refused) };
-        let (time, sending) = (self.request.timeout, self.hand_over(&shared, failed));
+        let shared = &*Arc::clone(&self.client.shared);
+        // Mostly there is room at once, and nobody needs a clock.
+        if let Some((broker, route)) = shared.routes.pick(failed)
+            && let Ok(place) = route.asks.try_reserve()
+        {
+            return self.hand_over(broker, route, place);
+        }
+        let Some(_waiting) = shared.waits() else { return Reply::failed(RequestError::Refused) };
+        let time = self.request.timeout;
+        let sending = async {
+            let (broker, route) = shared.routes.choose(failed).await;
+            match route.asks.reserve().await {
+                Ok(place) => self.hand_over(broker, route, place),
+                Err(_) => Reply::failed(RequestError::Stopped),
+            }
+        };
         match time {
             Timeout::After(span) if !span.is_zero() => {
-                let mut sending = pin!(sending);
-                // Mostly there is room at once, and nobody needs a clock.
-                match poll_once(sending.as_mut()).await {
-                    Some(reply) => reply,
-                    None => timeout(span, sending)
-                        .await
-                        .unwrap_or_else(|_| Reply::failed(RequestError::Expired)),
-                }
+                let sent = timeout(span, sending).await;
+                sent.unwrap_or_else(|_| Reply::failed(RequestError::Expired))
             }
             _ => sending.await,
         }
@@ -335,39 +343,22 @@ impl Asking {
         Ok(())
     }
 
-    /// Gives it to the task of a broker.
-    async fn hand_over(self, shared: &Shared, failed: Option<usize>) -> Reply {
-        let Self { request, silence_max, progress, reports, client: _client } = self;
-        let (broker, route) = shared.routes.choose(failed).await;
-        let handle = shared.next_request();
-        // One place more than there may be parts, so that its end always finds room.
-        let (deliveries, said) = mpsc::channel(PARTS_MAX + 1);
-        let input = ClientInput::Request { handle, request, silence_max };
-        let ask = Ask { handle, input, deliveries, progress };
-        match route.asks.send(ask).await {
-            Ok(()) => {
-                let parts_max = (!shared.has_finals).then_some(reports);
-                let asked = Asked::new(handle, broker, route.wishes.clone());
-                Reply::new(said, Some(asked), parts_max)
-            }
-            Err(_) => Reply::failed(RequestError::Stopped),
-        }
+    /// Gives it to the task of a broker, where there is a place for it.
+    fn hand_over(self, broker: usize, route: &Route, place: mpsc::Permit<'_, Ask>) -> Reply {
+        let Self { client, request, silence_max, progress, reports } = self;
+        let handle = client.shared.next_request();
+        let (says, first) = Says::new();
+        place.send(Ask { handle, request, silence_max, says, progress });
+        let asked = Asked::new(handle, broker, route.wishes.clone());
+        let parts_max = (!client.shared.has_finals).then_some(reports);
+        Reply::new(first, Some(asked), parts_max)
     }
 }
 
-/// What a future gives at once; nothing where it has to be waited for.
-async fn poll_once<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
-}
-
 /// One of those who wait until a request can be given to a task.
-pub(crate) struct Place(pub(crate) Arc<Shared>);
+pub(crate) struct Place<'a>(pub(crate) &'a Shared);
 
-impl Drop for Place {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.leaves();
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use crate::client::driver::{PARTS_MAX, Said, Says};
 use crate::client::request::Asking;
-use crate::{Reply, RequestError, Retriable, ambient_seed};
+use crate::client::says::{First, Said};
+use crate::{RequestError, Retriable, ambient_seed};
 
 /// How often, and when, a request is made again that has failed, from
 /// [`RequestBuilder::retry`](crate::RequestBuilder::retry).
@@ -68,36 +68,39 @@ impl Default for Retry {
     }
 }
 
-/// Asks again and again, in a task of its own, until there is a reply, or an error that stays. It ends
-/// when nobody waits for the reply any more.
-pub(crate) fn ask_again(asking: Asking, retry: Retry) -> mpsc::Receiver<Box<Said>> {
-    let (says, said) = mpsc::channel(PARTS_MAX + 1);
+/// Asks again and again, in a task of its own, until a reply begins, or there is an error that stays.
+/// It ends when nobody waits for the reply any more.
+pub(crate) fn ask_again(asking: Asking, retry: Retry) -> oneshot::Receiver<First> {
+    let (mut says, heard) = oneshot::channel();
     tokio::spawn(async move {
-        tokio::select! {
-            () = attempts(asking, retry, &says) => {}
-            () = says.closed() => {}
-        }
+        let first = tokio::select! {
+            first = attempts(asking, retry) => first,
+            () = says.closed() => return,
+        };
+        let _ = says.send(first);
     });
-    said
+    heard
 }
 
-async fn attempts(asking: Asking, retry: Retry, says: &Says) {
+async fn attempts(asking: Asking, retry: Retry) -> First {
     let mut failed = None;
     let mut nth = 0;
     let until = asking.timeout().and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let mut reply = asking.clone().ask(failed).await;
-        let error = match pass_on(&mut reply, says).await {
-            Ok(()) => return,
-            Err(error) => error,
+        let error = match reply.said().await {
+            // What its user has had a part of cannot begin anew.
+            Some(Said::Part(part)) => return First::Begun(Box::new((part, reply))),
+            Some(last @ Said::Last(_)) => return First::End(last),
+            Some(Said::Failed(error)) => error,
+            None => RequestError::Stopped,
         };
-        // What its user has had a part of cannot begin anew. What was not sent has not been tried.
+        // What was not sent has not been tried.
         let in_time = until.is_none_or(|until| Instant::now() < until);
         let untried = error == RequestError::NotConnected && in_time;
-        let again = nth < retry.times && !reply.has_begun() && may_go_again(&error);
+        let again = nth < retry.times && may_go_again(&error);
         if !again && !untried {
-            let _ = says.send(Box::new(Said::Failed(error))).await;
-            return;
+            return First::End(Said::Failed(error));
         }
         failed = reply.broker();
         if !untried {
@@ -114,20 +117,6 @@ fn may_go_again(error: &RequestError) -> bool {
         Retriable::IfRepeatable => !matches!(error, RequestError::Expired | RequestError::Stopped),
         Retriable::Never => false,
     }
-}
-
-async fn pass_on(reply: &mut Reply, says: &Says) -> Result<(), RequestError> {
-    while let Some(said) = reply.said().await {
-        let ended = match said {
-            Said::Part(_) => false,
-            Said::Last(_) => true,
-            Said::Failed(error) => return Err(error),
-        };
-        if says.send(Box::new(said)).await.is_err() || ended {
-            return Ok(());
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -48,18 +48,19 @@ impl Routes {
     ///
     /// `failed` is the place of a broker at which it has failed: it is left out where there is another.
     pub(crate) async fn choose(&self, failed: Option<usize>) -> (usize, &Route) {
-        if let [only] = &self.all[..] {
-            return (0, only);
-        }
         loop {
-            if let Some(at) = self.pick(failed) {
-                return (at, &self.all[at]);
+            if let Some(chosen) = self.pick(failed) {
+                return chosen;
             }
             self.connections.opened().await;
         }
     }
 
-    fn pick(&self, failed: Option<usize>) -> Option<usize> {
+    /// As [`choose`](Self::choose), where nothing has to be waited for.
+    pub(crate) fn pick(&self, failed: Option<usize>) -> Option<(usize, &Route)> {
+        if let [only] = &self.all[..] {
+            return Some((0, only));
+        }
         let count = self.all.len();
         let first = match self.brokers {
             Brokers::FailOver => 0,
@@ -69,6 +70,7 @@ impl Routes {
             .map(|at| (first.wrapping_add(at)) % count)
             .filter(|at| self.connections.is_open(*at));
         let mut others = open.clone().filter(|at| Some(*at) != failed);
-        others.next().or_else(|| open.clone().next())
+        let at = others.next().or_else(|| open.clone().next())?;
+        Some((at, &self.all[at]))
     }
 }

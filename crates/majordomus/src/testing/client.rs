@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::time::Duration;
 
-use majordomus_core::{ClientInput, Label, RequestHandle, Timeout, WorkerRequest};
+use majordomus_core::{Label, RequestHandle, Timeout, WorkerRequest};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -180,16 +180,14 @@ impl StandIn {
     }
 
     fn asked(&mut self, ask: Ask) {
-        let Ask { handle, input, deliveries, progress } = ask;
-        let ClientInput::Request { request, silence_max, .. } = input else { return };
+        let Ask { handle, request, silence_max, says, progress } = ask;
         self.record.note(&request, silence_max);
-        if deliveries.is_closed() {
+        if says.is_closed() {
             return;
         }
         let Some(handler) = self.services.offered(&request.service) else {
             // Nothing is in the channel yet.
-            let _ = deliveries.try_send(Box::new(Said::Failed(RequestError::NoSuchService)));
-            return;
+            return says.end(Said::Failed(RequestError::NoSuchService));
         };
         if let Some(tell) = progress {
             let _ = tell.try_send(Progress::Dispatched);
@@ -211,7 +209,7 @@ impl StandIn {
         let handling = Handling::start(handle_it, given.into(), credit);
         let limits = Limits { timeout, silence: silence_max };
         self.answering.spawn(async move {
-            answer(handling, deliveries, limits).await;
+            answer(handling, says, limits).await;
             handle
         });
     }
@@ -226,12 +224,12 @@ struct Limits {
 }
 
 /// Passes on what a handler says, to the end of the reply. The handler may go on behind it.
-async fn answer(mut handling: Handling, deliveries: Says, limits: Limits) {
+async fn answer(mut handling: Handling, mut says: Says, limits: Limits) {
     let (mut late, mut silent) = (after(limits.timeout), after(limits.silence));
     loop {
         let end = tokio::select! {
             biased;
-            () = deliveries.closed() => {
+            () = says.closed() => {
                 handling.cancel();
                 break;
             }
@@ -242,7 +240,7 @@ async fn answer(mut handling: Handling, deliveries: Says, limits: Limits) {
                     Some(Some(Said::Part(part))) => {
                         late = after(limits.timeout);
                         // Its credit leaves room for it, and for the end behind it.
-                        let _ = deliveries.try_send(Box::new(Said::Part(part)));
+                        says.part(part);
                         continue;
                     }
                     Some(Some(end)) => end,
@@ -254,7 +252,7 @@ async fn answer(mut handling: Handling, deliveries: Says, limits: Limits) {
             () = at(silent) => Said::Failed(RequestError::Silent),
         };
         let is_over = matches!(end, Said::Failed(RequestError::Expired | RequestError::Silent));
-        if is_over && deliveries.capacity() < deliveries.max_capacity() {
+        if is_over && says.is_unread() {
             // While parts wait to be read, no time is counted.
             (late, silent) = (after(limits.timeout), after(limits.silence));
             continue;
@@ -262,7 +260,7 @@ async fn answer(mut handling: Handling, deliveries: Says, limits: Limits) {
         if is_over {
             handling.cancel();
         }
-        let _ = deliveries.try_send(Box::new(end));
+        says.end(end);
         break;
     }
     tokio::spawn(async move { while handling.next().await.is_some() {} });
