@@ -17,7 +17,7 @@ use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
 
 /// Requests on their way from the users to the task.
-pub(crate) const ASKS_MAX: usize = 64;
+pub(crate) const ASKS_MAX: usize = 1_024;
 
 /// A request on its way to the task.
 #[derive(Debug)]
