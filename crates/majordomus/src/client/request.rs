@@ -297,13 +297,19 @@ impl Asking {
         if let Err(error) = self.check() {
             return Reply::failed(error);
         }
-        let shared = &*Arc::clone(&self.client.shared);
+        let shared = Arc::clone(&self.client.shared);
         // Mostly there is room at once, and nobody needs a clock.
         if let Some((broker, route)) = shared.routes.pick(failed)
             && let Ok(place) = route.asks.try_reserve()
         {
             return self.hand_over(broker, route, place);
         }
+        // In a box, so that those who need not wait are small.
+        Box::pin(self.ask_later(shared, failed)).await
+    }
+
+    /// Asks when there is room, unless too many wait for that.
+    async fn ask_later(self, shared: Arc<Shared>, failed: Option<usize>) -> Reply {
         let Some(_waiting) = shared.waits() else { return Reply::failed(RequestError::Refused) };
         let time = self.request.timeout;
         let sending = async {
