@@ -19,6 +19,9 @@ use crate::uplink::{Happening, Uplink};
 /// Requests on their way from the users to the task.
 pub(crate) const ASKS_MAX: usize = 1_024;
 
+/// How many of them are written in one piece: what is written soon is still in the cache.
+const ASKS_AT_ONCE_MAX: usize = 128;
+
 /// A request on its way to the task.
 #[derive(Debug)]
 pub(crate) struct Ask {
@@ -138,7 +141,7 @@ impl Driver {
     /// A user asks for something. Others may, too: all that goes out in one piece.
     fn asked_all(&mut self, first: Option<Ask>) {
         self.asked(first);
-        for _ in 1..ASKS_MAX {
+        for _ in 1..ASKS_AT_ONCE_MAX {
             let Some(Ok(ask)) = self.asks.as_mut().map(mpsc::Receiver::try_recv) else { return };
             self.asked(Some(ask));
         }
