@@ -1,5 +1,6 @@
 //! Bringing requests and free workers together.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -361,7 +362,7 @@ impl Broker {
     /// Looks anew at who serves these services: a pattern that may match them has come or gone. The
     /// workers that serve them from now on are fed when all are looked at, so that each has its turn.
     pub(super) fn rebacked(&mut self, now: Time, concerned: Vec<u32>) {
-        let mut feeding = Vec::new();
+        let mut feeding = BTreeSet::new();
         for service in concerned {
             // What was done for one before may have been the end of this one.
             if !self.services.contains(service) {
@@ -381,8 +382,6 @@ impl Broker {
                 self.seek_another(now, index);
             }
         }
-        feeding.sort_unstable();
-        feeding.dedup();
         for service in feeding {
             self.dispatch(now, service);
         }

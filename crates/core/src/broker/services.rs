@@ -5,7 +5,7 @@
 //! requests that wait, it has a *seat* with each of its backers, so that a worker that gets free finds
 //! it without a search. It keeps its seat where they come and go, so that its turn comes.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
@@ -161,8 +161,19 @@ impl Services {
         self.concerned(index, concerned)
     }
 
-    /// One worker fewer; the services whose backers have to be looked at again.
-    pub(super) fn remove_worker(&mut self, now: Time, index: u32) -> Vec<u32> {
+    /// One worker fewer offers each of these; the services whose backers have to be looked at again,
+    /// each once.
+    pub(super) fn remove_workers(&mut self, now: Time, indices: &[u32]) -> Vec<u32> {
+        let mut seen = BTreeSet::new();
+        let mut all = Vec::new();
+        for index in indices {
+            let concerned = self.remove_worker(now, *index);
+            all.extend(concerned.into_iter().filter(|other| seen.insert(*other)));
+        }
+        all
+    }
+
+    fn remove_worker(&mut self, now: Time, index: u32) -> Vec<u32> {
         self.note_offered(now, index, |service| service.workers -= 1);
         let service = &self.table[index];
         if service.workers > 0 {
@@ -184,7 +195,7 @@ impl Services {
                 let prefix = self.table[index].name.strip_suffix(b"*").unwrap_or_default();
                 let begins = |at: &u32| {
                     let other = &self.table[*at];
-                    is_plain(&other.name) && other.name.starts_with(prefix)
+                    other.name.starts_with(prefix) && is_plain(&other.name)
                 };
                 self.table.indices().filter(begins).collect()
             }

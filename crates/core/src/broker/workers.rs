@@ -196,12 +196,11 @@ impl Broker {
     /// of them are is anything done about it, so that nobody hopes for one that is next.
     fn no_longer_offered(&mut self, now: Time, offers: &[u32]) {
         let services: Vec<u32> = offers.iter().map(|at| self.offers[*at].service).collect();
-        let mut concerned = Vec::new();
-        for (at, service) in offers.iter().zip(&services) {
+        for at in offers {
             self.offers.remove(*at);
             self.directory.changed();
-            concerned.extend(self.services.remove_worker(now, *service));
         }
+        let concerned = self.services.remove_workers(now, &services);
         self.rebacked(now, concerned);
         for service in services {
             self.services.forget_unused(service);

@@ -1,8 +1,10 @@
 //! Names that match others, workers that are asked for, and which of the free ones gets a request.
 
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
-use super::{Balance, Config, Stage, check, check_with};
+use super::{Balance, Config, Services, Stage, Time, check, check_with};
 
 #[test]
 fn a_wildcard_serves_what_begins_like_it() {
@@ -550,4 +552,31 @@ fn what_waits_for_a_name_goes_to_its_wildcard_when_its_own_workers_are_gone() {
          4ms own gone
          > w request #2 two",
     );
+}
+
+/// A worker with a thousand patterns left, and each name was looked at once for every pattern that
+/// matched it.
+#[test]
+fn a_name_is_looked_at_once_when_all_that_serve_it_are_gone() {
+    let mut stage = Stage::new(Config::default());
+    let patterns: Vec<String> =
+        (1..=20).flat_map(|n| [format!("api@1.{n}.0"), format!("{}*", "a".repeat(n))]).collect();
+    let asked: Vec<String> =
+        (1..=10).flat_map(|n| [format!("api@^1.{n}"), format!("{}.{n}", "a".repeat(30))]).collect();
+    stage.act("0ms worker w several concurrency=0");
+    stage.act("0ms client c");
+    for pattern in &patterns {
+        stage.act(&format!("0ms w ready {pattern}"));
+    }
+    for name in &asked {
+        stage.act(&format!("0ms c request {name}"));
+    }
+    let services = &mut stage.broker.services;
+    let index = |services: &Services, name: &String| services.find(name.as_bytes()).unwrap();
+    let offered: Vec<u32> = patterns.iter().map(|name| index(services, name)).collect();
+    let mut concerned = services.remove_workers(Time::ZERO, &offered);
+    concerned.sort_unstable();
+    let mut asking: Vec<u32> = asked.iter().map(|name| index(services, name)).collect();
+    asking.sort_unstable();
+    assert_eq!(concerned, asking);
 }
