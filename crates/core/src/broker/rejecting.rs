@@ -185,7 +185,8 @@ impl Broker {
     fn look_past(&mut self, id: PeerId, place: u64) {
         let Some(worker) = self.peers.worker_ref(id) else { return };
         for at in &worker.offers {
-            self.offers[*at].looked_at = place;
+            let looked_at = &mut self.offers[*at].looked_at;
+            *looked_at = place.max(*looked_at);
         }
     }
 

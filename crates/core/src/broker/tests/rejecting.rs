@@ -480,3 +480,29 @@ fn the_wait_of_a_rejected_request_begins_anew_when_it_was_dispatched_meanwhile()
          = rejected 1, redelivered 1",
     );
 }
+
+/// Its place among those that it had looked at went back to what it offered last, and it looked at all
+/// of them again.
+#[test]
+fn a_worker_does_not_look_back_when_it_offers_another_service() {
+    let mut stage = Stage::new(Config::default());
+    for line in [
+        "worker v rejects",
+        "v ready two",
+        "worker w several rejects",
+        "w ready one",
+        "client c",
+        "c request two older",
+        "v reject #1",
+        "c request one newer",
+        "w reject #2",
+    ] {
+        stage.act(&format!("0ms {line}"));
+    }
+    let worker = stage.broker.peers.worker_ref(stage.names["w"]).unwrap();
+    let offer = worker.offers[0];
+    let looked_at = stage.broker.offers[offer].looked_at;
+    stage.act("1ms w ready two");
+    assert_eq!(stage.asked.last().unwrap(), "w request #3 older");
+    assert_eq!(stage.broker.offers[offer].looked_at, looked_at);
+}
