@@ -236,7 +236,8 @@ impl Broker {
     }
 
     /// A worker has had one request for longer than the busy limit. One that serves a request at a
-    /// time is lost with it; one that serves many and is heard of loses only the slot.
+    /// time is lost with it; one that serves many and is heard of loses only the slot, or not even that
+    /// where it is told to cancel.
     pub(super) fn overdue(&mut self, now: Time, id: PeerId, index: u32) {
         let silence_max = self.config.silence_max();
         let Some(peer) = self.peers.get_mut(id) else { return };
@@ -244,14 +245,16 @@ impl Broker {
         let one_at_a_time =
             self.peers.worker(id).is_some_and(|worker| worker.takes == Concurrency::ONE);
         if heard && !one_at_a_time {
+            let told = self.peers.worker(id).is_some_and(|worker| worker.can.cancel);
+            if told {
+                // It says itself when the place is free.
+                self.requests[index].busy_until = Time::NEVER;
+            }
             // Its own deadline is still to come, or there is none: its client waits for a word.
             if self.requests[index].state.in_progress() {
                 self.end_and_tell_worker(index, Outcome::WorkerLost);
             }
-            if self.peers.worker(id).is_some_and(|worker| worker.can.cancel) {
-                // It was told, and says when the place is free.
-                self.requests[index].busy_until = Time::NEVER;
-            } else {
+            if !told {
                 self.free_slot(now, index);
             }
         } else {

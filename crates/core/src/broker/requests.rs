@@ -30,8 +30,8 @@ use crate::{Frames, Label, PeerId, Priority, Request, RequestId, Time, Timeout};
 ///     ▼                                 ▼
 ///   ended                           Abandoned: ended, but its worker does not know
 ///                                       │
-///                                       ▼ late reply, busy limit, worker lost
-///                                     forgotten
+///                                       ▼ late reply, worker lost; busy limit, where it was
+///                                     forgotten                     not told to cancel
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {

@@ -457,6 +457,39 @@ fn a_worker_that_serves_many_loses_only_the_slot_at_the_busy_limit() {
 }
 
 #[test]
+fn a_worker_that_is_told_to_cancel_keeps_the_slot_beyond_the_busy_limit_until_its_last_word() {
+    check_with(
+        |config| config.busy_timeout = Duration::from_secs(2),
+        "
+        0ms client c told
+        0ms worker v concurrency=2 cancels
+        0ms v ready echo
+        0ms c request echo 1
+          > v request #1 1
+        1ms c request echo 2 timeout=never
+          > v request #2 2
+        1s c request echo 3
+        1900ms v heartbeat
+        2010ms tick
+          > v cancel #1
+          > c failed expired
+          > v cancel #2
+          > c failed worker_lost
+        4s v heartbeat
+        4s v partial #1 still
+        5s v failed #1 done
+          > v request #3 3
+        6s v final #3 3
+          > c final 3
+        6s c request echo 4
+          > v request #4 4
+        6s v final #2 late
+        = expired 1, worker_lost 1, late 3, replied 1
+        ",
+    );
+}
+
+#[test]
 fn of_requests_with_one_id_the_first_is_meant() {
     check(
         "
