@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::requests::{InPlace, OfClient, Record, State};
 use super::{Broker, Event, Output};
 use crate::frames::Retained;
-use crate::{Concurrency, Frames, Outcome, PeerId, Time, Timeout, ToWorker};
+use crate::{Concurrency, Outcome, PeerId, Time, Timeout, ToWorker};
 
 impl State {
     /// Whether the request has no outcome yet.
@@ -104,16 +104,8 @@ impl Broker {
             Outcome::Rejected => self.requests[index].rejection.take(),
             _ => None,
         };
-        let (mut options, mut body) =
-            rejection.map(|last| (last.options, last.error)).unwrap_or_default();
-        let client = self.requests[index].client;
-        if !self.can_be_read(&body, &options, client) {
-            // What stands beside it is written as it is, where that is possible.
-            body = Frames::EMPTY.in_form(body.form(), 0);
-            if !self.can_be_read(&body, &options, client) {
-                options = Bytes::new();
-            }
-        }
+        let (options, body) = rejection.map(|last| (last.options, last.error)).unwrap_or_default();
+        let (options, body) = self.readable(options, body, self.requests[index].client);
         let reply = self.reply_to(index, options, body);
         self.tell_failure(index, outcome, reply);
     }

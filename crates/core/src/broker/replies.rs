@@ -173,13 +173,7 @@ impl Broker {
             (Outcome::Replied, false) => Outcome::Untranslatable,
             (outcome, _) => outcome,
         };
-        if !readable {
-            // What stands beside it is written as it is, where that is possible.
-            reply.body = Frames::empty().in_form(reply.body.form(), 0);
-            if !self.can_be_read(&reply.body, &reply.options, client) {
-                reply.options = Bytes::new();
-            }
-        }
+        (reply.options, reply.body) = self.readable(reply.options, reply.body, client);
         match outcome {
             Outcome::Replied => self.tell_client(client, ToClient::Final(reply)),
             _ => self.tell_failure(index, outcome, reply),
@@ -199,6 +193,17 @@ impl Broker {
     pub(super) fn can_be_read(&self, body: &Frames, options: &Bytes, reader: PeerId) -> bool {
         let limits = &self.config.limits;
         self.peers.reader(reader).is_none_or(|reader| reader.takes(body, options, limits))
+    }
+
+    /// As much of options and body as this reader can be given. Options are written as they are, where
+    /// that is possible, even if the body beside them is not.
+    pub(super) fn readable(&self, options: Bytes, body: Frames, reader: PeerId) -> (Bytes, Frames) {
+        if self.can_be_read(&body, &options, reader) {
+            return (options, body);
+        }
+        let body = Frames::EMPTY.in_form(body.form(), 0);
+        let fits = self.can_be_read(&body, &options, reader);
+        (if fits { options } else { Bytes::new() }, body)
     }
 
     /// A part of its answer came: a request has its whole timeout again.
