@@ -9,7 +9,7 @@ use super::replies::Part;
 use super::requests::InPlace;
 use super::{Broker, Event, Input, LossReason, Offence, Output, Sign, mmi};
 use crate::list::List;
-use crate::{Farewell, FromWorker, Label, Outcome, PeerId, Status, Time, ToWorker};
+use crate::{FromWorker, Label, Outcome, PeerId, Status, Time, ToWorker, WorkerReply};
 
 impl Broker {
     pub(super) fn heard_worker(&mut self, now: Time, peer: PeerId, command: FromWorker) {
@@ -44,15 +44,11 @@ impl Broker {
                 self.lose(now, peer, LossReason::Left);
             }
             // Who was sent away may not know it yet: what it says to a request that it had is late.
-            FromWorker::Partial(reply)
-            | FromWorker::Final(reply)
-            | FromWorker::Failed(reply)
-            | FromWorker::Rejected(reply)
-                if !registered && self.tokens.verify(peer, &reply.address).is_some() =>
-            {
-                self.counters.late_replies += 1;
-            }
-            FromWorker::AtWork { address }
+            FromWorker::Partial(WorkerReply { address, .. })
+            | FromWorker::Final(WorkerReply { address, .. })
+            | FromWorker::Failed(WorkerReply { address, .. })
+            | FromWorker::Rejected(WorkerReply { address, .. })
+            | FromWorker::AtWork { address }
                 if !registered && self.tokens.verify(peer, &address).is_some() =>
             {
                 self.counters.late_replies += 1;
@@ -93,8 +89,7 @@ impl Broker {
 
     fn ready(&mut self, now: Time, id: PeerId, name: Label) {
         if self.shut_down {
-            self.forget_greeting(id);
-            return self.tell_worker(id, ToWorker::Disconnect(Farewell::ShutDown));
+            return self.send_worker_away(now, id, LossReason::ShutDown);
         }
         if name.is_empty() || name.len() > SERVICE_NAME_BYTES_MAX {
             return self.offend(now, id, Offence::BadName);
@@ -181,7 +176,7 @@ impl Broker {
         self.end_unserved(id);
     }
 
-    /// Ends those that ask for this worker and for what it serves no longer.
+    /// Ends those that ask for this worker and for what it does not serve, or no longer.
     fn end_unserved(&mut self, id: PeerId) {
         let mut at = self.peers.worker_ref(id).and_then(|worker| worker.targeted.first());
         while let Some(index) = at {
@@ -232,11 +227,7 @@ impl Broker {
         let event = Event::WorkerLost { peer: id, services, reason, requests };
         self.outputs.push_back(Output::Event(event));
         self.counters.workers_lost += 1;
-        while let Some(worker) = self.peers.worker(id)
-            && let Some(index) = worker.targeted.first()
-        {
-            self.end_and_tell_worker(index, Outcome::NoSuchWorker);
-        }
+        self.end_unserved(id);
         let mut asked = Vec::new();
         // Each goes to the front of the queue, so the oldest goes last.
         for index in running.into_iter().rev() {
@@ -255,10 +246,14 @@ impl Broker {
     pub(super) fn dismiss(&mut self, now: Time, id: PeerId, reason: LossReason) {
         let greeted = self.peers.get(id).is_some_and(|peer| peer.greeted);
         if self.peers.worker(id).is_some_and(|worker| worker.registered || greeted) {
-            self.forget_greeting(id);
-            self.tell_worker(id, ToWorker::Disconnect(reason.farewell()));
-            self.lose(now, id, reason);
+            self.send_worker_away(now, id, reason);
         }
+    }
+
+    fn send_worker_away(&mut self, now: Time, id: PeerId, reason: LossReason) {
+        self.forget_greeting(id);
+        self.tell_worker(id, ToWorker::Disconnect(reason.farewell()));
+        self.lose(now, id, reason);
     }
 
     /// Counts a breach of the protocol. A worker is sent away for it, and so is a client where it
@@ -269,9 +264,7 @@ impl Broker {
         let unheard = self.is_unheard(id);
         self.note_offence(id, offence);
         if is_worker && !unheard {
-            self.forget_greeting(id);
-            self.tell_worker(id, ToWorker::Disconnect(offence.farewell()));
-            self.lose(now, id, LossReason::Offence(offence));
+            self.send_worker_away(now, id, LossReason::Offence(offence));
         } else if !unheard {
             self.send_client_away(now, id, offence.farewell());
         }
