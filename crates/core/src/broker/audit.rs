@@ -83,7 +83,7 @@ impl Broker {
                 let record = &self.requests[*r];
                 assert_eq!(record.state, State::Rejected);
                 assert_eq!(record.rejection.as_ref().unwrap().place_of(), *place);
-                assert!(self.services.is_served_by(record.service, s));
+                assert!(self.services.serving(record.service).contains(&s));
             }
             let offering: Vec<PeerId> = ids
                 .iter()
@@ -269,7 +269,7 @@ impl Broker {
                         }
                         for at in &w.offers {
                             let offer = &self.offers[*at];
-                            if self.services.is_served_by(record.service, offer.service)
+                            if self.services.serving(record.service).contains(&offer.service)
                                 && !rejection.by_of().contains(id)
                             {
                                 assert!(offer.looked_at < place, "a worker has looked past it");

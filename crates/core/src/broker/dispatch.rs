@@ -389,9 +389,10 @@ impl Broker {
 
     /// Whether a worker serves this service, by whatever name.
     pub(super) fn serves(&self, worker: PeerId, service: u32) -> bool {
+        let serving = self.services.serving(service);
         self.peers.worker_ref(worker).is_some_and(|worker| {
             let mut offered = worker.offers.iter().map(|at| self.offers[*at].service);
-            offered.any(|offered| self.services.is_served_by(service, offered))
+            offered.any(|offered| serving.binary_search(&offered).is_ok())
         })
     }
 

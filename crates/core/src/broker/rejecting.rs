@@ -144,12 +144,13 @@ impl Broker {
         let record = &self.requests[index];
         let service = record.service;
         let Some(rejection) = &record.rejection else { return false };
-        let serving = |id: &PeerId| {
+        let serving = self.services.serving(service);
+        let of_worker = |id: &PeerId| {
             let offers = self.peers.worker_ref(*id).map_or(&[][..], |worker| &worker.offers);
             let offered = offers.iter().map(|at| self.offers[*at].service);
-            offered.filter(|offered| self.services.is_served_by(service, *offered)).count()
+            offered.filter(|offered| serving.binary_search(offered).is_ok()).count()
         };
-        rejection.by.iter().map(serving).sum::<usize>() == self.services.workers_for(service)
+        rejection.by.iter().map(of_worker).sum::<usize>() == self.services.workers_for(service)
     }
 
     /// Gives a worker that got free the rejected requests that it has not had, as far as it takes

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::config::{Config, Limits, Settings};
 use super::free::Free;
@@ -363,9 +364,12 @@ impl Services {
         service.workers as usize + backers.sum::<usize>()
     }
 
-    /// Whether workers of `offered` serve this service.
-    pub(super) fn is_served_by(&self, index: u32, offered: u32) -> bool {
-        index == offered || self.table[index].backers.contains(&offered)
+    /// The services whose workers serve this one, itself among them, in the order of their indices.
+    pub(super) fn serving(&self, index: u32) -> SmallVec<[u32; 2]> {
+        let backers = self.table[index].backers.iter().copied();
+        let mut serving: SmallVec<_> = core::iter::once(index).chain(backers).collect();
+        serving.sort_unstable();
+        serving
     }
 
     pub(super) fn contains(&self, index: u32) -> bool {

@@ -1,5 +1,6 @@
 //! What workers say, and what becomes of their requests when they are lost.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::config::SERVICE_NAME_BYTES_MAX;
@@ -178,10 +179,12 @@ impl Broker {
 
     /// Ends those that ask for this worker and for what it does not serve, or no longer.
     fn end_unserved(&mut self, id: PeerId) {
+        let mut served = BTreeMap::new();
         let mut at = self.peers.worker_ref(id).and_then(|worker| worker.targeted.first());
         while let Some(index) = at {
             at = List::after(&mut InPlace(&mut self.requests), index);
-            if !self.serves(id, self.requests[index].service) {
+            let service = self.requests[index].service;
+            if !*served.entry(service).or_insert_with(|| self.serves(id, service)) {
                 self.end_and_tell_worker(index, Outcome::NoSuchWorker);
             }
         }
