@@ -348,8 +348,8 @@ impl Broker {
 
     /// A worker that is among the free ones has more or less in hand: its place there may be another.
     pub(super) fn relist(&mut self, id: PeerId) {
-        let load = load(&self.peers, id);
         let Some(worker) = self.peers.worker_ref(id).filter(|worker| worker.listed) else { return };
+        let load = load(&self.peers, id);
         for at in &worker.offers {
             let free = &mut self.services[self.offers[*at].service].free;
             if free.balance() == Balance::LeastLoaded {

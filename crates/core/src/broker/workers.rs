@@ -3,6 +3,8 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use smallvec::SmallVec;
+
 use super::config::SERVICE_NAME_BYTES_MAX;
 use super::offers::load;
 use super::peers::{SideState, Worker};
@@ -155,17 +157,19 @@ impl Broker {
     /// A worker offers this no longer, or nothing at all where it names nothing. What it has in hand
     /// stays with it.
     fn withdraw(&mut self, now: Time, id: PeerId, name: &Label) {
-        let all = || self.peers.worker_ref(id).map(|worker| worker.offers.to_vec());
-        let withdrawn = match name.is_empty() {
-            true => all().unwrap_or_default(),
-            false => self.own_offer(id, name).into_iter().collect(),
-        };
-        if withdrawn.is_empty() {
+        let one = self.own_offer(id, name);
+        if one.is_none() && !name.is_empty() {
             return;
         }
         let listed = self.unlist(id);
         let Some(worker) = self.peers.worker(id) else { return };
-        worker.offers.retain(|at| !withdrawn.contains(at));
+        let withdrawn = match one {
+            Some(one) => {
+                worker.offers.retain(|at| *at != one);
+                SmallVec::from([one])
+            }
+            None => core::mem::take(&mut worker.offers),
+        };
         if listed && !worker.offers.is_empty() {
             self.list(id);
         }
