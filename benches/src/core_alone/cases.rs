@@ -23,10 +23,11 @@ pub(crate) enum Case {
     Rejected,
     Targeted,
     Load,
+    Offers,
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 11] = [
+    pub(crate) const ALL: [Case; 12] = [
         Case::Services,
         Case::Workers,
         Case::Queued,
@@ -38,6 +39,7 @@ impl Case {
         Case::Rejected,
         Case::Targeted,
         Case::Load,
+        Case::Offers,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -53,6 +55,7 @@ impl Case {
             Case::Rejected => "rejected",
             Case::Targeted => "targeted",
             Case::Load => "load",
+            Case::Offers => "offers",
         }
     }
 
@@ -81,6 +84,9 @@ impl Case {
                 "workers, each with a request waiting that wants no other; one joins, in random order, and the first of that worker is dispatched"
             }
             Case::Load => "free, of one service, as `workers`; the one with the least load gets it",
+            Case::Offers => {
+                "of one worker, 1 and 1,000; a request for one of them, in random order, and its place among the free ones of each is another"
+            }
         }
     }
 }
@@ -135,7 +141,7 @@ impl Stage {
             | Case::Targeted
             | Case::Load => size,
             Case::Rejected => 2,
-            Case::Queued | Case::Expiry | Case::Wildcard | Case::Versions => 1,
+            Case::Queued | Case::Expiry | Case::Wildcard | Case::Versions | Case::Offers => 1,
         };
         let mut stage = Self {
             case,
@@ -156,7 +162,7 @@ impl Stage {
     pub(crate) fn run(&mut self, operations: u64) {
         for _ in 0..operations {
             match self.case {
-                Case::Services => {
+                Case::Services | Case::Offers => {
                     let service = self.random.below(self.size);
                     self.round_trip(service);
                 }
@@ -186,7 +192,7 @@ impl Stage {
             _ => counters.outcome(Outcome::Replied),
         };
         let in_progress = match self.case {
-            Case::Services | Case::Workers | Case::Heartbeats | Case::Load => 0,
+            Case::Services | Case::Workers | Case::Heartbeats | Case::Load | Case::Offers => 0,
             Case::Clients => u64::from(self.size),
             // Those that wait, and those that the workers have.
             Case::Targeted => 2 * u64::from(self.size),
@@ -203,7 +209,7 @@ impl Stage {
         assert_eq!(counters.rejections, rejections);
         // Names are forgotten with the last that uses them; there is one more, which is offered.
         let names = match self.case {
-            Case::Services => self.size as usize,
+            Case::Services | Case::Offers => self.size as usize,
             Case::Wildcard | Case::Versions => self.size as usize + 2,
             _ => 1,
         };
@@ -319,12 +325,17 @@ impl Stage {
             };
             self.add_worker(worker, service);
         }
+        if self.case == Case::Offers {
+            for service in 1..self.size {
+                self.offer(PeerId::new(0, 0), self.name(service));
+            }
+        }
         let clients = if self.case == Case::Clients { self.size } else { 1 };
         for client in 0..clients {
             self.add_client(client);
         }
         match self.case {
-            Case::Services | Case::Workers | Case::Heartbeats | Case::Load => {}
+            Case::Services | Case::Workers | Case::Heartbeats | Case::Load | Case::Offers => {}
             Case::Queued | Case::Wildcard | Case::Versions => {
                 self.occupy_and_queue(Duration::ZERO, Timeout::OfService)
             }
@@ -374,8 +385,13 @@ impl Stage {
     fn add_worker(&mut self, index: u32, service: Label) {
         let peer = PeerId::new(index, 0);
         let rejects = self.case == Case::Rejected && index == 0;
-        let can = WorkerCapabilities { rejects, ..WorkerCapabilities::default() };
+        let several_services = self.case == Case::Offers;
+        let can = WorkerCapabilities { rejects, several_services, ..WorkerCapabilities::default() };
         self.add_peer(peer, Role::Worker(can));
+        self.offer(peer, service);
+    }
+
+    fn offer(&mut self, peer: PeerId, service: Label) {
         self.tell(Input::FromWorker { peer, command: FromWorker::Ready { service } });
         while self.broker.poll_output().is_some() {}
     }
