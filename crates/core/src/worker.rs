@@ -50,13 +50,17 @@ pub struct WorkerConfig {
     pub heartbeat_interval: Duration,
     /// How many intervals the broker may be silent.
     pub liveness: u32,
+    /// How long a broker that is told how many requests it takes has to answer that it goes by it. One
+    /// that drains leaves then, answer or not.
+    pub capacity_timeout: Duration,
     /// When a lost connection is opened again.
     pub backoff: Backoff,
 }
 
 impl WorkerConfig {
     /// A worker for `service` that has one request at a time, partial replies of up to 32 MiB and
-    /// 1,000 frames, a heartbeat every 2.5 s and a liveness of 3.
+    /// 1,000 frames, a heartbeat every 2.5 s, a liveness of 3 and 10 s for the broker to answer how many
+    /// requests it takes.
     ///
     /// ```
     /// let config = majordomus_core::WorkerConfig::new("echo");
@@ -76,6 +80,7 @@ impl WorkerConfig {
             message_bytes_max: None,
             heartbeat_interval: Duration::from_millis(2500),
             liveness: 3,
+            capacity_timeout: Duration::from_secs(10),
             backoff: Backoff::default(),
         }
     }
@@ -197,6 +202,8 @@ pub struct Worker {
     said: usize,
     /// How often it has said so on this connection without an answer.
     unanswered: u32,
+    /// Until when it has to answer what it was told last.
+    answer_due: Time,
     /// What the broker goes by, as it has said on this connection.
     settled: Option<Concurrency>,
     /// The most that it was told on this connection.
@@ -232,6 +239,7 @@ impl Worker {
             welcome: None,
             said: 0,
             unanswered: 0,
+            answer_due: Time::ZERO,
             settled: None,
             told_max: 0,
             outputs: VecDeque::new(),
@@ -263,7 +271,7 @@ impl Worker {
         }
         self.keep_in_touch(now);
         self.deliver_held();
-        self.say_capacity();
+        self.say_capacity(now);
         self.move_on(now);
     }
 
@@ -275,7 +283,11 @@ impl Worker {
     /// When it must be told the time, by [`WorkerInput::Tick`] or anything else, at the latest.
     pub fn next_deadline(&self) -> Time {
         if self.uplink.is_open() {
-            return self.heartbeat_at.min(self.silence_ends_at());
+            let drained_at = match self.is_drained() {
+                true => self.may_come_until(),
+                false => Time::NEVER,
+            };
+            return self.heartbeat_at.min(self.silence_ends_at()).min(drained_at);
         }
         if self.may_open() { self.uplink.due_at() } else { Time::NEVER }
     }
@@ -463,6 +475,7 @@ impl Worker {
         self.said = self.capacity();
         self.told_max = self.said;
         self.unanswered = u32::from(self.config.says_capacity);
+        self.answer_due = now.after(self.config.capacity_timeout);
         self.settled = None;
         let status = Status { concurrency: Some(concurrency(self.said)), publish: false };
         let capacity = self.config.says_capacity.then_some(FromWorker::Heartbeat(status));
@@ -529,12 +542,13 @@ impl Worker {
     }
 
     /// Tells the broker how many requests it takes, where that is not what it was told.
-    fn say_capacity(&mut self) {
+    fn say_capacity(&mut self, now: Time) {
         let capacity = self.capacity();
         if self.config.says_capacity && self.uplink.is_open() && self.said != capacity {
             self.said = capacity;
             self.told_max = self.told_max.max(capacity);
             self.unanswered = self.unanswered.saturating_add(1);
+            self.answer_due = now.after(self.config.capacity_timeout);
             let status = Status { concurrency: Some(concurrency(capacity)), publish: false };
             self.outputs.push_back(WorkerOutput::Send(FromWorker::Heartbeat(status)));
         }
@@ -575,17 +589,28 @@ impl Worker {
         if self.may_open() && self.uplink.open_if_due(now) {
             self.outputs.push_back(WorkerOutput::Open);
         }
-        // What is on its way before the broker has heard of it would be lost with us.
-        let may_come = self.config.greets
-            && self.uplink.is_open()
-            && (self.unanswered > 0 || self.settled != Some(Concurrency::AtMost(0)));
-        if self.purpose == Purpose::Drain && !self.is_busy() && !may_come {
+        if self.is_drained() && now >= self.may_come_until() {
             self.leave(now);
         }
         if self.purpose == Purpose::Leave && self.tasks.is_empty() {
             self.purpose = Purpose::Stopped;
             self.outputs.push_back(WorkerOutput::Stopped);
         }
+    }
+
+    /// Until when a request may come that the broker sent before it had heard that none is taken. It
+    /// would be lost with us.
+    fn may_come_until(&self) -> Time {
+        let settled = self.unanswered == 0 && self.settled == Some(Concurrency::AtMost(0));
+        match self.config.greets && self.uplink.is_open() && !settled {
+            true => self.answer_due,
+            false => Time::ZERO,
+        }
+    }
+
+    /// Whether it is to take no more, and has nothing in hand.
+    fn is_drained(&self) -> bool {
+        self.purpose == Purpose::Drain && !self.is_busy()
     }
 
     fn leave(&mut self, now: Time) {

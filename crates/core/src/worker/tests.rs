@@ -583,6 +583,34 @@ fn what_comes_while_it_drains_is_given_back() {
     check(greeting(), script);
 }
 
+/// It waited for ever, as the broker was not silent.
+#[test]
+fn a_worker_that_drains_leaves_a_broker_that_beats_but_never_says_that_nothing_more_comes() {
+    let beat = |at_ms| (at_ms, Received(ToWorker::Heartbeat), vec![heartbeat()]);
+    let script = greeted(0).chain([
+        (1, asked("a"), vec![given(FIRST, "a")]),
+        (500, Drain, vec![takes(0)]),
+        beat(1_000),
+        (
+            1_500,
+            Final(FIRST, Content::of(body("y")), None),
+            vec![replied(FromWorker::Final, "a", body("y"))],
+        ),
+        (1_500, returned(FIRST), vec![]),
+        beat(2_000),
+        (2_499, Tick, vec![]),
+        (2_500, Tick, vec![leave(), Close(Parting::Leaving), Stopped]),
+    ]);
+    let config = WorkerConfig { capacity_timeout: Duration::from_secs(2), ..greeting() };
+    check(config.clone(), script);
+    // And it is woken for that.
+    let mut worker = Worker::new(config, 0);
+    for (at_ms, input, _) in greeted(0).chain([(1_900, Drain, vec![]), beat(3_500)]) {
+        worker.handle(Time::from_micros(at_ms * 1000), input);
+    }
+    assert_eq!(worker.next_deadline(), Time::from_micros(3_900_000));
+}
+
 #[test]
 fn a_nothing_that_was_said_before_it_drained_is_not_the_last_word() {
     let settled = |requests| {

@@ -111,7 +111,8 @@ impl Worker {
     /// sent and the broker told. [`stop`](Self::stop) can still cut it short.
     ///
     /// In [`Dialect::Omdp1`] and [`Dialect::Pigato`] the broker is told, and what it sends meanwhile is
-    /// given back. In the other dialects it is not answered, and goes to another worker when this one
+    /// given back. A broker that does not answer to that in OMDP/1 is left after 10 s all the same. In
+    /// the other dialects what comes meanwhile is not answered, and goes to another worker when this one
     /// has left.
     ///
     /// ```no_run
