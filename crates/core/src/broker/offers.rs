@@ -18,40 +18,14 @@ pub(super) struct Offer {
     pub(super) looked_at: u64,
 }
 
+impl Offer {
+    pub(super) const fn new(worker: PeerId, service: u32) -> Self {
+        Self { worker, service, in_free: Links::NONE, rank: (0, 0), looked_at: 0 }
+    }
+}
+
 /// All offers.
-#[derive(Debug)]
-pub(super) struct Offers {
-    table: Table<Offer>,
-}
-
-impl Offers {
-    pub(super) const fn new() -> Self {
-        Self { table: Table::new() }
-    }
-
-    pub(super) fn add(&mut self, worker: PeerId, service: u32) -> u32 {
-        let offer = Offer { worker, service, in_free: Links::NONE, rank: (0, 0), looked_at: 0 };
-        self.table.insert(offer).0
-    }
-
-    pub(super) fn remove(&mut self, at: u32) {
-        self.table.remove(at);
-    }
-}
-
-impl core::ops::Index<u32> for Offers {
-    type Output = Offer;
-
-    fn index(&self, at: u32) -> &Offer {
-        &self.table[at]
-    }
-}
-
-impl core::ops::IndexMut<u32> for Offers {
-    fn index_mut(&mut self, at: u32) -> &mut Offer {
-        &mut self.table[at]
-    }
-}
+pub(super) type Offers = Table<Offer>;
 
 /// By what a worker is less or more loaded than another: what it has in hand, then what it ever had.
 pub(super) fn load(peers: &Peers, worker: PeerId) -> (u32, u64) {
@@ -65,12 +39,5 @@ pub(super) struct InFree<'a>(pub(super) &'a mut Offers);
 impl Linked for InFree<'_> {
     fn links(&mut self, at: u32) -> &mut Links {
         &mut self.0[at].in_free
-    }
-}
-
-#[cfg(test)]
-impl Offers {
-    pub(super) fn len(&self) -> usize {
-        self.table.len()
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::config::SERVICE_NAME_BYTES_MAX;
-use super::offers::load;
+use super::offers::{Offer, load};
 use super::peers::{SideState, Worker};
 use super::replies::Part;
 use super::requests::InPlace;
@@ -109,7 +109,7 @@ impl Broker {
         }
         let service = self.services.find_or_add(&name, &self.config);
         let concerned = self.services.add_worker(now, service);
-        let at = self.offers.add(id, service);
+        let (at, _) = self.offers.insert(Offer::new(id, service));
         let load = load(&self.peers, id);
         let Some(worker) = self.peers.worker(id) else { return };
         worker.offers.push(at);
