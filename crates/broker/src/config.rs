@@ -216,6 +216,7 @@ impl Config {
             ("service_requests_max", limits.service_requests_max),
             ("client_requests_max", limits.client_requests_max),
             ("worker_services_max", limits.worker_services_max),
+            ("offers_max", limits.offers_max),
             ("rejections_max", limits.rejections_max as usize),
             ("names_max", limits.names_max),
             ("connections_max", own.connections_max),

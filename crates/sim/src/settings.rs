@@ -58,6 +58,7 @@ settings! {
     limits.rejections_max,
     limits.worker_requests_max,
     limits.worker_services_max,
+    limits.offers_max,
     limits.names_max,
     limits.reply_bytes_max,
     limits.cache_bytes_max,

@@ -57,6 +57,7 @@ fn what_pigato_has_is_off_or_as_others_have_it_unless_it_is_set() {
         "reject_wait = \"1s\"  # default",
         "rejections_max = 100  # default",
         "worker_services_max = 1000  # default",
+        "offers_max = 1000000  # default",
         "cache_bytes_max = \"64MiB\"  # default",
         "translate_bytes_max = \"1MiB\"  # default",
     ] {

@@ -193,6 +193,8 @@ pub struct Limits {
     pub worker_requests_max: usize,
     /// Services that one worker may offer.
     pub worker_services_max: usize,
+    /// The same for all workers together, a service counting once for each that offers it.
+    pub offers_max: usize,
     /// Workers that may reject one request. When so many have, it counts as rejected by all.
     pub rejections_max: u32,
     /// Names that clients asked for and no worker offers.
@@ -219,6 +221,7 @@ impl Default for Limits {
             client_bytes_max: 128 << 20,
             worker_requests_max: 100_000,
             worker_services_max: 1_000,
+            offers_max: 1_000_000,
             rejections_max: 100,
             names_max: 10_000,
             reply_bytes_max: 64 << 20,

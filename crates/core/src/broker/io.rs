@@ -208,11 +208,13 @@ pub enum Offence {
     ForgedReply,
     /// A worker offered more services than it may.
     TooManyServices,
+    /// A worker offered one service more than all workers may together.
+    TooManyOffers,
 }
 
 impl Offence {
     /// All offences, in the order in which they are counted.
-    pub const ALL: [Offence; 7] = [
+    pub const ALL: [Offence; 8] = [
         Offence::Malformed,
         Offence::NotReady,
         Offence::ReadyTwice,
@@ -220,6 +222,7 @@ impl Offence {
         Offence::BadName,
         Offence::ForgedReply,
         Offence::TooManyServices,
+        Offence::TooManyOffers,
     ];
 
     /// The name by which it is logged and counted.
@@ -232,6 +235,7 @@ impl Offence {
             Offence::BadName => "bad_name",
             Offence::ForgedReply => "forged_reply",
             Offence::TooManyServices => "too_many_services",
+            Offence::TooManyOffers => "too_many_offers",
         }
     }
 }
@@ -244,7 +248,7 @@ impl Offence {
                 Farewell::Malformed
             }
             Offence::ReservedName | Offence::ForgedReply => Farewell::Forbidden,
-            Offence::TooManyServices => Farewell::Full,
+            Offence::TooManyServices | Offence::TooManyOffers => Farewell::Full,
         }
     }
 }
@@ -259,6 +263,7 @@ impl fmt::Display for Offence {
             Offence::BadName => "READY for an empty name or one of more than 255 bytes",
             Offence::ForgedReply => "a reply to a request that it was never given",
             Offence::TooManyServices => "READY for more services than one worker may offer",
+            Offence::TooManyOffers => "READY for more services than all workers may offer together",
         })
     }
 }

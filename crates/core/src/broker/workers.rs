@@ -104,8 +104,12 @@ impl Broker {
             return self.tell_registered(id, name);
         }
         let Some(worker) = self.peers.worker_ref(id) else { return };
-        if worker.offers.len() >= self.config.limits.worker_services_max.max(1) {
+        let limits = &self.config.limits;
+        if worker.offers.len() >= limits.worker_services_max.max(1) {
             return self.offend(now, id, Offence::TooManyServices);
+        }
+        if self.offers.len() >= limits.offers_max.max(1) {
+            return self.offend(now, id, Offence::TooManyOffers);
         }
         let service = self.services.find_or_add(&name, &self.config);
         let concerned = self.services.add_worker(now, service);

@@ -332,6 +332,11 @@ impl Model {
         self.peer(id).is_some_and(|peer| peer.filled.is_none())
     }
 
+    /// How many services all workers offer together.
+    pub(crate) fn offers(&self) -> usize {
+        self.services.iter().map(|service| service.workers).sum()
+    }
+
     pub(crate) fn all_peers(&self) -> impl Iterator<Item = &Peer> {
         self.peers.iter().flatten()
     }

@@ -13,7 +13,8 @@ impl Judge {
         let Some(worker) = self.model.worker(peer) else { return };
         let known = self.model.find_service(service);
         let offered = worker.offers.iter().any(|(at, _)| Some(*at) == known);
-        let most = self.config.limits.worker_services_max.max(1);
+        let limits = &self.config.limits;
+        let (most, most_of_all) = (limits.worker_services_max.max(1), limits.offers_max.max(1));
         if self.shut_down {
             self.step.must_part.push((peer, Farewell::ShutDown));
         } else if service.is_empty() || service.len() > SERVICE_NAME_BYTES_MAX {
@@ -25,6 +26,8 @@ impl Judge {
             self.step.id = service.clone();
         } else if worker.offers.len() >= most {
             self.offends(peer, Offence::TooManyServices);
+        } else if self.model.offers() >= most_of_all {
+            self.offends(peer, Offence::TooManyOffers);
         } else {
             self.step.must_register = Some(peer);
             self.step.id = service.clone();

@@ -35,6 +35,7 @@ impl Workload {
         }
         if self.several && rng.one_in(4) {
             limits.worker_services_max = rng.within(1, 3) as usize;
+            limits.offers_max = 3 * limits.worker_services_max;
         }
         if self.forms && !rng.one_in(4) {
             limits.translate_bytes_max = rng.pick(&[0, 4, 12, 100]);

@@ -5,6 +5,33 @@ use core::time::Duration;
 use super::{check, check_with};
 
 #[test]
+fn all_workers_together_offer_no_more_than_they_may() {
+    check_with(
+        |config| config.limits.offers_max = 3,
+        "show reasons
+         0ms worker v several
+         0ms v ready a
+         0ms v ready b
+         0ms worker w greets several
+         0ms w hello
+         > w welcome
+         0ms w ready a
+         0ms w ready a
+         0ms w ready b
+         > w disconnect Full
+         = too_many_offers 1, services 2
+         1ms v ready c
+         2ms v withdraw a
+         3ms worker u
+         3ms u ready a
+         4ms worker t
+         4ms t ready a
+         > t disconnect Full
+         = too_many_offers 2, services 3",
+    );
+}
+
+#[test]
 fn requests_of_a_client() {
     check_with(
         |config| config.limits.client_requests_max = 2,
