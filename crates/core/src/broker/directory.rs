@@ -11,7 +11,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::Broker;
-use super::peers::SideState;
 use crate::{Form, Frames, Label, Outcome, PeerId, Reply, Request};
 
 /// The name of the directory.
@@ -101,14 +100,16 @@ impl Broker {
     }
 
     fn look_around(&self) -> Known {
-        let mut workers: BTreeMap<&Label, Vec<String>> = BTreeMap::new();
-        for id in self.peers.ids() {
-            let Some(peer) = self.peers.get(id) else { continue };
-            if let SideState::Worker(worker) = &peer.side {
-                for at in &worker.offers {
-                    let name = &self.services[self.offers[*at].service].name;
-                    workers.entry(name).or_default().push(self.peers.name_of(id));
-                }
+        let offering = self.peers.ids().filter_map(|id| {
+            let worker = self.peers.worker_ref(id).filter(|worker| !worker.offers.is_empty())?;
+            Some((self.peers.name_of(id), &worker.offers))
+        });
+        let offering: Vec<_> = offering.collect();
+        let mut workers: BTreeMap<&Label, Vec<&str>> = BTreeMap::new();
+        for (worker, offers) in &offering {
+            for at in offers.iter() {
+                let name = &self.services[self.offers[*at].service].name;
+                workers.entry(name).or_default().push(worker);
             }
         }
         let mut services = BTreeMap::new();
