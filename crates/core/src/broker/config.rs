@@ -51,7 +51,7 @@ pub struct Config {
 }
 
 /// What peers that greet are told of the broker, and what the core itself has no use for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
     /// The name of the broker; empty where it has none.
     pub broker: Label,
@@ -59,6 +59,12 @@ pub struct Introduction {
     pub message_bytes_max: u64,
     /// How many frames.
     pub frames_max: u32,
+}
+
+impl Default for Introduction {
+    fn default() -> Self {
+        Self { broker: Label::empty(), message_bytes_max: 0, frames_max: u32::MAX }
+    }
 }
 
 impl Default for Config {

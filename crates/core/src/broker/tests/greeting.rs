@@ -1,6 +1,6 @@
 //! Peers that say HELLO.
 
-use super::{check, check_with};
+use super::{Config, Output, Stage, Time, ToWorker, check, check_with};
 
 #[test]
 fn who_greets_is_welcomed_and_heard() {
@@ -352,4 +352,19 @@ fn an_answer_of_ours_is_no_larger_than_its_client_takes() {
          1ms c request mmi.service echo id=1
          > c failed untranslatable",
     );
+}
+
+/// Its 0 frames were taken at their word, and nothing was ever sent to it.
+#[test]
+fn a_broker_that_nobody_introduced_takes_messages() {
+    let mut stage = Stage::new(Config::default());
+    stage.act("0ms worker w greets");
+    let hello = stage.hello(stage.names["w"], &[]);
+    stage.broker.handle(Time::ZERO, hello);
+    match stage.broker.poll_output() {
+        Some(Output::ToWorker { command: ToWorker::Welcome(welcome), .. }) => {
+            assert!(welcome.takes(1 << 30, 1_000));
+        }
+        other => panic!("no welcome: {other:?}"),
+    }
 }
