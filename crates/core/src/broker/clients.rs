@@ -24,15 +24,16 @@ struct NoSuchWorker;
 
 impl Broker {
     pub(super) fn heard_client(&mut self, now: Time, peer: PeerId, command: FromClient) {
-        match self.peers.get(peer).map(|peer| &peer.side) {
-            None => return,
-            Some(SideState::Worker(_)) => return self.handle(now, Input::Malformed { peer }),
-            Some(SideState::Client(_)) => self.alive(now, peer, Sign::Bytes),
+        let Some(known) = self.peers.get(peer) else { return };
+        let unheard = known.is_unheard();
+        match known.side {
+            SideState::Worker(_) => return self.handle(now, Input::Malformed { peer }),
+            SideState::Client(_) => self.alive(now, peer, Sign::Bytes),
         }
         if let FromClient::Hello(hello) = command {
             return self.greeted(now, peer, hello);
         }
-        if self.is_unheard(peer) {
+        if unheard {
             return self.note_offence(peer, Offence::NotReady);
         }
         match command {

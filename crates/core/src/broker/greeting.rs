@@ -46,11 +46,6 @@ impl Broker {
         }
     }
 
-    /// Whether a peer has to say HELLO before it is heard.
-    pub(super) fn is_unheard(&self, id: PeerId) -> bool {
-        self.peers.get(id).is_some_and(|peer| peer.greets() && !peer.greeted)
-    }
-
     /// A peer goes, or is sent away: it has to say HELLO again before it is heard.
     pub(super) fn forget_greeting(&mut self, id: PeerId) {
         if let Some(peer) = self.peers.get_mut(id) {

@@ -55,6 +55,11 @@ impl Peer {
             SideState::Worker(worker) => worker.can.greets,
         }
     }
+
+    /// Whether it has to say HELLO before it is heard.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.greets() && !self.greeted
+    }
 }
 
 /// What a peer can be given to read.

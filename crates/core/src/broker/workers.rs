@@ -16,15 +16,16 @@ use crate::{FromWorker, Label, Outcome, PeerId, Status, Time, ToWorker, WorkerRe
 
 impl Broker {
     pub(super) fn heard_worker(&mut self, now: Time, peer: PeerId, command: FromWorker) {
-        match self.peers.get(peer).map(|peer| &peer.side) {
-            None => return,
-            Some(SideState::Client(_)) => return self.handle(now, Input::Malformed { peer }),
-            Some(SideState::Worker(_)) => self.alive(now, peer, Sign::Bytes),
+        let Some(known) = self.peers.get(peer) else { return };
+        let unheard = known.is_unheard();
+        match known.side {
+            SideState::Client(_) => return self.handle(now, Input::Malformed { peer }),
+            SideState::Worker(_) => self.alive(now, peer, Sign::Bytes),
         }
         if let FromWorker::Hello(hello) = command {
             return self.greeted(now, peer, hello);
         }
-        if self.is_unheard(peer) {
+        if unheard {
             return self.note_offence(peer, Offence::NotReady);
         }
         let Some(Worker { registered, can, .. }) = self.peers.worker_ref(peer) else { return };
@@ -272,7 +273,7 @@ impl Broker {
     pub(super) fn offend(&mut self, now: Time, id: PeerId, offence: Offence) {
         let Some(peer) = self.peers.get(id) else { return };
         let is_worker = matches!(peer.side, SideState::Worker(_));
-        let unheard = self.is_unheard(id);
+        let unheard = peer.is_unheard();
         self.note_offence(id, offence);
         if is_worker && !unheard {
             self.send_worker_away(now, id, LossReason::Offence(offence));
