@@ -52,17 +52,17 @@ pub(crate) struct Scene<'a> {
 pub(crate) enum Actor {
     Client(Client),
     Worker(Worker),
-    LibraryClient(LibraryClient),
-    LibraryWorker(LibraryWorker),
+    LibraryClient(Box<LibraryClient>),
+    LibraryWorker(Box<LibraryWorker>),
 }
 
 impl Actor {
     pub(crate) fn new(rng: &mut Rng, workload: &Workload) -> Self {
         match rng.below(8) {
             0..3 => Actor::Client(Client::new(rng, workload)),
-            3 => Actor::LibraryClient(LibraryClient::new(rng, workload)),
+            3 => Actor::LibraryClient(Box::new(LibraryClient::new(rng, workload))),
             4..7 => Actor::Worker(Worker::new(rng, workload)),
-            _ => Actor::LibraryWorker(LibraryWorker::new(rng, workload)),
+            _ => Actor::LibraryWorker(Box::new(LibraryWorker::new(rng, workload))),
         }
     }
 
