@@ -1,5 +1,7 @@
 //! `majordomus request`: asks a service for something and prints what comes back.
 
+mod word;
+
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use majordomus::{Body, Client, Dialect, Headers, Reply, RequestError, Retry};
 
+use crate::cmd::request::word::Word;
 use crate::cmd::{BROKER_ENDPOINT, check_reachable, dialect_parser, misused};
 use crate::duration;
 use crate::failure::Failure;
@@ -23,6 +26,9 @@ With --raw the bytes are printed as they are, and nothing between frames.
 The status is 1, with one line on standard error, when there is no reply in time or the reply is an \
 error. The MDP dialects have no errors: a final reply of one frame that begins with `-1 ` counts as \
 one, unless --no-error-replies is given.
+
+Not every dialect has words for all that can be said of a request. An option that --dialect cannot \
+say is refused; those that can are named behind it in brackets.
 
 Examples:
   majordomus request echo hello
@@ -49,7 +55,7 @@ pub(crate) struct RequestArgs {
     /// A frame of the request each; `-` is standard input as one frame
     body: Vec<OsString>,
     /// How long to wait, for the reply and again after each part of it; `none` for as long as it
-    /// takes
+    /// takes, `0s` for a worker that is free now or none (omdp1)
     #[arg(short, long, value_name = "DURATION", default_value = "60s",
           value_parser = |text: &str| Patience::parse(text))]
     timeout: Patience,
@@ -62,17 +68,18 @@ pub(crate) struct RequestArgs {
     /// From 0 (last) to 9 (first) among those that wait for the same service (omdp1)
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=9))]
     priority: Option<u8>,
-    /// Say that it may be done twice: it goes to another worker when its worker is lost
+    /// Say that it may be done twice: it goes to another worker when its worker is lost (all but
+    /// omdp)
     #[arg(long)]
     repeatable: bool,
     /// Ask again so many times at the most when it fails, at another broker where there is one;
     /// implies --repeatable
     #[arg(long, value_name = "COUNT")]
     retry: Option<u32>,
-    /// The one worker that may do it, by its name in `$dir`
+    /// The one worker that may do it, by its name in `$dir` (omdp1, pigato, omdp)
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
-    /// Take no reply that the broker has kept from an equal request
+    /// Take no reply that the broker has kept from an equal request (omdp1, pigato, omdp)
     #[arg(long)]
     no_cache: bool,
     /// A header; may be given again (omdp1)
@@ -108,10 +115,32 @@ impl Patience {
 
 impl RequestArgs {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        self.refuse_unsayable();
         self.broker.iter().try_for_each(|broker| check_reachable(broker))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let body = self.read_body()?;
         runtime.map_err(Failure::System)?.block_on(self.ask(body))
+    }
+
+    /// Refuses what was given and would be left out.
+    fn refuse_unsayable(&self) {
+        let given = Word::ALL.into_iter().filter(|word| self.says(*word));
+        let lost: Vec<_> = given.filter_map(|word| word.lost_in(self.dialect)).collect();
+        if !lost.is_empty() {
+            misused("request", &lost.join("; "));
+        }
+    }
+
+    fn says(&self, word: Word) -> bool {
+        match word {
+            Word::AtOnce => self.timeout.0 == Some(Duration::ZERO),
+            Word::Silence => self.silence.is_some(),
+            Word::Priority => self.priority.is_some(),
+            Word::Repeatable => self.repeatable,
+            Word::Target => self.target.is_some(),
+            Word::NoCache => self.no_cache,
+            Word::Header => !self.header.is_empty(),
+        }
     }
 
     fn read_body(&self) -> Result<Body, Failure> {

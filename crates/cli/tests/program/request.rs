@@ -1,5 +1,7 @@
 //! What a client sends and prints.
 
+use majordomus::Dialect;
+
 use crate::process::{Broker, run, run_with_input};
 
 #[test]
@@ -77,6 +79,42 @@ fn whatever_goes_with_a_request_can_be_said() {
     broker.request(&["--target", "nobody", "echo", "hello"]).failed(&["no worker offers"]);
     for header in ["lang", "=x", "a b=x"] {
         broker.request(&["--header", header, "echo", "hello"]).misused(&["--header"]);
+    }
+}
+
+#[test]
+fn what_a_dialect_cannot_say_is_refused_and_not_left_out() {
+    const OMDP1: &[&str] = &["omdp1"];
+    const WITH_OPTIONS: &[&str] = &["omdp1", "pigato", "omdp"];
+    for (flag, value, in_dialects) in [
+        ("--timeout", "0s", OMDP1),
+        ("--silence", "1m", OMDP1),
+        ("--priority", "9", OMDP1),
+        ("--header", "lang=en", OMDP1),
+        ("--target", "W1", WITH_OPTIONS),
+        ("--no-cache", "", WITH_OPTIONS),
+    ] {
+        let option = [flag, value].into_iter().filter(|word| !word.is_empty());
+        let option: Vec<_> = option.collect();
+        for dialect in Dialect::ALL.map(Dialect::name) {
+            if in_dialects.contains(&dialect) {
+                continue;
+            }
+            let args = [&["request", "--dialect", dialect, "echo"], &option[..]].concat();
+            run(&args).misused(&[flag, dialect, in_dialects[0]]);
+        }
+    }
+    let args = ["request", "--dialect", "omdp", "--repeatable", "echo"];
+    run(&args).misused(&["--repeatable", "omdp", "omdp1, mdp01"]);
+    // All of them are named.
+    let args = ["request", "--dialect", "mdp02", "--target", "W1", "--priority", "9", "echo"];
+    run(&args).misused(&["--target cannot", "--priority cannot"]);
+    // What each dialect does in its own way, or the client by itself, is taken.
+    let broker = Broker::start(&[]);
+    let _worker = broker.worker(&["echo", "--echo"]);
+    for dialect in ["mdp01", "pigato"] {
+        let options = ["--dialect", dialect, "--repeatable", "--retry", "2", "--deadline", "1m"];
+        broker.request(&[&options[..], &["echo", "hello"]].concat()).printed("hello\n");
     }
 }
 
