@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use majordomus::{RequestError, SetupError};
+use majordomus::{Dialect, RequestError, SetupError};
 use majordomus_broker::StartError;
 
 use crate::duration;
@@ -23,6 +23,10 @@ pub(crate) enum Failure {
     Setup(SetupError),
     /// A client or a worker is to find a broker inside this process, where there is none.
     Inproc { endpoint: String },
+    /// No broker was there to be asked.
+    NoBroker { service: String, endpoint: String, dialect: Dialect },
+    /// The one worker that was asked for is not there, or does not offer the service.
+    NoSuchWorker { service: String, endpoint: String, worker: String },
     /// There is no reply, or no more of it, after that long.
     Timeout { service: String, endpoint: String, timeout: Duration },
     /// There is no reply, or no more of it.
@@ -53,12 +57,24 @@ impl fmt::Display for Failure {
                 "cannot connect to {endpoint}: inproc:// is reached only from within the broker's \
                  own process; give an endpoint of that broker on tcp:// or ipc://"
             ),
+            Failure::NoBroker { service, endpoint, dialect } => write!(
+                f,
+                "request to {service:?}: no broker at {endpoint} that answers in {dialect}; start \
+                 one with `majordomus broker -b ENDPOINT`, or name another with --broker"
+            ),
+            Failure::NoSuchWorker { service, endpoint, worker } => write!(
+                f,
+                "request to {service:?} at {endpoint}: no worker named {worker:?} offers the service"
+            ),
+            Failure::Timeout { service, endpoint, timeout } if timeout.is_zero() => {
+                write!(f, "request to {service:?} at {endpoint}: no worker is free")
+            }
             Failure::Timeout { service, endpoint, timeout } => {
                 let timeout = duration::show(*timeout);
-                write!(f, "request to {service} at {endpoint}: no reply within {timeout}")
+                write!(f, "request to {service:?} at {endpoint}: no reply within {timeout}")
             }
             Failure::Request { service, endpoint, error } => {
-                write!(f, "request to {service} at {endpoint}: {error}")
+                write!(f, "request to {service:?} at {endpoint}: {error}")
             }
             Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
@@ -121,6 +137,6 @@ mod tests {
         let error = RequestError::Remote { code: 0, why };
         let (service, endpoint) = ("echo".into(), "ipc://m".into());
         let line = Failure::Request { service, endpoint, error }.line();
-        assert_eq!(line, "request to echo at ipc://m: first; second; \u{fffd}[31mthird");
+        assert_eq!(line, "request to \"echo\" at ipc://m: first; second; \u{fffd}[31mthird");
     }
 }

@@ -5,10 +5,11 @@ mod word;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use majordomus::{Body, Client, Dialect, Headers, Reply, RequestError, Retry};
+use tokio::task::JoinHandle;
 
 use crate::cmd::request::word::Word;
 use crate::cmd::{BROKER_ENDPOINT, check_reachable, dialect_parser, misused};
@@ -163,6 +164,7 @@ impl RequestArgs {
             .dialect(self.dialect)
             .error_replies(!self.no_error_replies)
             .connect()?;
+        let mut course = Course::begin(client.clone());
         let mut request = client.request(&self.service, body).timeout(self.timeout.0);
         for (name, value) in &self.header {
             // The names were looked at when the arguments were read.
@@ -191,10 +193,10 @@ impl RequestArgs {
         if self.no_cache {
             request = request.no_cache();
         }
-        self.print_reply(request.send().await).await
+        self.print_reply(request.send().await, &mut course).await
     }
 
-    async fn print_reply(&self, mut reply: Reply) -> Result<(), Failure> {
+    async fn print_reply(&self, mut reply: Reply, course: &mut Course) -> Result<(), Failure> {
         // The end of a stream may be a frame with nothing in it, because majortomo has no body
         // without a frame. So behind other parts one without a byte is owed until the next comes.
         let (mut parts, mut owed) = (0_u64, Vec::new());
@@ -202,7 +204,8 @@ impl RequestArgs {
             if print(&std::mem::take(&mut owed))? == Reader::Gone {
                 return Ok(());
             }
-            let part = part.map_err(|error| self.failure(error))?;
+            let part = part.map_err(|error| self.failure(error, course))?;
+            course.heard = Instant::now();
             owed = self.text(&part);
             let may_be_the_end = parts > 0 && part.frames().bytes() == 0;
             if !may_be_the_end && print(&std::mem::take(&mut owed))? == Reader::Gone {
@@ -225,13 +228,47 @@ impl RequestArgs {
         text
     }
 
-    fn failure(&self, error: RequestError) -> Failure {
+    fn failure(&self, error: RequestError, course: &Course) -> Failure {
         let (service, endpoint) = (self.service.clone(), self.broker.join(" and "));
-        match (error, self.timeout.0) {
-            (RequestError::Expired, Some(timeout)) => {
-                Failure::Timeout { service, endpoint, timeout }
+        match (error, &self.target) {
+            (RequestError::Expired, _) if !course.met_a_broker() => {
+                Failure::NoBroker { service, endpoint, dialect: self.dialect }
+            }
+            (error @ RequestError::Expired, _) => match self.time_over(course) {
+                Some(timeout) => Failure::Timeout { service, endpoint, timeout },
+                // It was the broker's own.
+                None => Failure::Request { service, endpoint, error },
+            },
+            (RequestError::NoSuchService, Some(worker)) => {
+                Failure::NoSuchWorker { service, endpoint, worker: worker.clone() }
             }
             (error, _) => Failure::Request { service, endpoint, error },
         }
+    }
+
+    /// Which of the times that it was given is over.
+    fn time_over(&self, course: &Course) -> Option<Duration> {
+        let deadline = self.deadline.filter(|span| course.asked.elapsed() >= *span);
+        deadline.or(self.timeout.0.filter(|span| course.heard.elapsed() >= *span))
+    }
+}
+
+/// What is seen of a request while it runs.
+struct Course {
+    asked: Instant,
+    /// When the last part of the reply came, or the request was made.
+    heard: Instant,
+    /// Ends when a broker answers. Later the connection may be lost, even by giving the request up.
+    meeting: JoinHandle<()>,
+}
+
+impl Course {
+    fn begin(client: Client) -> Self {
+        let (now, meeting) = (Instant::now(), async move { client.connected().await });
+        Self { asked: now, heard: now, meeting: tokio::spawn(meeting) }
+    }
+
+    fn met_a_broker(&self) -> bool {
+        self.meeting.is_finished()
     }
 }

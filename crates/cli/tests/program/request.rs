@@ -2,7 +2,7 @@
 
 use majordomus::Dialect;
 
-use crate::process::{Broker, run, run_with_input};
+use crate::process::{Broker, PATIENCE, run, run_with_input, wait_until};
 
 #[test]
 fn each_argument_is_a_frame_and_each_frame_a_line() {
@@ -54,6 +54,54 @@ fn no_reply_in_time_is_a_failure() {
 }
 
 #[test]
+fn the_time_that_is_over_is_the_one_that_is_named() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let busy = directory.path().join("busy");
+    let script = format!("touch '{}'; sleep 1000", busy.display());
+    let broker = Broker::start(&[]);
+    let _worker = broker.worker(&["job", "--exec", "sh", "-c", &script]);
+    let _first = broker.client(&["job"]);
+    wait_until("the worker is busy", PATIENCE, || busy.exists());
+    for dialect in ["omdp1", "mdp02"] {
+        let second =
+            |options: &[&str]| broker.request(&[&["--dialect", dialect, "job"], options].concat());
+        second(&["--deadline", "100ms"]).failed(&["no reply within 100ms"]);
+        second(&["--timeout", "100ms"]).failed(&["no reply within 100ms"]);
+        second(&["--deadline", "100ms", "--timeout", "none"]).failed(&["no reply within 100ms"]);
+        second(&["--deadline", "1h", "--timeout", "100ms"]).failed(&["no reply within 100ms"]);
+    }
+    broker.request(&["job", "--timeout", "0s"]).failed(&["no worker is free"]);
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let endpoint = format!("ipc://{}", directory.path().join("m.sock").display());
+    let said = format!("no broker at {endpoint}");
+    for dialect in ["omdp1", "mdp02"] {
+        for time in ["--timeout", "--deadline"] {
+            let args = ["request", "-b", &endpoint, "-d", dialect, time, "200ms", "echo"];
+            run(&args).failed(&["\"echo\"", &said, dialect]);
+        }
+    }
+    let two = ["request", "-b", &endpoint, "-b", "ipc://other", "--timeout", "200ms", "echo"];
+    run(&two).failed(&[&said, "ipc://other"]);
+    // It is there, and gives no answer; in mdp02 to give the request up costs the connection.
+    let broker = Broker::start(&[]);
+    let finished = broker.request(&["-d", "mdp02", "--timeout", "200ms", "nobody"]);
+    finished.failed(&[&broker.endpoint, "no reply within 200ms"]);
+}
+
+#[test]
+fn a_worker_that_is_not_there_is_named() {
+    let broker = Broker::start(&[]);
+    let _worker = broker.worker(&["echo", "--echo"]);
+    broker.request(&["echo", "hello"]).printed("hello\n");
+    let said = "no worker named \"W1\" offers the service";
+    broker.request(&["--target", "W1", "echo"]).failed(&["\"echo\"", said]);
+}
+
+#[test]
 fn whatever_goes_with_a_request_can_be_said() {
     let broker = Broker::start(&[]);
     let _worker = broker.worker(&["echo", "--echo"]);
@@ -76,7 +124,6 @@ fn whatever_goes_with_a_request_can_be_said() {
         "hello",
     ];
     broker.request(&options).printed("hello\n");
-    broker.request(&["--target", "nobody", "echo", "hello"]).failed(&["no worker offers"]);
     for header in ["lang", "=x", "a b=x"] {
         broker.request(&["--header", header, "echo", "hello"]).misused(&["--header"]);
     }
