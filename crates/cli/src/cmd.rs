@@ -31,6 +31,9 @@ Examples:
   majordomus request upper hello
       Ask for it.
 
+The status is 0 when all went well, 1 with one line on standard error when something failed, and 2 \
+when the command line makes no sense.
+
 Each subcommand has examples of its own: `majordomus broker --help`.";
 
 /// A broker for the Majordomo protocol over ZeroMQ, which brings requests for a service to a worker
@@ -89,14 +92,6 @@ fn client_takes_parts(dialect: Dialect) -> bool {
 /// Whether a client of the dialect can have many requests at once over one connection.
 fn has_request_ids(dialect: Dialect) -> bool {
     matches!(dialect, Dialect::Omdp1 | Dialect::Pigato | Dialect::Omdp)
-}
-
-/// Refuses an endpoint at which this process, which has no broker of its own there, finds none.
-fn check_reachable(endpoint: &str) -> Result<(), Failure> {
-    match endpoint.starts_with("inproc://") {
-        true => Err(Failure::Inproc { endpoint: endpoint.into() }),
-        false => Ok(()),
-    }
 }
 
 /// Starts a broker for this run alone, on a free port of this machine, and says where it is.

@@ -21,8 +21,6 @@ pub(crate) enum Failure {
     Broker(io::Error),
     /// A client or a worker could not be set up.
     Setup(SetupError),
-    /// A client or a worker is to find a broker inside this process, where there is none.
-    Inproc { endpoint: String },
     /// No broker was there to be asked.
     NoBroker { service: String, endpoint: String, dialect: Dialect },
     /// The one worker that was asked for is not there, or does not offer the service.
@@ -52,11 +50,6 @@ impl fmt::Display for Failure {
             Failure::Start(error) => error.fmt(f),
             Failure::Broker(error) => write!(f, "the broker ended: {error}"),
             Failure::Setup(error) => error.fmt(f),
-            Failure::Inproc { endpoint } => write!(
-                f,
-                "cannot connect to {endpoint}: inproc:// is reached only from within the broker's \
-                 own process; give an endpoint of that broker on tcp:// or ipc://"
-            ),
             Failure::NoBroker { service, endpoint, dialect } => write!(
                 f,
                 "request to {service:?}: no broker at {endpoint} that answers in {dialect}; start \

@@ -10,3 +10,4 @@ mod table;
 
 pub(crate) use flags::SettingFlags;
 pub(crate) use layers::{Flags, Settings, SettingsError};
+pub(crate) use table::{read_broker, read_endpoint, read_offer, read_service};

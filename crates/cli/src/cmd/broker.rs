@@ -7,14 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use majordomus_broker::{Broker, Config, Snapshot};
+use majordomus_broker::{Broker, Config, Endpoint, Snapshot};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::info;
 
 use crate::failure::Failure;
 use crate::output::print;
-use crate::settings::{Flags, SettingFlags, Settings};
+use crate::settings::{Flags, SettingFlags, Settings, read_endpoint};
 
 const EXAMPLES: &str = "\
 --bind and every option of the sections from Listening to Limits on connections can also come from \
@@ -28,6 +28,9 @@ Durations are written as 250ms, 2.5s, 15m or 1h, and bytes as 4096, 64KiB, 8MiB 
 For each endpoint there is one line on standard output, `listening tcp://127.0.0.1:5555`, with the \
 real port, and one for that of --intch, `publishing tcp://127.0.0.1:55550`. The log is on standard \
 error. SIGTERM and SIGINT end the broker in good order, a second one at once.
+
+The status is 0 after a signal, 1 with one line on standard error when the settings are wrong or the \
+broker cannot run, and 2 when the command line makes no sense.
 
 Examples:
   majordomus broker
@@ -60,8 +63,8 @@ Tables of the file that have no flag:
 pub(crate) struct BrokerArgs {
     /// Listen here: tcp://HOST:PORT or ipc://PATH; may be given several times
     /// [default: tcp://127.0.0.1:5555]
-    #[arg(short, long, value_name = "ENDPOINT")]
-    bind: Vec<String>,
+    #[arg(short, long, value_name = "ENDPOINT", value_parser = read_endpoint)]
+    bind: Vec<Endpoint>,
     /// Read settings from a file
     #[arg(short, long, value_name = "FILE.toml")]
     config: Option<PathBuf>,

@@ -12,10 +12,11 @@ use majordomus::{Body, Client, Dialect, Headers, Reply, RequestError, Retry};
 use tokio::task::JoinHandle;
 
 use crate::cmd::request::word::Word;
-use crate::cmd::{BROKER_ENDPOINT, check_reachable, dialect_parser, misused};
+use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused};
 use crate::duration;
 use crate::failure::Failure;
 use crate::output::{Reader, print};
+use crate::settings::{read_broker, read_service};
 
 /// The most that is read from standard input. A request of that size is refused, and none is cut.
 const INPUT_BYTES_MAX: u64 = 64 << 20;
@@ -26,7 +27,7 @@ With --raw the bytes are printed as they are, and nothing between frames.
 
 The status is 1, with one line on standard error, when there is no reply in time or the reply is an \
 error. The MDP dialects have no errors: a final reply of one frame that begins with `-1 ` counts as \
-one, unless --no-error-replies is given.
+one, unless --no-error-replies is given. The status is 2 when the command line makes no sense.
 
 Not every dialect has words for all that can be said of a request. An option that --dialect cannot \
 say is refused; those that can are named behind it in brackets.
@@ -49,9 +50,11 @@ Examples:
 pub(crate) struct RequestArgs {
     /// The broker: tcp://HOST:PORT or ipc://PATH; given again, another one, which is asked where the
     /// first is not there
-    #[arg(short, long, value_name = "ENDPOINT", default_value = BROKER_ENDPOINT)]
+    #[arg(short, long, value_name = "ENDPOINT", default_value = BROKER_ENDPOINT,
+          value_parser = read_broker)]
     broker: Vec<String>,
     /// The service to ask
+    #[arg(value_parser = read_service)]
     service: String,
     /// A frame of the request each; `-` is standard input as one frame
     body: Vec<OsString>,
@@ -117,7 +120,6 @@ impl Patience {
 impl RequestArgs {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.refuse_unsayable();
-        self.broker.iter().try_for_each(|broker| check_reachable(broker))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let body = self.read_body()?;
         runtime.map_err(Failure::System)?.block_on(self.ask(body))

@@ -18,9 +18,10 @@ use majordomus::{Client, Dialect, Endpoint, SetupError, Worker};
 
 use crate::cmd::tripping::part::{Caller, Fault, Part};
 use crate::cmd::tripping::report::Report;
-use crate::cmd::{broker_for_this_run, check_reachable, dialect_parser, has_request_ids, misused};
+use crate::cmd::{broker_for_this_run, dialect_parser, has_request_ids, misused};
 use crate::failure::Failure;
 use crate::output::print;
+use crate::settings::{read_broker, read_offer};
 use crate::{bytes, duration};
 
 /// The bodies that are under way at once may have so many bytes together.
@@ -37,7 +38,7 @@ machine, and it is no benchmark.
 
 Every call has another body (letters), and every reply is compared with it byte for byte. A call \
 without a reply is lost, one with another reply is wrong, one with an error has failed. Each is \
-counted, the first ten are named, and the status is 1 if there is any. It gives up after 20 of them, \
+counted, the first ten are named, and the status is 1 if there is any, and 2 when the command line makes no sense. It gives up after 20 of them, \
 or after three in a row that were lost.
 
 A client of pigato or omdp has all its calls on one connection. The other dialects have no request \
@@ -65,7 +66,7 @@ Examples:
 pub(crate) struct TrippingArgs {
     /// The broker: tcp://HOST:PORT or ipc://PATH [default: one of its own, on a free port, for the
     /// time of the run]
-    #[arg(short, long, value_name = "ENDPOINT")]
+    #[arg(short, long, value_name = "ENDPOINT", value_parser = read_broker)]
     broker: Option<String>,
     /// What the client speaks
     #[arg(long, value_name = "DIALECT", default_value = "omdp1", value_parser = dialect_parser())]
@@ -85,7 +86,7 @@ pub(crate) struct TrippingArgs {
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = bytes::parse)]
     body: usize,
     /// The service that is offered and called [default: a name that nobody else has]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = read_offer)]
     service: Option<String>,
     /// How long a call may take, and how long to wait for the first to come back
     #[arg(short, long, value_name = "DURATION", default_value = "5s",
@@ -128,10 +129,7 @@ impl TrippingArgs {
         }
         let (json, given) = (self.json, self.broker.clone());
         let (own, endpoint) = match given {
-            Some(endpoint) => {
-                check_reachable(&endpoint)?;
-                (None, endpoint)
-            }
+            Some(endpoint) => (None, endpoint),
             None => {
                 let (broker, endpoint) = broker_for_this_run()?;
                 (Some(broker), endpoint)

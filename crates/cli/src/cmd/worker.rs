@@ -12,8 +12,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use crate::cmd::worker::exec::Exec;
-use crate::cmd::{BROKER_ENDPOINT, check_reachable, dialect_parser, misused, worker_has_parts};
+use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused, worker_has_parts};
 use crate::failure::Failure;
+use crate::settings::{read_broker, read_offer};
 use crate::{bytes, duration};
 
 /// The most that a message may have, unless the output may have more.
@@ -32,7 +33,8 @@ more, and when the worker ends, the whole group is killed.
 With --stream each line is a part of the reply, without its newline. The last part is what follows \
 the last newline; where nothing does, it is empty. Workers of mdp01, gdp and libmdp have no parts.
 
-SIGTERM and SIGINT end the worker: it says so to the broker, and ends with status 0.
+SIGTERM and SIGINT end the worker: it says so to the broker, and ends with status 0; a \
+second one ends it at once, with status 1. The status is 2 when the command line makes no sense.
 
 Examples:
   majordomus worker echo --echo
@@ -53,9 +55,11 @@ Examples:
 )]
 pub(crate) struct WorkerArgs {
     /// The broker: tcp://HOST:PORT or ipc://PATH; given again, another one, which is served too
-    #[arg(short, long, value_name = "ENDPOINT", default_value = BROKER_ENDPOINT)]
+    #[arg(short, long, value_name = "ENDPOINT", default_value = BROKER_ENDPOINT,
+          value_parser = read_broker)]
     broker: Vec<String>,
     /// The service to offer
+    #[arg(value_parser = read_offer)]
     service: String,
     #[command(flatten)]
     what: What,
@@ -106,7 +110,6 @@ impl WorkerArgs {
             );
             misused("worker", &text);
         }
-        self.broker.iter().try_for_each(|broker| check_reachable(broker))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.map_err(Failure::System)?.block_on(self.serve())
     }

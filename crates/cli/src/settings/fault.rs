@@ -26,12 +26,18 @@ pub(crate) enum Fault {
     /// It is no way to choose a worker.
     Balance(String),
     Endpoint(EndpointError),
-    /// It is an endpoint that nobody could connect to, since this process has no clients.
+    /// It is no endpoint on TCP or a Unix socket.
+    Transport(String),
+    /// It is an endpoint on which this process would be alone.
     Inproc(String),
+    /// It is an endpoint for those who listen, or none.
+    Broker(majordomus::EndpointError),
     /// It is no text.
     NotUtf8,
     /// No service can have this name.
     ServiceName(String),
+    /// No worker can offer this name.
+    ReservedName(String),
 }
 
 impl Fault {
@@ -53,15 +59,23 @@ impl fmt::Display for Fault {
             Fault::Json(fault) => fault.fmt(f),
             Fault::Balance(text) => write!(f, "{text:?} is none of `lru`, `load` and `random`"),
             Fault::Endpoint(fault) => fault.fmt(f),
+            Fault::Transport(text) => {
+                write!(f, "endpoint {text:?}: it has to begin with tcp:// or ipc://")
+            }
             Fault::Inproc(text) => write!(
                 f,
-                "endpoint `{text}`: inproc:// is reached only from within the broker's own process, \
-                 which here has no clients and no workers; listen on tcp:// or ipc://"
+                "endpoint {text:?}: inproc:// is reached only from within the broker's own process; \
+                 give one on tcp:// or ipc://"
             ),
+            Fault::Broker(fault) => fault.fmt(f),
             Fault::NotUtf8 => f.write_str("it is not UTF-8"),
             Fault::ServiceName(name) => write!(
                 f,
                 "{name:?} cannot be the name of a service: it has to have 1 to 255 bytes, none of them a control character"
+            ),
+            Fault::ReservedName(name) => write!(
+                f,
+                "{name:?} cannot be offered: names that begin with `mmi.` are the broker's own"
             ),
         }
     }

@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 use super::fault::Fault;
 use super::layers::{ListenEntry, ServiceEntry, Settings};
 use super::table::{
-    BALANCE_FORM, JSON_FORM, Setting, TABLE, read_balance, read_dialect, read_endpoint, read_errors,
+    self, BALANCE_FORM, JSON_FORM, Setting, TABLE, read_balance, read_dialect, read_endpoint,
+    read_errors,
 };
 use crate::duration;
 
@@ -214,7 +215,7 @@ fn read_service((at, table): (usize, &DeTable<'_>)) -> Result<ServiceEntry> {
     let expected = "a duration such as \"2.5s\"";
     for entry in entries(table) {
         match entry.key {
-            "name" => name = Some(entry.read("a text", read_service_name)?),
+            "name" => name = Some(entry.read("a text", table::read_service)?),
             "wait_timeout" => wait_timeout = Some(entry.read(expected, duration::parse)?),
             "busy_timeout" => busy_timeout = Some(entry.read(expected, duration::parse)?),
             "balance" => balance = Some(entry.read(BALANCE_FORM, read_balance)?),
@@ -224,13 +225,6 @@ fn read_service((at, table): (usize, &DeTable<'_>)) -> Result<ServiceEntry> {
     }
     let name = name.ok_or(Misplaced(at, FileFault::Missing("service", "name")))?;
     Ok(ServiceEntry { name, wait_timeout, busy_timeout, balance, share })
-}
-
-fn read_service_name(name: &str) -> std::result::Result<String, Fault> {
-    if name.is_empty() || name.len() > 255 || name.bytes().any(|byte| byte.is_ascii_control()) {
-        return Err(Fault::ServiceName(name.into()));
-    }
-    Ok(name.into())
 }
 
 fn refuse_doubles(entry: &Entry<'_>, services: &[ServiceEntry]) -> Result<()> {

@@ -24,7 +24,7 @@ const CONFIG_VARIABLE: &str = "MAJORDOMUS_CONFIG";
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
-    pub(crate) bind: Vec<String>,
+    pub(crate) bind: Vec<Endpoint>,
     pub(crate) config: Option<PathBuf>,
     pub(crate) settings: SettingFlags,
 }
@@ -218,9 +218,10 @@ impl Settings {
         }
         if let Some(text) = text(BIND_VARIABLE)? {
             let endpoints = text.split([',', ' ']).filter(|endpoint| !endpoint.is_empty());
-            let source = Source::Environment(BIND_VARIABLE.into());
-            self.bind_to(endpoints, source)
+            let endpoints = endpoints.map(read_endpoint).collect::<Result<_, _>>();
+            let endpoints = endpoints
                 .map_err(|fault| SettingsError::Environment(BIND_VARIABLE.into(), fault))?;
+            self.bind_to(endpoints, Source::Environment(BIND_VARIABLE.into()));
         }
         Ok(())
     }
@@ -233,23 +234,16 @@ impl Settings {
             self.sources[*index] = Source::Flag(flag);
         }
         if !flags.bind.is_empty() {
-            let endpoints = flags.bind.iter().map(String::as_str);
-            self.bind_to(endpoints, Source::Flag("bind".into()))
-                .map_err(|fault| SettingsError::Flag("bind".into(), fault))?;
+            self.bind_to(flags.bind.clone(), Source::Flag("bind".into()));
         }
         Ok(())
     }
 
     /// Listens there and nowhere else.
-    fn bind_to<'a>(
-        &mut self,
-        endpoints: impl Iterator<Item = &'a str>,
-        source: Source,
-    ) -> Result<(), Fault> {
-        self.bind = endpoints.map(read_endpoint).collect::<Result<_, _>>()?;
+    fn bind_to(&mut self, endpoints: Vec<Endpoint>, source: Source) {
+        self.bind = endpoints;
         self.bind_source = source;
         self.listen.clear();
-        Ok(())
     }
 }
 

@@ -178,9 +178,39 @@ pub(crate) fn read_balance(text: &str) -> Result<Balance, Fault> {
 
 /// Reads an endpoint that others can connect to.
 pub(crate) fn read_endpoint(text: &str) -> Result<Endpoint, Fault> {
-    match text.parse()? {
-        Endpoint::Inproc(_) => Err(Fault::Inproc(text.into())),
-        endpoint => Ok(endpoint),
+    check_transport(text)?;
+    Ok(text.parse()?)
+}
+
+/// Reads the endpoint of a broker, to connect to.
+pub(crate) fn read_broker(text: &str) -> Result<String, Fault> {
+    check_transport(text)?;
+    text.parse::<majordomus::Endpoint>().map_err(Fault::Broker)?;
+    Ok(text.into())
+}
+
+/// Refuses an endpoint that no other process can be behind.
+fn check_transport(text: &str) -> Result<(), Fault> {
+    match text.split_once("://") {
+        Some(("tcp" | "ipc", _)) => Ok(()),
+        Some(("inproc", _)) => Err(Fault::Inproc(text.into())),
+        _ => Err(Fault::Transport(text.into())),
+    }
+}
+
+/// Reads the name of a service.
+pub(crate) fn read_service(name: &str) -> Result<String, Fault> {
+    if name.is_empty() || name.len() > 255 || name.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(Fault::ServiceName(name.into()));
+    }
+    Ok(name.into())
+}
+
+/// Reads the name of a service that is to be offered.
+pub(crate) fn read_offer(name: &str) -> Result<String, Fault> {
+    match name.starts_with("mmi.") {
+        true => Err(Fault::ReservedName(name.into())),
+        false => read_service(name),
     }
 }
 

@@ -17,19 +17,55 @@ fn an_address_that_is_in_use_is_named() {
 
 #[test]
 fn a_bad_endpoint_is_named() {
-    run(&["broker", "-b", "tcp://127.0.0.1"]).failed(&["--bind", "tcp://127.0.0.1", "port"]);
+    run(&["broker", "-b", "tcp://127.0.0.1"]).misused(&["--bind", "tcp://127.0.0.1", "port"]);
     run(&["broker", "-b", "ipc:///no/such/place/m.sock", "-q"]).failed(&["/no/such/place/m.sock"]);
-    run(&["request", "-b", "localhost", "echo"]).failed(&["localhost"]);
-    run(&["worker", "-b", "tcp://*:1", "echo", "--echo"]).failed(&["tcp://*:1"]);
+    run(&["worker", "-b", "tcp://*:1", "echo", "--echo"]).misused(&["--broker", "tcp://*:1"]);
+    for args in [
+        &["broker", "-b", "localhost"][..],
+        &["request", "-b", "localhost", "echo"],
+        &["request", "-b", "udp://localhost", "echo"],
+        &["worker", "-b", "localhost", "echo", "--echo"],
+        &["tripping", "-b", "localhost"],
+    ] {
+        let finished = run(args);
+        finished.misused(&["localhost", "tcp:// or ipc://"]);
+        assert!(!finished.stderr.contains("inproc"), "{finished:?}");
+    }
 }
 
 #[test]
 fn what_only_its_own_process_could_reach_is_refused() {
     let why = ["inproc://x", "own process", "tcp:// or ipc://"];
-    run(&["broker", "-b", "inproc://x"]).failed(&["--bind", why[0], why[1], why[2]]);
-    run(&["request", "-b", "inproc://x", "echo"]).failed(&why);
-    run(&["worker", "-b", "inproc://x", "echo", "--echo"]).failed(&why);
-    run(&["tripping", "-b", "inproc://x"]).failed(&why);
+    run(&["broker", "-b", "inproc://x"]).misused(&["--bind", why[0], why[1], why[2]]);
+    run(&["request", "-b", "inproc://x", "echo"]).misused(&why);
+    run(&["worker", "-b", "inproc://x", "echo", "--echo"]).misused(&why);
+    run(&["tripping", "-b", "inproc://x"]).misused(&why);
+}
+
+#[test]
+fn a_name_that_no_service_can_have_is_refused() {
+    for name in ["", "a\nb", &"x".repeat(256)] {
+        for args in [
+            &["request", name, "hello"][..],
+            &["worker", name, "--echo"],
+            &["tripping", "--service", name],
+        ] {
+            run(args).misused(&[&format!("{name:?}"), "1 to 255 bytes"]);
+        }
+    }
+    let why = ["\"mmi.echo\"", "the broker's own"];
+    run(&["worker", "mmi.echo", "--echo"]).misused(&why);
+    run(&["tripping", "--service", "mmi.echo"]).misused(&why);
+}
+
+#[test]
+fn help_says_what_the_status_is() {
+    for subcommand in ["", "broker", "worker", "request", "tripping"] {
+        let args = [subcommand, "--help"];
+        let help = run(if subcommand.is_empty() { &args[1..] } else { &args });
+        let text = help.text().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("2 when the command line makes no sense"), "{subcommand}: {text}");
+    }
 }
 
 #[test]

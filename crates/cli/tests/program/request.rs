@@ -176,12 +176,6 @@ fn of_two_brokers_the_one_that_is_there_is_asked() {
 }
 
 #[test]
-fn a_name_that_no_service_can_have_is_refused() {
-    let broker = Broker::start(&[]);
-    broker.request(&["", "hello"]).failed(&["service"]);
-}
-
-#[test]
 fn an_error_reply_is_a_failure_unless_it_is_not_to_be() {
     let broker = Broker::start(&[]);
     let _worker = broker.worker(&["echo", "--echo"]);

@@ -116,7 +116,6 @@ fn a_broker_that_is_not_there_is_named_with_what_to_do() {
     let finished = run(&["tripping", "-b", &endpoint, "--timeout", "200ms"]);
     finished.failed(&[&endpoint, "200ms", "nobody listens there", "majordomus broker -b"]);
     assert!(finished.stdout.is_empty());
-    run(&["tripping", "-b", "localhost"]).failed(&["localhost"]);
 }
 
 #[test]
@@ -146,7 +145,6 @@ fn what_makes_no_sense_is_refused() {
         assert!(finished.stderr.contains(said), "no {said:?} in {finished:?}");
         assert!(finished.stdout.is_empty(), "{finished:?}");
     }
-    run(&["tripping", "--service", "", "--calls", "1"]).failed(&["service"]);
 }
 
 /// Another worker offers the service too, and does this with every other call.
