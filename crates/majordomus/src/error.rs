@@ -149,9 +149,12 @@ pub enum RequestError {
     Disconnected,
     /// The broker shuts down. It may have been done or not.
     ShutDown,
-    /// The request, or the reply to it, is larger than a message may be, has too many frames, or
-    /// cannot be translated into the dialect of the other side.
+    /// The request is larger than a message may be, here or at the broker, or has too many frames. It
+    /// was not sent.
     TooLarge,
+    /// The broker cannot give it to its worker, or the reply to us: it is too large for the other
+    /// side, or cannot be translated into its dialect. It may have been done or not.
+    Untranslatable,
     /// No service can have this name. It was not sent.
     BadService {
         /// The name that was asked for.
@@ -199,6 +202,7 @@ impl RequestError {
             RequestError::NotTaken { .. }
             | RequestError::Remote { .. }
             | RequestError::TooLarge
+            | RequestError::Untranslatable
             | RequestError::BadService { .. } => Retriable::Never,
         }
     }
@@ -256,8 +260,12 @@ impl fmt::Display for RequestError {
             RequestError::Disconnected => f.write_str("the connection to the broker was lost"),
             RequestError::ShutDown => f.write_str("the broker shuts down"),
             RequestError::TooLarge => {
-                f.write_str("the request or its reply is too large, or cannot be translated")
+                f.write_str("the request is larger than a message may be, or has too many frames")
             }
+            RequestError::Untranslatable => f.write_str(
+                "the request is too large for its worker or the reply for us, or one of them cannot \
+                 be translated",
+            ),
             RequestError::BadService { service, offence } => {
                 write!(f, "no service can be called {service:?}: {offence}")
             }
@@ -286,7 +294,7 @@ impl From<Failure> for RequestError {
                     Outcome::Refused => RequestError::NotTaken { code, why },
                     Outcome::NoSuchService | Outcome::NoSuchWorker => RequestError::NoSuchService,
                     Outcome::Rejected => RequestError::Rejected { why },
-                    Outcome::Untranslatable => RequestError::TooLarge,
+                    Outcome::Untranslatable => RequestError::Untranslatable,
                     Outcome::ShutDown => RequestError::ShutDown,
                     Outcome::Replied
                     | Outcome::Failed

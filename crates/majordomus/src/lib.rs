@@ -46,8 +46,9 @@
 //! | [`Expired`](RequestError::Expired) | its time was over | perhaps | if it may be done twice; `retry` does not |
 //! | [`Stopped`](RequestError::Stopped) | the client's task has ended, with its runtime | perhaps | if it may be done twice; `retry` does not |
 //! | [`Remote`](RequestError::Remote) | the worker answered with an error, panicked, or gave no reply | the error may say | only you can tell |
-//! | [`TooLarge`](RequestError::TooLarge) | it, or its reply, is larger than a message may be | perhaps | it would not help |
+//! | [`TooLarge`](RequestError::TooLarge) | it is larger than a message may be | no | it would not help |
 //! | [`NotTaken`](RequestError::NotTaken) | the broker did not take it, and not for a limit | no | it would not help |
+//! | [`Untranslatable`](RequestError::Untranslatable) | it is too large for its worker, or its reply for this client, or one of them cannot be translated | perhaps | it would not help |
 //! | [`BadService`](RequestError::BadService) | no service can have this name | no | it would not help |
 //!
 //! [`RequestError::retriable`] says the last column to programs. [`RequestBuilder::retry`] does it:

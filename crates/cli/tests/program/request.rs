@@ -190,5 +190,21 @@ fn an_error_reply_is_a_failure_unless_it_is_not_to_be() {
 fn the_broker_s_errors_are_told_where_the_listener_tells_them() {
     let broker = Broker::start(&["--errors", "final", "--no-worker-wait", "50ms"]);
     let args = ["--dialect", "mdp02", "nobody", "hello"];
-    broker.request(&args).failed(&["nobody", "B_NO_SERVICE"]);
+    broker.request(&args).failed(&["nobody", "no worker offers the service (B_NO_SERVICE)"]);
+    let args = ["--dialect", "pigato", "--target", "W1", "nobody"];
+    broker.request(&args).failed(&["is not there, or offers something else (B_NO_WORKER)"]);
+}
+
+#[test]
+fn what_is_too_large_says_for_what() {
+    let broker = Broker::start(&["--translate-bytes-max", "1KiB", "--message-bytes-max", "64KiB"]);
+    let _echo = broker.worker(&["echo", "--echo"]);
+    let _json = broker.worker(&["json", "--dialect", "pigato", "--echo"]);
+    let ask = |args: &[&str], bytes: usize| {
+        let args = [&["request", "-b", &broker.endpoint], args, &["-"]].concat();
+        run_with_input(&args, &vec![b'x'; bytes])
+    };
+    ask(&["echo"], 100_000).failed(&["the request is larger than a message may be"]);
+    ask(&["json"], 2_000).failed(&["too large for its worker", "cannot be translated"]);
+    ask(&["echo", "-d", "pigato"], 2_000).failed(&["too large to be translated (B_TRANSLATE)"]);
 }
