@@ -1,5 +1,6 @@
 //! `majordomus demo`: a broker, workers and clients of every dialect, over real TCP, in one go.
 
+use std::env;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -124,9 +125,12 @@ impl DemoArgs {
         if faults > 0 {
             return Err(Failure::Demo { faults });
         }
-        say("\nAll came back right. Now run these in a terminal each:\n  majordomus broker\n  \
-             majordomus worker echo --echo\n  majordomus request echo hello\n\
-             `majordomus --help` says more.\n")
+        let program = own_name();
+        say(&format!(
+            "\nAll came back right. Now run these in a terminal each:\n  {program} broker\n  \
+             {program} worker echo --echo\n  {program} request echo hello\n\
+             `{program} --help` says more.\n"
+        ))
     }
 }
 
@@ -239,6 +243,16 @@ async fn round_trip(client: &Client, service: &str) -> Result<Duration, RequestE
     }
     times.sort_unstable();
     Ok(times[ROUND_TRIPS / 2])
+}
+
+/// How this program was called, and can be again.
+fn own_name() -> String {
+    let name = env::args_os().next().unwrap_or_default();
+    let name = name.to_string_lossy();
+    match name.contains(char::is_whitespace) {
+        true => format!("'{name}'"),
+        false => name.into_owned(),
+    }
 }
 
 fn echo_service(dialect: Dialect) -> String {

@@ -28,7 +28,13 @@ fn every_client_has_a_round_trip_with_every_worker_in_80_columns() {
             assert!(cell[1].starts_with(|first: char| first.is_ascii_digit()), "{row:?}");
         }
     }
-    for line in finished.text().lines() {
+    // What to run next is this program as it was called, which need not be on the path.
+    let program = env!("CARGO_BIN_EXE_majordomus");
+    let (shown, next) = finished.text().split_once("\nAll came back right").expect("it ends well");
+    for command in ["broker", "worker echo --echo", "request echo hello"] {
+        assert!(next.contains(&format!("\n  {program} {command}\n")), "{next}");
+    }
+    for line in shown.lines() {
         assert!(line.chars().count() <= 80, "{line:?}");
     }
 }
