@@ -6,6 +6,11 @@ mod request;
 mod tripping;
 mod worker;
 
+use std::fmt::Display;
+use std::num::ParseIntError;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -14,6 +19,7 @@ use majordomus_broker::{Broker, Config, Endpoint, Listen, StartError};
 
 use crate::failure::Failure;
 use crate::log::{LogArgs, Manner};
+use crate::settings::{Fault, read_count};
 
 /// Where a worker and a client look for the broker when nothing is said.
 const BROKER_ENDPOINT: &str = "tcp://127.0.0.1:5555";
@@ -70,6 +76,21 @@ impl Program {
             Command::Demo(args) => args.run(),
             Command::Tripping(args) => args.run(),
         }
+    }
+}
+
+/// Reads a whole number within bounds. Its argument has to allow negative numbers, which it refuses.
+fn number<T>(bounds: RangeInclusive<T>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = ParseIntError> + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text: &str| {
+        let number = read_count::<T>(text)?;
+        if bounds.contains(&number) {
+            return Ok(number);
+        }
+        let bounds = format!("from {} to {}", bounds.start(), bounds.end());
+        Err(Fault::OutOf { number: text.into(), bounds })
     }
 }
 

@@ -5,9 +5,11 @@ mod fault;
 mod file;
 mod flags;
 mod layers;
+mod nearest;
 mod show;
 mod table;
 
+pub(crate) use fault::Fault;
 pub(crate) use flags::SettingFlags;
-pub(crate) use layers::{Flags, Settings, SettingsError};
-pub(crate) use table::{read_broker, read_endpoint, read_offer, read_service};
+pub(crate) use layers::{Flags, Settings, SettingsError, UnknownVariable};
+pub(crate) use table::{read_broker, read_count, read_endpoint, read_offer, read_service};

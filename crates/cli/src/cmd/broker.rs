@@ -10,11 +10,11 @@ use clap::Args;
 use majordomus_broker::{Broker, Config, Endpoint, Snapshot};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::failure::Failure;
 use crate::output::print;
-use crate::settings::{Flags, SettingFlags, Settings, read_endpoint};
+use crate::settings::{Flags, SettingFlags, Settings, UnknownVariable, read_endpoint};
 
 const EXAMPLES: &str = "\
 --bind and every option of the sections from Listening to Limits on connections can also come from \
@@ -78,6 +78,8 @@ pub(crate) struct BrokerArgs {
 impl BrokerArgs {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let flags = Flags { bind: self.bind, config: self.config, settings: self.settings };
+        UnknownVariable::among(env::vars_os().map(|(name, _)| name))
+            .for_each(|unknown| warn!("{unknown}"));
         let settings = Settings::gather(&flags, |name| env::var_os(name))?;
         let config = settings.config()?;
         if self.print_config {

@@ -12,7 +12,7 @@ use majordomus::{Body, Client, Dialect, Headers, Reply, RequestError, Retry};
 use tokio::task::JoinHandle;
 
 use crate::cmd::request::word::Word;
-use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused};
+use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused, number};
 use crate::duration;
 use crate::failure::Failure;
 use crate::output::{Reader, print};
@@ -70,7 +70,8 @@ pub(crate) struct RequestArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     silence: Option<Duration>,
     /// From 0 (last) to 9 (first) among those that wait for the same service (omdp1)
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "NUMBER", value_parser = number(0..=9_u8),
+          allow_negative_numbers = true)]
     priority: Option<u8>,
     /// Say that it may be done twice: it goes to another worker when its worker is lost (all but
     /// omdp)
@@ -78,7 +79,8 @@ pub(crate) struct RequestArgs {
     repeatable: bool,
     /// Ask again so many times at the most when it fails, at another broker where there is one;
     /// implies --repeatable
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = number(0..=u32::MAX),
+          allow_negative_numbers = true)]
     retry: Option<u32>,
     /// The one worker that may do it, by its name in `$dir` (omdp1, pigato, omdp)
     #[arg(long, value_name = "NAME")]

@@ -18,7 +18,7 @@ use majordomus::{Client, Dialect, Endpoint, SetupError, Worker};
 
 use crate::cmd::tripping::part::{Caller, Fault, Part};
 use crate::cmd::tripping::report::Report;
-use crate::cmd::{broker_for_this_run, dialect_parser, has_request_ids, misused};
+use crate::cmd::{broker_for_this_run, dialect_parser, has_request_ids, misused, number};
 use crate::failure::Failure;
 use crate::output::print;
 use crate::settings::{read_broker, read_offer};
@@ -76,11 +76,11 @@ pub(crate) struct TrippingArgs {
     worker: Dialect,
     /// How many calls to make in each of the two parts, up to 1000000
     #[arg(long, value_name = "COUNT", default_value_t = 10_000,
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+          value_parser = number(1..=1_000_000_u32), allow_negative_numbers = true)]
     calls: u32,
     /// How many calls are under way at once in the second part, up to 256
     #[arg(long, value_name = "COUNT", default_value_t = 32,
-          value_parser = clap::value_parser!(u16).range(1..=256))]
+          value_parser = number(1..=256_u16), allow_negative_numbers = true)]
     in_flight: u16,
     /// How large the body of a call is; all that are in flight have at most 64MiB
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = bytes::parse)]

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use crate::cmd::worker::exec::Exec;
-use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused, worker_has_parts};
+use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused, number, worker_has_parts};
 use crate::failure::Failure;
 use crate::settings::{read_broker, read_offer};
 use crate::{bytes, duration};
@@ -75,14 +75,14 @@ pub(crate) struct WorkerArgs {
     dialect: Dialect,
     /// How many requests to serve at once
     #[arg(long, value_name = "COUNT", default_value_t = 1,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          value_parser = number(1..=u16::MAX), allow_negative_numbers = true)]
     concurrency: u16,
     /// How often to send the broker a heartbeat, and to expect one; best what the broker has
     #[arg(long, value_name = "DURATION", default_value = "2.5s", value_parser = duration::parse)]
     heartbeat_interval: Duration,
     /// After how many intervals of silence the broker is lost
     #[arg(long, value_name = "COUNT", default_value_t = 3,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = number(1..=u32::MAX), allow_negative_numbers = true)]
     liveness: u32,
 }
 

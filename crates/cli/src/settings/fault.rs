@@ -19,6 +19,11 @@ pub(crate) enum Fault {
         text: String,
         too_large: bool,
     },
+    /// It is a whole number that is too small or too large.
+    OutOf {
+        number: String,
+        bounds: String,
+    },
     Dialect(UnknownDialect),
     /// It is no way to tell clients of errors.
     Errors(String),
@@ -53,7 +58,10 @@ impl fmt::Display for Fault {
             Fault::Duration(fault) => fault.fmt(f),
             Fault::Bytes(fault) => fault.fmt(f),
             Fault::Count { text, too_large: true } => write!(f, "{text:?} is too large"),
-            Fault::Count { text, too_large: false } => write!(f, "{text:?} is no whole number"),
+            Fault::Count { text, too_large: false } => {
+                write!(f, "{text:?} is no whole number from 0 on")
+            }
+            Fault::OutOf { number, bounds } => write!(f, "{number} is not {bounds}"),
             Fault::Dialect(fault) => write!(f, "{fault}; `any` takes them all"),
             Fault::Errors(text) => write!(f, "{text:?} is neither `silent` nor `final`"),
             Fault::Json(fault) => fault.fmt(f),

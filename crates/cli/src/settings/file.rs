@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fault::Fault;
 use super::layers::{ListenEntry, ServiceEntry, Settings};
+use super::nearest::nearest;
 use super::table::{
     self, BALANCE_FORM, JSON_FORM, Setting, TABLE, read_balance, read_dialect, read_endpoint,
     read_errors,
@@ -20,8 +21,8 @@ use crate::duration;
 pub(crate) enum FileFault {
     /// It is no TOML.
     Syntax(String),
-    /// There is no such key; in this table, where it is not at the top.
-    UnknownKey(Option<&'static str>, String),
+    /// There is no such key; in this table, where it is not at the top. This one is like it.
+    UnknownKey { table: Option<&'static str>, key: String, nearest: Option<&'static str> },
     /// A table of this name lacks this key.
     Missing(&'static str, &'static str),
     /// A key has a value of another type.
@@ -36,9 +37,12 @@ impl fmt::Display for FileFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FileFault::Syntax(fault) => f.write_str(fault),
-            FileFault::UnknownKey(None, key) => write!(f, "{key}: there is no such key"),
-            FileFault::UnknownKey(Some(table), key) => {
-                write!(f, "{key}: there is no such key in [[{table}]]")
+            FileFault::UnknownKey { table, key, nearest } => {
+                write!(f, "{key}: there is no such key")?;
+                if let Some(table) = table {
+                    write!(f, " in [[{table}]]")?;
+                }
+                nearest.map_or(Ok(()), |nearest| write!(f, "; is it {nearest}?"))
             }
             FileFault::Missing(table, key) => write!(f, "[[{table}]] has no {key}"),
             FileFault::Type { key, expected, found } => {
@@ -80,8 +84,14 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn unknown(&self, table: Option<&'static str>) -> Misplaced {
-        Misplaced(self.key_span.start, FileFault::UnknownKey(table, self.key.into()))
+    /// There is no such key among these.
+    fn unknown(
+        &self,
+        table: Option<&'static str>,
+        keys: impl Iterator<Item = &'static str>,
+    ) -> Misplaced {
+        let (key, nearest) = (self.key.into(), nearest(self.key, keys));
+        Misplaced(self.key_span.start, FileFault::UnknownKey { table, key, nearest })
     }
 
     fn wrong_type(&self, expected: &'static str, found: &Spanned<DeValue<'_>>) -> Misplaced {
@@ -150,7 +160,8 @@ fn take(table: &DeTable<'_>, settings: &mut Settings) -> Result<()> {
 }
 
 fn take_setting(entry: &Entry<'_>, settings: &mut Settings) -> Result<()> {
-    let index = Setting::position(entry.key).ok_or_else(|| entry.unknown(None))?;
+    let keys = || TABLE.iter().map(|setting| setting.name).chain(["bind", "listen", "service"]);
+    let index = Setting::position(entry.key).ok_or_else(|| entry.unknown(None, keys()))?;
     let setting = &TABLE[index];
     let text = match entry.value.get_ref() {
         DeValue::String(text) if setting.kind.may_be_string() => text.to_string(),
@@ -202,7 +213,10 @@ fn read_listen((at, table): (usize, &DeTable<'_>)) -> Result<ListenEntry> {
             "dialect" => dialect = Some(entry.read("the name of a dialect", read_dialect)?),
             "errors" => errors = Some(entry.read("\"silent\" or \"final\"", read_errors)?),
             "json" => json = Some(entry.read(JSON_FORM, str::parse::<Json>)?),
-            _ => return Err(entry.unknown(Some("listen"))),
+            _ => {
+                let keys = ["endpoint", "dialect", "errors", "json"];
+                return Err(entry.unknown(Some("listen"), keys.into_iter()));
+            }
         }
     }
     let endpoint = endpoint.ok_or(Misplaced(at, FileFault::Missing("listen", "endpoint")))?;
@@ -220,7 +234,10 @@ fn read_service((at, table): (usize, &DeTable<'_>)) -> Result<ServiceEntry> {
             "busy_timeout" => busy_timeout = Some(entry.read(expected, duration::parse)?),
             "balance" => balance = Some(entry.read(BALANCE_FORM, read_balance)?),
             "share" => share = Some(entry.read_bool()?),
-            _ => return Err(entry.unknown(Some("service"))),
+            _ => {
+                let keys = ["name", "wait_timeout", "busy_timeout", "balance", "share"];
+                return Err(entry.unknown(Some("service"), keys.into_iter()));
+            }
         }
     }
     let name = name.ok_or(Misplaced(at, FileFault::Missing("service", "name")))?;

@@ -23,6 +23,8 @@ impl SettingFlags {
             .help(format!("{}{default}", setting.help))
             .help_heading(setting.heading)
             .action(ArgAction::Set)
+            // So that it is told what is wrong, and not that there is no such flag.
+            .allow_negative_numbers(setting.kind.may_be_integer())
             .value_parser(move |text: &str| {
                 setting.set(&mut Draft::default(), text).map(|()| text.to_string())
             })

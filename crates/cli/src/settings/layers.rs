@@ -14,12 +14,16 @@ use majordomus_broker::{
 use super::fault::Fault;
 use super::file::{self, FileFault};
 use super::flags::SettingFlags;
-use super::table::{Draft, Setting, TABLE, read_endpoint};
+use super::nearest::nearest;
+use super::table::{Draft, Setting, TABLE, read_endpoint, variable};
 
 /// The variable with the endpoints, separated by commas or spaces.
 const BIND_VARIABLE: &str = "MAJORDOMUS_BIND";
 /// The variable with the path of the file.
 const CONFIG_VARIABLE: &str = "MAJORDOMUS_CONFIG";
+
+/// What a command of `worker --exec` finds in its environment, and so a program of ours in it.
+const OF_COMMANDS: [&str; 2] = ["MAJORDOMUS_SERVICE", "MAJORDOMUS_REQUEST_ID"];
 
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +43,36 @@ pub(crate) enum Source {
     Environment(String),
     /// The name of the flag, without dashes.
     Flag(String),
+}
+
+/// A variable of the environment that looks like a setting and is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnknownVariable {
+    name: String,
+    nearest: Option<&'static str>,
+}
+
+impl UnknownVariable {
+    /// Those among the variables of the environment.
+    pub(crate) fn among(names: impl Iterator<Item = OsString>) -> impl Iterator<Item = Self> {
+        names.filter_map(|name| Self::read(&name.to_string_lossy()))
+    }
+
+    fn read(name: &str) -> Option<Self> {
+        let key = name.strip_prefix("MAJORDOMUS_")?.to_ascii_lowercase();
+        let mut known = TABLE.iter().map(|setting| setting.name).chain(["bind", "config"]);
+        if OF_COMMANDS.contains(&name) || known.clone().any(|known| variable(known) == name) {
+            return None;
+        }
+        Some(Self { name: name.into(), nearest: nearest(&key, &mut known) })
+    }
+}
+
+impl fmt::Display for UnknownVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is in the environment and no setting", self.name)?;
+        self.nearest.map_or(Ok(()), |nearest| write!(f, "; is it {}?", variable(nearest)))
+    }
 }
 
 impl fmt::Display for Source {
@@ -134,19 +168,19 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Lays flags over the environment over the file over the defaults. `variable` is the
-    /// environment; a variable that is empty counts as not set.
+    /// Lays flags over the environment over the file over the defaults. `value` is that of a
+    /// variable of the environment; a variable that is empty counts as not set.
     pub(crate) fn gather(
         flags: &Flags,
-        variable: impl Fn(&str) -> Option<OsString>,
+        value: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsError> {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let value = |name: &str| value(name).filter(|value| !value.is_empty());
         let mut settings = Self::default();
-        let path = flags.config.clone().or_else(|| variable(CONFIG_VARIABLE).map(PathBuf::from));
+        let path = flags.config.clone().or_else(|| value(CONFIG_VARIABLE).map(PathBuf::from));
         if let Some(path) = path {
             settings.take_file(path)?;
         }
-        settings.take_environment(variable)?;
+        settings.take_environment(value)?;
         settings.take_flags(flags)?;
         Ok(settings)
     }
@@ -201,15 +235,15 @@ impl Settings {
 
     fn take_environment(
         &mut self,
-        variable: impl Fn(&str) -> Option<OsString>,
+        value: impl Fn(&str) -> Option<OsString>,
     ) -> Result<(), SettingsError> {
-        let text = |name: &str| match variable(name).map(OsString::into_string) {
+        let text = |name: &str| match value(name).map(OsString::into_string) {
             None => Ok(None),
             Some(Ok(text)) => Ok(Some(text)),
             Some(Err(_)) => Err(SettingsError::Environment(name.into(), Fault::NotUtf8)),
         };
         for (setting, source) in TABLE.iter().zip(&mut self.sources) {
-            let name = setting.variable();
+            let name = variable(setting.name);
             if let Some(text) = text(&name)? {
                 let set = setting.set(&mut self.draft, &text);
                 set.map_err(|fault| SettingsError::Environment(name.clone(), fault))?;

@@ -60,11 +60,6 @@ impl Setting {
         self.name.replace('_', "-")
     }
 
-    /// `MAJORDOMUS_HEARTBEAT_INTERVAL`.
-    pub(crate) fn variable(&self) -> String {
-        format!("MAJORDOMUS_{}", self.name.to_ascii_uppercase())
-    }
-
     /// Reads its value from a text and writes it to the draft.
     pub(crate) fn set(&self, draft: &mut Draft, text: &str) -> Result<(), Fault> {
         match self.kind {
@@ -144,6 +139,11 @@ impl Kind {
             Kind::EndpointOrNone(_) => "an endpoint such as \"tcp://127.0.0.1:55550\", or \"none\"",
         }
     }
+}
+
+/// The variable of this setting: `MAJORDOMUS_HEARTBEAT_INTERVAL`.
+pub(crate) fn variable(name: &str) -> String {
+    format!("MAJORDOMUS_{}", name.to_ascii_uppercase())
 }
 
 /// Reads the name of a dialect, or `any`.
@@ -226,7 +226,8 @@ pub(crate) fn show_errors(errors: Errors) -> &'static str {
     }
 }
 
-fn read_count<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, Fault> {
+/// Reads a whole number.
+pub(crate) fn read_count<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, Fault> {
     text.parse().map_err(|error: ParseIntError| Fault::count(text, error.kind()))
 }
 

@@ -133,6 +133,10 @@ fn what_is_shown_is_a_file_that_means_the_same() {
 fn what_is_wrong_in_a_file_is_named_with_its_place() {
     for (text, said) in [
         ("liveness = 3\nheartbeat = '1s'", ["line 2", "heartbeat", "no such key"]),
+        ("heartbeat = '1s'", ["line 1", "no such key", "is it heartbeat_interval?"]),
+        ("heartbeat-interval = '1s'", ["line 1", "no such key", "is it heartbeat_interval?"]),
+        ("[[services]]\nname = 'x'", ["line 1", "no such key", "is it service?"]),
+        ("[[service]]\nname = 'x'\nbalanse = 'lru'", ["line 3", "[[service]]", "is it balance?"]),
         ("liveness = '3'", ["line 1", "liveness", "a whole number"]),
         ("liveness = -3", ["line 1", "liveness", "-3"]),
         ("liveness = 5_000_000_000", ["line 1", "liveness", "too large"]),
@@ -201,6 +205,20 @@ fn a_bad_value_in_the_environment_is_named() {
 }
 
 #[test]
+fn a_variable_that_is_no_setting_is_named_once() {
+    let mut command = majordomus(&["broker", "--print-config"]);
+    command.env("MAJORDOMUS_LIVNESS", "5").env("MAJORDOMUS_LIVENESS", "7");
+    // What a command of a worker finds in its environment.
+    command.env("MAJORDOMUS_SERVICE", "echo").env("MAJORDOMUS_REQUEST_ID", "1");
+    let shown = Process::start(command).finish();
+    has(&shown, "liveness = 7  # environment MAJORDOMUS_LIVENESS");
+    assert_eq!(shown.stderr.lines().count(), 1, "{shown:?}");
+    let said =
+        "MAJORDOMUS_LIVNESS is in the environment and no setting; is it MAJORDOMUS_LIVENESS?";
+    assert!(shown.stderr.contains(said), "{shown:?}");
+}
+
+#[test]
 fn a_bad_flag_is_bad_usage() {
     for (args, said) in [
         (&["broker", "--liveness", "many"][..], "--liveness"),
@@ -213,6 +231,11 @@ fn a_bad_flag_is_bad_usage() {
         (&["worker", "echo", "--echo", "--stream"], "--exec"),
         (&["worker", "echo", "--stream", "--dialect", "mdp01", "--exec", "cat"], "mdp01"),
         (&["worker", "echo", "--echo", "--concurrency", "0"], "--concurrency"),
+        (&["worker", "echo", "--echo", "--concurrency", "-1"], "whole number"),
+        (&["broker", "--liveness", "-1"], "\"-1\" is no whole number"),
+        (&["request", "echo", "--retry", "many"], "\"many\" is no whole number from 0 on"),
+        (&["request", "echo", "--retry", "-1"], "\"-1\" is no whole number from 0 on"),
+        (&["request", "echo", "--priority", "10"], "10 is not from 0 to 9"),
         (&["request", "echo", "--timeout", "soon"], "--timeout"),
         (&["request", "echo", "--dialect", "mdp9"], "mdp9"),
         (&["request", "echo", "-", "-"], "standard input"),
