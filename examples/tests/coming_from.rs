@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use majordomus::{Body, Broker, Client, Replier, RequestError, Worker};
+use majordomus::{Body, Broker, Client, Replier, Request, RequestError, Worker};
 
 type Failure = Box<dyn Error>;
 
