@@ -10,6 +10,17 @@ use crate::{Body, EndpointError};
 /// Why a client or a worker could not be set up: something that it was given makes no sense.
 ///
 /// That there is no broker is none of these, because there may be one later.
+///
+/// ```
+/// use majordomus::{SetupError, Worker};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let error = Worker::builder("tcp://127.0.0.1:5555").start().unwrap_err();
+/// assert_eq!(error, SetupError::NoService);
+/// assert_eq!(error.to_string(), "a worker has to offer a service");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SetupError {
@@ -167,6 +178,21 @@ pub enum RequestError {
 }
 
 /// Whether it is safe to ask again after an error.
+///
+/// ```
+/// use majordomus::{RequestError, Retriable};
+///
+/// fn may_ask_again(error: &RequestError, repeatable: bool) -> bool {
+///     match error.retriable() {
+///         Retriable::Always => true,
+///         Retriable::IfRepeatable => repeatable,
+///         Retriable::Never => false,
+///     }
+/// }
+///
+/// assert!(may_ask_again(&RequestError::Refused, false));
+/// assert!(!may_ask_again(&RequestError::WorkerLost, false));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retriable {
     /// It was not done.
@@ -325,8 +351,9 @@ mod tests {
             RequestError::Disconnected => 9,
             RequestError::ShutDown => 10,
             RequestError::TooLarge => 11,
-            RequestError::BadService { .. } => 12,
-            RequestError::Stopped => 13,
+            RequestError::Untranslatable => 12,
+            RequestError::BadService { .. } => 13,
+            RequestError::Stopped => 14,
         }
     }
 
@@ -348,6 +375,7 @@ mod tests {
             (RequestError::Disconnected, Retriable::IfRepeatable),
             (RequestError::ShutDown, Retriable::IfRepeatable),
             (RequestError::TooLarge, Retriable::Never),
+            (RequestError::Untranslatable, Retriable::Never),
             (bad_service, Retriable::Never),
             (RequestError::Stopped, Retriable::IfRepeatable),
         ];

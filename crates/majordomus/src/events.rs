@@ -11,6 +11,21 @@ pub const EVENTS_MAX: usize = 64;
 
 /// What happened to the connection to a broker. Of several connections to one broker, which a worker
 /// may have, the first that is open counts, and the last that is not open any more.
+///
+/// ```no_run
+/// use majordomus::ConnectionEvent;
+///
+/// # async fn example(client: majordomus::Client) {
+/// let mut events = client.events();
+/// while let Some(event) = events.next().await {
+///     match event {
+///         ConnectionEvent::Connected { endpoint } => println!("{endpoint} is there"),
+///         ConnectionEvent::Disconnected { endpoint, why } => println!("{endpoint} is not: {why}"),
+///         _ => {}
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionEvent {
@@ -43,6 +58,17 @@ impl fmt::Display for ConnectionEvent {
 /// [`Client::events`](crate::Client::events) or [`Worker::events`](crate::Worker::events).
 ///
 /// Of one who does not listen for long, the oldest events are left out: [`EVENTS_MAX`] wait.
+///
+/// ```no_run
+/// # async fn example(worker: majordomus::Worker) {
+/// let mut events = worker.events();
+/// tokio::spawn(async move {
+///     while let Some(event) = events.next().await {
+///         println!("{event}");
+///     }
+/// });
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ConnectionEvents {
     events: broadcast::Receiver<ConnectionEvent>,

@@ -118,6 +118,12 @@ impl fmt::Debug for Headers {
 }
 
 /// What cannot be a header.
+///
+/// ```
+/// use majordomus::{HeaderError, Headers};
+///
+/// assert_eq!(Headers::new().with("two words", "x"), Err(HeaderError::Name));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderError {
     /// The name is empty, longer than 255 bytes, or has other bytes than letters, digits, `-`, `_`,

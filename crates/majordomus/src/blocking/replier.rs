@@ -65,6 +65,18 @@ where
 /// error. What it says is said as by the [async one](crate::Replier), and waits on this thread.
 ///
 /// When it is dropped without one of these and the handler returns, the request fails.
+///
+/// ```
+/// use majordomus::blocking::Replier;
+/// use majordomus::{Request, testing};
+///
+/// fn shout(request: Request, reply: Replier) {
+///     reply.finish(request.body.text().to_uppercase());
+/// }
+///
+/// let answer = testing::blocking_call(shout, Request::new("shout", "hello"));
+/// assert_eq!(answer.result(), Ok("HELLO".into()));
+/// ```
 #[derive(Debug)]
 pub struct Replier {
     reply: crate::Replier,

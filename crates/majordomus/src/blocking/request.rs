@@ -16,6 +16,18 @@ pub const PROGRESS_MAX: usize = 16;
 ///
 /// [`call`](Self::call) sends it and waits for the whole reply. [`send`](Self::send) is for those who
 /// want the parts of the reply one by one.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use majordomus::testing;
+///
+/// let (client, _) =
+///     testing::client().service("echo", |request, reply| reply.finish(request.body)).blocking_build();
+/// let request = client.request("echo", "hello").timeout(Duration::from_secs(3));
+/// assert_eq!(request.call()?.text(), "hello");
+/// # Ok::<(), majordomus::RequestError>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is sent until `call` or `send` is called"]
 pub struct RequestBuilder {

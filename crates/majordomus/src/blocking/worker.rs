@@ -190,6 +190,16 @@ impl Worker {
 }
 
 /// A [`Worker`] before it starts: its options, and its services.
+///
+/// ```no_run
+/// use majordomus::blocking::Worker;
+///
+/// let worker = Worker::builder("tcp://127.0.0.1:5555")
+///     .service("echo", |request, reply| reply.finish(request.body))
+///     .service("shout", |request, reply| reply.finish(request.body.text().to_uppercase()))
+///     .start()?;
+/// # Ok::<(), majordomus::SetupError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until `serve` or `start` is called"]
 pub struct WorkerBuilder {

@@ -43,6 +43,20 @@ pub(crate) enum Wish {
 }
 
 /// How far a request has come, from [`RequestBuilder::progress`](crate::RequestBuilder::progress).
+///
+/// ```
+/// use majordomus::{Progress, testing};
+/// use tokio::sync::mpsc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, _) = testing::client().service("job", |_, reply| reply.finish("done")).build();
+/// let (tell, mut told) = mpsc::channel(8);
+/// client.request("job", "").progress(tell).await?;
+/// assert_eq!(told.recv().await, Some(Progress::Dispatched));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Progress {

@@ -196,6 +196,21 @@ impl Client {
 }
 
 /// The options of a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use majordomus::{Brokers, Client};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), majordomus::SetupError> {
+/// let client = Client::builder(["tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"])
+///     .brokers(Brokers::Spread)
+///     .timeout(Duration::from_secs(10))
+///     .connect()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until `connect` is called"]
 pub struct ClientBuilder {

@@ -21,6 +21,27 @@ use crate::{Body, RequestError};
 ///
 /// A reader that is slow makes the worker wait: 16 parts come before they are read. Where the dialect
 /// does not count parts, no other reply of the client is read either, once so many wait.
+///
+/// ```
+/// use majordomus::{Replier, testing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, _) = testing::client()
+///     .service("count", |_, reply: Replier| async move {
+///         let _ = reply.send_all(["one", "two"]).await;
+///     })
+///     .build();
+/// let mut reply = client.request("count", "to two").send().await;
+/// let mut parts = Vec::new();
+/// while let Some(part) = reply.next().await {
+///     parts.push(part?.text().into_owned());
+/// }
+/// // It ends with a part without a frame.
+/// assert_eq!(parts, ["one", "two", ""]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Reply {
     state: State,

@@ -26,6 +26,22 @@ const ROUTING_ID_BYTES_MAX: usize = 255;
 ///
 /// Awaiting it sends it and waits for the whole reply. [`send`](Self::send) is for those who want
 /// the parts of the reply one by one.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use majordomus::{Retry, testing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, record) =
+///     testing::client().service("price", |_, reply| reply.finish("100.25")).build();
+/// let request = client.request("price", "ZMQ").timeout(Duration::from_secs(3)).priority(9);
+/// assert_eq!(request.retry(Retry::default()).await?.text(), "100.25");
+/// assert!(record.all()[0].repeatable);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is sent until it is awaited, or `send` is"]
 pub struct RequestBuilder {

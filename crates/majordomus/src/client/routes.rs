@@ -8,6 +8,14 @@ use crate::client::driver::{Ask, Wish};
 use crate::events::Connections;
 
 /// Which of several brokers a client asks.
+///
+/// ```
+/// use majordomus::{Brokers, Client};
+///
+/// assert_eq!(Brokers::default(), Brokers::FailOver);
+/// let two = ["tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"];
+/// let builder = Client::builder(two).brokers(Brokers::Spread);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Brokers {
     /// The first that is connected, in the order in which they were given.

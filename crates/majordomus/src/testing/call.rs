@@ -108,6 +108,21 @@ where
 
 /// A handler at work on one request, from [`start`]. When this is dropped, it is told that nobody
 /// waits for it any more.
+///
+/// ```
+/// use majordomus::{Replier, Request, testing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let count = |_, reply: Replier| async move {
+///     let _ = reply.send_all(["one", "two"]).await;
+/// };
+/// let mut call = testing::start(count, Request::new("count", ""));
+/// assert_eq!(call.part().await, Some("one".into()));
+/// // What was not read is in the answer.
+/// assert_eq!(call.answer().await.parts, ["two".into()]);
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a handler is cancelled when this is dropped"]
 pub struct Call {
@@ -203,6 +218,20 @@ impl Call {
 }
 
 /// What a handler answered.
+///
+/// ```
+/// use majordomus::{Replier, Request, testing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let slow = |_, reply: Replier| async move {
+///     reply.at_work().await;
+///     reply.finish("done").await;
+/// };
+/// let answer = testing::call(slow, Request::new("slow", "")).await;
+/// assert_eq!((answer.signs_of_work, answer.parts.len()), (1, 0));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
@@ -215,6 +244,18 @@ pub struct Answer {
 }
 
 /// How an answer ended.
+///
+/// ```
+/// use majordomus::testing::{End, call};
+/// use majordomus::{Replier, Request};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let busy = |_, reply: Replier| reply.reject("busy");
+/// let answer = call(busy, Request::new("job", "")).await;
+/// assert_eq!(answer.end, End::Rejected { why: "busy".into() });
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// With the reply, or its last part.

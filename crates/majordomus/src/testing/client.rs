@@ -43,6 +43,19 @@ pub fn client() -> ClientBuilder {
 }
 
 /// A client without a broker before it is built, from [`client`].
+///
+/// ```
+/// use majordomus::testing;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, _) = testing::client()
+///     .service("stock.*", |request, reply| reply.finish(request.service))
+///     .build();
+/// assert_eq!(client.request("stock.ACME", "").await?.text(), "stock.ACME");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "there is no client until `build` is called"]
 pub struct ClientBuilder {

@@ -30,6 +30,21 @@ pub struct Record {
 }
 
 /// A request, as its client made it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use majordomus::testing;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let (client, record) = testing::client().build();
+/// let limit = Duration::from_secs(3);
+/// let _ = client.request("price", "ACME").timeout(limit).repeatable().await;
+/// let asked = &record.of("price")[0];
+/// assert_eq!((asked.timeout, asked.repeatable), (Some(limit), true));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Asked {

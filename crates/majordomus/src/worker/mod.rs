@@ -231,6 +231,22 @@ impl Worker {
 }
 
 /// The options of a [`Worker`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use majordomus::Worker;
+///
+/// # async fn example() -> Result<(), majordomus::SetupError> {
+/// let worker = Worker::builder("tcp://127.0.0.1:5555")
+///     .concurrency(8)
+///     .heartbeat(Duration::from_secs(1))
+///     .service("echo", |request, reply| reply.finish(request.body))
+///     .service("shout", |request, reply| reply.finish(request.body.text().to_uppercase()))
+///     .start()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until `serve` is called"]
 pub struct WorkerBuilder {

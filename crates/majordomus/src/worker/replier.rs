@@ -13,6 +13,23 @@ use crate::{Body, Cancellation};
 /// error.
 ///
 /// When it is dropped without one of these and the handler returns, the request fails.
+///
+/// ```
+/// use majordomus::{Replier, Request, testing};
+///
+/// async fn halve(request: Request, reply: Replier) {
+///     match request.body.text().parse::<f64>() {
+///         Ok(number) => reply.finish((number / 2.0).to_string()).await,
+///         Err(error) => reply.fail_with(400, error.to_string()).await,
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let answer = testing::call(halve, Request::new("halve", "5")).await;
+/// assert_eq!(answer.result(), Ok("2.5".into()));
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Replier {
     task: TaskHandle,

@@ -7,6 +7,24 @@ use majordomus_core::{Content, Priority, WorkerRequest};
 use crate::Body;
 
 /// A request as a handler gets it.
+///
+/// ```
+/// use majordomus::{Replier, Request, testing};
+///
+/// async fn urgent(request: Request, reply: Replier) {
+///     match request.priority {
+///         9 => reply.finish(request.body).await,
+///         _ => reply.reject("not urgent").await,
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut request = Request::new("urgent", "now");
+/// request.priority = 9;
+/// assert_eq!(testing::call(urgent, request).await.result(), Ok("now".into()));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
