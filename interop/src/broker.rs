@@ -74,6 +74,13 @@ impl Broker {
     pub fn restart(&mut self, signal: Signal) {
         self.signal(signal);
         self.exited(PATIENCE);
+        self.start_again();
+    }
+
+    /// Starts another where this one, which has ended, was: on the same endpoints with the same
+    /// options.
+    #[track_caller]
+    pub fn start_again(&mut self) {
         let endpoints: Vec<&str> = self.endpoints.iter().map(|endpoint| &**endpoint).collect();
         self.process = launch(&endpoints, &self.options).0;
     }

@@ -3,7 +3,8 @@
 //! The tests start the program `majordomus` ([`Broker`]), programs made with the unmodified
 //! majortomo and pyzmq packages ([`Python`]) and with PIGATO ([`Node`]), and let them talk. This
 //! library starts them, reads what they say, sends them signals and ends them. It knows nothing of
-//! the broker's insides, links none of the broker's crates, and never sleeps to wait for something:
+//! the broker's insides, links none of our crates (the tests of the library `majordomus` against a
+//! broker in a process of its own do that themselves), and never sleeps to wait for something:
 //! whatever is awaited is awaited itself, with a bound ([`PATIENCE`] where no other is given).
 //!
 //! ```no_run

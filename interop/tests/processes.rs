@@ -114,7 +114,7 @@ fn keeps_its_request(timings: &[&str], work: &[&str]) {
 fn an_idle_worker_that_never_heartbeats_is_lost_and_given_nothing() {
     let Some(python) = Python::ready() else { return };
     let broker = Broker::start(QUICK);
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::OF_SCRIPTS {
         let options = ["--heartbeat", "0", "--then", "stay", "--sign", "A"];
         let mut silent = python.worker(broker.endpoint(), dialect, "work", &options);
         let opened = Instant::now();
@@ -136,7 +136,7 @@ fn an_idle_worker_that_never_heartbeats_is_lost_and_given_nothing() {
 fn the_reply_for_a_client_that_went_away_is_dropped_and_the_worker_serves_the_next() {
     let Some(python) = Python::ready() else { return };
     let broker = Broker::start(&[]);
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::OF_SCRIPTS {
         let mut worker = python.worker(broker.endpoint(), dialect, "work", HOLD);
         let mut gone = python.client(broker.endpoint(), dialect, &[]);
         gone.request("work", &[b"first"]);
@@ -158,10 +158,10 @@ fn the_reply_for_a_client_that_went_away_is_dropped_and_the_worker_serves_the_ne
 fn a_broker_that_is_ended_says_goodbye_and_what_became_of_the_requests() {
     let Some(python) = Python::ready() else { return };
     let mut broker = Broker::start(&[]);
-    let mut workers =
-        Dialect::ALL.map(|dialect| python.worker(broker.endpoint(), dialect, dialect.name(), &[]));
+    let mut workers = Dialect::OF_SCRIPTS
+        .map(|dialect| python.worker(broker.endpoint(), dialect, dialect.name(), &[]));
     let mut client = python.client(broker.endpoint(), Dialect::Mdp01, &[]);
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::OF_SCRIPTS {
         client.round_trip(dialect.name(), &[b"hello"], &[b"hello"]);
     }
 

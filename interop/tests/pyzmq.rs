@@ -18,7 +18,7 @@ fn clients_of_every_dialect_are_served_by_workers_of_every_dialect() {
     let broker = Broker::start(&[]);
     let endpoint = broker.endpoint();
     let _workers =
-        Dialect::ALL.map(|dialect| python.worker(endpoint, dialect, dialect.name(), &[]));
+        Dialect::OF_SCRIPTS.map(|dialect| python.worker(endpoint, dialect, dialect.name(), &[]));
     let clients = [
         ("req", Dialect::Mdp01),
         // An empty frame in front of what has none in the RFC, because REQ adds it.
@@ -29,7 +29,7 @@ fn clients_of_every_dialect_are_served_by_workers_of_every_dialect() {
     ];
     for (socket, dialect) in clients {
         let mut client = python.client(endpoint, dialect, &["--socket", socket]);
-        for service in Dialect::ALL {
+        for service in Dialect::OF_SCRIPTS {
             client.round_trip(service.name(), BODY, BODY);
         }
         client.has_had_only(&[BODY; 3]);
@@ -80,7 +80,7 @@ fn mmi_tells_clients_of_every_dialect_which_services_there_are() {
     let Some(python) = Python::ready() else { return };
     let broker = Broker::start(&[]);
     let _worker = python.worker(broker.endpoint(), Dialect::Mdp02, "echo", &[]);
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::OF_SCRIPTS {
         let mut client = python.client(broker.endpoint(), dialect, &[]);
         // Once it has served a request, the worker is known.
         client.round_trip("echo", &[b"hello"], &[b"hello"]);
@@ -94,7 +94,7 @@ fn mmi_tells_clients_of_every_dialect_which_services_there_are() {
 fn a_worker_that_claims_a_name_of_the_broker_is_disconnected() {
     let Some(python) = Python::ready() else { return };
     let broker = Broker::start(PATIENT);
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::OF_SCRIPTS {
         let mut worker = python.worker(broker.endpoint(), dialect, "mmi.x", &[]);
         worker.expect("disconnect");
         let mut client = python.client(broker.endpoint(), dialect, &[]);
@@ -106,7 +106,7 @@ fn a_worker_that_claims_a_name_of_the_broker_is_disconnected() {
 fn the_second_of_two_replies_reaches_nobody_and_is_no_offence() {
     let Some(python) = Python::ready() else { return };
     let broker = Broker::start(&[]);
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::OF_SCRIPTS {
         let twice = ["--behaviour", "twice"];
         let worker = python.worker(broker.endpoint(), dialect, dialect.name(), &twice);
         let mut client = python.client(broker.endpoint(), dialect, &[]);
@@ -126,7 +126,7 @@ fn a_worker_that_forges_an_address_is_disconnected_and_its_request_goes_to_anoth
     let mut stranger = python.client(endpoint, Dialect::Mdp01, STRANGER);
     // The stranger is known to the broker before anybody writes to it.
     stranger.round_trip("mmi.service", &[b"nobody"], &[b"404"]);
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::OF_SCRIPTS {
         let mut forger =
             python.worker(endpoint, dialect, dialect.name(), &["--behaviour", "forge"]);
         let mut client = python.client(endpoint, dialect, &[]);
@@ -172,7 +172,7 @@ fn is_an_offence(opening: &str) {
     let _honest = python.worker(endpoint, Dialect::Mdp02, "honest", &[]);
     let mut stranger = python.client(endpoint, Dialect::Mdp01, STRANGER);
     stranger.round_trip("honest", &[b"before"], &[b"before"]);
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::OF_SCRIPTS {
         // Without heartbeats, so that this is its only offence.
         let options = ["--opening", opening, "--heartbeat", "0"];
         let mut offender = python.worker(endpoint, dialect, "offender", &options);
