@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use majordomus::{Body, Client, ClientBuilder, Dialect, RequestError, Retriable, Retry};
 use majordomus_core::{Farewell, Frames, FromClient, Outcome, Reply, ToClient};
-use support::{FakeBroker, Peer, soon, text};
+use support::{FakeBroker, Peer, Side, soon, text};
 
 fn client_of(broker: &FakeBroker, dialect: Dialect) -> Client {
     let wait = Duration::from_millis(1);
@@ -352,8 +352,8 @@ async fn a_broker_of_another_version_is_not_asked() {
     let mut events = client.events();
     let reply = client.request("echo", "x").send().await;
     for farewell in [Farewell::NoCommonVersion, Farewell::IdentityInUse] {
-        let mut peer = broker.accept_unwelcome().await;
-        peer.send_to_client(ToClient::Disconnect(farewell)).await;
+        let mut peer = broker.accept_unwelcome(Side::Client).await;
+        peer.send_away(farewell).await;
         peer.closed().await;
     }
     // It comes back with another: what waited is asked for.
@@ -361,6 +361,28 @@ async fn a_broker_of_another_version_is_not_asked() {
     echo(&mut peer).await;
     assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
     assert!(soon(events.next()).await.unwrap().to_string().starts_with("connected"));
+}
+
+#[tokio::test]
+async fn a_broker_that_comes_back_with_another_version_is_not_asked_until_it_speaks_ours() {
+    let (broker, client, mut peer) = greeted(|it| it).await;
+    check_echo(&client, &mut peer, "before").await;
+    let with_it = client.request("echo", "with it").send().await;
+    peer.request().await;
+    drop(peer);
+    assert_eq!(soon(with_it.whole()).await, Err(RequestError::Disconnected));
+    let waits = client.request("echo", "waits").send().await;
+    let mut peer = broker.accept_unwelcome(Side::Client).await;
+    peer.send_away(Farewell::NoCommonVersion).await;
+    peer.closed().await;
+    let mut peer = broker.accept_unwelcome(Side::Client).await;
+    peer.welcome_to_another_version().await;
+    peer.closed().await;
+    assert!(!client.is_connected());
+    let expires = client.request("echo", "x").timeout(Duration::from_millis(1));
+    assert_eq!(soon(expires.into_future()).await, Err(RequestError::Expired));
+    echo(&mut broker.accept_client().await).await;
+    assert_eq!(soon(waits.whole()).await, Ok(Body::from("waits")));
 }
 
 #[tokio::test]
@@ -404,4 +426,34 @@ async fn who_is_sent_away_hears_why() {
     peer.send_to_client(ToClient::Disconnect(Farewell::ShutDown)).await;
     let why = format!("sent away: {}", Farewell::ShutDown);
     assert!(soon(events.next()).await.unwrap().to_string().ends_with(&why));
+}
+
+#[tokio::test]
+async fn a_thousand_parts_that_nobody_reads_and_nobody_asked_for_hold_up_nobody_for_ever() {
+    let beat = Duration::from_millis(200);
+    let (broker, client, mut peer) = greeted(|it| it.heartbeat(beat).liveness(3)).await;
+    let behind = client.request("echo", "y").timeout(None).send().await;
+    peer.request().await;
+    let mut unread = client.request("echo", "x").timeout(None).send().await;
+    peer.request().await;
+    // The broker has lost count, and sends until the connection ends.
+    let sending = async {
+        for _ in 0..1_000 {
+            peer.send_part(Frames::from_slices(&[vec![7; 64 * 1024]])).await;
+        }
+        peer.closed().await;
+    };
+    let (ended, ()) = tokio::join!(soon(behind.whole()), sending);
+    assert_eq!(ended, Err(RequestError::Disconnected));
+    // What was taken of it is no more than waits for a reader, and it ends like the other.
+    let mut parts = 0;
+    let end = loop {
+        match soon(unread.next()).await {
+            Some(Ok(_)) => parts += 1,
+            end => break end,
+        }
+    };
+    assert_eq!(end, Some(Err(RequestError::Disconnected)));
+    assert!(parts <= 16, "{parts} parts were taken");
+    check_echo(&client, &mut broker.accept_client().await, "z").await;
 }

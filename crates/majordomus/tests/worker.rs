@@ -9,7 +9,7 @@ use majordomus::{
     ConnectionEvent, Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder,
 };
 use majordomus_core::{Farewell, FromWorker, ToWorker, WorkerReply};
-use support::{FakeBroker, Peer, soon, text};
+use support::{FakeBroker, Peer, Side, soon, text};
 use tokio::sync::{Barrier, mpsc};
 
 fn builder_for(broker: &FakeBroker, dialect: Dialect) -> WorkerBuilder {
@@ -119,19 +119,59 @@ async fn it_registers_again_when_it_is_sent_away() {
 
 #[tokio::test]
 async fn it_leaves_a_broker_that_says_garbage() {
-    let broker = FakeBroker::start(Dialect::Mdp02).await;
-    let _worker = echo(builder_for(&broker, Dialect::Mdp02));
-    broker.accept_worker().await.send_garbage().await;
-    check_echo(&mut broker.accept_worker().await, "a", text("hello")).await;
+    for dialect in [Dialect::Mdp02, Dialect::Omdp1] {
+        let broker = FakeBroker::start(dialect).await;
+        let mut slow = slow(builder_for(&broker, dialect), true);
+        let mut peer = broker.accept_worker().await;
+        peer.send_request("a", text("x")).await;
+        assert_eq!(soon(slow.events.recv()).await, Some("started"));
+        peer.send_garbage().await;
+        assert_eq!(soon(slow.events.recv()).await, Some("cancelled"));
+        let mut peer = broker.accept_worker().await;
+        slow.go.notify_one();
+        check_echo(&mut peer, "b", text("hello")).await;
+    }
 }
 
 #[tokio::test]
 async fn it_leaves_a_silent_broker() {
-    let broker = FakeBroker::start(Dialect::Mdp02).await;
-    let builder = builder_for(&broker, Dialect::Mdp02).heartbeat(Duration::from_millis(20));
-    let _worker = echo(builder.liveness(2));
-    let _silent = broker.accept_worker().await;
-    broker.accept_worker().await;
+    for dialect in [Dialect::Mdp02, Dialect::Omdp1] {
+        let mut broker = FakeBroker::start(dialect).await;
+        // In OMDP/1 it is for the broker to say how long it is silent.
+        broker.heartbeat = Duration::from_millis(100);
+        let builder = builder_for(&broker, dialect).heartbeat(broker.heartbeat);
+        let _worker = echo(builder.liveness(2));
+        let _silent = broker.accept_worker().await;
+        broker.accept_worker().await;
+    }
+}
+
+#[tokio::test]
+async fn it_leaves_a_broker_that_does_not_welcome_it() {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let builder = builder_for(&broker, Dialect::Omdp1).heartbeat(Duration::from_millis(100));
+    let worker = echo(builder.liveness(2));
+    let silent = broker.accept_unwelcome(Side::Worker).await;
+    let _peer = broker.accept_worker().await;
+    silent.closed().await;
+    soon(worker.connected()).await;
+}
+
+#[tokio::test]
+async fn it_leaves_a_broker_that_comes_back_with_another_version_until_it_speaks_ours() {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let worker = echo(builder_for(&broker, Dialect::Omdp1));
+    let mut peer = broker.accept_worker().await;
+    check_echo(&mut peer, "a", text("hello")).await;
+    drop(peer);
+    let mut peer = broker.accept_unwelcome(Side::Worker).await;
+    peer.send_away(Farewell::NoCommonVersion).await;
+    peer.closed().await;
+    let mut peer = broker.accept_unwelcome(Side::Worker).await;
+    peer.welcome_to_another_version().await;
+    peer.closed().await;
+    assert!(!worker.is_connected());
+    check_echo(&mut broker.accept_worker().await, "b", text("hello")).await;
 }
 
 #[tokio::test]

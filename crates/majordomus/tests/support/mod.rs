@@ -8,16 +8,20 @@ use std::time::Duration;
 use bytes::BytesMut;
 use majordomus::{Dialect, Frames};
 use majordomus_core::{
-    Concurrency, FromClient, FromWorker, Label, Outcome, Reply, Status, ToClient, ToWorker,
+    Concurrency, Farewell, FromClient, FromWorker, Label, Outcome, Reply, Status, ToClient, ToWorker,
     Welcome, WorkerReply, WorkerRequest,
 };
-use majordomus_wire::{Codec, Side, in_frames};
+pub(crate) use majordomus_wire::Side;
+use majordomus_wire::{Codec, in_frames};
 use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
 /// Longer than anything takes, so that a test that would hang fails.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Too long to come in between, where a test does not set it.
+const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// Waits for something, with a bound.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -36,6 +40,8 @@ pub(crate) struct FakeBroker {
     listener: Listener,
     pub(crate) endpoint: String,
     dialect: Dialect,
+    /// How often it says that it speaks, where it says that.
+    pub(crate) heartbeat: Duration,
 }
 
 impl FakeBroker {
@@ -47,23 +53,23 @@ impl FakeBroker {
     pub(crate) async fn start_at(address: &str, dialect: Dialect) -> Self {
         let listener = TcpListener::bind(address).await.expect("the address is free");
         let endpoint = format!("tcp://{}", listener.local_addr().expect("it is bound"));
-        Self { listener: Listener::Tcp(listener), endpoint, dialect }
+        Self { listener: Listener::Tcp(listener), endpoint, dialect, heartbeat: HEARTBEAT }
     }
 
     pub(crate) fn start_ipc(path: &std::path::Path, dialect: Dialect) -> Self {
         let listener = UnixListener::bind(path).expect("the path is free");
         let endpoint = format!("ipc://{}", path.display());
-        Self { listener: Listener::Unix(listener), endpoint, dialect }
+        Self { listener: Listener::Unix(listener), endpoint, dialect, heartbeat: HEARTBEAT }
     }
 
     pub(crate) async fn accept_client(&self) -> Peer {
         self.accept(Side::Client).await
     }
 
-    /// Accepts a client, and takes its HELLO without an answer.
-    pub(crate) async fn accept_unwelcome(&self) -> Peer {
-        let mut peer = self.shake_hands(Side::Client).await;
-        assert!(matches!(peer.client_says().await, FromClient::Hello(_)));
+    /// Accepts a client or a worker, and takes its HELLO without an answer.
+    pub(crate) async fn accept_unwelcome(&self, side: Side) -> Peer {
+        let mut peer = self.shake_hands(side).await;
+        peer.hello().await;
         peer
     }
 
@@ -109,7 +115,8 @@ impl FakeBroker {
             };
             let zmtp = Connection::listener(Security::Null, Limits::default());
             let codec = Codec::new(self.dialect, side);
-            let mut peer = Peer { socket, zmtp, codec, asked: Label::empty() };
+            let heartbeat = self.heartbeat;
+            let mut peer = Peer { socket, zmtp, codec, heartbeat, asked: Label::empty() };
             let Some(Event::Hello(hello)) = peer.event().await else { panic!("no handshake") };
             peer.zmtp.accept(&Metadata::new(match hello.metadata.socket_type {
                 SocketType::Client => SocketType::Server,
@@ -127,6 +134,7 @@ pub(crate) struct Peer {
     socket: Box<dyn Socket>,
     zmtp: Connection,
     codec: Codec,
+    heartbeat: Duration,
     /// The id of its last request.
     asked: Label,
 }
@@ -151,25 +159,36 @@ impl Peer {
         }
     }
 
+    /// Waits for HELLO.
+    async fn hello(&mut self) {
+        match self.codec.side() {
+            Side::Client => assert!(matches!(self.client_says().await, FromClient::Hello(_))),
+            Side::Worker => assert!(matches!(self.worker_says().await, FromWorker::Hello(_))),
+        }
+    }
+
     /// Waits for HELLO, and answers it.
     async fn welcome(&mut self, message_bytes_max: u64) {
         let welcome = Welcome {
-            heartbeat: Duration::from_secs(60),
+            heartbeat: self.heartbeat,
             liveness: 3,
             message_bytes_max,
             frames_max: 1_000,
             requests_max: 1_000,
             broker: Label::from("fake"),
         };
+        self.hello().await;
         match self.codec.side() {
-            Side::Client => {
-                assert!(matches!(self.client_says().await, FromClient::Hello(_)));
-                self.send_to_client(ToClient::Welcome(welcome)).await;
-            }
-            Side::Worker => {
-                assert!(matches!(self.worker_says().await, FromWorker::Hello(_)));
-                self.send_to_worker(ToWorker::Welcome(welcome)).await;
-            }
+            Side::Client => self.send_to_client(ToClient::Welcome(welcome)).await,
+            Side::Worker => self.send_to_worker(ToWorker::Welcome(welcome)).await,
+        }
+    }
+
+    /// Says that it has done with the peer.
+    pub(crate) async fn send_away(&mut self, why: Farewell) {
+        match self.codec.side() {
+            Side::Client => self.send_to_client(ToClient::Disconnect(why)).await,
+            Side::Worker => self.send_to_worker(ToWorker::Disconnect(why)).await,
         }
     }
 
@@ -220,7 +239,16 @@ impl Peer {
 
     /// Sends one frame, of no dialect.
     pub(crate) async fn send_garbage(&mut self) {
-        self.zmtp.send_frame(b"garbage", false);
+        self.send_raw(b"garbage").await;
+    }
+
+    /// Sends WELCOME to a version of OMDP that nobody has.
+    pub(crate) async fn welcome_to_another_version(&mut self) {
+        self.send_raw(b"\x02\x02 and whatever that version has here").await;
+    }
+
+    async fn send_raw(&mut self, frame: &[u8]) {
+        self.zmtp.send_frame(frame, false);
         self.flush().await;
     }
 
@@ -272,12 +300,12 @@ impl Peer {
         self.flush().await;
     }
 
-    /// Writes what is unsent. A peer that has closed the connection is noticed when it is read.
+    /// Writes what is unsent. A peer that has closed the connection, and does not get it, is noticed
+    /// when it is read.
     async fn flush(&mut self) {
         let unsent: Vec<u8> = self.zmtp.unsent().flatten().copied().collect();
-        if soon(self.socket.write_all(&unsent)).await.is_ok() {
-            self.zmtp.sent(unsent.len());
-        }
+        let _ = soon(self.socket.write_all(&unsent)).await;
+        self.zmtp.sent(unsent.len());
     }
 }
 
