@@ -1,9 +1,12 @@
 //! What a client and a worker of OMDP/1 can do, through a real broker in this process.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_core::Stream;
 use majordomus::broker::{Config, Counters, Outcome};
 use majordomus::{
     Body, Broker, Client, Progress, Replier, Request, RequestError, Retriable, Retry, Worker,
@@ -13,6 +16,8 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 /// Longer than anything takes, so that a test that would hang fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(5);
+
+type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it happens soon")
@@ -520,4 +525,75 @@ async fn a_kept_reply_is_passed_over_where_it_is_wanted_so() {
     assert_eq!(soon(ask().into_future()).await.unwrap().text(), "0");
     assert_eq!(soon(ask().into_future()).await.unwrap().text(), "0");
     assert_eq!(soon(ask().no_cache().into_future()).await.unwrap().text(), "1");
+}
+
+/// Counts how many of a thousand parts it has sent.
+fn counting(sent: &Arc<AtomicUsize>) -> impl Fn(Request, Replier) -> Handling + use<> {
+    let sent = Arc::clone(sent);
+    move |_, reply| {
+        let sent = Arc::clone(&sent);
+        Box::pin(async move {
+            for number in 0..1_000 {
+                if reply.part(number.to_string()).await.is_err() {
+                    return;
+                }
+                sent.fetch_add(1, Ordering::SeqCst);
+            }
+            reply.finish("end").await;
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_reply_is_a_stream_that_makes_its_worker_wait() {
+    let broker = broker();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let _worker = Worker::builder(broker.endpoint()).serve("count", counting(&sent)).unwrap();
+    let client = client(&broker);
+    let mut stream = pin!(client.request("count", "").send().await);
+    for read in 0..1_000 {
+        let part = soon(poll_fn(|context| stream.as_mut().poll_next(context))).await;
+        assert_eq!(part.unwrap().unwrap().text(), read.to_string());
+        let ahead = sent.load(Ordering::SeqCst) - read;
+        assert!(ahead <= 17, "{ahead} parts were sent ahead of part {read}");
+    }
+    let mut next = async || soon(poll_fn(|context| stream.as_mut().poll_next(context))).await;
+    assert_eq!(next().await.unwrap().unwrap().text(), "end");
+    assert_eq!(next().await, None);
+
+    // An error is the last item.
+    let mut stream = pin!(client.request("nobody", "").timeout(SOON).send().await);
+    let mut next = async || soon(poll_fn(|context| stream.as_mut().poll_next(context))).await;
+    assert_eq!(next().await, Some(Err(RequestError::NoSuchService)));
+    assert_eq!(next().await, None);
+}
+
+#[tokio::test]
+async fn a_dropped_reply_is_cancelled_at_its_handler_within_one_round_trip() {
+    let broker = broker();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let long = move |_: Request, reply: Replier| {
+        let tell = tell.clone();
+        async move {
+            tell.send(reply.cancellation()).unwrap();
+            reply.cancellation().cancelled().await;
+        }
+    };
+    let _worker = Worker::builder(broker.endpoint())
+        .concurrency(2)
+        .service("long", long)
+        .service("echo", answer)
+        .start()
+        .unwrap();
+    let client = client(&broker);
+    let reply = client.request("long", "").timeout(None).send().await;
+    let cancellation = soon(told.recv()).await.unwrap();
+    // The first request is served: the way there is open, and what follows goes it in order.
+    soon(client.request("echo", "").into_future()).await.unwrap();
+    assert!(!cancellation.is_cancelled());
+    drop(reply);
+    // The task of the client hears of it before it hears of the next.
+    tokio::task::yield_now().await;
+    soon(client.request("echo", "").into_future()).await.unwrap();
+    assert!(cancellation.is_cancelled(), "one round trip later it has not heard of it");
 }

@@ -1,0 +1,239 @@
+//! How requests, connections and handles end: of limits, of what goes away, and of being dropped.
+//! Through a real broker in this process, in OMDP/1.
+
+use std::any::Any;
+use std::pin::Pin;
+use std::time::Duration;
+
+use majordomus::broker::{Config, Counters};
+use majordomus::{
+    Body, Broker, Client, ConnectionEvent, EVENTS_MAX, Replier, Request, RequestError, Retriable,
+    Retry, Worker,
+};
+use tokio::sync::mpsc;
+
+/// Longer than anything takes, so that a test that would hang fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_millis(5);
+
+type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it happens soon")
+}
+
+fn broker() -> Broker {
+    Broker::start("inproc://*").expect("there is a name")
+}
+
+fn broker_with(change: impl FnOnce(&mut Config)) -> Broker {
+    let mut config = Config::try_from("inproc://*").expect("it is an endpoint");
+    change(&mut config);
+    Broker::start(config).expect("there is a name")
+}
+
+fn client(broker: &Broker) -> Client {
+    let builder = Client::builder(broker.endpoint()).reconnect(SOON, SOON).timeout(PATIENCE);
+    builder.connect().expect("it is an endpoint")
+}
+
+async fn counters(broker: &Broker) -> Counters {
+    broker.snapshot().await.expect("it runs").counters
+}
+
+async fn answer(request: Request, reply: Replier) {
+    reply.finish(request.body).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_never_ends_costs_its_own_request_and_no_other() {
+    for concurrency in [1, 2] {
+        let broker = broker_with(|config| config.core.busy_timeout = Duration::from_millis(100));
+        let stuck = Worker::builder(broker.endpoint())
+            .concurrency(concurrency)
+            .serve("stuck", |_, _| std::future::pending())
+            .unwrap();
+        let client = client(&broker);
+        let reply = client.request("stuck", "").timeout(None).into_future();
+        // It has no end of its own, so that is the broker's: it takes the worker for lost.
+        assert_eq!(soon(reply).await, Err(RequestError::WorkerLost), "{concurrency} at once");
+        let _other = Worker::builder(broker.endpoint()).serve("echo", answer).unwrap();
+        if concurrency > 1 {
+            stuck.offer("echo", answer).unwrap();
+        }
+        for _ in 0..10 {
+            let reply = client.request("echo", "hi").into_future();
+            assert_eq!(soon(reply).await.unwrap().text(), "hi");
+        }
+        soon(stuck.stop()).await;
+        assert_eq!(counters(&broker).await.in_progress, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_tells_of_its_connections() {
+    let endpoint = "inproc://worker-events";
+    let worker = Worker::builder(endpoint).reconnect(SOON, SOON).serve("echo", answer).unwrap();
+    let mut events = worker.events();
+    for _ in 0..2 {
+        let broker = Broker::start(endpoint).expect("the name is free");
+        let event = soon(events.next()).await.unwrap();
+        assert!(
+            matches!(&event, ConnectionEvent::Connected { endpoint: at } if at.to_string() == endpoint)
+        );
+        assert_eq!(event.to_string(), format!("connected to {endpoint}"));
+        assert!(worker.is_connected());
+        soon(broker.shutdown()).await.unwrap();
+        let event = soon(events.next()).await.unwrap();
+        assert!(
+            matches!(&event, ConnectionEvent::Disconnected { endpoint: at, .. } if at.to_string() == endpoint)
+        );
+        assert!(!worker.is_connected());
+    }
+    let _broker = Broker::start(endpoint).expect("the name is free");
+    assert!(matches!(soon(events.next()).await, Some(ConnectionEvent::Connected { .. })));
+    soon(worker.stop()).await;
+    assert!(matches!(soon(events.next()).await, Some(ConnectionEvent::Disconnected { .. })));
+    drop(worker);
+    assert_eq!(soon(events.next()).await, None);
+}
+
+#[tokio::test]
+async fn who_does_not_listen_misses_the_oldest_events() {
+    let broker = broker();
+    let worker = Worker::builder(broker.endpoint()).reconnect(SOON, SOON);
+    let worker = worker.serve("echo", answer).unwrap();
+    let (mut unheard, mut heard) = (worker.events(), worker.events());
+    assert!(matches!(soon(heard.next()).await, Some(ConnectionEvent::Connected { .. })));
+    let endpoint = broker.endpoint().to_owned();
+    let mut broker = Some(broker);
+    let mut last = None;
+    for _ in 0..EVENTS_MAX {
+        drop(broker.take());
+        assert!(matches!(soon(heard.next()).await, Some(ConnectionEvent::Disconnected { .. })));
+        broker = Some(Broker::start(&*endpoint).expect("the name is free"));
+        last = soon(heard.next()).await;
+        assert!(matches!(last, Some(ConnectionEvent::Connected { .. })));
+    }
+    drop(worker);
+    assert!(matches!(soon(heard.next()).await, Some(ConnectionEvent::Disconnected { .. })));
+    assert_eq!(soon(heard.next()).await, None);
+    let mut left = Vec::new();
+    while let Some(event) = soon(unheard.next()).await {
+        left.push(event);
+    }
+    assert_eq!(left.len(), EVENTS_MAX);
+    assert!(matches!(left.pop(), Some(ConnectionEvent::Disconnected { .. })), "the worker left");
+    assert_eq!(left.pop(), last);
+}
+
+#[tokio::test]
+async fn over_ipc() {
+    let path = std::env::temp_dir().join(format!("majordomus-omdp1-{}", std::process::id()));
+    let broker = Broker::start(&*format!("ipc://{}", path.display())).expect("the path is free");
+    let _worker = Worker::builder(broker.endpoint()).serve("echo", answer).unwrap();
+    for body in [vec![7; 5], vec![7; 1 << 20]] {
+        let reply = client(&broker).request("echo", body.clone()).into_future();
+        assert_eq!(soon(reply).await, Ok(Body::from(body)));
+    }
+    soon(broker.shutdown()).await.unwrap();
+    assert!(!path.exists());
+}
+
+/// A handler that tells when it has begun, and waits for its end.
+fn held() -> (impl Fn(Request, Replier) -> Handling, mpsc::UnboundedReceiver<()>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let handler = move |_: Request, reply: Replier| -> Handling {
+        tell.send(()).unwrap();
+        Box::pin(async move { reply.cancellation().cancelled().await })
+    };
+    (handler, told)
+}
+
+/// The others are in `omdp1`: `errors_tell_what_happened_and_whether_to_ask_again`, `only_if_a_worker_is_free_now`
+/// and `a_silent_worker_loses_the_request_and_one_that_says_it_works_does_not`.
+#[tokio::test]
+async fn errors_of_limits_and_of_what_goes_away() {
+    let broker = broker_with(|config| config.core.limits.requests_max = 1);
+    let (handler, mut begun) = held();
+    let worker = Worker::builder(broker.endpoint()).serve("held", handler).unwrap();
+    let client = client(&broker);
+    let lost = client.request("held", "").send().await;
+    soon(begun.recv()).await;
+    let error = client.request("held", "").await.unwrap_err();
+    assert_eq!((&error, error.retriable()), (&RequestError::Refused, Retriable::Always));
+    drop(worker);
+    let error = soon(lost.whole()).await.unwrap_err();
+    assert_eq!((&error, error.retriable()), (&RequestError::WorkerLost, Retriable::IfRepeatable));
+
+    let error = client.request("", "").await.unwrap_err();
+    assert!(matches!(error, RequestError::BadService(_)), "{error:?}");
+    assert_eq!(error.retriable(), Retriable::Never);
+    let small = Client::builder(broker.endpoint()).message_bytes_max(1_000).connect().unwrap();
+    let error = small.request("mmi.service", vec![0; 1_000]).await.unwrap_err();
+    assert_eq!((&error, error.retriable()), (&RequestError::TooLarge, Retriable::Never));
+
+    let (handler, mut begun) = held();
+    let _worker = Worker::builder(broker.endpoint()).serve("held", handler).unwrap();
+    let shut_down = client.request("held", "").send().await;
+    soon(begun.recv()).await;
+    soon(broker.shutdown()).await.unwrap();
+    let error = soon(shut_down.whole()).await.unwrap_err();
+    assert_eq!((&error, error.retriable()), (&RequestError::ShutDown, Retriable::IfRepeatable));
+}
+
+/// A client, replies that have and have not begun, a worker, and their broker, in a box each, so that
+/// they can be dropped in any order.
+async fn everything() -> Vec<Box<dyn Any>> {
+    let broker = broker();
+    let (handler, mut begun) = held();
+    let worker = Worker::builder(broker.endpoint()).concurrency(2).serve("held", handler).unwrap();
+    let client = client(&broker);
+    let plain = client.request("held", "").deadline(PATIENCE).send().await;
+    let again = client.request("held", "").retry(Retry::times(3)).send().await;
+    soon(begun.recv()).await;
+    soon(begun.recv()).await;
+    vec![Box::new(client), Box::new(plain), Box::new(again), Box::new(worker), Box::new(broker)]
+}
+
+/// Drops them in the order that is the `nth` of all.
+fn drop_in_order(mut all: Vec<Box<dyn Any>>, mut nth: usize) {
+    while !all.is_empty() {
+        let at = nth % all.len();
+        nth /= all.len();
+        drop(all.remove(at));
+    }
+}
+
+#[test]
+fn everything_can_be_dropped_in_any_order_inside_a_runtime_and_outside_and_after_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Five things have 120 orders.
+    for nth in 0..120 {
+        let inside = runtime();
+        inside.block_on(async { drop_in_order(everything().await, nth) });
+        let outside = runtime();
+        drop_in_order(outside.block_on(everything()), nth);
+        let all = outside.block_on(everything());
+        drop(outside);
+        drop_in_order(all, nth);
+    }
+}
+
+#[test]
+fn who_outlives_its_runtime_is_told_so() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ended = runtime();
+    let (reply, client) = ended.block_on(async {
+        let broker = broker();
+        let client = client(&broker);
+        (client.request("nobody", "").send().await, client)
+    });
+    drop(ended);
+    runtime().block_on(async {
+        assert_eq!(soon(reply.whole()).await, Err(RequestError::Stopped));
+        let asked = client.request("nobody", "").into_future();
+        assert_eq!(soon(asked).await, Err(RequestError::Stopped));
+    });
+    assert_eq!(RequestError::Stopped.retriable(), Retriable::IfRepeatable);
+}
