@@ -1,5 +1,6 @@
 //! What the library costs: processor time and allocations of a client and a worker for each request,
 //! over `tcp://` and within one process, beside the crate `async-nats` with nats-server in the same run.
+//! `docs/library.md` has the allocations.
 //!
 //! Client, worker and broker are processes of their own, so that what each costs can be told apart.
 
@@ -27,8 +28,15 @@ const LOADS: [(usize, usize); 6] =
 pub(crate) fn compare() -> Result<Verdict, String> {
     println!("processor time and allocations for each request; medians of {ROUNDS} rounds\n");
     println!(
-        "{:18} {:>9} {:>9} {:>11} {:>11} {:>11} {:>11}",
-        "", "in flight", "body", "client µs", "worker µs", "allocations", "requests/s"
+        "{:18} {:>9} {:>9} {:>11} {:>11} {:>11} {:>11} {:>11}",
+        "",
+        "in flight",
+        "body",
+        "client µs",
+        "allocations",
+        "worker µs",
+        "allocations",
+        "requests/s"
     );
     let nats = start_nats_server();
     let mut missed = Vec::new();
@@ -48,7 +56,7 @@ pub(crate) fn compare() -> Result<Verdict, String> {
             continue;
         }
         let theirs = show("async-nats", load, theirs);
-        let ratio = ours.client_us / theirs.client_us;
+        let ratio = ours.client.us / theirs.client.us;
         println!("{:18} {:>9} {:>9} {ratio:>11.2}", "ratio of clients", "", "");
         if ratio > 1.0 {
             missed.push(format!("{in_flight} in flight, {body} bytes: {ratio:.2}"));
@@ -77,15 +85,16 @@ fn requests_for(in_flight: usize, body: usize) -> usize {
 }
 
 fn show(name: &str, load: Load, mut rounds: Vec<Report>) -> Report {
-    rounds.sort_by(|one, other| one.client_us.total_cmp(&other.client_us));
+    rounds.sort_by(|one, other| one.client.us.total_cmp(&other.client.us));
     let median = rounds[rounds.len() / 2];
     println!(
-        "{name:18} {:>9} {:>9} {:>11.2} {:>11.2} {:>11.1} {:>11.0}",
+        "{name:18} {:>9} {:>9} {:>11.2} {:>11.1} {:>11.2} {:>11.1} {:>11.0}",
         load.in_flight,
         load.body,
-        median.client_us,
-        median.worker_us,
-        median.allocations,
+        median.client.us,
+        median.client.allocations,
+        median.worker.us,
+        median.worker.allocations,
         median.per_second
     );
     median
@@ -95,11 +104,11 @@ fn show(name: &str, load: Load, mut rounds: Vec<Report>) -> Report {
 fn measure(kind: &str, load: Load) -> Result<Report, String> {
     let broker = Child::start(&["library-run", "broker"])?;
     let worker = Child::start(&["library-run", "worker", broker.endpoint()])?;
-    let load = [load.in_flight, load.body, load.requests].map(|number| number.to_string());
-    let args = ["library-run", "client", kind, broker.endpoint(), &load[0], &load[1], &load[2]];
+    let [in_flight, body, requests] =
+        [load.in_flight, load.body, load.requests].map(|number| number.to_string());
+    let args = ["library-run", "client", kind, broker.endpoint(), &in_flight, &body, &requests];
     let report = Child::start(&args)?.report()?;
-    let worker_us = worker.cost_us()? / report.requests;
-    Ok(Report { worker_us, ..report })
+    Ok(report.with_worker(worker.cost()?, load))
 }
 
 /// Within one process, where what client, worker and broker cost cannot be told apart.

@@ -29,11 +29,11 @@ impl Echo for Nats {
 #[cfg(feature = "nats")]
 pub(super) fn measure(endpoint: &str, load: Load) -> Result<Report, String> {
     let worker = Child::start(&["library-run", "nats-worker", endpoint])?;
-    let load = [load.in_flight, load.body, load.requests].map(|number| number.to_string());
-    let args = ["library-run", "nats-client", endpoint, &load[0], &load[1], &load[2]];
+    let [in_flight, body, requests] =
+        [load.in_flight, load.body, load.requests].map(|number| number.to_string());
+    let args = ["library-run", "nats-client", endpoint, &in_flight, &body, &requests];
     let report = Child::start(&args)?.report()?;
-    let worker_us = worker.cost_us()? / report.requests;
-    Ok(Report { worker_us, ..report })
+    Ok(report.with_worker(worker.cost()?, load))
 }
 
 #[cfg(feature = "nats")]

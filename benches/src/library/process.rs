@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::client::Report;
+use super::client::{Each, Report};
 use super::cost;
 
 /// How long a server may take until it can be connected to.
@@ -44,21 +44,25 @@ impl Child {
 
     /// What a client says in the end.
     pub(super) fn report(self) -> Result<Report, String> {
-        let numbers: Vec<f64> =
-            self.said.split(' ').filter_map(|number| number.parse().ok()).collect();
-        let [requests, client_us, allocations, per_second] = numbers[..] else {
-            return Err(format!("a client said {:?}", self.said));
-        };
-        Ok(Report { requests, client_us, worker_us: 0.0, allocations, per_second })
+        let [us, allocations, per_second] = numbers(&self.said)?;
+        let (client, worker) = (Each { us, allocations }, Each::default());
+        Ok(Report { client, worker, per_second })
     }
 
-    /// Ends it: what it cost in all, in microseconds of processor time.
-    pub(super) fn cost_us(mut self) -> Result<f64, String> {
+    /// Ends it: what it has cost in all.
+    pub(super) fn cost(mut self) -> Result<Each, String> {
         drop(self.stdin.take());
         let mut said = String::new();
         self.stdout.read_to_string(&mut said).map_err(|error| error.to_string())?;
-        said.trim().parse().map_err(|_| format!("a worker said {said:?}"))
+        let [us, allocations] = numbers(&said)?;
+        Ok(Each { us, allocations })
     }
+}
+
+/// So many numbers, and nothing else.
+fn numbers<const N: usize>(said: &str) -> Result<[f64; N], String> {
+    let numbers: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    numbers.try_into().map_err(|_| format!("it said {said:?}"))
 }
 
 impl Drop for Child {
@@ -77,7 +81,9 @@ pub(super) async fn serve(endpoint: &str) -> Result<(), String> {
         std::io::stdin().lock().read_to_end(&mut rest)
     });
     ended.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-    println!("{}", cost::so_far()?.processor_us - before.processor_us);
+    let after = cost::so_far()?;
+    let allocations = after.allocations - before.allocations;
+    println!("{} {allocations}", after.processor_us - before.processor_us);
     Ok(())
 }
 
