@@ -167,7 +167,7 @@ async fn errors_of_limits_and_of_what_goes_away() {
     assert_eq!((&error, error.retriable()), (&RequestError::WorkerLost, Retriable::IfRepeatable));
 
     let error = client.request("", "").await.unwrap_err();
-    assert!(matches!(error, RequestError::BadService(_)), "{error:?}");
+    assert!(matches!(error, RequestError::BadService { .. }), "{error:?}");
     assert_eq!(error.retriable(), Retriable::Never);
     let small = Client::builder(broker.endpoint()).message_bytes_max(1_000).connect().unwrap();
     let error = small.request("mmi.service", vec![0; 1_000]).await.unwrap_err();

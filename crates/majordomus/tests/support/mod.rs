@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use majordomus::{Dialect, Frames};
 use majordomus_core::{
-    Concurrency, Farewell, FromClient, FromWorker, Label, Outcome, Reply, Status, ToClient, ToWorker,
-    Welcome, WorkerReply, WorkerRequest,
+    Concurrency, Farewell, FromClient, FromWorker, Label, Outcome, Reply, Status, ToClient,
+    ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 pub(crate) use majordomus_wire::Side;
 use majordomus_wire::{Codec, in_frames};
