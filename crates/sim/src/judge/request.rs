@@ -120,6 +120,8 @@ pub(crate) struct Sharing {
     /// Whether it has followed one that gave up; and in which step that was.
     pub(crate) released: bool,
     pub(crate) released_in: u64,
+    /// When its time might have been over, as it was released.
+    pub(crate) early_before: Time,
 }
 
 /// What is known of the rejections of a request.

@@ -190,7 +190,13 @@ impl Judge {
             return self.murkily_released(&followers);
         }
         for follower in &followers {
-            self.sharing_mut(*follower, |request| request.sharing.released_in = step);
+            self.sharing_mut(*follower, |request| {
+                let sharing = &mut request.sharing;
+                // The one that it was to follow since may have been gone when that was looked for.
+                let again = sharing.released_in == step;
+                sharing.early_before = if again { sharing.early_before } else { Time::NEVER };
+                sharing.released_in = step;
+            });
         }
         for follower in &followers {
             let request = &self.model.requests[follower];
@@ -205,6 +211,10 @@ impl Judge {
             if ran {
                 self.begins_to_wait(*follower);
             }
+            self.sharing_mut(*follower, |request| {
+                request.early = request.early.min(request.sharing.early_before);
+                request.sharing.early_before = request.early;
+            });
             self.seeks_leader(*follower);
         }
     }
