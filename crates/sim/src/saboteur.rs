@@ -264,7 +264,7 @@ impl Saboteur {
                     && !span.is_zero()
                 {
                     let Request { service, id, options, body, .. } = request.clone();
-                    let address = Label::decimal(self.count.into());
+                    let address = Label::decimal(self.count);
                     let late =
                         WorkerRequest { id, options, ..WorkerRequest::new(address, service, body) };
                     self.candidate = Some((now.after(span), late));

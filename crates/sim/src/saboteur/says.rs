@@ -79,7 +79,7 @@ impl Saboteur {
                 self.outputs.push_back(output.clone());
                 if let Some(other) = other {
                     let mut request = request.clone();
-                    request.address = Label::decimal(self.count.into());
+                    request.address = Label::decimal(self.count);
                     let command = ToWorker::Request(request);
                     self.outputs.push_back(Output::ToWorker { peer: other, command });
                 }
