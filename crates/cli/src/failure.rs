@@ -28,7 +28,7 @@ pub(crate) enum Failure {
     /// There is no reply, or no more of it, after that long.
     Timeout { service: String, endpoint: String, timeout: Duration },
     /// There is no reply, or no more of it.
-    Request { service: String, endpoint: String, error: RequestError },
+    Request { service: String, endpoint: String, error: Box<RequestError> },
     /// Standard input cannot be read.
     Input(io::Error),
     /// Standard output cannot be written.
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_failure_is_one_line() {
         let why = "first\n\n  second\r\n\u{1b}[31mthird\n".into();
-        let error = RequestError::Remote { code: 0, why };
+        let error = Box::new(RequestError::Remote { code: 0, why });
         let (service, endpoint) = ("echo".into(), "ipc://m".into());
         let line = Failure::Request { service, endpoint, error }.line();
         assert_eq!(line, "request to \"echo\" at ipc://m: first; second; \u{fffd}[31mthird");

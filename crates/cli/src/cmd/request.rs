@@ -234,6 +234,11 @@ impl RequestArgs {
 
     fn failure(&self, error: RequestError, course: &Course) -> Failure {
         let (service, endpoint) = (self.service.clone(), self.broker.join(" and "));
+        let plainly = |service, endpoint, error| Failure::Request {
+            service,
+            endpoint,
+            error: Box::new(error),
+        };
         match (error, &self.target) {
             (RequestError::Expired, _) if !course.met_a_broker() => {
                 Failure::NoBroker { service, endpoint, dialect: self.dialect }
@@ -241,12 +246,12 @@ impl RequestArgs {
             (error @ RequestError::Expired, _) => match self.time_over(course) {
                 Some(timeout) => Failure::Timeout { service, endpoint, timeout },
                 // It was the broker's own.
-                None => Failure::Request { service, endpoint, error },
+                None => plainly(service, endpoint, error),
             },
             (RequestError::NoSuchService, Some(worker)) => {
                 Failure::NoSuchWorker { service, endpoint, worker: worker.clone() }
             }
-            (error, _) => Failure::Request { service, endpoint, error },
+            (error, _) => plainly(service, endpoint, error),
         }
     }
 
