@@ -128,9 +128,10 @@ fn failed<M: Machine>(world: &World<M>) -> bool {
     world.stage.judge().breach().is_some()
 }
 
-/// Waits until everything has ended that has a bound.
+/// Waits until everything has ended that has a bound. That takes longest where a client has one request
+/// at a time, ten behind it, and nobody serves them: three seconds each.
 fn rest<M: Machine>(world: &mut World<M>) {
-    for _ in 0..60 {
+    for _ in 0..100 {
         if failed(world) || world.stage.judge().is_at_rest() {
             return;
         }
