@@ -1,21 +1,24 @@
 //! The client: what it asks of the broker, and what came of it.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
+
+mod deadlines;
+mod handles;
+
+use deadlines::Deadlines;
+pub use handles::{HandleHasher, HandleState, RequestHandle};
 
 use crate::uplink::{Backoff, Uplink};
 use crate::{
     CREDIT_UNLIMITED, Farewell, Frames, FromClient, Hello, Label, Notice, Outcome, Reply, Request,
     Time, Timeout, ToClient, Welcome,
 };
-
-/// What a client's driver calls a request. None is used twice, and requests are sent in the order of
-/// their handles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestHandle(pub u64);
 
 /// How a client behaves, and what its dialect can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,9 +229,9 @@ pub struct Client {
     waiting: BTreeMap<RequestHandle, Waiting>,
     waiting_bytes: usize,
     /// Those that are with the broker.
-    running: BTreeMap<RequestHandle, Running>,
+    running: HashMap<RequestHandle, Running, HandleState>,
     /// When each request that has a limit of time, waiting or running, is looked at.
-    deadlines: BTreeSet<(Time, RequestHandle)>,
+    deadlines: Deadlines,
     /// When the broker was last heard, or last had no reason to speak.
     heard_at: Time,
     /// When a heartbeat is due, while requests are with the broker.
@@ -317,8 +320,8 @@ impl Client {
             uplink: Uplink::new(config.backoff, seed),
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
-            running: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            running: HashMap::with_hasher(HandleState),
+            deadlines: Deadlines::default(),
             heard_at: Time::ZERO,
             heartbeat_at: Time::NEVER,
             welcome: None,
@@ -358,7 +361,7 @@ impl Client {
 
     /// When it must be told the time, by [`ClientInput::Tick`] or anything else, at the latest.
     pub fn next_deadline(&self) -> Time {
-        let expiry = self.deadlines.first().map_or(Time::NEVER, |&(deadline, _)| deadline);
+        let expiry = self.deadlines.first().filter(|_| !self.is_idle()).unwrap_or(Time::NEVER);
         expiry.min(self.uplink.due_at()).min(self.heartbeat_at)
     }
 
@@ -472,19 +475,18 @@ impl Client {
             ToClient::Disconnect(why) => return self.sent_away(now, *why),
             ToClient::Notice { id, notice } => return self.handle_notice(now, id, *notice),
         };
-        let handle = match self.request_of(reply) {
-            Whose::Request(handle) => handle,
-            Whose::Ended => return,
-            Whose::Nobody => return self.drop_broker(now),
-        };
-        self.uplink.proven();
+        let Some(handle) = self.request_of(reply) else { return self.drop_broker(now) };
         let delivery = match command {
             ToClient::Partial(reply) => {
-                self.change(handle, |running, _| {
+                let runs = self.change(handle, |running, _| {
                     running.untaken = running.untaken.saturating_add(1);
                     running.clock.has_worker = true;
                     running.clock.stop();
                 });
+                if !runs {
+                    return;
+                }
+                self.uplink.proven();
                 return self.deliver(handle, Delivery::Part(reply.into()));
             }
             ToClient::Failed(outcome, reply) => {
@@ -493,8 +495,11 @@ impl Client {
             ToClient::Final(reply) => Delivery::Final(reply.into()),
             _ => return,
         };
-        self.forget(handle);
-        self.deliver(handle, delivery);
+        // What ended here before is not heard.
+        if self.forget(handle) {
+            self.uplink.proven();
+            self.deliver(handle, delivery);
+        }
     }
 
     fn handle_notice(&mut self, now: Time, id: &Label, notice: Notice) {
@@ -522,23 +527,14 @@ impl Client {
         self.lose(now);
     }
 
-    /// Which request a reply answers.
-    fn request_of(&self, reply: &Reply) -> Whose {
+    /// Which request a reply answers, which may have ended; none that there ever was, as far as can be
+    /// told, where there is none.
+    fn request_of(&self, reply: &Reply) -> Option<RequestHandle> {
         if self.config.request_ids {
-            return match handle_of(&reply.id) {
-                Some(handle) if self.running.contains_key(&handle) => Whose::Request(handle),
-                Some(_) => Whose::Ended,
-                None => Whose::Nobody,
-            };
+            return handle_of(&reply.id);
         }
-        match self.running.first_key_value() {
-            Some((&handle, running))
-                if reply.service.is_empty() || reply.service == running.service =>
-            {
-                Whose::Request(handle)
-            }
-            _ => Whose::Nobody,
-        }
+        let (&handle, running) = self.running.iter().next()?;
+        (reply.service.is_empty() || reply.service == running.service).then_some(handle)
     }
 
     /// Ends a request that is no longer wanted, also at the broker where it is there.
@@ -556,9 +552,10 @@ impl Client {
     }
 
     fn expire(&mut self, now: Time) {
-        while let Some(&(due, handle)) = self.deadlines.first()
-            && due <= now
-        {
+        while let Some((due, handle)) = self.deadlines.pop(now) {
+            if self.due(handle) != due {
+                continue;
+            }
             let failure = match self.running.get(&handle) {
                 Some(running) if running.clock.deadline > now => Failure::Silent,
                 _ => Failure::Timeout,
@@ -598,13 +595,14 @@ impl Client {
         if self.config.heartbeats {
             self.outputs.push_back(ClientOutput::Send(FromClient::Heartbeat));
         }
-        for (&handle, running) in &self.running {
+        for handle in self.all_running() {
+            let untaken = self.running[&handle].untaken;
             if self.config.still_wanted {
                 let wanted = FromClient::StillWanted { id: id_of(handle) };
                 self.outputs.push_back(ClientOutput::Send(wanted));
             }
             // The time of a request whose user is slow stands still at the broker, too.
-            if self.config.credit.is_some() && running.untaken > 0 {
+            if self.config.credit.is_some() && untaken > 0 {
                 let more = FromClient::More { id: id_of(handle), credit: 0 };
                 self.outputs.push_back(ClientOutput::Send(more));
             }
@@ -630,7 +628,7 @@ impl Client {
 
     fn lose(&mut self, now: Time) {
         self.uplink.lost(now);
-        while let Some((&handle, _)) = self.running.first_key_value() {
+        for handle in self.all_running() {
             self.forget(handle);
             self.deliver(handle, Delivery::Failed(Failure::Disconnected));
         }
@@ -647,7 +645,6 @@ impl Client {
             && let Some((handle, Waiting { request, clock })) = self.waiting.pop_first()
         {
             self.waiting_bytes -= request.body.bytes();
-            self.plan(handle, clock.due(), Time::NEVER);
             self.send(now, handle, request, clock);
         }
     }
@@ -673,6 +670,13 @@ impl Client {
         self.keep_in_touch(now);
     }
 
+    /// Those that are with the broker, in their order.
+    fn all_running(&self) -> Vec<RequestHandle> {
+        let mut all: Vec<_> = self.running.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
     fn running_max(&self) -> usize {
         let own = if self.config.request_ids { self.config.running_max } else { 1 };
         let theirs = self.welcome.as_ref().map_or(u32::MAX, |welcome| welcome.requests_max.max(1));
@@ -681,37 +685,47 @@ impl Client {
 
     /// Whether it was with the broker.
     fn forget(&mut self, handle: RequestHandle) -> bool {
-        if let Some(running) = self.running.remove(&handle) {
-            self.plan(handle, running.clock.due(), Time::NEVER);
+        if self.running.remove(&handle).is_some() {
             return true;
         }
         if let Some(waiting) = self.waiting.remove(&handle) {
-            self.plan(handle, waiting.clock.due(), Time::NEVER);
             self.waiting_bytes -= waiting.request.body.bytes();
         }
         false
     }
 
-    /// Changes what is known of a request that is with the broker.
-    fn change(&mut self, handle: RequestHandle, change: impl FnOnce(&mut Running, &ClientConfig)) {
-        let Some(running) = self.running.get_mut(&handle) else { return };
+    /// Changes what is known of a request that is with the broker. False where it is not there.
+    fn change(
+        &mut self,
+        handle: RequestHandle,
+        change: impl FnOnce(&mut Running, &ClientConfig),
+    ) -> bool {
+        let Some(running) = self.running.get_mut(&handle) else { return false };
         let before = running.clock.due();
         change(running, &self.config);
         let due = running.clock.due();
         self.plan(handle, before, due);
+        true
     }
 
-    /// Has a request looked at then, and no longer when it was to be looked at before.
+    /// Has a request looked at then, where that is not when it was to be looked at before.
     fn plan(&mut self, handle: RequestHandle, before: Time, due: Time) {
-        if before == due {
+        if before == due || due == Time::NEVER {
             return;
         }
-        if before != Time::NEVER {
-            self.deadlines.remove(&(before, handle));
+        if self.deadlines.are_too_many(self.running.len() + self.waiting.len()) {
+            let mut deadlines = core::mem::take(&mut self.deadlines);
+            deadlines.retain(|due, handle| self.due(handle) == due);
+            self.deadlines = deadlines;
         }
-        if due != Time::NEVER {
-            self.deadlines.insert((due, handle));
-        }
+        self.deadlines.push(due, handle);
+    }
+
+    /// When a request is to be looked at.
+    fn due(&self, handle: RequestHandle) -> Time {
+        let running = self.running.get(&handle).map(|running| running.clock);
+        let clock = running.or_else(|| self.waiting.get(&handle).map(|waiting| waiting.clock));
+        clock.map_or(Time::NEVER, |clock| clock.due())
     }
 
     fn deliver(&mut self, handle: RequestHandle, delivery: Delivery) {
@@ -719,17 +733,8 @@ impl Client {
     }
 }
 
-/// Whose a reply is.
-enum Whose {
-    Request(RequestHandle),
-    /// That of a request that has ended.
-    Ended,
-    /// That of no request that there ever was, as far as we can tell.
-    Nobody,
-}
-
 fn handle_of(id: &[u8]) -> Option<RequestHandle> {
-    core::str::from_utf8(id).ok()?.parse().ok().map(RequestHandle)
+    Label::number_of(id).map(RequestHandle)
 }
 
 /// The id by which the broker knows a request.

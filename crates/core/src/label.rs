@@ -59,6 +59,24 @@ impl Label {
         }
     }
 
+    /// The number that is written there in decimal, and nothing else; `None` where it is too large.
+    ///
+    /// ```
+    /// use majordomus_core::Label;
+    ///
+    /// assert_eq!(Label::number_of(b"007"), Some(7));
+    /// assert_eq!(Label::number_of(b"+7"), None);
+    /// ```
+    pub fn number_of(text: &[u8]) -> Option<u64> {
+        if text.is_empty() {
+            return None;
+        }
+        text.iter().try_fold(0u64, |number, byte| {
+            let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+            number.checked_mul(10)?.checked_add(digit.into())
+        })
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -113,5 +131,26 @@ impl fmt::Display for Label {
 impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_decimal() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("007", Some(7)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("+1", None),
+            ("r1", None),
+            (" 1", None),
+        ] {
+            assert_eq!(Label::number_of(text.as_bytes()), expected, "{text:?}");
+        }
     }
 }

@@ -31,7 +31,7 @@ mod worker;
 pub use capabilities::{ClientCapabilities, Concurrency, Redelivery, Role, WorkerCapabilities};
 pub use client::{
     Client, ClientConfig, ClientInput, ClientOutput, Content, Delivery, EXPIRY_GRACE, Failure,
-    RequestHandle,
+    HandleHasher, HandleState, RequestHandle,
 };
 pub use command::{
     CODE_UNSAID, COMMAND_BYTES_MAX, CREDIT_UNLIMITED, Farewell, FromClient, FromWorker, Hello,

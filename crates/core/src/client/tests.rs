@@ -1,6 +1,7 @@
 //! Scripts for the client: what it is told, and what it wants done.
 
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -257,6 +258,27 @@ const GREETS: ClientConfig = ClientConfig {
     credit: Some(4),
     ..IDS
 };
+
+#[test]
+fn what_has_ended_is_not_remembered_until_its_time() {
+    let mut client = Client::new(IDS, 1);
+    for (_, input, _) in connect(0) {
+        client.handle(Time::ZERO, input);
+    }
+    let one_stays = ask(0);
+    client.handle(Time::ZERO, one_stays);
+    for handle in 1..10_000 {
+        let now = Time::from_micros(handle);
+        client.handle(now, ask(handle));
+        client.handle(now, last(&handle.to_string(), "done"));
+        assert!(client.deadlines.len() <= deadlines::STALE_MAX + 4);
+    }
+    while client.poll_output().is_some() {}
+    client.handle(Time::from_micros(1_000_000), Tick);
+    let cancel = FromClient::Cancel { id: "0".into() };
+    assert_eq!(client.poll_output(), Some(ClientOutput::Send(cancel)));
+    assert_eq!(client.poll_output(), Some(failed(0, Failure::Timeout)));
+}
 
 fn hello() -> ClientOutput {
     ClientOutput::Send(FromClient::Hello(Hello {

@@ -5,7 +5,8 @@ use std::future::pending;
 use std::time::Duration;
 
 use majordomus_core::{
-    ClientInput, ClientOutput, Delivery, Farewell, Notice, Request, RequestHandle, Time, ToClient,
+    ClientInput, ClientOutput, Delivery, Farewell, HandleState, Notice, Request, RequestHandle,
+    Time, ToClient,
 };
 use majordomus_wire::Codec;
 use tokio::sync::mpsc;
@@ -75,6 +76,8 @@ struct Reader {
     progress: Option<mpsc::Sender<Progress>>,
 }
 
+type Readers = HashMap<RequestHandle, Reader, HandleState>;
+
 /// Drives a client: tells it what happens, and does what it says.
 pub(crate) struct Driver {
     core: majordomus_core::Client,
@@ -86,7 +89,7 @@ pub(crate) struct Driver {
     /// `None` when every handle to the client is gone.
     asks: Option<mpsc::Receiver<Ask>>,
     wishes: mpsc::UnboundedReceiver<Wish>,
-    readers: HashMap<RequestHandle, Reader>,
+    readers: Readers,
     /// A part for which its reader has no room. Nothing is read until it has.
     held: Option<(RequestHandle, Body)>,
 }
@@ -107,7 +110,7 @@ impl Driver {
             uplink,
             asks: Some(asks),
             wishes,
-            readers: HashMap::new(),
+            readers: Readers::default(),
             held: None,
         }
     }
@@ -311,7 +314,7 @@ pub(crate) async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<A
 }
 
 /// Waits until there is room for the held part, or nobody any more who would read it.
-async fn room(readers: &HashMap<RequestHandle, Reader>, held: &Option<(RequestHandle, Body)>) {
+async fn room(readers: &Readers, held: &Option<(RequestHandle, Body)>) {
     let Some((handle, _)) = held else { return pending().await };
     if let Some(reader) = readers.get(handle) {
         reader.says.room().await;

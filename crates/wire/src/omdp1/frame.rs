@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use majordomus_core::{Form, Frames};
+use majordomus_core::{Form, Frames, Label};
 
 use super::{HEADERS_BYTES_MAX, UNLIMITED};
 use crate::Sink;
@@ -85,7 +85,7 @@ impl CommandFrame {
 
     /// The id of a request. One that is no number in decimal was given by no peer of this dialect.
     pub(super) fn id(&mut self, id: &[u8]) -> &mut Self {
-        self.number_8(number(id).unwrap_or(0))
+        self.number_8(Label::number_of(id).unwrap_or(0))
     }
 
     /// The headers that belong to a body: packed ones beside frames, while what stands beside JSON
@@ -129,36 +129,9 @@ pub(super) fn millis(span: Duration, most: u32) -> u32 {
     u32::try_from(millis).map_or(most, |millis| millis.min(most))
 }
 
-/// A number that is written in decimal.
-fn number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
-        number.checked_mul(10)?.checked_add(digit.into())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_that_are_numbers() {
-        for (text, expected) in [
-            ("0", Some(0)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("007", Some(7)),
-            ("18446744073709551616", None),
-            ("", None),
-            ("+1", None),
-            ("r1", None),
-            (" 1", None),
-        ] {
-            assert_eq!(number(text.as_bytes()), expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn what_the_place_is_too_small_for() {
