@@ -235,10 +235,16 @@ impl Broker {
             if record.rejection.is_some() {
                 self.requests[index].state = State::Loose;
                 rejected.push(index);
+            } else if record.target.is_some() {
+                self.rejoin(now, index);
             } else {
                 services.push(record.service);
-                self.rejoin(now, index);
+                self.goes_to_front(index);
             }
+        }
+        services.reverse();
+        for service in &services {
+            self.services.sit(*service);
         }
         for index in rejected.into_iter().rev() {
             self.rejoin(now, index);
@@ -248,7 +254,11 @@ impl Broker {
                 self.give_targeted(now, worker);
             }
         }
-        for service in services {
+        // What is behind a wildcard is given out there, so that each name has its turn.
+        let waiting = services.iter().filter(|service| self.services.contains(**service));
+        let backers = waiting.flat_map(|service| &self.services[*service].backers);
+        let backers: BTreeSet<u32> = backers.copied().collect();
+        for service in backers.into_iter().chain(services) {
             self.dispatch(now, service);
         }
     }
@@ -268,9 +278,16 @@ impl Broker {
         } else if record.rejection.is_some() {
             return self.seek_another(now, index);
         } else {
-            self.requests[index].state = State::Waiting;
-            self.services.push_front(&mut self.requests, index);
+            self.goes_to_front(index);
+            return self.services.sit(self.requests[index].service);
         }
+        self.set_request_timer(index);
+    }
+
+    /// Puts a request before all that wait for its service, which has to sit down then.
+    fn goes_to_front(&mut self, index: u32) {
+        self.requests[index].state = State::Waiting;
+        self.services.push_front(&mut self.requests, index);
         self.set_request_timer(index);
     }
 

@@ -266,11 +266,11 @@ impl Services {
         self.sit(index);
     }
 
-    /// Puts a request before all others of its service and priority.
+    /// Puts a request before all others of its service and priority. Its service has to
+    /// [sit](Self::sit) down then.
     pub(super) fn push_front(&mut self, requests: &mut Requests, request: u32) {
         let index = requests[request].service;
         self.table[index].waiting.push_front(requests, request);
-        self.sit(index);
     }
 
     /// Takes a request out of its service's queue.

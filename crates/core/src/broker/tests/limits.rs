@@ -351,9 +351,9 @@ fn requests_of_a_client_that_does_not_read_take_no_worker() {
         2ms v ready other
         3ms c drained
           > c resume
-          > v request #2 4
-          > w request #3 1
-        4ms w final #3 one
+          > w request #2 1
+          > v request #3 4
+        4ms w final #2 one
           > c final one
           > w request #4 2
         ",

@@ -537,6 +537,26 @@ fn names_behind_a_wildcard_take_turns_when_a_worker_offers_it_that_was_free() {
 }
 
 #[test]
+fn names_behind_a_wildcard_take_turns_when_their_client_reads_again() {
+    check(
+        "0ms worker w concurrency=3
+         0ms w ready stock.*
+         0ms client c
+         1ms c filled
+         > c pause
+         2ms c request stock.a one id=1
+         3ms c request stock.a two id=2
+         4ms c request stock.b three id=3
+         5ms c request stock.c four id=4
+         6ms c drained
+         > c resume
+         > w request #1 one
+         > w request #2 three
+         > w request #3 four",
+    );
+}
+
+#[test]
 fn what_waits_for_a_name_goes_to_its_wildcard_when_its_own_workers_are_gone() {
     check(
         "0ms worker own cancels
