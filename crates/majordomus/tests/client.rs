@@ -419,6 +419,21 @@ async fn parts_beyond_its_credit_are_taken_however_slowly() {
 }
 
 #[tokio::test]
+async fn a_reply_that_might_be_asked_for_again_comes_no_further_ahead_of_its_reader() {
+    let (_broker, client, mut peer) = greeted(|it| it).await;
+    let mut reply = client.request("echo", "x").retry(Retry::times(1)).send().await;
+    peer.request().await;
+    for number in 0..16 {
+        peer.send_part(text(&number.to_string())).await;
+    }
+    assert_eq!(soon(reply.next()).await.unwrap().unwrap().text(), "0");
+    // Who had taken the others in its place would have asked for more by now.
+    let _other = client.request("echo", "y").send().await;
+    let said = peer.client_says().await;
+    assert!(matches!(said, FromClient::Request(_)), "{said:?}");
+}
+
+#[tokio::test]
 async fn who_is_sent_away_hears_why() {
     let (_broker, client, mut peer) = greeted(|it| it).await;
     soon(client.connected()).await;

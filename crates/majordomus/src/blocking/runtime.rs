@@ -86,19 +86,50 @@ fn start() -> io::Result<Handle> {
 /// The runtime is made on its thread, so that it is never dropped on another one, which might be one
 /// that must not wait for it.
 fn run(tell: &SyncSender<io::Result<Handle>>) {
-    let built = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .thread_name(HANDLER_THREAD)
-        .max_blocking_threads(HANDLERS_MAX)
-        .build();
-    match built {
+    match build(HANDLERS_MAX) {
         Ok(runtime) => {
             let _ = tell.send(Ok(runtime.handle().clone()));
             runtime.block_on(pending::<()>());
         }
         Err(error) => {
             let _ = tell.send(Err(error));
+        }
+    }
+}
+
+fn build(handlers_max: usize) -> io::Result<tokio::runtime::Runtime> {
+    Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .thread_name(HANDLER_THREAD)
+        .max_blocking_threads(handlers_max)
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+
+    #[test]
+    fn so_many_handlers_run_at_once_and_no_more() {
+        let runtime = build(3).unwrap();
+        let (together, running) = (Arc::new(Barrier::new(3)), Arc::new(AtomicUsize::new(0)));
+        let handlers: Vec<_> = (0..9)
+            .map(|_| {
+                let (together, running) = (Arc::clone(&together), Arc::clone(&running));
+                runtime.spawn_blocking(move || {
+                    let most = running.fetch_add(1, Ordering::SeqCst) + 1;
+                    together.wait();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    most
+                })
+            })
+            .collect();
+        for handler in handlers {
+            assert!(runtime.block_on(handler).unwrap() <= 3);
         }
     }
 }
