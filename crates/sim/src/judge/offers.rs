@@ -47,9 +47,12 @@ impl Judge {
         self.model.look_who_serves_all(now);
         self.step.directory_changed = true;
         self.step.must_greet = Some(peer);
+        // What it has withdrawn it may serve again by another name.
+        let all = 0..self.model.services.len();
+        let served: Vec<usize> = all.filter(|asked| self.model.serves(at, *asked)).collect();
         let Some(worker) = self.model.worker_mut(peer) else { return };
         worker.offers.push((at, step));
-        worker.withdrawn.retain(|withdrawn| *withdrawn != at);
+        worker.withdrawn.retain(|withdrawn| !served.contains(withdrawn));
         if core::mem::replace(&mut worker.registered, true) {
             return;
         }
