@@ -68,7 +68,7 @@ impl ClientConfig {
 }
 
 impl Default for ClientConfig {
-    /// No request ids; 1,024 requests and 64 MiB may wait; a heartbeat every 2.5 s and a liveness of
+    /// No request ids; 65,536 requests may be with the broker, 1,024 and 64 MiB may wait; a heartbeat every 2.5 s and a liveness of
     /// 3, where the dialect has any.
     fn default() -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Default for ClientConfig {
             heartbeat_interval: Duration::from_millis(2_500),
             liveness: 3,
             waits_for_connection: true,
-            running_max: 1024,
+            running_max: 65_536,
             waiting_max: 1024,
             waiting_bytes_max: 64 * 1024 * 1024,
             backoff: Backoff::default(),

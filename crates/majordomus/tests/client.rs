@@ -434,6 +434,23 @@ async fn a_reply_that_might_be_asked_for_again_comes_no_further_ahead_of_its_rea
 }
 
 #[tokio::test]
+async fn who_wants_a_worker_at_once_does_not_wait_for_ever_for_one_of_several_brokers() {
+    let nowhere = ["ipc:///nowhere/one", "ipc:///nowhere/two"];
+    let beat = Duration::from_millis(10);
+    let client = Client::builder(nowhere).heartbeat(beat).liveness(2).connect().unwrap();
+    let request = client.request("echo", "x").timeout(Duration::ZERO);
+    assert_eq!(soon(request.into_future()).await, Err(RequestError::Expired));
+}
+
+#[tokio::test]
+async fn in_a_dialect_that_cannot_ask_for_a_worker_none_is_found() {
+    let broker = FakeBroker::start(Dialect::Mdp02).await;
+    let client = client_of(&broker, Dialect::Mdp02);
+    let request = client.request("echo", "x").target("w1");
+    assert_eq!(soon(request.into_future()).await, Err(RequestError::NoSuchService));
+}
+
+#[tokio::test]
 async fn who_is_sent_away_hears_why() {
     let (_broker, client, mut peer) = greeted(|it| it).await;
     soon(client.connected()).await;

@@ -287,6 +287,50 @@ async fn all_of_a_stream_has_a_deadline() {
 }
 
 #[tokio::test]
+async fn a_deadline_holds_for_who_reads_more_slowly_than_parts_come() {
+    let broker = broker();
+    let handler =
+        |_: Request, reply: Replier| async move { while reply.part("more").await.is_ok() {} };
+    let _worker = Worker::builder(broker.endpoint()).serve("endless", handler).unwrap();
+    let span = Duration::from_millis(100);
+    let mut reply = client(&broker).request("endless", "").deadline(span).send().await;
+    assert_eq!(soon(reply.next()).await, Some(Ok("more".into())));
+    // By now parts wait, and more of them each time that it has read one.
+    tokio::time::sleep(span).await;
+    assert_eq!(soon(reply.next()).await, Some(Err(RequestError::Expired)));
+    until(&broker, |counters| counters.in_progress == 0).await;
+}
+
+#[tokio::test]
+async fn a_deadline_is_no_other_end_than_the_one_that_the_broker_tells() {
+    let broker = broker();
+    let client = client(&broker);
+    for _ in 0..20 {
+        let span = Duration::from_millis(10);
+        let ended = client.request("nobody", "").deadline(span).into_future();
+        assert_eq!(soon(ended).await, Err(RequestError::NoSuchService));
+    }
+}
+
+#[tokio::test]
+async fn five_thousand_requests_are_under_way_at_once() {
+    let broker = broker();
+    let client = client(&broker);
+    soon(client.connected()).await;
+    let mut replies = Vec::new();
+    for _ in 0..5_000 {
+        replies.push(client.request("echo", "hello").send().await);
+    }
+    until(&broker, |counters| counters.in_progress == 5_000).await;
+    let _worker = Worker::builder(broker.endpoint())
+        .serve("echo", |request, reply| reply.finish(request.body))
+        .unwrap();
+    for reply in replies {
+        assert_eq!(soon(reply.whole()).await, Ok("hello".into()));
+    }
+}
+
+#[tokio::test]
 async fn a_slow_reader_slows_its_own_stream_and_nothing_else() {
     let broker = broker();
     let sent = Arc::new(AtomicUsize::new(0));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use majordomus_core::{Backoff, ClientConfig, Outcome, RequestHandle, Role};
+use majordomus_core::{Backoff, ClientConfig, EXPIRY_GRACE, Outcome, RequestHandle, Role};
 use majordomus_wire::{Codec, Dialect, Errors, Side};
 use majordomus_zmtp::Limits;
 use tokio::sync::mpsc;
@@ -83,6 +83,10 @@ pub(crate) struct Shared {
     dialect: Dialect,
     /// Whether the dialect tells which reply is the last.
     has_finals: bool,
+    /// How long a broker may be silent.
+    silence_max: Duration,
+    /// How much longer the end of a request is waited for than it may take.
+    grace: Duration,
 }
 
 impl Client {
@@ -311,6 +315,17 @@ impl ClientBuilder {
         self
     }
 
+    /// How many requests may be with a broker at once, where the dialect has more than one; 65,536 unless
+    /// set, and never more than the broker says that it takes. Others wait.
+    ///
+    /// ```
+    /// let builder = majordomus::Client::builder("ipc://broker").running(100);
+    /// ```
+    pub fn running(mut self, requests_max: usize) -> Self {
+        self.config.running_max = requests_max.max(1);
+        self
+    }
+
     /// How many requests may wait for the connection or for those before them, and how many bytes
     /// they may have together; 1,024 and 64 MiB unless set. More are
     /// [refused](crate::RequestError::Refused).
@@ -374,21 +389,17 @@ impl ClientBuilder {
             routes.push(Route { asks, wishes });
         }
         let routes = Routes::new(routes, connections, self.brokers);
-        Ok(self.client(routes, codec.has_finals()))
+        Ok(self.client(routes, &codec))
     }
 
     /// How the state machine is to behave in this dialect.
     fn config_for(&self, codec: &Codec) -> ClientConfig {
-        let told_of_expiry = match codec.role() {
-            Role::Client(client) => client.told.contains(Outcome::Expired),
-            Role::Worker(_) => false,
-        };
         ClientConfig {
             request_ids: codec.has_request_ids(),
             greets: codec.greets(),
             heartbeats: codec.has_request_ids(),
             still_wanted: codec.has_request_ids(),
-            told_of_expiry,
+            told_of_expiry: is_told_of_expiry(codec),
             credit: codec.has_credit().then_some(PARTS_MAX as u32),
             message_bytes_max: Some(self.limits.message_bytes_max),
             // Where there are several brokers, they wait for any that is connected.
@@ -398,7 +409,8 @@ impl ClientBuilder {
     }
 
     /// A client over these ways.
-    pub(crate) fn client(self, routes: Routes, has_finals: bool) -> Client {
+    pub(crate) fn client(self, routes: Routes, codec: &Codec) -> Client {
+        let ClientConfig { heartbeat_interval, liveness, .. } = self.config;
         let shared = Shared {
             routes,
             next_request: AtomicU64::new(0),
@@ -407,9 +419,19 @@ impl ClientBuilder {
             timeout: self.timeout,
             limits: self.limits,
             dialect: self.dialect,
-            has_finals,
+            has_finals: codec.has_finals(),
+            silence_max: heartbeat_interval.saturating_mul(liveness),
+            grace: if is_told_of_expiry(codec) { EXPIRY_GRACE } else { Duration::ZERO },
         };
         Client { shared: Arc::new(shared) }
+    }
+}
+
+/// Whether a client hears from its broker that a request has expired.
+fn is_told_of_expiry(codec: &Codec) -> bool {
+    match codec.role() {
+        Role::Client(client) => client.told.contains(Outcome::Expired),
+        Role::Worker(_) => false,
     }
 }
 

@@ -3,11 +3,12 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_core::Stream;
 use majordomus_core::RequestHandle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::client::driver::Wish;
 use crate::client::says::{First, PARTS_MAX, Said};
@@ -50,7 +51,32 @@ pub struct Reply {
     /// After how many parts it ends, where nobody says that one is the last.
     parts_left: Option<u32>,
     /// When it is given up, whatever comes.
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Deadline>,
+}
+
+/// When a request is given up, whatever comes.
+#[derive(Debug)]
+pub(crate) struct Deadline {
+    at: Instant,
+    /// How much longer a broker that says what became of the request is given to say so, where no part
+    /// of the reply has come.
+    grace: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Deadline {
+    pub(crate) fn new(span: Duration, grace: Duration) -> Self {
+        let timer = Box::pin(sleep(span));
+        Self { at: timer.deadline(), grace, timer }
+    }
+
+    fn poll(&mut self, has_begun: bool, context: &mut Context<'_>) -> Poll<()> {
+        let until = if has_begun { self.at } else { self.at + self.grace };
+        if self.timer.deadline() != until {
+            self.timer.as_mut().reset(until);
+        }
+        self.timer.as_mut().poll(context)
+    }
 }
 
 #[derive(Debug)]
@@ -113,8 +139,8 @@ impl Reply {
         Self { state: State::Failed(error), asked: None, parts_left: None, deadline: None }
     }
 
-    pub(crate) fn with_deadline(mut self, deadline: Option<Sleep>) -> Self {
-        self.deadline = deadline.map(Box::pin);
+    pub(crate) fn with_deadline(mut self, deadline: Option<Deadline>) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -183,6 +209,11 @@ impl Reply {
             }
         };
         match said {
+            // While parts wait to be read, nobody else looks at the time.
+            Poll::Ready(Some(Said::Part(_))) if self.is_late(context) => {
+                self.give_up();
+                Poll::Ready(Some(Said::Failed(RequestError::Expired)))
+            }
             Poll::Ready(Some(Said::Part(body))) => Poll::Ready(Some(self.took(body))),
             Poll::Ready(end) => {
                 (self.state, self.deadline) = (State::Ended, None);
@@ -192,12 +223,20 @@ impl Reply {
                 if let Some(asked) = &mut self.asked {
                     asked.tell_taken();
                 }
-                let Some(deadline) = &mut self.deadline else { return Poll::Pending };
-                ready!(deadline.as_mut().poll(context));
+                if !self.is_late(context) {
+                    return Poll::Pending;
+                }
                 self.give_up();
                 Poll::Ready(Some(Said::Failed(RequestError::Expired)))
             }
         }
+    }
+
+    /// Whether its deadline is over.
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        let has_begun = matches!(self.state, State::Begun(_));
+        let deadline = self.deadline.as_mut();
+        deadline.is_some_and(|deadline| deadline.poll(has_begun, context).is_ready())
     }
 
     /// A part came. It may be the last, though nobody says so.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use majordomus_core::{Label, Priority, Timeout};
 use majordomus_wire::check_service_name;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::client::driver::Ask;
-use crate::client::reply::Asked;
+use crate::client::reply::{Asked, Deadline};
 use crate::client::retry::ask_again;
 use crate::client::routes::Route;
 use crate::client::says::Says;
@@ -179,7 +179,10 @@ impl RequestBuilder {
     }
 
     /// Asks for one worker, by its name: its ZMTP identity, or what `$dir` calls it. It has to be there
-    /// and to offer the service.
+    /// and to offer the service, or else there is [no such service](RequestError::NoSuchService).
+    ///
+    /// [`Dialect::Omdp1`](crate::Dialect::Omdp1), [`Dialect::Pigato`](crate::Dialect::Pigato) and
+    /// [`Dialect::Omdp`](crate::Dialect::Omdp) can ask for one; in the others nobody is found.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -288,7 +291,8 @@ impl RequestBuilder {
                 Timeout::Never | Timeout::OfService => Timeout::After(deadline),
             };
         }
-        let until = deadline.map(sleep);
+        let grace = asking.client.shared.grace;
+        let until = deadline.map(|deadline| Deadline::new(deadline, grace));
         // Where a broker goes before it is sent, it is sent to another.
         let again = retry.or(asking.client.shared.routes.are_several().then_some(Retry::times(0)));
         let reply = match again {
@@ -327,7 +331,11 @@ impl Asking {
     /// Asks when there is room, unless too many wait for that.
     async fn ask_later(self, shared: Arc<Shared>, failed: Option<usize>) -> Reply {
         let Some(_waiting) = shared.waits() else { return Reply::failed(RequestError::Refused) };
-        let time = self.request.timeout;
+        // Who wants a worker that is free now waits for a broker that can be asked.
+        let time = match self.request.timeout {
+            Timeout::After(Duration::ZERO) => Timeout::After(shared.silence_max),
+            time => time,
+        };
         let sending = async {
             let (broker, route) = shared.routes.choose(failed).await;
             match route.asks.reserve().await {
@@ -336,11 +344,11 @@ impl Asking {
             }
         };
         match time {
-            Timeout::After(span) if !span.is_zero() => {
+            Timeout::After(span) => {
                 let sent = timeout(span, sending).await;
                 sent.unwrap_or_else(|_| Reply::failed(RequestError::Expired))
             }
-            _ => sending.await,
+            Timeout::Never | Timeout::OfService => sending.await,
         }
     }
 
@@ -352,7 +360,8 @@ impl Asking {
             let service = String::from_utf8_lossy(service).into_owned();
             RequestError::BadService { service, offence }
         })?;
-        if self.request.target.len() > ROUTING_ID_BYTES_MAX {
+        let nobody = !dialect.has_targets() || self.request.target.len() > ROUTING_ID_BYTES_MAX;
+        if !self.request.target.is_empty() && nobody {
             return Err(RequestError::NoSuchService);
         }
         let (bytes, frames) = (self.request.body.bytes(), self.request.body.len());

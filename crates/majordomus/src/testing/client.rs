@@ -5,6 +5,7 @@ use std::future::{Future, pending};
 use std::time::Duration;
 
 use majordomus_core::{Label, RequestHandle, Timeout, WorkerRequest};
+use majordomus_wire::{Codec, Dialect, Side};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -120,7 +121,8 @@ impl ClientBuilder {
             credits: HashMap::new(),
         };
         tokio::spawn(stand_in.run());
-        (Client::builder(NAME).client(routes, true), record)
+        let codec = Codec::new(Dialect::Omdp1, Side::Client);
+        (Client::builder(NAME).client(routes, &codec), record)
     }
 
     /// The same for a program without an async runtime. The handlers run in that of

@@ -45,7 +45,8 @@ impl Word {
             Word::AtOnce | Word::Silence | Word::Priority | Word::Header => {
                 dialect == Dialect::Omdp1
             }
-            Word::Target | Word::NoCache => {
+            Word::Target => dialect.has_targets(),
+            Word::NoCache => {
                 matches!(dialect, Dialect::Omdp1 | Dialect::Pigato | Dialect::Omdp)
             }
             // In the MDP dialects every request may be done twice.
