@@ -1,5 +1,6 @@
 //! Looks at everything that must hold between two inputs: every list against the states of what is in
-//! it, seats, places, charges, names, timers. The scripts call it after each line.
+//! it, seats, places, charges, names, timers. The scripts call it after each line, and with the feature
+//! `audit` the fuzzer after each command.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -26,8 +27,13 @@ fn walk(list: &List, table: &mut impl Linked) -> Vec<u32> {
 }
 
 impl Broker {
-    /// Panics where something is wrong.
-    pub(super) fn audit(&mut self) {
+    /// Looks at everything that must hold between two inputs. It takes time with all that is held, so it
+    /// is for tests.
+    ///
+    /// # Panics
+    ///
+    /// Where something is wrong.
+    pub fn audit(&mut self) {
         let now_shut = self.shut_down;
         let ids: Vec<PeerId> = self.peers.ids().collect();
         let mut placed: BTreeSet<u32> = BTreeSet::new();

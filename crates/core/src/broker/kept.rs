@@ -204,7 +204,7 @@ impl Linked for ByUse<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 impl Kept {
     pub(super) fn audit(&self) {
         let sum: usize = self.table.indices().map(|at| self.table[at].bytes).sum();

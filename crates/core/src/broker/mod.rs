@@ -11,7 +11,7 @@
 //! match others, a `queue` each and the workers that are `free`, `requests`, and the timers in the
 //! wheel.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 mod audit;
 mod clients;
 mod config;

@@ -225,7 +225,7 @@ pub(super) fn is_plain(name: &[u8]) -> bool {
     !name.contains(&b'@') && !name.ends_with(b"*")
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 impl Names {
     pub(super) fn audit(&self, offered: &[(&[u8], u32)], known: &[(&[u8], u32)]) {
         let mut wildcards = 0;

@@ -66,7 +66,7 @@ impl Queue {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 impl Queue {
     pub(super) fn lists(&self) -> &[(Priority, List)] {
         &self.lists

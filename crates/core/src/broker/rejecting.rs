@@ -227,7 +227,7 @@ impl Broker {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 impl Rejection {
     pub(super) fn place_of(&self) -> u64 {
         self.place

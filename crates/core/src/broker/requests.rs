@@ -255,7 +255,7 @@ impl Linked for OfClient<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 impl Requests {
     pub(super) fn named_len(&self) -> usize {
         self.named.len()

@@ -309,7 +309,7 @@ fn line<'a>(
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 impl Door {
     pub(super) fn bytes_of(&self) -> usize {
         self.bytes

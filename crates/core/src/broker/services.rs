@@ -411,13 +411,13 @@ impl core::ops::IndexMut<u32> for Services {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 impl Service {
     pub(super) fn insides(&self) -> (Option<u64>, &BTreeMap<u64, u32>, &BTreeMap<u64, u32>) {
         (self.seat, &self.seats, &self.rejected)
     }
 }
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 impl Services {
     pub(super) fn audit_names(&self) {
         let offered: Vec<(&[u8], u32)> = self

@@ -339,7 +339,7 @@ impl Broker {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "audit"))]
 impl Broker {
     pub(super) fn leaders_has(&self, index: u32, hash: u64) -> bool {
         self.leaders.index.find(hash, |other| *other == index).is_some()
