@@ -1,0 +1,361 @@
+//! A row of commands, to the core's broker.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use majordomus_core::broker::{
+    Balance, Broker, Config, Input, Keys, Limits, Output, Profile, ServiceConfig, Sign,
+};
+use majordomus_core::{
+    Concurrency, Form, Frames, FromClient, FromWorker, Hello, Label, PeerId, Priority, Request,
+    Role, Status, Time, Timeout, ToClient, ToWorker, WorkerReply,
+};
+
+use crate::source::Source;
+
+/// Peers at a time.
+const PEERS: usize = 8;
+
+const SERVICES: &[&str] = &[
+    "echo",
+    "shared",
+    "stock@1.2.3",
+    "stock@1.4.0",
+    "stock@^1.2",
+    "sto*",
+    "s*",
+    "mmi.service",
+    "$dir",
+    "",
+    "stock@latest",
+];
+
+/// How much time passes, in milliseconds.
+const PAUSES_MS: &[u64] = &[0, 1, 100, 500, 1_000, 2_500, 10_000, 60_000, 900_000];
+
+/// The first byte chooses the limits; then each byte is something that happens, with its choices
+/// behind it. After each, all that the core can look at in itself is as it must be, every request has
+/// one outcome or is in progress, and nobody was told what was not for it. At the end nothing is left.
+pub fn broker(data: &[u8]) {
+    let mut source = Source::new(data);
+    let mut stage = Stage::new(config(source.byte()));
+    while !source.is_empty() {
+        stage.happen(&mut source);
+    }
+    stage.end();
+}
+
+/// Small limits, so that they are met, and every way to balance.
+fn config(choice: u8) -> Config {
+    let tight = choice & 1 == 1;
+    let few = |most: usize| if tight { most } else { 1_000_000 };
+    let limits = Limits {
+        requests_max: few(6),
+        request_bytes_max: few(4_000),
+        service_requests_max: few(4),
+        service_bytes_max: few(3_000),
+        client_requests_max: few(3),
+        client_bytes_max: few(2_000),
+        worker_requests_max: few(3),
+        worker_services_max: few(2),
+        offers_max: few(5),
+        rejections_max: if choice & 2 == 2 { 2 } else { 100 },
+        names_max: few(2),
+        reply_bytes_max: few(600),
+        cache_bytes_max: if choice & 4 == 4 { 0 } else { 2_000 },
+        translate_bytes_max: few(40),
+    };
+    let shared = ServiceConfig { name: "shared".into(), share: true, ..ServiceConfig::default() };
+    Config {
+        balance: Balance::ALL[usize::from(choice >> 3) % Balance::ALL.len()],
+        no_worker_wait: (choice & 32 == 32).then_some(Duration::from_millis(500)),
+        attempts_max: if choice & 64 == 64 { 1 } else { 3 },
+        request_events: choice & 128 == 128,
+        limits,
+        services: vec![shared],
+        ..Config::default()
+    }
+}
+
+/// What its driver knows of a peer.
+struct Peer {
+    id: PeerId,
+    role: Role,
+    paused: bool,
+    load: Load,
+    /// The ids of the requests that it made and has no last word of.
+    asked: Vec<Label>,
+}
+
+/// What waits to be written to a peer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    Little,
+    One,
+    Full,
+}
+
+struct Stage {
+    broker: Broker,
+    now: Time,
+    peers: [Option<Peer>; PEERS],
+    appeared: u32,
+    /// Addresses that workers were given, and the ids that came with them.
+    given: Vec<(Label, Label)>,
+}
+
+impl Stage {
+    fn new(config: Config) -> Self {
+        Self {
+            broker: Broker::new(config, Keys([1, 2, 3, 4])),
+            now: Time::ZERO,
+            peers: [const { None }; PEERS],
+            appeared: 0,
+            given: Vec::new(),
+        }
+    }
+
+    fn happen(&mut self, source: &mut Source<'_>) {
+        let choice = source.byte();
+        let at = usize::from(choice >> 5) % PEERS;
+        let Some(peer) = &self.peers[at] else { return self.appear(at, source) };
+        let (id, role, load) = (peer.id, peer.role, peer.load);
+        let input = match choice & 31 {
+            0 => return self.pass(source.pick(PAUSES_MS), source.flag()),
+            1 => Input::Tick,
+            2 => Input::Alive { peer: id, sign: Sign::Bytes },
+            3 => Input::Alive { peer: id, sign: Sign::Pong },
+            4 => Input::Gone { peer: id },
+            5 if load == Load::Little => Input::Laden { peer: id },
+            5 | 6 if load != Load::Full => Input::Filled { peer: id },
+            5 | 6 => Input::Drained { peer: id },
+            7 if load != Load::Little => Input::Draining { peer: id },
+            7 => return self.pass(source.pick(PAUSES_MS), true),
+            8 if source.byte() & 7 == 7 => Input::Configured(Box::new(config(source.byte()))),
+            8 if source.byte() == 255 => Input::Shutdown,
+            // What comes from one that is paused waits, and what is malformed with it.
+            _ if self.peers[at].as_ref().is_some_and(|peer| peer.paused) => return,
+            9 => Input::Malformed { peer: id },
+            command => match role {
+                Role::Client(can) => {
+                    let command = client_says(command, can.form, source);
+                    Input::FromClient { peer: id, command }
+                }
+                Role::Worker(can) => {
+                    let command = self.worker_says(command, can.form, source);
+                    Input::FromWorker { peer: id, command }
+                }
+            },
+        };
+        let is_gone = matches!(input, Input::Gone { .. });
+        self.tell(input);
+        if is_gone {
+            self.peers[at] = None;
+        }
+    }
+
+    fn appear(&mut self, at: usize, source: &mut Source<'_>) {
+        let codec = source.codec();
+        let choice = source.byte();
+        let id = PeerId::new(at as u32, self.appeared);
+        self.appeared += 1;
+        let profile = Profile {
+            identity: ["", "a", "b", "c"][usize::from(choice & 3)].into(),
+            answers_probes: choice & 4 == 4,
+            role: codec.role(),
+        };
+        let (role, load) = (profile.role, Load::Little);
+        self.peers[at] = Some(Peer { id, role, paused: false, load, asked: Vec::new() });
+        self.tell(Input::Appeared { peer: id, profile });
+    }
+
+    /// Time passes; the broker runs meanwhile, or not.
+    fn pass(&mut self, millis: u64, runs: bool) {
+        let until = self.now.after(Duration::from_millis(millis));
+        if runs {
+            let mut turns = 0;
+            while let Some(due) = self.broker.next_deadline().filter(|due| *due <= until) {
+                self.now = self.now.max(due);
+                self.tell(Input::Tick);
+                turns += 1;
+                assert!(turns < 100_000, "it is never idle");
+            }
+        }
+        self.now = until;
+        self.tell(Input::Tick);
+    }
+
+    fn worker_says(&self, command: u8, form: Form, source: &mut Source<'_>) -> FromWorker {
+        let service = Label::from(source.pick(SERVICES));
+        if matches!(command, 10 | 11) {
+            return FromWorker::Ready { service };
+        }
+        let at = source.byte();
+        let nth = usize::from(at >> 1).min(self.given.len().saturating_sub(1));
+        let latest = self.given.len().saturating_sub(1 + nth);
+        let (address, id) = match self.given.get(latest) {
+            Some(given) if at != 255 => given.clone(),
+            _ => ("forged".into(), Label::empty()),
+        };
+        let choice = source.byte();
+        let reply = WorkerReply {
+            id,
+            keep: (choice & 1 == 1).then_some(Duration::from_millis(700)),
+            options: options(choice),
+            ..WorkerReply::new(address.clone(), body(choice >> 2, form))
+        };
+        match command {
+            12 => FromWorker::Withdraw { service },
+            13 | 14 => FromWorker::Partial(reply),
+            15..=20 => FromWorker::Final(reply),
+            21 => FromWorker::Failed(reply),
+            22 | 23 => FromWorker::Rejected(reply),
+            24 => FromWorker::AtWork { address },
+            25 => FromWorker::HEARTBEAT,
+            26 | 27 => {
+                let concurrency = match choice & 7 {
+                    7 => Concurrency::Unlimited,
+                    most => Concurrency::AtMost(most.into()),
+                };
+                let publish = choice & 8 == 8;
+                FromWorker::Heartbeat(Status { concurrency: Some(concurrency), publish })
+            }
+            28 => FromWorker::Disconnect,
+            _ => FromWorker::Hello(hello(choice)),
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        match &input {
+            Input::FromClient { peer, command: FromClient::Request(request) } => {
+                self.known(*peer, |peer| peer.asked.push(request.id.clone()));
+            }
+            Input::Laden { peer } => self.known(*peer, |peer| peer.load = Load::One),
+            Input::Filled { peer } => self.known(*peer, |peer| peer.load = Load::Full),
+            Input::Drained { peer } => self.known(*peer, |peer| peer.load = Load::Little),
+            _ => {}
+        }
+        self.broker.handle(self.now, input);
+        while let Some(output) = self.broker.poll_output() {
+            self.carry_out(output);
+        }
+        self.broker.audit();
+        assert!(self.broker.counters().balanced());
+        let holdings = self.broker.holdings();
+        assert_eq!(holdings.requests as u64, self.broker.counters().in_progress);
+    }
+
+    fn known(&mut self, id: PeerId, change: impl FnOnce(&mut Peer)) {
+        let peer = self.peers[id.index as usize].as_mut().filter(|peer| peer.id == id);
+        change(peer.expect("the broker speaks of those that are there"));
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::ToClient { peer, command } => self.known(peer, |peer| {
+                let Role::Client(can) = peer.role else { panic!("{command:?} to a worker") };
+                let (reply, is_last) = match &command {
+                    ToClient::Partial(reply) => (reply, false),
+                    ToClient::Final(reply) | ToClient::Failed(_, reply) => (reply, true),
+                    _ => return,
+                };
+                match peer.asked.iter().position(|id| *id == reply.id) {
+                    Some(at) if is_last => _ = peer.asked.swap_remove(at),
+                    Some(_) => {}
+                    // What a worker says behind its reply.
+                    None => assert!(can.afterwords, "nobody asked: {command:?}"),
+                }
+            }),
+            Output::ToWorker { peer, command } => {
+                self.known(peer, |peer| assert!(matches!(peer.role, Role::Worker(_))));
+                if let ToWorker::Request(request) = command {
+                    self.given.push((request.address, request.id));
+                }
+            }
+            Output::Probe { peer } => self.known(peer, |_| {}),
+            Output::Pause { peer } => self.known(peer, |peer| {
+                assert!(!peer.paused, "paused twice");
+                peer.paused = true;
+            }),
+            Output::Resume { peer } => self.known(peer, |peer| {
+                assert!(peer.paused, "resumed twice");
+                peer.paused = false;
+            }),
+            Output::Close { peer, .. } => {
+                self.known(peer, |_| {});
+                self.peers[peer.index as usize] = None;
+            }
+            Output::Event(_) => {}
+        }
+    }
+
+    /// The broker shuts down and all go.
+    fn end(mut self) {
+        self.tell(Input::Shutdown);
+        assert_eq!(self.broker.counters().in_progress, 0);
+        let peers: Vec<PeerId> = self.peers.iter().flatten().map(|peer| peer.id).collect();
+        for peer in peers {
+            self.tell(Input::Gone { peer });
+            self.peers[peer.index as usize] = None;
+        }
+        self.pass(10_000_000, true);
+        assert_eq!(self.broker.holdings(), Default::default());
+        assert_eq!(self.broker.next_deadline(), None);
+    }
+}
+
+fn client_says(command: u8, form: Form, source: &mut Source<'_>) -> FromClient {
+    let id = Label::decimal(u64::from(source.byte() & 3));
+    let service = Label::from(source.pick(SERVICES));
+    match command {
+        10..=21 => {
+            let (choice, manner) = (source.byte(), source.byte());
+            let timeout = match manner & 3 {
+                0 | 1 => Timeout::OfService,
+                2 => Timeout::Never,
+                _ => Timeout::After(Duration::from_millis(u64::from(manner >> 5) * 100)),
+            };
+            FromClient::Request(Request {
+                id: if command == 21 { Label::empty() } else { id },
+                timeout,
+                redeliver: manner & 4 == 4,
+                fresh: manner & 8 == 8,
+                notices: manner & 16 == 16,
+                target: if command == 20 { "a".into() } else { Label::empty() },
+                priority: Priority::new(choice & 3),
+                credit: if command == 19 { 1 } else { u32::MAX },
+                options: options(choice),
+                ..Request::new(service, body(choice >> 2, form))
+            })
+        }
+        22 | 23 => FromClient::Cancel { id },
+        24 => FromClient::More { id, credit: u32::from(source.byte()) },
+        25 => FromClient::StillWanted { id },
+        26 => FromClient::Vouch { worker: "a".into() },
+        27 => FromClient::Heartbeat,
+        28 => FromClient::Disconnect,
+        _ => FromClient::Hello(hello(source.byte())),
+    }
+}
+
+fn hello(choice: u8) -> Hello {
+    Hello {
+        heartbeat: (choice & 1 == 1).then_some(Duration::from_millis(300)),
+        message_bytes_max: (choice & 2 == 2).then_some(600),
+    }
+}
+
+fn options(choice: u8) -> Bytes {
+    Bytes::from_static(if choice & 3 == 3 { b"\x01a\0\0\0\x01b" } else { b"" })
+}
+
+/// Bodies that are equal often, and sometimes large.
+fn body(choice: u8, form: Form) -> Frames {
+    let frames: &[&[u8]] = match choice & 3 {
+        0 => &[b"\"hello\""],
+        1 => &[],
+        2 => &[b"one", b"", b"three"],
+        _ => &[&[b'x'; 1_500]],
+    };
+    Frames::from_slices(frames).in_form(form, choice >> 2 & 1)
+}

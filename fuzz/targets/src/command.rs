@@ -1,0 +1,193 @@
+//! A command of either side in either direction, and what becomes of it on the wire.
+
+use bytes::Bytes;
+use majordomus_core::{
+    Farewell, Frames, FromClient, FromWorker, Outcome, Reply, Request, ToClient, ToWorker,
+    WorkerReply, WorkerRequest,
+};
+use majordomus_wire::{Codec, Dialect, Error, Side, Sink};
+
+/// A command.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Command {
+    FromClient(FromClient),
+    ToClient(ToClient),
+    FromWorker(FromWorker),
+    ToWorker(ToWorker),
+}
+
+impl Command {
+    /// What the two decoders of the codec's side make of a message.
+    pub(crate) fn readings(codec: Codec, message: &Frames) -> impl Iterator<Item = Self> {
+        let message = || message.clone();
+        let (from, to) = match codec.side() {
+            Side::Client => (
+                codec.decode_from_client(message()).map(Self::FromClient),
+                codec.decode_to_client(message()).map(Self::ToClient),
+            ),
+            Side::Worker => (
+                codec.decode_from_worker(message()).map(Self::FromWorker),
+                codec.decode_to_worker(message()).map(Self::ToWorker),
+            ),
+        };
+        [from, to].into_iter().filter_map(|read| read.inspect_err(shows).ok())
+    }
+
+    /// As it is written, if it is written at all.
+    pub(crate) fn written(&self, codec: Codec) -> Option<Frames> {
+        let mut written = Written::default();
+        match self {
+            Self::FromClient(command) => codec.encode_from_client(command, &mut written),
+            Self::ToClient(command) => codec.encode_to_client(command, &mut written),
+            Self::FromWorker(command) => {
+                let _ = codec.encode_from_worker(command, &mut written);
+            }
+            Self::ToWorker(command) => codec.encode_to_worker(command, &mut written),
+        }
+        assert!(!written.more, "{codec:?} leaves a message open with {self:?}");
+        (!written.frames.is_empty()).then(|| Frames::from_slices(&written.frames))
+    }
+
+    fn content(&mut self) -> Option<Content<'_>> {
+        let (options, body) = match self {
+            Self::FromClient(FromClient::Request(Request { options, body, .. }))
+            | Self::ToWorker(ToWorker::Request(WorkerRequest { options, body, .. }))
+            | Self::ToClient(
+                ToClient::Partial(Reply { options, body, .. })
+                | ToClient::Final(Reply { options, body, .. })
+                | ToClient::Failed(_, Reply { options, body, .. }),
+            )
+            | Self::FromWorker(
+                FromWorker::Partial(WorkerReply { options, body, .. })
+                | FromWorker::Final(WorkerReply { options, body, .. })
+                | FromWorker::Failed(WorkerReply { options, body, .. })
+                | FromWorker::Rejected(WorkerReply { options, body, .. }),
+            ) => (options, body),
+            _ => return None,
+        };
+        Some(Content { options, body })
+    }
+
+    /// Reads a message of the same direction.
+    pub(crate) fn read_alike(&self, codec: Codec, message: Frames) -> Result<Self, Error> {
+        match self {
+            Self::FromClient(_) => codec.decode_from_client(message).map(Self::FromClient),
+            Self::ToClient(_) => codec.decode_to_client(message).map(Self::ToClient),
+            Self::FromWorker(_) => codec.decode_from_worker(message).map(Self::FromWorker),
+            Self::ToWorker(_) => codec.decode_to_worker(message).map(Self::ToWorker),
+        }
+    }
+}
+
+/// What a peer wrote, and what stands beside it.
+struct Content<'a> {
+    options: &'a mut Bytes,
+    body: &'a mut Frames,
+}
+
+impl Content<'_> {
+    /// Has what the dialect writes where there is nothing.
+    fn fill(self, codec: Codec, written: Content<'_>) {
+        let is_json = matches!(codec.dialect(), Dialect::Pigato | Dialect::Omdp);
+        if is_json && self.options.is_empty() {
+            *self.options = written.options.clone();
+        }
+        let stands_in = match is_json {
+            true => stands_in(self.body.get(0).unwrap_or_default(), written.body),
+            false => {
+                let filling = |frame: &[u8]| frame.is_empty() || frame.starts_with(b"B_");
+                self.body.bytes() == 0
+                    && written.body.len() == 1
+                    && written.body.iter().all(filling)
+            }
+        };
+        if stands_in {
+            *self.body = written.body.clone();
+        }
+    }
+}
+
+/// Whether `written` is what a JSON dialect writes in place of what JavaScript takes for nothing.
+pub(crate) fn stands_in(text: &[u8], written: &Frames) -> bool {
+    let text = text.trim_ascii();
+    let Some(written) = written.get(0) else { return false };
+    let quoted = [b"\"", text, b"\""].concat();
+    match text {
+        b"" | b"undefined" => {
+            written == b"null" || written == b"\"\"" || written.starts_with(b"\"B_")
+        }
+        b"null" => written == b"\"\"" || written == quoted,
+        b"0" | b"false" | b"\"\"" => written == quoted,
+        _ => false,
+    }
+}
+
+/// An error can be shown.
+pub(crate) fn shows(error: &Error) {
+    assert!(!error.to_string().is_empty());
+}
+
+/// A message that sees to it that nothing comes behind its last frame.
+#[derive(Default)]
+struct Written {
+    frames: Vec<Bytes>,
+    more: bool,
+}
+
+impl Sink for Written {
+    fn frame(&mut self, frame: &[u8], more: bool) {
+        assert!(self.frames.is_empty() || self.more, "a frame behind the last");
+        self.frames.push(Bytes::copy_from_slice(frame));
+        self.more = more;
+    }
+}
+
+/// What was read is written so that it is read again as what it is.
+pub(crate) fn comes_through(codec: Codec, command: &Command) {
+    let is_other = match (codec.dialect(), command) {
+        // Its broker does not answer, but its client would listen.
+        (Dialect::Omdp, Command::ToClient(ToClient::Heartbeat)) => true,
+        // A NAK says less than we know: it is written for other ends than a worker's error.
+        (Dialect::Libmdp, Command::ToClient(ToClient::Failed(..))) => true,
+        _ => false,
+    };
+    if is_other {
+        return;
+    }
+    let Some(message) = command.written(codec) else {
+        panic!("{codec:?} reads {command:?} and does not write it");
+    };
+    let again = match command.read_alike(codec, message.clone()) {
+        Ok(again) => again,
+        Err(error) => panic!("{codec:?} does not read {message:?}, {command:?}: {error}"),
+    };
+    let mut expected = command.clone();
+    match (codec.dialect(), &mut expected, &again) {
+        // Its own broker says REJECT to clients, ours does not.
+        (Dialect::Pigato, Command::ToClient(ToClient::Failed(outcome, _)), _) => {
+            *outcome = Outcome::Failed;
+        }
+        // Another broker may have codes that ours does not write.
+        (
+            Dialect::Omdp1,
+            Command::ToClient(ToClient::Failed(outcome, reply)),
+            Command::ToClient(ToClient::Failed(_, again)),
+        ) if *outcome != Outcome::Failed || !(400..=999).contains(&reply.code) => {
+            reply.code = again.code;
+        }
+        (
+            Dialect::Omdp1,
+            Command::ToClient(ToClient::Disconnect(farewell))
+            | Command::ToWorker(ToWorker::Disconnect(farewell)),
+            _,
+        ) if *farewell == Farewell::Unsaid => *farewell = Farewell::Malformed,
+        _ => {}
+    }
+    if let (Some(expected), Some(again)) = (expected.content(), again.clone().content()) {
+        expected.fill(codec, again);
+    }
+    assert_eq!(again, expected, "{codec:?} {message:?}");
+    // What stands in for something is then written as it is.
+    let settled = again.written(codec).expect("it was read");
+    assert_eq!(again.read_alike(codec, settled), Ok(again), "{codec:?} {command:?}");
+}

@@ -1,0 +1,76 @@
+//! A first message, to detection.
+
+use majordomus_core::Frames;
+use majordomus_wire::{Codec, Dialect, Side, Socket};
+
+use crate::command::{Command, comes_through, shows};
+use crate::source::Source;
+
+/// Routing ids as the libraries make them, and others.
+const IDENTITIES: &[&[u8]] = &[
+    b"",
+    b"CPPBqWA9",
+    b"WQ810000",
+    b"W-1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
+    b"\0\x01\x02\x03\x04",
+    b"stock-echo-0",
+];
+
+/// The first byte chooses the socket, the identity and a dialect that the listener is pinned to, the
+/// rest is a message. It is told in the same way again, where its own dialect is pinned, and by what
+/// we write of it; with one more frame it is of the same dialect or of none; and what was told can be
+/// read.
+pub fn detect(data: &[u8]) {
+    let mut source = Source::new(data);
+    let choice = usize::from(source.byte());
+    let socket = if choice & 1 == 0 { Socket::Dealer } else { Socket::Client };
+    let identity = IDENTITIES[(choice >> 1) % IDENTITIES.len()];
+    let pinned = Dialect::ALL[(choice >> 1) / IDENTITIES.len() % Dialect::ALL.len()];
+    let message = source.frames();
+
+    let other = Codec::detect(&message, identity, socket, Some(pinned));
+    if let Ok(codec) = other {
+        assert_eq!(codec.dialect(), pinned);
+    }
+    let codec = match Codec::detect(&message, identity, socket, None) {
+        Ok(codec) => codec,
+        Err(error) => {
+            shows(&error);
+            assert!(error.frame().is_none_or(|at| at <= message.len()), "{error}");
+            return;
+        }
+    };
+    assert_eq!(codec.dialect().socket(), socket);
+    let dialect = Some(codec.dialect());
+    assert_eq!(Codec::detect(&message, identity, socket, dialect), Ok(codec), "{message:?}");
+    if Some(pinned) == dialect {
+        assert_eq!(other, Ok(codec));
+    }
+
+    let more = longer(&message, socket);
+    if let Ok(again) = Codec::detect(&more, identity, socket, None) {
+        assert_eq!(again, codec, "{message:?}");
+    }
+
+    let said = match codec.side() {
+        Side::Client => Ok(Command::FromClient(codec.decode_from_client(message.clone()).unwrap())),
+        Side::Worker => codec.decode_from_worker(message.clone()).map(Command::FromWorker),
+    };
+    // A worker is known by its header, whatever follows it.
+    let Ok(said) = said else { return };
+    comes_through(codec, &said);
+    if let Some(written) = said.written(codec) {
+        let again = Codec::detect(&written, identity, socket, None);
+        assert_eq!(again, Ok(codec), "{message:?} {written:?}");
+    }
+}
+
+/// The same with one frame more of a body, or with one part more where they are packed.
+fn longer(message: &Frames, socket: Socket) -> Frames {
+    let mut frames: Vec<Vec<u8>> = message.iter().map(<[u8]>::to_vec).collect();
+    match (socket, frames.last_mut()) {
+        (Socket::Client, Some(parts)) => parts.extend(b"\x04more"),
+        _ => frames.push(b"more".to_vec()),
+    }
+    Frames::from_slices(&frames)
+}
