@@ -5,7 +5,7 @@ use majordomus_core::{
     Farewell, Frames, FromClient, FromWorker, Outcome, Reply, Request, ToClient, ToWorker,
     WorkerReply, WorkerRequest,
 };
-use majordomus_wire::{Codec, Dialect, Error, Side, Sink};
+use majordomus_wire::{Codec, Dialect, ERROR_TEXT_BYTES_MAX, Error, Side, Sink};
 
 /// A command.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +122,13 @@ pub(crate) fn stands_in(text: &[u8], written: &Frames) -> bool {
     }
 }
 
+/// An error as text, as far as one goes.
+fn as_text(body: &Frames) -> Frames {
+    let frame = body.get(0).unwrap_or_default();
+    let kept = &frame[..frame.len().min(ERROR_TEXT_BYTES_MAX)];
+    Frames::from_slices(&[String::from_utf8_lossy(kept).as_bytes()])
+}
+
 /// An error can be shown.
 pub(crate) fn shows(error: &Error) {
     assert!(!error.to_string().is_empty());
@@ -182,6 +189,16 @@ pub(crate) fn comes_through(codec: Codec, command: &Command) {
             _,
         ) if *farewell == Farewell::Unsaid => *farewell = Farewell::Malformed,
         _ => {}
+    }
+    if let (
+        Command::ToClient(ToClient::Failed(_, reply)),
+        Command::ToClient(ToClient::Failed(_, again)),
+    ) = (&mut expected, &again)
+    {
+        // Where an error is a text, what is none becomes one.
+        if again.body == as_text(&reply.body) {
+            reply.body = again.body.clone();
+        }
     }
     if let (Some(expected), Some(again)) = (expected.content(), again.clone().content()) {
         expected.fill(codec, again);
