@@ -124,7 +124,11 @@ impl From<&str> for Label {
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.escape_ascii(), f)
+        match str::from_utf8(self) {
+            // Tokens, numbers and most names: nothing to escape, and one piece to write.
+            Ok(text) if self.iter().all(|byte| byte.is_ascii_alphanumeric()) => f.write_str(text),
+            _ => fmt::Display::fmt(&self.escape_ascii(), f),
+        }
     }
 }
 

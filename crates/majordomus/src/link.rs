@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use majordomus_core::{COMMAND_BYTES_MAX, Frames, Label};
 use majordomus_wire::{Dialect, PACKED_PARTS_MAX, Sink, Socket};
-use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
+use majordomus_zmtp::{
+    Connection, Event, Limits, Metadata, SHARED_FRAME_BYTES_MIN, Security, SocketType,
+};
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -186,8 +188,14 @@ impl Sink for Link {
     }
 
     fn body_frame(&mut self, frames: &Frames, index: usize, more: bool) {
-        if let Some(frame) = frames.shared(index) {
-            self.zmtp.send_shared(&frame, more);
+        match frames.get(index) {
+            // It is copied, and need not be shared before.
+            Some(frame) if frame.len() < SHARED_FRAME_BYTES_MIN => self.frame(frame, more),
+            _ => {
+                if let Some(frame) = frames.shared(index) {
+                    self.zmtp.send_shared(&frame, more);
+                }
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use majordomus_core::{
     FromWorker, Label, Parting, TaskHandle, Time, ToWorker, WorkerInput, WorkerOutput,
     WorkerRequest,
@@ -190,12 +191,12 @@ impl Driver {
             self.tell(saying).await;
         }
         let (id, why) = match returned {
-            Ok((id, ())) => (id, NO_REPLY.to_string()),
-            Err(failed) => (failed.id(), panic_text(failed)),
+            Ok((id, ())) => (id, Body::from(Bytes::from_static(NO_REPLY.as_bytes()))),
+            Err(failed) => (failed.id(), Body::from(panic_text(failed))),
         };
         if let Some(task) = self.tasks.remove(&id) {
             self.strings.remove(&task);
-            self.tell(WorkerInput::Ended(task, Body::from(why).into_frames())).await;
+            self.tell(WorkerInput::Ended(task, why.into_frames())).await;
         }
     }
 
