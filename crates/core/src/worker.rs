@@ -254,14 +254,16 @@ impl Worker {
             WorkerInput::Received(command) => self.handle_command(now, command),
             WorkerInput::Alive => self.hear(now),
             WorkerInput::Part(handle, part) => self.handle_part(now, handle, part),
-            WorkerInput::Final(handle, last, keep) => self.finish(now, handle, last, keep),
-            WorkerInput::Failed(handle, code, why) => self.fail(now, handle, code, why),
-            WorkerInput::Rejected(handle, why) => self.reject(now, handle, why),
-            WorkerInput::AtWork(handle) => self.handle_at_work(handle),
-            WorkerInput::Ended(handle, why) => {
-                self.fail(now, handle, CODE_UNSAID, Content::of(why));
-                self.tasks.remove(handle);
+            WorkerInput::Final(handle, last, keep) => {
+                self.end(now, handle, |task, room| task.finish(room, last, keep));
             }
+            WorkerInput::Rejected(handle, why) if self.config.rejects => {
+                self.end(now, handle, |task, room| task.reject(room, why));
+            }
+            WorkerInput::Rejected(handle, why) => self.fail(now, handle, CODE_UNSAID, why),
+            WorkerInput::Failed(handle, code, why) => self.fail(now, handle, code, why),
+            WorkerInput::AtWork(handle) => self.handle_at_work(handle),
+            WorkerInput::Ended(handle, why) => self.handle_ended(now, handle, why),
             WorkerInput::Concurrency(tasks_max) => self.config.tasks_max = tasks_max,
             WorkerInput::Offer(service) => self.handle_offer(service),
             WorkerInput::Withdraw(service) => self.handle_withdraw(&service),
@@ -351,7 +353,11 @@ impl Worker {
             // Its dialect does not say, and there is only one that it can be.
             request.service = self.config.services.first().cloned().unwrap_or_default();
         }
-        self.held.push_back(request);
+        // Nothing is held while there is room.
+        match self.tasks.len() < self.delivered_max() {
+            true => self.deliver(request),
+            false => self.held.push_back(request),
+        }
     }
 
     fn handle_part(&mut self, now: Time, handle: TaskHandle, part: Content) {
@@ -371,52 +377,15 @@ impl Worker {
         }
     }
 
-    fn finish(&mut self, now: Time, handle: TaskHandle, last: Content, keep: Option<Duration>) {
-        if self.give_place_back(now, handle) {
-            return;
-        }
-        let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
-        let Some(taken) = self.tasks.change(handle, |task| task.take_final(room, last)) else {
-            return;
-        };
-        match taken {
-            Ok(reply) => {
-                let last = reply.map(|reply| FromWorker::Final(WorkerReply { keep, ..reply }));
-                self.end(now, last);
-            }
-            Err(TooLarge) => self.fail(now, handle, CODE_UNSAID, TooLarge.content()),
-        }
-    }
-
     fn fail(&mut self, now: Time, handle: TaskHandle, code: u16, why: Content) {
-        if self.give_place_back(now, handle) {
-            return;
-        }
-        let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
-        let reply = self.tasks.change(handle, |task| task.fail(room, why)).flatten();
-        self.end(now, reply.map(|reply| FromWorker::Failed(WorkerReply { code, ..reply })));
+        self.end(now, handle, |task, room| task.fail(room, code, why));
     }
 
-    /// Gives a request back, or fails it where that cannot be done.
-    fn reject(&mut self, now: Time, handle: TaskHandle, why: Content) {
-        if !self.config.rejects {
-            return self.fail(now, handle, CODE_UNSAID, why);
-        }
-        if self.give_place_back(now, handle) {
-            return;
-        }
+    fn handle_ended(&mut self, now: Time, handle: TaskHandle, why: Frames) {
+        let Some(mut task) = self.tasks.remove(handle) else { return };
         let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
-        let reply = self.tasks.change(handle, |task| task.fail(room, why)).flatten();
-        self.end(now, reply.map(FromWorker::Rejected));
-    }
-
-    /// Says the last word to a request that nobody waits for, which frees its place at the broker. False
-    /// where it is not one.
-    fn give_place_back(&mut self, now: Time, handle: TaskHandle) -> bool {
-        let last = self.tasks.change(handle, Task::last_word).flatten();
-        let owed = last.is_some();
-        self.end(now, last.map(FromWorker::Failed));
-        owed
+        let last = task.fail(room, CODE_UNSAID, Content::of(why));
+        self.say_last(now, last);
     }
 
     fn handle_at_work(&mut self, handle: TaskHandle) {
@@ -456,10 +425,22 @@ impl Worker {
         }
     }
 
+    /// Ends a request with what its task says last.
+    fn end(
+        &mut self,
+        now: Time,
+        handle: TaskHandle,
+        last: impl FnOnce(&mut Task, Room<'_>) -> Option<FromWorker>,
+    ) {
+        let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
+        let last = self.tasks.change(handle, |task| last(task, room)).flatten();
+        self.say_last(now, last);
+    }
+
     /// Sends the last that is said to a request, if it had not ended before.
-    fn end(&mut self, now: Time, reply: Option<FromWorker>) {
-        let Some(reply) = reply else { return };
-        self.outputs.push_back(WorkerOutput::Send(reply));
+    fn say_last(&mut self, now: Time, last: Option<FromWorker>) {
+        let Some(last) = last else { return };
+        self.outputs.push_back(WorkerOutput::Send(last));
         if !self.is_busy() {
             // The broker may have been silent for good reason so far.
             self.heard_at = now;
@@ -577,11 +558,15 @@ impl Worker {
         while self.tasks.len() < self.delivered_max()
             && let Some(request) = self.held.pop_front()
         {
-            let handle = TaskHandle(self.next_task);
-            self.next_task += 1;
-            self.tasks.add(handle, &request);
-            self.outputs.push_back(WorkerOutput::Deliver(handle, request));
+            self.deliver(request);
         }
+    }
+
+    fn deliver(&mut self, request: WorkerRequest) {
+        let handle = TaskHandle(self.next_task);
+        self.next_task += 1;
+        self.tasks.add(handle, &request);
+        self.outputs.push_back(WorkerOutput::Deliver(handle, request));
     }
 
     /// Opens the connection when it is time, and leaves when all is done.
@@ -635,7 +620,7 @@ impl Worker {
     fn lose(&mut self, now: Time) {
         self.uplink.lost(now);
         self.held.clear();
-        self.outputs.extend(self.tasks.orphan().map(WorkerOutput::Cancel));
+        self.outputs.extend(self.tasks.orphan().into_iter().map(WorkerOutput::Cancel));
     }
 
     /// A request that waits here is not wanted any more.

@@ -1,8 +1,11 @@
 //! A request that a worker's handler has.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::{Content, Frames, Label, Welcome, WorkerConfig, WorkerReply, WorkerRequest};
+use crate::{
+    Content, Frames, FromWorker, Label, Welcome, WorkerConfig, WorkerReply, WorkerRequest,
+};
 
 /// A request that the handler has, until the handler has returned.
 ///
@@ -44,6 +47,12 @@ impl Room<'_> {
         let own = bytes <= self.config.reply_bytes_max && frames <= self.config.reply_frames_max;
         let theirs = self.welcome.is_none_or(|welcome| welcome.takes(bytes, frames));
         if own && theirs { Ok(()) } else { Err(TooLarge) }
+    }
+
+    /// Why a request fails, or that this is too large.
+    fn fit(self, why: Content) -> Content {
+        let bytes = why.body.bytes().saturating_add(why.options.len());
+        self.check(bytes, why.body.len()).map_or_else(TooLarge::content, |()| why)
     }
 }
 
@@ -87,8 +96,11 @@ impl Task {
 
     /// The connection is gone, and with it all who waited. Returns whether somebody did.
     pub(super) fn orphan(&mut self) -> bool {
+        let wanted = self.is_open();
         self.orphan = true;
-        self.end()
+        self.stage = Stage::Over;
+        self.kept = Vec::new();
+        wanted
     }
 
     /// Nobody waits for the reply any more. Returns whether somebody did.
@@ -99,13 +111,6 @@ impl Task {
             self.stage = Stage::Unwanted;
         }
         wanted
-    }
-
-    /// The last word to what nobody waits for: once.
-    pub(super) fn last_word(&mut self) -> Option<WorkerReply> {
-        let owed = self.stage == Stage::Unwanted;
-        self.stage = if owed { Stage::Over } else { self.stage };
-        owed.then(|| self.reply(Content::default()))
     }
 
     pub(super) fn address(&self) -> &Label {
@@ -132,36 +137,48 @@ impl Task {
         Ok(None)
     }
 
-    /// Takes the reply, or its last part. Returns what is to be sent: nothing where it was over.
-    pub(super) fn take_final(
+    /// Takes the reply, or its last part, and how long it is good. Returns what is to be sent: nothing
+    /// where it was over.
+    pub(super) fn finish(
         &mut self,
         room: Room<'_>,
         mut last: Content,
-    ) -> Result<Option<WorkerReply>, TooLarge> {
-        if !self.is_open() {
-            return Ok(None);
-        }
-        self.check_size(room, &last)?;
-        if !self.kept.is_empty() {
-            self.kept.push(last.body);
-            last.body = Frames::joined(&self.kept);
-        }
-        self.end();
-        Ok(Some(self.reply(last)))
+        keep: Option<Duration>,
+    ) -> Option<FromWorker> {
+        self.end(|task| {
+            if task.check_size(room, &last).is_err() {
+                return FromWorker::Failed(task.reply(TooLarge.content()));
+            }
+            if !task.kept.is_empty() {
+                task.kept.push(last.body);
+                last.body = Frames::joined(&task.kept);
+            }
+            FromWorker::Final(WorkerReply { keep, ..task.reply(last) })
+        })
     }
 
-    /// Ends it with a failure, or gives it back. Returns what is to be sent: nothing where it was over.
-    /// A reason that is too large is left out.
-    pub(super) fn fail(&mut self, room: Room<'_>, why: Content) -> Option<WorkerReply> {
-        let bytes = why.body.bytes().saturating_add(why.options.len());
-        let fits = room.check(bytes, why.body.len());
-        let why = fits.map_or_else(TooLarge::content, |()| why);
-        self.end().then(|| self.reply(why))
+    /// Ends it with a failure. Returns what is to be sent: nothing where it was over.
+    pub(super) fn fail(&mut self, room: Room<'_>, code: u16, why: Content) -> Option<FromWorker> {
+        let failed = |reply| FromWorker::Failed(WorkerReply { code, ..reply });
+        self.end(|task| failed(task.reply(room.fit(why))))
     }
 
-    fn end(&mut self) -> bool {
+    /// Gives it back. Returns what is to be sent: nothing where it was over.
+    pub(super) fn reject(&mut self, room: Room<'_>, why: Content) -> Option<FromWorker> {
+        self.end(|task| FromWorker::Rejected(task.reply(room.fit(why))))
+    }
+
+    /// The last word, once: this to whoever waits for it. Where nobody does, it frees the place at the
+    /// broker.
+    fn end(&mut self, said: impl FnOnce(&mut Self) -> FromWorker) -> Option<FromWorker> {
+        let last = match self.stage {
+            Stage::Open => Some(said(self)),
+            Stage::Unwanted => Some(FromWorker::Failed(self.reply(Content::default()))),
+            Stage::Over => None,
+        };
+        self.stage = Stage::Over;
         self.kept = Vec::new();
-        core::mem::replace(&mut self.stage, Stage::Over) == Stage::Open
+        last
     }
 
     fn reply(&self, content: Content) -> WorkerReply {

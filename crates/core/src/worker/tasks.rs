@@ -1,17 +1,25 @@
 //! All requests whose handlers have not returned, and how many of them are what, so that nothing is
 //! counted anew for each message.
 
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::hash::BuildHasherDefault;
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
+use siphasher::sip::SipHasher13;
 
 use super::TaskHandle;
 use super::task::Task;
 use crate::{Label, WorkerRequest};
 
+/// Without keys: the broker gives the addresses, and gains nothing by some that collide.
+type Hashed = BuildHasherDefault<SipHasher13>;
+
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
-    all: BTreeMap<TaskHandle, Task>,
+    all: HashMap<TaskHandle, Task, Hashed>,
     /// Those of this connection, by the address that came with them.
-    by_address: BTreeMap<Label, TaskHandle>,
+    by_address: HashMap<Label, TaskHandle, Hashed>,
     /// How many owe the broker a last word.
     owing: usize,
     /// How many are of an earlier connection.
@@ -26,13 +34,16 @@ impl Tasks {
     }
 
     /// Its handler has returned.
-    pub(super) fn remove(&mut self, handle: TaskHandle) {
-        let Some(task) = self.all.remove(&handle) else { return };
+    pub(super) fn remove(&mut self, handle: TaskHandle) -> Option<Task> {
+        let task = self.all.remove(&handle)?;
         self.owing -= usize::from(task.owes_a_reply());
         self.orphans -= usize::from(task.is_orphan());
-        if self.by_address.get(task.address()) == Some(&handle) {
-            self.by_address.remove(task.address());
+        if let EntryRef::Occupied(of_address) = self.by_address.entry_ref(task.address())
+            && *of_address.get() == handle
+        {
+            of_address.remove();
         }
+        Some(task)
     }
 
     pub(super) fn get(&self, handle: TaskHandle) -> Option<&Task> {
@@ -57,12 +68,16 @@ impl Tasks {
         self.by_address.get(address).copied()
     }
 
-    /// The connection is gone, and with it all who waited: those for whom somebody did.
-    pub(super) fn orphan(&mut self) -> impl Iterator<Item = TaskHandle> {
+    /// The connection is gone, and with it all who waited: those for whom somebody did, in order.
+    pub(super) fn orphan(&mut self) -> Vec<TaskHandle> {
         self.by_address.clear();
         self.owing = 0;
         self.orphans = self.all.len();
-        self.all.iter_mut().filter_map(|(handle, task)| task.orphan().then_some(*handle))
+        let all = self.all.iter_mut();
+        let mut wanted: Vec<_> =
+            all.filter_map(|(handle, task)| task.orphan().then_some(*handle)).collect();
+        wanted.sort_unstable();
+        wanted
     }
 
     pub(super) fn len(&self) -> usize {
