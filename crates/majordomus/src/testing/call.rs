@@ -7,7 +7,7 @@ use majordomus_core::{CREDIT_UNLIMITED, WorkerInput};
 
 use crate::client::Said;
 use crate::testing::handling::{Handling, heard};
-use crate::worker::Credit;
+use crate::worker::Strings;
 use crate::{Body, Replier, Request, RequestError, blocking};
 
 /// Parts of an answer that are collected.
@@ -76,7 +76,7 @@ where
     H: FnOnce(Request, Replier) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let handling = Handling::start(handler, request, Credit::new(CREDIT_UNLIMITED));
+    let handling = Handling::start(handler, request, Strings::new(CREDIT_UNLIMITED));
     Call { handling, signs_of_work: 0, end: None }
 }
 

@@ -14,7 +14,7 @@ use crate::client::{ASKS_MAX, Ask, PARTS_MAX, Route, Routes, Said, Says, Wish, n
 use crate::events::Connections;
 use crate::testing::Record;
 use crate::testing::handling::{Handling, heard};
-use crate::worker::{Credit, Handler, Services};
+use crate::worker::{Handler, Services, Strings};
 use crate::{
     Brokers, Client, ConnectionEvent, Endpoint, Progress, Replier, Request, RequestError, blocking,
 };
@@ -118,7 +118,7 @@ impl ClientBuilder {
             asks: Some(asked),
             wishes: wished,
             answering: JoinSet::new(),
-            credits: HashMap::new(),
+            strings: HashMap::new(),
         };
         tokio::spawn(stand_in.run());
         let codec = Codec::new(Dialect::Omdp1, Side::Client);
@@ -161,8 +161,8 @@ struct StandIn {
     wishes: mpsc::UnboundedReceiver<Wish>,
     /// Requests that are being answered.
     answering: JoinSet<RequestHandle>,
-    /// How many parts may be sent to each of them.
-    credits: HashMap<RequestHandle, Credit>,
+    /// What reaches the handler of each of them.
+    strings: HashMap<RequestHandle, Strings>,
 }
 
 impl StandIn {
@@ -175,7 +175,7 @@ impl StandIn {
                 },
                 Some(wish) = self.wishes.recv() => self.wished(wish),
                 Some(answered) = self.answering.join_next() => if let Ok(handle) = answered {
-                    self.credits.remove(&handle);
+                    self.strings.remove(&handle);
                 },
             }
             for _ in 0..self.wishes.len() {
@@ -188,9 +188,9 @@ impl StandIn {
     /// That a request was given up is seen by its channel.
     fn wished(&self, wish: Wish) {
         if let Wish::Taken(handle, parts) = wish
-            && let Some(credit) = self.credits.get(&handle)
+            && let Some(strings) = self.strings.get(&handle)
         {
-            credit.add(parts);
+            strings.add(parts);
         }
     }
 
@@ -211,8 +211,8 @@ impl StandIn {
             Timeout::After(span) if !span.is_zero() => Some(span),
             _ => None,
         };
-        let credit = Credit::new(PARTS_MAX as u32);
-        self.credits.insert(handle, credit.clone());
+        let strings = Strings::new(PARTS_MAX as u32);
+        self.strings.insert(handle, strings.clone());
         let address = Label::decimal(handle.0);
         let given = WorkerRequest {
             deadline: timeout,
@@ -221,7 +221,7 @@ impl StandIn {
             ..WorkerRequest::new(address, request.service, request.body)
         };
         let handle_it = move |request, reply| handler.handle(request, reply);
-        let handling = Handling::start(handle_it, given.into(), credit);
+        let handling = Handling::start(handle_it, given.into(), strings);
         let limits = Limits { timeout, silence: silence_max };
         self.answering.spawn(async move {
             answer(handling, says, limits).await;

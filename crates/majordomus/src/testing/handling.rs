@@ -3,12 +3,12 @@
 use std::future::Future;
 
 use majordomus_core::{CODE_UNSAID, Content, Failure, Outcome, TaskHandle, WorkerInput};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::client::Said;
-use crate::worker::{Credit, NO_REPLY, SAYINGS_MAX, panic_text};
-use crate::{Body, Cancellation, Replier, Request};
+use crate::worker::{NO_REPLY, SAYINGS_MAX, Strings, panic_text};
+use crate::{Body, Replier, Request};
 
 /// Each has a channel of its own, so they need no names.
 const TASK: TaskHandle = TaskHandle(0);
@@ -25,26 +25,25 @@ pub(super) struct Handling {
     running: Option<JoinHandle<()>>,
     /// What is to be said of its return, which comes behind all that it said.
     ended: Option<WorkerInput>,
-    pull: watch::Sender<bool>,
+    strings: Strings,
 }
 
 impl Handling {
-    pub(super) fn start<H, F>(handler: H, request: Request, credit: Credit) -> Self
+    pub(super) fn start<H, F>(handler: H, request: Request, strings: Strings) -> Self
     where
         H: FnOnce(Request, Replier) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let (says, sayings) = mpsc::channel(SAYINGS_MAX);
-        let (pull, cancellation) = Cancellation::new();
-        let replier = Replier::new(TASK, says, cancellation, credit);
+        let replier = Replier::new(TASK, says, strings.clone());
         // It is called inside, so that a panic before its first await is caught too.
         let running = tokio::spawn(async move { handler(request, replier).await });
-        Self { sayings, running: Some(running), ended: None, pull }
+        Self { sayings, running: Some(running), ended: None, strings }
     }
 
     /// Tells it that nobody waits for it any more.
     pub(super) fn cancel(&self) {
-        self.pull.send_replace(true);
+        self.strings.pull();
     }
 
     /// What it says next: at last that it has ended, and then nothing. Can be dropped and called

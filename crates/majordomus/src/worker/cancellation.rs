@@ -1,6 +1,6 @@
 //! How a handler hears that nobody waits for it any more.
 
-use tokio::sync::watch;
+use crate::worker::strings::Strings;
 
 /// Says when nobody waits for a reply any more: its request was cancelled, its connection lost, or
 /// its worker stopped.
@@ -21,13 +21,12 @@ use tokio::sync::watch;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Cancellation {
-    pulled: watch::Receiver<bool>,
+    strings: Strings,
 }
 
 impl Cancellation {
-    pub(crate) fn new() -> (watch::Sender<bool>, Self) {
-        let (pull, pulled) = watch::channel(false);
-        (pull, Self { pulled })
+    pub(crate) fn new(strings: Strings) -> Self {
+        Self { strings }
     }
 
     /// Whether nobody waits any more.
@@ -40,7 +39,7 @@ impl Cancellation {
     /// # }
     /// ```
     pub fn is_cancelled(&self) -> bool {
-        *self.pulled.borrow()
+        self.strings.is_pulled()
     }
 
     /// Returns when nobody waits any more; never where the request ends as it should. Can be
@@ -53,10 +52,6 @@ impl Cancellation {
     /// # }
     /// ```
     pub async fn cancelled(&self) {
-        let mut pulled = self.pulled.clone();
-        if pulled.wait_for(|&pulled| pulled).await.is_err() {
-            // The request has ended, and not like that.
-            std::future::pending().await
-        }
+        self.strings.pulled().await;
     }
 }

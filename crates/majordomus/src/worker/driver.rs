@@ -17,9 +17,9 @@ use tracing::{debug, error, warn};
 use crate::clock::Clock;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
-use crate::worker::credit::Credit;
 use crate::worker::service::Services;
-use crate::{Body, Cancellation, Replier, Request};
+use crate::worker::strings::Strings;
+use crate::{Body, Replier, Request};
 
 /// How long handlers may take to return when the worker is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
@@ -68,13 +68,6 @@ pub(crate) struct Driver {
     /// When it leaves whether the handlers have returned or not.
     leave_at: Time,
     stopped: bool,
-}
-
-/// What reaches a handler while it runs.
-struct Strings {
-    /// Tells it that nobody waits for it.
-    pull: watch::Sender<bool>,
-    credit: Credit,
 }
 
 impl Driver {
@@ -243,12 +236,12 @@ impl Driver {
                 WorkerOutput::Deliver(task, request) => self.start(task, request),
                 WorkerOutput::Cancel(task) => {
                     if let Some(strings) = self.strings.get(&task) {
-                        strings.pull.send_replace(true);
+                        strings.pull();
                     }
                 }
                 WorkerOutput::Credit(task, more) => {
                     if let Some(strings) = self.strings.get(&task) {
-                        strings.credit.add(more);
+                        strings.add(more);
                     }
                 }
                 WorkerOutput::Stopped => self.stopped = true,
@@ -285,9 +278,8 @@ impl Driver {
     }
 
     fn start(&mut self, task: TaskHandle, request: WorkerRequest) {
-        let (pull, cancellation) = Cancellation::new();
-        let credit = Credit::new(request.credit);
-        let replier = Replier::new(task, self.says.clone(), cancellation, credit.clone());
+        let strings = Strings::new(request.credit);
+        let replier = Replier::new(task, self.says.clone(), strings.clone());
         let request = Request::from(request);
         let handler = self.services.handler(&request.service);
         // The handler is called inside, so that a panic before its first await is caught too.
@@ -299,7 +291,7 @@ impl Driver {
             }
         });
         self.tasks.insert(running.id(), task);
-        self.strings.insert(task, Strings { pull, credit });
+        self.strings.insert(task, strings);
     }
 }
 

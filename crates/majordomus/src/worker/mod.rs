@@ -1,13 +1,13 @@
 //! The worker.
 
 mod cancellation;
-mod credit;
 mod driver;
 mod fleet;
 mod name;
 mod replier;
 mod request;
 mod service;
+mod strings;
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -19,11 +19,11 @@ use majordomus_zmtp::Limits;
 use tokio::sync::watch;
 
 pub use cancellation::Cancellation;
-pub(crate) use credit::Credit;
 pub(crate) use driver::{NO_REPLY, SAYINGS_MAX, panic_text};
 pub use replier::{Cancelled, Replier};
 pub use request::Request;
 pub(crate) use service::{Handler, Services};
+pub(crate) use strings::Strings;
 
 use crate::endpoint::parse_all;
 use crate::events::Connections;

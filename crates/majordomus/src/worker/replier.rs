@@ -6,7 +6,7 @@ use std::time::Duration;
 use majordomus_core::{CODE_UNSAID, TaskHandle, WorkerInput};
 use tokio::sync::mpsc;
 
-use crate::worker::credit::Credit;
+use crate::worker::strings::Strings;
 use crate::{Body, Cancellation};
 
 /// How a handler answers its request: with any number of parts, and then with one final reply or an
@@ -34,19 +34,13 @@ use crate::{Body, Cancellation};
 pub struct Replier {
     task: TaskHandle,
     says: mpsc::Sender<WorkerInput>,
-    cancellation: Cancellation,
-    credit: Credit,
+    strings: Strings,
     keep: Option<Duration>,
 }
 
 impl Replier {
-    pub(crate) fn new(
-        task: TaskHandle,
-        says: mpsc::Sender<WorkerInput>,
-        cancellation: Cancellation,
-        credit: Credit,
-    ) -> Self {
-        Self { task, says, cancellation, credit, keep: None }
+    pub(crate) fn new(task: TaskHandle, says: mpsc::Sender<WorkerInput>, strings: Strings) -> Self {
+        Self { task, says, strings, keep: None }
     }
 
     /// Sends a part of the reply. Waits while its client, or the broker, takes no more.
@@ -70,17 +64,17 @@ impl Replier {
     /// # }
     /// ```
     pub async fn part(&self, body: impl Into<Body>) -> Result<(), Cancelled> {
-        if self.cancellation.is_cancelled() {
+        if !self.is_wanted() {
             return Err(Cancelled);
         }
         let part = WorkerInput::Part(self.task, body.into().into_content());
         let sending = async {
-            self.credit.take().await;
-            self.says.send(part).await
+            self.strings.take().await;
+            self.say(part).await
         };
         tokio::select! {
-            sent = sending => sent.map_err(|_| Cancelled),
-            () = self.cancellation.cancelled() => Err(Cancelled),
+            said = sending => said,
+            () = self.strings.pulled() => Err(Cancelled),
         }
     }
 
@@ -120,7 +114,7 @@ impl Replier {
     /// # }
     /// ```
     pub async fn at_work(&self) {
-        let _ = self.says.send(WorkerInput::AtWork(self.task)).await;
+        let _ = self.say(WorkerInput::AtWork(self.task)).await;
     }
 
     /// Lets the broker keep the reply for so long, and answer equal requests with it. It counts for a
@@ -147,7 +141,7 @@ impl Replier {
     /// ```
     pub async fn finish(self, body: impl Into<Body>) {
         let last = WorkerInput::Final(self.task, body.into().into_content(), self.keep);
-        let _ = self.says.send(last).await;
+        let _ = self.say(last).await;
     }
 
     /// Fails the request, and says why.
@@ -176,7 +170,7 @@ impl Replier {
     /// ```
     pub async fn fail_with(self, code: u16, why: impl Into<Body>) {
         let failed = WorkerInput::Failed(self.task, code, why.into().into_content());
-        let _ = self.says.send(failed).await;
+        let _ = self.say(failed).await;
     }
 
     /// Gives the request back, so that another worker gets it, and says why. When all have, the client
@@ -192,7 +186,7 @@ impl Replier {
     /// ```
     pub async fn reject(self, why: impl Into<Body>) {
         let rejected = WorkerInput::Rejected(self.task, why.into().into_content());
-        let _ = self.says.send(rejected).await;
+        let _ = self.say(rejected).await;
     }
 
     /// Whether somebody still waits for the reply.
@@ -205,7 +199,7 @@ impl Replier {
     /// # }
     /// ```
     pub fn is_wanted(&self) -> bool {
-        !self.cancellation.is_cancelled()
+        !self.strings.is_pulled()
     }
 
     /// What says when nobody waits for the reply any more.
@@ -221,7 +215,14 @@ impl Replier {
     /// # }
     /// ```
     pub fn cancellation(&self) -> Cancellation {
-        self.cancellation.clone()
+        Cancellation::new(self.strings.clone())
+    }
+
+    /// Says something to the task, mostly at once. Who has to wait for room does so in a box, so that
+    /// the others are small.
+    async fn say(&self, saying: WorkerInput) -> Result<(), Cancelled> {
+        let Err(unsaid) = self.says.try_send(saying) else { return Ok(()) };
+        Box::pin(self.says.send(unsaid.into_inner())).await.map_err(|_| Cancelled)
     }
 }
 
