@@ -126,10 +126,15 @@ impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match str::from_utf8(self) {
             // Tokens, numbers and most names: nothing to escape, and one piece to write.
-            Ok(text) if self.iter().all(|byte| byte.is_ascii_alphanumeric()) => f.write_str(text),
+            Ok(text) if is_plain(self) => f.write_str(text),
             _ => fmt::Display::fmt(&self.escape_ascii(), f),
         }
     }
+}
+
+/// Whether these are letters and digits alone. It looks at all, many at once.
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |plain, byte| plain & byte.is_ascii_alphanumeric())
 }
 
 impl fmt::Debug for Label {

@@ -23,6 +23,8 @@ pub(crate) struct Uplink {
     /// The routing id, where it has one of its own choice.
     name: Label,
     state: State,
+    /// One that was closed, and may have something to write.
+    closing: Option<Box<Link>>,
     /// Where it is noted whether the broker serves us, and at which place.
     connections: Connections,
     place: usize,
@@ -73,6 +75,7 @@ impl Uplink {
             limits,
             name,
             state,
+            closing: None,
             connections,
             place,
             connected: false,
@@ -106,9 +109,16 @@ impl Uplink {
         self.state = State::Closed;
     }
 
-    /// Closes it when what is unsent was written, or takes too long.
-    pub(crate) async fn close(&mut self) {
+    /// Closes it. What is unsent waits to be [`flushed`](Self::flushed).
+    pub(crate) fn close(&mut self) {
         if let State::Open(link) = std::mem::replace(&mut self.state, State::Closed) {
+            self.closing = Some(link);
+        }
+    }
+
+    /// Writes what was unsent when it was closed, or gives up when that takes too long.
+    pub(crate) async fn flushed(&mut self) {
+        if let Some(link) = self.closing.take() {
             link.close().await;
         }
     }

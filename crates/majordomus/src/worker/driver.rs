@@ -53,12 +53,13 @@ pub(crate) struct Driver {
     core: majordomus_core::Worker,
     codec: Codec,
     clock: Clock,
+    /// What it showed when something happened last.
+    now: Option<Time>,
     uplink: Uplink,
     services: Services,
-    running: JoinSet<()>,
-    tasks: HashMap<Id, TaskHandle>,
-    /// What reaches each handler that has not returned.
-    strings: HashMap<TaskHandle, Strings>,
+    running: JoinSet<TaskHandle>,
+    /// What reaches each handler that has not returned, and what tokio calls it.
+    strings: HashMap<TaskHandle, (Strings, Id)>,
     /// What the handlers say.
     says: mpsc::Sender<WorkerInput>,
     sayings: mpsc::Receiver<WorkerInput>,
@@ -84,10 +85,10 @@ impl Driver {
             core,
             codec,
             clock: Clock::new(),
+            now: None,
             uplink,
             services,
             running: JoinSet::new(),
-            tasks: HashMap::new(),
             strings: HashMap::new(),
             says,
             sayings,
@@ -99,56 +100,67 @@ impl Driver {
     }
 
     pub(crate) async fn run(mut self) {
-        self.tell(WorkerInput::Tick).await;
-        self.leave(self.known.leave).await;
-        while !self.stopped && self.clock.now() < self.leave_at {
-            let deadline = self.core.next_deadline().min(self.leave_at);
-            let hearing = self.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
-            tokio::select! {
-                happening = self.uplink.next(true) => self.happened(happening).await,
-                Some(saying) = self.sayings.recv(), if hearing => self.hear(saying).await,
-                Some(returned) = self.running.join_next_with_id() => {
-                    self.returned(returned).await;
-                }
-                plan = next_plan(&mut self.plan, &self.known) => self.follow(plan).await,
-                () = self.clock.reach(deadline) => self.tell(WorkerInput::Tick).await,
-            }
+        self.tell(WorkerInput::Tick);
+        self.leave(self.known.leave);
+        while !self.stopped && self.now() < self.leave_at {
+            self.turn().await;
+            // Before this is over, it does nothing else.
+            self.uplink.flushed().await;
         }
         self.uplink.note_disconnected("the worker has left".into());
     }
 
+    /// Waits until something happens, and does what comes of it.
+    async fn turn(&mut self) {
+        let deadline = self.core.next_deadline().min(self.leave_at);
+        let hearing = self.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
+        self.now = None;
+        tokio::select! {
+            happening = self.uplink.next(true) => self.happened(happening),
+            Some(saying) = self.sayings.recv(), if hearing => self.hear(saying),
+            Some(returned) = self.running.join_next() => self.returned_all(returned),
+            plan = next_plan(&mut self.plan, &self.known) => self.follow(plan),
+            () = self.clock.reach(deadline) => self.tell(WorkerInput::Tick),
+        }
+    }
+
+    /// What the clock showed when something happened last.
+    fn now(&mut self) -> Time {
+        *self.now.get_or_insert_with(|| self.clock.now())
+    }
+
     /// A handler says something. Others may have, too: all that goes out in one piece.
-    async fn hear(&mut self, saying: WorkerInput) {
-        self.tell(saying).await;
+    fn hear(&mut self, saying: WorkerInput) {
+        self.tell(saying);
         for _ in 1..SAYINGS_MAX {
             let hearing = self.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
             let Some(saying) = hearing.then(|| self.sayings.try_recv().ok()).flatten() else {
                 return;
             };
-            self.tell(saying).await;
+            self.tell(saying);
         }
     }
 
-    async fn happened(&mut self, happening: Happening) {
+    fn happened(&mut self, happening: Happening) {
         match happening {
             Happening::Opened => {
                 self.uplink.opened();
-                self.tell(WorkerInput::Opened).await;
+                self.tell(WorkerInput::Opened);
                 if !self.codec.greets() {
                     self.uplink.note_connected();
                 }
-                self.read_messages().await;
+                self.read_messages();
             }
             Happening::Moved(moved) if moved.read => {
-                self.tell(WorkerInput::Alive).await;
-                self.read_messages().await;
+                self.tell(WorkerInput::Alive);
+                self.read_messages();
             }
             Happening::Moved(_) => {}
-            Happening::Lost(error) => self.lost(&error).await,
+            Happening::Lost(error) => self.lost(&error),
         }
     }
 
-    async fn read_messages(&mut self) {
+    fn read_messages(&mut self) {
         while let Some(link) = self.uplink.link() {
             let command = match link.next_message() {
                 Ok(None) => return,
@@ -158,75 +170,88 @@ impl Driver {
             match command {
                 Ok(command) => {
                     let welcome = matches!(command, ToWorker::Welcome(_));
-                    self.tell(WorkerInput::Received(command)).await;
+                    self.tell(WorkerInput::Received(command));
                     if welcome {
                         self.uplink.note_connected();
                     }
                 }
                 Err(error) => {
                     self.uplink.cut();
-                    self.lost(&error).await;
+                    self.lost(&error);
                 }
             }
         }
     }
 
-    async fn lost(&mut self, error: &LinkError) {
+    fn lost(&mut self, error: &LinkError) {
         self.uplink.lost(error);
-        self.tell(WorkerInput::Lost).await;
+        self.tell(WorkerInput::Lost);
     }
 
-    /// A handler has returned, or panicked.
-    async fn returned(&mut self, returned: Result<(Id, ()), JoinError>) {
+    /// A handler has returned, or panicked. Others may have, too.
+    fn returned_all(&mut self, first: Result<TaskHandle, JoinError>) {
+        self.returned(first);
+        for _ in 0..self.running.len() {
+            let Some(returned) = self.running.try_join_next() else { return };
+            self.returned(returned);
+        }
+    }
+
+    fn returned(&mut self, returned: Result<TaskHandle, JoinError>) {
         // What it said before it returned is in this channel, which has room for no more, and comes first.
         for _ in 0..SAYINGS_MAX {
             let Ok(saying) = self.sayings.try_recv() else { break };
-            self.tell(saying).await;
+            self.tell(saying);
         }
-        let (id, why) = match returned {
-            Ok((id, ())) => (id, Body::from(Bytes::from_static(NO_REPLY.as_bytes()))),
-            Err(failed) => (failed.id(), Body::from(panic_text(failed))),
+        let (task, why) = match returned {
+            Ok(task) => (Some(task), Body::from(Bytes::from_static(NO_REPLY.as_bytes()))),
+            Err(failed) => (self.task_of(failed.id()), Body::from(panic_text(failed))),
         };
-        if let Some(task) = self.tasks.remove(&id) {
+        if let Some(task) = task {
             self.strings.remove(&task);
-            self.tell(WorkerInput::Ended(task, why.into_frames())).await;
+            self.tell(WorkerInput::Ended(task, why.into_frames()));
         }
+    }
+
+    fn task_of(&self, id: Id) -> Option<TaskHandle> {
+        self.strings.iter().find(|(_, (_, other))| *other == id).map(|(&task, _)| task)
     }
 
     /// Does what has changed in the plan.
-    async fn follow(&mut self, plan: Plan) {
+    fn follow(&mut self, plan: Plan) {
         let before = std::mem::replace(&mut self.known, plan.clone());
         if plan.concurrency != before.concurrency {
-            self.tell(WorkerInput::Concurrency(plan.concurrency)).await;
+            self.tell(WorkerInput::Concurrency(plan.concurrency));
         }
         for name in before.services.iter().filter(|name| !plan.services.contains(name)) {
-            self.tell(WorkerInput::Withdraw(Label::from(name.as_str()))).await;
+            self.tell(WorkerInput::Withdraw(Label::from(name.as_str())));
         }
         for name in plan.services.iter().filter(|name| !before.services.contains(name)) {
-            self.tell(WorkerInput::Offer(Label::from(name.as_str()))).await;
+            self.tell(WorkerInput::Offer(Label::from(name.as_str())));
         }
         if plan.leave > before.leave {
-            self.leave(plan.leave).await;
+            self.leave(plan.leave);
         }
     }
 
-    async fn leave(&mut self, leave: Leave) {
+    fn leave(&mut self, leave: Leave) {
         match leave {
             Leave::Never => {}
-            Leave::WhenDone => self.tell(WorkerInput::Drain).await,
+            Leave::WhenDone => self.tell(WorkerInput::Drain),
             Leave::Now => {
-                self.leave_at = self.clock.now().after(STOP_GRACE);
-                self.tell(WorkerInput::Stop).await;
+                self.leave_at = self.now().after(STOP_GRACE);
+                self.tell(WorkerInput::Stop);
             }
         }
     }
 
-    async fn tell(&mut self, input: WorkerInput) {
-        self.core.handle(self.clock.now(), input);
+    fn tell(&mut self, input: WorkerInput) {
+        let now = self.now();
+        self.core.handle(now, input);
         while let Some(output) = self.core.poll_output() {
             match output {
                 WorkerOutput::Open => self.uplink.open(),
-                WorkerOutput::Close(why) => self.close(why).await,
+                WorkerOutput::Close(why) => self.close(why),
                 WorkerOutput::Send(command) => self.send(&command),
                 WorkerOutput::AskForLife => {
                     if let Some(link) = self.uplink.link() {
@@ -235,12 +260,12 @@ impl Driver {
                 }
                 WorkerOutput::Deliver(task, request) => self.start(task, request),
                 WorkerOutput::Cancel(task) => {
-                    if let Some(strings) = self.strings.get(&task) {
+                    if let Some((strings, _)) = self.strings.get(&task) {
                         strings.pull();
                     }
                 }
                 WorkerOutput::Credit(task, more) => {
-                    if let Some(strings) = self.strings.get(&task) {
+                    if let Some((strings, _)) = self.strings.get(&task) {
                         strings.add(more);
                     }
                 }
@@ -259,7 +284,7 @@ impl Driver {
         }
     }
 
-    async fn close(&mut self, why: Parting) {
+    fn close(&mut self, why: Parting) {
         let text = match why {
             Parting::SentAway(why) => self.uplink.sent_away(why),
             Parting::Leaving => "the worker leaves".to_string(),
@@ -273,25 +298,26 @@ impl Driver {
             Parting::Leaving => debug!(%endpoint, "leaving the broker"),
             _ => warn!(%endpoint, "{text}; registering again"),
         }
-        self.uplink.close().await;
+        self.uplink.close();
         self.uplink.note_disconnected(text);
     }
 
     fn start(&mut self, task: TaskHandle, request: WorkerRequest) {
         let strings = Strings::new(request.credit);
-        let replier = Replier::new(task, self.says.clone(), strings.clone());
         let request = Request::from(request);
-        let handler = self.services.handler(&request.service);
-        // The handler is called inside, so that a panic before its first await is caught too.
-        let running = self.running.spawn(async move {
-            match handler {
-                Some(handler) => handler.handle(request, replier).await,
-                // It was withdrawn when the request was on its way.
-                None => replier.reject("the worker offers this no longer").await,
+        let replier = Replier::new(task, self.says.clone(), strings.clone());
+        let id = match self.services.handler(&request.service) {
+            Some(handler) => handler.spawn(&mut self.running, task, request, replier),
+            // It was withdrawn when the request was on its way.
+            None => {
+                let rejecting = async move {
+                    replier.reject("the worker offers this no longer").await;
+                    task
+                };
+                self.running.spawn(rejecting).id()
             }
-        });
-        self.tasks.insert(running.id(), task);
-        self.strings.insert(task, strings);
+        };
+        self.strings.insert(task, (strings, id));
     }
 }
 

@@ -5,8 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use majordomus_core::TaskHandle;
 use majordomus_core::broker::best_offer;
 use majordomus_wire::check_service_name;
+use tokio::task::{Id, JoinSet};
 
 use crate::{Replier, Request, SetupError};
 
@@ -14,7 +16,7 @@ type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Who handles the requests for a service.
 #[derive(Clone)]
-pub(crate) struct Handler(Arc<dyn Fn(Request, Replier) -> Handling + Send + Sync>);
+pub(crate) struct Handler(Arc<dyn Handles>);
 
 impl Handler {
     pub(crate) fn new<H, F>(handler: H) -> Self
@@ -22,11 +24,60 @@ impl Handler {
         H: Fn(Request, Replier) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        Self(Arc::new(move |request, replier| Box::pin(handler(request, replier))))
+        Self(Arc::new(handler))
     }
 
     pub(crate) fn handle(&self, request: Request, replier: Replier) -> Handling {
-        (self.0)(request, replier)
+        self.0.handle(request, replier)
+    }
+
+    /// Handles a request in a task that returns what it is called.
+    pub(crate) fn spawn(
+        self,
+        running: &mut JoinSet<TaskHandle>,
+        task: TaskHandle,
+        request: Request,
+        replier: Replier,
+    ) -> Id {
+        self.0.spawn(running, task, request, replier)
+    }
+}
+
+/// A handler, whatever its future is: in a box, or in the memory of its task.
+trait Handles: Send + Sync {
+    fn handle(&self, request: Request, replier: Replier) -> Handling;
+
+    fn spawn(
+        self: Arc<Self>,
+        running: &mut JoinSet<TaskHandle>,
+        task: TaskHandle,
+        request: Request,
+        replier: Replier,
+    ) -> Id;
+}
+
+impl<H, F> Handles for H
+where
+    H: Fn(Request, Replier) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn handle(&self, request: Request, replier: Replier) -> Handling {
+        Box::pin(self(request, replier))
+    }
+
+    fn spawn(
+        self: Arc<Self>,
+        running: &mut JoinSet<TaskHandle>,
+        task: TaskHandle,
+        request: Request,
+        replier: Replier,
+    ) -> Id {
+        // It is called inside, so that a panic before its first await is caught too.
+        let handling = async move {
+            self(request, replier).await;
+            task
+        };
+        running.spawn(handling).id()
     }
 }
 
