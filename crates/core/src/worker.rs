@@ -382,7 +382,8 @@ impl Worker {
     }
 
     fn handle_ended(&mut self, now: Time, handle: TaskHandle, why: Frames) {
-        let Some(mut task) = self.tasks.remove(handle) else { return };
+        let task = self.tasks.remove(handle).filter(Task::owes_a_reply);
+        let Some(mut task) = task else { return };
         let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
         let last = task.fail(room, CODE_UNSAID, Content::of(why));
         self.say_last(now, last);

@@ -218,11 +218,19 @@ impl Replier {
         Cancellation::new(self.strings.clone())
     }
 
-    /// Says something to the task, mostly at once. Who has to wait for room does so in a box, so that
-    /// the others are small.
-    async fn say(&self, saying: WorkerInput) -> Result<(), Cancelled> {
-        let Err(unsaid) = self.says.try_send(saying) else { return Ok(()) };
-        Box::pin(self.says.send(unsaid.into_inner())).await.map_err(|_| Cancelled)
+    /// Says something to the task, at once where there is room. Who has to wait does so in a box, so
+    /// that the others are small.
+    fn say(&self, saying: WorkerInput) -> impl Future<Output = Result<(), Cancelled>> + use<> {
+        let waiting = self.says.try_send(saying).err().map(|unsaid| {
+            let says = self.says.clone();
+            Box::pin(async move { says.send(unsaid.into_inner()).await })
+        });
+        async {
+            match waiting {
+                Some(waiting) => waiting.await.map_err(|_| Cancelled),
+                None => Ok(()),
+            }
+        }
     }
 }
 
