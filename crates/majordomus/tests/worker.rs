@@ -10,7 +10,7 @@ use majordomus::{
 };
 use majordomus_core::{Farewell, FromWorker, ToWorker, WorkerReply};
 use support::{FakeBroker, Peer, Side, soon, text};
-use tokio::sync::{Barrier, mpsc};
+use tokio::sync::{Barrier, Semaphore, mpsc};
 
 fn builder_for(broker: &FakeBroker, dialect: Dialect) -> WorkerBuilder {
     let wait = Duration::from_millis(1);
@@ -210,6 +210,33 @@ async fn a_handler_that_fails_panics_or_says_nothing_fails_its_request() {
     for (request, reply) in cases {
         peer.send_request("a", text(request)).await;
         assert_eq!(peer.worker_says().await, last("a", text(reply)));
+    }
+}
+
+#[tokio::test]
+async fn among_several_the_one_that_panics_fails() {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let go = Arc::new(Semaphore::new(0));
+    let may_go = Arc::clone(&go);
+    let handler = move |request: Request, reply: Replier| {
+        let may_go = Arc::clone(&may_go);
+        async move {
+            assert_ne!(request.body.text(), "boom");
+            may_go.acquire().await.unwrap().forget();
+            reply.finish(request.body).await;
+        }
+    };
+    let builder = builder_for(&broker, Dialect::Omdp1).concurrency(3);
+    let _worker = builder.serve("echo", handler).unwrap();
+    let mut peer = broker.accept_worker().await;
+    for (address, body) in [("a", "1"), ("b", "boom"), ("c", "2")] {
+        peer.send_request(address, text(body)).await;
+    }
+    let FromWorker::Failed(failed) = peer.worker_says().await else { panic!() };
+    assert_eq!(failed.address, "b".into());
+    for (address, body) in [("a", "1"), ("c", "2")] {
+        go.add_permits(1);
+        assert_eq!(peer.worker_says().await, last(address, text(body)));
     }
 }
 
