@@ -35,6 +35,8 @@ pub enum SetupError {
         /// What is wrong with it.
         offence: Offence,
     },
+    /// The worker was to offer a service of the broker's own, whose names begin with `mmi.`.
+    ReservedService(String),
     /// The worker offers no service.
     NoService,
     /// The worker offers this service twice.
@@ -69,6 +71,11 @@ impl fmt::Display for SetupError {
             SetupError::Service { name, offence } => {
                 write!(f, "a worker cannot offer the service {name:?}: {offence}")
             }
+            SetupError::ReservedService(name) => write!(
+                f,
+                "a worker cannot offer the service {name:?}: names that begin with `mmi.` are the \
+                 broker's own"
+            ),
             SetupError::NoService => f.write_str("a worker has to offer a service"),
             SetupError::ServiceTwice(name) => {
                 write!(f, "the service {name:?} has a handler already")

@@ -93,6 +93,39 @@ async fn a_request_says_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_request_for_what_was_withdrawn_goes_to_no_other_handler() {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let worker = builder_for(&broker, Dialect::Omdp1)
+        .service("echo", |request, reply| reply.finish(request.body))
+        .start()
+        .unwrap();
+    let mut peer = broker.accept_worker().await;
+    worker.offer("delete", |_, reply| reply.finish("deleted")).unwrap();
+    assert!(matches!(peer.worker_says().await, FromWorker::Ready { .. }));
+    assert!(worker.withdraw("echo"));
+    // It was on its way.
+    peer.send_request("a", text("hello")).await;
+    let said = loop {
+        match peer.worker_says().await {
+            FromWorker::Withdraw { .. } => {}
+            said => break said,
+        }
+    };
+    assert!(matches!(said, FromWorker::Rejected(_)), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_name_of_the_brokers_own_cannot_be_offered() {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let reserved = || SetupError::ReservedService("mmi.x".into());
+    let builder = builder_for(&broker, Dialect::Omdp1);
+    let started = builder.service("mmi.x", |_, reply| reply.finish("")).start();
+    assert_eq!(started.err(), Some(reserved()));
+    let worker = echo(builder_for(&broker, Dialect::Omdp1));
+    assert_eq!(worker.offer("mmi.x", |_, reply| reply.finish("")), Err(reserved()));
+}
+
+#[tokio::test]
 async fn it_registers_again_after_a_restart_of_the_broker() {
     let broker = FakeBroker::start(Dialect::Mdp02).await;
     let _worker = echo(builder_for(&broker, Dialect::Mdp02));

@@ -200,7 +200,7 @@ impl StandIn {
         if says.is_closed() {
             return;
         }
-        let Some(handler) = self.services.offered(&request.service) else {
+        let Some(handler) = self.services.handler(&request.service[..]) else {
             // Nothing is in the channel yet.
             return says.end(Said::Failed(RequestError::NoSuchService));
         };

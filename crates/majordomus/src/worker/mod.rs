@@ -175,7 +175,7 @@ impl Worker {
         F: Future<Output = ()> + Send + 'static,
     {
         self.name.check(service)?;
-        self.services.add(service, Handler::new(handler))?;
+        self.services.offer(service, Handler::new(handler))?;
         self.plan.send_modify(|plan| plan.services = self.services.names());
         Ok(())
     }
@@ -451,7 +451,7 @@ impl WorkerBuilder {
         let services = Services::default();
         for (name, handler) in self.services {
             called.check(&name)?;
-            services.add(&name, handler)?;
+            services.offer(&name, handler)?;
         }
         let names = services.names();
         if names.is_empty() {

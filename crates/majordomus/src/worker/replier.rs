@@ -12,7 +12,9 @@ use crate::{Body, Cancellation};
 /// How a handler answers its request: with any number of parts, and then with one final reply or an
 /// error.
 ///
-/// When it is dropped without one of these and the handler returns, the request fails.
+/// When the handler returns without one of these, the request fails, wherever the replier is: who goes
+/// on in another task has the handler wait for that. A handler that goes on behind the end of its answer
+/// keeps its place until it returns.
 ///
 /// ```
 /// use majordomus::{Replier, Request, testing};

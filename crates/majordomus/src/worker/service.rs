@@ -12,6 +12,9 @@ use tokio::task::{Id, JoinSet};
 
 use crate::{Replier, Request, SetupError};
 
+/// How the names of the services begin that a broker answers itself.
+const RESERVED: &str = "mmi.";
+
 type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Who handles the requests for a service.
@@ -108,6 +111,14 @@ pub(crate) struct Services {
 
 impl Services {
     /// Adds one; an error where there is one of that name, or none can have it.
+    /// Adds one that a broker is to hear of.
+    pub(crate) fn offer(&self, name: &str, handler: Handler) -> Result<(), SetupError> {
+        match name.starts_with(RESERVED) {
+            true => Err(SetupError::ReservedService(name.into())),
+            false => self.add(name, handler),
+        }
+    }
+
     pub(crate) fn add(&self, name: &str, handler: Handler) -> Result<(), SetupError> {
         if let Err(offence) = check_service_name(name.as_bytes()) {
             return Err(SetupError::Service { name: name.into(), offence });
@@ -140,16 +151,7 @@ impl Services {
 
     /// Who handles a request for this name, by which a client asked: it may be one that a wildcard or
     /// a version stands for.
-    pub(crate) fn handler(&self, asked: &str) -> Option<Handler> {
-        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        if let [only] = &all[..] {
-            return Some(only.handler.clone());
-        }
-        best_offer(&all, asked).map(|at| all[at].handler.clone())
-    }
-
-    /// The same as a broker would have it: that the only service is another, matters.
-    pub(crate) fn offered(&self, asked: &[u8]) -> Option<Handler> {
+    pub(crate) fn handler(&self, asked: impl AsRef<[u8]>) -> Option<Handler> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         best_offer(&all, asked).map(|at| all[at].handler.clone())
     }
