@@ -152,8 +152,8 @@ pub enum RequestError {
         /// What the last of them said, if it said anything.
         why: Box<Body>,
     },
-    /// The worker answered with an error. In the dialects of 7/MDP and 18/MDP the broker's own errors
-    /// come like this, too.
+    /// The worker answered with an error. In all dialects but [`Dialect::Omdp1`] the broker's own errors
+    /// come like this, too, with 0 as their code.
     Remote {
         /// The worker's code; 0 where its dialect, or the client's, has none.
         code: u16,

@@ -34,7 +34,8 @@ pub enum ConnectionEvent {
         /// Where the broker is.
         endpoint: Endpoint,
     },
-    /// It is not open any more, or could not be opened. It will be tried again.
+    /// It is not open any more. It will be tried again; that it could not be opened is no event, but a
+    /// line of the log.
     Disconnected {
         /// Where the broker is.
         endpoint: Endpoint,

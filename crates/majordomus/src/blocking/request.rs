@@ -233,8 +233,7 @@ impl RequestBuilder {
         self.runtime.block_on(self.request.into_future())
     }
 
-    /// Sends it, and returns where the reply will come. Waits only while many others are being sent,
-    /// or, where the client knows several brokers, while none is connected.
+    /// Sends it, and returns where the reply will come. Waits only while many others are being sent.
     ///
     /// Whatever is wrong with it is the first thing that the reply says.
     ///

@@ -163,7 +163,8 @@ impl RequestBuilder {
     /// reply has come. It says with that that it [may be done twice](Self::repeatable).
     ///
     /// What makes no sense to be made again is not: a worker's own error, a time that is over, a
-    /// request that is too large.
+    /// request that is too large. Each time it has its whole [`timeout`](Self::timeout), and begins anew
+    /// for its worker and in what is [told of its progress](Self::progress).
     ///
     /// ```no_run
     /// use majordomus::Retry;
@@ -269,8 +270,7 @@ impl RequestBuilder {
     }
 
     /// Gives it to the client's task, and returns where the reply will come. Waits only while many
-    /// others are being given to the task, or, where the client knows several brokers, while none is
-    /// connected.
+    /// others are being given to the task.
     ///
     /// Whatever is wrong with it is the first thing that the reply says.
     ///

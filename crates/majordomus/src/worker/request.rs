@@ -37,7 +37,7 @@ pub struct Request {
     pub body: Body,
     /// Until when it is wanted; nothing where there is no end to that, or its dialect does not say.
     pub deadline: Option<Instant>,
-    /// How many times it has gone to a worker, with this.
+    /// How many times its broker has given it to a worker, with this.
     pub attempt: u32,
     /// Its priority, from 0 to 9; 4 is ordinary.
     pub priority: u8,
