@@ -1,45 +1,21 @@
 //! How requests, connections and handles end: of limits, of what goes away, and of being dropped.
 //! Through a real broker in this process, in OMDP/1.
 
+#[path = "support/embedded.rs"]
+mod embedded;
+
 use std::any::Any;
 use std::pin::Pin;
 use std::time::Duration;
 
-use majordomus::broker::{Config, Counters};
+use embedded::{PATIENCE, SOON, broker, broker_with, client, counters, soon};
 use majordomus::{
     Body, Broker, Client, ConnectionEvent, EVENTS_MAX, Replier, Request, RequestError, Retriable,
     Retry, Worker,
 };
 use tokio::sync::mpsc;
 
-/// Longer than anything takes, so that a test that would hang fails.
-const PATIENCE: Duration = Duration::from_secs(20);
-const SOON: Duration = Duration::from_millis(5);
-
 type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("it happens soon")
-}
-
-fn broker() -> Broker {
-    Broker::start("inproc://*").expect("there is a name")
-}
-
-fn broker_with(change: impl FnOnce(&mut Config)) -> Broker {
-    let mut config = Config::try_from("inproc://*").expect("it is an endpoint");
-    change(&mut config);
-    Broker::start(config).expect("there is a name")
-}
-
-fn client(broker: &Broker) -> Client {
-    let builder = Client::builder(broker.endpoint()).reconnect(SOON, SOON).timeout(PATIENCE);
-    builder.connect().expect("it is an endpoint")
-}
-
-async fn counters(broker: &Broker) -> Counters {
-    broker.snapshot().await.expect("it runs").counters
-}
 
 async fn answer(request: Request, reply: Replier) {
     reply.finish(request.body).await;

@@ -1,46 +1,23 @@
 //! What a client and a worker of OMDP/1 can do, through a real broker in this process.
 
+#[path = "support/embedded.rs"]
+mod embedded;
+
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use embedded::{PATIENCE, SOON, broker, broker_with, client, counters, soon};
 use futures_core::Stream;
-use majordomus::broker::{Config, Counters, Outcome};
+use majordomus::broker::{Counters, Outcome};
 use majordomus::{
     Body, Broker, Client, Progress, Replier, Request, RequestError, Retriable, Retry, Worker,
 };
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-/// Longer than anything takes, so that a test that would hang fails.
-const PATIENCE: Duration = Duration::from_secs(20);
-const SOON: Duration = Duration::from_millis(5);
-
 type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("it happens soon")
-}
-
-fn broker() -> Broker {
-    Broker::start("inproc://*").expect("there is a name")
-}
-
-fn broker_with(change: impl FnOnce(&mut Config)) -> Broker {
-    let mut config = Config::try_from("inproc://*").expect("it is an endpoint");
-    change(&mut config);
-    Broker::start(config).expect("there is a name")
-}
-
-fn client(broker: &Broker) -> Client {
-    let builder = Client::builder(broker.endpoint()).reconnect(SOON, SOON).timeout(PATIENCE);
-    builder.connect().expect("it is an endpoint")
-}
-
-async fn counters(broker: &Broker) -> Counters {
-    broker.snapshot().await.expect("it runs").counters
-}
 
 /// Waits until something of the broker's numbers holds, which takes a few turns at the most.
 async fn until(broker: &Broker, holds: impl Fn(&Counters) -> bool) {
