@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use majordomus_core::{COMMAND_BYTES_MAX, Frames, Label};
 use majordomus_wire::{Dialect, PACKED_PARTS_MAX, Sink, Socket};
 use majordomus_zmtp::{
-    Connection, Event, Limits, Metadata, SHARED_FRAME_BYTES_MIN, Security, SocketType,
+    Connection, Event, Limits, Metadata, SHARED_FRAME_BYTES_MIN, Security, SocketType, Spares,
 };
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
@@ -26,6 +26,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Below this much room, a new read buffer is taken.
 const READ_BYTES_MIN: usize = 4 * 1024;
+/// How much memory of large messages is kept for the next ones.
+const SPARE_BYTES_MAX: usize = 4 << 20;
+/// For how long, when nothing happens.
+const SPARE_TIME: Duration = Duration::from_secs(1);
 /// How many slices are written at once.
 const SLICES_MAX: usize = 64;
 
@@ -44,6 +48,7 @@ pub(crate) struct Link {
     stream: Stream,
     zmtp: Connection,
     read_buffer: BytesMut,
+    spares: Spares,
 }
 
 impl Link {
@@ -62,7 +67,8 @@ impl Link {
             let stream = Stream::connect(&endpoint).await?;
             let ours = Metadata::new(ours).with_routing_id(&routing_id);
             let zmtp = Connection::connector(Security::Null, limits, ours);
-            let mut link = Self { stream, zmtp, read_buffer: BytesMut::new() };
+            let (read_buffer, spares) = (BytesMut::new(), Spares::new(SPARE_BYTES_MAX));
+            let mut link = Self { stream, zmtp, read_buffer, spares };
             link.shake_hands(theirs).await?;
             Ok(link)
         };
@@ -97,7 +103,7 @@ impl Link {
             (false, true) => Interest::WRITABLE,
             (false, false) => return std::future::pending().await,
         };
-        let ready = self.stream.ready(interest).await?;
+        let ready = self.ready(interest).await?;
         if ready.is_writable() {
             self.write()?;
         }
@@ -105,15 +111,26 @@ impl Link {
         Ok(Moved { read })
     }
 
+    async fn ready(&mut self, interest: Interest) -> io::Result<Ready> {
+        if self.spares.held_bytes() > 0 {
+            if let Ok(ready) = timeout(SPARE_TIME, self.stream.ready(interest)).await {
+                return ready;
+            }
+            self.spares.clear();
+        }
+        self.stream.ready(interest).await
+    }
+
     /// The next message among the bytes that were read; `None` when more must be read.
     pub(crate) fn next_message(&mut self) -> Result<Option<Frames>, LinkError> {
         loop {
             match self.zmtp.poll()? {
                 Some(Event::Message(message)) => {
+                    self.spares.lend(&message.data);
                     return Ok(Some(Frames::new(message.data, message.frames)));
                 }
                 // There is one broker, and what it may send is limited.
-                Some(Event::Large { .. }) => self.zmtp.grant(),
+                Some(Event::Large { bytes }) => self.zmtp.grant_in(self.spares.take(bytes)),
                 Some(_) => {}
                 None => {
                     self.zmtp.settle();

@@ -331,7 +331,22 @@ impl Connection {
     /// assert_eq!(connection.held_bytes(), 0, "nothing was asked for");
     /// ```
     pub fn grant(&mut self) {
-        self.input.grant();
+        self.grant_in(BytesMut::new());
+    }
+
+    /// As [`grant`](Self::grant), in memory that there is already, such as that of
+    /// [`Spares`](crate::Spares): what is in it is written over. Where it is too small, other memory
+    /// is taken.
+    ///
+    /// ```
+    /// # use bytes::BytesMut;
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.grant_in(BytesMut::zeroed(100_000));
+    /// assert_eq!(connection.held_bytes(), 0, "nothing was asked for");
+    /// ```
+    pub fn grant_in(&mut self, memory: BytesMut) {
+        self.input.grant(memory);
     }
 
     /// Where to read the socket into directly, after a [`grant`](Self::grant) and until that

@@ -140,8 +140,8 @@ impl Input {
         Some(capacity)
     }
 
-    /// Reserves the memory that was asked for.
-    pub(crate) fn grant(&mut self) {
+    /// Reserves the memory that was asked for: this, where it is large enough.
+    pub(crate) fn grant(&mut self, memory: BytesMut) {
         let Grant::Asked { capacity } = self.grant else { return };
         self.grant = Grant::Fits;
         self.allowance = capacity;
@@ -149,7 +149,12 @@ impl Input {
         let filled = here.len();
         // The bytes are zeros because safe code cannot read a socket into anything else; the
         // operating system has large pieces of them for nothing.
-        let mut head = BytesMut::zeroed(capacity.max(filled));
+        let bytes = capacity.max(filled);
+        let mut head = match memory.capacity() >= bytes {
+            true => memory,
+            false => BytesMut::zeroed(bytes),
+        };
+        head.resize(bytes, 0);
         head[..filled].copy_from_slice(here);
         if self.filled == 0 {
             self.rest = BytesMut::new();

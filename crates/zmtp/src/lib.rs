@@ -91,6 +91,7 @@ mod message;
 mod metadata;
 mod output;
 mod socket_type;
+mod spares;
 
 pub use assembly::COMMAND_BYTES_MAX;
 pub use command::PING_CONTEXT_BYTES_MAX;
@@ -104,3 +105,4 @@ pub use message::{Bounds, Message};
 pub use metadata::Metadata;
 pub use output::SHARED_FRAME_BYTES_MIN;
 pub use socket_type::SocketType;
+pub use spares::{SPARES_MAX, Spares};

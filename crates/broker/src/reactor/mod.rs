@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use majordomus_core::broker::{Broker as Core, Input, Output};
 use majordomus_core::{PeerId, Time};
+use majordomus_zmtp::Spares;
 use mio::event::Event as Ready;
 use mio::{Events, Poll, Token};
 use tracing::info;
@@ -71,6 +72,7 @@ pub(crate) struct Reactor {
     /// Connections whose reception holds memory.
     receiving: Vec<PeerId>,
     reception_check: Option<Time>,
+    spares: Spares,
     publishing: Publishing,
     census: Census,
     ending: Option<Time>,
@@ -111,6 +113,7 @@ impl Reactor {
             reception_bytes: 0,
             receiving: Vec::new(),
             reception_check: None,
+            spares: Spares::new(reception::SPARE_BYTES_MAX),
             publishing: Publishing::default(),
             census: Census::default(),
             ending: None,

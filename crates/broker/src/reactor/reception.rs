@@ -10,6 +10,8 @@ use super::Reactor;
 
 /// How often receptions that hold memory are looked at for progress, at the least.
 const RECEPTION_CHECK: Duration = Duration::from_secs(1);
+/// How much memory of large messages is kept for the next ones, for a second or so.
+pub(super) const SPARE_BYTES_MAX: usize = 16 << 20;
 /// How fast a message has to come, in bytes a second, if others wait for its memory.
 const RECEPTION_RATE_MIN: u32 = 1 << 20;
 
@@ -44,7 +46,7 @@ impl Reactor {
                 connection.charged += more;
                 connection.wants = None;
                 connection.progress = self.now;
-                connection.zmtp.grant();
+                connection.zmtp.grant_in(self.spares.take(bytes));
                 if !std::mem::replace(&mut connection.watched, true) {
                     self.receiving.push(id);
                 }
@@ -90,6 +92,9 @@ impl Reactor {
             }
         }
         let idle = self.receiving.is_empty() && self.wanting.is_empty();
+        if idle {
+            self.spares.clear();
+        }
         self.reception_check = (!idle).then(|| self.next_reception_check());
     }
 

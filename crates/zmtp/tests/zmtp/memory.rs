@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use majordomus_zmtp::{
-    Event, Limits, SHARED_FRAME_BYTES_MIN, UNGRANTED_BYTES_MAX, UNSENT_PONGS_MAX,
+    Event, Limits, SHARED_FRAME_BYTES_MIN, Spares, UNGRANTED_BYTES_MAX, UNSENT_PONGS_MAX,
 };
 
 use crate::wire::{command, feed, feed_direct, frame, message, messages, open, send, written};
@@ -124,6 +124,36 @@ fn no_memory_before_the_grant() {
     assert_eq!(messages(&feed_direct(&mut connection, &bytes[200..]).unwrap()).len(), 1);
     connection.settle();
     assert_eq!(connection.held_bytes(), 0);
+}
+
+#[test]
+fn a_large_message_may_come_in_the_memory_of_one_before() {
+    let mut connection = open(1, Limits::default());
+    let mut spares = Spares::new(1 << 20);
+    let mut places = Vec::new();
+    for fill in [1, 2, 3] {
+        let bytes = message(&[vec![fill; 100_000]]);
+        connection.receive(&mut BytesMut::from(&bytes[..100]));
+        let Ok(Some(Event::Large { bytes: large })) = connection.poll() else { panic!() };
+        connection.grant_in(spares.take(large));
+        let events = feed_direct(&mut connection, &bytes[100..]).unwrap();
+        let [Event::Message(message)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(message.data.len(), large);
+        assert!(message.data[9..].iter().all(|byte| *byte == fill));
+        spares.lend(&message.data);
+        places.push(message.data.as_ptr());
+    }
+    assert_eq!(places, [places[0]; 3]);
+}
+
+#[test]
+fn memory_that_is_too_small_is_not_used() {
+    let mut connection = open(1, Limits::default());
+    let bytes = message(&[vec![1; 100_000]]);
+    connection.receive(&mut BytesMut::from(&bytes[..100]));
+    assert!(matches!(connection.poll(), Ok(Some(Event::Large { .. }))));
+    connection.grant_in(BytesMut::zeroed(50_000));
+    assert_eq!(messages(&feed_direct(&mut connection, &bytes[100..]).unwrap()).len(), 1);
 }
 
 #[test]
