@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use majordomus_core::broker::{Counters, Holdings, Offence};
+use majordomus_core::broker::{Counters, Holdings, Offence, Refusal, Statement};
 use majordomus_core::{Outcome, Time};
 use tracing::warn;
 
@@ -27,6 +27,8 @@ pub type Tally = BTreeMap<&'static str, u64>;
 pub struct Snapshot {
     /// What the core counted.
     pub counters: Counters,
+    /// How requests ended, for each service by itself.
+    pub services: Statement,
     /// What it holds.
     pub holdings: Holdings,
     /// Connections that are open.
@@ -69,6 +71,12 @@ impl fmt::Display for Snapshot {
         )?;
         if self.published + self.publications_missed > 0 {
             write!(f, "; published {}, missed {}", self.published, self.publications_missed)?;
+        }
+        let refusals = Refusal::ALL.map(|why| (why.name(), counters.refusal(why)));
+        let refusals = refusals.iter().filter(|(_, count)| *count > 0);
+        for (at, (name, count)) in refusals.enumerate() {
+            let before = if at == 0 { "; refused for: " } else { ", " };
+            write!(f, "{before}{name} {count}")?;
         }
         for (title, tally) in [("closed", &self.closed), ("refused", &self.refused)] {
             for (at, (reason, count)) in tally.iter().enumerate() {

@@ -24,8 +24,8 @@ pub use config::{Config, ConfigError, ConnectionLimits, Listen};
 pub use endpoint::{Endpoint, EndpointError};
 pub use majordomus_core::Outcome;
 pub use majordomus_core::broker::{
-    Balance, Config as CoreConfig, Counters, Holdings, Limits as RequestLimits, Offence,
-    ServiceConfig,
+    Account, Balance, Config as CoreConfig, Counters, Ends, Holdings, Limits as RequestLimits,
+    Offence, Refusal, ServiceConfig, Statement,
 };
 pub use majordomus_wire::{Dialect, Errors, Json, UnknownJson};
 

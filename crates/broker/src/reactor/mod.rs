@@ -216,6 +216,7 @@ impl Reactor {
     fn snapshot(&self) -> Snapshot {
         Snapshot {
             counters: self.core.counters().clone(),
+            services: self.core.statement(),
             holdings: self.core.holdings(),
             connections: self.connections.len(),
             handshakes: self.handshakes.len(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use majordomus_broker::{Broker, Config, Endpoint, Snapshot};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
@@ -27,7 +27,8 @@ Durations are written as 250ms, 2.5s, 15m or 1h, and bytes as 4096, 64KiB, 8MiB 
 
 For each endpoint there is one line on standard output, `listening tcp://127.0.0.1:5555`, with the \
 real port, and one for that of --intch, `publishing tcp://127.0.0.1:55550`. The log is on standard \
-error. SIGTERM and SIGINT end the broker in good order, a second one at once.
+error. SIGTERM and SIGINT end the broker in good order, a second one at once. At SIGUSR1 and at the \
+end it logs how many requests had which outcome, in all and for each service.
 
 The status is 0 after a signal, 1 with one line on standard error when the settings are wrong or the \
 broker cannot run, and 2 when the command line makes no sense.
@@ -94,7 +95,7 @@ const IMPATIENCE: Duration = Duration::from_secs(1);
 
 fn serve(config: Config) -> Result<(), Failure> {
     // From here on a signal waits until it can be heard.
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Failure::System)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(Failure::System)?;
     let broker = Broker::start(config)?;
     for endpoint in broker.endpoints() {
         // Nobody has to read that.
@@ -113,6 +114,10 @@ fn serve(config: Config) -> Result<(), Failure> {
     });
     let mut told: Option<Instant> = None;
     for signal in signals.forever() {
+        if signal == SIGUSR1 {
+            control.snapshot().inspect(|snapshot| report("so far", snapshot));
+            continue;
+        }
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
         match told {
             None => {
@@ -126,8 +131,16 @@ fn serve(config: Config) -> Result<(), Failure> {
         }
     }
     let snapshot = joined(end.join()).map_err(Failure::Broker)?;
-    info!("ended: {snapshot}");
+    report("ended", &snapshot);
     Ok(())
+}
+
+/// Logs the table of outcomes, and a line for each service.
+fn report(when: &str, snapshot: &Snapshot) {
+    info!("{when}: {snapshot}");
+    for (service, ends) in snapshot.services.lines() {
+        info!(%service, "{ends}");
+    }
 }
 
 /// What a thread returned; its panic is ours.

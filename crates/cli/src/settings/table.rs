@@ -249,7 +249,7 @@ macro_rules! setting {
 }
 
 /// Every setting but where the broker listens and what differs for single services.
-pub(crate) static TABLE: [Setting; 37] = [
+pub(crate) static TABLE: [Setting; 38] = [
     setting!(LISTENING "dialect" Dialect dialect:
         "The only dialect that is taken, or `any`"),
     setting!(LISTENING "errors" Errors errors:
@@ -307,6 +307,8 @@ pub(crate) static TABLE: [Setting; 37] = [
         "Bytes of requests in progress for one client"),
     setting!(REQUESTS "names_max" Count config.core.limits.names_max:
         "Names that clients asked for and no worker offers"),
+    setting!(REQUESTS "accounts_max" Count config.core.limits.accounts_max:
+        "Services whose requests are counted by name; those of others are counted together"),
     setting!(REQUESTS "reply_bytes_max" Bytes config.core.limits.reply_bytes_max:
         "Bytes of the parts of one reply that are kept for a client that takes no parts"),
     setting!(REQUESTS "cache_bytes_max" Bytes config.core.limits.cache_bytes_max:

@@ -97,6 +97,30 @@ fn it_says_where_it_publishes_behind_where_it_listens() {
 }
 
 #[test]
+fn a_signal_shows_the_outcomes_by_service_and_reason_while_it_goes_on() {
+    let broker = Broker::start(&["--client-requests-max", "1", "--no-worker-wait", "1ms"]);
+    let worker = broker.worker(&["echo", "--echo"]);
+    for _ in 0..3 {
+        broker.request(&["echo", "hello"]).printed("hello\n");
+    }
+    broker.request(&["nobody", "hello"]).failed(&["nobody"]);
+    broker.process.signal(Signal::USR1);
+    let shown = "so far: received 4, replied 3";
+    wait_until("it shows them", PATIENCE, || {
+        let log = broker.process.stderr();
+        log.contains(shown)
+            && log.contains("replied 3 service=echo")
+            && log.contains("no_such_service 1 service=others")
+    });
+    broker.request(&["echo", "hello"]).printed("hello\n");
+    broker.process.signal(Signal::TERM);
+    let finished = broker.process.finish();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert!(finished.stderr.contains("replied 4 service=echo"), "{finished:?}");
+    drop(worker);
+}
+
+#[test]
 fn a_signal_ends_it_with_a_table_of_outcomes() {
     for signal in [Signal::TERM, Signal::INT] {
         let broker = Broker::start(&[]);

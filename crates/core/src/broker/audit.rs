@@ -5,13 +5,13 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::Broker;
 use super::free::Free;
 use super::offers::{InFree, load};
 use super::peers::{AtDoor, Claim, SideState};
 use super::requests::{InPlace, OfClient, State};
+use super::{Broker, Refusal};
 use crate::list::{Linked, List};
-use crate::{PeerId, Time};
+use crate::{Outcome, PeerId, Time};
 
 fn walk(list: &List, table: &mut impl Linked) -> Vec<u32> {
     let mut all = Vec::new();
@@ -344,5 +344,18 @@ impl Broker {
         self.kept.audit();
         self.services.audit_names();
         assert!(self.counters.balanced());
+        let statement = self.services.statement();
+        let named = statement.services.iter().map(|account| &account.ends);
+        let all: Vec<_> = named.chain([&statement.own, &statement.others]).collect();
+        for outcome in Outcome::ALL {
+            let sum: u64 = all.iter().map(|ends| ends.outcome(outcome)).sum();
+            assert_eq!(sum, self.counters.outcome(outcome), "{outcome} by service");
+        }
+        for refusal in Refusal::ALL {
+            let sum: u64 = all.iter().map(|ends| ends.refusal(refusal)).sum();
+            assert_eq!(sum, self.counters.refusal(refusal), "{} by service", refusal.name());
+        }
+        let refused: u64 = Refusal::ALL.iter().map(|why| self.counters.refusal(*why)).sum();
+        assert_eq!(refused, self.counters.outcome(Outcome::Refused));
     }
 }

@@ -4,11 +4,12 @@ use alloc::boxed::Box;
 
 use bytes::Bytes;
 
+use super::accounts::End;
 use super::config::SERVICE_NAME_BYTES_MAX;
 use super::dispatch::kept;
 use super::peers::SideState;
 use super::requests::{OfClient, Record, Requests, State};
-use super::{Broker, Event, Input, Offence, Output, Sign, directory, mmi};
+use super::{Broker, Event, Input, Offence, Output, Refusal, Sign, directory, mmi};
 use crate::frames::Retained;
 use crate::list::{Links, List};
 use crate::{
@@ -54,17 +55,17 @@ impl Broker {
     fn request(&mut self, now: Time, peer: PeerId, request: Request) {
         if request.service.is_empty() || request.service.len() > SERVICE_NAME_BYTES_MAX {
             return match self.is_told(peer, Outcome::NoSuchService) {
-                true => self.refuse(peer, request, Outcome::NoSuchService),
+                true => self.refuse(peer, request, End::As(Outcome::NoSuchService)),
                 false => self.offend(now, peer, Offence::BadName),
             };
         }
         if self.shut_down {
-            return self.refuse(peer, request, Outcome::ShutDown);
+            return self.refuse(peer, request, End::As(Outcome::ShutDown));
         }
         let Some(client) = self.peers.client_ref(peer) else { return };
         if client.can.greets && self.requests.of_client(peer, &request.id).is_some() {
             // It could not tell the replies apart.
-            return self.refuse_with(peer, request, Outcome::Refused, CODE_ID_IN_USE);
+            return self.refuse(peer, request, End::Refused(Refusal::IdInUse));
         }
         if request.service.starts_with(mmi::PREFIX) {
             return self.answer_mmi(peer, request);
@@ -80,21 +81,21 @@ impl Broker {
         };
         let Some(client) = self.peers.client(peer) else { return };
         if client.can.told.contains(Outcome::Refused) || client.held.is_some() {
-            self.refuse(peer, request, Outcome::Refused);
+            self.refuse(peer, request, End::Refused(obstacle.refusal()));
         } else {
             self.hold(now, peer, Box::new(request), obstacle);
         }
     }
 
     /// Ends a request that is not taken at all.
-    pub(super) fn refuse(&mut self, peer: PeerId, request: Request, outcome: Outcome) {
-        self.refuse_with(peer, request, outcome, CODE_UNSAID);
-    }
-
-    fn refuse_with(&mut self, peer: PeerId, request: Request, outcome: Outcome, code: u16) {
-        self.counters.receive();
-        self.counters.end(outcome);
+    pub(super) fn refuse(&mut self, peer: PeerId, request: Request, end: End) {
+        self.pass(&request.service, end);
+        let outcome = end.outcome();
         if self.is_told(peer, outcome) {
+            let code = match end {
+                End::Refused(Refusal::IdInUse) => CODE_ID_IN_USE,
+                _ => CODE_UNSAID,
+            };
             let Request { service, id, body, .. } = request;
             let asked = body.note();
             let reply = Reply { id, asked, code, ..Reply::new(service, Frames::empty()) };
@@ -117,7 +118,7 @@ impl Broker {
         let target = match self.target(service, &request.target) {
             Ok(target) => target,
             Err(NoSuchWorker) => {
-                self.refuse(peer, request, Outcome::NoSuchWorker);
+                self.refuse(peer, request, End::As(Outcome::NoSuchWorker));
                 return self.services.forget_unused(service);
             }
         };
@@ -286,9 +287,23 @@ impl Broker {
 
     /// Answers a request without a worker: it has come and ended.
     pub(super) fn answer(&mut self, peer: PeerId, reply: Reply) {
-        self.counters.receive();
-        self.counters.end(Outcome::Replied);
+        self.pass(&reply.service, End::As(Outcome::Replied));
         self.tell_client(peer, ToClient::Final(reply));
+    }
+
+    /// Counts a request that comes and ends at once.
+    pub(super) fn pass(&mut self, service: &Label, end: End) {
+        self.counters.receive();
+        self.counters.end(end);
+        match self.is_own(service) {
+            true => self.services.count_own(end),
+            false => self.services.count_named(service, end),
+        }
+    }
+
+    /// Whether the broker answers a name itself.
+    fn is_own(&self, service: &[u8]) -> bool {
+        service.starts_with(mmi::PREFIX) || *service == *directory::NAME && !self.offers_directory()
     }
 
     /// Tells a client how its request ended, where it can be told.

@@ -205,6 +205,8 @@ pub struct Limits {
     pub rejections_max: u32,
     /// Names that clients asked for and no worker offers.
     pub names_max: usize,
+    /// Services whose requests are counted by name; those of others are counted together.
+    pub accounts_max: usize,
     /// Bytes of the parts of one reply that are kept for a client that takes no parts, with
     /// [`PART_BYTES`] for each part and [`FRAME_BYTES`] for each frame. They count for the request.
     pub reply_bytes_max: usize,
@@ -230,6 +232,7 @@ impl Default for Limits {
             offers_max: 1_000_000,
             rejections_max: 100,
             names_max: 10_000,
+            accounts_max: 1_000,
             reply_bytes_max: 64 << 20,
             cache_bytes_max: 64 << 20,
             translate_bytes_max: 1 << 20,

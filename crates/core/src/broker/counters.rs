@@ -1,6 +1,7 @@
 //! What has happened, in numbers.
 
-use super::{CloseReason, Offence};
+use super::accounts::{End, Ends};
+use super::{CloseReason, Offence, Refusal};
 use crate::Outcome;
 
 /// Counts since the start. [`received`](Counters::received) is the sum of all outcomes and of what
@@ -31,7 +32,7 @@ pub struct Counters {
     pub workers_registered: u64,
     /// Workers that were lost, or left.
     pub workers_lost: u64,
-    outcomes: [u64; Outcome::ALL.len()],
+    ends: Ends,
     offences: [u64; Offence::ALL.len()],
     closed: [u64; CloseReason::ALL.len()],
 }
@@ -39,7 +40,12 @@ pub struct Counters {
 impl Counters {
     /// Requests that ended so.
     pub fn outcome(&self, outcome: Outcome) -> u64 {
-        self.outcomes[outcome as usize]
+        self.ends.outcome(outcome)
+    }
+
+    /// Requests that were refused for this.
+    pub fn refusal(&self, refusal: Refusal) -> u64 {
+        self.ends.refusal(refusal)
     }
 
     /// Breaches of this kind.
@@ -58,7 +64,7 @@ impl Counters {
     /// assert!(majordomus_core::broker::Counters::default().balanced());
     /// ```
     pub fn balanced(&self) -> bool {
-        self.received == self.outcomes.iter().sum::<u64>() + self.in_progress
+        self.received == self.ends.total() + self.in_progress
     }
 
     pub(super) fn receive(&mut self) {
@@ -66,9 +72,9 @@ impl Counters {
         self.in_progress += 1;
     }
 
-    pub(super) fn end(&mut self, outcome: Outcome) {
+    pub(super) fn end(&mut self, end: End) {
         self.in_progress -= 1;
-        self.outcomes[outcome as usize] += 1;
+        self.ends.count(end);
     }
 
     pub(super) fn offend(&mut self, offence: Offence) {

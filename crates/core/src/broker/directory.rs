@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::Broker;
+use super::accounts::End;
 use crate::{Form, Frames, Label, Outcome, PeerId, Reply, Request};
 
 /// The name of the directory.
@@ -68,7 +69,7 @@ impl Broker {
 
     /// Answers for the directory at once, unless a worker does. False where one does.
     pub(super) fn answer_directory(&mut self, peer: PeerId, request: &Request) -> bool {
-        if self.services.find(NAME).is_some_and(|own| self.services[own].workers > 0) {
+        if self.offers_directory() {
             return false;
         }
         let wanted = wanted(&request.body);
@@ -80,7 +81,7 @@ impl Broker {
         // To a reader of frames it is one frame of JSON: a list must not become frames.
         let body = Frames::single(text).in_form(request.body.form(), 0);
         if !self.can_be_read(&body, &Bytes::new(), peer) {
-            self.refuse(peer, request.clone(), Outcome::Untranslatable);
+            self.refuse(peer, request.clone(), End::As(Outcome::Untranslatable));
             return true;
         }
         let reply = Reply {
@@ -90,6 +91,11 @@ impl Broker {
         };
         self.answer(peer, reply);
         true
+    }
+
+    /// Whether a worker offers the directory in the broker's place.
+    pub(super) fn offers_directory(&self) -> bool {
+        self.services.find(NAME).is_some_and(|own| self.services[own].workers > 0)
     }
 
     fn known_directory(&mut self) -> &Known {

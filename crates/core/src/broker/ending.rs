@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::accounts::End;
 use super::requests::{InPlace, OfClient, Record, State};
 use super::{Broker, Event, Output};
 use crate::frames::Retained;
@@ -210,8 +211,9 @@ impl Broker {
         entry.requests -= 1;
         entry.bytes -= charged;
         self.door.note_freed(service, client_id);
+        self.services.count(service, End::As(outcome));
         self.services.forget_unused(service);
-        self.counters.end(outcome);
+        self.counters.end(End::As(outcome));
         if self.config.request_events {
             let request = self.requests.id(index);
             self.outputs.push_back(Output::Event(Event::Ended { request, outcome, received }));

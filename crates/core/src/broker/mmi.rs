@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Broker;
+use super::accounts::End;
 use super::directory::wanted;
 use crate::{Frames, Outcome, PeerId, Reply, Request};
 
@@ -21,7 +22,7 @@ impl Broker {
         };
         let body = Frames::from_slices(&[code]);
         if !self.can_be_read(&body, &Bytes::new(), peer) {
-            return self.refuse(peer, request, Outcome::Untranslatable);
+            return self.refuse(peer, request, End::As(Outcome::Untranslatable));
         }
         let asked = request.body.note();
         let reply = Reply { id: request.id, asked, ..Reply::new(request.service, body) };

@@ -11,6 +11,7 @@
 //! match others, a `queue` each and the workers that are `free`, `requests`, and the timers in the
 //! wheel.
 
+mod accounts;
 #[cfg(any(test, feature = "audit"))]
 mod audit;
 mod clients;
@@ -43,6 +44,7 @@ mod workers;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+pub use accounts::{Account, Ends, Refusal, Statement};
 pub use config::{
     Balance, Config, FRAME_BYTES, HEARTBEAT_INTERVAL_MIN, Introduction, Limits, PART_BYTES,
     REJECT_WAIT_MIN, REQUEST_BYTES, SERVICE_NAME_BYTES_MAX, ServiceConfig,
@@ -197,6 +199,12 @@ impl Broker {
     /// What has happened so far, in numbers.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How requests ended, for each service by itself: together as many as
+    /// [`counters`](Self::counters) has.
+    pub fn statement(&self) -> Statement {
+        self.services.statement()
     }
 
     /// The configuration in force.

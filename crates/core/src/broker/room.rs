@@ -8,10 +8,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::accounts::End;
 use super::peers::{AtDoor, Claim};
 use super::requests::Requests;
 use super::services::Services;
-use super::{Broker, CloseReason, Output};
+use super::{Broker, CloseReason, Output, Refusal};
 use crate::list::List;
 use crate::{Outcome, PeerId, Request, Time};
 
@@ -29,6 +30,16 @@ pub(super) enum Obstacle {
 }
 
 impl Obstacle {
+    /// What a request is refused for that meets it.
+    pub(super) fn refusal(self) -> Refusal {
+        match self {
+            Obstacle::Client => Refusal::Client,
+            Obstacle::Service(_) => Refusal::Service,
+            Obstacle::Names => Refusal::Names,
+            Obstacle::All => Refusal::Broker,
+        }
+    }
+
     fn is_there(self, services: &Services) -> bool {
         match self {
             Obstacle::Service(index) => services.contains(index),
@@ -141,8 +152,7 @@ impl Broker {
     ) {
         let bytes = self.door.bytes + Requests::charge(&request);
         if self.door.held > 0 && bytes > self.config.limits.request_bytes_max {
-            self.counters.receive();
-            self.counters.end(Outcome::Refused);
+            self.pass(&request.service, End::Refused(Refusal::Door));
             return self.close(now, peer, CloseReason::NoMemory);
         }
         request.body = request.body.detached();
@@ -177,9 +187,8 @@ impl Broker {
 
     /// Ends the request that a client has at the door.
     pub(super) fn end_held(&mut self, peer: PeerId, outcome: Outcome) {
-        let Some((_, obstacle)) = self.leave_door(peer) else { return };
-        self.counters.receive();
-        self.counters.end(outcome);
+        let Some((request, obstacle)) = self.leave_door(peer) else { return };
+        self.pass(&request.service, End::As(outcome));
         // Who was behind it may fit where it did not.
         if self.door.held > 0 {
             self.door.freed = true;

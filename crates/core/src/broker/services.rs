@@ -12,6 +12,7 @@ use core::ops::Bound;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use super::accounts::{Accounts, End, Statement};
 use super::config::{Config, Limits, Settings};
 use super::free::Free;
 use super::keys::{KeyedState, Keys};
@@ -50,6 +51,8 @@ pub(super) struct Service {
     pub(super) bytes: usize,
     /// Clients whose request waits for room here.
     pub(super) door: List,
+    /// Where its requests are counted, if it has a place of its own for that.
+    pub(super) account: Option<u32>,
 }
 
 impl Service {
@@ -90,6 +93,7 @@ pub(super) struct Services {
     indices: HashTable<u32>,
     keyed: KeyedState,
     names: Names,
+    accounts: Accounts,
     /// How many names no worker serves.
     unoffered: usize,
     /// The last place that was given out, of seats and rejected requests.
@@ -103,6 +107,7 @@ impl Services {
             indices: HashTable::new(),
             keyed: keys.state(),
             names: Names::new(keys),
+            accounts: Accounts::new(keys),
             unoffered: 0,
             last_place: 0,
         }
@@ -142,6 +147,7 @@ impl Services {
             requests: 0,
             bytes: 0,
             door: List::EMPTY,
+            account: self.accounts.resume(name),
         });
         let backers = self.names.add(name, index);
         let (table, keyed) = (&self.table, self.keyed);
@@ -151,13 +157,18 @@ impl Services {
         index
     }
 
-    /// One worker more offers this; the services whose backers have to be looked at again.
-    pub(super) fn add_worker(&mut self, now: Time, index: u32) -> Vec<u32> {
+    /// One worker more offers this, which gets an account if there are not `accounts_max` in use; the
+    /// services whose backers have to be looked at again.
+    pub(super) fn add_worker(&mut self, now: Time, index: u32, accounts_max: usize) -> Vec<u32> {
         self.note_offered(now, index, |service| service.workers += 1);
-        let service = &self.table[index];
+        let service = &mut self.table[index];
         if service.workers > 1 {
             return Vec::new();
         }
+        if service.account.is_none() {
+            service.account = self.accounts.open(&service.name, accounts_max);
+        }
+        let service = &self.table[index];
         let concerned = self.names.offer(&service.name, index);
         self.concerned(index, concerned)
     }
@@ -256,6 +267,9 @@ impl Services {
         }
         self.names.remove(&service.name, index);
         self.unoffered -= usize::from(!service.is_offered());
+        if let Some(account) = service.account {
+            self.accounts.rest(account);
+        }
         self.table.remove(index);
     }
 
@@ -372,6 +386,31 @@ impl Services {
         serving
     }
 
+    /// Counts the end of a request for a service.
+    pub(super) fn count(&mut self, index: u32, end: End) {
+        let service = &self.table[index];
+        let of_backer = || self.table[*service.backers.first()?].account;
+        let account = service.account.or_else(of_backer);
+        self.accounts.count(account, end);
+    }
+
+    /// The same for a name, which need not be known.
+    pub(super) fn count_named(&mut self, name: &[u8], end: End) {
+        match self.find(name) {
+            Some(index) => self.count(index, end),
+            None => self.accounts.count(self.accounts.find(name), end),
+        }
+    }
+
+    /// Counts the end of a request that the broker answered itself.
+    pub(super) fn count_own(&mut self, end: End) {
+        self.accounts.count_own(end);
+    }
+
+    pub(super) fn statement(&self) -> Statement {
+        self.accounts.statement()
+    }
+
     pub(super) fn contains(&self, index: u32) -> bool {
         self.table.contains(index)
     }
@@ -429,6 +468,14 @@ impl Services {
         let known: Vec<(&[u8], u32)> =
             self.table.indices().map(|at| (&self.table[at].name[..], at)).collect();
         self.names.audit(&offered, &known);
+        let mut used = BTreeSet::new();
+        for at in self.table.indices() {
+            let Some(account) = self.table[at].account else { continue };
+            assert_eq!(self.accounts.name(account), &self.table[at].name);
+            assert!(used.insert(account));
+        }
+        let (all, idle) = self.accounts.lens();
+        assert_eq!(all, used.len() + idle);
         assert_eq!(self.indices.len(), self.table.len());
     }
 }

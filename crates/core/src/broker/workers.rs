@@ -113,7 +113,7 @@ impl Broker {
             return self.offend(now, id, Offence::TooManyOffers);
         }
         let service = self.services.find_or_add(&name, &self.config);
-        let concerned = self.services.add_worker(now, service);
+        let concerned = self.services.add_worker(now, service, self.config.limits.accounts_max);
         let (at, _) = self.offers.insert(Offer::new(id, service));
         let load = load(&self.peers, id);
         let Some(worker) = self.peers.worker(id) else { return };

@@ -18,7 +18,8 @@
 //!      > w request #1 hi     addresses are numbered as they come up; frames are divided by |
 //! 2ms  w final #1 ho         or partial, failed, reject, atwork; options: id=ID keep=MS code=N
 //!      > c final ho
-//! = received 1, replied 1    counters, at any place
+//! = received 1, replied 1    counters, at any place; echo/replied 1 is that of one service, and
+//!                            own/replied or others/replied of none; accounts 1
 //! # so                       a remark
 //! ```
 //!
@@ -26,6 +27,7 @@
 //! `show registered`; what comes with a request only where it says `show tasks`, and why a peer is sent
 //! away where it says `show reasons`.
 
+mod accounts;
 mod answers;
 mod dispatch;
 mod greeting;
@@ -152,9 +154,30 @@ impl Stage {
                 ("services", ..) => holdings.services as u64,
                 ("unoffered", ..) => holdings.unoffered_services as u64,
                 ("bytes", ..) => holdings.request_bytes as u64,
+                ("accounts", ..) => self.broker.statement().services.len() as u64,
+                _ if name.contains('/') => self.counted(name),
                 _ => panic!("no counter {name}"),
             };
             assert_eq!(found, number.parse::<u64>().expect("a number"), "{name} at {}", self.now);
+        }
+    }
+
+    /// How many requests of a service ended so: `echo/replied`.
+    fn counted(&self, name: &str) -> u64 {
+        let (service, end) = name.split_once('/').expect("a service and an end");
+        let statement = self.broker.statement();
+        let named = |account: &&Account| account.service == Label::from(service);
+        let ends = match service {
+            "own" => statement.own,
+            "others" => statement.others,
+            _ => statement.services.iter().find(named).expect("it has an account").ends.clone(),
+        };
+        let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.name() == end);
+        let refusal = Refusal::ALL.into_iter().find(|refusal| refusal.name() == end);
+        match (outcome, refusal) {
+            (Some(outcome), _) => ends.outcome(outcome),
+            (_, Some(refusal)) => ends.refusal(refusal),
+            _ => panic!("nothing ends as {end}"),
         }
     }
 
