@@ -16,6 +16,7 @@ mod cost;
 mod hostile;
 mod instructions;
 mod library;
+mod random;
 mod timing;
 
 use std::process::ExitCode;

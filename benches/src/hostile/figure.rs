@@ -26,6 +26,11 @@ impl Figure {
         Self { what: what.into(), value, unit, most: Some(most) }
     }
 
+    /// One that nothing is held against.
+    pub(super) fn seen(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), value, unit, most: None }
+    }
+
     /// How long something took, of what it may take.
     pub(super) fn within(most: Duration, what: impl Into<String>, took: Duration) -> Self {
         Self::at_most(1e3 * most.as_secs_f64(), what, 1e3 * took.as_secs_f64(), "ms")

@@ -1,10 +1,11 @@
 //! A hostile peer: a socket on which it decides about every byte.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::thread::JoinHandle;
 
 use bytes::BytesMut;
-use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
+use majordomus_zmtp::{Connection, Event, Limits, Message, Metadata, Security, SocketType};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::arena::{PATIENCE, Place};
@@ -108,9 +109,13 @@ impl Peer {
 
     /// What comes next; nothing where the broker has closed.
     fn event(&mut self) -> Result<Option<Event>, String> {
+        self.next_event(true)
+    }
+
+    fn next_event(&mut self, answers: bool) -> Result<Option<Event>, String> {
         loop {
             let polled = self.zmtp.poll().map_err(text)?;
-            for part in self.zmtp.unsent() {
+            for part in self.zmtp.unsent().filter(|_| answers) {
                 // Where it has closed, the next read says so.
                 let _ = self.write(part);
             }
@@ -131,5 +136,86 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// Says a message.
+    pub(super) fn send(&self, frames: &[&[u8]]) -> Result<(), String> {
+        self.write(&framed(frames)).map_err(text)
+    }
+
+    /// The next message; nothing where the broker has closed.
+    pub(super) fn receive(&mut self) -> Result<Option<Message>, String> {
+        loop {
+            match self.event()? {
+                Some(Event::Message(message)) => return Ok(Some(message)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The token of the next request, as a worker of 7/MDP.
+    pub(super) fn token(&mut self) -> Result<Vec<u8>, String> {
+        while let Some(message) = self.receive()? {
+            if message.len() > 4 && message.frame(2) == b"\x02" {
+                return Ok(message.frame(3).to_vec());
+            }
+        }
+        Err("a worker was sent away".into())
+    }
+
+    /// Says no more, and reads until the broker has closed too.
+    pub(super) fn leave(self) -> Result<(), String> {
+        // Where it has closed already, there is nothing to be ended.
+        let _ = self.socket.shutdown(Shutdown::Write);
+        read_to_end(&self.socket)
+    }
+
+    /// Has a thread read what comes, so that no more need be read before more is said.
+    pub(super) fn flood(self) -> Result<Flood, String> {
+        let socket = self.socket.try_clone().map_err(text)?;
+        socket.set_read_timeout(None).map_err(text)?;
+        let mut peer = self;
+        let listener = std::thread::spawn(move || {
+            let mut heard = 0;
+            // A PONG would get between the bytes of a message.
+            while let Some(event) = peer.next_event(false)? {
+                heard += u64::from(matches!(event, Event::Message(_)));
+            }
+            Ok(heard)
+        });
+        Ok(Flood { socket, listener })
+    }
+}
+
+/// A peer that says more than it could if it read, too.
+pub(super) struct Flood {
+    socket: Socket,
+    /// How many messages came.
+    listener: JoinHandle<Result<u64, String>>,
+}
+
+impl Flood {
+    /// Says so many messages, each as `message` appends it.
+    pub(super) fn say(
+        &self,
+        count: u64,
+        mut message: impl FnMut(u64, &mut Vec<u8>),
+    ) -> Result<(), String> {
+        let mut bytes = Vec::with_capacity(2 * READ_BYTES);
+        for number in 0..count {
+            message(number, &mut bytes);
+            if bytes.len() >= READ_BYTES || number + 1 == count {
+                (&self.socket).write_all(&bytes).map_err(text)?;
+                bytes.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes: how many messages came.
+    pub(super) fn close(self) -> Result<u64, String> {
+        self.socket.shutdown(Shutdown::Both).map_err(text)?;
+        self.listener.join().map_err(|_| "a listener panicked".to_string())?
     }
 }
