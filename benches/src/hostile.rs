@@ -31,8 +31,6 @@ pub(super) struct Attack {
     pub(super) what: &'static str,
     /// Where the broker differs from its defaults.
     configure: fn(Scale, &mut majordomus::broker::Config),
-    /// How many open files the broker may have, where that is fewer than the system lets it.
-    open_files: Option<u64>,
     /// Attacks, and looks at what has to hold. Fails where something does not.
     carry_out: fn(&mut Arena) -> Result<Vec<Figure>, String>,
 }

@@ -3,7 +3,9 @@
 mod flapping;
 mod forgeries;
 mod handshakes;
+mod heartbeats;
 mod hoard;
+mod identities;
 mod malformed;
 mod mutations;
 mod names;
@@ -17,7 +19,7 @@ use super::arena::Place;
 use super::peer::{Peer, framed};
 
 /// All of them, in the order in which they are carried out.
-pub(super) const ATTACKS: [Attack; 8] = [
+pub(super) const ATTACKS: [Attack; 10] = [
     handshakes::ATTACK,
     malformed::ATTACK,
     mutations::ATTACK,
@@ -26,6 +28,8 @@ pub(super) const ATTACKS: [Attack; 8] = [
     flapping::ATTACK,
     strangers::ATTACK,
     forgeries::ATTACK,
+    heartbeats::ATTACK,
+    identities::ATTACK,
 ];
 
 /// What a client says in this dialect, as frames; none where it cannot say that.

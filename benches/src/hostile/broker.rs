@@ -13,9 +13,6 @@ use crate::{Verdict, cost};
 const REACTOR: &str = "reactor";
 
 pub(super) fn run(attack: &Attack, scale: Scale) -> Result<Verdict, String> {
-    if let Some(most) = attack.open_files {
-        rlimit::setrlimit(rlimit::Resource::NOFILE, most, most).map_err(text)?;
-    }
     let mut config = Config::try_from("tcp://127.0.0.1:0").map_err(text)?;
     let path = std::env::temp_dir().join(format!("majordomus-hostile-{}", std::process::id()));
     let ipc = format!("ipc://{}", path.display()).parse().map_err(text)?;

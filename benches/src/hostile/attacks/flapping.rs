@@ -11,7 +11,6 @@ pub(super) const ATTACK: Attack = Attack {
     name: "flapping",
     what: "a worker that registers and leaves 100,000 times, each time for another service",
     configure: |_, _| {},
-    open_files: None,
     carry_out,
 };
 

@@ -14,7 +14,6 @@ pub(super) const ATTACK: Attack = Attack {
            requests of another worker; a million of each",
     // Whoever waits in this attack need not say that it lives.
     configure: |_, config| config.core.heartbeat_interval = Duration::from_secs(60),
-    open_files: None,
     carry_out,
 };
 

@@ -21,7 +21,6 @@ pub(super) const ATTACK: Attack = Attack {
         config.connections.handshakes_per_address_max =
             scale.pick(config.connections.handshakes_per_address_max, 16);
     },
-    open_files: None,
     carry_out,
 };
 

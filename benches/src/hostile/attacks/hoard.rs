@@ -14,7 +14,6 @@ pub(super) const ATTACK: Attack = Attack {
         let limits = &mut config.core.limits;
         limits.client_requests_max = scale.of(limits.client_requests_max as u64) as usize;
     },
-    open_files: None,
     carry_out,
 };
 

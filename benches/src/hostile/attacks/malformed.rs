@@ -15,7 +15,6 @@ pub(super) const ATTACK: Attack = Attack {
         config.connections.message_bytes_max =
             scale.pick(config.connections.message_bytes_max, 1 << 20);
     },
-    open_files: None,
     carry_out,
 };
 

@@ -16,7 +16,6 @@ pub(super) const ATTACK: Attack = Attack {
     what: "10,000 messages of each dialect, of clients and of workers, nearly as they should be, \
            from a seed; an honest request after each thousand",
     configure: |_, _| {},
-    open_files: None,
     carry_out,
 };
 

@@ -18,7 +18,6 @@ pub(super) const ATTACK: Attack = Attack {
         limits.names_max = scale.of(limits.names_max as u64) as usize;
         limits.worker_services_max = scale.of(limits.worker_services_max as u64) as usize;
     },
-    open_files: None,
     carry_out,
 };
 

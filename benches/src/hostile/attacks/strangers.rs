@@ -16,7 +16,6 @@ pub(super) const ATTACK: Attack = Attack {
     what: "a million connections, half of them each time, one after another: each with a random \
            identity, and gone when it has had an answer",
     configure: |_, _| {},
-    open_files: None,
     carry_out,
 };
 
