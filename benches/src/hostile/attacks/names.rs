@@ -5,7 +5,7 @@ use majordomus_wire::Dialect;
 
 use super::{greeted_client, on_stream, request, worker_frames};
 use crate::hostile::arena::Arena;
-use crate::hostile::figure::{Figure, MIB};
+use crate::hostile::figure::Figure;
 use crate::hostile::peer::Peer;
 use crate::hostile::{Attack, text};
 
@@ -56,7 +56,5 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     worker.close()?;
     beside.stop()?;
     let held = full.since(&before, "live_bytes") as f64 / most as f64;
-    let limit = NAME_BYTES_MAX * most as f64 / MIB;
-    let figure = Figure::at_most(NAME_BYTES_MAX, "live bytes of a name and its request", held, "B");
-    Ok(vec![figure, Figure::seen("of all that may be, at the most", limit, "MiB")])
+    Ok(vec![Figure::at_most(NAME_BYTES_MAX, "live bytes of a name and its request", held, "B")])
 }
