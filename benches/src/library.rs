@@ -5,7 +5,6 @@
 //! Client, worker and broker are processes of their own, so that what each costs can be told apart.
 
 mod client;
-mod cost;
 mod nats;
 mod process;
 mod slow_reader;

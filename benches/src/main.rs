@@ -3,20 +3,25 @@
 //! ```console
 //! $ cargo run --release -p majordomus-benches -- core
 //! $ cargo run --release -p majordomus-benches --features nats -- library
+//! $ cargo run --release -p majordomus-benches -- hostile
 //! ```
 //!
 //! Each prints what it measured beside the bar it is held to. The status is 0 when every bar that
 //! is enforced was met, 1 when one was missed, and 2 when nothing could be measured.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is what it prints")]
 
+mod child;
 mod core_alone;
+mod cost;
+mod hostile;
 mod instructions;
 mod library;
+mod random;
 mod timing;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: majordomus-benches core | library";
+const USAGE: &str = "usage: majordomus-benches core | library | hostile [ATTACK...]";
 
 /// Whether the bars that a benchmark enforces were met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +40,10 @@ fn main() -> ExitCode {
         ["library"] => library::compare(),
         // One process of that.
         ["library-run", ref what @ ..] => library::run(what),
+        ["hostile", ref attacks @ ..] => hostile::compare(attacks),
+        // The same in small, for tests, and the broker of one.
+        ["hostile-try", ref attacks @ ..] => hostile::try_out(attacks),
+        ["hostile-broker", attack, scale] => hostile::run_broker(attack, scale),
         _ => Err(USAGE.to_string()),
     };
     match verdict {

@@ -9,6 +9,8 @@ use majordomus_core::{
     WorkerReply,
 };
 
+use crate::random::Random;
+
 /// Something that there can be one of or many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
@@ -505,18 +507,6 @@ fn numbered<const N: usize>(mut text: [u8; N], number: u32) -> Label {
         rest /= 10;
     }
     Label::from(&text[..])
-}
-
-/// A row of numbers that looks random and is the same in every run (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (((self.0 >> 32) * u64::from(bound)) >> 32) as u32
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::cost;
+use crate::cost;
 
 /// What is asked of a client.
 #[derive(Clone, Copy, Debug)]

@@ -1,60 +1,39 @@
 //! Processes of this program, and nats-server.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::client::{Each, Report};
-use super::cost;
+use crate::cost;
 
 /// How long a server may take until it can be connected to.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// A process of this program. It ends when its standard input does.
-pub(super) struct Child {
-    child: std::process::Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
-    /// The first line that it said.
-    said: String,
-}
+/// A process that takes part in a measurement, once it has said its first line.
+pub(super) struct Child(crate::child::Child);
 
 impl Child {
-    /// Starts one, and waits for the first line that it says.
     pub(super) fn start(args: &[&str]) -> Result<Self, String> {
-        let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| error.to_string())?;
-        let stdin = child.stdin.take();
-        let mut stdout = BufReader::new(child.stdout.take().ok_or("it has no output")?);
-        let mut said = String::new();
-        stdout.read_line(&mut said).map_err(|error| error.to_string())?;
-        if said.is_empty() {
-            return Err(format!("{args:?} said nothing"));
-        }
-        Ok(Self { child, stdin, stdout, said: said.trim().into() })
+        crate::child::Child::start(args).map(Self)
     }
 
     /// Where it listens, or what it is connected to, as it says first.
     pub(super) fn endpoint(&self) -> &str {
-        &self.said
+        self.0.said()
     }
 
     /// What a client says in the end.
     pub(super) fn report(self) -> Result<Report, String> {
-        let [us, allocations, per_second] = numbers(&self.said)?;
+        let [us, allocations, per_second] = numbers(self.0.said())?;
         let (client, worker) = (Each { us, allocations }, Each::default());
         Ok(Report { client, worker, per_second })
     }
 
     /// Ends it: what it has cost in all.
-    pub(super) fn cost(mut self) -> Result<Each, String> {
-        drop(self.stdin.take());
-        let mut said = String::new();
-        self.stdout.read_to_string(&mut said).map_err(|error| error.to_string())?;
-        let [us, allocations] = numbers(&said)?;
+    pub(super) fn cost(self) -> Result<Each, String> {
+        let [us, allocations] = numbers(&self.0.end()?)?;
         Ok(Each { us, allocations })
     }
 }
@@ -63,13 +42,6 @@ impl Child {
 fn numbers<const N: usize>(said: &str) -> Result<[f64; N], String> {
     let numbers: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     numbers.try_into().map_err(|_| format!("it said {said:?}"))
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        let _ = self.child.wait();
-    }
 }
 
 /// Says where it is, runs until standard input ends, and says what it has cost since.

@@ -1,13 +1,20 @@
-//! A dense table with places that are used again.
+//! A dense table with places that are used again, and given back when most are free.
 
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
+
+/// With fewer places than this, none are given back.
+const PLACES_KEPT: usize = 1_024;
 
 /// Entries under small indices, each with the generation of its place.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
+    /// The generation of a place that is new: none that was given back has had it.
+    first_generation: u32,
+    /// With so few entries, it is looked whether places can be given back.
+    look_at: usize,
 }
 
 #[derive(Debug)]
@@ -18,18 +25,22 @@ struct Place<T> {
 
 impl<T> Table<T> {
     pub(crate) const fn new() -> Self {
-        Self { places: Vec::new(), free: Vec::new() }
+        Self { places: Vec::new(), free: Vec::new(), first_generation: 0, look_at: 0 }
     }
 
     /// Puts an entry in a free place: its index and the generation of the place.
     pub(crate) fn insert(&mut self, entry: T) -> (u32, u32) {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place { generation: 0, entry: None });
+            self.places.push(Place { generation: self.first_generation, entry: None });
             u32::try_from(self.places.len() - 1).expect("fewer than 4 G entries")
         });
         let place = &mut self.places[index as usize];
         place.entry = Some(entry);
-        (index, place.generation)
+        let inserted = (index, place.generation);
+        if self.len() > self.places.len() / 2 {
+            self.look_at = self.places.len() / 4;
+        }
+        inserted
     }
 
     /// Takes an entry out. Its place gets another generation.
@@ -39,6 +50,27 @@ impl<T> Table<T> {
         place.entry = None;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(index);
+        if self.places.len() > PLACES_KEPT && self.len() <= self.look_at {
+            self.give_back();
+        }
+    }
+
+    /// Gives back the places behind the last entry, where most are free. A look takes a step for
+    /// each free one there, so the next comes when half of the entries are gone.
+    #[cold]
+    fn give_back(&mut self) {
+        self.look_at = self.len() / 2;
+        let used = self.places.iter().rposition(|place| place.entry.is_some());
+        let kept = used.map_or(0, |last| last + 1).max(PLACES_KEPT / 2);
+        if kept > self.places.len() / 2 {
+            return;
+        }
+        let last = self.places[kept..].iter().map(|place| place.generation).max();
+        self.first_generation = self.first_generation.max(last.unwrap_or_default());
+        self.places.truncate(kept);
+        self.places.shrink_to_fit();
+        self.free.retain(|index| (*index as usize) < kept);
+        self.free.shrink_to_fit();
     }
 
     pub(crate) fn get(&self, index: u32, generation: u32) -> Option<&T> {
@@ -75,5 +107,40 @@ impl<T> Index<u32> for Table<T> {
 impl<T> IndexMut<u32> for Table<T> {
     fn index_mut(&mut self, index: u32) -> &mut T {
         self.places[index as usize].entry.as_mut().expect("the entry is there")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_was_full_once_gives_its_memory_back() {
+        let mut table = Table::new();
+        table.insert(0);
+        let ids: Vec<_> = (1..=100_000).map(|number| table.insert(number)).collect();
+        for (index, _) in &ids {
+            table.remove(*index);
+        }
+        assert!(table.places.capacity() <= PLACES_KEPT, "{}", table.places.capacity());
+        assert!(table.free.capacity() <= PLACES_KEPT, "{}", table.free.capacity());
+        assert_eq!((table.len(), table[0]), (1, 0));
+        // What comes to the same places is not taken for what was there.
+        let again: Vec<_> = (1..=100_000).map(|number| table.insert(number)).collect();
+        assert!(ids.iter().all(|(index, generation)| table.get(*index, *generation).is_none()));
+        assert!((1..).zip(again).all(|(number, (index, generation))| {
+            table.get(index, generation) == Some(&number)
+        }));
+    }
+
+    #[test]
+    fn places_before_an_entry_are_kept() {
+        let mut table = Table::new();
+        let ids: Vec<_> = (0..10_000).map(|number| table.insert(number).0).collect();
+        for index in &ids[..9_999] {
+            table.remove(*index);
+        }
+        assert_eq!((table.len(), table[9_999]), (1, 9_999));
+        assert!((0..9_999).all(|number| table.insert(number).0 < 9_999));
     }
 }

@@ -1,0 +1,61 @@
+//! A process of this program that does a part of a measurement.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+
+/// A process of this program. It ends when its standard input does.
+pub(crate) struct Child {
+    process: std::process::Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    /// The first line that it said.
+    said: String,
+}
+
+impl Child {
+    /// Starts one, and waits for the first line that it says.
+    pub(crate) fn start(args: &[&str]) -> Result<Self, String> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().map_err(|error| error.to_string())?;
+        let stdin = process.stdin.take();
+        let stdout = BufReader::new(process.stdout.take().ok_or("it has no output")?);
+        let mut child = Self { process, stdin, stdout, said: String::new() };
+        child.said = child.hear().map_err(|error| format!("{args:?}: {error}"))?;
+        Ok(child)
+    }
+
+    /// The first line that it said.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// Asks it for another line.
+    pub(crate) fn ask(&mut self) -> Result<String, String> {
+        let stdin = self.stdin.as_mut().ok_or("it was told to end")?;
+        stdin.write_all(b"\n").map_err(|error| error.to_string())?;
+        self.hear()
+    }
+
+    /// Has it end: what it said since.
+    pub(crate) fn end(mut self) -> Result<String, String> {
+        drop(self.stdin.take());
+        let mut said = String::new();
+        self.stdout.read_to_string(&mut said).map_err(|error| error.to_string())?;
+        Ok(said)
+    }
+
+    fn hear(&mut self) -> Result<String, String> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).map_err(|error| error.to_string())?;
+        if line.is_empty() { Err("it has ended".into()) } else { Ok(line.trim().into()) }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.process.wait();
+    }
+}

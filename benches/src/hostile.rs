@@ -1,0 +1,180 @@
+//! Hostile peers: what each attack does to those that are honest, and what is left of it in the
+//! broker.
+//!
+//! The broker is a process of its own, so that its memory and its processor time are its own. Beside
+//! each attack an honest client asks an honest worker, over OMDP/1.
+
+mod arena;
+mod attacks;
+mod broker;
+mod figure;
+mod honest;
+mod peer;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use self::arena::{Arena, State};
+use self::attacks::ATTACKS;
+use self::figure::Figure;
+use crate::Verdict;
+
+/// Live bytes that may be left of an attack: tables keep the room for as many entries as there were
+/// once, which is some dozens of bytes each, and the buffers of connections come and go.
+const LEFT_BYTES_MAX: u64 = 2 << 20;
+/// What the same attack may add to the resident size when it comes again.
+const AGAIN_PERCENT_MAX: f64 = 10.0;
+
+/// How the broker is attacked.
+pub(super) struct Attack {
+    pub(super) name: &'static str,
+    pub(super) what: &'static str,
+    /// Where the broker differs from its defaults.
+    configure: fn(Scale, &mut majordomus::broker::Config),
+    /// Attacks, and looks at what has to hold. Fails where something does not.
+    carry_out: fn(&mut Arena) -> Result<Vec<Figure>, String>,
+}
+
+/// How large an attack is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    /// As large as its figures are meant for.
+    Full,
+    /// A hundredth, and quick: to see whether it is withstood at all.
+    Small,
+}
+
+impl Scale {
+    const ALL: [Scale; 2] = [Scale::Full, Scale::Small];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Scale::Full => "full",
+            Scale::Small => "small",
+        }
+    }
+
+    /// How many there are of what there are so many of in full.
+    pub(super) const fn of(self, full: u64) -> u64 {
+        match self {
+            Scale::Full => full,
+            Scale::Small => full.div_ceil(100),
+        }
+    }
+
+    /// One of the two.
+    pub(super) fn pick<T>(self, full: T, small: T) -> T {
+        match self {
+            Scale::Full => full,
+            Scale::Small => small,
+        }
+    }
+}
+
+/// Carries out all attacks, or those that are named, twice each, and prints the table.
+pub(crate) fn compare(names: &[&str]) -> Result<Verdict, String> {
+    let attacks = named(names)?;
+    println!("{:<16}{:<48}{:>14}{:>12}", "attack", "", "figure", "bar");
+    let mut verdict = Verdict::Met;
+    for attack in &attacks {
+        let began = Instant::now();
+        match measure(attack) {
+            Ok(figures) => {
+                for figure in &figures {
+                    println!("{:<16}{figure}", attack.name);
+                    if !figure.is_met() {
+                        verdict = Verdict::Missed;
+                    }
+                }
+            }
+            Err(why) => {
+                verdict = Verdict::Missed;
+                println!("{:<16}FAILED: {why}", attack.name);
+            }
+        }
+        eprintln!("{:<16}took {:.1} s", attack.name, began.elapsed().as_secs_f64());
+    }
+    println!();
+    for attack in attacks {
+        println!("{:<16}{}", attack.name, attack.what);
+    }
+    Ok(verdict)
+}
+
+/// Carries out the attacks small, and looks only whether they are withstood.
+pub(crate) fn try_out(names: &[&str]) -> Result<Verdict, String> {
+    let mut verdict = Verdict::Met;
+    for attack in named(names)? {
+        let withstood = Arena::open(attack, Scale::Small).and_then(|mut arena| {
+            let before = arena.quiet()?;
+            (attack.carry_out)(&mut arena)?;
+            arena.echo()?;
+            arena.back_to(&before)?;
+            arena.close()
+        });
+        match withstood {
+            Ok(()) => println!("{}: withstood", attack.name),
+            Err(why) => {
+                verdict = Verdict::Missed;
+                println!("{}: {why}", attack.name);
+            }
+        }
+    }
+    Ok(verdict)
+}
+
+/// The process of the broker under an attack of this name.
+pub(crate) fn run_broker(attack: &str, scale: &str) -> Result<Verdict, String> {
+    let scale = Scale::ALL.into_iter().find(|known| known.name() == scale);
+    broker::run(named(&[attack])?[0], scale.ok_or("no such scale")?)
+}
+
+/// The attacks of these names; all, where there are none.
+fn named(names: &[&str]) -> Result<Vec<&'static Attack>, String> {
+    if names.is_empty() {
+        return Ok(ATTACKS.iter().collect());
+    }
+    let find = |name: &&str| {
+        let known = || ATTACKS.map(|attack| attack.name).join(", ");
+        let found = ATTACKS.iter().find(|attack| attack.name == *name);
+        found.ok_or_else(|| format!("there is no attack {name:?}, but {}", known()))
+    };
+    names.iter().map(find).collect()
+}
+
+/// What an attack does, and what is left of it.
+fn measure(attack: &'static Attack) -> Result<Vec<Figure>, String> {
+    let mut arena = Arena::open(attack, Scale::Full)?;
+    let before = arena.quiet()?;
+    let mut figures = (attack.carry_out)(&mut arena)?;
+    figures.push(arena.served_anew()?);
+    let once = arena.back_to(&before)?;
+    figures.push(left(&before, &once));
+    (attack.carry_out)(&mut arena)?;
+    arena.echo()?;
+    let twice = arena.back_to(&before)?;
+    figures.push(again(&once, &twice));
+    arena.close()?;
+    Ok(figures)
+}
+
+fn left(before: &State, after: &State) -> Figure {
+    let left = after.since(before, "live_bytes") as f64 / figure::MIB;
+    Figure::at_most(LEFT_BYTES_MAX as f64 / figure::MIB, "live bytes left", left, "MiB")
+}
+
+fn again(once: &State, twice: &State) -> Figure {
+    let [once, twice] = [once, twice].map(|state| state.get("resident_bytes") as f64);
+    let what = format!("resident size of {:.1} MiB, and again", once / figure::MIB);
+    Figure::at_most(AGAIN_PERCENT_MAX, what, 100.0 * (twice / once - 1.0), "%")
+}
+
+/// What an error says.
+fn text(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Lets others have the processor before something is looked at again.
+fn pause() {
+    std::thread::sleep(Duration::from_millis(10));
+}

@@ -1,0 +1,82 @@
+//! Honest peers: a worker that echoes, clients that look whether the same comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use majordomus::Worker as Builder;
+use majordomus::blocking::{Client, Worker};
+
+use super::arena::{PATIENCE, Place};
+use super::text;
+
+/// What the worker serves.
+const SERVICE: &str = "echo";
+/// Requests that it serves at once.
+const CONCURRENCY: usize = 64;
+
+/// A worker that echoes.
+pub(super) fn worker(place: &Place) -> Result<Worker, String> {
+    let builder = Builder::builder(place.endpoint()).concurrency(CONCURRENCY).blocking();
+    builder.serve(SERVICE, |request, reply| reply.finish(request.body)).map_err(text)
+}
+
+/// Asks for what nobody else asks for: how long the answer took.
+pub(super) fn echo(client: &Client) -> Result<Duration, String> {
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let body = format!("honest {}", ASKED.fetch_add(1, Ordering::Relaxed));
+    let began = Instant::now();
+    let reply = client.request(SERVICE, body.as_str()).timeout(PATIENCE).call();
+    let reply = reply.map_err(|error| format!("an honest request failed: {error}"))?;
+    match reply.text() == body {
+        true => Ok(began.elapsed()),
+        false => Err(format!("{body} was answered with {}", reply.text())),
+    }
+}
+
+/// How long a client waits for its first answer, from the moment at which it begins to connect.
+pub(super) fn newcomer(place: &Place) -> Result<Duration, String> {
+    let began = Instant::now();
+    let client = Client::connect(place.endpoint()).map_err(text)?;
+    echo(&client).map(|_| began.elapsed())
+}
+
+/// An honest peer that does the same over and over beside an attack.
+pub(super) struct Beside {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Times, String>>,
+}
+
+impl Beside {
+    pub(super) fn start(
+        mut once: impl FnMut() -> Result<Duration, String> + Send + 'static,
+    ) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&over);
+        let thread = std::thread::spawn(move || {
+            let mut times = vec![once()?];
+            while !until.load(Ordering::Relaxed) {
+                times.push(once()?);
+            }
+            times.sort();
+            Ok(Times(times))
+        });
+        Self { over, thread }
+    }
+
+    /// Has it stop: how long each time took.
+    pub(super) fn stop(self) -> Result<Times, String> {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| "an honest peer panicked".to_string())?
+    }
+}
+
+/// Times, the shortest first; at least one.
+pub(super) struct Times(Vec<Duration>);
+
+impl Times {
+    pub(super) fn longest(&self) -> Duration {
+        self.0[self.0.len() - 1]
+    }
+}
