@@ -215,6 +215,7 @@ impl Config {
             ("requests_max", limits.requests_max),
             ("service_requests_max", limits.service_requests_max),
             ("client_requests_max", limits.client_requests_max),
+            ("worker_requests_max", limits.worker_requests_max),
             ("worker_services_max", limits.worker_services_max),
             ("offers_max", limits.offers_max),
             ("rejections_max", limits.rejections_max as usize),

@@ -249,7 +249,7 @@ macro_rules! setting {
 }
 
 /// Every setting but where the broker listens and what differs for single services.
-pub(crate) static TABLE: [Setting; 38] = [
+pub(crate) static TABLE: [Setting; 39] = [
     setting!(LISTENING "dialect" Dialect dialect:
         "The only dialect that is taken, or `any`"),
     setting!(LISTENING "errors" Errors errors:
@@ -291,6 +291,8 @@ pub(crate) static TABLE: [Setting; 38] = [
         "Workers that may reject one request before it counts as rejected by all"),
     setting!(REQUESTS "worker_services_max" Count config.core.limits.worker_services_max:
         "Services that one worker may offer"),
+    setting!(REQUESTS "worker_requests_max" Count config.core.limits.worker_requests_max:
+        "Requests that one worker may have in hand"),
     setting!(REQUESTS "offers_max" Count config.core.limits.offers_max:
         "Services that all workers may offer together, each counting once for each worker"),
     setting!(REQUESTS "requests_max" Count config.core.limits.requests_max:

@@ -2,6 +2,7 @@
 
 mod broker;
 mod demo;
+mod documents;
 mod exec;
 mod process;
 mod request;
