@@ -41,6 +41,12 @@ pub(crate) enum Failure {
     NoTrip { endpoint: String, timeout: Duration, why: String },
     /// Some calls did not come back as they should.
     Tripping { calls: u64, lost: u64, wrong: u64, failed: u64 },
+    /// The broker for a measurement does not run.
+    OwnBroker(String),
+    /// A measurement could not begin.
+    NoLoad { endpoint: String, why: String },
+    /// Some replies of a measurement were not right.
+    Bench(String),
 }
 
 impl fmt::Display for Failure {
@@ -91,6 +97,9 @@ impl fmt::Display for Failure {
                      {wrong} wrong, {failed} failed"
                 )
             }
+            Failure::OwnBroker(why) => write!(f, "the broker for this run does not run: {why}"),
+            Failure::NoLoad { endpoint, why } => write!(f, "no load through {endpoint}: {why}"),
+            Failure::Bench(why) => f.write_str(why),
         }
     }
 }
