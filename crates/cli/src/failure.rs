@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use majordomus::{Dialect, RequestError, SetupError};
@@ -45,6 +46,8 @@ pub(crate) enum Failure {
     OwnBroker(String),
     /// A measurement could not begin.
     NoLoad { endpoint: String, why: String },
+    /// The page of a measurement cannot be written.
+    Page { path: PathBuf, error: io::Error },
     /// Some replies of a measurement were not right.
     Bench(String),
 }
@@ -99,6 +102,7 @@ impl fmt::Display for Failure {
             }
             Failure::OwnBroker(why) => write!(f, "the broker for this run does not run: {why}"),
             Failure::NoLoad { endpoint, why } => write!(f, "no load through {endpoint}: {why}"),
+            Failure::Page { path, error } => write!(f, "cannot write {}: {error}", path.display()),
             Failure::Bench(why) => f.write_str(why),
         }
     }

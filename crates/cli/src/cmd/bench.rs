@@ -15,6 +15,7 @@ mod tag;
 mod tally;
 mod usage;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -205,6 +206,9 @@ struct OutputArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Write a page there, too, with everything in it
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 impl BenchArgs {
@@ -339,6 +343,10 @@ impl OutputArgs {
         let text = if self.json { report.json() } else { report.to_string() };
         // What came back counts even if nobody reads it.
         let _ = print(text.as_bytes())?;
+        if let Some(path) = &self.html {
+            std::fs::write(path, report.html())
+                .map_err(|error| Failure::Page { path: path.clone(), error })?;
+        }
         report.verdict()
     }
 }

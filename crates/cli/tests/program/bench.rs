@@ -157,6 +157,38 @@ fn a_comparison_has_a_row_for_each_broker_and_the_medians_of_its_rounds() {
 }
 
 #[test]
+fn a_page_has_all_figures_in_it_and_refers_to_nothing_outside() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("page.html");
+    let page = path.to_str().expect("it is text");
+    for options in [&["run", "--rate", "2000"][..], &["compare", "--rounds", "2"]] {
+        let with = ["--python", "/nowhere/python", "--node", "/nowhere/node"];
+        let with = if options[0] == "compare" { &with[..] } else { &[] };
+        let finished = bench(&[options, with, &["--html", page, "--json"], &SHORT].concat());
+        assert!(finished.status.success(), "{finished:?}");
+        let html = std::fs::read_to_string(&path).expect("it was written");
+        for outside in ["http", "src=", "href=", "url(", "@import"] {
+            assert!(!html.contains(outside), "{outside} in {html}");
+        }
+        // The raw figures are those that were printed.
+        let raw = html.split("<pre>").nth(1).and_then(|rest| rest.split("</pre>").next());
+        let raw = raw.expect("they are there").replace("&quot;", "\"").replace("&amp;", "&");
+        let raw: Value = serde_json::from_str(&raw).expect("it is JSON");
+        assert_eq!(raw, json(&finished));
+        let charts = html.matches("<svg").count();
+        assert_eq!(charts, if options[0] == "compare" { 4 } else { 2 }, "{html}");
+        assert_eq!(charts, html.matches("</svg>").count());
+        let machine = raw["machine"].as_str().expect("it is text");
+        for said in [machine, "latency", "share of the replies", "replies a second", "seconds"] {
+            assert!(html.contains(said), "no {said:?} in {html}");
+        }
+    }
+    let nowhere = directory.path().join("none/page.html");
+    let nowhere = nowhere.to_str().expect("it is text");
+    bench(&[&["run", "--html", nowhere], &SHORT[..]].concat()).failed(&["cannot write", nowhere]);
+}
+
+#[test]
 fn a_broker_that_is_not_installed_is_left_out_with_how_to_get_it() {
     let nowhere = ["--python", "/nowhere/python", "--node", "/nowhere/node"];
     let options = ["compare", "--rounds", "1"];

@@ -1,5 +1,7 @@
 //! What runs have shown: the figures, what they are good for, and how they are told.
 
+mod chart;
+mod html;
 mod json;
 mod terminal;
 
