@@ -360,7 +360,11 @@ fn measure(name: &str, bar: &str, plan: Plan, pin: Option<Pin>) -> Result<Run, F
         }
     }
     let progress = Progress::start(bar, plan.warm_up + plan.duration);
-    let measured = Load::open(&plan).and_then(|load| load.run(&progress));
+    let measured = match plan.speech {
+        #[cfg(feature = "nats")]
+        Speech::Nats => compare::nats::run(&plan, &progress),
+        _ => Load::open(&plan).and_then(|load| load.run(&progress)),
+    };
     let measured = measured.map_err(|fault| no_load(&plan, &fault))?;
     Ok(Run { broker: name.into(), plan, pin, measured })
 }

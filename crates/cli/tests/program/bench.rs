@@ -194,7 +194,12 @@ fn a_broker_that_is_not_installed_is_left_out_with_how_to_get_it() {
     let options = ["compare", "--rounds", "1"];
     let finished = bench(&[&options[..], &nowhere, &SHORT].concat());
     assert!(finished.status.success(), "{finished:?}");
-    for said in ["zmq_proxy is not installed", "pip install majortomo", "npm install pigato"] {
+    for said in [
+        "zmq_proxy is not installed",
+        "pip install majortomo",
+        "npm install pigato",
+        "--features nats",
+    ] {
         assert!(finished.text().contains(said), "no {said:?} in {}", finished.text());
     }
     let options = ["compare", "--with", "majortomo"];

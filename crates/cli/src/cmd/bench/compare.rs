@@ -1,5 +1,8 @@
 //! `majordomus bench compare`: several brokers on one machine, measured in alternation.
 
+#[cfg(feature = "nats")]
+pub(super) mod nats;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,6 +24,8 @@ const ZMQ_PROXY: &str = include_str!("compare/zmq_proxy.py");
 const MAJORTOMO: &str = include_str!("compare/majortomo.py");
 const PIGATO: &str = include_str!("compare/pigato.js");
 
+const NATS_SERVER: &str = "nats-server";
+
 const EXAMPLES: &str = "\
 Each round starts the brokers one after the other, each alone, and measures it; the table has the \
 median of the rounds that are not void. Brokers that are not installed are left out, each with one \
@@ -30,6 +35,8 @@ line about how to get it.
   zmq_proxy    libzmq's proxy, which knows no services: bare frames go through it
   majortomo    the broker of the Python package, in its dialect
   pigato       the broker of the Node.js package, in its dialect
+  nats         nats-server, with clients and workers of the crate async-nats, which take more of the \
+generator's core than ours
 
 Examples:
   majordomus bench compare --pin 0,1
@@ -76,6 +83,7 @@ enum Contestant {
     ZmqProxy,
     Majortomo,
     Pigato,
+    Nats,
 }
 
 fn contestant_parser() -> impl TypedValueParser<Value = Contestant> {
@@ -92,8 +100,13 @@ impl fmt::Display for Contestant {
 }
 
 impl Contestant {
-    const ALL: [Contestant; 4] =
-        [Contestant::Majordomus, Contestant::ZmqProxy, Contestant::Majortomo, Contestant::Pigato];
+    const ALL: [Contestant; 5] = [
+        Contestant::Majordomus,
+        Contestant::ZmqProxy,
+        Contestant::Majortomo,
+        Contestant::Pigato,
+        Contestant::Nats,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -101,6 +114,7 @@ impl Contestant {
             Contestant::ZmqProxy => "zmq_proxy",
             Contestant::Majortomo => "majortomo",
             Contestant::Pigato => "pigato",
+            Contestant::Nats => "nats",
         }
     }
 
@@ -111,6 +125,7 @@ impl Contestant {
             Contestant::ZmqProxy => Speech::Bare,
             Contestant::Majortomo => Speech::Dialect(Dialect::Majortomo),
             Contestant::Pigato => Speech::Dialect(Dialect::Pigato),
+            Contestant::Nats => Speech::Nats,
         }
     }
 
@@ -126,6 +141,10 @@ impl Contestant {
                 "get it with `npm install pigato zeromq`, and name its node_modules with NODE_PATH; \
                  docs/performance.md says what it needs on a current Node.js"
             }
+            Contestant::Nats => {
+                "get it with `apt install nats-server`, and build this program with \
+                 `--features nats`"
+            }
         }
     }
 
@@ -136,6 +155,9 @@ impl Contestant {
             Contestant::ZmqProxy => succeeds(&args.python, &["-c", "import zmq"]),
             Contestant::Majortomo => succeeds(&args.python, &["-c", "import majortomo.broker"]),
             Contestant::Pigato => succeeds(&args.node, &["-e", "require('pigato')"]),
+            Contestant::Nats => {
+                cfg!(feature = "nats") && succeeds(Path::new(NATS_SERVER), &["--version"])
+            }
         }
     }
 
@@ -160,6 +182,12 @@ impl Contestant {
                 command.args(["--no-deprecation", "-e", PIGATO, &endpoint]);
                 command
             }
+            Contestant::Nats => {
+                let mut command = Command::new(NATS_SERVER);
+                let port = endpoint.rsplit(':').next().unwrap_or_default();
+                command.args(["--addr", "127.0.0.1", "--port", port]);
+                command
+            }
         };
         let worker_endpoint = worker_endpoint.unwrap_or_else(|| endpoint.clone());
         Process::other(&mut command, endpoint, worker_endpoint)
@@ -181,6 +209,13 @@ impl CompareArgs {
         let mut notes = Vec::new();
         let (present, absent): (Vec<_>, Vec<_>) =
             self.contestants().into_iter().partition(|contestant| contestant.is_installed(&self));
+        // Its library has no way to make requests later than they are due.
+        let (present, at_no_rate): (Vec<_>, Vec<_>) = present
+            .into_iter()
+            .partition(|contestant| self.load.rate.is_none() || *contestant != Contestant::Nats);
+        for contestant in at_no_rate {
+            notes.push(format!("{contestant} is measured without --rate only"));
+        }
         for contestant in absent {
             notes.push(format!("{contestant} is not installed: {}", contestant.recipe()));
         }

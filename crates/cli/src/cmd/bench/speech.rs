@@ -23,6 +23,8 @@ pub(super) enum Speech {
     Dialect(Dialect),
     /// Nothing but bodies: what a proxy takes, which knows no services.
     Bare,
+    /// What nats-server speaks, by a library of its own.
+    Nats,
 }
 
 impl fmt::Display for Speech {
@@ -30,6 +32,7 @@ impl fmt::Display for Speech {
         match self {
             Speech::Dialect(dialect) => dialect.fmt(f),
             Speech::Bare => f.write_str("bare frames"),
+            Speech::Nats => f.write_str("NATS"),
         }
     }
 }
@@ -76,7 +79,7 @@ impl Speech {
                 let id = Codec::new(dialect, side).routing_id(random);
                 Metadata::new(socket).with_routing_id(&id)
             }
-            Speech::Bare => Metadata::new(SocketType::Dealer),
+            Speech::Bare | Speech::Nats => Metadata::new(SocketType::Dealer),
         }
     }
 }
@@ -111,7 +114,7 @@ impl Speech {
         match self {
             Speech::Dialect(Dialect::Omdp1) => Label::decimal(tag.number()),
             Speech::Dialect(dialect) if has_request_ids(dialect) => Label::from(&tag.text()[..]),
-            Speech::Dialect(_) | Speech::Bare => Label::empty(),
+            Speech::Dialect(_) | Speech::Bare | Speech::Nats => Label::empty(),
         }
     }
 
@@ -119,7 +122,7 @@ impl Speech {
     pub(super) fn tag_of(self, id: &Label) -> Option<Tag> {
         match self {
             Speech::Dialect(Dialect::Omdp1) => Label::number_of(id).map(Tag::of_number),
-            Speech::Dialect(_) | Speech::Bare => Tag::read(id),
+            Speech::Dialect(_) | Speech::Bare | Speech::Nats => Tag::read(id),
         }
     }
 
@@ -218,7 +221,7 @@ impl Speech {
     fn codec(self, side: Side) -> Option<Codec> {
         match self {
             Speech::Dialect(dialect) => Some(Codec::new(dialect, side)),
-            Speech::Bare => None,
+            Speech::Bare | Speech::Nats => None,
         }
     }
 }
