@@ -1,7 +1,8 @@
 //! Measuring: every reply is checked, and the figures agree with each other.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
@@ -207,6 +208,23 @@ fn a_broker_that_is_not_installed_is_left_out_with_how_to_get_it() {
 }
 
 #[test]
+fn a_broker_that_does_not_start_is_noted_with_its_last_words() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let python = directory.path().join("python");
+    // It has what it is asked for, until it is to be a broker.
+    let script = "#!/bin/sh\ncase $2 in 'import zmq') exit 0;; esac\necho no paper >&2\nexit 1\n";
+    std::fs::write(&python, script).expect("there is room");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&python, mode).expect("it is ours");
+    let python = python.to_str().expect("it is text");
+    let options = ["compare", "--with", "zmq_proxy", "--with", "majordomus", "--rounds", "1"];
+    let finished = bench(&[&options[..], &["--python", python], &SHORT].concat());
+    assert!(finished.status.success(), "{finished:?}");
+    let noted = "zmq_proxy, round 1: the broker for this run does not run: it ended: no paper";
+    assert!(finished.text().contains(noted), "{finished:?}");
+}
+
+#[test]
 fn a_broker_that_is_not_there_is_named_with_what_to_do() {
     let directory = tempfile::tempdir().expect("there is room");
     let endpoint = format!("ipc://{}", directory.path().join("m.sock").display());
@@ -251,6 +269,9 @@ fn what_makes_no_sense_is_refused() {
     }
 }
 
+/// After such a silence the broker says that it lives, which is no reply to anybody.
+const HEARTBEAT: Duration = Duration::from_millis(50);
+
 /// What a broker does wrong with one request.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
@@ -277,6 +298,7 @@ fn answer(mut stream: TcpStream, faults: &[(u32, Fault)]) {
     let codec = Codec::new(Dialect::Omdp1, Side::Client);
     let mut zmtp = Connection::listener(Security::Null, Limits::default());
     let (mut buffer, mut requests) = ([0; 64 << 10], 0);
+    stream.set_read_timeout(Some(HEARTBEAT)).expect("it can wait so long");
     loop {
         while let Some(event) = zmtp.poll().expect("the generator speaks ZMTP") {
             match event {
@@ -308,6 +330,11 @@ fn answer(mut stream: TcpStream, faults: &[(u32, Fault)]) {
         zmtp.sent(unsent.len());
         match stream.read(&mut buffer) {
             Ok(read @ 1..) => zmtp.receive(&mut BytesMut::from(&buffer[..read])),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if zmtp.is_open() {
+                    codec.encode_to_client(&ToClient::Heartbeat, &mut Out(&mut zmtp));
+                }
+            }
             _ => return,
         }
     }

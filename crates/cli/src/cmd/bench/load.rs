@@ -166,7 +166,7 @@ pub(super) struct Load<'a> {
     next_client: usize,
     first_call_came: bool,
     served: u64,
-    /// When something last came, in nanoseconds since the start as all times here.
+    /// When a request or a reply last came, in nanoseconds since the start as all times here.
     heard: u64,
     next_beat: u64,
 }
@@ -414,18 +414,31 @@ impl Load<'_> {
         line.read(&mut self.read_buffer)?;
         let now = nanos(self.started.elapsed());
         while let Some(message) = line.next_message()? {
-            self.heard = now;
-            match role {
+            let heard = match role {
                 Role::Worker => match self.plan.speech.serve(message, line)? {
-                    Served::Request => self.served += 1,
+                    Served::Request => {
+                        self.served += 1;
+                        true
+                    }
                     Served::Farewell(why) => return Err(Fault::Farewell(why)),
-                    Served::Else => {}
+                    Served::Else => false,
                 },
                 Role::Client(client) => match client.take(message)? {
-                    Came::FirstCall => self.first_call_came = true,
+                    Came::FirstCall => {
+                        self.first_call_came = true;
+                        true
+                    }
                     Came::Farewell(why) => return Err(Fault::Farewell(why)),
-                    came => self.tally.count(came, now),
+                    // A heartbeat is no sign that a reply is on its way.
+                    Came::Nothing => false,
+                    came => {
+                        self.tally.count(came, now);
+                        true
+                    }
                 },
+            };
+            if heard {
+                self.heard = now;
             }
         }
         if !*begun && line.is_open() {

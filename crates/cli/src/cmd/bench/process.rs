@@ -4,8 +4,8 @@ use std::env;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::cmd::stream::Stream;
@@ -15,12 +15,14 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether it listens, where it does not say so.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// What it said last is kept up to so many bytes.
-const SAID_BYTES_MAX: u64 = 4 << 10;
+const SAID_BYTES_MAX: usize = 4 << 10;
 
 /// A broker that listens. It is killed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
+    /// Takes what it says, so that it never waits to be heard, and returns the end of it.
+    listener: Option<JoinHandle<Vec<u8>>>,
     pub(super) endpoint: String,
     pub(super) worker_endpoint: String,
 }
@@ -61,7 +63,7 @@ impl Process {
                 command.env_remove(variable);
             }
         }
-        command.args(["broker", "--quiet", "--bind", "tcp://127.0.0.1:0"]);
+        command.args(["broker", "--quiet", "--bind", "tcp://127.0.0.1:0"]).stdout(Stdio::piped());
         let mut process = Self::start(&mut command, String::new(), String::new())?;
         let mut said = String::new();
         if let Some(stdout) = process.child.stdout.take() {
@@ -81,6 +83,7 @@ impl Process {
         endpoint: String,
         worker_endpoint: String,
     ) -> Result<Self, NoBroker> {
+        command.stdout(Stdio::null());
         let mut process = Self::start(command, endpoint, worker_endpoint)?;
         let start = Instant::now();
         let listens = |endpoint| Stream::connect(endpoint, LOOK_INTERVAL).is_ok();
@@ -101,8 +104,9 @@ impl Process {
         endpoint: String,
         worker_endpoint: String,
     ) -> Result<Self, NoBroker> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Ok(Self { child: command.spawn()?, endpoint, worker_endpoint })
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let listener = child.stderr.take().map(|stderr| thread::spawn(|| listen(stderr)));
+        Ok(Self { child, listener, endpoint, worker_endpoint })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -113,10 +117,8 @@ impl Process {
     fn last_words(mut self) -> NoBroker {
         // Then it says no more.
         let _ = self.child.kill();
-        let mut said = Vec::new();
-        if let Some(stderr) = self.child.stderr.take() {
-            let _ = stderr.take(SAID_BYTES_MAX).read_to_end(&mut said);
-        }
+        let listener = self.listener.take();
+        let said = listener.and_then(|listener| listener.join().ok()).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let last = said.lines().rfind(|line| !line.trim().is_empty());
         NoBroker::Ended(last.unwrap_or("without a word").trim().into())
@@ -129,6 +131,16 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Listens until nobody says anything more: the end of what was said.
+fn listen(mut stderr: ChildStderr) -> Vec<u8> {
+    let (mut said, mut chunk) = (Vec::new(), [0; SAID_BYTES_MAX]);
+    while let Ok(count @ 1..) = stderr.read(&mut chunk) {
+        said.extend_from_slice(&chunk[..count]);
+        said.drain(..said.len().saturating_sub(SAID_BYTES_MAX));
+    }
+    said
 }
 
 /// An endpoint of this machine at which nobody listens.
