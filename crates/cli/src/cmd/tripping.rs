@@ -33,7 +33,7 @@ An echo worker and a client, both in this process, call through the broker: firs
 time, then as many at once as --in-flight says. For each of the two it prints the calls per second, \
 and the time within which half of the calls (p50) and 99 of 100 (p99) came back. This is a tool to \
 see that it works, and its figures are rough ones: client, worker and mostly the broker share one \
-machine, and it is no benchmark.
+machine, and it is no benchmark; `majordomus bench` is one.
 
 Every call has another body (letters), and every reply is compared with it byte for byte. A call \
 without a reply is lost, one with another reply is wrong, one with an error has failed. Each is \
