@@ -1,12 +1,16 @@
 //! The subcommands: what each takes and what it does, one file each.
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod broker;
 mod demo;
 mod request;
+mod stream;
 mod tripping;
 mod worker;
 
 use std::fmt::Display;
+use std::hash::{BuildHasher, RandomState};
 use std::num::ParseIntError;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -30,6 +34,8 @@ Examples:
       See a broker, workers and clients of every dialect at work.
   majordomus tripping --client pigato --worker mdp01
       See how quickly calls go round between two of them.
+  majordomus bench run
+      See how many requests a broker can take.
   majordomus broker
       Run a broker on tcp://127.0.0.1:5555.
   majordomus worker upper --exec tr a-z A-Z
@@ -60,6 +66,8 @@ enum Command {
     Request(request::RequestArgs),
     Demo(demo::DemoArgs),
     Tripping(tripping::TrippingArgs),
+    #[cfg(target_os = "linux")]
+    Bench(bench::BenchArgs),
 }
 
 impl Program {
@@ -68,6 +76,8 @@ impl Program {
         let _written_at_the_end = self.log.start(match self.command {
             Command::Broker(_) | Command::Worker(_) => Manner::Service,
             Command::Request(_) | Command::Demo(_) | Command::Tripping(_) => Manner::Errand,
+            #[cfg(target_os = "linux")]
+            Command::Bench(_) => Manner::Errand,
         });
         match self.command {
             Command::Broker(args) => args.run(),
@@ -75,6 +85,8 @@ impl Program {
             Command::Request(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Tripping(args) => args.run(),
+            #[cfg(target_os = "linux")]
+            Command::Bench(args) => args.run(),
         }
     }
 }
@@ -122,6 +134,11 @@ fn broker_for_this_run() -> Result<(Broker, String), StartError> {
     let broker = Broker::start(config)?;
     let endpoint = broker.endpoints()[0].to_string();
     Ok((broker, endpoint))
+}
+
+/// The name of a service that nobody else offers.
+fn unheard_of_name(prefix: &str) -> String {
+    format!("{prefix}.{:016x}", RandomState::new().hash_one(()))
 }
 
 /// Ends the program with status 2: the subcommand was called in a way that makes no sense.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use majordomus::{Dialect, RequestError, SetupError};
@@ -41,6 +42,14 @@ pub(crate) enum Failure {
     NoTrip { endpoint: String, timeout: Duration, why: String },
     /// Some calls did not come back as they should.
     Tripping { calls: u64, lost: u64, wrong: u64, failed: u64 },
+    /// The broker for a measurement does not run.
+    OwnBroker(String),
+    /// A measurement could not begin.
+    NoLoad { endpoint: String, why: String },
+    /// The page of a measurement cannot be written.
+    Page { path: PathBuf, error: io::Error },
+    /// Some replies of a measurement were not right.
+    Bench(String),
 }
 
 impl fmt::Display for Failure {
@@ -91,6 +100,10 @@ impl fmt::Display for Failure {
                      {wrong} wrong, {failed} failed"
                 )
             }
+            Failure::OwnBroker(why) => write!(f, "the broker for this run does not run: {why}"),
+            Failure::NoLoad { endpoint, why } => write!(f, "no load through {endpoint}: {why}"),
+            Failure::Page { path, error } => write!(f, "cannot write {}: {error}", path.display()),
+            Failure::Bench(why) => f.write_str(why),
         }
     }
 }

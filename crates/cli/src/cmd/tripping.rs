@@ -1,24 +1,23 @@
 //! `majordomus tripping`: synchronous and pipelined round trips through a broker, as calls per
 //! second.
 
-mod body;
+pub(super) mod body;
 mod part;
 mod progress;
 mod report;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use clap::Args;
-use majordomus::{Client, Dialect, Endpoint, SetupError, Worker};
+use majordomus::{Client, Dialect, SetupError, Worker};
 
+use crate::cmd::stream::Stream;
 use crate::cmd::tripping::part::{Caller, Fault, Part};
 use crate::cmd::tripping::report::Report;
-use crate::cmd::{broker_for_this_run, dialect_parser, has_request_ids, misused, number};
+use crate::cmd::{
+    broker_for_this_run, dialect_parser, has_request_ids, misused, number, unheard_of_name,
+};
 use crate::failure::Failure;
 use crate::output::print;
 use crate::settings::{read_broker, read_offer};
@@ -34,7 +33,7 @@ An echo worker and a client, both in this process, call through the broker: firs
 time, then as many at once as --in-flight says. For each of the two it prints the calls per second, \
 and the time within which half of the calls (p50) and 99 of 100 (p99) came back. This is a tool to \
 see that it works, and its figures are rough ones: client, worker and mostly the broker share one \
-machine, and it is no benchmark.
+machine, and it is no benchmark; `majordomus bench` is one.
 
 Every call has another body (letters), and every reply is compared with it byte for byte. A call \
 without a reply is lost, one with another reply is wrong, one with an error has failed. Each is \
@@ -151,7 +150,7 @@ impl TrippingArgs {
         Plan {
             endpoint,
             own_broker,
-            service: self.service.unwrap_or_else(unheard_of_name),
+            service: self.service.unwrap_or_else(|| unheard_of_name("tripping")),
             client: self.client,
             worker: self.worker,
             calls: self.calls,
@@ -160,11 +159,6 @@ impl TrippingArgs {
             timeout: self.timeout,
         }
     }
-}
-
-/// A name that nobody else offers.
-fn unheard_of_name() -> String {
-    format!("tripping.{:016x}", RandomState::new().hash_one(()))
 }
 
 impl Plan {
@@ -214,18 +208,18 @@ impl Plan {
     /// Not even the first call came back: why, and what can be done about it.
     fn no_trip(&self, fault: &Fault) -> Failure {
         let (endpoint, timeout) = (self.endpoint.clone(), self.timeout);
-        let why = match (fault, probe(&endpoint)) {
+        let why = match (fault, Stream::connect(&endpoint, PROBE_TIMEOUT)) {
             (_, Err(error)) => format!(
                 "nobody listens there ({error}); start one with `majordomus broker -b {endpoint}`, \
                  or leave --broker out to use one of its own"
             ),
-            (Fault::Lost(_), Ok(())) if !self.own_broker => {
+            (Fault::Lost(_), Ok(_)) if !self.own_broker => {
                 "somebody listens there; is it a broker, and does it take both dialects and such a \
                  --body? If it is only slow, try a longer --timeout"
                     .into()
             }
-            (Fault::Lost(_), Ok(())) => "try a longer --timeout, or a smaller --body".into(),
-            (fault, Ok(())) => fault.to_string(),
+            (Fault::Lost(_), Ok(_)) => "try a longer --timeout, or a smaller --body".into(),
+            (fault, Ok(_)) => fault.to_string(),
         };
         Failure::NoTrip { endpoint, timeout, why }
     }
@@ -245,24 +239,5 @@ impl fmt::Display for Plan {
         writeln!(f, "From {client} to {worker}, {body}{unit} a call")?;
         writeln!(f, "Broker:  {endpoint}{whose}")?;
         writeln!(f, "Service: {service}")
-    }
-}
-
-/// Whether anybody listens there.
-fn probe(endpoint: &str) -> io::Result<()> {
-    match endpoint.parse() {
-        Ok(Endpoint::Ipc { path }) => UnixStream::connect(path).map(drop),
-        Ok(Endpoint::Tcp { host, port }) => {
-            let mut last = io::ErrorKind::NotFound.into();
-            for address in (host.as_str(), port).to_socket_addrs()? {
-                match TcpStream::connect_timeout(&address, PROBE_TIMEOUT) {
-                    Ok(_) => return Ok(()),
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
-        }
-        // It was good enough for the client.
-        Ok(Endpoint::Inproc { .. }) | Err(_) => Ok(()),
     }
 }

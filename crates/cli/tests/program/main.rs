@@ -1,5 +1,6 @@
 //! The program as its users have it: called with arguments, seen by what it prints and how it ends.
 
+mod bench;
 mod broker;
 mod demo;
 mod documents;

@@ -10,7 +10,7 @@ const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyzABCDEF";
 const LETTERS_PER_NUMBER: usize = 12;
 
 /// The text of this call.
-pub(super) fn text(call: u64, bytes: usize) -> Vec<u8> {
+pub(in crate::cmd) fn text(call: u64, bytes: usize) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes);
     let mut state = mixed(call);
     while text.len() < bytes {

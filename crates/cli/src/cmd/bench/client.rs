@@ -1,0 +1,363 @@
+//! A client's connection: what it has asked, and whether what comes back is right.
+
+use majordomus_core::{Frames, Label};
+use majordomus_wire::{Error, Sink};
+use majordomus_zmtp::Message;
+
+use crate::cmd::bench::speech::{Heard, Speech};
+use crate::cmd::bench::stencil::Stencil;
+use crate::cmd::bench::tag::{FIRST_CALL, TEXT_BYTES, Tag};
+
+/// One request at a time.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Which request it is, or was.
+    turn: u32,
+    /// Since when the request in progress counts, if there is one, in nanoseconds.
+    since: Option<u64>,
+}
+
+/// One connection that asks, with as many slots as it has requests at once.
+#[derive(Debug)]
+pub(super) struct Client {
+    number: u16,
+    speech: Speech,
+    /// What every body has behind its tag.
+    filling: Vec<u8>,
+    request: Stencil,
+    /// A reply that was right. Others are held against it before they are read in earnest.
+    reply: Option<Stencil>,
+    slots: Vec<Slot>,
+    free: Vec<u16>,
+    /// It is yet to be welcomed.
+    waits: bool,
+    asked: u64,
+}
+
+/// What came, and what it means for the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// The reply that was asked for, to a request that counts since then.
+    Right { since: u64 },
+    /// Something else in its place.
+    Wrong(String),
+    /// No reply, for that reason.
+    Failed(String),
+    /// A reply to a request that has had one.
+    Doubled(Tag),
+    /// A reply that this client never asked for.
+    Foreign(String),
+    /// The reply to a first call.
+    FirstCall,
+    /// The broker has done with us.
+    Farewell(String),
+    /// Nothing for the account.
+    Nothing,
+}
+
+impl Client {
+    pub(super) fn new(
+        number: u16,
+        speech: Speech,
+        service: &str,
+        filling: &[u8],
+        in_flight: u16,
+    ) -> Self {
+        let tag = Tag { client: number, slot: 0, turn: FIRST_CALL };
+        let body = [&tag.text()[..], filling].concat();
+        let slot = Slot { turn: FIRST_CALL, since: None };
+        Self {
+            number,
+            speech,
+            filling: filling.to_vec(),
+            request: speech.requests(service, tag, &body),
+            reply: None,
+            slots: vec![slot; in_flight.into()],
+            free: (0..in_flight).rev().collect(),
+            waits: false,
+            asked: 0,
+        }
+    }
+
+    /// Says the first word, if the dialect has one.
+    pub(super) fn greet(&mut self, sink: &mut impl Sink) {
+        self.waits = self.speech.greet(sink);
+    }
+
+    /// Whether the broker lets it ask.
+    pub(super) fn is_welcome(&self) -> bool {
+        !self.waits
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// Requests without a reply.
+    pub(super) fn in_progress(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Requests that were made.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked
+    }
+
+    /// Makes a first call, which nobody counts.
+    pub(super) fn ask_first(&mut self, attempt: u16, sink: &mut impl Sink) {
+        self.say(Tag { client: self.number, slot: attempt, turn: FIRST_CALL }, sink);
+    }
+
+    /// Makes a request that counts since then, if there is room for it.
+    pub(super) fn ask(&mut self, since: u64, sink: &mut impl Sink) -> bool {
+        let Some(slot) = self.free.pop() else { return false };
+        let state = &mut self.slots[usize::from(slot)];
+        state.turn += 1;
+        state.since = Some(since);
+        let tag = Tag { client: self.number, slot, turn: state.turn };
+        self.asked += 1;
+        self.say(tag, sink);
+        true
+    }
+
+    fn say(&mut self, tag: Tag, sink: &mut impl Sink) {
+        self.request.fill(tag);
+        for (frame, more) in self.request.frames() {
+            sink.frame(frame, more);
+        }
+    }
+
+    /// Takes a message, and says what it is.
+    pub(super) fn take(&mut self, message: Message) -> Result<Came, Error> {
+        if let Some(tag) = self.reply.as_mut().and_then(|reply| reply.tag_of(&message.data)) {
+            return Ok(self.replied(tag));
+        }
+        let data = message.data.clone();
+        Ok(match self.speech.hear(message)? {
+            Heard::Reply { id, body } => match self.tag_in(&id, &body) {
+                Ok(tag) => {
+                    let came = self.replied(tag);
+                    if matches!(came, Came::Right { .. }) {
+                        self.reply = Some(Stencil::of(data.to_vec(), tag));
+                    }
+                    came
+                }
+                Err(why) => self.spoilt(&id, why),
+            },
+            Heard::Failure { id, why } => match self.end(&id) {
+                Some(tag) if tag.turn == FIRST_CALL => Came::Nothing,
+                Some(_) => Came::Failed(why),
+                None => Came::Foreign(why),
+            },
+            Heard::Welcome => {
+                self.waits = false;
+                Came::Nothing
+            }
+            Heard::Farewell(why) => Came::Farewell(why),
+            Heard::Else => Came::Nothing,
+        })
+    }
+
+    /// The tag of a reply in which all else is right.
+    fn tag_in(&self, id: &Label, body: &Frames) -> Result<Tag, String> {
+        let frame = match body.get(0) {
+            Some(frame) if body.len() == 1 => frame,
+            _ => return Err(format!("{} frames came back in place of one", body.len())),
+        };
+        let expected = TEXT_BYTES + self.filling.len();
+        if frame.len() != expected {
+            return Err(format!("{} bytes came back in place of {expected}", frame.len()));
+        }
+        let (text, filling) = frame.split_at(TEXT_BYTES);
+        let tag = Tag::read(text).ok_or("a body came back with other bytes at its beginning")?;
+        if let Some(at) = filling.iter().zip(&self.filling).position(|(came, sent)| came != sent) {
+            return Err(format!("byte {} came back as another one", TEXT_BYTES + at));
+        }
+        if !id.is_empty() && self.speech.tag_of(id) != Some(tag) {
+            return Err(format!("the body of {tag} came back with the id of another request"));
+        }
+        Ok(tag)
+    }
+
+    /// A reply in which all is right but perhaps that it came.
+    fn replied(&mut self, tag: Tag) -> Came {
+        if tag.client == self.number && tag.turn == FIRST_CALL {
+            return Came::FirstCall;
+        }
+        let foreign = || Came::Foreign(format!("{tag} was answered to client {}", self.number));
+        let Some(state) = self.slots.get(usize::from(tag.slot)) else { return foreign() };
+        if tag.client != self.number || tag.turn > state.turn {
+            return foreign();
+        }
+        match self.free_slot(tag) {
+            Some(since) => Came::Right { since },
+            None => Came::Doubled(tag),
+        }
+    }
+
+    /// A reply in which something is wrong. It ends the request that it is for, if it says so.
+    fn spoilt(&mut self, id: &Label, why: String) -> Came {
+        match self.end(id) {
+            Some(tag) if tag.turn == FIRST_CALL => Came::FirstCall,
+            Some(_) => Came::Wrong(why),
+            None => Came::Foreign(why),
+        }
+    }
+
+    /// Ends the request of this id; where there are no ids, the one that there is.
+    fn end(&mut self, id: &Label) -> Option<Tag> {
+        let tag = if id.is_empty() {
+            let turn = self.slots.first()?.turn;
+            Tag { client: self.number, slot: 0, turn }
+        } else {
+            self.speech.tag_of(id)?
+        };
+        if tag.turn == FIRST_CALL {
+            return Some(tag);
+        }
+        self.free_slot(tag).map(|_| tag)
+    }
+
+    /// Frees the slot of a request that is in progress: since when it counted.
+    fn free_slot(&mut self, tag: Tag) -> Option<u64> {
+        let state = self.slots.get_mut(usize::from(tag.slot))?;
+        if tag.client != self.number || tag.turn != state.turn {
+            return None;
+        }
+        let since = state.since.take()?;
+        self.free.push(tag.slot);
+        Some(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use majordomus::Dialect;
+    use majordomus_core::{Outcome, Reply, ToClient};
+    use majordomus_wire::{Codec, Side};
+
+    use super::*;
+
+    const FILLING: &[u8] = b"filling";
+
+    /// Frames of messages.
+    #[derive(Default)]
+    struct Written(Vec<Vec<u8>>);
+
+    impl Sink for Written {
+        fn frame(&mut self, frame: &[u8], _more: bool) {
+            self.0.push(frame.to_vec());
+        }
+    }
+
+    fn message(frames: &[Vec<u8>]) -> Message {
+        let (mut data, mut bounds) = (Vec::new(), majordomus_zmtp::Bounds::new());
+        for frame in frames {
+            let start = data.len() as u32;
+            data.extend_from_slice(frame);
+            bounds.push((start, data.len() as u32));
+        }
+        Message { data: Bytes::from(data), frames: bounds }
+    }
+
+    fn client(dialect: Dialect, in_flight: u16) -> Client {
+        Client::new(3, Speech::Dialect(dialect), "echo", FILLING, in_flight)
+    }
+
+    fn body(tag: Tag) -> Frames {
+        Frames::from_slices(&[[&tag.text()[..], FILLING].concat()])
+    }
+
+    /// What the broker would say to the client.
+    fn said(dialect: Dialect, command: &ToClient) -> Message {
+        let mut written = Written::default();
+        Codec::new(dialect, Side::Client).encode_to_client(command, &mut written);
+        message(&written.0)
+    }
+
+    fn reply(dialect: Dialect, id: Tag, body: Frames) -> Message {
+        let id = Speech::Dialect(dialect).id(id);
+        said(dialect, &ToClient::Final(Reply { id, ..Reply::new("echo", body) }))
+    }
+
+    fn tag(slot: u16, turn: u32) -> Tag {
+        Tag { client: 3, slot, turn }
+    }
+
+    #[test]
+    fn requests_are_those_of_the_codec_whatever_their_tag() {
+        for dialect in Dialect::ALL {
+            let mut client = client(dialect, 1);
+            for turn in 1..4 {
+                let mut asked = Written::default();
+                assert!(client.ask(0, &mut asked));
+                let tag = tag(0, turn);
+                let body = [&tag.text()[..], FILLING].concat();
+                let other = Speech::Dialect(dialect).requests("echo", tag, &body);
+                let expected: Vec<_> = other.frames().map(|(frame, _)| frame.to_vec()).collect();
+                assert_eq!(asked.0, expected, "{dialect}");
+                let came = client.take(reply(dialect, tag, self::body(tag)));
+                assert_eq!(came, Ok(Came::Right { since: 0 }), "{dialect}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_apart() {
+        for dialect in Dialect::ALL {
+            let ids = crate::cmd::has_request_ids(dialect);
+            let mut client = client(dialect, 1);
+            let mut next = 0;
+            let mut ask = |client: &mut Client| {
+                next += 1;
+                assert!(client.ask(next.into(), &mut Written::default()));
+                tag(0, next)
+            };
+            let first = ask(&mut client);
+            let right = reply(dialect, first, body(first));
+            assert_eq!(client.take(right.clone()), Ok(Came::Right { since: 1 }), "{dialect}");
+            assert_eq!(client.take(right), Ok(Came::Doubled(first)), "{dialect}");
+
+            let stranger = Tag { client: 9, slot: 0, turn: 1 };
+            let came = client.take(reply(dialect, stranger, body(stranger)));
+            assert!(matches!(came, Ok(Came::Foreign(_))), "{dialect}: {came:?}");
+            let unasked = tag(0, 700);
+            let came = client.take(reply(dialect, unasked, body(unasked)));
+            assert!(matches!(came, Ok(Came::Foreign(_))), "{dialect}: {came:?}");
+            assert_eq!(client.in_progress(), 0);
+
+            let right = [&tag(0, 2).text()[..], FILLING].concat();
+            for at in 0..right.len() {
+                let asked = ask(&mut client);
+                let mut bytes = body(asked).get(0).expect("it has one").to_vec();
+                bytes[at] = b'!';
+                let came = client.take(reply(dialect, asked, Frames::from_slices(&[bytes])));
+                assert!(matches!(came, Ok(Came::Wrong(_))), "{dialect}: {came:?}");
+                assert_eq!(client.in_progress(), 0, "{dialect}");
+            }
+            if ids {
+                let asked = ask(&mut client);
+                let came = client.take(reply(dialect, asked, body(first)));
+                assert!(matches!(came, Ok(Came::Wrong(_))), "{dialect}: {came:?}");
+                let asked = ask(&mut client);
+                let id = Speech::Dialect(dialect).id(asked);
+                let why = Reply { id, ..Reply::new("echo", Frames::from_slices(&["no"])) };
+                let came = client.take(said(dialect, &ToClient::Failed(Outcome::Failed, why)));
+                assert!(matches!(came, Ok(Came::Failed(_))), "{dialect}: {came:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_are_in_progress_as_there_are_slots() {
+        let mut client = client(Dialect::Omdp1, 2);
+        let mut asked = Written::default();
+        assert!(client.ask(1, &mut asked) && client.ask(2, &mut asked));
+        assert!(!client.has_room() && !client.ask(3, &mut asked));
+        assert_eq!((client.in_progress(), client.asked()), (2, 2));
+        let came = client.take(reply(Dialect::Omdp1, tag(1, 1), body(tag(1, 1))));
+        assert_eq!(came, Ok(Came::Right { since: 2 }));
+        assert!(client.has_room());
+    }
+}

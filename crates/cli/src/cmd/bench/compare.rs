@@ -1,0 +1,257 @@
+//! `majordomus bench compare`: several brokers on one machine, measured in alternation.
+
+#[cfg(feature = "nats")]
+pub(super) mod nats;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, builder::TypedValueParser};
+use majordomus::Dialect;
+
+use crate::cmd::bench::load::Plan;
+use crate::cmd::bench::process::{NoBroker, Process, free_endpoint};
+use crate::cmd::bench::report::{Report, Run};
+use crate::cmd::bench::speech::Speech;
+use crate::cmd::bench::usage::Pin;
+use crate::cmd::bench::{LoadArgs, OutputArgs, SERVICE, measure};
+use crate::cmd::{misused, number};
+use crate::failure::Failure;
+
+const ZMQ_PROXY: &str = include_str!("compare/zmq_proxy.py");
+const MAJORTOMO: &str = include_str!("compare/majortomo.py");
+const PIGATO: &str = include_str!("compare/pigato.js");
+
+const NATS_SERVER: &str = "nats-server";
+
+const EXAMPLES: &str = "\
+Each round starts the brokers one after the other, each alone, and measures it; the table has the \
+median of the rounds that are not void. Brokers that are not installed are left out, each with one \
+line about how to get it.
+
+  majordomus   this program, in the dialect of --dialect
+  zmq_proxy    libzmq's proxy, which knows no services: bare frames go through it
+  majortomo    the broker of the Python package, in its dialect
+  pigato       the broker of the Node.js package, in its dialect
+  nats         nats-server, with clients and workers of the crate async-nats, which take more of the \
+generator's core than ours
+
+Examples:
+  majordomus bench compare --pin 0,1
+      All that are installed, five rounds of ten seconds each.
+  majordomus bench compare --with majordomus --with zmq_proxy --html compare.html
+      Two of them, as a page.
+  NODE_PATH=/srv/node_modules majordomus bench compare --python /srv/venv/bin/python
+      With packages that are not where they are looked for.";
+
+/// Measure several brokers on this machine
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CompareArgs {
+    /// Measure this broker; may be given several times [default: all]
+    #[arg(long = "with", value_name = "BROKER", value_parser = contestant_parser())]
+    with: Vec<Contestant>,
+    /// How often each is measured
+    #[arg(long, value_name = "COUNT", default_value_t = 5,
+          value_parser = number(1..=100_u8), allow_negative_numbers = true)]
+    rounds: u8,
+    /// How many workers there are, up to 1024
+    #[arg(long, value_name = "COUNT", default_value_t = 4,
+          value_parser = number(1..=1024_u16), allow_negative_numbers = true)]
+    workers: u16,
+    /// Keep the broker on one core and the generator on another
+    #[arg(long, value_name = "BROKER,GENERATOR")]
+    pin: Option<Pin>,
+    /// The Python that has pyzmq and majortomo
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: PathBuf,
+    /// The Node.js that has pigato
+    #[arg(long, value_name = "PROGRAM", default_value = "node")]
+    node: PathBuf,
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// A broker that can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contestant {
+    Majordomus,
+    ZmqProxy,
+    Majortomo,
+    Pigato,
+    Nats,
+}
+
+fn contestant_parser() -> impl TypedValueParser<Value = Contestant> {
+    PossibleValuesParser::new(Contestant::ALL.map(Contestant::name)).map(|name| {
+        let named = Contestant::ALL.into_iter().find(|contestant| contestant.name() == name);
+        named.expect("it is one of the possible values")
+    })
+}
+
+impl fmt::Display for Contestant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Contestant {
+    const ALL: [Contestant; 5] = [
+        Contestant::Majordomus,
+        Contestant::ZmqProxy,
+        Contestant::Majortomo,
+        Contestant::Pigato,
+        Contestant::Nats,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Contestant::Majordomus => "majordomus",
+            Contestant::ZmqProxy => "zmq_proxy",
+            Contestant::Majortomo => "majortomo",
+            Contestant::Pigato => "pigato",
+            Contestant::Nats => "nats",
+        }
+    }
+
+    /// What its peers speak, where ours speak `dialect`.
+    fn speech(self, dialect: Dialect) -> Speech {
+        match self {
+            Contestant::Majordomus => Speech::Dialect(dialect),
+            Contestant::ZmqProxy => Speech::Bare,
+            Contestant::Majortomo => Speech::Dialect(Dialect::Majortomo),
+            Contestant::Pigato => Speech::Dialect(Dialect::Pigato),
+            Contestant::Nats => Speech::Nats,
+        }
+    }
+
+    /// How to get it.
+    fn recipe(self) -> &'static str {
+        match self {
+            Contestant::Majordomus => "it is this program",
+            Contestant::ZmqProxy => "get it with `pip install pyzmq`, and name its --python",
+            Contestant::Majortomo => {
+                "get it with `pip install majortomo six`, and name its --python"
+            }
+            Contestant::Pigato => {
+                "get it with `npm install pigato zeromq`, and name its node_modules with NODE_PATH; \
+                 docs/performance.md says what it needs on a current Node.js"
+            }
+            Contestant::Nats => {
+                "get it with `apt install nats-server`, and build this program with \
+                 `--features nats`"
+            }
+        }
+    }
+
+    /// Whether it is there to be started.
+    fn is_installed(self, args: &CompareArgs) -> bool {
+        match self {
+            Contestant::Majordomus => true,
+            Contestant::ZmqProxy => succeeds(&args.python, &["-c", "import zmq"]),
+            Contestant::Majortomo => succeeds(&args.python, &["-c", "import majortomo.broker"]),
+            Contestant::Pigato => succeeds(&args.node, &["-e", "require('pigato')"]),
+            Contestant::Nats => {
+                cfg!(feature = "nats") && succeeds(Path::new(NATS_SERVER), &["--version"])
+            }
+        }
+    }
+
+    fn start(self, args: &CompareArgs) -> Result<Process, NoBroker> {
+        let (endpoint, mut worker_endpoint) = (free_endpoint()?, None);
+        let mut command = match self {
+            Contestant::Majordomus => return Process::ours(),
+            Contestant::ZmqProxy => {
+                let second = free_endpoint()?;
+                let mut command = Command::new(&args.python);
+                command.args(["-c", ZMQ_PROXY, &endpoint, &second]);
+                worker_endpoint = Some(second);
+                command
+            }
+            Contestant::Majortomo => {
+                let mut command = Command::new(&args.python);
+                command.args(["-c", MAJORTOMO, &endpoint]);
+                command
+            }
+            Contestant::Pigato => {
+                let mut command = Command::new(&args.node);
+                command.args(["--no-deprecation", "-e", PIGATO, &endpoint]);
+                command
+            }
+            Contestant::Nats => {
+                let mut command = Command::new(NATS_SERVER);
+                let port = endpoint.rsplit(':').next().unwrap_or_default();
+                command.args(["--addr", "127.0.0.1", "--port", port]);
+                command
+            }
+        };
+        let worker_endpoint = worker_endpoint.unwrap_or_else(|| endpoint.clone());
+        Process::other(&mut command, endpoint, worker_endpoint)
+    }
+}
+
+/// Whether a program with these arguments ends well.
+fn succeeds(program: &Path, args: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+impl CompareArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        for contestant in self.contestants() {
+            self.load.check(contestant.speech(self.load.dialect));
+        }
+        let mut notes = Vec::new();
+        let (present, absent): (Vec<_>, Vec<_>) =
+            self.contestants().into_iter().partition(|contestant| contestant.is_installed(&self));
+        // Its library has no way to make requests later than they are due.
+        let (present, at_no_rate): (Vec<_>, Vec<_>) = present
+            .into_iter()
+            .partition(|contestant| self.load.rate.is_none() || *contestant != Contestant::Nats);
+        for contestant in at_no_rate {
+            notes.push(format!("{contestant} is measured without --rate only"));
+        }
+        for contestant in absent {
+            notes.push(format!("{contestant} is not installed: {}", contestant.recipe()));
+        }
+        if present.is_empty() {
+            misused("bench", &notes.join("; "));
+        }
+        let mut runs = Vec::new();
+        for round in 1..=self.rounds {
+            for contestant in &present {
+                match self.measure(*contestant, round) {
+                    Ok(run) => runs.push(run),
+                    // The others are measured even so.
+                    Err(failure) => notes.push(format!("{contestant}, round {round}: {failure}")),
+                }
+            }
+        }
+        self.output.tell(&Report { notes, ..Report::new(runs) })
+    }
+
+    fn contestants(&self) -> Vec<Contestant> {
+        match &self.with[..] {
+            [] => Contestant::ALL.to_vec(),
+            with => with.to_vec(),
+        }
+    }
+
+    fn measure(&self, contestant: Contestant, round: u8) -> Result<Run, Failure> {
+        let broker = contestant.start(self).map_err(|why| Failure::OwnBroker(why.to_string()))?;
+        let plan = Plan {
+            worker_endpoint: broker.worker_endpoint.clone(),
+            speech: contestant.speech(self.load.dialect),
+            service: SERVICE.into(),
+            workers: self.workers,
+            ..self.load.plan(broker.endpoint.clone(), Some(broker.pid()))
+        };
+        let bar = format!("{contestant}, round {round} of {}", self.rounds);
+        measure(contestant.name(), &bar, plan, self.pin)
+    }
+}

@@ -1,0 +1,579 @@
+//! The generator: one loop in one thread, with all clients and workers of a run.
+//!
+//! A turn waits for sockets or for a request that is due, and then reads once and writes once for
+//! each connection that is ready. A client that has room for requests after that makes them at once.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use majordomus_wire::Side;
+use mio::{Events, Poll, Token};
+
+use crate::cmd::bench::client::{Came, Client};
+use crate::cmd::bench::line::{Broken, Line};
+use crate::cmd::bench::progress::Progress;
+use crate::cmd::bench::schedule::{Schedule, Timer};
+use crate::cmd::bench::speech::{Served, Speech};
+use crate::cmd::bench::tag::TEXT_BYTES;
+use crate::cmd::bench::tally::{Tally, Window};
+use crate::cmd::bench::usage::{Memory, Usage};
+use crate::cmd::tripping::body;
+
+const EVENTS_MAX: usize = 1_024;
+const TIMER: Token = Token(usize::MAX);
+/// How often a first call is made until one comes back: some brokers drop what nobody offers yet.
+const FIRST_CALL_INTERVAL: Duration = Duration::from_millis(200);
+/// How often workers say that they live, where they have to.
+const BEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often progress is shown.
+const SHOW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a run is about, with nothing left open.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// Where clients find the broker.
+    pub(super) endpoint: String,
+    /// Where workers find it; a proxy has another place for them.
+    pub(super) worker_endpoint: String,
+    /// The broker's process, where it is known.
+    pub(super) broker_pid: Option<u32>,
+    pub(super) speech: Speech,
+    pub(super) service: String,
+    pub(super) clients: u16,
+    /// Requests that a client has at once.
+    pub(super) in_flight: u16,
+    pub(super) workers: u16,
+    pub(super) body_bytes: usize,
+    /// Requests a second of all clients together; without it, as many as go.
+    pub(super) rate: Option<u32>,
+    pub(super) warm_up: Duration,
+    pub(super) duration: Duration,
+    /// How long nothing may come while something is expected.
+    pub(super) timeout: Duration,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) tally: Tally,
+    /// The time over which the processor time was taken.
+    pub(super) elapsed: Duration,
+    pub(super) usage: Usage,
+    /// The broker's, at the end.
+    pub(super) memory: Option<Memory>,
+    /// Why it ended before its time.
+    pub(super) cut: Option<String>,
+}
+
+/// Why a run could not begin, or ended before its time.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Connect(io::Error),
+    /// Not all connections were welcome in time.
+    NoWelcome(Duration),
+    /// No call came back in time.
+    NoReply(Duration),
+    /// Nothing came any more for so long.
+    Stalled(Duration),
+    Broken(Broken),
+    /// A message that is not as it has to be.
+    Malformed(majordomus_wire::Error),
+    Farewell(String),
+    System(io::Error),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Connect(error) => write!(
+                f,
+                "cannot connect: {error}; start a broker with `majordomus broker -b ENDPOINT`, or \
+                 name another with --broker"
+            ),
+            Fault::NoWelcome(time) => write!(
+                f,
+                "the broker did not welcome all connections within {}; is it one, and does it \
+                 take the dialect?",
+                crate::duration::show(*time)
+            ),
+            Fault::NoReply(time) => write!(
+                f,
+                "no call came back within {}; is there a worker, and does the broker take the \
+                 dialect and such a --body?",
+                crate::duration::show(*time)
+            ),
+            Fault::Stalled(time) => {
+                write!(f, "nothing came any more for {}", crate::duration::show(*time))
+            }
+            Fault::Broken(broken) => broken.fmt(f),
+            Fault::Malformed(error) => write!(f, "a message that does not fit: {error}"),
+            Fault::Farewell(why) => write!(f, "sent away by the broker: {why}"),
+            Fault::System(error) => write!(f, "the system refuses: {error}"),
+        }
+    }
+}
+
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Self {
+        Fault::Broken(broken)
+    }
+}
+
+impl From<majordomus_wire::Error> for Fault {
+    fn from(error: majordomus_wire::Error) -> Self {
+        Fault::Malformed(error)
+    }
+}
+
+/// One connection of a run.
+#[derive(Debug)]
+struct Peer {
+    line: Line,
+    role: Role,
+    /// It has said its first word.
+    begun: bool,
+    /// It is among those that are ready.
+    queued: bool,
+}
+
+#[derive(Debug)]
+enum Role {
+    Client(Box<Client>),
+    Worker,
+}
+
+/// The loop.
+#[derive(Debug)]
+pub(super) struct Load<'a> {
+    plan: &'a Plan,
+    poll: Poll,
+    events: Events,
+    timer: Timer,
+    started: Instant,
+    /// Workers first.
+    peers: Vec<Peer>,
+    ready: VecDeque<usize>,
+    read_buffer: BytesMut,
+    tally: Tally,
+    /// Whether clients ask as soon as they have room.
+    asking: bool,
+    schedule: Option<Schedule>,
+    /// From which client on one with room is looked for.
+    next_client: usize,
+    first_call_came: bool,
+    served: u64,
+    /// When a request or a reply last came, in nanoseconds since the start as all times here.
+    heard: u64,
+    next_beat: u64,
+}
+
+/// A run from its beginning to its end.
+impl<'a> Load<'a> {
+    /// Opens all connections, and waits until clients may ask and workers are there.
+    pub(super) fn open(plan: &'a Plan) -> Result<Self, Fault> {
+        let poll = Poll::new().map_err(Fault::System)?;
+        let timer = Timer::new(poll.registry(), TIMER).map_err(Fault::System)?;
+        let mut load = Self {
+            plan,
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            timer,
+            started: Instant::now(),
+            peers: Vec::new(),
+            ready: VecDeque::new(),
+            read_buffer: BytesMut::new(),
+            tally: Tally::new(plan.rate.is_some()),
+            asking: false,
+            schedule: None,
+            next_client: 0,
+            first_call_came: false,
+            served: 0,
+            heard: 0,
+            next_beat: 0,
+        };
+        for _ in 0..plan.workers {
+            load.connect(&plan.worker_endpoint, Side::Worker, Role::Worker)?;
+        }
+        let filling = body::text(0, plan.body_bytes.saturating_sub(TEXT_BYTES));
+        let (connections, slots) = plan.connections();
+        for number in 0..connections {
+            let client = Client::new(number, plan.speech, &plan.service, &filling, slots);
+            load.connect(&plan.endpoint, Side::Client, Role::Client(Box::new(client)))?;
+        }
+        let deadline = load.after(plan.timeout);
+        while !load.peers.iter().all(Peer::is_up) {
+            load.turn(deadline)?;
+            if load.now() >= deadline {
+                return Err(Fault::NoWelcome(plan.timeout));
+            }
+        }
+        Ok(load)
+    }
+
+    /// Makes requests, first to warm up and then to measure, and waits for what is still to come.
+    pub(super) fn run(mut self, progress: &Progress) -> Result<Measured, Fault> {
+        self.call_first()?;
+        let Plan { warm_up, duration, rate, .. } = *self.plan;
+        let (now, from) = (self.now(), self.after(warm_up));
+        self.tally.measure(Window { from, to: from + nanos(duration) });
+        match rate {
+            Some(rate) => self.schedule = Some(Schedule::new(now, rate, warm_up + duration)),
+            None => self.asking = true,
+        }
+        let mut cut = self.go_on_until(from, progress).err();
+        let (started, before) = (Instant::now(), self.usage()?);
+        if cut.is_none() {
+            cut = self.go_on_until(self.tally.window().to, progress).err();
+        }
+        let (elapsed, usage) = (started.elapsed(), self.usage()? - before);
+        self.asking = false;
+        if cut.is_none() {
+            cut = self.drain().err();
+        }
+        self.close();
+        let memory = self.plan.broker_pid.map(Memory::of).transpose().map_err(Fault::System)?;
+        let cut = cut.map(|fault| fault.to_string());
+        Ok(Measured { tally: self.tally, elapsed, usage, memory, cut })
+    }
+
+    /// Serves until told to stop, or for so long. Returns how many requests it has answered.
+    pub(super) fn serve(
+        mut self,
+        duration: Option<Duration>,
+        stopped: impl Fn() -> bool,
+    ) -> Result<u64, Fault> {
+        let end = duration.map_or(u64::MAX, |duration| self.after(duration));
+        while !stopped() && self.now() < end {
+            self.turn(end.min(self.after(SHOW_INTERVAL)))?;
+        }
+        self.close();
+        Ok(self.served)
+    }
+
+    fn connect(&mut self, endpoint: &str, side: Side, role: Role) -> Result<(), Fault> {
+        let random = || u128::from(RandomState::new().hash_one(()));
+        let ours = self.plan.speech.metadata(side, random() << 64 | random());
+        let line = Line::open(endpoint, ours, self.plan.timeout);
+        let mut line = line.map_err(Fault::Connect)?;
+        let token = Token(self.peers.len());
+        line.register(self.poll.registry(), token).map_err(Fault::System)?;
+        self.peers.push(Peer { line, role, begun: false, queued: false });
+        Ok(())
+    }
+
+    /// Calls until a call comes back, so that there is a worker and a way.
+    fn call_first(&mut self) -> Result<(), Fault> {
+        let deadline = self.after(self.plan.timeout);
+        let mut attempt = 0;
+        while !self.first_call_came {
+            if self.now() >= deadline {
+                return Err(Fault::NoReply(self.plan.timeout));
+            }
+            let clients = self.peers.iter_mut().filter_map(Peer::as_client);
+            if let Some((client, line)) = clients.take(1).next() {
+                client.ask_first(attempt, line);
+                line.write()?;
+            }
+            attempt += 1;
+            let again = deadline.min(self.after(FIRST_CALL_INTERVAL));
+            while !self.first_call_came && self.now() < again {
+                self.turn(again)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on until then.
+    fn go_on_until(&mut self, end: u64, progress: &Progress) -> Result<(), Fault> {
+        self.heard = self.now();
+        self.ask_all()?;
+        let mut show = 0;
+        loop {
+            let now = self.now();
+            if now >= end {
+                return Ok(());
+            }
+            self.look_for_stall(now)?;
+            if now >= show {
+                progress.show(Duration::from_nanos(now), self.tally.right);
+                show = now + nanos(SHOW_INTERVAL);
+            }
+            self.turn(end.min(show))?;
+        }
+    }
+
+    /// Waits for the replies that are still to come, and makes the requests that are overdue.
+    fn drain(&mut self) -> Result<(), Fault> {
+        let end = self.after(self.plan.timeout);
+        loop {
+            let (now, left) = (self.now(), self.schedule.map_or(0, |schedule| schedule.left()));
+            if left > 0 && now >= end {
+                self.schedule = None;
+                self.tally.unasked = left;
+            } else if left == 0 && self.in_progress() == 0 {
+                return Ok(());
+            }
+            self.look_for_stall(now)?;
+            self.turn(self.after(SHOW_INTERVAL))?;
+        }
+    }
+
+    fn look_for_stall(&self, now: u64) -> Result<(), Fault> {
+        let stalled = now.saturating_sub(self.heard) >= nanos(self.plan.timeout);
+        match stalled && self.in_progress() > 0 {
+            true => Err(Fault::Stalled(self.plan.timeout)),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes leave, and closes the account.
+    fn close(&mut self) {
+        let clients = self.peers.iter().filter_map(|peer| match &peer.role {
+            Role::Client(client) => Some(client),
+            Role::Worker => None,
+        });
+        let (asked, lost) = clients.fold((0, 0), |(asked, lost), client| {
+            (asked + client.asked(), lost + client.in_progress() as u64)
+        });
+        (self.tally.asked, self.tally.lost) = (asked, lost);
+        if lost > 0 {
+            self.tally.name(|| format!("lost: {lost} requests had no reply"));
+        }
+        for peer in &mut self.peers {
+            if matches!(peer.role, Role::Worker) && peer.line.is_open() {
+                self.plan.speech.leave(&mut peer.line);
+                // It may be gone already, which is as good.
+                let _ = peer.line.write();
+            }
+        }
+    }
+
+    fn in_progress(&self) -> usize {
+        let of = |peer: &Peer| match &peer.role {
+            Role::Client(client) => client.in_progress(),
+            Role::Worker => 0,
+        };
+        self.peers.iter().map(of).sum()
+    }
+
+    fn usage(&self) -> Result<Usage, Fault> {
+        Usage::now(self.plan.broker_pid).map_err(Fault::System)
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.started.elapsed())
+    }
+
+    fn after(&self, span: Duration) -> u64 {
+        self.now().saturating_add(nanos(span))
+    }
+}
+
+/// A turn.
+impl Load<'_> {
+    /// Waits until something can be done, at most until then, and does it.
+    fn turn(&mut self, until: u64) -> Result<(), Fault> {
+        let now = self.now();
+        let wait = match self.ready.is_empty() {
+            true => until.min(self.next_beat.max(now + 1)).saturating_sub(now),
+            false => 0,
+        };
+        match self.poll.poll(&mut self.events, Some(Duration::from_nanos(wait))) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(Fault::System(error));
+            }
+            _ => {}
+        }
+        for event in &self.events {
+            // The timer has no more to say than that it is time.
+            let Some(peer) = self.peers.get_mut(event.token().0) else { continue };
+            if event.is_readable() || event.is_read_closed() {
+                peer.line.wake();
+            }
+            if !peer.queued {
+                peer.queued = true;
+                self.ready.push_back(event.token().0);
+            }
+        }
+        for _ in 0..self.ready.len() {
+            let Some(at) = self.ready.pop_front() else { break };
+            self.work(at)?;
+        }
+        self.ask_due()?;
+        self.beat()
+    }
+
+    /// Does what is to be done on one connection.
+    fn work(&mut self, at: usize) -> Result<(), Fault> {
+        let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
+        let Peer { line, role, begun, queued } = peer;
+        line.read(&mut self.read_buffer)?;
+        let now = nanos(self.started.elapsed());
+        while let Some(message) = line.next_message()? {
+            let heard = match role {
+                Role::Worker => match self.plan.speech.serve(message, line)? {
+                    Served::Request => {
+                        self.served += 1;
+                        true
+                    }
+                    Served::Farewell(why) => return Err(Fault::Farewell(why)),
+                    Served::Else => false,
+                },
+                Role::Client(client) => match client.take(message)? {
+                    Came::FirstCall => {
+                        self.first_call_came = true;
+                        true
+                    }
+                    Came::Farewell(why) => return Err(Fault::Farewell(why)),
+                    // A heartbeat is no sign that a reply is on its way.
+                    Came::Nothing => false,
+                    came => {
+                        self.tally.count(came, now);
+                        true
+                    }
+                },
+            };
+            if heard {
+                self.heard = now;
+            }
+        }
+        if !*begun && line.is_open() {
+            *begun = true;
+            match role {
+                Role::Worker => self.plan.speech.offer(&self.plan.service, line),
+                Role::Client(client) => client.greet(line),
+            }
+        }
+        if let Role::Client(client) = role {
+            while self.asking && client.ask(now, line) {}
+        }
+        line.write()?;
+        *queued = line.is_readable();
+        if *queued {
+            self.ready.push_back(at);
+        }
+        Ok(())
+    }
+
+    /// Lets all clients ask that may and have room.
+    fn ask_all(&mut self) -> Result<(), Fault> {
+        let now = self.now();
+        for (client, line) in self.peers.iter_mut().filter_map(Peer::as_client) {
+            while self.asking && client.ask(now, line) {}
+            line.write()?;
+        }
+        self.ask_due()
+    }
+
+    /// Makes the requests that are due, one client after the other, and sees to it that it wakes for
+    /// the next.
+    fn ask_due(&mut self) -> Result<(), Fault> {
+        let Some(schedule) = &mut self.schedule else { return Ok(()) };
+        let first = usize::from(self.plan.workers);
+        let clients = self.peers.len() - first;
+        let mut now = nanos(self.started.elapsed());
+        while let Some(due) = schedule.next() {
+            if due > now {
+                let after = Duration::from_nanos(due - now);
+                return self.timer.arm(after).map_err(Fault::System);
+            }
+            let with_room = (0..clients).map(|ahead| (self.next_client + ahead) % clients);
+            let with_room = with_room.map(|at| first + at).find(|at| self.peers[*at].has_room());
+            // If there is none, one comes with a reply.
+            let Some(at) = with_room else { return Ok(()) };
+            if let Some((client, line)) = self.peers[at].as_client() {
+                client.ask(due, line);
+                line.write()?;
+            }
+            self.tally.delayed(due, now);
+            schedule.advance();
+            self.next_client = (at - first + 1) % clients;
+            now = nanos(self.started.elapsed());
+        }
+        Ok(())
+    }
+
+    fn beat(&mut self) -> Result<(), Fault> {
+        let now = self.now();
+        if now < self.next_beat {
+            return Ok(());
+        }
+        self.next_beat = now + nanos(BEAT_INTERVAL);
+        for peer in &mut self.peers {
+            if matches!(peer.role, Role::Worker) && peer.begun {
+                self.plan.speech.beat(&mut peer.line);
+                peer.line.write()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// How many connections the clients have together, and how many requests each has at once.
+    pub(super) fn connections(&self) -> (u16, u16) {
+        match self.speech.has_one_request_a_connection() {
+            true => (self.clients.saturating_mul(self.in_flight), 1),
+            false => (self.clients, self.in_flight),
+        }
+    }
+}
+
+impl Peer {
+    fn as_client(&mut self) -> Option<(&mut Client, &mut Line)> {
+        match &mut self.role {
+            Role::Client(client) => Some((client, &mut self.line)),
+            Role::Worker => None,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        matches!(&self.role, Role::Client(client) if client.has_room())
+    }
+
+    /// Whether it has said its first word, and may say the next.
+    fn is_up(&self) -> bool {
+        self.begun
+            && match &self.role {
+                Role::Client(client) => client.is_welcome(),
+                Role::Worker => true,
+            }
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use majordomus::Dialect;
+
+    use super::*;
+
+    #[test]
+    fn without_request_ids_a_client_has_a_connection_for_each_request() {
+        for (dialect, expected) in [(Dialect::Omdp1, (8, 64)), (Dialect::Mdp01, (512, 1))] {
+            let plan = Plan {
+                endpoint: String::new(),
+                worker_endpoint: String::new(),
+                broker_pid: None,
+                speech: Speech::Dialect(dialect),
+                service: String::new(),
+                clients: 8,
+                in_flight: 64,
+                workers: 4,
+                body_bytes: 64,
+                rate: None,
+                warm_up: Duration::ZERO,
+                duration: Duration::ZERO,
+                timeout: Duration::ZERO,
+            };
+            assert_eq!(plan.connections(), expected);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A broker as a process of its own, for one run.
+
+use std::env;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::cmd::stream::Stream;
+
+/// How long a broker may take until it listens.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked whether it listens, where it does not say so.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// What it said last is kept up to so many bytes.
+const SAID_BYTES_MAX: usize = 4 << 10;
+
+/// A broker that listens. It is killed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    /// Takes what it says, so that it never waits to be heard, and returns the end of it.
+    listener: Option<JoinHandle<Vec<u8>>>,
+    pub(super) endpoint: String,
+    pub(super) worker_endpoint: String,
+}
+
+/// Why a broker does not run.
+#[derive(Debug)]
+pub(super) enum NoBroker {
+    System(io::Error),
+    /// It has ended, with this last line.
+    Ended(String),
+    Deaf,
+}
+
+impl fmt::Display for NoBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoBroker::System(error) => error.fmt(f),
+            NoBroker::Ended(said) => write!(f, "it ended: {said}"),
+            NoBroker::Deaf => {
+                write!(f, "it did not listen within {}", crate::duration::show(START_TIMEOUT))
+            }
+        }
+    }
+}
+
+impl From<io::Error> for NoBroker {
+    fn from(error: io::Error) -> Self {
+        NoBroker::System(error)
+    }
+}
+
+impl Process {
+    /// This very program as a broker, on a free port, with nothing of our environment.
+    pub(super) fn ours() -> Result<Self, NoBroker> {
+        let mut command = Command::new(env::current_exe()?);
+        for (variable, _) in env::vars_os() {
+            if variable.as_encoded_bytes().starts_with(b"MAJORDOMUS_") {
+                command.env_remove(variable);
+            }
+        }
+        command.args(["broker", "--quiet", "--bind", "tcp://127.0.0.1:0"]).stdout(Stdio::piped());
+        let mut process = Self::start(&mut command, String::new(), String::new())?;
+        let mut said = String::new();
+        if let Some(stdout) = process.child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut said)?;
+        }
+        let Some(endpoint) = said.trim().strip_prefix("listening ") else {
+            return Err(process.last_words());
+        };
+        process.endpoint = endpoint.into();
+        process.worker_endpoint = endpoint.into();
+        Ok(process)
+    }
+
+    /// Another program, which listens at these endpoints.
+    pub(super) fn other(
+        command: &mut Command,
+        endpoint: String,
+        worker_endpoint: String,
+    ) -> Result<Self, NoBroker> {
+        command.stdout(Stdio::null());
+        let mut process = Self::start(command, endpoint, worker_endpoint)?;
+        let start = Instant::now();
+        let listens = |endpoint| Stream::connect(endpoint, LOOK_INTERVAL).is_ok();
+        while !listens(&process.endpoint) || !listens(&process.worker_endpoint) {
+            if process.child.try_wait()?.is_some() {
+                return Err(process.last_words());
+            }
+            if start.elapsed() >= START_TIMEOUT {
+                return Err(NoBroker::Deaf);
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        Ok(process)
+    }
+
+    fn start(
+        command: &mut Command,
+        endpoint: String,
+        worker_endpoint: String,
+    ) -> Result<Self, NoBroker> {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let listener = child.stderr.take().map(|stderr| thread::spawn(|| listen(stderr)));
+        Ok(Self { child, listener, endpoint, worker_endpoint })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it said of its end.
+    fn last_words(mut self) -> NoBroker {
+        // Then it says no more.
+        let _ = self.child.kill();
+        let listener = self.listener.take();
+        let said = listener.and_then(|listener| listener.join().ok()).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        let last = said.lines().rfind(|line| !line.trim().is_empty());
+        NoBroker::Ended(last.unwrap_or("without a word").trim().into())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Listens until nobody says anything more: the end of what was said.
+fn listen(mut stderr: ChildStderr) -> Vec<u8> {
+    let (mut said, mut chunk) = (Vec::new(), [0; SAID_BYTES_MAX]);
+    while let Ok(count @ 1..) = stderr.read(&mut chunk) {
+        said.extend_from_slice(&chunk[..count]);
+        said.drain(..said.len().saturating_sub(SAID_BYTES_MAX));
+    }
+    said
+}
+
+/// An endpoint of this machine at which nobody listens.
+pub(super) fn free_endpoint() -> io::Result<String> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    Ok(format!("tcp://127.0.0.1:{port}"))
+}

@@ -1,0 +1,275 @@
+//! What runs have shown: the figures, what they are good for, and how they are told.
+
+mod chart;
+mod html;
+mod json;
+mod terminal;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::cmd::bench::load::{Measured, Plan};
+use crate::cmd::bench::speech::Speech;
+use crate::cmd::bench::usage::{Pin, cores, machine};
+use crate::failure::Failure;
+
+/// A run at full load is void where its broker was less busy than that,
+const BROKER_BUSY_MIN: f64 = 0.95;
+/// any run where the generator was busier than that,
+const GENERATOR_BUSY_MAX: f64 = 0.90;
+/// or others took more of the machine than that.
+const OTHERS_MAX: f64 = 0.05;
+
+/// Runs that are over.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// How the program was called.
+    pub(super) command: String,
+    pub(super) machine: String,
+    pub(super) runs: Vec<Run>,
+    /// What could not be measured, and why.
+    pub(super) notes: Vec<String>,
+}
+
+/// The runs of one broker, as medians of those that are not void; of all, where all are.
+#[derive(Clone, Debug)]
+pub(super) struct Summary<'a> {
+    pub(super) broker: &'a str,
+    pub(super) speech: Speech,
+    pub(super) runs: usize,
+    pub(super) void: usize,
+    pub(super) requests_per_second: f64,
+    pub(super) broker_us_per_request: Option<f64>,
+    pub(super) p50_us: Option<f64>,
+    pub(super) p99_us: Option<f64>,
+    pub(super) broker_busy: Option<f64>,
+    pub(super) generator_busy: f64,
+    pub(super) others: Option<f64>,
+    pub(super) peak_bytes: Option<f64>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// The broker's name.
+    pub(super) broker: String,
+    pub(super) plan: Plan,
+    pub(super) pin: Option<Pin>,
+    pub(super) measured: Measured,
+}
+
+/// Whose speed a run shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bottleneck {
+    Broker,
+    Generator,
+    /// Both waited: for each other's turns, or for workers or requests that there could be more of.
+    Neither,
+    /// The rate that was asked for.
+    Rate,
+    /// It is not known which process the broker is.
+    Unknown,
+}
+
+impl fmt::Display for Bottleneck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bottleneck::Broker => "the broker",
+            Bottleneck::Generator => "the generator",
+            Bottleneck::Neither => "neither; there may be too few requests in flight or workers",
+            Bottleneck::Rate => "the rate that was asked for",
+            Bottleneck::Unknown => "unknown; say which process the broker is with --broker-pid",
+        })
+    }
+}
+
+impl Report {
+    pub(super) fn new(runs: Vec<Run>) -> Self {
+        let command = std::env::args().collect::<Vec<_>>().join(" ");
+        Self { command, machine: machine(), runs, notes: Vec::new() }
+    }
+
+    /// One for each broker, in the order in which they were first measured.
+    pub(super) fn summaries(&self) -> Vec<Summary<'_>> {
+        let mut summaries: Vec<Summary<'_>> = Vec::new();
+        for run in &self.runs {
+            if summaries.iter().all(|summary| summary.broker != run.broker) {
+                summaries.push(self.summary(run));
+            }
+        }
+        summaries
+    }
+
+    fn summary<'a>(&'a self, first: &'a Run) -> Summary<'a> {
+        let all = || self.runs.iter().filter(|run| run.broker == first.broker);
+        let sound: Vec<_> = all().filter(|run| run.void().is_empty()).collect();
+        let runs = all().count();
+        let void = runs - sound.len();
+        let counted = if sound.is_empty() { all().collect() } else { sound };
+        let of = |figure: &dyn Fn(&Run) -> Option<f64>| {
+            median(counted.iter().filter_map(|run| figure(run)).collect())
+        };
+        Summary {
+            broker: &first.broker,
+            speech: first.plan.speech,
+            runs,
+            void,
+            requests_per_second: of(&|run| Some(run.measured.tally.rate())).unwrap_or_default(),
+            broker_us_per_request: of(&Run::broker_us_per_request),
+            p50_us: of(&|run| run.within_us(0.5)),
+            p99_us: of(&|run| run.within_us(0.99)),
+            broker_busy: of(&Run::broker_busy),
+            generator_busy: of(&|run| Some(run.generator_busy())).unwrap_or_default(),
+            others: of(&Run::others),
+            peak_bytes: of(&|run| Some(run.measured.memory?.peak_bytes as f64)),
+        }
+    }
+
+    /// It is a failure if any reply was not right.
+    pub(super) fn verdict(&self) -> Result<(), Failure> {
+        match self.runs.iter().find_map(Run::fault) {
+            Some(fault) => Err(Failure::Bench(fault)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Run {
+    /// What share of a core the broker used.
+    pub(super) fn broker_busy(&self) -> Option<f64> {
+        Some(self.share(self.measured.usage.broker?))
+    }
+
+    /// What share of a core we used.
+    pub(super) fn generator_busy(&self) -> f64 {
+        self.share(self.measured.usage.generator)
+    }
+
+    /// What share of the machine others used, where it is known which process the broker is.
+    pub(super) fn others(&self) -> Option<f64> {
+        self.measured.usage.broker?;
+        Some(self.share(self.measured.usage.others()) / cores() as f64)
+    }
+
+    fn share(&self, time: Duration) -> f64 {
+        time.as_secs_f64() / self.measured.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// The broker's processor time for each request, in microseconds.
+    pub(super) fn broker_us_per_request(&self) -> Option<f64> {
+        self.per_request(self.measured.usage.broker?)
+    }
+
+    /// Ours, in microseconds.
+    pub(super) fn generator_us_per_request(&self) -> Option<f64> {
+        self.per_request(self.measured.usage.generator)
+    }
+
+    fn per_request(&self, time: Duration) -> Option<f64> {
+        let requests = self.measured.tally.measured;
+        (requests > 0).then(|| time.as_secs_f64() * 1e6 / requests as f64)
+    }
+
+    /// Within how many microseconds this share of the replies came.
+    pub(super) fn within_us(&self, quantile: f64) -> Option<f64> {
+        let latency = &self.measured.tally.latency;
+        (!latency.is_empty()).then(|| latency.value_at_quantile(quantile) as f64 / 1e3)
+    }
+
+    pub(super) fn bottleneck(&self) -> Bottleneck {
+        let busy_generator = self.generator_busy() > GENERATOR_BUSY_MAX;
+        match self.broker_busy() {
+            _ if busy_generator => Bottleneck::Generator,
+            _ if self.plan.rate.is_some() && self.measured.tally.unasked == 0 => Bottleneck::Rate,
+            None => Bottleneck::Unknown,
+            Some(busy) if busy >= BROKER_BUSY_MIN => Bottleneck::Broker,
+            Some(_) => Bottleneck::Neither,
+        }
+    }
+
+    /// Why its figures say nothing of the broker; nothing where they do.
+    pub(super) fn void(&self) -> Vec<String> {
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        let mut why = Vec::new();
+        if self.plan.rate.is_none() {
+            match self.broker_busy() {
+                None => why.push("it is not known which process the broker is".into()),
+                Some(busy) if busy < BROKER_BUSY_MIN => {
+                    why.push(format!("the broker was busy {} of the time", percent(busy)));
+                }
+                Some(_) => {}
+            }
+        }
+        if self.generator_busy() > GENERATOR_BUSY_MAX {
+            let busy = percent(self.generator_busy());
+            why.push(format!("the generator was busy {busy} of the time"));
+        }
+        if let Some(others) = self.others().filter(|others| *others > OTHERS_MAX) {
+            why.push(format!("others took {} of the machine", percent(others)));
+        }
+        if let Some(cut) = &self.measured.cut {
+            why.push(format!("it ended early: {cut}"));
+        }
+        why
+    }
+
+    /// What was not right, if anything was not.
+    fn fault(&self) -> Option<String> {
+        let tally = &self.measured.tally;
+        if let Some(cut) = &self.measured.cut
+            && tally.is_right()
+        {
+            return Some(format!("{}: the run ended early: {cut}", self.broker));
+        }
+        (!tally.is_right()).then(|| {
+            format!(
+                "{}: of {} requests {} were lost, {} wrong and {} failed; {} replies were doubled \
+                 and {} foreign",
+                self.broker,
+                tally.asked,
+                tally.lost,
+                tally.wrong,
+                tally.failed,
+                tally.doubled,
+                tally.foreign
+            )
+        })
+    }
+}
+
+/// The one in the middle; of an even number, what lies between the two.
+fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    let upper = figures.get(figures.len() / 2)?;
+    let lower = figures.get((figures.len() - 1) / 2)?;
+    Some(f64::midpoint(*lower, *upper))
+}
+
+/// A time in microseconds, with three digits that count.
+pub(super) fn show_us(us: f64) -> String {
+    match us {
+        us if us < 10.0 => format!("{us:.2} µs"),
+        us if us < 100.0 => format!("{us:.1} µs"),
+        us if us < 1e4 => format!("{us:.0} µs"),
+        us if us < 1e5 => format!("{:.1} ms", us / 1e3),
+        us if us < 1e7 => format!("{:.0} ms", us / 1e3),
+        us => format!("{:.1} s", us / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        for (figures, expected) in [
+            (&[][..], None),
+            (&[3.0], Some(3.0)),
+            (&[3.0, 1.0, 200.0], Some(3.0)),
+            (&[4.0, 1.0, 2.0, 300.0], Some(3.0)),
+        ] {
+            assert_eq!(median(figures.to_vec()), expected);
+        }
+    }
+}

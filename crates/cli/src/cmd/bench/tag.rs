@@ -1,0 +1,87 @@
+//! Which request a body belongs to. The tag is written into each request, and comes back in its
+//! reply.
+
+use std::fmt;
+
+/// Letters that a tag has in a body.
+pub(super) const TEXT_BYTES: usize = 16;
+/// What tags are mixed with, so that one is found in a message only where it was put.
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+/// The turn of calls that are made until the first one comes back, and that nobody counts.
+pub(super) const FIRST_CALL: u32 = 0;
+
+/// One request: of which client, in which of its slots, and which one in that slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag {
+    pub(super) client: u16,
+    pub(super) slot: u16,
+    pub(super) turn: u32,
+}
+
+impl Tag {
+    /// The tag as a number.
+    pub(super) fn number(self) -> u64 {
+        let parts =
+            u64::from(self.client) << 48 | u64::from(self.slot) << 32 | u64::from(self.turn);
+        parts ^ MIX
+    }
+
+    /// The tag of this number.
+    pub(super) fn of_number(number: u64) -> Self {
+        let parts = number ^ MIX;
+        Self { client: (parts >> 48) as u16, slot: (parts >> 32) as u16, turn: parts as u32 }
+    }
+
+    /// The tag in letters from `a` to `p`, which every dialect leaves as they are.
+    pub(super) fn text(self) -> [u8; TEXT_BYTES] {
+        let mut text = [0; TEXT_BYTES];
+        let bytes = self.number().to_be_bytes();
+        for (letters, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+            *letters = [b'a' + (byte >> 4), b'a' + (byte & 0xF)];
+        }
+        text
+    }
+
+    /// The tag that these letters are; nothing where they are none.
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
+        let text: &[u8; TEXT_BYTES] = text.try_into().ok()?;
+        let mut bytes = [0; 8];
+        for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks::<2>().0) {
+            *byte = high.wrapping_sub(b'a') << 4 | (low.wrapping_sub(b'a') & 0xF);
+        }
+        // Whatever they were read as, they are right only if they are what we would have written.
+        let tag = Self::of_number(u64::from_be_bytes(bytes));
+        (tag.text() == *text).then_some(tag)
+    }
+}
+
+/// How it is named to people.
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "request {}.{} of client {}", self.slot, self.turn, self.client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_comes_back_from_its_letters_and_its_number() {
+        for tag in [
+            Tag { client: 0, slot: 0, turn: 0 },
+            Tag { client: 7, slot: 63, turn: 1_000_000 },
+            Tag { client: u16::MAX, slot: u16::MAX, turn: u32::MAX },
+        ] {
+            assert_eq!(Tag::read(&tag.text()), Some(tag));
+            assert_eq!(Tag::of_number(tag.number()), tag);
+        }
+    }
+
+    #[test]
+    fn what_are_no_letters_of_a_tag_is_none() {
+        for text in [&b""[..], b"aaaaaaaaaaaaaaa", b"aaaaaaaaaaaaaaaq", b"AAAAAAAAAAAAAAAA"] {
+            assert_eq!(Tag::read(text), None);
+        }
+    }
+}

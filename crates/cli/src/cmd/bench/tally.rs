@@ -1,0 +1,218 @@
+//! The account of a run: what came of each request, and how long it took.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::cmd::bench::client::Came;
+
+/// The longest time that is told from longer ones, in nanoseconds.
+const LATENCY_MAX_NS: u64 = 600_000_000_000;
+/// With so many digits times are kept.
+const LATENCY_DIGITS: u8 = 3;
+/// The measured time is divided in so many parts.
+pub(super) const PARTS: usize = 100;
+/// So many of the things that went wrong are kept in words.
+const FAULTS_NAMED_MAX: usize = 10;
+
+/// The time that counts, in nanoseconds since the run began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+impl Window {
+    fn contains(self, time: u64) -> bool {
+        (self.from..self.to).contains(&time)
+    }
+}
+
+/// What came of the requests of a run.
+///
+/// Every request that was made was answered right, or wrong, or with an error, or is lost. What came
+/// beside that, was doubled or foreign.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    pub(super) asked: u64,
+    pub(super) right: u64,
+    pub(super) wrong: u64,
+    pub(super) failed: u64,
+    pub(super) lost: u64,
+    pub(super) doubled: u64,
+    pub(super) foreign: u64,
+    /// Requests that were due and could not be made, because too many were in progress.
+    pub(super) unasked: u64,
+    /// The first of what went wrong, in words.
+    pub(super) faults: Vec<String>,
+    /// Right replies in the measured time.
+    pub(super) measured: u64,
+    /// The same in each part of it.
+    pub(super) parts: Vec<u64>,
+    /// How long they took, in nanoseconds.
+    pub(super) latency: Histogram<u64>,
+    /// How much later than they were due requests were made; nothing is recorded without a rate.
+    pub(super) delay: Histogram<u64>,
+    window: Window,
+    /// With a rate, requests count that were due in the measured time, however late their replies.
+    by_due_time: bool,
+}
+
+impl Tally {
+    pub(super) fn new(by_due_time: bool) -> Self {
+        let histogram = || {
+            Histogram::new_with_bounds(1, LATENCY_MAX_NS, LATENCY_DIGITS)
+                .expect("they are good bounds")
+        };
+        Self {
+            asked: 0,
+            right: 0,
+            wrong: 0,
+            failed: 0,
+            lost: 0,
+            doubled: 0,
+            foreign: 0,
+            unasked: 0,
+            faults: Vec::new(),
+            measured: 0,
+            parts: vec![0; PARTS],
+            latency: histogram(),
+            delay: histogram(),
+            window: Window::default(),
+            by_due_time,
+        }
+    }
+
+    /// This is the time that counts.
+    pub(super) fn measure(&mut self, window: Window) {
+        self.window = window;
+    }
+
+    pub(super) fn window(&self) -> Window {
+        self.window
+    }
+
+    /// A request was made that was due then.
+    pub(super) fn delayed(&mut self, due: u64, now: u64) {
+        if self.window.contains(due) {
+            self.delay.saturating_record(now.saturating_sub(due).max(1));
+        }
+    }
+
+    /// Something came at this time.
+    pub(super) fn count(&mut self, came: Came, now: u64) {
+        match came {
+            Came::Right { since } => {
+                self.right += 1;
+                self.time(since, now);
+            }
+            Came::Wrong(why) => {
+                self.wrong += 1;
+                self.name(|| format!("wrong: {why}"));
+            }
+            Came::Failed(why) => {
+                self.failed += 1;
+                self.name(|| format!("failed: {why}"));
+            }
+            Came::Doubled(tag) => {
+                self.doubled += 1;
+                self.name(|| format!("doubled: {tag} was answered again"));
+            }
+            Came::Foreign(why) => {
+                self.foreign += 1;
+                self.name(|| format!("foreign: {why}"));
+            }
+            Came::FirstCall | Came::Farewell(_) | Came::Nothing => {}
+        }
+    }
+
+    fn time(&mut self, since: u64, now: u64) {
+        let Window { from, to } = self.window;
+        if self.window.contains(now) {
+            self.measured += 1;
+            let part = u128::from(now - from) * PARTS as u128 / u128::from(to - from);
+            self.parts[part as usize] += 1;
+        }
+        if self.window.contains(if self.by_due_time { since } else { now }) {
+            self.latency.saturating_record(now.saturating_sub(since).max(1));
+        }
+    }
+
+    /// Keeps a fault in words, if there is room.
+    pub(super) fn name(&mut self, fault: impl FnOnce() -> String) {
+        if self.faults.len() < FAULTS_NAMED_MAX {
+            self.faults.push(fault());
+        }
+    }
+
+    /// Whether every reply was right and came once.
+    pub(super) fn is_right(&self) -> bool {
+        self.wrong + self.failed + self.lost + self.doubled + self.foreign == 0
+    }
+
+    /// Right replies a second in the measured time.
+    pub(super) fn rate(&self) -> f64 {
+        let Window { from, to } = self.window;
+        self.measured as f64 / Duration::from_nanos((to - from).max(1)).as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::bench::tag::Tag;
+
+    const WINDOW: Window = Window { from: 1_000, to: 2_000 };
+
+    fn tally(by_due_time: bool) -> Tally {
+        let mut tally = Tally::new(by_due_time);
+        tally.measure(WINDOW);
+        tally
+    }
+
+    #[test]
+    fn what_comes_in_the_measured_time_counts() {
+        let mut tally = tally(false);
+        for (since, now) in [(900, 999), (990, 1_000), (1_500, 1_999), (1_999, 2_000)] {
+            tally.count(Came::Right { since }, now);
+        }
+        assert_eq!((tally.right, tally.measured, tally.latency.len()), (4, 2, 2));
+        assert_eq!((tally.latency.min(), tally.latency.max()), (10, 499));
+        assert_eq!((tally.parts[0], tally.parts[PARTS - 1]), (1, 1));
+        assert_eq!(tally.parts.iter().sum::<u64>(), tally.measured);
+        assert_eq!(tally.rate(), 2e6);
+    }
+
+    #[test]
+    fn with_a_rate_the_time_counts_from_when_a_request_was_due_however_late_its_reply() {
+        let mut tally = tally(true);
+        for (since, now) in [(900, 1_100), (1_500, 9_500), (2_000, 2_001)] {
+            tally.count(Came::Right { since }, now);
+        }
+        assert_eq!((tally.latency.len(), tally.latency.max() / 100), (1, 80));
+    }
+
+    #[test]
+    fn whatever_is_not_right_is_counted_and_named() {
+        let mut tally = tally(false);
+        assert!(tally.is_right());
+        let tag = Tag { client: 1, slot: 2, turn: 3 };
+        tally.count(Came::Wrong("a".into()), 1);
+        tally.count(Came::Failed("b".into()), 1);
+        tally.count(Came::Doubled(tag), 1);
+        tally.count(Came::Foreign("c".into()), 1);
+        assert_eq!((tally.wrong, tally.failed, tally.doubled, tally.foreign), (1, 1, 1, 1));
+        assert!(!tally.is_right());
+        let named = [
+            "wrong: a",
+            "failed: b",
+            "doubled: request 2.3 of client 1 was answered again",
+            "foreign: c",
+        ];
+        assert_eq!(tally.faults, named);
+        for _ in 0..100 {
+            tally.count(Came::Wrong("a".into()), 1);
+        }
+        assert_eq!(tally.faults.len(), FAULTS_NAMED_MAX);
+    }
+}
