@@ -133,7 +133,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Endpoint(error) => error.fmt(f),
             StartError::Config(error) => write!(f, "configuration: {error}"),
-            StartError::Bind(endpoint @ Endpoint::Inproc(_), error)
+            StartError::Bind(endpoint @ Endpoint::Inproc { .. }, error)
                 if error.kind() == io::ErrorKind::AddrInUse =>
             {
                 write!(
@@ -265,7 +265,7 @@ impl Broker {
     /// use majordomus_broker::{Broker, Endpoint};
     ///
     /// let broker = Broker::start("inproc://*")?;
-    /// assert!(matches!(&broker.endpoints()[0], Endpoint::Inproc(name) if name != "*"));
+    /// assert!(matches!(&broker.endpoints()[0], Endpoint::Inproc { name } if name != "*"));
     /// # Ok::<(), majordomus_broker::StartError>(())
     /// ```
     pub fn endpoints(&self) -> &[Endpoint] {

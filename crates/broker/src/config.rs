@@ -1,6 +1,7 @@
 //! The broker's configuration: where it listens, what it holds, and the core's own.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use majordomus_core::broker as core;
@@ -34,7 +35,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 5555).into());
+        let endpoint = SocketAddr::from(([127, 0, 0, 1], 5555)).into();
         Self {
             listen: vec![Listen::new(endpoint)],
             intch: None,
@@ -50,7 +51,7 @@ impl Default for Config {
 /// ```
 /// use majordomus_broker::{Config, Endpoint};
 ///
-/// let config = Config::from(Endpoint::Inproc("md".into()));
+/// let config = Config::from(Endpoint::Inproc { name: "md".into() });
 /// assert_eq!(config.listen.len(), 1);
 /// ```
 impl From<Endpoint> for Config {

@@ -130,11 +130,15 @@ impl Broker {
     /// system chose and the names that were made up.
     ///
     /// ```
-    /// use majordomus::Broker;
+    /// use majordomus::{Broker, Client};
     ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let broker = Broker::start("tcp://127.0.0.1:0")?;
     /// assert_ne!(broker.endpoints()[0].to_string(), "tcp://127.0.0.1:0");
-    /// # Ok::<(), majordomus::broker::StartError>(())
+    /// let client = Client::connect(broker.endpoints())?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints

@@ -238,12 +238,13 @@ pub use body::Body;
 #[cfg(feature = "broker")]
 pub use broker::Broker;
 pub use client::{Brokers, Client, ClientBuilder, Progress, Reply, RequestBuilder, Retry};
-pub use endpoint::{Endpoint, EndpointError, Endpoints};
+pub use endpoint::Endpoints;
 pub use error::{RequestError, Retriable, SetupError};
 pub use events::{ConnectionEvent, ConnectionEvents, EVENTS_MAX};
 pub use headers::{HEADERS_BYTES_MAX, HeaderError, Headers};
 pub use majordomus_core::Frames;
 pub use majordomus_wire::{Dialect, Offence, UnknownDialect};
+pub use majordomus_zmtp::{Endpoint, EndpointError};
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use values::BodyError;
 pub use worker::{Cancellation, Cancelled, Replier, Request, Worker, WorkerBuilder};
