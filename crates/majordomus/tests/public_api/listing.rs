@@ -92,11 +92,9 @@ impl Entries<'_> {
         let is_trait = matches!(item, Item::Trait(_));
         let mut impls = Vec::new();
         for (at, module) in self.crates.modules(&home[0]) {
-            let another = at != *home && module.items.iter().any(|item| defines(item, &name));
             for item in &module.items {
                 if let Item::Impl(item) = item
-                    && !another
-                    && is_for(item, &name, is_trait)
+                    && self.is_for(&at, item, home, &name, is_trait)
                     && let Some(item) = self.shown(&home[0], item.clone())
                 {
                     impls.push(print(Item::Impl(item)));
@@ -130,6 +128,19 @@ impl Entries<'_> {
             }
         }
         Some(item)
+    }
+
+    /// Whether something in a module is implemented for the type of this name and home, or is an
+    /// implementation of the trait.
+    fn is_for(&self, at: &At, item: &ItemImpl, home: &At, name: &str, is_trait: bool) -> bool {
+        let path = match (&item.trait_, &*item.self_ty) {
+            (Some((path, _)), _) if is_trait => path,
+            (_, Type::Path(of)) if !is_trait => &of.path,
+            _ => return false,
+        };
+        let path: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let found = self.crates.follow(at, &path);
+        found.is_some_and(|(found, item)| found == *home && defines(item, name))
     }
 
     /// Whether a trait is one of a crate's own that is not public.
@@ -184,17 +195,6 @@ fn feature(attributes: &[Attribute]) -> Option<String> {
 fn implemented(item: &ItemImpl) -> Option<String> {
     let (path, _) = item.trait_.as_ref()?;
     Some(path.segments.last()?.ident.to_string())
-}
-
-/// Whether something is implemented for a type, or is an implementation of a trait.
-fn is_for(item: &ItemImpl, name: &str, is_trait: bool) -> bool {
-    if is_trait {
-        return implemented(item).is_some_and(|implemented| implemented == name);
-    }
-    match &*item.self_ty {
-        Type::Path(of) => of.path.segments.last().is_some_and(|last| last.ident == name),
-        _ => false,
-    }
 }
 
 /// Private fields are not told one by one, but that there are some is.
