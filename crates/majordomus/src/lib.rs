@@ -12,7 +12,8 @@
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let worker = majordomus::Worker::builder("tcp://127.0.0.1:5555")
 //!         .serve("echo", |request, reply| reply.finish(request.body))?;
-//!     Ok(worker.ended().await)
+//!     worker.ended().await;
+//!     Ok(())
 //! }
 //! ```
 //!
