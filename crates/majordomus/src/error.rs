@@ -181,8 +181,8 @@ pub enum RequestError {
     Disconnected,
     /// The broker shuts down. It may have been done or not.
     ShutDown,
-    /// The request is larger than a message may be, here or at the broker, or has too many frames. It
-    /// was not sent.
+    /// The request is larger than a message [may be](crate::ClientBuilder::message_bytes_max), here or
+    /// at the broker, or has too many frames. It was not sent.
     TooLarge,
     /// The broker cannot give it to its worker, or the reply to us: it is too large for the other
     /// side, or cannot be translated into its dialect. It may have been done or not.
