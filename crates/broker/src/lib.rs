@@ -20,11 +20,11 @@ mod subscriber;
 pub use broker::{Broker, Control, StartError};
 pub use census::{Snapshot, Tally};
 pub use config::{Config, ConfigError, ConnectionLimits, Listen};
-pub use majordomus_core::Outcome;
 pub use majordomus_core::broker::{
-    Balance, Config as CoreConfig, Counters, Holdings, Limits as RequestLimits, Offence,
-    ServiceConfig,
+    Balance, CloseReason, Config as CoreConfig, Counters, Holdings, Introduction,
+    Limits as RequestLimits, Offence, ServiceConfig,
 };
+pub use majordomus_core::{Farewell, Outcome};
 pub use majordomus_wire::{Dialect, Errors, Json, UnknownJson};
 pub use majordomus_zmtp::{Endpoint, EndpointError};
 

@@ -30,9 +30,9 @@ use std::io;
 use tokio::sync::{oneshot, watch};
 
 pub use majordomus_broker::{
-    Balance, Config, ConfigError, ConnectionLimits, Control, CoreConfig, Counters, Dialect,
-    Endpoint, EndpointError, Errors, Holdings, Json, Listen, Offence, Outcome, RequestLimits,
-    ServiceConfig, Snapshot, StartError, Tally, UnknownJson,
+    Balance, CloseReason, Config, ConfigError, ConnectionLimits, Control, CoreConfig, Counters,
+    Dialect, Endpoint, EndpointError, Errors, Farewell, Holdings, Introduction, Json, Listen,
+    Offence, Outcome, RequestLimits, ServiceConfig, Snapshot, StartError, Tally, UnknownJson,
 };
 
 /// A broker that runs in a thread of its own, inside this process, until it is shut down or dropped.

@@ -243,8 +243,8 @@ pub use endpoint::Endpoints;
 pub use error::{RequestError, Retriable, SetupError};
 pub use events::{ConnectionEvent, ConnectionEvents, EVENTS_MAX};
 pub use headers::{HEADERS_BYTES_MAX, HeaderError, Headers};
-pub use majordomus_core::Frames;
-pub use majordomus_wire::{Dialect, Offence, UnknownDialect};
+pub use majordomus_core::{Bounds, Form, Frames, Label};
+pub use majordomus_wire::{Dialect, Offence, Side, Socket, UnknownDialect};
 pub use majordomus_zmtp::{Endpoint, EndpointError};
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use values::BodyError;

@@ -46,7 +46,7 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// Whether [`Event`](super::Event)s about single requests are put out.
     pub request_events: bool,
-    /// What peers that greet are told of the broker.
+    /// What peers that greet are told of the broker. A broker with sockets fills it in by itself.
     pub introduction: Introduction,
 }
 
