@@ -10,6 +10,20 @@ use crate::blocking::{Reply, Runtime};
 use crate::{Body, HeaderError, Progress, RequestError, Retry};
 
 /// Progress of one request that is on its way to the channel of its user.
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// use majordomus::blocking::PROGRESS_MAX;
+/// use majordomus::testing;
+///
+/// // There is room for all that can be on its way.
+/// let (tell, told) = mpsc::sync_channel(PROGRESS_MAX);
+/// let (client, _) = testing::client().service("job", |_, reply| reply.finish("done")).blocking_build();
+/// client.request("job", "").progress(tell).call()?;
+/// assert!(told.iter().count() > 0);
+/// # Ok::<(), majordomus::RequestError>(())
+/// ```
 pub const PROGRESS_MAX: usize = 16;
 
 /// A request before it is sent, from [`Client::request`](crate::blocking::Client::request).
