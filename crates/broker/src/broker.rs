@@ -39,6 +39,17 @@ pub struct Broker {
 }
 
 /// Gives orders to a running broker. It can be cloned and sent to other threads.
+///
+/// ```
+/// # use majordomus_broker as majordomus;
+/// use majordomus::Broker;
+///
+/// let broker = Broker::start("inproc://controlled")?;
+/// let control = broker.control();
+/// assert!(control.snapshot().is_some());
+/// control.shutdown();
+/// # Ok::<(), majordomus_broker::StartError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Control {
     orders: Sender<Order>,
@@ -53,12 +64,13 @@ impl Control {
     /// gets to it.
     ///
     /// ```
-    /// use majordomus_broker::Broker;
+    /// # use majordomus_broker as majordomus;
+    /// use majordomus::Broker;
     ///
     /// let broker = Broker::start("inproc://ending")?;
     /// let control = broker.control();
     /// std::thread::spawn(move || control.shutdown());
-    /// broker.wait()?;
+    /// # broker.wait()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn shutdown(&self) {
@@ -72,7 +84,8 @@ impl Control {
     /// turn.
     ///
     /// ```
-    /// use majordomus_broker::Broker;
+    /// # use majordomus_broker as majordomus;
+    /// use majordomus::Broker;
     ///
     /// let broker = Broker::start("inproc://counted")?;
     /// let snapshot = broker.control().snapshot().expect("it runs");
@@ -93,7 +106,8 @@ impl Control {
     /// return at once, like the `send` of a channel with room.
     ///
     /// ```
-    /// use majordomus_broker::Broker;
+    /// # use majordomus_broker as majordomus;
+    /// use majordomus::Broker;
     ///
     /// let broker = Broker::start("inproc://told")?;
     /// let (tell, told) = std::sync::mpsc::sync_channel(1);
@@ -116,6 +130,14 @@ impl Control {
 }
 
 /// Why a broker did not start.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_broker::{self as broker, Broker}; }
+/// use majordomus::Broker;
+/// use majordomus::broker::StartError;
+///
+/// assert!(matches!(Broker::start("nowhere"), Err(StartError::Endpoint(_))));
+/// ```
 #[derive(Debug)]
 pub enum StartError {
     /// The endpoint is none.
@@ -133,7 +155,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Endpoint(error) => error.fmt(f),
             StartError::Config(error) => write!(f, "configuration: {error}"),
-            StartError::Bind(endpoint @ Endpoint::Inproc(_), error)
+            StartError::Bind(endpoint @ Endpoint::Inproc { .. }, error)
                 if error.kind() == io::ErrorKind::AddrInUse =>
             {
                 write!(
@@ -265,7 +287,7 @@ impl Broker {
     /// use majordomus_broker::{Broker, Endpoint};
     ///
     /// let broker = Broker::start("inproc://*")?;
-    /// assert!(matches!(&broker.endpoints()[0], Endpoint::Inproc(name) if name != "*"));
+    /// assert!(matches!(&broker.endpoints()[0], Endpoint::Inproc { name } if name != "*"));
     /// # Ok::<(), majordomus_broker::StartError>(())
     /// ```
     pub fn endpoints(&self) -> &[Endpoint] {

@@ -20,9 +20,29 @@ const COMPLAINTS_PER_SECOND_MAX: u32 = 20;
 const TIDINGS_PER_SECOND_MAX: u32 = 100;
 
 /// Counts by reason. The reasons are names in the program, so there are only so many.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_broker as broker; }
+/// use majordomus::broker::Tally;
+///
+/// fn total(tally: &Tally) -> u64 {
+///     tally.values().sum()
+/// }
+/// assert_eq!(total(&Tally::new()), 0);
+/// ```
 pub type Tally = BTreeMap<&'static str, u64>;
 
 /// A picture of the broker at a moment: all its counters, for whoever shows them.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_broker as broker; }
+/// use majordomus::broker::Snapshot;
+///
+/// fn show(snapshot: &Snapshot) {
+///     println!("{} connections are open; {snapshot}", snapshot.connections);
+/// }
+/// # show(&Snapshot::default());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// What the core counted.

@@ -1,6 +1,7 @@
 //! The broker's configuration: where it listens, what it holds, and the core's own.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use majordomus_core::broker as core;
@@ -11,7 +12,8 @@ use crate::{Endpoint, EndpointError};
 /// What a broker is started with.
 ///
 /// ```
-/// use majordomus_broker::{Config, Listen};
+/// # mod majordomus { pub use majordomus_broker as broker; }
+/// use majordomus::broker::{Config, Listen};
 ///
 /// let mut config = Config::default();
 /// config.listen = vec![Listen::new("tcp://127.0.0.1:0".parse().unwrap())];
@@ -34,7 +36,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 5555).into());
+        let endpoint = SocketAddr::from(([127, 0, 0, 1], 5555)).into();
         Self {
             listen: vec![Listen::new(endpoint)],
             intch: None,
@@ -48,9 +50,10 @@ impl Default for Config {
 /// The defaults, at one endpoint.
 ///
 /// ```
-/// use majordomus_broker::{Config, Endpoint};
+/// # mod majordomus { pub use majordomus_broker as broker; }
+/// use majordomus::broker::{Config, Endpoint};
 ///
-/// let config = Config::from(Endpoint::Inproc("md".into()));
+/// let config = Config::from(Endpoint::Inproc { name: "md".into() });
 /// assert_eq!(config.listen.len(), 1);
 /// ```
 impl From<Endpoint> for Config {
@@ -62,11 +65,12 @@ impl From<Endpoint> for Config {
 /// The defaults, at one endpoint.
 ///
 /// ```
-/// use majordomus_broker::Config;
+/// # mod majordomus { pub use majordomus_broker as broker; }
+/// use majordomus::broker::Config;
 ///
 /// let mut config = Config::try_from("inproc://md")?;
 /// config.core.liveness = 5;
-/// # Ok::<(), majordomus_broker::EndpointError>(())
+/// # Ok::<(), majordomus::broker::EndpointError>(())
 /// ```
 impl TryFrom<&str> for Config {
     type Error = EndpointError;
@@ -77,6 +81,18 @@ impl TryFrom<&str> for Config {
 }
 
 /// One endpoint, and how it is spoken there.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_broker as broker; }
+/// use majordomus::broker::{Dialect, Errors, Listen};
+///
+/// let listen = Listen {
+///     dialect: Some(Dialect::Mdp02),
+///     errors: Errors::Final,
+///     ..Listen::new("tcp://127.0.0.1:5555".parse()?)
+/// };
+/// # Ok::<(), majordomus::broker::EndpointError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Where.
@@ -92,12 +108,29 @@ pub struct Listen {
 
 impl Listen {
     /// Listens for every dialect, and tells clients of errors only where their dialect has them.
+    ///
+    /// ```
+    /// # mod majordomus { pub use majordomus_broker as broker; }
+    /// use majordomus::broker::Listen;
+    ///
+    /// assert_eq!(Listen::new("tcp://*:5555".parse()?).dialect, None);
+    /// # Ok::<(), majordomus::broker::EndpointError>(())
+    /// ```
     pub fn new(endpoint: Endpoint) -> Self {
         Self { endpoint, dialect: None, errors: Errors::Silent, json: Json::Auto }
     }
 }
 
 /// How much connections may hold, and for how long.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_broker as broker; }
+/// use majordomus::broker::{Config, ConnectionLimits};
+///
+/// let connections = ConnectionLimits { message_bytes_max: 1 << 20, ..ConnectionLimits::default() };
+/// let config = Config { connections, ..Config::default() };
+/// assert!(config.check().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// Connections at once.
@@ -137,6 +170,14 @@ impl Default for ConnectionLimits {
 }
 
 /// A configuration that cannot be.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_broker as broker; }
+/// use majordomus::broker::{Config, ConfigError};
+///
+/// let config = Config { listen: Vec::new(), ..Config::default() };
+/// assert_eq!(config.check(), Err(ConfigError::NoEndpoint));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
     /// There is nowhere to listen.
@@ -194,6 +235,16 @@ impl Config {
     /// # Errors
     ///
     /// The first one that is found.
+    ///
+    /// ```
+    /// # mod majordomus { pub use majordomus_broker as broker; }
+    /// use majordomus::broker::{Config, ConfigError};
+    ///
+    /// let mut config = Config::default();
+    /// assert_eq!(config.check(), Ok(()));
+    /// config.core.liveness = 0;
+    /// assert_eq!(config.check(), Err(ConfigError::Zero("liveness")));
+    /// ```
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.listen.is_empty() {
             return Err(ConfigError::NoEndpoint);

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use mio::Waker;
 
 /// The name that stands for any that is free, where a broker listens.
-pub(crate) const ANY_NAME: &str = "*";
+const ANY_NAME: &str = "*";
 /// Bytes of a name.
-pub(crate) const NAME_BYTES_MAX: usize = 255;
+const NAME_BYTES_MAX: usize = 255;
 /// Names that are bound at once in this process.
 const NAMES_MAX: usize = 4_096;
 /// Connections that wait for one broker to take them. Each has two open files of this process.
@@ -100,7 +100,7 @@ impl From<ConnectError> for io::Error {
 }
 
 /// Whether a broker can have this name. `*`, which stands for any, is not among them.
-pub(crate) fn is_name(name: &str) -> bool {
+fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
         && name != ANY_NAME
         && !name.chars().any(char::is_control)

@@ -9,7 +9,6 @@ mod broker;
 mod census;
 mod config;
 mod connection;
-mod endpoint;
 mod handshakes;
 pub mod inproc;
 mod observer;
@@ -21,13 +20,13 @@ mod subscriber;
 pub use broker::{Broker, Control, StartError};
 pub use census::{Snapshot, Tally};
 pub use config::{Config, ConfigError, ConnectionLimits, Listen};
-pub use endpoint::{Endpoint, EndpointError};
-pub use majordomus_core::Outcome;
 pub use majordomus_core::broker::{
-    Account, Balance, Config as CoreConfig, Counters, Ends, Holdings, Limits as RequestLimits,
-    Offence, Refusal, ServiceConfig, Statement,
+    Account, Balance, CloseReason, Config as CoreConfig, Counters, Ends, Holdings, Introduction,
+    Limits as RequestLimits, Offence, Refusal, ServiceConfig, Statement,
 };
+pub use majordomus_core::{Farewell, Outcome};
 pub use majordomus_wire::{Dialect, Errors, Json, UnknownJson};
+pub use majordomus_zmtp::{Endpoint, EndpointError};
 
 /// What the reactor is told from outside.
 enum Order {

@@ -3,9 +3,9 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,29 +120,30 @@ impl Listener {
     /// Listens. `waker` is that of the reactor that will take what comes.
     pub(crate) fn bind(endpoint: &Endpoint, waker: &Arc<Waker>) -> io::Result<Self> {
         match endpoint {
-            Endpoint::Tcp(address) => {
-                let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+            Endpoint::Tcp { host, port } => {
+                let address = address_of(host, *port)?;
+                let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
                 socket.set_reuse_address(true)?;
                 socket.set_nonblocking(true)?;
-                socket.bind(&(*address).into())?;
+                socket.bind(&address.into())?;
                 socket.listen(BACKLOG)?;
                 Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
             }
-            Endpoint::Ipc(path) => {
-                make_way(path)?;
+            Endpoint::Ipc { path } => {
+                make_way(Path::new(path))?;
                 let listener = UnixListener::bind(path)?;
                 Ok(Listener::Ipc(listener, SocketFile::of(path)?))
             }
-            Endpoint::Inproc(name) => Inbox::bind(name, waker).map(Listener::Inproc),
+            Endpoint::Inproc { name } => Inbox::bind(name, waker).map(Listener::Inproc),
         }
     }
 
     /// Where it listens in fact, with the port that the system chose, or the name that was made up.
     pub(crate) fn endpoint(&self) -> io::Result<Endpoint> {
         match self {
-            Listener::Tcp(listener) => listener.local_addr().map(Endpoint::Tcp),
-            Listener::Ipc(_, file) => Ok(Endpoint::Ipc(file.path.clone())),
-            Listener::Inproc(inbox) => Ok(Endpoint::Inproc(inbox.name().to_string())),
+            Listener::Tcp(listener) => listener.local_addr().map(Endpoint::from),
+            Listener::Ipc(_, file) => Ok(Endpoint::Ipc { path: file.path.clone() }),
+            Listener::Inproc(inbox) => Ok(Endpoint::Inproc { name: inbox.name().to_string() }),
         }
     }
 
@@ -187,6 +188,16 @@ impl Listener {
     }
 }
 
+/// The address of a host to listen on: an IPv4 one where it has several.
+fn address_of(host: &str, port: u16) -> io::Result<SocketAddr> {
+    if host == "*" {
+        return Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+    }
+    let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    let found = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    found.copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
 /// Removes the socket file of a program that is no longer there.
 fn make_way(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
@@ -208,23 +219,21 @@ fn make_way(path: &Path) -> io::Result<()> {
 /// The file of a Unix socket, removed at the end where it is still ours.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
-    path: PathBuf,
+    path: String,
     device: u64,
     inode: u64,
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        let metadata = path.symlink_metadata()?;
-        Ok(Self { path: path.to_path_buf(), device: metadata.dev(), inode: metadata.ino() })
+    fn of(path: &str) -> io::Result<Self> {
+        let metadata = std::fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_string(), device: metadata.dev(), inode: metadata.ino() })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let ours = self
-            .path
-            .symlink_metadata()
+        let ours = std::fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| metadata.dev() == self.device && metadata.ino() == self.inode);
         if ours {
             let _ = std::fs::remove_file(&self.path);

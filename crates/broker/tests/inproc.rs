@@ -14,12 +14,12 @@ use majordomus_broker::{Broker, Config, Endpoint, Listen, StartError};
 use majordomus_zmtp::{Metadata, SocketType};
 
 fn config(name: &str) -> Config {
-    Config::from(Endpoint::Inproc(name.into()))
+    Config::from(Endpoint::Inproc { name: name.into() })
 }
 
 /// The name of a broker, which may have been made up.
 fn name(broker: &Broker) -> String {
-    let Endpoint::Inproc(name) = &broker.endpoints()[0] else { panic!("inproc") };
+    let Endpoint::Inproc { name } = &broker.endpoints()[0] else { panic!("inproc") };
     name.clone()
 }
 
@@ -209,9 +209,9 @@ fn many_connect_at_once() {
 #[test]
 fn the_directory_is_published_here_too() {
     let mut config = config("*");
-    config.intch = Some(Endpoint::Inproc("directory".into()));
+    config.intch = Some(Endpoint::Inproc { name: "directory".into() });
     let broker = Broker::start(config).expect("it starts");
-    assert_eq!(broker.publication(), Some(&Endpoint::Inproc("directory".into())));
+    assert_eq!(broker.publication(), Some(&Endpoint::Inproc { name: "directory".into() }));
     let stream = inproc::connect("directory").expect("it publishes");
     let mut subscriber = Peer::shake_hands(stream, Metadata::new(SocketType::Sub));
     subscriber.send(&[b"\x01$dir"]);

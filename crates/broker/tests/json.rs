@@ -4,8 +4,8 @@ mod common;
 
 use std::net::TcpStream;
 
-use common::{Peer, broker, broker_with, wait_for};
-use majordomus_broker::{Broker, Endpoint, Json, Listen};
+use common::{Peer, address_of, broker, broker_with, wait_for};
+use majordomus_broker::{Broker, Json, Listen};
 use majordomus_zmtp::{Metadata, SocketType};
 
 /// A worker of PIGATO that has registered.
@@ -50,8 +50,7 @@ fn the_clients_listener_says_how_frames_become_json() {
     });
     let mut worker = worker_of_pigato(&broker);
     for (endpoint, data) in broker.endpoints().iter().zip(["\"5\"", "\"5\"", "5"]) {
-        let Endpoint::Tcp(address) = endpoint else { panic!("tcp") };
-        let stream = TcpStream::connect(address).expect("it listens");
+        let stream = TcpStream::connect(address_of(endpoint)).expect("it listens");
         let mut client = Peer::shake_hands(stream, Metadata::new(SocketType::Dealer));
         client.send(&[b"MDPC02", b"\x01", b"echo", b"5"]);
         let asked = worker.frames();

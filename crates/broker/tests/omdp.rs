@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::pigato::{self, Honest, quiet_broker};
-use common::{Peer, broker_with, wait_for};
-use majordomus_broker::{Broker, Dialect, Endpoint, Listen, Snapshot};
+use common::{Peer, address_of, broker_with, wait_for};
+use majordomus_broker::{Broker, Dialect, Listen, Snapshot};
 use majordomus_core::Outcome;
 use majordomus_core::broker::Offence;
 use majordomus_zmtp::{Metadata, SocketType};
@@ -368,7 +368,7 @@ fn a_listener_that_is_pinned_knows() {
     });
     let with_retry = br#"{"retry":0}"#;
     for (endpoint, id, length) in [(0, pigato::id("C").into_bytes(), 5), (1, CLIENT.to_vec(), 7)] {
-        let Endpoint::Tcp(address) = broker.endpoints()[endpoint] else { panic!("tcp") };
+        let address = address_of(&broker.endpoints()[endpoint]);
         let stream = TcpStream::connect(address).expect("it listens");
         let metadata = Metadata::new(SocketType::Dealer).with_routing_id(&id);
         let mut client = Peer::shake_hands(stream, metadata);

@@ -6,10 +6,13 @@ mod common;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use common::{PATIENCE, Patient, Peer, address, broker_with, round_trip, wait_for, write_unsent};
+use common::{
+    PATIENCE, Patient, Peer, address, address_of, broker_with, round_trip, wait_for, write_unsent,
+};
 use majordomus_broker::{Broker, Config, Endpoint};
 use majordomus_zmtp::{Connection, Error, Limits, Metadata, Security, SocketType};
 
@@ -29,8 +32,8 @@ fn publisher_with(configure: impl FnOnce(&mut Config)) -> Broker {
 }
 
 fn publication(broker: &Broker) -> TcpStream {
-    let Some(Endpoint::Tcp(address)) = broker.publication() else { panic!("it publishes on tcp") };
-    TcpStream::connect(address).expect("it listens")
+    let endpoint = broker.publication().expect("it publishes");
+    TcpStream::connect(address_of(endpoint)).expect("it listens")
 }
 
 fn subscriber(broker: &Broker) -> Peer {
@@ -180,7 +183,7 @@ fn ipc() -> (tempfile::TempDir, Endpoint) {
 }
 
 fn connect_ipc(endpoint: &Endpoint) -> UnixStream {
-    let Endpoint::Ipc(path) = endpoint else { panic!("ipc") };
+    let Endpoint::Ipc { path } = endpoint else { panic!("ipc") };
     UnixStream::connect(path).expect("it listens")
 }
 
@@ -194,8 +197,8 @@ fn a_subscriber_of_zmtp_3_1_over_ipc() {
     let broker = publisher_with(|config| config.intch = Some(endpoint.clone()));
     let (peer, witness) = (subscriber_ipc(&endpoint), subscriber_ipc(&endpoint));
     check(broker, peer, command, witness);
-    let Endpoint::Ipc(path) = endpoint else { panic!("ipc") };
-    assert!(!path.exists(), "its file goes with the broker");
+    let Endpoint::Ipc { path } = endpoint else { panic!("ipc") };
+    assert!(!Path::new(&path).exists(), "its file goes with the broker");
 }
 
 #[test]

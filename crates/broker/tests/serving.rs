@@ -6,8 +6,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Patient, Peer, broker, broker_with, round_trip, wait_for};
-use majordomus_broker::{Broker, Config, Dialect, Endpoint, Errors, Listen, StartError};
+use common::{Patient, Peer, address_of, broker, broker_with, round_trip, wait_for};
+use majordomus_broker::{Broker, Config, Dialect, Errors, Listen, StartError};
 use majordomus_zmtp::{Metadata, SocketType};
 
 /// The first frames of a message.
@@ -85,7 +85,7 @@ fn a_listener_takes_one_dialect_only_and_tells_of_errors_where_that_is_set() {
     pinned.send(&[b"", b"MDPC01", b"mmi.service", b"echo"]);
     pinned.send(&[b"MDPC02", b"\x01", b"mmi.service", b"echo"]);
     pinned.expect(&[b"MDPC02", b"\x03", b"mmi.service", b"404"]);
-    let Endpoint::Tcp(second) = broker.endpoints()[1] else { panic!("tcp") };
+    let second = address_of(&broker.endpoints()[1]);
     let stream = std::net::TcpStream::connect(second).expect("it listens");
     let mut told = Peer::shake_hands(stream, dealer());
     told.send(&[b"", b"MDPC01", b"nobody", b"x"]);
@@ -106,7 +106,7 @@ fn all_endpoints_are_served_together() {
         ];
     });
     let mut worker = Peer::worker(&broker, "echo");
-    let Endpoint::Tcp(v6) = broker.endpoints()[1] else { panic!("tcp") };
+    let v6 = address_of(&broker.endpoints()[1]);
     assert!(v6.is_ipv6() && v6.port() > 0);
     let v6 = std::net::TcpStream::connect(v6).expect("it listens");
     exchange(&mut Peer::shake_hands(v6, dealer()), &mut worker);

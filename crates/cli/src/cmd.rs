@@ -11,6 +11,7 @@ mod worker;
 
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::num::ParseIntError;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -19,7 +20,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use majordomus::Dialect;
-use majordomus_broker::{Broker, Config, Endpoint, Listen, StartError};
+use majordomus_broker::{Broker, Config, Listen, StartError};
 
 use crate::failure::Failure;
 use crate::log::{LogArgs, Manner};
@@ -129,7 +130,7 @@ fn has_request_ids(dialect: Dialect) -> bool {
 
 /// Starts a broker for this run alone, on a free port of this machine, and says where it is.
 fn broker_for_this_run() -> Result<(Broker, String), StartError> {
-    let anywhere = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0)).into();
     let config = Config { listen: vec![Listen::new(anywhere)], ..Config::default() };
     let broker = Broker::start(config)?;
     let endpoint = broker.endpoints()[0].to_string();

@@ -239,6 +239,13 @@ impl Notice {
 }
 
 /// Why the broker ends it with a peer.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core as broker; }
+/// use majordomus::broker::Farewell;
+///
+/// assert_eq!(Farewell::Silent.to_string(), "silent for too long");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Farewell {
     /// It does not say.

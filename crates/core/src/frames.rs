@@ -10,6 +10,14 @@ use smallvec::SmallVec;
 use crate::Form;
 
 /// Where each frame of a message begins and ends in its memory.
+///
+/// ```
+/// # use majordomus_core as majordomus;
+/// use majordomus::{Bounds, Frames};
+///
+/// let bounds = Bounds::from_slice(&[(0, 5), (6, 11)]);
+/// assert_eq!(Frames::new("hello world".into(), bounds), Frames::from_slices(&["hello", "world"]));
+/// ```
 pub type Bounds = SmallVec<[(u32, u32); 8]>;
 
 /// Bodies from this size on are kept where they were read; smaller ones are copied when they are
@@ -21,7 +29,8 @@ pub(crate) const SHARED_BODY_MIN: usize = 64 * 1024;
 /// Cloning and [`skip`](Frames::skip)ping copy no frame.
 ///
 /// ```
-/// use majordomus_core::Frames;
+/// # use majordomus_core as majordomus;
+/// use majordomus::Frames;
 ///
 /// let message = Frames::from_slices(&["MDPC01", "echo", "hello"]);
 /// assert_eq!(message.get(1), Some(&b"echo"[..]));
@@ -48,6 +57,11 @@ impl Frames {
     };
 
     /// No frame at all.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// assert_eq!(majordomus::Frames::empty().len(), 0);
+    /// ```
     pub fn empty() -> Self {
         Self::EMPTY
     }
@@ -57,6 +71,14 @@ impl Frames {
     /// # Panics
     ///
     /// Where a frame ends before it begins or outside `data`: the caller's framing is wrong.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::{Bounds, Frames};
+    ///
+    /// let frames = Frames::new("hello".into(), Bounds::from_slice(&[(0, 1), (1, 5)]));
+    /// assert_eq!(frames, Frames::from_slices(&["h", "ello"]));
+    /// ```
     pub fn new(data: Bytes, bounds: Bounds) -> Self {
         assert!(bounds.iter().all(|&(start, end)| start <= end && end as usize <= data.len()));
         Self { data, bounds, ..Self::default() }
@@ -65,7 +87,8 @@ impl Frames {
     /// One frame.
     ///
     /// ```
-    /// use majordomus_core::Frames;
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Frames;
     ///
     /// let body = Frames::single(bytes::Bytes::from_static(b"hello"));
     /// assert_eq!(body.len(), 1);
@@ -76,6 +99,12 @@ impl Frames {
     }
 
     /// A copy of these frames, in order.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// let frames = majordomus::Frames::from_slices(&["hello", "world"]);
+    /// assert_eq!(frames.len(), 2);
+    /// ```
     pub fn from_slices<T: AsRef<[u8]>>(frames: &[T]) -> Self {
         Self::copied(frames.iter().map(AsRef::as_ref))
     }
@@ -97,7 +126,8 @@ impl Frames {
     /// core passes it on and does not look at it.
     ///
     /// ```
-    /// use majordomus_core::{Form, Frames};
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::{Form, Frames};
     ///
     /// let body = Frames::from_slices(&["{}"]).in_form(Form::Json, 7);
     /// assert_eq!((body.form(), body.note()), (Form::Json, 7));
@@ -108,38 +138,94 @@ impl Frames {
     }
 
     /// What the frames are.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::{Form, Frames};
+    ///
+    /// assert_eq!(Frames::from_slices(&["hello"]).form(), Form::Frames);
+    /// ```
     pub fn form(&self) -> Form {
         self.form
     }
 
     /// What was noted of them with [`in_form`](Frames::in_form).
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::{Form, Frames};
+    ///
+    /// assert_eq!(Frames::empty().note(), 0);
+    /// assert_eq!(Frames::empty().in_form(Form::Json, 7).note(), 7);
+    /// ```
     pub fn note(&self) -> u8 {
         self.note
     }
 
     /// How many frames there are.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Frames;
+    ///
+    /// let message = Frames::from_slices(&["echo", "hello"]);
+    /// assert_eq!((message.len(), message.skip(1).len()), (2, 1));
+    /// ```
     pub fn len(&self) -> usize {
         self.bounds.len() - self.first as usize
     }
 
     /// Whether there is no frame.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Frames;
+    ///
+    /// assert!(Frames::empty().is_empty());
+    /// // One frame without a byte is one.
+    /// assert!(!Frames::from_slices(&[""]).is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Frame `index`, counted from 0.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// let frames = majordomus::Frames::from_slices(&["echo", "hello"]);
+    /// assert_eq!(frames.get(1), Some(&b"hello"[..]));
+    /// assert_eq!(frames.get(2), None);
+    /// ```
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         let &(start, end) = self.bounds.get(self.first as usize + index)?;
         Some(&self.data[start as usize..end as usize])
     }
 
     /// Frame `index` as memory that is shared with this list.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// let frames = majordomus::Frames::from_slices(&["echo", "hello"]);
+    /// let hello = frames.shared(1).expect("there are two");
+    /// drop(frames);
+    /// assert_eq!(hello, "hello");
+    /// ```
     pub fn shared(&self, index: usize) -> Option<Bytes> {
         let &(start, end) = self.bounds.get(self.first as usize + index)?;
         Some(self.data.slice(start as usize..end as usize))
     }
 
     /// The frames in order.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// let frames = majordomus::Frames::from_slices(&["echo", "hello"]);
+    /// for frame in frames.iter() {
+    ///     println!("{}", frame.escape_ascii());
+    /// }
+    /// assert_eq!(frames.iter().len(), 2);
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         self.bounds[self.first as usize..]
             .iter()
@@ -147,6 +233,15 @@ impl Frames {
     }
 
     /// These frames without the first `count`; none where there are fewer.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Frames;
+    ///
+    /// let message = Frames::from_slices(&["echo", "hello"]);
+    /// assert_eq!(message.clone().skip(1), Frames::from_slices(&["hello"]));
+    /// assert!(message.skip(3).is_empty());
+    /// ```
     #[must_use]
     pub fn skip(mut self, count: usize) -> Self {
         let first = (self.first as usize + count).min(self.bounds.len());
@@ -155,11 +250,26 @@ impl Frames {
     }
 
     /// Bytes of all frames together.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// assert_eq!(majordomus::Frames::from_slices(&["echo", "hello"]).bytes(), 9);
+    /// ```
     pub fn bytes(&self) -> usize {
         self.bounds[self.first as usize..].iter().map(|&(start, end)| (end - start) as usize).sum()
     }
 
     /// The same frames in memory that holds nothing else, where they are small enough to be copied.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Frames;
+    ///
+    /// let read = Frames::from_slices(&["a head", "a body"]).skip(1);
+    /// let kept = read.detached();
+    /// assert_eq!(kept, read);
+    /// assert_ne!(kept.get(0).map(<[u8]>::as_ptr), read.get(0).map(<[u8]>::as_ptr));
+    /// ```
     #[must_use]
     pub fn detached(&self) -> Self {
         if self.bytes() >= SHARED_BODY_MIN {
@@ -171,7 +281,8 @@ impl Frames {
     /// One list of all frames of all `parts`, in order; in form as the first of them.
     ///
     /// ```
-    /// use majordomus_core::Frames;
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Frames;
     ///
     /// let parts = [Frames::from_slices(&["a", "b"]), Frames::empty(), Frames::from_slices(&["c"])];
     /// assert_eq!(Frames::joined(&parts), Frames::from_slices(&["a", "b", "c"]));

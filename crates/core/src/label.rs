@@ -17,7 +17,8 @@ const INLINE_BYTES: usize = 40;
 /// printing escapes what is not printable.
 ///
 /// ```
-/// use majordomus_core::Label;
+/// # use majordomus_core as majordomus;
+/// use majordomus::Label;
 ///
 /// let service = Label::from("echo");
 /// assert_eq!(&*service, b"echo");
@@ -31,7 +32,8 @@ impl Label {
     /// The label without a byte: "none" where a dialect has no such field.
     ///
     /// ```
-    /// assert!(majordomus_core::Label::empty().is_empty());
+    /// # use majordomus_core as majordomus;
+    /// assert!(majordomus::Label::empty().is_empty());
     /// ```
     pub const fn empty() -> Self {
         Label(SmallVec::new_const())
@@ -40,7 +42,8 @@ impl Label {
     /// A number, written in decimal.
     ///
     /// ```
-    /// use majordomus_core::Label;
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Label;
     ///
     /// assert_eq!(Label::decimal(0), Label::from("0"));
     /// assert_eq!(Label::decimal(u64::MAX).to_string(), u64::MAX.to_string());
@@ -62,7 +65,8 @@ impl Label {
     /// The number that is written there in decimal, and nothing else; `None` where it is too large.
     ///
     /// ```
-    /// use majordomus_core::Label;
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Label;
     ///
     /// assert_eq!(Label::number_of(b"007"), Some(7));
     /// assert_eq!(Label::number_of(b"+7"), None);
@@ -78,6 +82,11 @@ impl Label {
     }
 
     /// The bytes.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// assert_eq!(majordomus::Label::from("echo").as_bytes(), b"echo");
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

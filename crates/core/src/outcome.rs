@@ -3,6 +3,15 @@
 use core::fmt;
 
 /// How a request ended.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core as broker; }
+/// use majordomus::broker::Outcome;
+///
+/// for outcome in Outcome::ALL {
+///     println!("{outcome}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// The worker's final reply was passed on, or the broker answered by itself (8/MMI).
@@ -51,7 +60,8 @@ impl Outcome {
     /// The name by which it is logged and counted.
     ///
     /// ```
-    /// assert_eq!(majordomus_core::Outcome::ClientGone.name(), "client_gone");
+    /// # mod majordomus { pub use majordomus_core as broker; }
+    /// assert_eq!(majordomus::broker::Outcome::ClientGone.name(), "client_gone");
     /// ```
     pub const fn name(self) -> &'static str {
         match self {

@@ -30,9 +30,10 @@ use std::io;
 use tokio::sync::{oneshot, watch};
 
 pub use majordomus_broker::{
-    Account, Balance, Config, ConfigError, ConnectionLimits, Control, CoreConfig, Counters,
-    Dialect, Endpoint, EndpointError, Ends, Errors, Holdings, Json, Listen, Offence, Outcome,
-    Refusal, RequestLimits, ServiceConfig, Snapshot, StartError, Statement, Tally, UnknownJson,
+    Account, Balance, CloseReason, Config, ConfigError, ConnectionLimits, Control, CoreConfig,
+    Counters, Dialect, Endpoint, EndpointError, Ends, Errors, Farewell, Holdings, Introduction,
+    Json, Listen, Offence, Outcome, Refusal, RequestLimits, ServiceConfig, Snapshot, StartError,
+    Statement, Tally, UnknownJson,
 };
 
 /// A broker that runs in a thread of its own, inside this process, until it is shut down or dropped.
@@ -130,11 +131,15 @@ impl Broker {
     /// system chose and the names that were made up.
     ///
     /// ```
-    /// use majordomus::Broker;
+    /// use majordomus::{Broker, Client};
     ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let broker = Broker::start("tcp://127.0.0.1:0")?;
     /// assert_ne!(broker.endpoints()[0].to_string(), "tcp://127.0.0.1:0");
-    /// # Ok::<(), majordomus::broker::StartError>(())
+    /// let client = Client::connect(broker.endpoints())?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints

@@ -5,7 +5,7 @@ use std::fmt;
 use majordomus_core::{CODE_UNSAID, Failure, Outcome};
 use majordomus_wire::{Dialect, Offence};
 
-use crate::{Body, EndpointError};
+use crate::{Body, Endpoint, EndpointError};
 
 /// Why a client or a worker could not be set up: something that it was given makes no sense.
 ///
@@ -24,8 +24,12 @@ use crate::{Body, EndpointError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The endpoint cannot be connected to.
+    /// The endpoint is none.
     Endpoint(EndpointError),
+    /// The endpoint stands for any host, port or name, which is for those who listen.
+    Wildcard(Endpoint),
+    /// The endpoint is one of this process, in which no broker can be without the feature `broker`.
+    InprocWithoutBroker(Endpoint),
     /// There is no endpoint.
     NoEndpoint,
     /// No service can have this name, which a worker was to offer.
@@ -67,6 +71,16 @@ impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SetupError::Endpoint(error) => fmt::Display::fmt(error, f),
+            SetupError::Wildcard(endpoint) => write!(
+                f,
+                "cannot connect to {endpoint}: `*` and the port 0 are for those who listen; name one \
+                 host and port"
+            ),
+            SetupError::InprocWithoutBroker(endpoint) => write!(
+                f,
+                "cannot connect to {endpoint}: it needs the feature `broker` of the crate majordomus, \
+                 with which a broker can be in this process"
+            ),
             SetupError::NoEndpoint => f.write_str("there is no endpoint to connect to"),
             SetupError::Service { name, offence } => {
                 write!(f, "a worker cannot offer the service {name:?}: {offence}")
@@ -167,8 +181,8 @@ pub enum RequestError {
     Disconnected,
     /// The broker shuts down. It may have been done or not.
     ShutDown,
-    /// The request is larger than a message may be, here or at the broker, or has too many frames. It
-    /// was not sent.
+    /// The request is larger than a message [may be](crate::ClientBuilder::message_bytes_max), here or
+    /// at the broker, or has too many frames. It was not sent.
     TooLarge,
     /// The broker cannot give it to its worker, or the reply to us: it is too large for the other
     /// side, or cannot be translated into its dialect. It may have been done or not.

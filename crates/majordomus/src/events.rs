@@ -7,6 +7,15 @@ use tokio::sync::{broadcast, watch};
 use crate::Endpoint;
 
 /// Events that wait for one who listens; of what comes beyond that, the oldest are left out.
+///
+/// ```
+/// use std::collections::VecDeque;
+///
+/// use majordomus::EVENTS_MAX;
+///
+/// // As many as can have waited.
+/// let mut latest: VecDeque<String> = VecDeque::with_capacity(EVENTS_MAX);
+/// ```
 pub const EVENTS_MAX: usize = 64;
 
 /// What happened to the connection to a broker. Of several connections to one broker, which a worker

@@ -6,6 +6,14 @@ use bytes::Bytes;
 use majordomus_wire::{Offence, pack_headers};
 
 /// How many bytes the headers of one message may have, with what they take in the message.
+///
+/// ```
+/// use majordomus::{HEADERS_BYTES_MAX, HeaderError, Headers};
+///
+/// // With its name it has more.
+/// let value = vec![0; HEADERS_BYTES_MAX];
+/// assert_eq!(Headers::new().with("x", value), Err(HeaderError::TooLarge));
+/// ```
 pub const HEADERS_BYTES_MAX: usize = majordomus_wire::HEADERS_BYTES_MAX;
 
 /// What stands beside the body of a request or of a reply: names and values, such as a `traceparent`.

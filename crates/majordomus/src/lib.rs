@@ -12,7 +12,8 @@
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let worker = majordomus::Worker::builder("tcp://127.0.0.1:5555")
 //!         .serve("echo", |request, reply| reply.finish(request.body))?;
-//!     Ok(worker.ended().await)
+//!     worker.ended().await;
+//!     Ok(())
 //! }
 //! ```
 //!
@@ -238,12 +239,13 @@ pub use body::Body;
 #[cfg(feature = "broker")]
 pub use broker::Broker;
 pub use client::{Brokers, Client, ClientBuilder, Progress, Reply, RequestBuilder, Retry};
-pub use endpoint::{Endpoint, EndpointError, Endpoints};
+pub use endpoint::Endpoints;
 pub use error::{RequestError, Retriable, SetupError};
 pub use events::{ConnectionEvent, ConnectionEvents, EVENTS_MAX};
 pub use headers::{HEADERS_BYTES_MAX, HeaderError, Headers};
-pub use majordomus_core::Frames;
-pub use majordomus_wire::{Dialect, Offence, UnknownDialect};
+pub use majordomus_core::{Bounds, Form, Frames, Label};
+pub use majordomus_wire::{Dialect, Offence, Side, Socket, UnknownDialect};
+pub use majordomus_zmtp::{Endpoint, EndpointError};
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use values::BodyError;
 pub use worker::{Cancellation, Cancelled, Replier, Request, Worker, WorkerBuilder};

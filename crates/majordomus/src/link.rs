@@ -357,6 +357,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_kept_back_is_what_message_bytes_max_says() {
+        for dialect in Dialect::ALL {
+            let said = if dialect == Dialect::Gdp { 5_760 } else { 640 };
+            assert_eq!(head_bytes_max(dialect), said, "{dialect}");
+        }
+    }
+
     fn check_head(dialect: Dialect, written: &[Bytes]) {
         let bytes: usize = written.iter().map(Bytes::len).sum();
         assert!((1..=head_bytes_max(dialect)).contains(&bytes), "{dialect}: {bytes}");

@@ -13,6 +13,14 @@ use crate::mdp::Delimiter;
 use crate::{Dialect, Error, Errors, Json, Sink, Socket, json, mdp, omdp1};
 
 /// Which side of the broker a peer is on.
+///
+/// ```
+/// # use majordomus_wire as majordomus;
+/// use majordomus::{Offence, Side};
+///
+/// let offence = Offence::HeaderOfOtherSide { expected: Side::Client };
+/// assert!(offence.to_string().contains("client"), "{offence}");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// It asks.
@@ -25,7 +33,8 @@ impl Side {
     /// The name by which it is logged and counted.
     ///
     /// ```
-    /// assert_eq!(majordomus_wire::Side::Worker.name(), "worker");
+    /// # use majordomus_wire as majordomus;
+    /// assert_eq!(majordomus::Side::Worker.name(), "worker");
     /// ```
     pub const fn name(self) -> &'static str {
         match self {

@@ -11,6 +11,15 @@ use crate::{
 };
 
 /// A dialect of the Majordomo protocol.
+///
+/// ```
+/// # use majordomus_wire as majordomus;
+/// use majordomus::Dialect;
+///
+/// for dialect in Dialect::ALL {
+///     println!("{dialect}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
@@ -51,7 +60,8 @@ impl Dialect {
     /// The name by which it is configured, logged and counted.
     ///
     /// ```
-    /// assert_eq!(majordomus_wire::Dialect::Mdp01.name(), "mdp01");
+    /// # use majordomus_wire as majordomus;
+    /// assert_eq!(majordomus::Dialect::Mdp01.name(), "mdp01");
     /// ```
     pub const fn name(self) -> &'static str {
         match self {
@@ -70,7 +80,8 @@ impl Dialect {
     /// Whether a client can ask for one worker in it.
     ///
     /// ```
-    /// use majordomus_wire::Dialect;
+    /// # use majordomus_wire as majordomus;
+    /// use majordomus::Dialect;
     ///
     /// assert!(Dialect::Pigato.has_targets() && !Dialect::Mdp02.has_targets());
     /// ```
@@ -81,7 +92,8 @@ impl Dialect {
     /// The kind of socket that it is spoken over.
     ///
     /// ```
-    /// use majordomus_wire::{Dialect, Socket};
+    /// # use majordomus_wire as majordomus;
+    /// use majordomus::{Dialect, Socket};
     ///
     /// let over_client: Vec<_> =
     ///     Dialect::ALL.into_iter().filter(|dialect| dialect.socket() == Socket::Client).collect();
@@ -121,7 +133,8 @@ impl FromStr for Dialect {
     /// The dialect of this name.
     ///
     /// ```
-    /// use majordomus_wire::Dialect;
+    /// # use majordomus_wire as majordomus;
+    /// use majordomus::Dialect;
     ///
     /// assert_eq!("mdp02".parse(), Ok(Dialect::Mdp02));
     /// let error = "mdp03".parse::<Dialect>().unwrap_err();
@@ -140,6 +153,14 @@ impl FromStr for Dialect {
 }
 
 /// No dialect has this name.
+///
+/// ```
+/// # use majordomus_wire as majordomus;
+/// use majordomus::{Dialect, UnknownDialect};
+///
+/// let unknown: UnknownDialect = "mdp03".parse::<Dialect>().unwrap_err();
+/// assert!(unknown.to_string().contains("mdp03"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownDialect {
     name: Label,

@@ -12,6 +12,13 @@ pub(crate) const ERROR_PREFIX: &[u8] = b"-1 ";
 
 /// What a client is told when its request fails and its dialect has no error replies. A listener
 /// has one of these; it changes nothing for dialects that have them.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_wire as broker; }
+/// use majordomus::broker::Errors;
+///
+/// assert_eq!(Errors::default(), Errors::Silent);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Errors {
     /// Nothing, as the specifications have it: the client finds out by its own timeout.

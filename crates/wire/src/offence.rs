@@ -127,6 +127,14 @@ impl fmt::Display for Error {
 impl core::error::Error for Error {}
 
 /// One exact way to break a dialect.
+///
+/// ```
+/// # use majordomus_wire as majordomus;
+/// use majordomus::Offence;
+///
+/// let offence = Offence::ServiceTooLong { bytes: 300 };
+/// assert!(offence.to_string().contains("300"), "{offence}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Offence {
@@ -328,7 +336,8 @@ impl Offence {
     /// of a fixed size.
     ///
     /// ```
-    /// use majordomus_wire::Offence;
+    /// # use majordomus_wire as majordomus;
+    /// use majordomus::Offence;
     ///
     /// let mut counters = [0u64; Offence::NAMES.len()];
     /// counters[Offence::MissingBody.index()] += 1;
@@ -384,6 +393,14 @@ impl Offence {
 
     /// The place of its name in [`NAMES`](Offence::NAMES). It can change with a version; the name
     /// does not.
+    ///
+    /// ```
+    /// # use majordomus_wire as majordomus;
+    /// use majordomus::Offence;
+    ///
+    /// let offence = Offence::EmptyService;
+    /// assert_eq!(Offence::NAMES[offence.index()], offence.name());
+    /// ```
     pub const fn index(&self) -> usize {
         match self {
             Offence::NoFrames => 0,
@@ -438,7 +455,8 @@ impl Offence {
     /// The name by which it is logged and counted.
     ///
     /// ```
-    /// use majordomus_wire::Offence;
+    /// # use majordomus_wire as majordomus;
+    /// use majordomus::Offence;
     ///
     /// assert_eq!(Offence::ServiceTooLong { bytes: 300 }.name(), "service_too_long");
     /// ```

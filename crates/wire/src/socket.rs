@@ -3,7 +3,8 @@
 /// What kind of ZMTP socket a peer has. No dialect is spoken over both.
 ///
 /// ```
-/// use majordomus_wire::{Dialect, Socket};
+/// # use majordomus_wire as majordomus;
+/// use majordomus::{Dialect, Socket};
 ///
 /// assert_eq!(Dialect::Mdp01.socket(), Socket::Dealer);
 /// assert_eq!(Dialect::Gdp.socket(), Socket::Client);

@@ -4,7 +4,8 @@
 //! A [`Connection`] is told what was read and says what happened and what is to be written. It
 //! never opens or reads a socket, starts a thread, looks at a clock or draws a random number, and
 //! it never takes memory for bytes before their announced size was held against its [`Limits`].
-//! It knows frames and nothing of what is in them.
+//! It knows frames and nothing of what is in them. An [`Endpoint`] says where the other side is to be
+//! found; to go there is for others.
 //!
 //! # The caller's loop
 //!
@@ -80,6 +81,7 @@ extern crate std;
 mod assembly;
 mod command;
 mod connection;
+mod endpoint;
 mod error;
 mod event;
 mod frame;
@@ -96,6 +98,7 @@ mod spares;
 pub use assembly::COMMAND_BYTES_MAX;
 pub use command::PING_CONTEXT_BYTES_MAX;
 pub use connection::{Connection, UNSENT_PONGS_MAX};
+pub use endpoint::{Endpoint, EndpointError};
 pub use error::Error;
 pub use event::{Event, Peer};
 pub use input::UNGRANTED_BYTES_MAX;

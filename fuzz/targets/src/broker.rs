@@ -61,6 +61,7 @@ fn config(choice: u8) -> Config {
         offers_max: few(5),
         rejections_max: if choice & 2 == 2 { 2 } else { 100 },
         names_max: few(2),
+        accounts_max: few(2),
         reply_bytes_max: few(600),
         cache_bytes_max: if choice & 4 == 4 { 0 } else { 2_000 },
         translate_bytes_max: few(40),

@@ -30,10 +30,12 @@ pub fn broker_with(configure: impl FnOnce(&mut Config)) -> Broker {
 }
 
 pub fn address(broker: &Broker) -> SocketAddr {
-    match broker.endpoints()[0] {
-        Endpoint::Tcp(address) => address,
-        Endpoint::Ipc(_) | Endpoint::Inproc(_) => panic!("the first endpoint is tcp"),
-    }
+    address_of(&broker.endpoints()[0])
+}
+
+pub fn address_of(endpoint: &Endpoint) -> SocketAddr {
+    let text = endpoint.to_string();
+    text.strip_prefix("tcp://").expect("it is tcp").parse().expect("an address")
 }
 
 /// Waits until the broker's numbers are as they should be.

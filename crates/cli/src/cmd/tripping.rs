@@ -37,12 +37,12 @@ machine, and it is no benchmark; `majordomus bench` is one.
 
 Every call has another body (letters), and every reply is compared with it byte for byte. A call \
 without a reply is lost, one with another reply is wrong, one with an error has failed. Each is \
-counted, the first ten are named, and the status is 1 if there is any, and 2 when the command line makes no sense. It gives up after 20 of them, \
-or after three in a row that were lost.
+counted, the first ten are named, and the status is 1 if there is any, and 2 when the command line \
+makes no sense. It gives up after 20 of them, or after three in a row that were lost.
 
-A client of pigato or omdp has all its calls on one connection. The other dialects have no request \
-ids, so there a connection has one call at a time, and the client opens as many as there are calls \
-in flight; in libmdp every call costs a connection. The worker takes as many at once as are in \
+A client of omdp1, pigato or omdp has all its calls on one connection. The other dialects have no \
+request ids, so there a connection has one call at a time, and the client opens as many as there are \
+calls in flight; in libmdp every call costs a connection. The worker takes as many at once as are in \
 flight; where its dialect gives it one at a time, by as many connections.
 
 Between pigato or omdp and the others a broker has to translate, by default up to 1MiB a body.

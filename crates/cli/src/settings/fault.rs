@@ -3,8 +3,8 @@
 use std::fmt;
 use std::num::IntErrorKind;
 
-use majordomus::UnknownDialect;
-use majordomus_broker::{EndpointError, UnknownJson};
+use majordomus::{Endpoint, EndpointError, SetupError, UnknownDialect};
+use majordomus_broker::UnknownJson;
 
 use crate::bytes::NotBytes;
 use crate::duration::NotADuration;
@@ -35,8 +35,8 @@ pub(crate) enum Fault {
     Transport(String),
     /// It is an endpoint on which this process would be alone.
     Inproc(String),
-    /// It is an endpoint for those who listen, or none.
-    Broker(majordomus::EndpointError),
+    /// It is an endpoint for those who listen.
+    Wildcard(Endpoint),
     /// It is no text.
     NotUtf8,
     /// No service can have this name.
@@ -75,7 +75,7 @@ impl fmt::Display for Fault {
                 "endpoint {text:?}: inproc:// is reached only from within the broker's own process; \
                  give one on tcp:// or ipc://"
             ),
-            Fault::Broker(fault) => fault.fmt(f),
+            Fault::Wildcard(endpoint) => SetupError::Wildcard(endpoint.clone()).fmt(f),
             Fault::NotUtf8 => f.write_str("it is not UTF-8"),
             Fault::ServiceName(name) => write!(
                 f,

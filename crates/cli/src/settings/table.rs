@@ -185,8 +185,10 @@ pub(crate) fn read_endpoint(text: &str) -> Result<Endpoint, Fault> {
 /// Reads the endpoint of a broker, to connect to.
 pub(crate) fn read_broker(text: &str) -> Result<String, Fault> {
     check_transport(text)?;
-    text.parse::<majordomus::Endpoint>().map_err(Fault::Broker)?;
-    Ok(text.into())
+    match text.parse::<Endpoint>()? {
+        endpoint if endpoint.is_wildcard() => Err(Fault::Wildcard(endpoint)),
+        _ => Ok(text.into()),
+    }
 }
 
 /// Refuses an endpoint that no other process can be behind.

@@ -15,6 +15,16 @@ use crate::table::Table;
 use crate::{Label, Outcome};
 
 /// What a request was refused for.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core::broker; }
+/// use majordomus::broker::{Counters, Refusal};
+///
+/// let counters = Counters::default();
+/// for refusal in Refusal::ALL {
+///     println!("{} {}", refusal.name(), counters.refusal(refusal));
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
     /// Its client has as much in progress as one may have.
@@ -45,7 +55,10 @@ impl Refusal {
     /// The name by which it is logged and counted.
     ///
     /// ```
-    /// assert_eq!(majordomus_core::broker::Refusal::IdInUse.name(), "id_in_use");
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// use majordomus::broker::Refusal;
+    ///
+    /// assert_eq!(Refusal::IdInUse.name(), "id_in_use");
     /// ```
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,6 +73,13 @@ impl Refusal {
 }
 
 /// How requests ended, counted.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core::broker; }
+/// use majordomus::broker::Ends;
+///
+/// assert_eq!(Ends::default().to_string(), "");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
     outcomes: [u64; Outcome::ALL.len()],
@@ -70,7 +90,8 @@ impl Ends {
     /// Requests that ended so.
     ///
     /// ```
-    /// use majordomus_core::{Outcome, broker::Ends};
+    /// # mod majordomus { pub mod broker { pub use majordomus_core::{Outcome, broker::*}; } }
+    /// use majordomus::broker::{Ends, Outcome};
     ///
     /// assert_eq!(Ends::default().outcome(Outcome::Replied), 0);
     /// ```
@@ -82,7 +103,8 @@ impl Ends {
     /// [`Refused`](Outcome::Refused).
     ///
     /// ```
-    /// use majordomus_core::broker::{Ends, Refusal};
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// use majordomus::broker::{Ends, Refusal};
     ///
     /// assert_eq!(Ends::default().refusal(Refusal::Client), 0);
     /// ```
@@ -93,7 +115,8 @@ impl Ends {
     /// Requests that ended, in whichever way.
     ///
     /// ```
-    /// assert_eq!(majordomus_core::broker::Ends::default().total(), 0);
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// assert_eq!(majordomus::broker::Ends::default().total(), 0);
     /// ```
     pub fn total(&self) -> u64 {
         self.outcomes.iter().sum()
@@ -154,6 +177,15 @@ impl End {
 }
 
 /// Whose requests ended how.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core::broker; }
+/// use majordomus::broker::{Account, Statement};
+///
+/// let statement = Statement::default();
+/// let echo = statement.services.iter().find(|Account { service, .. }| **service == *b"echo");
+/// assert!(echo.is_none());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The name under which workers offer, or offered, the service.
@@ -163,6 +195,15 @@ pub struct Account {
 }
 
 /// How requests ended, for all services.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core::broker; }
+/// use majordomus::broker::Statement;
+///
+/// for (service, ends) in Statement::default().lines() {
+///     println!("{service}: {ends}");
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
     /// Services by name, in order.
@@ -179,7 +220,8 @@ impl Statement {
     /// answered itself as `the broker's own` and all other names as `others`.
     ///
     /// ```
-    /// use majordomus_core::broker::Statement;
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// use majordomus::broker::Statement;
     ///
     /// assert_eq!(Statement::default().lines().count(), 0);
     /// ```

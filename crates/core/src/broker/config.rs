@@ -16,6 +16,21 @@ pub const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(1);
 pub const REJECT_WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// How the broker behaves.
+///
+/// ```
+/// # mod majordomus {
+/// #     pub mod broker {
+/// #         pub use majordomus_core::broker::{Config as CoreConfig, Limits as RequestLimits};
+/// #         pub use majordomus_core::broker::*;
+/// #     }
+/// # }
+/// use std::time::Duration;
+///
+/// use majordomus::broker::CoreConfig;
+///
+/// let config = CoreConfig { wait_timeout: Duration::from_secs(5), ..CoreConfig::default() };
+/// assert_eq!(config.heartbeat_interval, Duration::from_millis(2_500));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How often workers are told that the broker is there, and how often they are expected to say
@@ -46,11 +61,17 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// Whether [`Event`](super::Event)s about single requests are put out.
     pub request_events: bool,
-    /// What peers that greet are told of the broker.
+    /// What peers that greet are told of the broker. A broker with sockets fills it in by itself.
     pub introduction: Introduction,
 }
 
 /// What peers that greet are told of the broker, and what the core itself has no use for.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core::broker; }
+/// let nobody = majordomus::broker::Introduction::default();
+/// assert!(nobody.broker.is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
     /// The name of the broker; empty where it has none.
@@ -115,6 +136,25 @@ impl Config {
 }
 
 /// What is set for one service in place of the broker's value.
+///
+/// ```
+/// # mod majordomus {
+/// #     pub mod broker {
+/// #         pub use majordomus_core::broker::{Config as CoreConfig, Limits as RequestLimits};
+/// #         pub use majordomus_core::broker::*;
+/// #     }
+/// # }
+/// use std::time::Duration;
+///
+/// use majordomus::broker::{CoreConfig, ServiceConfig};
+///
+/// let mut config = CoreConfig::default();
+/// config.services.push(ServiceConfig {
+///     name: "render".into(),
+///     busy_timeout: Some(Duration::from_secs(3_600)),
+///     ..ServiceConfig::default()
+/// });
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceConfig {
     /// The service's name.
@@ -131,6 +171,18 @@ pub struct ServiceConfig {
 }
 
 /// Which of the free workers of a service gets the next request.
+///
+/// ```
+/// # mod majordomus {
+/// #     pub mod broker {
+/// #         pub use majordomus_core::broker::{Config as CoreConfig, Limits as RequestLimits};
+/// #         pub use majordomus_core::broker::*;
+/// #     }
+/// # }
+/// use majordomus::broker::{Balance, CoreConfig};
+///
+/// let config = CoreConfig { balance: Balance::LeastLoaded, ..CoreConfig::default() };
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Balance {
     /// The one that has waited longest.
@@ -150,7 +202,8 @@ impl Balance {
     /// The name by which it is configured.
     ///
     /// ```
-    /// use majordomus_core::broker::Balance;
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// use majordomus::broker::Balance;
     ///
     /// assert_eq!(Balance::ALL.map(Balance::name), ["lru", "load", "random"]);
     /// ```
@@ -180,6 +233,19 @@ pub(super) struct Settings {
 
 /// How much is held at the most. A request counts from its arrival to its outcome, with its body
 /// for as long as that is kept and [`REQUEST_BYTES`] for the rest.
+///
+/// ```
+/// # mod majordomus {
+/// #     pub mod broker {
+/// #         pub use majordomus_core::broker::{Config as CoreConfig, Limits as RequestLimits};
+/// #         pub use majordomus_core::broker::*;
+/// #     }
+/// # }
+/// use majordomus::broker::{CoreConfig, RequestLimits};
+///
+/// let limits = RequestLimits { requests_max: 10_000, ..RequestLimits::default() };
+/// let config = CoreConfig { limits, ..CoreConfig::default() };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Requests in progress, in all.

@@ -6,6 +6,16 @@ use crate::Outcome;
 
 /// Counts since the start. [`received`](Counters::received) is the sum of all outcomes and of what
 /// is in progress, at every moment.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core::broker; }
+/// use majordomus::broker::Counters;
+///
+/// fn show(counters: &Counters) {
+///     println!("{} of {} requests are in progress", counters.in_progress, counters.received);
+/// }
+/// # show(&Counters::default());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Requests that arrived.
@@ -39,21 +49,50 @@ pub struct Counters {
 
 impl Counters {
     /// Requests that ended so.
+    ///
+    /// ```
+    /// # mod majordomus { pub mod broker { pub use majordomus_core::{Outcome, broker::*}; } }
+    /// use majordomus::broker::{Counters, Outcome};
+    ///
+    /// assert_eq!(Counters::default().outcome(Outcome::WorkerLost), 0);
+    /// ```
     pub fn outcome(&self, outcome: Outcome) -> u64 {
         self.ends.outcome(outcome)
     }
 
     /// Requests that were refused for this.
+    ///
+    /// ```
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// use majordomus::broker::{Counters, Refusal};
+    ///
+    /// assert_eq!(Counters::default().refusal(Refusal::Client), 0);
+    /// ```
     pub fn refusal(&self, refusal: Refusal) -> u64 {
         self.ends.refusal(refusal)
     }
 
     /// Breaches of this kind.
+    ///
+    /// ```
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// use majordomus::broker::{Counters, Offence};
+    ///
+    /// let counters = Counters::default();
+    /// assert!(Offence::ALL.into_iter().all(|offence| counters.offence(offence) == 0));
+    /// ```
     pub fn offence(&self, offence: Offence) -> u64 {
         self.offences[offence as usize]
     }
 
     /// Connections that the broker had closed for this reason.
+    ///
+    /// ```
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// use majordomus::broker::{CloseReason, Counters};
+    ///
+    /// assert_eq!(Counters::default().closed(CloseReason::SlowReader), 0);
+    /// ```
     pub fn closed(&self, reason: CloseReason) -> u64 {
         self.closed[reason as usize]
     }
@@ -61,7 +100,8 @@ impl Counters {
     /// Whether every request has exactly one outcome or is in progress.
     ///
     /// ```
-    /// assert!(majordomus_core::broker::Counters::default().balanced());
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// assert!(majordomus::broker::Counters::default().balanced());
     /// ```
     pub fn balanced(&self) -> bool {
         self.received == self.ends.total() + self.in_progress

@@ -146,6 +146,13 @@ pub enum Output {
 }
 
 /// Why the broker has a connection closed.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core::broker; }
+/// use majordomus::broker::CloseReason;
+///
+/// assert_eq!(CloseReason::SlowReader.to_string(), "it did not read what was sent to it");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// Its identity belongs to a peer that is alive.
@@ -168,6 +175,11 @@ impl CloseReason {
     ];
 
     /// The name by which it is logged and counted.
+    ///
+    /// ```
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// assert_eq!(majordomus::broker::CloseReason::NoMemory.name(), "no_memory");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             CloseReason::IdentityInUse => "identity_in_use",
@@ -192,6 +204,13 @@ impl fmt::Display for CloseReason {
 }
 
 /// A breach of the protocol.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core::broker; }
+/// use majordomus::broker::Offence;
+///
+/// assert_eq!(Offence::ReadyTwice.to_string(), "READY a second time");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offence {
     /// A message that its dialect does not allow.
@@ -226,6 +245,11 @@ impl Offence {
     ];
 
     /// The name by which it is logged and counted.
+    ///
+    /// ```
+    /// # mod majordomus { pub use majordomus_core::broker; }
+    /// assert_eq!(majordomus::broker::Offence::ForgedReply.name(), "forged_reply");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Offence::Malformed => "malformed",
@@ -242,6 +266,13 @@ impl Offence {
 
 impl Offence {
     /// What its peer is told, where that can be told why.
+    ///
+    /// ```
+    /// # mod majordomus { pub mod broker { pub use majordomus_core::{Farewell, broker::*}; } }
+    /// use majordomus::broker::{Farewell, Offence};
+    ///
+    /// assert_eq!(Offence::TooManyOffers.farewell(), Farewell::Full);
+    /// ```
     pub const fn farewell(self) -> Farewell {
         match self {
             Offence::Malformed | Offence::NotReady | Offence::ReadyTwice | Offence::BadName => {

@@ -253,6 +253,16 @@ impl Broker {
 }
 
 /// What the broker holds at a moment.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_core::broker; }
+/// use majordomus::broker::Holdings;
+///
+/// fn is_idle(holdings: &Holdings) -> bool {
+///     holdings.requests == 0
+/// }
+/// assert!(is_idle(&Holdings::default()));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
     /// Peers that have appeared.

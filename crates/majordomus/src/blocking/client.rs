@@ -34,8 +34,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Endpoint`] for something that is no endpoint, [`SetupError::NoRuntime`] where the
-    /// system gives no thread. That nobody answers there is no error.
+    /// Those of the [async one](crate::Client::connect), and [`SetupError::NoRuntime`] where the system
+    /// gives no thread. That nobody answers there is no error.
     ///
     /// ```
     /// use majordomus::blocking::Client;

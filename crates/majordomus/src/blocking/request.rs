@@ -10,6 +10,20 @@ use crate::blocking::{Reply, Runtime};
 use crate::{Body, HeaderError, Progress, RequestError, Retry};
 
 /// Progress of one request that is on its way to the channel of its user.
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// use majordomus::blocking::PROGRESS_MAX;
+/// use majordomus::testing;
+///
+/// // There is room for all that can be on its way.
+/// let (tell, told) = mpsc::sync_channel(PROGRESS_MAX);
+/// let (client, _) = testing::client().service("job", |_, reply| reply.finish("done")).blocking_build();
+/// client.request("job", "").progress(tell).call()?;
+/// assert!(told.iter().count() > 0);
+/// # Ok::<(), majordomus::RequestError>(())
+/// ```
 pub const PROGRESS_MAX: usize = 16;
 
 /// A request before it is sent, from [`Client::request`](crate::blocking::Client::request).
@@ -185,15 +199,7 @@ impl RequestBuilder {
     /// # }
     /// ```
     pub fn progress(self, tell: SyncSender<Progress>) -> Self {
-        let (says, mut said) = mpsc::channel(PROGRESS_MAX);
-        // It ends with the request, which holds the other side.
-        self.runtime.spawn(async move {
-            while let Some(progress) = said.recv().await {
-                if let Err(TrySendError::Disconnected(_)) = tell.try_send(progress) {
-                    return;
-                }
-            }
-        });
+        let says = passed_on(&self.runtime, tell);
         self.with(|request| request.progress(says))
     }
 
@@ -253,5 +259,40 @@ impl RequestBuilder {
     pub fn send(self) -> Reply {
         let reply = self.runtime.block_on(self.request.send());
         Reply::new(reply, self.runtime)
+    }
+}
+
+/// The side of a request for what goes on to the channel of its user.
+fn passed_on(runtime: &Runtime, tell: SyncSender<Progress>) -> mpsc::Sender<Progress> {
+    let (says, mut said) = mpsc::channel(PROGRESS_MAX);
+    // It ends with the request, which holds the other side.
+    runtime.spawn(async move {
+        while let Some(progress) = said.recv().await {
+            if let Err(TrySendError::Disconnected(_)) = tell.try_send(progress) {
+                return;
+            }
+        }
+    });
+    says
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use tokio::task::spawn_blocking;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn so_much_progress_is_on_its_way_and_no_more() {
+        let (tell, told) = sync_channel(2 * PROGRESS_MAX);
+        let says = passed_on(&Runtime::current(), tell);
+        // The one thread has no turn for who passes it on.
+        let sent = (0..2 * PROGRESS_MAX).filter(|_| says.try_send(Progress::Queued).is_ok());
+        assert_eq!(sent.count(), PROGRESS_MAX);
+        drop(says);
+        let came = spawn_blocking(move || told.iter().count()).await;
+        assert_eq!(came.expect("it does not panic"), PROGRESS_MAX);
     }
 }

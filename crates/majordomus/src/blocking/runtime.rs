@@ -14,6 +14,14 @@ use crate::SetupError;
 
 /// Handlers of blocking workers that run at once in one process. Where the concurrency of its workers
 /// allows more, those wait, and are begun when others have returned.
+///
+/// ```
+/// use majordomus::Worker;
+/// use majordomus::blocking::HANDLERS_MAX;
+///
+/// // One worker takes no more than can run.
+/// let builder = Worker::builder("tcp://127.0.0.1:5555").concurrency(HANDLERS_MAX).blocking();
+/// ```
 pub const HANDLERS_MAX: usize = 4096;
 
 /// The name of its thread.

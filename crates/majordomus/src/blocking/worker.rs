@@ -121,7 +121,7 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// When the service cannot have this name, or has a handler already.
+    /// Those of the [async one](crate::Worker::offer).
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::blocking::Worker) -> Result<(), majordomus::SetupError> {

@@ -35,7 +35,7 @@ use crate::{Body, ConnectionEvents, Endpoints, SetupError, ambient_seed};
 /// How long a request may take where nothing else is said.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A client of one broker.
+/// A client of one broker, or of several.
 ///
 /// It is a handle to a task that owns the connection, opens it again by itself when it is lost, and
 /// ends when every clone of the handle is gone and every reply has ended. Clones are cheap and share
@@ -97,8 +97,10 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Endpoint`] for something that is no endpoint. That nobody answers there is no
-    /// error.
+    /// [`SetupError::Endpoint`] for something that is no endpoint, [`SetupError::Wildcard`] for one that
+    /// is for those who listen, [`SetupError::InprocWithoutBroker`] for one of this process without the
+    /// feature `broker`, and [`SetupError::NoEndpoint`] where there is none. That nobody answers there
+    /// is no error.
     ///
     /// # Panics
     ///
@@ -342,8 +344,20 @@ impl ClientBuilder {
     /// How many bytes a message may have, either way; 64 MiB unless set. A broker that sends more
     /// loses the connection.
     ///
+    /// Of what is sent 640 bytes are kept back for all that stands beside a body and its headers, in
+    /// [`Dialect::Gdp`] 5,760; what is larger than the rest is
+    /// [too large](crate::RequestError::TooLarge).
+    ///
     /// ```
-    /// let builder = majordomus::Client::builder("ipc://broker").message_bytes_max(1 << 20);
+    /// use majordomus::{Client, RequestError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), majordomus::SetupError> {
+    /// let client = Client::builder("ipc://broker").message_bytes_max(1024).connect()?;
+    /// let reply = client.request("echo", vec![0; 385]).await;
+    /// assert_eq!(reply, Err(RequestError::TooLarge));
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn message_bytes_max(mut self, bytes_max: usize) -> Self {
         self.limits.message_bytes_max = bytes_max;
@@ -354,7 +368,9 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Endpoint`] for something that is no endpoint.
+    /// Those of [`Client::connect`], [`SetupError::NoHeartbeatInterval`] where the
+    /// [heartbeat](Self::heartbeat) has no time, and [`SetupError::NoLiveness`] where the
+    /// [liveness](Self::liveness) is zero.
     ///
     /// # Panics
     ///

@@ -11,6 +11,25 @@ use crate::worker::Strings;
 use crate::{Body, Replier, Request, RequestError, blocking};
 
 /// Parts of an answer that are collected.
+///
+/// ```
+/// use majordomus::testing::{self, PARTS_MAX};
+/// use majordomus::{Replier, Request};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let long = |_, reply: Replier| async move {
+///     let _ = reply.send_all(std::iter::repeat_n("tick", PARTS_MAX + 1)).await;
+/// };
+/// // It is too long for `call`, and not for who takes its parts one by one.
+/// let mut call = testing::start(long, Request::new("clock", ""));
+/// let mut parts = 0;
+/// while call.part().await.is_some() {
+///     parts += 1;
+/// }
+/// assert_eq!(parts, PARTS_MAX + 1);
+/// # }
+/// ```
 pub const PARTS_MAX: usize = 65_536;
 
 /// Runs a handler for one request, as a worker does, and gives what it answered when it has returned.

@@ -9,6 +9,19 @@ use majordomus_core::{Content, Timeout};
 use crate::Body;
 
 /// Requests that a [`Record`] has; of what comes beyond that, the oldest are left out.
+///
+/// ```
+/// use majordomus::testing::{self, ASKED_MAX};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let (client, record) = testing::client().service("echo", |_, reply| reply.finish("")).build();
+/// for _ in 0..=ASKED_MAX {
+///     assert!(client.request("echo", "").await.is_ok());
+/// }
+/// assert_eq!(record.all().len(), ASKED_MAX);
+/// # }
+/// ```
 pub const ASKED_MAX: usize = 1_024;
 
 /// What a [testing client](crate::testing::client) was asked for, in order. Clones are the same.

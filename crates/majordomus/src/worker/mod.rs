@@ -248,7 +248,7 @@ impl Worker {
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "nothing happens until `serve` is called"]
+#[must_use = "nothing happens until `serve` or `start` is called"]
 pub struct WorkerBuilder {
     endpoints: Vec<String>,
     dialect: Dialect,
@@ -341,7 +341,8 @@ impl WorkerBuilder {
     }
 
     /// How many bytes a message may have, either way; 64 MiB unless set. A broker that sends more
-    /// loses the connection, and a request whose reply has more fails.
+    /// loses the connection. What a reply may have is less by what is
+    /// [kept back](crate::ClientBuilder::message_bytes_max), and a request whose reply has more fails.
     ///
     /// ```
     /// let builder = majordomus::Worker::builder("ipc://broker").message_bytes_max(1 << 20);
@@ -428,8 +429,8 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// When an endpoint is none, no service was named or one twice, one of them or the worker cannot
-    /// have its name, or an option is zero.
+    /// Those of [`Client::connect`](crate::Client::connect) for the endpoints, and when no service was
+    /// named or one twice, one of them or the worker cannot have its name, or an option is zero.
     ///
     /// # Panics
     ///

@@ -148,8 +148,10 @@ impl Replier {
 
     /// Fails the request, and says why.
     ///
-    /// The MDP dialects have no error replies: the client gets a final reply of one frame, `-1 ` and
-    /// the text, which our [`Client`](crate::Client) knows for an error.
+    /// A worker of the MDP dialects has no error replies: there it is a final reply of one frame, `-1 `
+    /// and the text, which our [`Client`](crate::Client) knows for an error where it speaks one of them
+    /// too. A client of these hears of other workers' errors where its broker is told so, in the same
+    /// form.
     ///
     /// ```no_run
     /// # async fn handler(reply: majordomus::Replier) {
@@ -163,7 +165,8 @@ impl Replier {
     /// Fails the request with a code of your own, from 400 to 999, and says why: a text for people in
     /// the first frame, and whatever a program needs behind it.
     ///
-    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has codes.
+    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has codes. In other dialects it is as with
+    /// [`fail`](Self::fail).
     ///
     /// ```no_run
     /// # async fn handler(reply: majordomus::Replier) {

@@ -9,6 +9,7 @@ use syn::{
     parse_quote,
 };
 
+use crate::example::{bare, bare_functions};
 use crate::source::{At, Crates, attributes, bindings, name_of};
 
 const HEAD: &str = "\
@@ -19,10 +20,21 @@ UPDATE_API=1 cargo test -p majordomus --test public_api
 
 /// All public items, in the order of their paths.
 pub(crate) fn listing(crates: &Crates) -> String {
-    let mut entries = Entries { crates, texts: BTreeMap::new(), known: BTreeMap::new() };
-    entries.walk(&["majordomus".to_string()], "");
-    let texts = entries.texts.iter().map(|(path, text)| format!("\n# {path}{text}"));
+    let texts = entries(crates).texts;
+    let texts = texts.iter().map(|(path, text)| format!("\n# {path}{text}"));
     texts.fold(HEAD.to_string(), |all, text| all + &text)
+}
+
+/// The public items and functions without an example that a user of this crate can write.
+pub(crate) fn without_example(crates: &Crates) -> Vec<String> {
+    entries(crates).lacking
+}
+
+fn entries(crates: &Crates) -> Entries<'_> {
+    let (texts, known) = (BTreeMap::new(), BTreeMap::new());
+    let mut entries = Entries { crates, texts, known, lacking: Vec::new() };
+    entries.walk(&["majordomus".to_string()], "");
+    entries
 }
 
 struct Entries<'a> {
@@ -31,6 +43,8 @@ struct Entries<'a> {
     texts: BTreeMap<String, String>,
     /// Under which path an item that is defined somewhere is listed already.
     known: BTreeMap<(At, String), String>,
+    /// What has no example.
+    lacking: Vec<String>,
 }
 
 impl Entries<'_> {
@@ -76,35 +90,34 @@ impl Entries<'_> {
         let defined = (home.clone(), name_of(item).expect("it was found by its name"));
         let text = match self.known.get(&defined) {
             Some(other) => format!("{condition}\n\nthe same as {other}\n"),
-            None => format!("{condition}\n\n{}", self.text(&home, item)),
+            None => {
+                let impls = self.impls(&home, item);
+                let bare = bare(attributes(item), &path).into_iter();
+                self.lacking
+                    .extend(bare.chain(impls.iter().flat_map(|of| bare_functions(of, &path))));
+                format!("{condition}\n\n{}", text(item, impls))
+            }
         };
         self.known.entry(defined).or_insert_with(|| path.clone());
         self.texts.insert(path, text);
     }
 
-    /// An item and what is implemented for it.
-    fn text(&self, home: &At, item: &Item) -> String {
-        let mut item = item.clone();
-        let name = name_of(&item).expect("it was found by its name");
-        if let Item::Struct(item) = &mut item {
-            hide_private(&mut item.fields);
-        }
+    /// What users see of what is implemented for an item.
+    fn impls(&self, home: &At, item: &Item) -> Vec<ItemImpl> {
+        let name = name_of(item).expect("it was found by its name");
         let is_trait = matches!(item, Item::Trait(_));
         let mut impls = Vec::new();
         for (at, module) in self.crates.modules(&home[0]) {
-            let another = at != *home && module.items.iter().any(|item| defines(item, &name));
             for item in &module.items {
                 if let Item::Impl(item) = item
-                    && !another
-                    && is_for(item, &name, is_trait)
+                    && self.is_for(&at, item, home, &name, is_trait)
                     && let Some(item) = self.shown(&home[0], item.clone())
                 {
-                    impls.push(print(Item::Impl(item)));
+                    impls.push(item);
                 }
             }
         }
-        impls.sort();
-        print(item) + &impls.concat()
+        impls
     }
 
     /// What users see of an implementation, if anything.
@@ -132,12 +145,36 @@ impl Entries<'_> {
         Some(item)
     }
 
+    /// Whether something in a module is implemented for the type of this name and home, or is an
+    /// implementation of the trait.
+    fn is_for(&self, at: &At, item: &ItemImpl, home: &At, name: &str, is_trait: bool) -> bool {
+        let path = match (&item.trait_, &*item.self_ty) {
+            (Some((path, _)), _) if is_trait => path,
+            (_, Type::Path(of)) if !is_trait => &of.path,
+            _ => return false,
+        };
+        let path: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let found = self.crates.follow(at, &path);
+        found.is_some_and(|(found, item)| found == *home && defines(item, name))
+    }
+
     /// Whether a trait is one of a crate's own that is not public.
     fn is_internal(&self, home: &str, name: &str) -> bool {
         let modules = self.crates.modules(home);
         let mut items = modules.iter().flat_map(|(_, module)| &module.items);
         items.any(|item| matches!(item, Item::Trait(_)) && defines(item, name) && !is_public(item))
     }
+}
+
+/// An item and what is implemented for it.
+fn text(item: &Item, impls: Vec<ItemImpl>) -> String {
+    let mut item = item.clone();
+    if let Item::Struct(item) = &mut item {
+        hide_private(&mut item.fields);
+    }
+    let mut impls: Vec<_> = impls.into_iter().map(|item| print(Item::Impl(item))).collect();
+    impls.sort();
+    print(item) + &impls.concat()
 }
 
 fn defines(item: &Item, name: &str) -> bool {
@@ -184,17 +221,6 @@ fn feature(attributes: &[Attribute]) -> Option<String> {
 fn implemented(item: &ItemImpl) -> Option<String> {
     let (path, _) = item.trait_.as_ref()?;
     Some(path.segments.last()?.ident.to_string())
-}
-
-/// Whether something is implemented for a type, or is an implementation of a trait.
-fn is_for(item: &ItemImpl, name: &str, is_trait: bool) -> bool {
-    if is_trait {
-        return implemented(item).is_some_and(|implemented| implemented == name);
-    }
-    match &*item.self_ty {
-        Type::Path(of) => of.path.segments.last().is_some_and(|last| last.ident == name),
-        _ => false,
-    }
 }
 
 /// Private fields are not told one by one, but that there are some is.

@@ -10,6 +10,7 @@
 //! there: the first has to be said here should there ever be one, the second is what the last test is
 //! for.
 
+mod example;
 mod listing;
 mod source;
 
@@ -23,7 +24,8 @@ use majordomus::{
     RequestBuilder, RequestError, Worker, WorkerBuilder,
 };
 
-use crate::listing::listing;
+use crate::example::has_example;
+use crate::listing::{listing, without_example};
 use crate::source::Crates;
 
 const ACCEPT: &str = "UPDATE_API=1 cargo test -p majordomus --test public_api";
@@ -42,6 +44,29 @@ fn the_public_items_are_those_that_are_written_down() {
         written == found,
         "the public items have changed:\n\n{changes}\nIf that is meant: {ACCEPT}"
     );
+}
+
+#[test]
+fn every_public_item_has_an_example_that_users_can_write() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lacking = without_example(&Crates::read(package));
+    assert!(lacking.is_empty(), "without an example: {lacking:#?}");
+}
+
+#[test]
+fn an_example_names_no_crate_beside_this_one() {
+    let check =
+        |lines: &[&str]| has_example(&lines.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert!(check(&["What it does.", "", "```", "majordomus::Body::empty();", "```"]));
+    assert!(check(&[
+        "```",
+        "# use majordomus_core as majordomus;",
+        "majordomus::Frames::EMPTY;",
+        "```"
+    ]));
+    assert!(!check(&["```", "majordomus_core::Frames::EMPTY;", "```"]));
+    assert!(!check(&["What it does."]));
+    assert!(!check(&["```text", "not to be run", "```"]));
 }
 
 /// The lines that are in one text alone, under the heading where each stands.

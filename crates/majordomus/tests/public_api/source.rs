@@ -26,6 +26,7 @@ impl Crates {
             ("majordomus", "."),
             ("majordomus_core", "../core"),
             ("majordomus_wire", "../wire"),
+            ("majordomus_zmtp", "../zmtp"),
             ("majordomus_broker", "../broker"),
         ];
         let read = crates.map(|(name, folder)| {

@@ -12,18 +12,12 @@ use majordomus_core::Label;
 /// UTF-8; several frames become an array of these, and no frame `null`.
 ///
 /// ```
-/// use majordomus_core::{Frames, Reply, ToClient};
-/// use majordomus_wire::{Codec, Dialect, Json, Side};
+/// # mod majordomus { pub use majordomus_wire as broker; }
+/// use majordomus::broker::Json;
 ///
-/// let codec = Codec::new(Dialect::Pigato, Side::Client);
-/// let reply = ToClient::Final(Reply::new("sum", Frames::from_slices(&["[1, 2]"])));
-/// let data = |json| {
-///     let mut written: Vec<bytes::Bytes> = Vec::new();
-///     codec.with_json(json).encode_to_client(&reply, &mut written);
-///     written[5].clone()
-/// };
-/// assert_eq!(data(Json::Auto), "[1, 2]");
-/// assert_eq!(data(Json::String), "\"[1, 2]\"");
+/// let rule: Json = "string".parse()?;
+/// assert_eq!(rule, Json::String);
+/// # Ok::<(), majordomus::broker::UnknownJson>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Json {
@@ -45,7 +39,8 @@ impl Json {
     /// The name by which it is configured.
     ///
     /// ```
-    /// assert_eq!(majordomus_wire::Json::Auto.name(), "auto");
+    /// # mod majordomus { pub use majordomus_wire as broker; }
+    /// assert_eq!(majordomus::broker::Json::Auto.name(), "auto");
     /// ```
     pub const fn name(self) -> &'static str {
         match self {
@@ -68,7 +63,8 @@ impl FromStr for Json {
     /// The rule of this name.
     ///
     /// ```
-    /// use majordomus_wire::Json;
+    /// # mod majordomus { pub use majordomus_wire as broker; }
+    /// use majordomus::broker::Json;
     ///
     /// assert_eq!("raw".parse(), Ok(Json::Raw));
     /// let error = "Raw".parse::<Json>().unwrap_err();
@@ -83,6 +79,14 @@ impl FromStr for Json {
 }
 
 /// No rule for JSON has this name.
+///
+/// ```
+/// # mod majordomus { pub use majordomus_wire as broker; }
+/// use majordomus::broker::{Json, UnknownJson};
+///
+/// let unknown: UnknownJson = "yaml".parse::<Json>().unwrap_err();
+/// assert!(unknown.to_string().contains("yaml"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownJson {
     name: Label,
