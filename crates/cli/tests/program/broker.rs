@@ -1,6 +1,7 @@
 //! The life of a broker.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -94,6 +95,31 @@ fn it_says_where_it_publishes_behind_where_it_listens() {
     assert_eq!(finished.text().lines().last(), Some(&*format!("publishing {endpoint}")));
     run(&["broker", "-q", "-b", "tcp://127.0.0.1:0", "--intch", "ipc:///no/such/place/pub.sock"])
         .failed(&["/no/such/place/pub.sock"]);
+}
+
+#[test]
+fn what_a_peer_writes_is_part_of_no_path() {
+    let above = tempfile::tempdir().expect("there is room");
+    let inside = above.path().join("a/b");
+    std::fs::create_dir_all(&inside).expect("there is room");
+    let broker = Broker::start_in(&inside, &[]);
+    let paths = ["../../stolen", "stolen", "./stolen", "/tmp/../stolen", "a/b/stolen"];
+    for path in paths {
+        broker.request(&[path, "hello", "--timeout", "10ms"]).failed(&[path]);
+        let worker = broker.worker(&[path, "--echo"]);
+        for dialect in ["omdp1", "pigato", "mdp01"] {
+            let args = [path, "hello", "--dialect", dialect];
+            broker.request(&args).printed("hello\n");
+        }
+        drop(worker);
+    }
+    let names = |folder: &Path| -> Vec<_> {
+        let entries = std::fs::read_dir(folder).expect("it is there");
+        entries.flatten().map(|entry| entry.file_name()).collect()
+    };
+    assert!(names(&inside).is_empty(), "{:?}", names(&inside));
+    assert_eq!(names(above.path()), ["a"]);
+    assert_eq!(names(&above.path().join("a")), ["b"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -176,8 +177,15 @@ pub(crate) struct Broker {
 impl Broker {
     #[track_caller]
     pub(crate) fn start(options: &[&str]) -> Self {
-        let args = [&["broker", "-b", "tcp://127.0.0.1:0"], options].concat();
-        let process = Process::start(majordomus(&args));
+        Self::start_in(Path::new("."), options)
+    }
+
+    /// Starts one that works in this folder.
+    #[track_caller]
+    pub(crate) fn start_in(folder: &Path, options: &[&str]) -> Self {
+        let mut command = majordomus(&[&["broker", "-b", "tcp://127.0.0.1:0"], options].concat());
+        command.current_dir(folder);
+        let process = Process::start(command);
         wait_until("the broker listens", PATIENCE, || process.stdout().ends_with('\n'));
         let said = process.stdout();
         let endpoint = said.trim().strip_prefix("listening ").expect("it says so").to_owned();
