@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use majordomus_core::{CODE_UNSAID, Failure, Outcome};
+use majordomus_core::{CODE_UNSAID, Failure, Farewell, Outcome};
 use majordomus_wire::{Dialect, Offence};
 
 use crate::{Body, Endpoint, EndpointError};
@@ -176,6 +176,10 @@ pub enum RequestError {
     },
     /// No broker is connected. It was not sent.
     NotConnected,
+    /// The broker does not want this client, and has said why; so it is with all of them, where there are
+    /// several. It was not sent: there will be no connection for a minute
+    /// ([`Farewell::IdentityInUse`]), or none ever again, so a request does not wait for one.
+    SentAway(Farewell),
     /// The connection to the broker was lost when the request was with it. It may have been done or
     /// not.
     Disconnected,
@@ -248,6 +252,7 @@ impl RequestError {
             | RequestError::Stopped => Retriable::IfRepeatable,
             RequestError::NotTaken { .. }
             | RequestError::Remote { .. }
+            | RequestError::SentAway(_)
             | RequestError::TooLarge
             | RequestError::Untranslatable
             | RequestError::BadService { .. } => Retriable::Never,
@@ -304,6 +309,7 @@ impl fmt::Display for RequestError {
                 }
             }
             RequestError::NotConnected => f.write_str("no broker is connected"),
+            RequestError::SentAway(why) => write!(f, "the broker does not want this client: {why}"),
             RequestError::Disconnected => f.write_str("the connection to the broker was lost"),
             RequestError::ShutDown => f.write_str("the broker shuts down"),
             RequestError::TooLarge => {
@@ -330,6 +336,7 @@ impl From<Failure> for RequestError {
             Failure::Silent => RequestError::Silent,
             Failure::Disconnected => RequestError::Disconnected,
             Failure::NotSent => RequestError::NotConnected,
+            Failure::SentAway(why) => RequestError::SentAway(why),
             Failure::Refused => RequestError::Refused,
             Failure::TooLarge => RequestError::TooLarge,
             Failure::Remote(outcome, code, content) => {
@@ -375,6 +382,7 @@ mod tests {
             RequestError::Untranslatable => 12,
             RequestError::BadService { .. } => 13,
             RequestError::Stopped => 14,
+            RequestError::SentAway(_) => 15,
         }
     }
 
@@ -399,6 +407,7 @@ mod tests {
             (RequestError::Untranslatable, Retriable::Never),
             (bad_service, Retriable::Never),
             (RequestError::Stopped, Retriable::IfRepeatable),
+            (RequestError::SentAway(Farewell::IdentityInUse), Retriable::Never),
         ];
         for (at, (error, retriable)) in table.iter().enumerate() {
             assert_eq!((place(error), error.retriable()), (at, *retriable), "{error:?}");

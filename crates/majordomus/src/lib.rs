@@ -38,6 +38,7 @@
 //! |---|---|---|---|
 //! | [`Refused`](RequestError::Refused) | a limit of the broker or of this client stands against it | no | yes, later |
 //! | [`NotConnected`](RequestError::NotConnected) | no broker is connected; it was not sent | no | yes |
+//! | [`SentAway`](RequestError::SentAway) | the broker does not want this client, and has said why; it was not sent | no | it would not help |
 //! | [`NoSuchService`](RequestError::NoSuchService) | no worker offered it in time, or the [one asked for](RequestBuilder::target) is not there | no | yes |
 //! | [`Rejected`](RequestError::Rejected) | every worker [gave it back](Replier::reject) | no | yes, later |
 //! | [`WorkerLost`](RequestError::WorkerLost) | its worker was lost, and it was not [repeatable](RequestBuilder::repeatable) or a part had come | perhaps | if it may be done twice |
@@ -243,7 +244,7 @@ pub use endpoint::Endpoints;
 pub use error::{RequestError, Retriable, SetupError};
 pub use events::{ConnectionEvent, ConnectionEvents, EVENTS_MAX};
 pub use headers::{HEADERS_BYTES_MAX, HeaderError, Headers};
-pub use majordomus_core::{Bounds, Form, Frames, Label};
+pub use majordomus_core::{Bounds, Farewell, Form, Frames, Label};
 pub use majordomus_wire::{Dialect, Offence, Side, Socket, UnknownDialect};
 pub use majordomus_zmtp::{Endpoint, EndpointError};
 #[cfg(any(feature = "json", feature = "msgpack"))]

@@ -4,7 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use majordomus::{Body, Client, ClientBuilder, Dialect, RequestError, Retriable, Retry};
+use majordomus::{
+    Body, Client, ClientBuilder, ConnectionEvent, Dialect, RequestError, Retriable, Retry,
+};
 use majordomus_core::{Farewell, Frames, FromClient, Outcome, Reply, ToClient};
 use support::{FakeBroker, Peer, Side, soon, text};
 
@@ -344,23 +346,67 @@ async fn garbage_of_a_broker_costs_the_connection_and_what_was_with_it() {
     check_echo(&client, &mut peer, "y").await;
 }
 
+/// Section 4: after 409 not before a minute, after 403 and 505 not at all.
 #[tokio::test]
-async fn a_broker_of_another_version_is_not_asked() {
-    let broker = FakeBroker::start(Dialect::Omdp1).await;
-    let wait = Duration::from_millis(1);
-    let client = Client::builder(&broker.endpoint).reconnect(wait, wait).connect().unwrap();
-    let mut events = client.events();
-    let reply = client.request("echo", "x").send().await;
-    for farewell in [Farewell::NoCommonVersion, Farewell::IdentityInUse] {
+async fn a_broker_that_does_not_want_us_is_not_asked_and_nothing_waits_for_it() {
+    for why in [Farewell::NoCommonVersion, Farewell::Forbidden, Farewell::IdentityInUse] {
+        let broker = FakeBroker::start(Dialect::Omdp1).await;
+        let wait = Duration::from_millis(1);
+        let client = Client::builder(&broker.endpoint).reconnect(wait, wait).connect().unwrap();
+        let mut events = client.events();
+        let waits = client.request("echo", "x").timeout(None).send().await;
         let mut peer = broker.accept_unwelcome(Side::Client).await;
-        peer.send_away(farewell).await;
+        peer.send_away(why).await;
         peer.closed().await;
+        assert_eq!(soon(waits.whole()).await, Err(RequestError::SentAway(why)));
+        let event = soon(events.next()).await.unwrap();
+        assert!(matches!(event, ConnectionEvent::SentAway { why: said, .. } if said == why));
+        let later = client.request("echo", "x").timeout(None).retry(Retry::default());
+        assert_eq!(soon(later.into_future()).await, Err(RequestError::SentAway(why)));
     }
-    // It comes back with another: what waited is asked for.
-    let mut peer = broker.accept_client().await;
-    echo(&mut peer).await;
-    assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
-    assert!(soon(events.next()).await.unwrap().to_string().starts_with("connected"));
+}
+
+#[tokio::test]
+async fn where_no_broker_of_several_wants_us_nothing_waits_for_one() {
+    let brokers =
+        [FakeBroker::start(Dialect::Omdp1).await, FakeBroker::start(Dialect::Omdp1).await];
+    let client = Client::connect(brokers.each_ref().map(|broker| &*broker.endpoint)).unwrap();
+    let waits = client.request("echo", "x").timeout(None).send().await;
+    let mut first = brokers[0].accept_unwelcome(Side::Client).await;
+    first.send_away(Farewell::NoCommonVersion).await;
+    first.closed().await;
+    // The other may yet take it.
+    let mut second = brokers[1].accept_client().await;
+    echo(&mut second).await;
+    assert_eq!(soon(waits.whole()).await, Ok(Body::from("x")));
+    second.send_away(Farewell::IdentityInUse).await;
+    second.closed().await;
+    for _ in 0..2 {
+        let later = client.request("echo", "x").timeout(None);
+        let why = RequestError::SentAway(Farewell::NoCommonVersion);
+        assert_eq!(soon(later.into_future()).await, Err(why));
+    }
+}
+
+#[tokio::test]
+async fn who_finds_no_broker_hears_why_now_and_then() {
+    let wait = Duration::from_millis(1);
+    let client = Client::builder("ipc:///nowhere/majordomus").reconnect(wait, wait);
+    let client = client.connect().unwrap();
+    let mut events = client.events();
+    for nth in [1, 2, 4, 8] {
+        let Some(ConnectionEvent::Failed { row, why, .. }) = soon(events.next()).await else {
+            panic!("nothing else happens")
+        };
+        assert_eq!(row, nth);
+        assert!(why.contains("No such file"), "{why}");
+    }
+    drop(client);
+    let mut left = 0;
+    while soon(events.next()).await.is_some() {
+        left += 1;
+    }
+    assert!(left < 8, "what fails again and again is not told each time");
 }
 
 #[tokio::test]
@@ -372,9 +418,6 @@ async fn a_broker_that_comes_back_with_another_version_is_not_asked_until_it_spe
     drop(peer);
     assert_eq!(soon(with_it.whole()).await, Err(RequestError::Disconnected));
     let waits = client.request("echo", "waits").send().await;
-    let mut peer = broker.accept_unwelcome(Side::Client).await;
-    peer.send_away(Farewell::NoCommonVersion).await;
-    peer.closed().await;
     let mut peer = broker.accept_unwelcome(Side::Client).await;
     peer.welcome_to_another_version().await;
     peer.closed().await;
@@ -456,6 +499,10 @@ async fn who_is_sent_away_hears_why() {
     soon(client.connected()).await;
     let mut events = client.events();
     peer.send_to_client(ToClient::Disconnect(Farewell::ShutDown)).await;
+    let Some(ConnectionEvent::SentAway { why, .. }) = soon(events.next()).await else {
+        panic!("it is told why")
+    };
+    assert_eq!(why, Farewell::ShutDown);
     let why = format!("sent away: {}", Farewell::ShutDown);
     assert!(soon(events.next()).await.unwrap().to_string().ends_with(&why));
 }

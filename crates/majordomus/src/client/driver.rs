@@ -240,12 +240,14 @@ impl Driver {
     /// The state machine has the connection closed: by its own wish, or because the broker has done
     /// with us.
     fn closed(&mut self, why: Option<Farewell>) {
-        let text = match why {
-            Some(why) => self.uplink.sent_away(why),
-            None => "it was silent, or a request was given up".to_string(),
-        };
+        match why {
+            Some(why) => {
+                let text = self.uplink.sent_away(why);
+                self.uplink.note_disconnected(text);
+            }
+            None => self.uplink.note_lost("it was silent, or a request was given up".into()),
+        }
         self.uplink.cut();
-        self.uplink.note_disconnected(text);
     }
 
     fn tell(&mut self, input: ClientInput) {

@@ -93,7 +93,8 @@ impl Client {
     /// A client of the broker at this endpoint, or of several brokers, with the defaults of
     /// [`ClientBuilder`].
     ///
-    /// Returns at once: the connection is made in the background, and requests wait for it.
+    /// Returns at once: the connection is made in the background, and requests wait for it. What is in
+    /// its way is told by its [events](Self::events).
     ///
     /// # Errors
     ///
@@ -304,7 +305,8 @@ impl ClientBuilder {
     }
 
     /// The shortest and the longest wait before a lost connection is opened again; 100 ms and 5 s
-    /// unless set. The waits double from one to the other, and a random part of each is left out.
+    /// unless set. The waits double from one to the other, and a random part of each is left out. A broker
+    /// that [does not want us](crate::ConnectionEvent::SentAway) is left alone for longer.
     ///
     /// ```
     /// use std::time::Duration;

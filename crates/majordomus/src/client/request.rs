@@ -337,7 +337,10 @@ impl Asking {
             time => time,
         };
         let sending = async {
-            let (broker, route) = shared.routes.choose(failed).await;
+            let (broker, route) = match shared.routes.choose(failed).await {
+                Ok(chosen) => chosen,
+                Err(why) => return Reply::failed(RequestError::SentAway(why)),
+            };
             match route.asks.reserve().await {
                 Ok(place) => self.hand_over(broker, route, place),
                 Err(_) => Reply::failed(RequestError::Stopped),
