@@ -5,10 +5,11 @@ mod support;
 use std::time::Duration;
 
 use majordomus::{
-    Body, Client, ClientBuilder, ConnectionEvent, Dialect, RequestError, Retriable, Retry,
+    Body, Client, ClientBuilder, ConnectionEvent, Dialect, Progress, RequestError, Retriable, Retry,
 };
-use majordomus_core::{Farewell, Frames, FromClient, Outcome, Reply, ToClient};
+use majordomus_core::{Farewell, Frames, FromClient, Notice, Outcome, Reply, Timeout, ToClient};
 use support::{FakeBroker, Peer, Side, soon, text};
+use tokio::sync::mpsc;
 
 fn client_of(broker: &FakeBroker, dialect: Dialect) -> Client {
     let wait = Duration::from_millis(1);
@@ -333,6 +334,47 @@ async fn a_broker_that_answers_is_stayed_with_however_long_it_takes() {
     }
     peer.send_final(body).await;
     assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
+}
+
+/// Each attempt had the whole time again, and was the first in what was told of it.
+#[tokio::test]
+async fn all_attempts_share_the_time_of_the_request_and_what_is_told_of_it() {
+    let (_broker, client, mut peer) = greeted(|it| it).await;
+    let (tell, mut told) = mpsc::channel(8);
+    let (pause, minute) = (Duration::from_millis(20), Duration::from_secs(60));
+    let retry = Retry::times(2).backoff(pause, pause);
+    let request = client.request("echo", "x").timeout(minute).retry(retry).progress(tell);
+    let reply = request.send().await;
+    let mut before = minute + Duration::from_millis(1);
+    for attempt in 0..3 {
+        let request = peer.asked().await;
+        let Timeout::After(left) = request.timeout else { panic!("{:?}", request.timeout) };
+        assert!(left < before, "{left:?} after {before:?}");
+        // Of a wait, a half at the most is left out.
+        before = left - pause / 2 + Duration::from_millis(2);
+        let notice = ToClient::Notice { id: request.id, notice: Notice::Dispatched };
+        peer.send_to_client(notice).await;
+        let progress = if attempt == 0 { Progress::Dispatched } else { Progress::Redelivered };
+        assert_eq!(soon(told.recv()).await, Some(progress));
+        peer.send_failed(Outcome::WorkerLost, 502, text("B_WORKER_LOST")).await;
+    }
+    assert_eq!(soon(reply.whole()).await, Err(RequestError::WorkerLost));
+}
+
+#[tokio::test]
+async fn a_wait_longer_than_the_request_has_is_not_waited_for() {
+    let (_broker, client, mut peer) = greeted(|it| it).await;
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+    let retry = Retry::times(9).backoff(hour, hour);
+    for request in [
+        client.request("echo", "x").timeout(second),
+        client.request("echo", "x").timeout(None).deadline(second),
+    ] {
+        let reply = request.retry(retry).send().await;
+        peer.request().await;
+        peer.send_failed(Outcome::WorkerLost, 502, text("B_WORKER_LOST")).await;
+        assert_eq!(soon(reply.whole()).await, Err(RequestError::WorkerLost));
+    }
 }
 
 #[tokio::test]

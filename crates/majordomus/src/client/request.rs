@@ -10,7 +10,7 @@ use majordomus_wire::check_service_name;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::client::driver::Ask;
+use crate::client::driver::{Ask, Tell};
 use crate::client::reply::{Asked, Deadline};
 use crate::client::retry::ask_again;
 use crate::client::routes::Route;
@@ -57,7 +57,7 @@ pub(crate) struct Asking {
     /// In a box from the first, so that it is never copied on its way to the connection.
     request: Box<majordomus_core::Request>,
     silence_max: Option<Duration>,
-    progress: Option<mpsc::Sender<Progress>>,
+    progress: Option<Tell>,
     reports: u32,
 }
 
@@ -72,7 +72,8 @@ impl RequestBuilder {
     }
 
     /// How long it may take, counted from when it is sent and again from each part of its reply;
-    /// `None` is as long as it takes. While parts wait to be read by you, no time is counted.
+    /// `None` is as long as it takes. While parts wait to be read by you, no time is counted. With
+    /// [`retry`](Self::retry) it is for all attempts together.
     ///
     /// Nothing at all ([`Duration::ZERO`]) is: only if a worker is free now, which
     /// [`Dialect::Omdp1`](crate::Dialect::Omdp1) alone can ask for.
@@ -163,8 +164,13 @@ impl RequestBuilder {
     /// reply has come. It says with that that it [may be done twice](Self::repeatable).
     ///
     /// What makes no sense to be made again is not: a worker's own error, a time that is over, a
-    /// request that is too large. Each time it has its whole [`timeout`](Self::timeout), and begins anew
-    /// for its worker and in what is [told of its progress](Self::progress).
+    /// request that is too large. All attempts, and the waits between them, share its
+    /// [`timeout`](Self::timeout): each has what is left of that, also from each part of its reply on.
+    /// When the next wait would take all that is left, the last error is the answer.
+    ///
+    /// To its brokers each attempt is another request, so its worker sees a first
+    /// [`attempt`](crate::Request::attempt) each time. Its user is
+    /// [told](Self::progress) of the second worker that it was redelivered, whoever did that.
     ///
     /// ```no_run
     /// use majordomus::Retry;
@@ -247,7 +253,7 @@ impl RequestBuilder {
     /// ```
     pub fn progress(mut self, tell: mpsc::Sender<Progress>) -> Self {
         self.asking.request.notices = true;
-        self.asking.progress = Some(tell);
+        self.asking.progress = Some(Tell::new(tell));
         self
     }
 
@@ -304,11 +310,20 @@ impl RequestBuilder {
 }
 
 impl Asking {
-    /// How long it may take.
-    pub(crate) fn timeout(&self) -> Option<Duration> {
+    /// How long it may be asked again and again.
+    pub(crate) fn patience(&self) -> Option<Duration> {
         match self.request.timeout {
+            // Who wants a worker that is free now waits so long for a broker that can be asked.
+            Timeout::After(Duration::ZERO) => Some(self.client.shared.silence_max),
             Timeout::After(span) => Some(span),
             Timeout::Never | Timeout::OfService => None,
+        }
+    }
+
+    /// Gives it no more time than this.
+    pub(crate) fn shorten(&mut self, left: Duration) {
+        if let Timeout::After(span) = &mut self.request.timeout {
+            *span = left.min(*span);
         }
     }
 
@@ -331,11 +346,7 @@ impl Asking {
     /// Asks when there is room, unless too many wait for that.
     async fn ask_later(self, shared: Arc<Shared>, failed: Option<usize>) -> Reply {
         let Some(_waiting) = shared.waits() else { return Reply::failed(RequestError::Refused) };
-        // Who wants a worker that is free now waits for a broker that can be asked.
-        let time = match self.request.timeout {
-            Timeout::After(Duration::ZERO) => Timeout::After(shared.silence_max),
-            time => time,
-        };
+        let patience = self.patience();
         let sending = async {
             let (broker, route) = match shared.routes.choose(failed).await {
                 Ok(chosen) => chosen,
@@ -346,12 +357,12 @@ impl Asking {
                 Err(_) => Reply::failed(RequestError::Stopped),
             }
         };
-        match time {
-            Timeout::After(span) => {
+        match patience {
+            Some(span) => {
                 let sent = timeout(span, sending).await;
                 sent.unwrap_or_else(|_| Reply::failed(RequestError::Expired))
             }
-            Timeout::Never | Timeout::OfService => sending.await,
+            None => sending.await,
         }
     }
 
