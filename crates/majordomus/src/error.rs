@@ -63,6 +63,10 @@ pub enum SetupError {
     NoLiveness,
     /// The concurrency is zero.
     NoConcurrency,
+    /// A message may have no byte.
+    NoMessageBytes,
+    /// The worker was told to leave, or has left: it offers nothing more.
+    Leaves,
     /// The system gave no thread to run on.
     NoRuntime(String),
 }
@@ -113,6 +117,10 @@ impl fmt::Display for SetupError {
             }
             SetupError::NoLiveness => f.write_str("the liveness must be 1 or more"),
             SetupError::NoConcurrency => f.write_str("the concurrency must be 1 or more"),
+            SetupError::NoMessageBytes => {
+                f.write_str("the bytes that a message may have must be 1 or more")
+            }
+            SetupError::Leaves => f.write_str("the worker leaves, and offers nothing more"),
             SetupError::NoRuntime(error) => write!(
                 f,
                 "there is no thread for what blocks: {error}; end some, or raise this process's limit"
@@ -157,7 +165,12 @@ pub enum RequestError {
     /// Its worker said nothing for longer than [`silence`](crate::RequestBuilder::silence) allows. It
     /// may have been done or not.
     Silent,
-    /// Its worker was lost. It may have been done or not.
+    /// Its worker was lost, or had it for as long as the broker lets a worker have a request (the busy
+    /// limit, 15 minutes unless set). It may have been done or not.
+    ///
+    /// One that is [repeatable](crate::RequestBuilder::repeatable) goes to another worker first, unless a
+    /// part of its reply came, it is for [one worker](crate::RequestBuilder::target), or so many workers
+    /// were lost with it as the broker tries: three, unless set.
     WorkerLost,
     /// No worker offers the service, or the worker that was asked for is not there. It was not done.
     NoSuchService,

@@ -41,7 +41,7 @@
 //! | [`SentAway`](RequestError::SentAway) | the broker does not want this client, and has said why; it was not sent | no | it would not help |
 //! | [`NoSuchService`](RequestError::NoSuchService) | no worker offered it in time, or the [one asked for](RequestBuilder::target) is not there | no | yes |
 //! | [`Rejected`](RequestError::Rejected) | every worker [gave it back](Replier::reject) | no | yes, later |
-//! | [`WorkerLost`](RequestError::WorkerLost) | its worker was lost, and it was not [repeatable](RequestBuilder::repeatable) or a part had come | perhaps | if it may be done twice |
+//! | [`WorkerLost`](RequestError::WorkerLost) | its worker was lost, or had it for longer than the broker allows (the busy limit, 15 minutes unless set), and it was given to no other: it was not [repeatable](RequestBuilder::repeatable), was for [one worker](RequestBuilder::target), a part had come, or three workers were lost with it | perhaps | if it may be done twice |
 //! | [`Disconnected`](RequestError::Disconnected) | the connection to the broker was lost | perhaps | if it may be done twice |
 //! | [`ShutDown`](RequestError::ShutDown) | the broker shuts down | perhaps | if it may be done twice |
 //! | [`Silent`](RequestError::Silent) | its worker said nothing for [too long](RequestBuilder::silence) | perhaps | if it may be done twice |
@@ -118,6 +118,10 @@
 //! Dropping a [`Reply`] before its end gives the request up. Its worker hears of it within a round
 //! trip: [`Replier::part`] fails, and the [`Cancellation`] of the request is pulled. So it is when the
 //! time of the request is over, and when the worker loses its broker or is stopped.
+//!
+//! A handler that looks at neither goes on to its end, for nobody, and takes its place among those
+//! that [run at once](WorkerBuilder::concurrency) until it returns: it is never aborted, unless the
+//! worker is [stopped](Worker::stop) or dropped.
 //!
 //! ```no_run
 //! # async fn long_computation() -> Vec<u8> { Vec::new() }

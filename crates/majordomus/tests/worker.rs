@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use majordomus::{
-    ConnectionEvent, Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder,
+    Client, ConnectionEvent, Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder,
 };
 use majordomus_core::{Farewell, FromWorker, ToWorker, WorkerReply};
 use support::{FakeBroker, Peer, Side, soon, text};
@@ -475,6 +475,18 @@ async fn what_makes_no_sense_is_refused() {
     assert!(matches!(liveness, Err(SetupError::NoLiveness)));
     let concurrency = builder().concurrency(0).serve("echo", handler);
     assert!(matches!(concurrency, Err(SetupError::NoConcurrency)));
+    let nothing = builder().message_bytes_max(0).serve("echo", handler);
+    assert!(matches!(nothing, Err(SetupError::NoMessageBytes)));
+    let nothing = Client::builder("ipc:///nowhere").message_bytes_max(0).connect();
+    assert!(matches!(nothing, Err(SetupError::NoMessageBytes)));
+}
+
+#[tokio::test]
+async fn who_has_left_offers_nothing_more() {
+    let handler = |request: Request, reply: Replier| reply.finish(request.body);
+    let worker = Worker::builder("ipc:///nowhere").serve("echo", handler).unwrap();
+    soon(worker.drain()).await;
+    assert_eq!(worker.offer("more", handler), Err(SetupError::Leaves));
 }
 
 /// A connection has its worker's name, its service and a number for a routing id, of up to 255 bytes.

@@ -371,8 +371,9 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// Those of [`Client::connect`], [`SetupError::NoHeartbeatInterval`] where the
-    /// [heartbeat](Self::heartbeat) has no time, and [`SetupError::NoLiveness`] where the
-    /// [liveness](Self::liveness) is zero.
+    /// [heartbeat](Self::heartbeat) has no time, [`SetupError::NoLiveness`] where the
+    /// [liveness](Self::liveness) is zero, and [`SetupError::NoMessageBytes`] where a message
+    /// [may have no byte](Self::message_bytes_max).
     ///
     /// # Panics
     ///
@@ -391,6 +392,9 @@ impl ClientBuilder {
         }
         if self.config.liveness == 0 {
             return Err(SetupError::NoLiveness);
+        }
+        if self.limits.message_bytes_max == 0 {
+            return Err(SetupError::NoMessageBytes);
         }
         let errors = if self.error_replies { Errors::Final } else { Errors::Silent };
         let codec = Codec::new(self.dialect, Side::Client).with_errors(errors);

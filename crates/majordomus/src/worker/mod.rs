@@ -169,7 +169,8 @@ impl Worker {
     /// # Errors
     ///
     /// When the service cannot have this name, or has a handler already, or when the worker cannot
-    /// have its own [name](WorkerBuilder::name) together with this service.
+    /// have its own [name](WorkerBuilder::name) together with this service;
+    /// [`SetupError::Leaves`] when it was stopped or drained.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::Worker) -> Result<(), majordomus::SetupError> {
@@ -183,6 +184,9 @@ impl Worker {
         F: Future<Output = ()> + Send + 'static,
     {
         self.name.check(service)?;
+        if self.plan.borrow().leave != Leave::Never {
+            return Err(SetupError::Leaves);
+        }
         self.services.offer(service, Handler::new(handler))?;
         self.plan.send_modify(|plan| plan.services = self.services.names());
         Ok(())
@@ -471,6 +475,9 @@ impl WorkerBuilder {
         }
         if self.config.liveness == 0 {
             return Err(SetupError::NoLiveness);
+        }
+        if self.limits.message_bytes_max == 0 {
+            return Err(SetupError::NoMessageBytes);
         }
         let concurrency =
             NonZeroUsize::new(self.concurrency).ok_or(SetupError::NoConcurrency)?.get();
