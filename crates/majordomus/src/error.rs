@@ -3,7 +3,7 @@
 use std::fmt;
 
 use majordomus_core::{CODE_UNSAID, Failure, Farewell, Outcome};
-use majordomus_wire::{Dialect, Offence};
+use majordomus_wire::{Dialect, Offence, RequestOption};
 
 use crate::{Body, Endpoint, EndpointError};
 
@@ -211,6 +211,13 @@ pub enum RequestError {
         /// What is wrong with it.
         offence: Offence,
     },
+    /// The client's dialect has no words for what was said of the request. It was not sent.
+    Unsayable {
+        /// What it cannot say.
+        option: RequestOption,
+        /// The client's dialect.
+        dialect: Dialect,
+    },
     /// The client's task has ended, with its runtime. It may have been done or not.
     Stopped,
 }
@@ -268,7 +275,8 @@ impl RequestError {
             | RequestError::SentAway(_)
             | RequestError::TooLarge
             | RequestError::Untranslatable
-            | RequestError::BadService { .. } => Retriable::Never,
+            | RequestError::BadService { .. }
+            | RequestError::Unsayable { .. } => Retriable::Never,
         }
     }
 
@@ -335,6 +343,10 @@ impl fmt::Display for RequestError {
             RequestError::BadService { service, offence } => {
                 write!(f, "no service can be called {service:?}: {offence}")
             }
+            RequestError::Unsayable { option, dialect } => {
+                let others: Vec<_> = option.dialects().map(Dialect::name).collect();
+                write!(f, "{option} cannot be said in {dialect}, only in {}", others.join(", "))
+            }
             RequestError::Stopped => f.write_str("the client has stopped"),
         }
     }
@@ -396,6 +408,7 @@ mod tests {
             RequestError::BadService { .. } => 13,
             RequestError::Stopped => 14,
             RequestError::SentAway(_) => 15,
+            RequestError::Unsayable { .. } => 16,
         }
     }
 
@@ -404,6 +417,7 @@ mod tests {
         let why = || Box::new(Body::from("no"));
         let (service, offence) = (String::new(), Offence::EmptyService);
         let bad_service = RequestError::BadService { service, offence };
+        let (option, dialect) = (RequestOption::Priority, Dialect::Mdp02);
         let table = [
             (RequestError::Refused, Retriable::Always),
             (RequestError::NotTaken { code: 400, why: why() }, Retriable::Never),
@@ -421,6 +435,7 @@ mod tests {
             (bad_service, Retriable::Never),
             (RequestError::Stopped, Retriable::IfRepeatable),
             (RequestError::SentAway(Farewell::IdentityInUse), Retriable::Never),
+            (RequestError::Unsayable { option, dialect }, Retriable::Never),
         ];
         for (at, (error, retriable)) in table.iter().enumerate() {
             assert_eq!((place(error), error.retriable()), (at, *retriable), "{error:?}");

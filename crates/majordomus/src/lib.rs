@@ -52,6 +52,7 @@
 //! | [`NotTaken`](RequestError::NotTaken) | the broker did not take it, and not for a limit | no | it would not help |
 //! | [`Untranslatable`](RequestError::Untranslatable) | it is too large for its worker, or its reply for this client, or one of them cannot be translated | perhaps | it would not help |
 //! | [`BadService`](RequestError::BadService) | no service can have this name | no | it would not help |
+//! | [`Unsayable`](RequestError::Unsayable) | the client's dialect has no words for [something](RequestOption) that was said of it | no | it would not help |
 //!
 //! [`RequestError::retriable`] says the last column to programs. [`RequestBuilder::retry`] does it:
 //! at another broker where there is one, after waits that grow, and never once a part of the reply has
@@ -249,7 +250,7 @@ pub use error::{RequestError, Retriable, SetupError};
 pub use events::{ConnectionEvent, ConnectionEvents, EVENTS_MAX};
 pub use headers::{HEADERS_BYTES_MAX, HeaderError, Headers};
 pub use majordomus_core::{Bounds, Farewell, Form, Frames, Label};
-pub use majordomus_wire::{Dialect, Offence, Side, Socket, UnknownDialect};
+pub use majordomus_wire::{Dialect, Offence, RequestOption, Side, Socket, UnknownDialect};
 pub use majordomus_zmtp::{Endpoint, EndpointError};
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use values::BodyError;

@@ -5,11 +5,15 @@ mod support;
 use std::time::Duration;
 
 use majordomus::{
-    Body, Client, ClientBuilder, ConnectionEvent, Dialect, Progress, RequestError, Retriable, Retry,
+    Body, Client, ClientBuilder, ConnectionEvent, Dialect, Progress, RequestBuilder, RequestError,
+    RequestOption, Retriable, Retry,
 };
 use majordomus_core::{Farewell, Frames, FromClient, Notice, Outcome, Reply, Timeout, ToClient};
 use support::{FakeBroker, Peer, Side, soon, text};
 use tokio::sync::mpsc;
+
+/// Longer than a test takes.
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn client_of(broker: &FakeBroker, dialect: Dialect) -> Client {
     let wait = Duration::from_millis(1);
@@ -527,12 +531,68 @@ async fn who_wants_a_worker_at_once_does_not_wait_for_ever_for_one_of_several_br
     assert_eq!(soon(request.into_future()).await, Err(RequestError::Expired));
 }
 
+/// What is asked of a broker that takes one client, and echoes.
+async fn answered<T>(broker: &FakeBroker, asking: impl Future<Output = T>) -> T {
+    let answering = async {
+        let mut peer = broker.accept_client().await;
+        echo(&mut peer).await;
+        peer
+    };
+    tokio::join!(asking, answering).0
+}
+
+/// A request that says this.
+fn saying(client: &Client, option: RequestOption) -> RequestBuilder {
+    let request = client.request("echo", "x");
+    match option {
+        RequestOption::AtOnce => request.timeout(Duration::ZERO),
+        RequestOption::Silence => request.silence(MINUTE),
+        RequestOption::Priority => request.priority(9),
+        RequestOption::Repeatable => request.repeatable(),
+        RequestOption::Target => request.target("W1"),
+        RequestOption::NoCache => request.no_cache(),
+        RequestOption::Header => request.header("lang", "en").unwrap(),
+    }
+}
+
 #[tokio::test]
-async fn in_a_dialect_that_cannot_ask_for_a_worker_none_is_found() {
-    let broker = FakeBroker::start(Dialect::Mdp02).await;
-    let client = client_of(&broker, Dialect::Mdp02);
-    let request = client.request("echo", "x").target("w1");
-    assert_eq!(soon(request.into_future()).await, Err(RequestError::NoSuchService));
+async fn what_a_dialect_has_no_words_for_is_refused_and_the_rest_is_asked() {
+    for dialect in Dialect::ALL {
+        for option in RequestOption::ALL {
+            let broker = FakeBroker::start(dialect).await;
+            let client = client_of(&broker, dialect);
+            let asking = saying(&client, option).into_future();
+            let reply = if option.is_in(dialect) {
+                soon(answered(&broker, asking)).await
+            } else {
+                // Nobody has accepted the connection: it is not even waited for.
+                soon(asking).await
+            };
+            let expected = match option.is_in(dialect) {
+                true => Ok("x".into()),
+                false => Err(RequestError::Unsayable { option, dialect }),
+            };
+            assert_eq!(reply.map(|reply| reply.text().into_owned()), expected, "{option}");
+        }
+    }
+    let (option, dialect) = (RequestOption::Target, Dialect::Mdp02);
+    let error = RequestError::Unsayable { option, dialect };
+    assert_eq!(error.to_string(), "target cannot be said in mdp02, only in omdp1, pigato, omdp");
+}
+
+#[tokio::test]
+async fn what_asks_nothing_of_the_broker_can_be_said_in_each_dialect() {
+    for dialect in Dialect::ALL {
+        let broker = FakeBroker::start(dialect).await;
+        let client = client_of(&broker, dialect);
+        let (tell, _told) = mpsc::channel(8);
+        // What was received with headers can be passed on.
+        let body = Body::from("x").with_header("lang", "en").unwrap();
+        let request = client.request("echo", body).retry(Retry::times(1)).deadline(MINUTE);
+        let asking = request.progress(tell).reports(1).into_future();
+        let reply = soon(answered(&broker, asking)).await;
+        assert_eq!(reply.expect("it is echoed").text(), "x", "{dialect}");
+    }
 }
 
 #[tokio::test]
