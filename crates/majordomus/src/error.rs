@@ -179,8 +179,12 @@ pub enum RequestError {
         /// What the last of them said, if it said anything.
         why: Box<Body>,
     },
-    /// The worker answered with an error. In all dialects but [`Dialect::Omdp1`] the broker's own errors
-    /// come like this, too, with 0 as their code.
+    /// The worker answered with an error.
+    ///
+    /// The broker's own errors are those above and below. In all dialects but [`Dialect::Omdp1`] they are
+    /// told by their words (`B_BUSY`, `B_WORKER_LOST` and so on): there a worker's error whose text is
+    /// such a word is taken for the broker's, and what every worker has rejected comes like this, if the
+    /// last one said why.
     Remote {
         /// The worker's code; 0 where its dialect, or the client's, has none.
         code: u16,

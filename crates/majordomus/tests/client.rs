@@ -306,6 +306,31 @@ async fn a_request_that_is_not_taken_is_not_made_again() {
 }
 
 #[tokio::test]
+async fn the_broker_s_own_errors_are_known_where_there_are_no_codes_and_made_again() {
+    for dialect in [Dialect::Mdp02, Dialect::Pigato, Dialect::Omdp] {
+        let broker = FakeBroker::start(dialect).await;
+        let client = client_of(&broker, dialect);
+        let mut peer = broker.accept_client().await;
+        let retry = Retry::times(1).backoff(Duration::ZERO, Duration::ZERO);
+        for (word, again) in [("B_WORKER_LOST", true), ("B_NO_SERVICE", true), ("no", false)] {
+            let reply = client.request("echo", "x").retry(retry).send().await;
+            peer.request().await;
+            match dialect {
+                Dialect::Mdp02 => peer.send_final(text(&format!("-1 {word}"))).await,
+                _ => peer.send_failed(Outcome::Failed, 0, text(word)).await,
+            }
+            if again {
+                echo(&mut peer).await;
+                assert_eq!(soon(reply.whole()).await, Ok("x".into()), "{word} in {dialect}");
+            } else {
+                let error = RequestError::Remote { code: 0, why: word.into() };
+                assert_eq!(soon(reply.whole()).await, Err(error), "{dialect}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_broker_that_falls_silent_is_asked_and_then_left() {
     let beat = Duration::from_millis(20);
     let (broker, client, mut peer) = greeted(|it| it.heartbeat(beat).liveness(2)).await;

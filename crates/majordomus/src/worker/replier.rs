@@ -146,7 +146,8 @@ impl Replier {
         let _ = self.say(last).await;
     }
 
-    /// Fails the request, and says why.
+    /// Fails the request, and says why, in words that do not begin with `B_`: those are the broker's
+    /// own, and most dialects have nothing else to tell them by.
     ///
     /// A worker of the MDP dialects has no error replies: there it is a final reply of one frame, `-1 `
     /// and the text, which our [`Client`](crate::Client) knows for an error where it speaks one of them
