@@ -282,7 +282,8 @@ impl Farewell {
     /// Whether the broker would send the peer away again, however often it came back as it is.
     ///
     /// ```
-    /// use majordomus_core::Farewell;
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Farewell;
     ///
     /// assert!(Farewell::NoCommonVersion.is_for_good());
     /// assert!(!Farewell::ShutDown.is_for_good());
@@ -295,7 +296,8 @@ impl Farewell {
     /// identity is in use.
     ///
     /// ```
-    /// use majordomus_core::Farewell;
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Farewell;
     ///
     /// assert!(Farewell::IdentityInUse.is_refusal());
     /// assert!(!Farewell::IdentityInUse.is_for_good());
