@@ -59,7 +59,8 @@ async fn told(events: &mut ConnectionEvents, broker: &str, is_there: bool) {
             let (endpoint, connected) = match events.next().await.expect("somebody tells") {
                 ConnectionEvent::Connected { endpoint } => (endpoint, true),
                 ConnectionEvent::Disconnected { endpoint, .. } => (endpoint, false),
-                other => panic!("{other:?}"),
+                // Why, and how often in vain.
+                _ => continue,
             };
             if endpoint.to_string() == broker && connected == is_there {
                 return;

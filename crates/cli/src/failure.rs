@@ -77,9 +77,12 @@ impl fmt::Display for Failure {
             }
             Failure::Request { service, endpoint, error } => {
                 write!(f, "request to {service:?} at {endpoint}: ")?;
-                match meaning(&error.text()) {
-                    Some(meaning) => write!(f, "{meaning} ({error})"),
-                    None => error.fmt(f),
+                match &**error {
+                    // The broker's word for a worker that has failed and not said why.
+                    RequestError::Remote { .. } if error.text() == "B_FAILED" => {
+                        write!(f, "the worker failed ({error})")
+                    }
+                    error => error.fmt(f),
                 }
             }
             Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
@@ -109,21 +112,6 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
-
-/// What a broker means by a word, in dialects in which its errors are no more than that.
-fn meaning(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "B_FAILED" => "the worker failed",
-        "B_WORKER_LOST" => "the worker was lost",
-        "B_REJECTED" => "every worker rejected it",
-        "B_BUSY" => "a limit of the broker stands against it",
-        "B_NO_SERVICE" => "no worker offers the service",
-        "B_NO_WORKER" => "the worker that was asked for is not there, or offers something else",
-        "B_TRANSLATE" => "the request or its reply is too large to be translated",
-        "B_SHUTDOWN" => "the broker shuts down",
-        _ => return None,
-    })
-}
 
 impl Failure {
     /// The failure in one line, whatever its parts have in them.

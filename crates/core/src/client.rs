@@ -51,8 +51,8 @@ pub struct ClientConfig {
     pub heartbeat_interval: Duration,
     /// How many intervals the broker may be silent.
     pub liveness: u32,
-    /// Whether requests wait for the connection. Where there are other brokers that may be asked, they
-    /// fail at once, with [`Failure::NotSent`].
+    /// Whether requests wait for the connection, unless the broker does not want us. Where there are
+    /// other brokers that may be asked, they fail at once, with [`Failure::NotSent`].
     pub waits_for_connection: bool,
     /// When a lost connection is opened again.
     pub backoff: Backoff,
@@ -164,6 +164,9 @@ pub enum Failure {
     Disconnected,
     /// There is no connection. It was not sent.
     NotSent,
+    /// There is no connection, and will be none for long, or ever: the broker does not want us, and
+    /// has said why. It was not sent.
+    SentAway(Farewell),
     /// Too many requests, or too many bytes, wait already. It was not sent.
     Refused,
     /// It is larger than the broker takes. It was not sent.
@@ -390,8 +393,8 @@ impl Client {
         mut request: Box<Request>,
         silence_max: Option<Duration>,
     ) {
-        if !self.config.waits_for_connection && !self.is_welcome() {
-            return self.deliver(handle, Delivery::Failed(Failure::NotSent));
+        if let Some(failure) = self.why_not_wait().filter(|_| !self.is_welcome()) {
+            return self.deliver(handle, Delivery::Failed(failure));
         }
         let bytes = self.waiting_bytes.saturating_add(request.body.bytes());
         if self.waiting.len() >= self.config.waiting_max || bytes > self.config.waiting_bytes_max {
@@ -523,8 +526,8 @@ impl Client {
     /// The broker has done with us: what was with it is lost.
     fn sent_away(&mut self, now: Time, why: Farewell) {
         self.outputs.push_back(ClientOutput::Close(Some(why)));
-        self.uplink.sent_away(why);
-        self.lose(now);
+        self.uplink.sent_away(now, why);
+        self.fail_all();
     }
 
     /// Which request a reply answers, which may have ended; none that there ever was, as far as can be
@@ -628,15 +631,28 @@ impl Client {
 
     fn lose(&mut self, now: Time) {
         self.uplink.lost(now);
+        self.fail_all();
+    }
+
+    /// Why a request does not wait for a connection, where it does not.
+    fn why_not_wait(&self) -> Option<Failure> {
+        if !self.config.waits_for_connection {
+            return Some(Failure::NotSent);
+        }
+        self.uplink.refused().map(Failure::SentAway)
+    }
+
+    /// Ends all that was with the broker, and all that does not wait for the next connection.
+    fn fail_all(&mut self) {
         for handle in self.all_running() {
             self.forget(handle);
             self.deliver(handle, Delivery::Failed(Failure::Disconnected));
         }
-        while !self.config.waits_for_connection
+        while let Some(failure) = self.why_not_wait()
             && let Some((&handle, _)) = self.waiting.first_key_value()
         {
             self.forget(handle);
-            self.deliver(handle, Delivery::Failed(Failure::NotSent));
+            self.deliver(handle, Delivery::Failed(failure));
         }
     }
 

@@ -278,6 +278,34 @@ impl Farewell {
         Farewell::Silent,
         Farewell::NoCommonVersion,
     ];
+
+    /// Whether the broker would send the peer away again, however often it came back as it is.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Farewell;
+    ///
+    /// assert!(Farewell::NoCommonVersion.is_for_good());
+    /// assert!(!Farewell::ShutDown.is_for_good());
+    /// ```
+    pub const fn is_for_good(self) -> bool {
+        matches!(self, Farewell::Forbidden | Farewell::NoCommonVersion)
+    }
+
+    /// Whether a peer that hears this stays away for long: for good, or for a minute where its
+    /// identity is in use.
+    ///
+    /// ```
+    /// # use majordomus_core as majordomus;
+    /// use majordomus::Farewell;
+    ///
+    /// assert!(Farewell::IdentityInUse.is_refusal());
+    /// assert!(!Farewell::IdentityInUse.is_for_good());
+    /// assert!(!Farewell::Full.is_refusal());
+    /// ```
+    pub const fn is_refusal(self) -> bool {
+        self.is_for_good() || matches!(self, Farewell::IdentityInUse)
+    }
 }
 
 impl fmt::Display for Farewell {

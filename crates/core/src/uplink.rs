@@ -8,9 +8,11 @@ use crate::{Farewell, Time};
 /// How long a client or a worker waits before it opens a lost connection again.
 ///
 /// The wait doubles with each loss, from `shortest` to `longest`, until the broker has shown that it
-/// serves us, or a connection has lasted as long as the longest wait. Who was told that it is not
-/// wanted as it is waits the longest at once. Of each wait a random part, up to a half, is left out, so
-/// that the peers of a broker that was restarted do not all come back at once.
+/// serves us, or a connection has lasted as long as the longest wait. Of each wait a random part, up to
+/// a half, is left out, so that the peers of a broker that was restarted do not all come back at once.
+///
+/// Who was told that its identity is in use waits a minute at the least. Who was told that it is not
+/// wanted as it is ([`Farewell::is_for_good`]) does not come back, unless it changes what it offers.
 ///
 /// ```
 /// use core::time::Duration;
@@ -34,6 +36,9 @@ impl Default for Backoff {
     }
 }
 
+/// How long an identity that is in use is left to its owner, at the least.
+const IDENTITY_WAIT: Duration = Duration::from_secs(60);
+
 /// Where the connection is.
 ///
 /// ```text
@@ -56,12 +61,15 @@ pub(crate) struct Uplink {
     backoff: Backoff,
     /// Losses since the broker last served us.
     losses: u32,
+    /// Why the broker would not have us, until it is asked again.
+    refused: Option<Farewell>,
     random: u64,
 }
 
 impl Uplink {
     pub(crate) fn new(backoff: Backoff, seed: u64) -> Self {
-        Self { state: State::Closed { open_at: Time::ZERO }, backoff, losses: 0, random: seed }
+        let state = State::Closed { open_at: Time::ZERO };
+        Self { state, backoff, losses: 0, refused: None, random: seed }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -84,7 +92,7 @@ impl Uplink {
     pub(crate) fn open_if_due(&mut self, now: Time) -> bool {
         let due = now >= self.due_at();
         if due {
-            self.state = State::Opening;
+            (self.state, self.refused) = (State::Opening, None);
         }
         due
     }
@@ -98,10 +106,21 @@ impl Uplink {
         self.losses = 0;
     }
 
-    /// The broker sends us away. Where it would do so again, the next wait is the longest.
-    pub(crate) fn sent_away(&mut self, why: Farewell) {
-        if matches!(why, Farewell::Forbidden | Farewell::NoCommonVersion) {
-            self.losses = u32::MAX;
+    /// The broker sends us away.
+    pub(crate) fn sent_away(&mut self, now: Time, why: Farewell) {
+        self.refused = Some(why).filter(|why| why.is_refusal());
+        self.lost(now);
+    }
+
+    /// Why it will not be opened for long, or ever, where the broker would not have us.
+    pub(crate) fn refused(&self) -> Option<Farewell> {
+        self.refused
+    }
+
+    /// We are no longer what the broker would not have: it may be asked again.
+    pub(crate) fn changed(&mut self, now: Time) {
+        if self.refused == Some(Farewell::Forbidden) {
+            self.closed(now);
         }
     }
 
@@ -115,8 +134,13 @@ impl Uplink {
         let doubled = self.backoff.shortest.saturating_mul(1 << self.losses.min(20));
         let wait = doubled.min(self.backoff.longest);
         self.losses = self.losses.saturating_add(1);
-        let left_out = wait.mul_f64(self.random_unit() / 2.0);
-        self.state = State::Closed { open_at: now.after(wait - left_out) };
+        let wait = wait - wait.mul_f64(self.random_unit() / 2.0);
+        let open_at = match self.refused {
+            None => now.after(wait),
+            Some(Farewell::IdentityInUse) => now.after(wait.max(IDENTITY_WAIT)),
+            Some(_) => Time::NEVER,
+        };
+        self.state = State::Closed { open_at };
     }
 
     /// We closed it for a reason of our own; it is opened again without a wait.
@@ -160,17 +184,34 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_wanted_waits_the_longest_at_once() {
-        for (why, full) in [
-            (Farewell::Forbidden, 5_000),
-            (Farewell::NoCommonVersion, 5_000),
-            (Farewell::ShutDown, 100),
-        ] {
+    fn who_is_not_wanted_does_not_come_back_and_whose_identity_is_in_use_not_before_a_minute() {
+        let due_after = |why| {
             let mut uplink = Uplink::new(Backoff::default(), 0);
-            uplink.sent_away(why);
-            let (wait, full) = (waits(&mut uplink, 1)[0], Duration::from_millis(full));
-            assert!(full / 2 <= wait && wait <= full, "{wait:?} after {why:?}");
+            uplink.sent_away(Time::ZERO, why);
+            uplink.due_at()
+        };
+        for why in Farewell::ALL {
+            let due = due_after(why);
+            match why {
+                Farewell::Forbidden | Farewell::NoCommonVersion => assert_eq!(due, Time::NEVER),
+                Farewell::IdentityInUse => assert_eq!(due.since(Time::ZERO), IDENTITY_WAIT),
+                _ => assert!(due.since(Time::ZERO) <= Duration::from_millis(100), "{why:?}"),
+            }
         }
+    }
+
+    #[test]
+    fn who_was_not_wanted_is_asked_for_again_when_it_is_another() {
+        let mut uplink = Uplink::new(Backoff::default(), 0);
+        uplink.sent_away(Time::ZERO, Farewell::Forbidden);
+        uplink.changed(Time::ZERO);
+        assert!(uplink.open_if_due(Time::ZERO));
+        uplink.lost(Time::ZERO);
+        assert_ne!(uplink.due_at(), Time::NEVER);
+        // Of another version it is not.
+        uplink.sent_away(Time::ZERO, Farewell::NoCommonVersion);
+        uplink.changed(Time::ZERO);
+        assert_eq!(uplink.due_at(), Time::NEVER);
     }
 
     #[test]

@@ -198,6 +198,9 @@ pub struct Worker {
     heard_while_busy: bool,
     /// What holds at the broker, where it has said so.
     welcome: Option<Welcome>,
+    /// How many services it has offered on this connection to a broker that answers to each, and has not
+    /// to these.
+    unregistered: usize,
     /// How many requests the broker was told that it takes, while connected.
     said: usize,
     /// How often it has said so on this connection without an answer.
@@ -237,6 +240,7 @@ impl Worker {
             heard_at: Time::ZERO,
             heard_while_busy: false,
             welcome: None,
+            unregistered: 0,
             said: 0,
             unanswered: 0,
             answer_due: Time::ZERO,
@@ -265,8 +269,8 @@ impl Worker {
             WorkerInput::AtWork(handle) => self.handle_at_work(handle),
             WorkerInput::Ended(handle, why) => self.handle_ended(now, handle, why),
             WorkerInput::Concurrency(tasks_max) => self.config.tasks_max = tasks_max,
-            WorkerInput::Offer(service) => self.handle_offer(service),
-            WorkerInput::Withdraw(service) => self.handle_withdraw(&service),
+            WorkerInput::Offer(service) => self.handle_offer(now, service),
+            WorkerInput::Withdraw(service) => self.handle_withdraw(now, &service),
             WorkerInput::Drain if self.purpose == Purpose::Serve => self.purpose = Purpose::Drain,
             WorkerInput::Stop => self.leave(now),
             WorkerInput::Drain | WorkerInput::Tick => {}
@@ -310,23 +314,26 @@ impl Worker {
         }
         match command {
             ToWorker::Request(request) => {
-                self.uplink.proven();
+                self.proven();
                 self.handle_request(now, request);
             }
             ToWorker::Cancel { address, .. } => {
                 self.drop_held(&address);
                 self.cancel_at(&address);
             }
-            // That it serves us it shows with the first service that it registers.
+            // That it serves us it shows when it has registered all that we offer.
             ToWorker::Welcome(welcome) => self.welcome = Some(welcome),
             ToWorker::More { address, credit } => self.handle_more(&address, credit),
             ToWorker::Capacity { concurrency } => self.settle(concurrency),
-            ToWorker::Heartbeat | ToWorker::Registered { .. } | ToWorker::StillWanted { .. } => {
-                self.uplink.proven();
+            ToWorker::Registered { .. } => {
+                self.unregistered = self.unregistered.saturating_sub(1);
+                self.proven();
             }
+            ToWorker::Heartbeat | ToWorker::StillWanted { .. } => self.proven(),
             ToWorker::Disconnect(why) => {
-                self.uplink.sent_away(why);
-                self.part(now, Parting::SentAway(why));
+                self.outputs.push_back(WorkerOutput::Close(Parting::SentAway(why)));
+                self.uplink.sent_away(now, why);
+                self.drop_all();
             }
         }
     }
@@ -396,7 +403,7 @@ impl Worker {
     }
 
     fn handle_more(&mut self, address: &Label, credit: u32) {
-        self.uplink.proven();
+        self.proven();
         if let Some(handle) = self.tasks.at(address) {
             if self.tasks.get(handle).is_some_and(Task::is_open) {
                 self.outputs.push_back(WorkerOutput::Credit(handle, credit));
@@ -407,23 +414,29 @@ impl Worker {
         }
     }
 
-    fn handle_offer(&mut self, service: Label) {
+    fn handle_offer(&mut self, now: Time, service: Label) {
         if self.config.services.contains(&service) {
             return;
         }
         self.config.services.push(service.clone());
         if self.uplink.is_open() && self.purpose == Purpose::Serve {
+            self.unregistered += usize::from(self.config.greets);
             self.outputs.push_back(WorkerOutput::Send(FromWorker::Ready { service }));
         }
+        self.uplink.changed(now);
     }
 
-    fn handle_withdraw(&mut self, service: &Label) {
+    fn handle_withdraw(&mut self, now: Time, service: &Label) {
         let before = self.config.services.len();
         self.config.services.retain(|offered| offered != service);
-        if self.config.services.len() < before && self.uplink.is_open() {
+        if self.config.services.len() == before {
+            return;
+        }
+        if self.uplink.is_open() {
             let service = service.clone();
             self.outputs.push_back(WorkerOutput::Send(FromWorker::Withdraw { service }));
         }
+        self.uplink.changed(now);
     }
 
     /// Ends a request with what its task says last.
@@ -454,6 +467,7 @@ impl Worker {
             return;
         }
         self.welcome = None;
+        self.unregistered = if self.config.greets { self.config.services.len() } else { 0 };
         self.said = self.capacity();
         self.told_max = self.said;
         self.unanswered = u32::from(self.config.says_capacity);
@@ -476,6 +490,13 @@ impl Worker {
         self.heartbeat_at = now.after(self.config.heartbeat_interval);
         self.heard_at = now;
         self.heard_while_busy = false;
+    }
+
+    /// The broker serves us, unless there is something that we offer and it has not taken yet.
+    fn proven(&mut self) {
+        if self.unregistered == 0 {
+            self.uplink.proven();
+        }
     }
 
     fn hear(&mut self, now: Time) {
@@ -620,6 +641,11 @@ impl Worker {
 
     fn lose(&mut self, now: Time) {
         self.uplink.lost(now);
+        self.drop_all();
+    }
+
+    /// What came on a connection is good for nothing without it.
+    fn drop_all(&mut self) {
         self.held.clear();
         self.outputs.extend(self.tasks.orphan().into_iter().map(WorkerOutput::Cancel));
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use majordomus_core::{CODE_UNSAID, Failure, Outcome};
-use majordomus_wire::{Dialect, Offence};
+use majordomus_core::{CODE_UNSAID, Failure, Farewell, Outcome};
+use majordomus_wire::{Dialect, Offence, RequestOption};
 
 use crate::{Body, Endpoint, EndpointError};
 
@@ -63,6 +63,10 @@ pub enum SetupError {
     NoLiveness,
     /// The concurrency is zero.
     NoConcurrency,
+    /// A message may have no byte.
+    NoMessageBytes,
+    /// The worker was told to leave, or has left: it offers nothing more.
+    Leaves,
     /// The system gave no thread to run on.
     NoRuntime(String),
 }
@@ -113,6 +117,10 @@ impl fmt::Display for SetupError {
             }
             SetupError::NoLiveness => f.write_str("the liveness must be 1 or more"),
             SetupError::NoConcurrency => f.write_str("the concurrency must be 1 or more"),
+            SetupError::NoMessageBytes => {
+                f.write_str("the bytes that a message may have must be 1 or more")
+            }
+            SetupError::Leaves => f.write_str("the worker leaves, and offers nothing more"),
             SetupError::NoRuntime(error) => write!(
                 f,
                 "there is no thread for what blocks: {error}; end some, or raise this process's limit"
@@ -157,7 +165,12 @@ pub enum RequestError {
     /// Its worker said nothing for longer than [`silence`](crate::RequestBuilder::silence) allows. It
     /// may have been done or not.
     Silent,
-    /// Its worker was lost. It may have been done or not.
+    /// Its worker was lost, or had it for as long as the broker lets a worker have a request (the busy
+    /// limit, 15 minutes unless set). It may have been done or not.
+    ///
+    /// One that is [repeatable](crate::RequestBuilder::repeatable) goes to another worker first, unless a
+    /// part of its reply came, it is for [one worker](crate::RequestBuilder::target), or so many workers
+    /// were lost with it as the broker tries: three, unless set.
     WorkerLost,
     /// No worker offers the service, or the worker that was asked for is not there. It was not done.
     NoSuchService,
@@ -166,8 +179,12 @@ pub enum RequestError {
         /// What the last of them said, if it said anything.
         why: Box<Body>,
     },
-    /// The worker answered with an error. In all dialects but [`Dialect::Omdp1`] the broker's own errors
-    /// come like this, too, with 0 as their code.
+    /// The worker answered with an error.
+    ///
+    /// The broker's own errors are those above and below. In all dialects but [`Dialect::Omdp1`] they are
+    /// told by their words (`B_BUSY`, `B_WORKER_LOST` and so on): there a worker's error whose text is
+    /// such a word is taken for the broker's, and what every worker has rejected comes like this, if the
+    /// last one said why.
     Remote {
         /// The worker's code; 0 where its dialect, or the client's, has none.
         code: u16,
@@ -176,6 +193,10 @@ pub enum RequestError {
     },
     /// No broker is connected. It was not sent.
     NotConnected,
+    /// The broker does not want this client, and has said why; so it is with all of them, where there are
+    /// several. It was not sent: there will be no connection for a minute
+    /// ([`Farewell::IdentityInUse`]), or none ever again, so a request does not wait for one.
+    SentAway(Farewell),
     /// The connection to the broker was lost when the request was with it. It may have been done or
     /// not.
     Disconnected,
@@ -193,6 +214,13 @@ pub enum RequestError {
         service: String,
         /// What is wrong with it.
         offence: Offence,
+    },
+    /// The client's dialect has no words for what was said of the request. It was not sent.
+    Unsayable {
+        /// What it cannot say.
+        option: RequestOption,
+        /// The client's dialect.
+        dialect: Dialect,
     },
     /// The client's task has ended, with its runtime. It may have been done or not.
     Stopped,
@@ -248,9 +276,11 @@ impl RequestError {
             | RequestError::Stopped => Retriable::IfRepeatable,
             RequestError::NotTaken { .. }
             | RequestError::Remote { .. }
+            | RequestError::SentAway(_)
             | RequestError::TooLarge
             | RequestError::Untranslatable
-            | RequestError::BadService { .. } => Retriable::Never,
+            | RequestError::BadService { .. }
+            | RequestError::Unsayable { .. } => Retriable::Never,
         }
     }
 
@@ -304,6 +334,7 @@ impl fmt::Display for RequestError {
                 }
             }
             RequestError::NotConnected => f.write_str("no broker is connected"),
+            RequestError::SentAway(why) => write!(f, "the broker does not want this client: {why}"),
             RequestError::Disconnected => f.write_str("the connection to the broker was lost"),
             RequestError::ShutDown => f.write_str("the broker shuts down"),
             RequestError::TooLarge => {
@@ -315,6 +346,10 @@ impl fmt::Display for RequestError {
             ),
             RequestError::BadService { service, offence } => {
                 write!(f, "no service can be called {service:?}: {offence}")
+            }
+            RequestError::Unsayable { option, dialect } => {
+                let others: Vec<_> = option.dialects().map(Dialect::name).collect();
+                write!(f, "{option} cannot be said in {dialect}, only in {}", others.join(", "))
             }
             RequestError::Stopped => f.write_str("the client has stopped"),
         }
@@ -330,6 +365,7 @@ impl From<Failure> for RequestError {
             Failure::Silent => RequestError::Silent,
             Failure::Disconnected => RequestError::Disconnected,
             Failure::NotSent => RequestError::NotConnected,
+            Failure::SentAway(why) => RequestError::SentAway(why),
             Failure::Refused => RequestError::Refused,
             Failure::TooLarge => RequestError::TooLarge,
             Failure::Remote(outcome, code, content) => {
@@ -375,6 +411,8 @@ mod tests {
             RequestError::Untranslatable => 12,
             RequestError::BadService { .. } => 13,
             RequestError::Stopped => 14,
+            RequestError::SentAway(_) => 15,
+            RequestError::Unsayable { .. } => 16,
         }
     }
 
@@ -383,6 +421,7 @@ mod tests {
         let why = || Box::new(Body::from("no"));
         let (service, offence) = (String::new(), Offence::EmptyService);
         let bad_service = RequestError::BadService { service, offence };
+        let (option, dialect) = (RequestOption::Priority, Dialect::Mdp02);
         let table = [
             (RequestError::Refused, Retriable::Always),
             (RequestError::NotTaken { code: 400, why: why() }, Retriable::Never),
@@ -399,6 +438,8 @@ mod tests {
             (RequestError::Untranslatable, Retriable::Never),
             (bad_service, Retriable::Never),
             (RequestError::Stopped, Retriable::IfRepeatable),
+            (RequestError::SentAway(Farewell::IdentityInUse), Retriable::Never),
+            (RequestError::Unsayable { option, dialect }, Retriable::Never),
         ];
         for (at, (error, retriable)) in table.iter().enumerate() {
             assert_eq!((place(error), error.retriable()), (at, *retriable), "{error:?}");

@@ -38,9 +38,10 @@
 //! |---|---|---|---|
 //! | [`Refused`](RequestError::Refused) | a limit of the broker or of this client stands against it | no | yes, later |
 //! | [`NotConnected`](RequestError::NotConnected) | no broker is connected; it was not sent | no | yes |
+//! | [`SentAway`](RequestError::SentAway) | the broker does not want this client, and has said why; it was not sent | no | it would not help |
 //! | [`NoSuchService`](RequestError::NoSuchService) | no worker offered it in time, or the [one asked for](RequestBuilder::target) is not there | no | yes |
 //! | [`Rejected`](RequestError::Rejected) | every worker [gave it back](Replier::reject) | no | yes, later |
-//! | [`WorkerLost`](RequestError::WorkerLost) | its worker was lost, and it was not [repeatable](RequestBuilder::repeatable) or a part had come | perhaps | if it may be done twice |
+//! | [`WorkerLost`](RequestError::WorkerLost) | its worker was lost, or had it for longer than the broker allows (the busy limit, 15 minutes unless set), and it was given to no other: it was not [repeatable](RequestBuilder::repeatable), was for [one worker](RequestBuilder::target), a part had come, or three workers were lost with it | perhaps | if it may be done twice |
 //! | [`Disconnected`](RequestError::Disconnected) | the connection to the broker was lost | perhaps | if it may be done twice |
 //! | [`ShutDown`](RequestError::ShutDown) | the broker shuts down | perhaps | if it may be done twice |
 //! | [`Silent`](RequestError::Silent) | its worker said nothing for [too long](RequestBuilder::silence) | perhaps | if it may be done twice |
@@ -51,6 +52,7 @@
 //! | [`NotTaken`](RequestError::NotTaken) | the broker did not take it, and not for a limit | no | it would not help |
 //! | [`Untranslatable`](RequestError::Untranslatable) | it is too large for its worker, or its reply for this client, or one of them cannot be translated | perhaps | it would not help |
 //! | [`BadService`](RequestError::BadService) | no service can have this name | no | it would not help |
+//! | [`Unsayable`](RequestError::Unsayable) | the client's dialect has no words for [something](RequestOption) that was said of it | no | it would not help |
 //!
 //! [`RequestError::retriable`] says the last column to programs. [`RequestBuilder::retry`] does it:
 //! at another broker where there is one, after waits that grow, and never once a part of the reply has
@@ -117,6 +119,10 @@
 //! Dropping a [`Reply`] before its end gives the request up. Its worker hears of it within a round
 //! trip: [`Replier::part`] fails, and the [`Cancellation`] of the request is pulled. So it is when the
 //! time of the request is over, and when the worker loses its broker or is stopped.
+//!
+//! A handler that looks at neither goes on to its end, for nobody, and takes its place among those
+//! that [run at once](WorkerBuilder::concurrency) until it returns: it is never aborted, unless the
+//! worker is [stopped](Worker::stop) or dropped.
 //!
 //! ```no_run
 //! # async fn long_computation() -> Vec<u8> { Vec::new() }
@@ -243,8 +249,8 @@ pub use endpoint::Endpoints;
 pub use error::{RequestError, Retriable, SetupError};
 pub use events::{ConnectionEvent, ConnectionEvents, EVENTS_MAX};
 pub use headers::{HEADERS_BYTES_MAX, HeaderError, Headers};
-pub use majordomus_core::{Bounds, Form, Frames, Label};
-pub use majordomus_wire::{Dialect, Offence, Side, Socket, UnknownDialect};
+pub use majordomus_core::{Bounds, Farewell, Form, Frames, Label};
+pub use majordomus_wire::{Dialect, Offence, RequestOption, Side, Socket, UnknownDialect};
 pub use majordomus_zmtp::{Endpoint, EndpointError};
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use values::BodyError;

@@ -100,6 +100,7 @@ impl Uplink {
             false => self.name.clone(),
         };
         let socket = self.codec.dialect().socket();
+        self.connections.note_refused(self.place, None);
         let opening = Link::open(self.endpoint.clone(), socket, routing_id, self.limits);
         self.state = State::Opening(Box::pin(opening));
     }
@@ -177,18 +178,21 @@ impl Uplink {
             warn!(%endpoint, %error, "not connected to the broker; trying again");
         }
         self.warned = true;
-        self.note_disconnected(error.to_string());
+        self.note_lost(error.to_string());
     }
 
     /// The broker has done with us. Returns why there is no connection, in words.
     pub(crate) fn sent_away(&self, why: Farewell) -> String {
-        let endpoint = &self.endpoint;
+        let endpoint = self.endpoint.clone();
         match why {
-            Farewell::NoCommonVersion | Farewell::IdentityInUse => {
-                error!(%endpoint, %why, "sent away by the broker; trying again");
+            _ if why.is_for_good() => error!(%endpoint, %why, "sent away by the broker for good"),
+            Farewell::IdentityInUse => {
+                error!(%endpoint, %why, "sent away by the broker; trying again in a minute");
             }
             _ => warn!(%endpoint, %why, "sent away by the broker; trying again"),
         }
+        self.connections.note_refused(self.place, Some(why).filter(|why| why.is_refusal()));
+        self.connections.note(self.place, ConnectionEvent::SentAway { endpoint, why });
         format!("sent away: {why}")
     }
 
@@ -204,5 +208,14 @@ impl Uplink {
             let endpoint = self.endpoint.clone();
             self.connections.note(self.place, ConnectionEvent::Disconnected { endpoint, why });
         }
+    }
+
+    /// It is not there, for no reason of our own and without a word of the broker.
+    pub(crate) fn note_lost(&mut self, why: String) {
+        if self.connected {
+            return self.note_disconnected(why);
+        }
+        let endpoint = self.endpoint.clone();
+        self.connections.note(self.place, ConnectionEvent::Failed { endpoint, why, row: 0 });
     }
 }

@@ -4,9 +4,16 @@ mod support;
 
 use std::time::Duration;
 
-use majordomus::{Body, Client, ClientBuilder, Dialect, RequestError, Retriable, Retry};
-use majordomus_core::{Farewell, Frames, FromClient, Outcome, Reply, ToClient};
+use majordomus::{
+    Body, Client, ClientBuilder, ConnectionEvent, Dialect, Progress, RequestBuilder, RequestError,
+    RequestOption, Retriable, Retry,
+};
+use majordomus_core::{Farewell, Frames, FromClient, Notice, Outcome, Reply, Timeout, ToClient};
 use support::{FakeBroker, Peer, Side, soon, text};
+use tokio::sync::mpsc;
+
+/// Longer than a test takes.
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn client_of(broker: &FakeBroker, dialect: Dialect) -> Client {
     let wait = Duration::from_millis(1);
@@ -299,6 +306,31 @@ async fn a_request_that_is_not_taken_is_not_made_again() {
 }
 
 #[tokio::test]
+async fn the_broker_s_own_errors_are_known_where_there_are_no_codes_and_made_again() {
+    for dialect in [Dialect::Mdp02, Dialect::Pigato, Dialect::Omdp] {
+        let broker = FakeBroker::start(dialect).await;
+        let client = client_of(&broker, dialect);
+        let mut peer = broker.accept_client().await;
+        let retry = Retry::times(1).backoff(Duration::ZERO, Duration::ZERO);
+        for (word, again) in [("B_WORKER_LOST", true), ("B_NO_SERVICE", true), ("no", false)] {
+            let reply = client.request("echo", "x").retry(retry).send().await;
+            peer.request().await;
+            match dialect {
+                Dialect::Mdp02 => peer.send_final(text(&format!("-1 {word}"))).await,
+                _ => peer.send_failed(Outcome::Failed, 0, text(word)).await,
+            }
+            if again {
+                echo(&mut peer).await;
+                assert_eq!(soon(reply.whole()).await, Ok("x".into()), "{word} in {dialect}");
+            } else {
+                let error = RequestError::Remote { code: 0, why: word.into() };
+                assert_eq!(soon(reply.whole()).await, Err(error), "{dialect}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_broker_that_falls_silent_is_asked_and_then_left() {
     let beat = Duration::from_millis(20);
     let (broker, client, mut peer) = greeted(|it| it.heartbeat(beat).liveness(2)).await;
@@ -333,6 +365,47 @@ async fn a_broker_that_answers_is_stayed_with_however_long_it_takes() {
     assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
 }
 
+/// Each attempt had the whole time again, and was the first in what was told of it.
+#[tokio::test]
+async fn all_attempts_share_the_time_of_the_request_and_what_is_told_of_it() {
+    let (_broker, client, mut peer) = greeted(|it| it).await;
+    let (tell, mut told) = mpsc::channel(8);
+    let (pause, minute) = (Duration::from_millis(20), Duration::from_secs(60));
+    let retry = Retry::times(2).backoff(pause, pause);
+    let request = client.request("echo", "x").timeout(minute).retry(retry).progress(tell);
+    let reply = request.send().await;
+    let mut before = minute + Duration::from_millis(1);
+    for attempt in 0..3 {
+        let request = peer.asked().await;
+        let Timeout::After(left) = request.timeout else { panic!("{:?}", request.timeout) };
+        assert!(left < before, "{left:?} after {before:?}");
+        // Of a wait, a half at the most is left out.
+        before = left - pause / 2 + Duration::from_millis(2);
+        let notice = ToClient::Notice { id: request.id, notice: Notice::Dispatched };
+        peer.send_to_client(notice).await;
+        let progress = if attempt == 0 { Progress::Dispatched } else { Progress::Redelivered };
+        assert_eq!(soon(told.recv()).await, Some(progress));
+        peer.send_failed(Outcome::WorkerLost, 502, text("B_WORKER_LOST")).await;
+    }
+    assert_eq!(soon(reply.whole()).await, Err(RequestError::WorkerLost));
+}
+
+#[tokio::test]
+async fn a_wait_longer_than_the_request_has_is_not_waited_for() {
+    let (_broker, client, mut peer) = greeted(|it| it).await;
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+    let retry = Retry::times(9).backoff(hour, hour);
+    for request in [
+        client.request("echo", "x").timeout(second),
+        client.request("echo", "x").timeout(None).deadline(second),
+    ] {
+        let reply = request.retry(retry).send().await;
+        peer.request().await;
+        peer.send_failed(Outcome::WorkerLost, 502, text("B_WORKER_LOST")).await;
+        assert_eq!(soon(reply.whole()).await, Err(RequestError::WorkerLost));
+    }
+}
+
 #[tokio::test]
 async fn garbage_of_a_broker_costs_the_connection_and_what_was_with_it() {
     let (broker, client, mut peer) = greeted(|it| it).await;
@@ -344,23 +417,67 @@ async fn garbage_of_a_broker_costs_the_connection_and_what_was_with_it() {
     check_echo(&client, &mut peer, "y").await;
 }
 
+/// Section 4: after 409 not before a minute, after 403 and 505 not at all.
 #[tokio::test]
-async fn a_broker_of_another_version_is_not_asked() {
-    let broker = FakeBroker::start(Dialect::Omdp1).await;
-    let wait = Duration::from_millis(1);
-    let client = Client::builder(&broker.endpoint).reconnect(wait, wait).connect().unwrap();
-    let mut events = client.events();
-    let reply = client.request("echo", "x").send().await;
-    for farewell in [Farewell::NoCommonVersion, Farewell::IdentityInUse] {
+async fn a_broker_that_does_not_want_us_is_not_asked_and_nothing_waits_for_it() {
+    for why in [Farewell::NoCommonVersion, Farewell::Forbidden, Farewell::IdentityInUse] {
+        let broker = FakeBroker::start(Dialect::Omdp1).await;
+        let wait = Duration::from_millis(1);
+        let client = Client::builder(&broker.endpoint).reconnect(wait, wait).connect().unwrap();
+        let mut events = client.events();
+        let waits = client.request("echo", "x").timeout(None).send().await;
         let mut peer = broker.accept_unwelcome(Side::Client).await;
-        peer.send_away(farewell).await;
+        peer.send_away(why).await;
         peer.closed().await;
+        assert_eq!(soon(waits.whole()).await, Err(RequestError::SentAway(why)));
+        let event = soon(events.next()).await.unwrap();
+        assert!(matches!(event, ConnectionEvent::SentAway { why: said, .. } if said == why));
+        let later = client.request("echo", "x").timeout(None).retry(Retry::default());
+        assert_eq!(soon(later.into_future()).await, Err(RequestError::SentAway(why)));
     }
-    // It comes back with another: what waited is asked for.
-    let mut peer = broker.accept_client().await;
-    echo(&mut peer).await;
-    assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
-    assert!(soon(events.next()).await.unwrap().to_string().starts_with("connected"));
+}
+
+#[tokio::test]
+async fn where_no_broker_of_several_wants_us_nothing_waits_for_one() {
+    let brokers =
+        [FakeBroker::start(Dialect::Omdp1).await, FakeBroker::start(Dialect::Omdp1).await];
+    let client = Client::connect(brokers.each_ref().map(|broker| &*broker.endpoint)).unwrap();
+    let waits = client.request("echo", "x").timeout(None).send().await;
+    let mut first = brokers[0].accept_unwelcome(Side::Client).await;
+    first.send_away(Farewell::NoCommonVersion).await;
+    first.closed().await;
+    // The other may yet take it.
+    let mut second = brokers[1].accept_client().await;
+    echo(&mut second).await;
+    assert_eq!(soon(waits.whole()).await, Ok(Body::from("x")));
+    second.send_away(Farewell::IdentityInUse).await;
+    second.closed().await;
+    for _ in 0..2 {
+        let later = client.request("echo", "x").timeout(None);
+        let why = RequestError::SentAway(Farewell::NoCommonVersion);
+        assert_eq!(soon(later.into_future()).await, Err(why));
+    }
+}
+
+#[tokio::test]
+async fn who_finds_no_broker_hears_why_now_and_then() {
+    let wait = Duration::from_millis(1);
+    let client = Client::builder("ipc:///nowhere/majordomus").reconnect(wait, wait);
+    let client = client.connect().unwrap();
+    let mut events = client.events();
+    for nth in [1, 2, 4, 8] {
+        let Some(ConnectionEvent::Failed { row, why, .. }) = soon(events.next()).await else {
+            panic!("nothing else happens")
+        };
+        assert_eq!(row, nth);
+        assert!(why.contains("No such file"), "{why}");
+    }
+    drop(client);
+    let mut left = 0;
+    while soon(events.next()).await.is_some() {
+        left += 1;
+    }
+    assert!(left < 8, "what fails again and again is not told each time");
 }
 
 #[tokio::test]
@@ -372,9 +489,6 @@ async fn a_broker_that_comes_back_with_another_version_is_not_asked_until_it_spe
     drop(peer);
     assert_eq!(soon(with_it.whole()).await, Err(RequestError::Disconnected));
     let waits = client.request("echo", "waits").send().await;
-    let mut peer = broker.accept_unwelcome(Side::Client).await;
-    peer.send_away(Farewell::NoCommonVersion).await;
-    peer.closed().await;
     let mut peer = broker.accept_unwelcome(Side::Client).await;
     peer.welcome_to_another_version().await;
     peer.closed().await;
@@ -442,12 +556,68 @@ async fn who_wants_a_worker_at_once_does_not_wait_for_ever_for_one_of_several_br
     assert_eq!(soon(request.into_future()).await, Err(RequestError::Expired));
 }
 
+/// What is asked of a broker that takes one client, and echoes.
+async fn answered<T>(broker: &FakeBroker, asking: impl Future<Output = T>) -> T {
+    let answering = async {
+        let mut peer = broker.accept_client().await;
+        echo(&mut peer).await;
+        peer
+    };
+    tokio::join!(asking, answering).0
+}
+
+/// A request that says this.
+fn saying(client: &Client, option: RequestOption) -> RequestBuilder {
+    let request = client.request("echo", "x");
+    match option {
+        RequestOption::AtOnce => request.timeout(Duration::ZERO),
+        RequestOption::Silence => request.silence(MINUTE),
+        RequestOption::Priority => request.priority(9),
+        RequestOption::Repeatable => request.repeatable(),
+        RequestOption::Target => request.target("W1"),
+        RequestOption::NoCache => request.no_cache(),
+        RequestOption::Header => request.header("lang", "en").unwrap(),
+    }
+}
+
 #[tokio::test]
-async fn in_a_dialect_that_cannot_ask_for_a_worker_none_is_found() {
-    let broker = FakeBroker::start(Dialect::Mdp02).await;
-    let client = client_of(&broker, Dialect::Mdp02);
-    let request = client.request("echo", "x").target("w1");
-    assert_eq!(soon(request.into_future()).await, Err(RequestError::NoSuchService));
+async fn what_a_dialect_has_no_words_for_is_refused_and_the_rest_is_asked() {
+    for dialect in Dialect::ALL {
+        for option in RequestOption::ALL {
+            let broker = FakeBroker::start(dialect).await;
+            let client = client_of(&broker, dialect);
+            let asking = saying(&client, option).into_future();
+            let reply = if option.is_in(dialect) {
+                soon(answered(&broker, asking)).await
+            } else {
+                // Nobody has accepted the connection: it is not even waited for.
+                soon(asking).await
+            };
+            let expected = match option.is_in(dialect) {
+                true => Ok("x".into()),
+                false => Err(RequestError::Unsayable { option, dialect }),
+            };
+            assert_eq!(reply.map(|reply| reply.text().into_owned()), expected, "{option}");
+        }
+    }
+    let (option, dialect) = (RequestOption::Target, Dialect::Mdp02);
+    let error = RequestError::Unsayable { option, dialect };
+    assert_eq!(error.to_string(), "target cannot be said in mdp02, only in omdp1, pigato, omdp");
+}
+
+#[tokio::test]
+async fn what_asks_nothing_of_the_broker_can_be_said_in_each_dialect() {
+    for dialect in Dialect::ALL {
+        let broker = FakeBroker::start(dialect).await;
+        let client = client_of(&broker, dialect);
+        let (tell, _told) = mpsc::channel(8);
+        // What was received with headers can be passed on.
+        let body = Body::from("x").with_header("lang", "en").unwrap();
+        let request = client.request("echo", body).retry(Retry::times(1)).deadline(MINUTE);
+        let asking = request.progress(tell).reports(1).into_future();
+        let reply = soon(answered(&broker, asking)).await;
+        assert_eq!(reply.expect("it is echoed").text(), "x", "{dialect}");
+    }
 }
 
 #[tokio::test]
@@ -456,6 +626,10 @@ async fn who_is_sent_away_hears_why() {
     soon(client.connected()).await;
     let mut events = client.events();
     peer.send_to_client(ToClient::Disconnect(Farewell::ShutDown)).await;
+    let Some(ConnectionEvent::SentAway { why, .. }) = soon(events.next()).await else {
+        panic!("it is told why")
+    };
+    assert_eq!(why, Farewell::ShutDown);
     let why = format!("sent away: {}", Farewell::ShutDown);
     assert!(soon(events.next()).await.unwrap().to_string().ends_with(&why));
 }

@@ -6,14 +6,15 @@ mod embedded;
 
 use std::any::Any;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use embedded::{PATIENCE, SOON, broker, broker_with, client, counters, soon};
 use majordomus::{
-    Body, Broker, Client, ConnectionEvent, EVENTS_MAX, Replier, Request, RequestError, Retriable,
-    Retry, Worker,
+    Body, Broker, Client, ConnectionEvent, ConnectionEvents, EVENTS_MAX, Farewell, Replier,
+    Request, RequestError, Retriable, Retry, Worker,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -46,6 +47,74 @@ async fn a_handler_that_never_ends_costs_its_own_request_and_no_other() {
     }
 }
 
+/// It was told that all is well, and sent away whole, again and again, without a word to its user.
+#[tokio::test]
+async fn who_offers_more_than_the_broker_takes_hears_why_it_is_not_served() {
+    let broker = broker_with(|config| config.core.limits.worker_services_max = 2);
+    let worker = Worker::builder(broker.endpoint()).reconnect(SOON, SOON);
+    let worker = worker.service("one", answer).serve("two", answer).unwrap();
+    soon(worker.connected()).await;
+    let mut events = worker.events();
+    worker.offer("three", answer).unwrap();
+    soon(async {
+        while !matches!(
+            events.next().await,
+            Some(ConnectionEvent::SentAway { why: Farewell::Full, .. })
+        ) {}
+    })
+    .await;
+    assert!(worker.withdraw("three"));
+    let client = client(&broker);
+    assert_eq!(soon(client.request("two", "hi").into_future()).await.unwrap().text(), "hi");
+}
+
+/// A handler that does not heed its cancellation kept a worker of one request at a time away.
+#[tokio::test]
+async fn a_worker_whose_handler_is_deaf_comes_back_and_takes_nothing_until_it_has_returned() {
+    let broker = broker();
+    let endpoint = broker.endpoint().to_owned();
+    let (go, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (started, returns) = (Arc::clone(&gate), Arc::clone(&go));
+    let deaf = move |request: Request, reply: Replier| {
+        let (started, returns) = (Arc::clone(&started), Arc::clone(&returns));
+        async move {
+            started.notify_one();
+            returns.notified().await;
+            reply.finish(request.body).await;
+        }
+    };
+    let worker = Worker::builder(&endpoint).reconnect(SOON, SOON).serve("deaf", deaf).unwrap();
+    let _lost = client(&broker).request("deaf", "").send().await;
+    soon(gate.notified()).await;
+    drop(broker);
+    let broker = Broker::start(&*endpoint).expect("the name is free");
+    let client = client(&broker);
+    // It is there before its handler has returned, and has no room.
+    soon(async { while client.request("mmi.service", "deaf").await.unwrap().text() != "200" {} })
+        .await;
+    let at_once = client.request("deaf", "").timeout(Duration::ZERO).into_future();
+    assert_eq!(soon(at_once).await, Err(RequestError::Expired));
+    let waits = client.request("deaf", "hi").send().await;
+    go.notify_one();
+    soon(gate.notified()).await;
+    go.notify_one();
+    assert_eq!(soon(waits.whole()).await.unwrap().text(), "hi");
+    drop(worker);
+}
+
+/// The next time that the connection comes or goes: not why, and not what was tried in vain.
+async fn next_change(events: &mut ConnectionEvents) -> Option<ConnectionEvent> {
+    soon(async {
+        loop {
+            match events.next().await {
+                Some(ConnectionEvent::SentAway { .. } | ConnectionEvent::Failed { .. }) => {}
+                event => return event,
+            }
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_worker_tells_of_its_connections() {
     let endpoint = "inproc://worker-events";
@@ -53,25 +122,25 @@ async fn a_worker_tells_of_its_connections() {
     let mut events = worker.events();
     for _ in 0..2 {
         let broker = Broker::start(endpoint).expect("the name is free");
-        let event = soon(events.next()).await.unwrap();
+        let event = next_change(&mut events).await.unwrap();
         assert!(
             matches!(&event, ConnectionEvent::Connected { endpoint: at } if at.to_string() == endpoint)
         );
         assert_eq!(event.to_string(), format!("connected to {endpoint}"));
         assert!(worker.is_connected());
         soon(broker.shutdown()).await.unwrap();
-        let event = soon(events.next()).await.unwrap();
+        let event = next_change(&mut events).await.unwrap();
         assert!(
             matches!(&event, ConnectionEvent::Disconnected { endpoint: at, .. } if at.to_string() == endpoint)
         );
         assert!(!worker.is_connected());
     }
     let _broker = Broker::start(endpoint).expect("the name is free");
-    assert!(matches!(soon(events.next()).await, Some(ConnectionEvent::Connected { .. })));
+    assert!(matches!(next_change(&mut events).await, Some(ConnectionEvent::Connected { .. })));
     soon(worker.stop()).await;
-    assert!(matches!(soon(events.next()).await, Some(ConnectionEvent::Disconnected { .. })));
+    assert!(matches!(next_change(&mut events).await, Some(ConnectionEvent::Disconnected { .. })));
     drop(worker);
-    assert_eq!(soon(events.next()).await, None);
+    assert_eq!(next_change(&mut events).await, None);
 }
 
 #[tokio::test]
@@ -80,20 +149,23 @@ async fn who_does_not_listen_misses_the_oldest_events() {
     let worker = Worker::builder(broker.endpoint()).reconnect(SOON, SOON);
     let worker = worker.serve("echo", answer).unwrap();
     let (mut unheard, mut heard) = (worker.events(), worker.events());
-    assert!(matches!(soon(heard.next()).await, Some(ConnectionEvent::Connected { .. })));
+    assert!(matches!(next_change(&mut heard).await, Some(ConnectionEvent::Connected { .. })));
     let endpoint = broker.endpoint().to_owned();
     let mut broker = Some(broker);
     let mut last = None;
     for _ in 0..EVENTS_MAX {
         drop(broker.take());
-        assert!(matches!(soon(heard.next()).await, Some(ConnectionEvent::Disconnected { .. })));
+        assert!(matches!(
+            next_change(&mut heard).await,
+            Some(ConnectionEvent::Disconnected { .. })
+        ));
         broker = Some(Broker::start(&*endpoint).expect("the name is free"));
-        last = soon(heard.next()).await;
+        last = next_change(&mut heard).await;
         assert!(matches!(last, Some(ConnectionEvent::Connected { .. })));
     }
     drop(worker);
-    assert!(matches!(soon(heard.next()).await, Some(ConnectionEvent::Disconnected { .. })));
-    assert_eq!(soon(heard.next()).await, None);
+    assert!(matches!(next_change(&mut heard).await, Some(ConnectionEvent::Disconnected { .. })));
+    assert_eq!(next_change(&mut heard).await, None);
     let mut left = Vec::new();
     while let Some(event) = soon(unheard.next()).await {
         left.push(event);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use majordomus::{
-    ConnectionEvent, Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder,
+    Client, ConnectionEvent, Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder,
 };
 use majordomus_core::{Farewell, FromWorker, ToWorker, WorkerReply};
 use support::{FakeBroker, Peer, Side, soon, text};
@@ -145,6 +145,10 @@ async fn it_registers_again_when_it_is_sent_away() {
     let mut events = worker.events();
     peer.send_to_worker(ToWorker::Disconnect(Farewell::Unsaid)).await;
     peer.closed().await;
+    let Some(ConnectionEvent::SentAway { why: Farewell::Unsaid, .. }) = soon(events.next()).await
+    else {
+        panic!("it hears why")
+    };
     let why = format!("sent away: {}", Farewell::Unsaid);
     assert!(soon(events.next()).await.unwrap().to_string().ends_with(&why));
     check_echo(&mut broker.accept_worker().await, "a", text("hello")).await;
@@ -197,9 +201,6 @@ async fn it_leaves_a_broker_that_comes_back_with_another_version_until_it_speaks
     let mut peer = broker.accept_worker().await;
     check_echo(&mut peer, "a", text("hello")).await;
     drop(peer);
-    let mut peer = broker.accept_unwelcome(Side::Worker).await;
-    peer.send_away(Farewell::NoCommonVersion).await;
-    peer.closed().await;
     let mut peer = broker.accept_unwelcome(Side::Worker).await;
     peer.welcome_to_another_version().await;
     peer.closed().await;
@@ -474,6 +475,18 @@ async fn what_makes_no_sense_is_refused() {
     assert!(matches!(liveness, Err(SetupError::NoLiveness)));
     let concurrency = builder().concurrency(0).serve("echo", handler);
     assert!(matches!(concurrency, Err(SetupError::NoConcurrency)));
+    let nothing = builder().message_bytes_max(0).serve("echo", handler);
+    assert!(matches!(nothing, Err(SetupError::NoMessageBytes)));
+    let nothing = Client::builder("ipc:///nowhere").message_bytes_max(0).connect();
+    assert!(matches!(nothing, Err(SetupError::NoMessageBytes)));
+}
+
+#[tokio::test]
+async fn who_has_left_offers_nothing_more() {
+    let handler = |request: Request, reply: Replier| reply.finish(request.body);
+    let worker = Worker::builder("ipc:///nowhere").serve("echo", handler).unwrap();
+    soon(worker.drain()).await;
+    assert_eq!(worker.offer("more", handler), Err(SetupError::Leaves));
 }
 
 /// A connection has its worker's name, its service and a number for a routing id, of up to 255 bytes.

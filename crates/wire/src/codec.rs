@@ -575,10 +575,14 @@ impl Codec {
 
     /// Reads what the broker says to a client.
     ///
-    /// An error is [`ToClient::Failed`] with [`Outcome::Failed`](majordomus_core::Outcome::Failed),
-    /// whatever it says; in OMDP/1 its code tells the outcome. In the MDP dialects a final reply of one frame that begins with `-1 ` is one
-    /// with [`Errors::Final`], and a reply like any other with [`Errors::Silent`]. Only the replies of
-    /// the RFCs name their service; in other dialects the label is empty.
+    /// An error is [`ToClient::Failed`]. In OMDP/1 its code tells the outcome. In the other dialects a
+    /// text does that is one of the words of our broker and PIGATO's, such as `B_WORKER_LOST`, for an
+    /// end that [the client is told of](Codec::role); it is so too where a worker has written the word,
+    /// which looks the same but in libmdp, whose broker has a command of its own for them. With any
+    /// other text it is [`Outcome::Failed`](majordomus_core::Outcome::Failed). In the MDP dialects a
+    /// final reply of one frame that begins with `-1 ` is an error with [`Errors::Final`], and a reply
+    /// like any other with [`Errors::Silent`]. Only the replies of the RFCs name their service; in other
+    /// dialects the label is empty.
     ///
     /// # Errors
     ///
@@ -593,7 +597,7 @@ impl Codec {
     /// let body = Frames::from_slices(&["B_NO_SERVICE"]);
     /// assert_eq!(
     ///     codec.decode_to_client(message)?,
-    ///     ToClient::Failed(Outcome::Failed, Reply::new("echo", body))
+    ///     ToClient::Failed(Outcome::NoSuchService, Reply::new("echo", body))
     /// );
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```

@@ -77,18 +77,6 @@ impl Dialect {
         }
     }
 
-    /// Whether a client can ask for one worker in it.
-    ///
-    /// ```
-    /// # use majordomus_wire as majordomus;
-    /// use majordomus::Dialect;
-    ///
-    /// assert!(Dialect::Pigato.has_targets() && !Dialect::Mdp02.has_targets());
-    /// ```
-    pub const fn has_targets(self) -> bool {
-        matches!(self, Dialect::Omdp1 | Dialect::Pigato | Dialect::Omdp)
-    }
-
     /// The kind of socket that it is spoken over.
     ///
     /// ```

@@ -1,4 +1,4 @@
-//! Error replies in dialects that have none.
+//! Error replies in dialects that have none, and words for errors in those that have no codes.
 
 use alloc::string::String;
 
@@ -80,6 +80,13 @@ fn text_behind(prefix: &str, outcome: Outcome, body: &Frames) -> String {
     text
 }
 
+/// What the text of an error says that a client gets: its broker's own are words, for the ends that it
+/// is `told` of. Any other text is a worker's; so is a word that a worker writes, but nothing tells.
+pub(crate) fn outcome(text: &[u8], told: OutcomeSet) -> Outcome {
+    let mut said = Outcome::ALL.into_iter().filter(|outcome| told.contains(*outcome));
+    said.find(|outcome| code(*outcome).as_bytes() == text).unwrap_or(Outcome::Failed)
+}
+
 /// The word for an outcome, in PIGATO's manner, which is the only dialect in use that has any.
 pub(crate) const fn code(outcome: Outcome) -> &'static str {
     match outcome {
@@ -100,7 +107,13 @@ pub(crate) const fn code(outcome: Outcome) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
+    use bytes::Bytes;
+    use majordomus_core::{Reply, Role, ToClient};
+
     use super::*;
+    use crate::{Codec, Dialect, Side};
 
     fn check(outcome: Outcome, body: &[&[u8]], expected: &str) {
         assert_eq!(error_text(outcome, &Frames::from_slices(body)), expected);
@@ -124,6 +137,72 @@ mod tests {
         let body = Frames::from_slices(&[&b"y"[..], &frame]);
         let cut = error_text(Outcome::Failed, &body);
         assert_eq!(cut.len(), ERROR_PREFIX.len() + ERROR_TEXT_BYTES_MAX);
+    }
+
+    /// What a client reads of this end, as it is written for it.
+    fn heard(codec: Codec, end: &ToClient) -> Option<ToClient> {
+        let mut written: Vec<Bytes> = Vec::new();
+        codec.encode_to_client(end, &mut written);
+        let read = || codec.decode_to_client(Frames::from_slices(&written)).expect("it is right");
+        (!written.is_empty()).then(read)
+    }
+
+    #[test]
+    fn a_client_hears_of_each_end_what_it_was() {
+        for codec in clients() {
+            for outcome in Outcome::ALL {
+                let Role::Client(client) = codec.role() else { unreachable!("it is one") };
+                let end = ToClient::Failed(outcome, Reply::new("echo", Frames::empty()));
+                // OMDP/1 has one code for both.
+                let same = match (codec.dialect(), outcome) {
+                    (Dialect::Omdp1, Outcome::NoSuchWorker) => Outcome::NoSuchService,
+                    _ => outcome,
+                };
+                let told = client.told.contains(outcome).then_some(same);
+                let heard = heard(codec, &end).map(|heard| match heard {
+                    ToClient::Failed(outcome, _) => outcome,
+                    other => panic!("{outcome} is heard as {other:?} in {codec:?}"),
+                });
+                assert_eq!(heard, told, "{outcome} in {codec:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_that_is_no_word_of_the_broker_is_the_worker_s() {
+        for text in ["no paper", "B_", "B_BUSY!", "b_busy", " B_BUSY", "B_EXPIRED", "B_REPLIED"] {
+            for codec in clients() {
+                let body = Frames::from_slices(&[text]);
+                let end = ToClient::Failed(Outcome::Failed, Reply::new("echo", body));
+                if let Some(heard) = heard(codec, &end) {
+                    let is_its_own = matches!(heard, ToClient::Failed(Outcome::Failed, _));
+                    assert!(is_its_own, "{text:?} in {codec:?}: {heard:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_dialect_s_client_is_never_told_by_a_text_is_the_worker_s() {
+        let codec = |dialect| Codec::new(dialect, Side::Client).with_errors(Errors::Final);
+        let failed = |text| {
+            ToClient::Failed(Outcome::Failed, Reply::new("echo", Frames::from_slices(&[text])))
+        };
+        // At a limit it is not read from.
+        let busy = failed("B_BUSY");
+        assert_eq!(heard(codec(Dialect::Mdp02), &busy), Some(busy));
+        // It has a command for the broker's.
+        let lost = failed("B_WORKER_LOST");
+        assert_eq!(heard(codec(Dialect::Libmdp), &lost), Some(lost));
+    }
+
+    /// All manners in which our client is told of errors.
+    fn clients() -> impl Iterator<Item = Codec> {
+        let manners = |dialect| {
+            [Errors::Silent, Errors::Final]
+                .map(|errors| Codec::new(dialect, Side::Client).with_errors(errors))
+        };
+        Dialect::ALL.into_iter().flat_map(manners)
     }
 
     #[test]

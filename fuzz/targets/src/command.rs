@@ -170,10 +170,12 @@ pub(crate) fn comes_through(codec: Codec, command: &Command) {
     };
     let mut expected = command.clone();
     match (codec.dialect(), &mut expected, &again) {
-        // Its own broker says REJECT to clients, ours does not.
-        (Dialect::Pigato, Command::ToClient(ToClient::Failed(outcome, _)), _) => {
-            *outcome = Outcome::Failed;
-        }
+        // Its own broker says REJECT to clients; ours says what the worker said, or a word.
+        (
+            Dialect::Pigato,
+            Command::ToClient(ToClient::Failed(outcome @ Outcome::Rejected, _)),
+            Command::ToClient(ToClient::Failed(again, _)),
+        ) => *outcome = *again,
         // Another broker may have codes that ours does not write.
         (
             Dialect::Omdp1,

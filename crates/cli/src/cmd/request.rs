@@ -1,17 +1,14 @@
 //! `majordomus request`: asks a service for something and prints what comes back.
 
-mod word;
-
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use majordomus::{Body, Client, Dialect, Headers, Reply, RequestError, Retry};
+use majordomus::{Body, Client, Dialect, Headers, Reply, RequestError, RequestOption, Retry};
 use tokio::task::JoinHandle;
 
-use crate::cmd::request::word::Word;
 use crate::cmd::{BROKER_ENDPOINT, dialect_parser, misused, number};
 use crate::duration;
 use crate::failure::Failure;
@@ -109,6 +106,21 @@ fn parse_header(text: &str) -> Result<(String, String), String> {
     Ok((name.into(), value.into()))
 }
 
+/// That the dialect has no words for this, by its name on the command line.
+fn unsayable(option: RequestOption, dialect: Dialect) -> String {
+    let flag = match option {
+        RequestOption::AtOnce => "--timeout 0s",
+        RequestOption::Silence => "--silence",
+        RequestOption::Priority => "--priority",
+        RequestOption::Repeatable => "--repeatable",
+        RequestOption::Target => "--target",
+        RequestOption::NoCache => "--no-cache",
+        RequestOption::Header => "--header",
+    };
+    let others: Vec<_> = option.dialects().map(Dialect::name).collect();
+    format!("{flag} cannot be said in {dialect}, only in {}", others.join(", "))
+}
+
 /// How long to wait.
 #[derive(Clone, Copy, Debug)]
 struct Patience(Option<Duration>);
@@ -129,22 +141,23 @@ impl RequestArgs {
 
     /// Refuses what was given and would be left out.
     fn refuse_unsayable(&self) {
-        let given = Word::ALL.into_iter().filter(|word| self.says(*word));
-        let lost: Vec<_> = given.filter_map(|word| word.lost_in(self.dialect)).collect();
+        let given = RequestOption::ALL.into_iter().filter(|option| self.says(*option));
+        let lost = given.filter(|option| !option.is_in(self.dialect));
+        let lost: Vec<_> = lost.map(|option| unsayable(option, self.dialect)).collect();
         if !lost.is_empty() {
             misused("request", &lost.join("; "));
         }
     }
 
-    fn says(&self, word: Word) -> bool {
-        match word {
-            Word::AtOnce => self.timeout.0 == Some(Duration::ZERO),
-            Word::Silence => self.silence.is_some(),
-            Word::Priority => self.priority.is_some(),
-            Word::Repeatable => self.repeatable,
-            Word::Target => self.target.is_some(),
-            Word::NoCache => self.no_cache,
-            Word::Header => !self.header.is_empty(),
+    fn says(&self, option: RequestOption) -> bool {
+        match option {
+            RequestOption::AtOnce => self.timeout.0 == Some(Duration::ZERO),
+            RequestOption::Silence => self.silence.is_some(),
+            RequestOption::Priority => self.priority.is_some(),
+            RequestOption::Repeatable => self.repeatable,
+            RequestOption::Target => self.target.is_some(),
+            RequestOption::NoCache => self.no_cache,
+            RequestOption::Header => !self.header.is_empty(),
         }
     }
 

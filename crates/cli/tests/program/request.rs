@@ -190,9 +190,9 @@ fn an_error_reply_is_a_failure_unless_it_is_not_to_be() {
 fn the_broker_s_errors_are_told_where_the_listener_tells_them() {
     let broker = Broker::start(&["--errors", "final", "--no-worker-wait", "50ms"]);
     let args = ["--dialect", "mdp02", "nobody", "hello"];
-    broker.request(&args).failed(&["nobody", "no worker offers the service (B_NO_SERVICE)"]);
+    broker.request(&args).failed(&["nobody", "no worker offers the service"]);
     let args = ["--dialect", "pigato", "--target", "W1", "nobody"];
-    broker.request(&args).failed(&["is not there, or offers something else (B_NO_WORKER)"]);
+    broker.request(&args).failed(&["no worker named \"W1\" offers the service"]);
 }
 
 #[test]
@@ -206,5 +206,6 @@ fn what_is_too_large_says_for_what() {
     };
     ask(&["echo"], 100_000).failed(&["the request is larger than a message may be"]);
     ask(&["json"], 2_000).failed(&["too large for its worker", "cannot be translated"]);
-    ask(&["echo", "-d", "pigato"], 2_000).failed(&["too large to be translated (B_TRANSLATE)"]);
+    ask(&["echo", "-d", "pigato"], 2_000)
+        .failed(&["too large for its worker", "cannot be translated"]);
 }

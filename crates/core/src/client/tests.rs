@@ -503,6 +503,39 @@ fn who_is_sent_away_comes_back_after_a_while() {
 }
 
 #[test]
+fn where_the_broker_does_not_want_us_nothing_waits_for_it() {
+    for (why, back_at) in [
+        (Farewell::IdentityInUse, Some(60_001)),
+        (Farewell::Forbidden, None),
+        (Farewell::NoCommonVersion, None),
+    ] {
+        let away = |also: Vec<ClientOutput>| {
+            let close = [Close(Some(why))].into_iter().chain(also).collect();
+            (1, Received(ToClient::Disconnect(why)), close)
+        };
+        let not_sent = |handle| failed(handle, Failure::SentAway(why));
+        let script = [
+            (0, Tick, vec![Open]),
+            (0, Opened, vec![hello()]),
+            (0, ask(1), vec![]),
+            away(vec![not_sent(1)]),
+            (2, ask(2), vec![not_sent(2)]),
+            (60_000, Tick, vec![]),
+        ];
+        let mut client = check(GREETS, script);
+        assert_eq!(
+            client.next_deadline(),
+            back_at.map_or(Time::NEVER, |at| Time::from_micros(at * 1_000))
+        );
+        client.handle(Time::from_micros(60_001_000), Tick);
+        assert_eq!(client.poll_output(), back_at.map(|_| Open));
+        // Where it is asked again, requests wait for what it says.
+        client.handle(Time::from_micros(60_001_000), ask(3));
+        assert_eq!(client.poll_output(), back_at.is_none().then(|| not_sent(3)));
+    }
+}
+
+#[test]
 fn who_asks_hears_how_far_it_has_come() {
     let notice = |notice| Received(ToClient::Notice { id: "1".into(), notice });
     let script = greeted(0).into_iter().chain([

@@ -452,7 +452,7 @@ fn a_broker_is_left_that_greets_twice_or_says_something_before() {
 }
 
 #[test]
-fn a_broker_that_greets_but_registers_nothing_is_tried_less_and_less() {
+fn a_broker_that_greets_but_does_not_register_all_is_tried_less_and_less() {
     let backoff =
         Backoff { shortest: Duration::from_millis(100), longest: Duration::from_secs(60) };
     let mut worker = Worker::new(WorkerConfig { backoff, ..greeting() }, 0);
@@ -461,8 +461,10 @@ fn a_broker_that_greets_but_registers_nothing_is_tried_less_and_less() {
     for _ in 0..4 {
         let opened = [Tick, Opened, welcome(1_000, 3)];
         let settled = ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(2) };
-        let refused = ToWorker::Disconnect(Farewell::Malformed);
-        for input in opened.into_iter().chain([Received(settled), Received(refused)]) {
+        // It offers two, and one of them is one too many.
+        let registered = ToWorker::Registered { service: "echo".into(), worker: Label::empty() };
+        let refused = ToWorker::Disconnect(Farewell::Full);
+        for input in opened.into_iter().chain([settled, registered, refused].map(Received)) {
             worker.handle(now, input);
             while worker.poll_output().is_some() {}
         }
@@ -473,6 +475,26 @@ fn a_broker_that_greets_but_registers_nothing_is_tried_less_and_less() {
     for (wait, full) in waits.iter().zip([100, 200, 400, 800].map(Duration::from_millis)) {
         assert!(full / 2 <= *wait && *wait <= full, "{waits:?}");
     }
+}
+
+#[test]
+fn a_worker_that_is_not_wanted_comes_back_when_it_offers_something_else() {
+    let why = Farewell::Forbidden;
+    let away = || {
+        let close = vec![Close(Parting::SentAway(why))];
+        (1, Received(ToWorker::Disconnect(why)), close)
+    };
+    let script = greeted(0).chain([
+        away(),
+        (100_000, Tick, vec![]),
+        (100_000, Withdraw("no such thing".into()), vec![]),
+        (100_000, Withdraw("stock.*".into()), vec![Open]),
+        (100_000, Opened, vec![hello(), takes(2), offers("echo")]),
+    ]);
+    check(greeting(), script);
+    // Or is done.
+    let stopped = vec![Stopped];
+    check(greeting(), greeted(0).chain([away(), (100_000, Drain, stopped)]));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use majordomus_core::{
@@ -31,7 +33,7 @@ pub(crate) struct Ask {
     /// How long its worker may be silent.
     pub(crate) silence_max: Option<Duration>,
     pub(crate) says: Says,
-    pub(crate) progress: Option<mpsc::Sender<Progress>>,
+    pub(crate) progress: Option<Tell>,
 }
 
 /// What a user wants of a request that the task has.
@@ -65,15 +67,47 @@ pub enum Progress {
     Queued,
     /// A worker has it.
     Dispatched,
-    /// Another worker has it, after one was lost with it or rejected it.
+    /// Another worker has it, after one was lost with it or rejected it, or it was
+    /// [made again](crate::RequestBuilder::retry).
     Redelivered,
+}
+
+/// Who is told how far a request has come, in all its attempts.
+#[derive(Clone, Debug)]
+pub(crate) struct Tell {
+    to: mpsc::Sender<Progress>,
+    /// Whether a worker had it before.
+    had_worker: Arc<AtomicBool>,
+}
+
+impl Tell {
+    pub(crate) fn new(to: mpsc::Sender<Progress>) -> Self {
+        Self { to, had_worker: Arc::default() }
+    }
+
+    /// Tells of what the broker says. What finds no room is left out.
+    pub(crate) fn tell(&self, notice: Notice) {
+        let progress = match notice {
+            Notice::Queued => Progress::Queued,
+            Notice::AtWork => return,
+            Notice::Dispatched | Notice::Redelivered => {
+                // To the broker, what is asked again is another request.
+                let before = self.had_worker.swap(true, Ordering::Relaxed);
+                match before || notice == Notice::Redelivered {
+                    true => Progress::Redelivered,
+                    false => Progress::Dispatched,
+                }
+            }
+        };
+        let _ = self.to.try_send(progress);
+    }
 }
 
 /// Who reads what is said to a request.
 #[derive(Debug)]
 struct Reader {
     says: Says,
-    progress: Option<mpsc::Sender<Progress>>,
+    progress: Option<Tell>,
 }
 
 type Readers = HashMap<RequestHandle, Reader, HandleState>;
@@ -240,12 +274,14 @@ impl Driver {
     /// The state machine has the connection closed: by its own wish, or because the broker has done
     /// with us.
     fn closed(&mut self, why: Option<Farewell>) {
-        let text = match why {
-            Some(why) => self.uplink.sent_away(why),
-            None => "it was silent, or a request was given up".to_string(),
-        };
+        match why {
+            Some(why) => {
+                let text = self.uplink.sent_away(why);
+                self.uplink.note_disconnected(text);
+            }
+            None => self.uplink.note_lost("it was silent, or a request was given up".into()),
+        }
         self.uplink.cut();
-        self.uplink.note_disconnected(text);
     }
 
     fn tell(&mut self, input: ClientInput) {
@@ -291,16 +327,9 @@ impl Driver {
     }
 
     fn deliver_notice(&mut self, handle: RequestHandle, notice: Notice) {
-        let progress = match notice {
-            Notice::Queued => Progress::Queued,
-            Notice::Dispatched => Progress::Dispatched,
-            Notice::Redelivered => Progress::Redelivered,
-            Notice::AtWork => return,
-        };
         let reader = self.readers.get(&handle);
         if let Some(tell) = reader.and_then(|reader| reader.progress.as_ref()) {
-            // What finds no room is left out.
-            let _ = tell.try_send(progress);
+            tell.tell(notice);
         }
     }
 }

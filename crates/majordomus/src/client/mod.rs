@@ -93,7 +93,8 @@ impl Client {
     /// A client of the broker at this endpoint, or of several brokers, with the defaults of
     /// [`ClientBuilder`].
     ///
-    /// Returns at once: the connection is made in the background, and requests wait for it.
+    /// Returns at once: the connection is made in the background, and requests wait for it. What is in
+    /// its way is told by its [events](Self::events).
     ///
     /// # Errors
     ///
@@ -304,7 +305,8 @@ impl ClientBuilder {
     }
 
     /// The shortest and the longest wait before a lost connection is opened again; 100 ms and 5 s
-    /// unless set. The waits double from one to the other, and a random part of each is left out.
+    /// unless set. The waits double from one to the other, and a random part of each is left out. A broker
+    /// that [does not want us](crate::ConnectionEvent::SentAway) is left alone for longer.
     ///
     /// ```
     /// use std::time::Duration;
@@ -369,8 +371,9 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// Those of [`Client::connect`], [`SetupError::NoHeartbeatInterval`] where the
-    /// [heartbeat](Self::heartbeat) has no time, and [`SetupError::NoLiveness`] where the
-    /// [liveness](Self::liveness) is zero.
+    /// [heartbeat](Self::heartbeat) has no time, [`SetupError::NoLiveness`] where the
+    /// [liveness](Self::liveness) is zero, and [`SetupError::NoMessageBytes`] where a message
+    /// [may have no byte](Self::message_bytes_max).
     ///
     /// # Panics
     ///
@@ -389,6 +392,9 @@ impl ClientBuilder {
         }
         if self.config.liveness == 0 {
             return Err(SetupError::NoLiveness);
+        }
+        if self.limits.message_bytes_max == 0 {
+            return Err(SetupError::NoMessageBytes);
         }
         let errors = if self.error_replies { Errors::Final } else { Errors::Silent };
         let codec = Codec::new(self.dialect, Side::Client).with_errors(errors);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use majordomus_core::{Label, Priority, Timeout};
-use majordomus_wire::check_service_name;
+use majordomus_wire::{RequestOption, check_service_name};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::client::driver::Ask;
+use crate::client::driver::{Ask, Tell};
 use crate::client::reply::{Asked, Deadline};
 use crate::client::retry::ask_again;
 use crate::client::routes::Route;
@@ -26,6 +26,11 @@ const ROUTING_ID_BYTES_MAX: usize = 255;
 ///
 /// Awaiting it sends it and waits for the whole reply. [`send`](Self::send) is for those who want
 /// the parts of the reply one by one.
+///
+/// What its client's dialect [has no words for](RequestOption) is not left out in silence: such a
+/// request is not sent, and fails with [`Unsayable`](RequestError::Unsayable). What asks nothing of
+/// the broker ([`deadline`](Self::deadline), [`retry`](Self::retry), [`progress`](Self::progress),
+/// [`reports`](Self::reports)) can be said in every dialect.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,6 +53,8 @@ pub struct RequestBuilder {
     asking: Asking,
     retry: Option<Retry>,
     deadline: Option<Duration>,
+    /// What was said first of that for which the dialect has no words.
+    unsayable: Option<RequestOption>,
 }
 
 /// A request, and what its client does about it.
@@ -57,7 +64,7 @@ pub(crate) struct Asking {
     /// In a box from the first, so that it is never copied on its way to the connection.
     request: Box<majordomus_core::Request>,
     silence_max: Option<Duration>,
-    progress: Option<mpsc::Sender<Progress>>,
+    progress: Option<Tell>,
     reports: u32,
 }
 
@@ -68,11 +75,20 @@ impl RequestBuilder {
         request.options = content.options;
         request.timeout = timeout_of(client.shared.timeout);
         let asking = Asking { client, request, silence_max: None, progress: None, reports: 1 };
-        Self { asking, retry: None, deadline: None }
+        Self { asking, retry: None, deadline: None, unsayable: None }
+    }
+
+    /// It says this, if it can.
+    fn says(mut self, option: RequestOption) -> Self {
+        if !option.is_in(self.asking.client.shared.dialect) {
+            self.unsayable.get_or_insert(option);
+        }
+        self
     }
 
     /// How long it may take, counted from when it is sent and again from each part of its reply;
-    /// `None` is as long as it takes. While parts wait to be read by you, no time is counted.
+    /// `None` is as long as it takes. While parts wait to be read by you, no time is counted. With
+    /// [`retry`](Self::retry) it is for all attempts together.
     ///
     /// Nothing at all ([`Duration::ZERO`]) is: only if a worker is free now, which
     /// [`Dialect::Omdp1`](crate::Dialect::Omdp1) alone can ask for.
@@ -112,8 +128,8 @@ impl RequestBuilder {
     /// [a sign](crate::Replier::at_work) that it is still at work; as long as it likes unless set. Then
     /// the request is given up, and its worker told, where that can be done.
     ///
-    /// Time is counted from when a worker has it. Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) tells
-    /// of that; in the others this changes nothing.
+    /// Time is counted from when a worker has it, of which [`Dialect::Omdp1`](crate::Dialect::Omdp1)
+    /// alone tells.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -126,11 +142,11 @@ impl RequestBuilder {
     /// ```
     pub fn silence(mut self, longest: Duration) -> Self {
         self.asking.silence_max = Some(longest);
-        self
+        self.says(RequestOption::Silence)
     }
 
     /// Its priority among the requests that wait for the same service, from 0 (last) to 9 (first); 4
-    /// unless set, and 9 for what is above.
+    /// unless set, and 9 for what is above. Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has any.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -140,13 +156,14 @@ impl RequestBuilder {
     /// ```
     pub fn priority(mut self, priority: u8) -> Self {
         self.asking.request.priority = Priority::new(priority);
-        self
+        self.says(RequestOption::Priority)
     }
 
     /// Says that it may be done twice: where its worker is lost before a part of the reply came, the
     /// broker gives it to another.
     ///
-    /// In the dialects of 7/MDP and 18/MDP all requests are taken to be so.
+    /// In the dialects of 7/MDP and 18/MDP all requests are taken to be so; in
+    /// [`Dialect::Omdp`](crate::Dialect::Omdp) none can be.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -156,15 +173,21 @@ impl RequestBuilder {
     /// ```
     pub fn repeatable(mut self) -> Self {
         self.asking.request.redeliver = true;
-        self
+        self.says(RequestOption::Repeatable)
     }
 
     /// Makes it again when it fails, at another broker where there is one, as long as no part of the
-    /// reply has come. It says with that that it [may be done twice](Self::repeatable).
+    /// reply has come. It says with that that it [may be done twice](Self::repeatable), where there are
+    /// words for it.
     ///
     /// What makes no sense to be made again is not: a worker's own error, a time that is over, a
-    /// request that is too large. Each time it has its whole [`timeout`](Self::timeout), and begins anew
-    /// for its worker and in what is [told of its progress](Self::progress).
+    /// request that is too large. All attempts, and the waits between them, share its
+    /// [`timeout`](Self::timeout): each has what is left of that, also from each part of its reply on.
+    /// When the next wait would take all that is left, the last error is the answer.
+    ///
+    /// To its brokers each attempt is another request, so its worker sees a first
+    /// [`attempt`](crate::Request::attempt) each time. Its user is
+    /// [told](Self::progress) of the second worker that it was redelivered, whoever did that.
     ///
     /// ```no_run
     /// use majordomus::Retry;
@@ -176,14 +199,15 @@ impl RequestBuilder {
     /// ```
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = Some(retry);
-        self.repeatable()
+        self.asking.request.redeliver = true;
+        self
     }
 
     /// Asks for one worker, by its name: its ZMTP identity, or what `$dir` calls it. It has to be there
     /// and to offer the service, or else there is [no such service](RequestError::NoSuchService).
     ///
     /// [`Dialect::Omdp1`](crate::Dialect::Omdp1), [`Dialect::Pigato`](crate::Dialect::Pigato) and
-    /// [`Dialect::Omdp`](crate::Dialect::Omdp) can ask for one; in the others nobody is found.
+    /// [`Dialect::Omdp`](crate::Dialect::Omdp) can ask for one.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -193,10 +217,11 @@ impl RequestBuilder {
     /// ```
     pub fn target(mut self, worker: &str) -> Self {
         self.asking.request.target = Label::from(worker);
-        self
+        self.says(RequestOption::Target)
     }
 
-    /// Wants a new reply, and none that the broker has kept from an equal request.
+    /// Wants a new reply, and none that the broker has kept from an equal request. The dialects that
+    /// can ask for one [worker](Self::target) can say this.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -206,10 +231,13 @@ impl RequestBuilder {
     /// ```
     pub fn no_cache(mut self) -> Self {
         self.asking.request.fresh = true;
-        self
+        self.says(RequestOption::NoCache)
     }
 
     /// One header more, beside those that its body has.
+    ///
+    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has headers. Those of the body go as far as the
+    /// dialect takes them, so that what was received can be passed on in any.
     ///
     /// # Errors
     ///
@@ -226,7 +254,7 @@ impl RequestBuilder {
         let options = std::mem::take(&mut self.asking.request.options);
         let headers = crate::Headers::received(&options).with(name, value)?;
         self.asking.request.options = headers.into_packed();
-        Ok(self)
+        Ok(self.says(RequestOption::Header))
     }
 
     /// Tells how far it has come: when it waits for a worker, when one has it, and when another one
@@ -247,7 +275,7 @@ impl RequestBuilder {
     /// ```
     pub fn progress(mut self, tell: mpsc::Sender<Progress>) -> Self {
         self.asking.request.notices = true;
-        self.asking.progress = Some(tell);
+        self.asking.progress = Some(Tell::new(tell));
         self
     }
 
@@ -284,7 +312,10 @@ impl RequestBuilder {
     /// # }
     /// ```
     pub async fn send(self) -> Reply {
-        let Self { mut asking, retry, deadline } = self;
+        if let Err(error) = self.check() {
+            return Reply::failed(error);
+        }
+        let Self { mut asking, retry, deadline, .. } = self;
         if let Some(deadline) = deadline {
             asking.request.timeout = match asking.request.timeout {
                 Timeout::After(span) => Timeout::After(span.min(deadline)),
@@ -301,22 +332,56 @@ impl RequestBuilder {
         };
         reply.with_deadline(until)
     }
+
+    /// Whether it can be sent at all.
+    fn check(&self) -> Result<(), RequestError> {
+        let Asking { client, request, .. } = &self.asking;
+        let Shared { limits, dialect, .. } = &*client.shared;
+        let dialect = *dialect;
+        let at_once = request.timeout == Timeout::After(Duration::ZERO);
+        let lost = at_once && !RequestOption::AtOnce.is_in(dialect);
+        if let Some(option) = self.unsayable.or(lost.then_some(RequestOption::AtOnce)) {
+            return Err(RequestError::Unsayable { option, dialect });
+        }
+        let service = &request.service;
+        check_service_name(service).map_err(|offence| {
+            let service = String::from_utf8_lossy(service).into_owned();
+            RequestError::BadService { service, offence }
+        })?;
+        if request.target.len() > ROUTING_ID_BYTES_MAX {
+            return Err(RequestError::NoSuchService);
+        }
+        let (bytes, frames) = (request.body.bytes(), request.body.len());
+        let beside = head_bytes_max(dialect).saturating_add(request.options.len());
+        if bytes.saturating_add(beside) > limits.message_bytes_max
+            || frames.saturating_add(HEAD_FRAMES_MAX) > limits.frames_max
+        {
+            return Err(RequestError::TooLarge);
+        }
+        Ok(())
+    }
 }
 
 impl Asking {
-    /// How long it may take.
-    pub(crate) fn timeout(&self) -> Option<Duration> {
+    /// How long it may be asked again and again.
+    pub(crate) fn patience(&self) -> Option<Duration> {
         match self.request.timeout {
+            // Who wants a worker that is free now waits so long for a broker that can be asked.
+            Timeout::After(Duration::ZERO) => Some(self.client.shared.silence_max),
             Timeout::After(span) => Some(span),
             Timeout::Never | Timeout::OfService => None,
         }
     }
 
+    /// Gives it no more time than this.
+    pub(crate) fn shorten(&mut self, left: Duration) {
+        if let Timeout::After(span) = &mut self.request.timeout {
+            *span = left.min(*span);
+        }
+    }
+
     /// Asks once, elsewhere than at the broker where it has failed, if there is another.
     pub(crate) async fn ask(self, failed: Option<usize>) -> Reply {
-        if let Err(error) = self.check() {
-            return Reply::failed(error);
-        }
         let shared = Arc::clone(&self.client.shared);
         // Mostly there is room at once, and nobody needs a clock.
         if let Some((broker, route)) = shared.routes.pick(failed)
@@ -331,47 +396,24 @@ impl Asking {
     /// Asks when there is room, unless too many wait for that.
     async fn ask_later(self, shared: Arc<Shared>, failed: Option<usize>) -> Reply {
         let Some(_waiting) = shared.waits() else { return Reply::failed(RequestError::Refused) };
-        // Who wants a worker that is free now waits for a broker that can be asked.
-        let time = match self.request.timeout {
-            Timeout::After(Duration::ZERO) => Timeout::After(shared.silence_max),
-            time => time,
-        };
+        let patience = self.patience();
         let sending = async {
-            let (broker, route) = shared.routes.choose(failed).await;
+            let (broker, route) = match shared.routes.choose(failed).await {
+                Ok(chosen) => chosen,
+                Err(why) => return Reply::failed(RequestError::SentAway(why)),
+            };
             match route.asks.reserve().await {
                 Ok(place) => self.hand_over(broker, route, place),
                 Err(_) => Reply::failed(RequestError::Stopped),
             }
         };
-        match time {
-            Timeout::After(span) => {
+        match patience {
+            Some(span) => {
                 let sent = timeout(span, sending).await;
                 sent.unwrap_or_else(|_| Reply::failed(RequestError::Expired))
             }
-            Timeout::Never | Timeout::OfService => sending.await,
+            None => sending.await,
         }
-    }
-
-    /// Whether it can be sent at all.
-    fn check(&self) -> Result<(), RequestError> {
-        let Shared { limits, dialect, .. } = &*self.client.shared;
-        let service = &self.request.service;
-        check_service_name(service).map_err(|offence| {
-            let service = String::from_utf8_lossy(service).into_owned();
-            RequestError::BadService { service, offence }
-        })?;
-        let nobody = !dialect.has_targets() || self.request.target.len() > ROUTING_ID_BYTES_MAX;
-        if !self.request.target.is_empty() && nobody {
-            return Err(RequestError::NoSuchService);
-        }
-        let (bytes, frames) = (self.request.body.bytes(), self.request.body.len());
-        let beside = head_bytes_max(*dialect).saturating_add(self.request.options.len());
-        if bytes.saturating_add(beside) > limits.message_bytes_max
-            || frames.saturating_add(HEAD_FRAMES_MAX) > limits.frames_max
-        {
-            return Err(RequestError::TooLarge);
-        }
-        Ok(())
     }
 
     /// Gives it to the task of a broker, where there is a place for it.

@@ -82,10 +82,12 @@ pub(crate) fn ask_again(asking: Asking, retry: Retry) -> oneshot::Receiver<First
     heard
 }
 
-async fn attempts(asking: Asking, retry: Retry) -> First {
+/// All attempts share the time that the request has: each is given what is left of it.
+async fn attempts(mut asking: Asking, retry: Retry) -> First {
     let mut failed = None;
     let mut nth = 0;
-    let until = asking.timeout().and_then(|timeout| Instant::now().checked_add(timeout));
+    let until = asking.patience().and_then(|span| Instant::now().checked_add(span));
+    let left = || until.map_or(Duration::MAX, |until| until.duration_since(Instant::now()));
     loop {
         let mut reply = asking.clone().ask(failed).await;
         let error = match reply.said().await {
@@ -96,17 +98,19 @@ async fn attempts(asking: Asking, retry: Retry) -> First {
             None => RequestError::Stopped,
         };
         // What was not sent has not been tried.
-        let in_time = until.is_none_or(|until| Instant::now() < until);
-        let untried = error == RequestError::NotConnected && in_time;
-        let again = nth < retry.times && may_go_again(&error);
-        if !again && !untried {
+        let untried = error == RequestError::NotConnected;
+        let again = untried || nth < retry.times && may_go_again(&error);
+        let wait = if untried { Duration::ZERO } else { retry.wait(nth) };
+        if !again || left() <= wait {
             return First::End(Said::Failed(error));
         }
         failed = reply.broker();
         if !untried {
-            sleep(retry.wait(nth)).await;
+            sleep(wait).await;
             nth += 1;
         }
+        // Nothing at all would be another wish: a worker that is free now.
+        asking.shorten(left().max(Duration::from_millis(1)));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use majordomus_core::Farewell;
 use tokio::sync::mpsc;
 
 use crate::client::driver::{Ask, Wish};
@@ -55,12 +56,16 @@ impl Routes {
     /// at it for the connection; where there are several, for the first that is connected.
     ///
     /// `failed` is the place of a broker at which it has failed: it is left out where there is another.
-    pub(crate) async fn choose(&self, failed: Option<usize>) -> (usize, &Route) {
+    ///
+    /// # Errors
+    ///
+    /// Why the first does not want us, where none does.
+    pub(crate) async fn choose(&self, failed: Option<usize>) -> Result<(usize, &Route), Farewell> {
         loop {
             if let Some(chosen) = self.pick(failed) {
-                return chosen;
+                return Ok(chosen);
             }
-            self.connections.opened().await;
+            self.connections.opened_or_refused().await?;
         }
     }
 

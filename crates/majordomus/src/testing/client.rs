@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::time::Duration;
 
-use majordomus_core::{Label, RequestHandle, Timeout, WorkerRequest};
+use majordomus_core::{Label, Notice, RequestHandle, Timeout, WorkerRequest};
 use majordomus_wire::{Codec, Dialect, Side};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -15,9 +15,7 @@ use crate::events::Connections;
 use crate::testing::Record;
 use crate::testing::handling::{Handling, heard};
 use crate::worker::{Handler, Services, Strings};
-use crate::{
-    Brokers, Client, ConnectionEvent, Endpoint, Progress, Replier, Request, RequestError, blocking,
-};
+use crate::{Brokers, Client, ConnectionEvent, Endpoint, Replier, Request, RequestError, blocking};
 
 /// What a testing client says of where it is connected to.
 const NAME: &str = "testing";
@@ -205,7 +203,7 @@ impl StandIn {
             return says.end(Said::Failed(RequestError::NoSuchService));
         };
         if let Some(tell) = progress {
-            let _ = tell.try_send(Progress::Dispatched);
+            tell.tell(Notice::Dispatched);
         }
         let timeout = match request.timeout {
             Timeout::After(span) if !span.is_zero() => Some(span),

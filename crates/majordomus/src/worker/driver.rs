@@ -299,7 +299,10 @@ impl Driver {
             _ => warn!(%endpoint, "{text}; registering again"),
         }
         self.uplink.close();
-        self.uplink.note_disconnected(text);
+        match why {
+            Parting::SentAway(_) | Parting::Leaving => self.uplink.note_disconnected(text),
+            _ => self.uplink.note_lost(text),
+        }
     }
 
     fn start(&mut self, task: TaskHandle, request: WorkerRequest) {

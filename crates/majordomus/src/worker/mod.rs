@@ -25,6 +25,8 @@ pub use request::Request;
 pub(crate) use service::{Handler, Services};
 pub(crate) use strings::Strings;
 
+#[cfg(doc)]
+use crate::ConnectionEvent;
 use crate::endpoint::parse_all;
 use crate::events::Connections;
 use crate::worker::driver::{Leave, Plan};
@@ -35,7 +37,10 @@ use crate::{ConnectionEvents, Endpoints, SetupError};
 /// A worker that serves requests in the background, until it is stopped or dropped.
 ///
 /// It connects and registers by itself, again and again: when the connection is lost, when the
-/// broker is silent for too long, and when the broker sends it away. It sends heartbeats whether its
+/// broker is silent for too long, and when the broker sends it away, unless that is
+/// [for good](ConnectionEvent::SentAway). What a broker will not have of it, such as one service too
+/// many, costs it the whole connection, each time anew after a longer wait: its
+/// [events](Worker::events) say why, and nothing else does. It sends heartbeats whether its
 /// handler is busy or not, as long as the handler does not block the runtime's threads; what blocks
 /// or computes for long belongs into `tokio::task::spawn_blocking`.
 ///
@@ -125,7 +130,8 @@ impl Worker {
     }
 
     /// Returns when it has ended, because somebody else [stopped](Self::stop) or
-    /// [drained](Self::drain) it.
+    /// [drained](Self::drain) it, and for no other reason: one that no broker wants
+    /// [hears of that](Self::events), and may still be told to offer something else.
     ///
     /// ```no_run
     /// # async fn example(worker: majordomus::Worker) {
@@ -156,12 +162,15 @@ impl Worker {
         self.plan.send_modify(|plan| plan.concurrency = requests);
     }
 
-    /// Offers one service more, while it runs.
+    /// Offers one service more, while it runs. That is said to its brokers in the background; one that
+    /// does not take it sends the worker away with all that it offers, which its [events](Self::events)
+    /// tell.
     ///
     /// # Errors
     ///
     /// When the service cannot have this name, or has a handler already, or when the worker cannot
-    /// have its own [name](WorkerBuilder::name) together with this service.
+    /// have its own [name](WorkerBuilder::name) together with this service;
+    /// [`SetupError::Leaves`] when it was stopped or drained.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::Worker) -> Result<(), majordomus::SetupError> {
@@ -175,6 +184,9 @@ impl Worker {
         F: Future<Output = ()> + Send + 'static,
     {
         self.name.check(service)?;
+        if self.plan.borrow().leave != Leave::Never {
+            return Err(SetupError::Leaves);
+        }
         self.services.offer(service, Handler::new(handler))?;
         self.plan.send_modify(|plan| plan.services = self.services.names());
         Ok(())
@@ -463,6 +475,9 @@ impl WorkerBuilder {
         }
         if self.config.liveness == 0 {
             return Err(SetupError::NoLiveness);
+        }
+        if self.limits.message_bytes_max == 0 {
+            return Err(SetupError::NoMessageBytes);
         }
         let concurrency =
             NonZeroUsize::new(self.concurrency).ok_or(SetupError::NoConcurrency)?.get();

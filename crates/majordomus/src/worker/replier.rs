@@ -146,7 +146,8 @@ impl Replier {
         let _ = self.say(last).await;
     }
 
-    /// Fails the request, and says why.
+    /// Fails the request, and says why, in words that do not begin with `B_`: those are the broker's
+    /// own, and most dialects have nothing else to tell them by.
     ///
     /// A worker of the MDP dialects has no error replies: there it is a final reply of one frame, `-1 `
     /// and the text, which our [`Client`](crate::Client) knows for an error where it speaks one of them
@@ -163,7 +164,8 @@ impl Replier {
     }
 
     /// Fails the request with a code of your own, from 400 to 999, and says why: a text for people in
-    /// the first frame, and whatever a program needs behind it.
+    /// the first frame, and whatever a program needs behind it. Any other code is read as the nearest of
+    /// these; 0 is none, as with [`fail`](Self::fail).
     ///
     /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has codes. In other dialects it is as with
     /// [`fail`](Self::fail).
@@ -179,7 +181,9 @@ impl Replier {
     }
 
     /// Gives the request back, so that another worker gets it, and says why. When all have, the client
-    /// gets the last one's word. In dialects where nothing can be given back it fails.
+    /// gets the last one's word, but not at once: the broker waits for another worker first, mostly for a
+    /// second (`reject_wait`), also where there is only this one. Who wants the client to hear at once
+    /// [fails](Self::fail) instead. In dialects where nothing can be given back it fails.
     ///
     /// ```no_run
     /// # async fn handler(request: majordomus::Request, reply: majordomus::Replier) {

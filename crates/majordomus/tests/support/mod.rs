@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use majordomus::{Dialect, Frames};
 use majordomus_core::{
-    Concurrency, Farewell, FromClient, FromWorker, Label, Outcome, Reply, Status, ToClient,
-    ToWorker, Welcome, WorkerReply, WorkerRequest,
+    Concurrency, Farewell, FromClient, FromWorker, Label, Outcome, Reply, Request, Status,
+    ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 pub(crate) use majordomus_wire::Side;
 use majordomus_wire::{Codec, in_frames};
@@ -194,11 +194,16 @@ impl Peer {
 
     /// Waits for a request for `echo`, and returns its body.
     pub(crate) async fn request(&mut self) -> Frames {
+        in_frames(self.asked().await.body)
+    }
+
+    /// Waits for a request for `echo`.
+    pub(crate) async fn asked(&mut self) -> Request {
         match self.client_says().await {
             FromClient::Request(request) => {
                 assert_eq!(&*request.service, b"echo");
-                self.asked = request.id;
-                in_frames(request.body)
+                self.asked = request.id.clone();
+                request
             }
             other => panic!("{other:?}"),
         }

@@ -16,7 +16,7 @@ use crate::detect::wrong_header;
 use crate::reading::{
     ADDRESS_BYTES_MAX, address_at, command_at, id_at, separator_at, service_at, wrong_command,
 };
-use crate::{Error, Offence, Side, note};
+use crate::{Error, Offence, Side, errors, note};
 
 /// Where the command is, behind the header.
 const COMMAND_AT: usize = 1;
@@ -82,7 +82,7 @@ impl Manner {
             FINAL => {
                 let answer = self.answer_to_client(&message)?;
                 Ok(match answer.failed {
-                    true => ToClient::Failed(Outcome::Failed, answer.into_reply()),
+                    true => ToClient::Failed(self.outcome(&answer.body), answer.into_reply()),
                     false => ToClient::Final(answer.into_reply()),
                 })
             }
@@ -199,6 +199,13 @@ impl Manner {
     /// No client looks at the frame before the id.
     fn answer_to_client(self, message: &Frames) -> Result<Answer, Error> {
         self.answer_at(message, 2 + usize::from(self.table.separator), Label::empty())
+    }
+
+    /// What an error says. The broker's own are words, as JSON.
+    fn outcome(self, error: &Frames) -> Outcome {
+        let text = error.get(0).unwrap_or_default().trim_ascii();
+        let word = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+        errors::outcome(word.unwrap_or_default(), self.table.client.told)
     }
 
     /// An answer, from the id on.

@@ -1,15 +1,15 @@
 //! Frames to commands. Frames are read from the front; `at` is the one that is looked at.
 
 use majordomus_core::{
-    Farewell, Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient,
-    ToWorker, WorkerReply, WorkerRequest,
+    Farewell, Form, Frames, FromClient, FromWorker, Label, Outcome, OutcomeSet, Reply, Request,
+    ToClient, ToWorker, WorkerReply, WorkerRequest,
 };
 
 use super::{Framing, Manner, NoBody, head, parts};
 use crate::detect::wrong_header;
 use crate::errors::ERROR_PREFIX;
 use crate::reading::{address_at, command_at, separator_at, service_at, wrong_command};
-use crate::{Error, Errors, Offence, Side, note};
+use crate::{Error, Errors, Offence, Side, errors, note};
 
 impl Manner {
     pub(crate) fn decode_from_client(self, message: Frames) -> Result<FromClient, Error> {
@@ -94,16 +94,22 @@ impl Manner {
         let service =
             if client.service_in_reply { opening.service(&message)? } else { Label::empty() };
         let reply = Reply::new(service, message.skip(opening.next));
-        let (mut partial, mut last) = (false, true);
+        let (mut partial, mut last, mut by_nak) = (false, true, OutcomeSet::NONE);
         if let Some(replies) = &client.replies {
-            if replies.nak.as_ref().is_some_and(|nak| nak.command == command) {
-                return Ok(ToClient::Failed(Outcome::Failed, reply));
+            if let Some(nak) = &replies.nak {
+                if nak.command == command {
+                    return Ok(ToClient::Failed(outcome(&reply.body, nak.outcomes), reply));
+                }
+                by_nak = nak.outcomes;
             }
             (partial, last) = (command == replies.partial, command == replies.last);
         }
         match error_in(&reply.body) {
             Some(body) if last && errors == Errors::Final => {
-                Ok(ToClient::Failed(Outcome::Failed, Reply { body, ..reply }))
+                let said = outcome(&body, errors.told());
+                // What the broker has a command for, a worker has written.
+                let outcome = if by_nak.contains(said) { Outcome::Failed } else { said };
+                Ok(ToClient::Failed(outcome, Reply { body, ..reply }))
             }
             _ if partial => Ok(ToClient::Partial(reply)),
             _ => Ok(ToClient::Final(reply)),
@@ -214,6 +220,14 @@ fn end_at(message: &Frames, at: usize) -> Result<(), Error> {
         return Err(Error::at(at, Offence::ExcessFrames { count: message.len() - at }));
     }
     Ok(())
+}
+
+/// What an error says, which is one frame of text.
+fn outcome(error: &Frames, told: OutcomeSet) -> Outcome {
+    match error.len() {
+        1 => errors::outcome(error.get(0).unwrap_or_default(), told),
+        _ => Outcome::Failed,
+    }
 }
 
 /// The text of the error that a final reply stands for, if it has that form.
