@@ -85,7 +85,7 @@ impl Arena {
             Some(Place { tcp, ipc: ipc.strip_prefix("ipc://")?.into() })
         });
         let place = place.ok_or_else(|| format!("it listens at {}", broker.said()))?;
-        let worker = honest::worker(&place)?;
+        let worker = honest::worker(&place, honest::SERVICE)?;
         let client = Client::connect(place.endpoint()).map_err(text)?;
         let arena = Self { scale, place, broker, client, _worker: worker };
         arena.echo()?;

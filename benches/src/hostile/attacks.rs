@@ -10,6 +10,7 @@ mod malformed;
 mod mutations;
 mod names;
 mod strangers;
+mod unread;
 
 use majordomus_core::{Frames, FromClient, FromWorker, Request, Timeout};
 use majordomus_wire::{Codec, Dialect, Side};
@@ -19,7 +20,7 @@ use super::arena::Place;
 use super::peer::{Peer, framed};
 
 /// All of them, in the order in which they are carried out.
-pub(super) const ATTACKS: [Attack; 10] = [
+pub(super) const ATTACKS: [Attack; 11] = [
     handshakes::ATTACK,
     malformed::ATTACK,
     mutations::ATTACK,
@@ -30,6 +31,7 @@ pub(super) const ATTACKS: [Attack; 10] = [
     forgeries::ATTACK,
     heartbeats::ATTACK,
     identities::ATTACK,
+    unread::ATTACK,
 ];
 
 /// What a client says in this dialect, as frames; none where it cannot say that.
