@@ -1,5 +1,6 @@
 //! The attacks.
 
+mod blocked;
 mod flapping;
 mod forgeries;
 mod handshakes;
@@ -20,7 +21,7 @@ use super::arena::Place;
 use super::peer::{Peer, framed};
 
 /// All of them, in the order in which they are carried out.
-pub(super) const ATTACKS: [Attack; 11] = [
+pub(super) const ATTACKS: [Attack; 12] = [
     handshakes::ATTACK,
     malformed::ATTACK,
     mutations::ATTACK,
@@ -32,6 +33,7 @@ pub(super) const ATTACKS: [Attack; 11] = [
     heartbeats::ATTACK,
     identities::ATTACK,
     unread::ATTACK,
+    blocked::ATTACK,
 ];
 
 /// What a client says in this dialect, as frames; none where it cannot say that.
