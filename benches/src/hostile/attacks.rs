@@ -10,6 +10,7 @@ mod identities;
 mod malformed;
 mod mutations;
 mod names;
+mod open_files;
 mod strangers;
 mod unread;
 
@@ -21,7 +22,7 @@ use super::arena::Place;
 use super::peer::{Peer, framed};
 
 /// All of them, in the order in which they are carried out.
-pub(super) const ATTACKS: [Attack; 12] = [
+pub(super) const ATTACKS: [Attack; 13] = [
     handshakes::ATTACK,
     malformed::ATTACK,
     mutations::ATTACK,
@@ -34,6 +35,7 @@ pub(super) const ATTACKS: [Attack; 12] = [
     identities::ATTACK,
     unread::ATTACK,
     blocked::ATTACK,
+    open_files::ATTACK,
 ];
 
 /// What a client says in this dialect, as frames; none where it cannot say that.
