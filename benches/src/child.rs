@@ -31,6 +31,11 @@ impl Child {
         &self.said
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Asks it for another line.
     pub(crate) fn ask(&mut self) -> Result<String, String> {
         let stdin = self.stdin.as_mut().ok_or("it was told to end")?;

@@ -47,24 +47,32 @@ pub(crate) fn live_bytes() -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-/// Memory of this process that is there in fact.
-pub(crate) fn resident_bytes() -> Result<usize, String> {
-    let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
+/// Memory of a process that is there in fact.
+pub(crate) fn resident_bytes(process: u32) -> Result<u64, String> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"));
+    let status = status.map_err(|error| error.to_string())?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
-    kib.map(|kib| kib << 10).ok_or_else(|| "/proc/self/status is not as it was".into())
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib << 10).ok_or_else(|| "/proc/*/status is not as it was".into())
 }
 
-/// Processor time of the thread of this process that has this name; none where it has ended.
-pub(crate) fn of_thread(name: &str) -> Result<Duration, String> {
-    let tasks = fs::read_dir("/proc/self/task").map_err(|error| error.to_string())?;
+/// Files that a process has open under numbers below this, which is what a limit is held against.
+pub(crate) fn open_files(process: u32, below: u64) -> Result<u64, String> {
+    let files = fs::read_dir(format!("/proc/{process}/fd")).map_err(|error| error.to_string())?;
+    let numbers = files.flatten().filter_map(|file| file.file_name().to_str()?.parse().ok());
+    Ok(numbers.filter(|number: &u64| *number < below).count() as u64)
+}
+
+/// Processor time of the thread of a process that has this name; none where it has ended.
+pub(crate) fn of_thread(process: u32, name: &str) -> Result<Duration, String> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).map_err(|error| error.to_string())?;
     for task in tasks.flatten() {
         let of = |file| fs::read_to_string(task.path().join(file)).unwrap_or_default();
         if of("comm").trim() == name {
             let nanoseconds = of("schedstat").split(' ').next().and_then(|time| time.parse().ok());
             return nanoseconds
                 .map(Duration::from_nanos)
-                .ok_or_else(|| "/proc/self/task/*/schedstat is not as it was".into());
+                .ok_or_else(|| "/proc/*/task/*/schedstat is not as it was".into());
         }
     }
     Ok(Duration::ZERO)

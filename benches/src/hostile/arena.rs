@@ -11,7 +11,10 @@ use super::figure::Figure;
 use super::honest::{self, Beside};
 use super::{Attack, LEFT_BYTES_MAX, Scale, pause, text};
 use crate::child::Child;
+use crate::cost;
 
+/// The name of the thread that is the broker.
+const REACTOR: &str = "reactor";
 /// How long anything that has to happen may take on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long live bytes may take to come back. What is left then is a figure.
@@ -85,16 +88,34 @@ impl Arena {
             Some(Place { tcp, ipc: ipc.strip_prefix("ipc://")?.into() })
         });
         let place = place.ok_or_else(|| format!("it listens at {}", broker.said()))?;
-        let worker = honest::worker(&place)?;
+        let worker = honest::worker(&place, honest::SERVICE)?;
         let client = Client::connect(place.endpoint()).map_err(text)?;
         let arena = Self { scale, place, broker, client, _worker: worker };
         arena.echo()?;
         Ok(arena)
     }
 
-    /// How the broker is.
+    /// How the broker is. What the system says of it is read from here: it may have no open file
+    /// left to read it.
     pub(super) fn state(&mut self) -> Result<State, String> {
-        State::read(&self.broker.ask()?)
+        let mut state = State::read(&self.broker.ask()?)?;
+        let process = self.broker.id();
+        let reactor = cost::of_thread(process, REACTOR)?;
+        state.0.insert("reactor_us".into(), reactor.as_micros() as u64);
+        state.0.insert("resident_bytes".into(), cost::resident_bytes(process)?);
+        Ok(state)
+    }
+
+    /// Files that the broker has open of those that it may.
+    pub(super) fn open_files(&self, most: u64) -> Result<u64, String> {
+        cost::open_files(self.broker.id(), most)
+    }
+
+    /// Lets the broker have so many files open, and no more.
+    pub(super) fn limit_open_files(&self, most: u64) -> Result<(), String> {
+        let id = self.broker.id().try_into().map_err(text)?;
+        let hard = rlimit::Resource::NOFILE.get_hard().map_err(text)?;
+        rlimit::prlimit(id, rlimit::Resource::NOFILE, Some((most, hard)), None).map_err(text)
     }
 
     /// Waits until the broker is as it should be.

@@ -1,5 +1,6 @@
 //! The attacks.
 
+mod blocked;
 mod flapping;
 mod forgeries;
 mod handshakes;
@@ -9,7 +10,9 @@ mod identities;
 mod malformed;
 mod mutations;
 mod names;
+mod open_files;
 mod strangers;
+mod unread;
 
 use majordomus_core::{Frames, FromClient, FromWorker, Request, Timeout};
 use majordomus_wire::{Codec, Dialect, Side};
@@ -19,7 +22,7 @@ use super::arena::Place;
 use super::peer::{Peer, framed};
 
 /// All of them, in the order in which they are carried out.
-pub(super) const ATTACKS: [Attack; 10] = [
+pub(super) const ATTACKS: [Attack; 13] = [
     handshakes::ATTACK,
     malformed::ATTACK,
     mutations::ATTACK,
@@ -30,6 +33,9 @@ pub(super) const ATTACKS: [Attack; 10] = [
     forgeries::ATTACK,
     heartbeats::ATTACK,
     identities::ATTACK,
+    unread::ATTACK,
+    blocked::ATTACK,
+    open_files::ATTACK,
 ];
 
 /// What a client says in this dialect, as frames; none where it cannot say that.

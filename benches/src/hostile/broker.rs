@@ -9,9 +9,6 @@ use majordomus::broker::{Config, Listen, Offence, Outcome, Snapshot};
 use super::{Attack, Scale, text};
 use crate::{Verdict, cost};
 
-/// The name of the thread that is the broker.
-const REACTOR: &str = "reactor";
-
 pub(super) fn run(attack: &Attack, scale: Scale) -> Result<Verdict, String> {
     let mut config = Config::try_from("tcp://127.0.0.1:0").map_err(text)?;
     let path = std::env::temp_dir().join(format!("majordomus-hostile-{}", std::process::id()));
@@ -26,12 +23,7 @@ pub(super) fn run(attack: &Attack, scale: Scale) -> Result<Verdict, String> {
         line.map_err(text)?;
         let live_bytes = cost::live_bytes();
         let now = control.snapshot().ok_or("the broker has ended")?;
-        let reactor_us = cost::of_thread(REACTOR)?.as_micros();
-        let resident_bytes = cost::resident_bytes()?;
-        println!(
-            "live_bytes {live_bytes} resident_bytes {resident_bytes} reactor_us {reactor_us} {}",
-            counts(&now)
-        );
+        println!("live_bytes {live_bytes} {}", counts(&now));
     }
     let last = broker.blocking_shutdown().map_err(text)?;
     println!("{}", counts(&last));

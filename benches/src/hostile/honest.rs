@@ -11,15 +11,15 @@ use majordomus::blocking::{Client, Worker};
 use super::arena::{PATIENCE, Place};
 use super::text;
 
-/// What the worker serves.
-const SERVICE: &str = "echo";
+/// What is served all the time.
+pub(super) const SERVICE: &str = "echo";
 /// Requests that it serves at once.
 const CONCURRENCY: usize = 64;
 
 /// A worker that echoes.
-pub(super) fn worker(place: &Place) -> Result<Worker, String> {
+pub(super) fn worker(place: &Place, service: &str) -> Result<Worker, String> {
     let builder = Builder::builder(place.endpoint()).concurrency(CONCURRENCY).blocking();
-    builder.serve(SERVICE, |request, reply| reply.finish(request.body)).map_err(text)
+    builder.serve(service, |request, reply| reply.finish(request.body)).map_err(text)
 }
 
 /// Asks for what nobody else asks for: how long the answer took.
@@ -78,5 +78,14 @@ pub(super) struct Times(Vec<Duration>);
 impl Times {
     pub(super) fn longest(&self) -> Duration {
         self.0[self.0.len() - 1]
+    }
+
+    /// What 99 of 100 are within.
+    pub(super) fn p99(&self) -> Duration {
+        self.0[(self.0.len() - 1) * 99 / 100]
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
     }
 }

@@ -108,7 +108,7 @@ impl Peer {
     }
 
     /// What comes next; nothing where the broker has closed.
-    fn event(&mut self) -> Result<Option<Event>, String> {
+    pub(super) fn event(&mut self) -> Result<Option<Event>, String> {
         self.next_event(true)
     }
 

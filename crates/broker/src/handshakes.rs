@@ -78,9 +78,9 @@ impl Handshakes {
         (self.unfinished.len() > most).then(|| self.queue.front().map(|(id, _)| *id)).flatten()
     }
 
-    /// The oldest of all.
-    pub(crate) fn oldest(&self) -> Option<PeerId> {
-        self.queue.front().map(|(id, _)| *id)
+    /// The oldest of all, if it began before `now`.
+    pub(crate) fn oldest(&self, now: Time) -> Option<PeerId> {
+        self.queue.front().filter(|(_, since)| *since < now).map(|(id, _)| *id)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -123,7 +123,9 @@ mod tests {
         handshakes.end(id(1));
         handshakes.end(id(3));
         assert_eq!(handshakes.surplus(here, 5, 0), None);
-        assert_eq!((handshakes.oldest(), handshakes.len()), (Some(id(4)), 1));
+        assert_eq!(handshakes.oldest(Time::from_micros(4)), None);
+        let oldest = handshakes.oldest(Time::from_micros(5));
+        assert_eq!((oldest, handshakes.len()), (Some(id(4)), 1));
         assert_eq!(handshakes.by_address.len(), 1);
     }
 

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
+use hashbrown::HashTable;
+
 /// With fewer places than this, none are given back.
 const PLACES_KEPT: usize = 1_024;
 
@@ -90,6 +92,12 @@ impl<T> Table<T> {
         self.places.len() - self.free.len()
     }
 
+    /// How many entries there is memory for.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.places.capacity()
+    }
+
     /// Indices of all entries.
     pub(crate) fn indices(&self) -> impl Iterator<Item = u32> {
         (0u32..).zip(&self.places).filter(|(_, place)| place.entry.is_some()).map(|(at, _)| at)
@@ -110,9 +118,33 @@ impl<T> IndexMut<u32> for Table<T> {
     }
 }
 
+/// Gives back the places of a table of hashes, which something was taken out of, where most are
+/// free: what stays takes a step each, and then half of it has to go before the next time.
+pub(crate) fn give_back(table: &mut HashTable<u32>, hash: impl Fn(&u32) -> u64) {
+    if table.num_buckets() > PLACES_KEPT && table.len() < table.num_buckets() / 8 {
+        table.shrink_to(2 * table.len(), hash);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_of_hashes_that_was_full_once_gives_its_memory_back() {
+        let hash = |number: &u32| u64::from(*number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut table = HashTable::new();
+        for number in 0..100_000 {
+            table.insert_unique(hash(&number), number, hash);
+        }
+        for number in 1..100_000 {
+            let entry = table.find_entry(hash(&number), |other| *other == number);
+            entry.expect("it is there").remove();
+            give_back(&mut table, hash);
+        }
+        assert!(table.num_buckets() <= PLACES_KEPT, "{}", table.num_buckets());
+        assert_eq!(table.find(hash(&0), |other| *other == 0), Some(&0));
+    }
 
     #[test]
     fn a_table_that_was_full_once_gives_its_memory_back() {

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use crate::Time;
+use crate::table::Table;
 
 /// A tick is 2^10 microseconds: about a millisecond.
 const TICK_BITS: u32 = 10;
@@ -43,9 +44,7 @@ pub(crate) struct Wheel<K> {
     heads: Vec<u32>,
     /// Which slots of each level have timers, a bit each.
     occupied: [u64; LEVELS],
-    entries: Vec<Entry<K>>,
-    free: u32,
-    armed: usize,
+    entries: Table<Entry<K>>,
 }
 
 impl<K: Copy> Wheel<K> {
@@ -54,25 +53,14 @@ impl<K: Copy> Wheel<K> {
             elapsed: 0,
             heads: alloc::vec![NONE; DUE + 1],
             occupied: [0; LEVELS],
-            entries: Vec::new(),
-            free: NONE,
-            armed: 0,
+            entries: Table::new(),
         }
     }
 
     /// Fires `what` at `due` or up to a tick later, never earlier.
     pub(crate) fn arm(&mut self, due: Time, what: K) -> TimerId {
         let entry = Entry { what, due, prev: NONE, next: NONE, list: NONE };
-        let index = if self.free == NONE {
-            self.entries.push(entry);
-            (self.entries.len() - 1) as u32
-        } else {
-            let index = self.free;
-            self.free = self.entries[index as usize].next;
-            self.entries[index as usize] = entry;
-            index
-        };
-        self.armed += 1;
+        let (index, _) = self.entries.insert(entry);
         self.place(index);
         TimerId(index)
     }
@@ -80,7 +68,7 @@ impl<K: Copy> Wheel<K> {
     /// Takes back a timer that has not fired.
     pub(crate) fn cancel(&mut self, timer: TimerId) {
         self.unlink(timer.0);
-        self.release(timer.0);
+        self.entries.remove(timer.0);
     }
 
     /// Takes one timer that is due by `now`: what it is for, and when it was due.
@@ -90,9 +78,9 @@ impl<K: Copy> Wheel<K> {
             let index = self.heads[DUE];
             if index != NONE {
                 self.unlink(index);
-                let entry = &self.entries[index as usize];
+                let entry = &self.entries[index];
                 let fired = (entry.what, entry.due);
-                self.release(index);
+                self.entries.remove(index);
                 return Some(fired);
             }
             match self.next_slot() {
@@ -119,7 +107,7 @@ impl<K: Copy> Wheel<K> {
     /// How many timers are armed.
     #[cfg(test)]
     pub(crate) fn armed(&self) -> usize {
-        self.armed
+        self.entries.len()
     }
 
     /// The first slot that has timers, and the tick at which it begins.
@@ -143,14 +131,14 @@ impl<K: Copy> Wheel<K> {
         self.heads[list] = NONE;
         self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
         while index != NONE {
-            let next = self.entries[index as usize].next;
+            let next = self.entries[index].next;
             self.place(index);
             index = next;
         }
     }
 
     fn place(&mut self, index: u32) {
-        let due = self.entries[index as usize].due.as_micros();
+        let due = self.entries[index].due.as_micros();
         let tick = due.div_ceil(1 << TICK_BITS).min(self.elapsed + REACH_TICKS);
         let list = if tick <= self.elapsed {
             DUE
@@ -162,33 +150,27 @@ impl<K: Copy> Wheel<K> {
             level as usize * SLOTS + slot
         };
         let head = self.heads[list];
-        let entry = &mut self.entries[index as usize];
+        let entry = &mut self.entries[index];
         (entry.prev, entry.next, entry.list) = (NONE, head, list as u32);
         if head != NONE {
-            self.entries[head as usize].prev = index;
+            self.entries[head].prev = index;
         }
         self.heads[list] = index;
     }
 
     fn unlink(&mut self, index: u32) {
-        let Entry { prev, next, list, .. } = self.entries[index as usize];
+        let Entry { prev, next, list, .. } = self.entries[index];
         if prev == NONE {
             self.heads[list as usize] = next;
             if next == NONE && (list as usize) < DUE {
                 self.occupied[list as usize / SLOTS] &= !(1 << (list as usize % SLOTS));
             }
         } else {
-            self.entries[prev as usize].next = next;
+            self.entries[prev].next = next;
         }
         if next != NONE {
-            self.entries[next as usize].prev = prev;
+            self.entries[next].prev = prev;
         }
-    }
-
-    fn release(&mut self, index: u32) {
-        self.entries[index as usize].next = self.free;
-        self.free = index;
-        self.armed -= 1;
     }
 }
 
@@ -245,6 +227,19 @@ mod tests {
             wheel.cancel(*timer);
         }
         assert_eq!(fired(&mut wheel, 2_000_000), (0..100).step_by(2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_wheel_that_was_full_once_gives_its_memory_back() {
+        let mut wheel = Wheel::new();
+        wheel.arm(Time::from_micros(1_000_000), 0);
+        let timers: Vec<_> = (1..=100_000).map(|n| wheel.arm(Time::from_micros(n), n)).collect();
+        for timer in timers.iter().skip(1).step_by(2) {
+            wheel.cancel(*timer);
+        }
+        assert_eq!(fired(&mut wheel, 200_000).len(), 50_000);
+        assert!(wheel.entries.places() <= 1_024, "{}", wheel.entries.places());
+        assert_eq!(fired(&mut wheel, 2_000_000), [0]);
     }
 
     #[test]

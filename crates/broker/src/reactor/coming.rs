@@ -46,9 +46,10 @@ impl Reactor {
     }
 
     /// Cuts the connection that has gone longest without a word: one that has not shaken hands,
-    /// else one that has and wants nothing. False where all have spoken.
+    /// else one that has and wants nothing. False where all have spoken, or have come this turn and
+    /// could not: that there is no open file left is said whether anybody waits for one or not.
     fn make_room(&mut self, reason: &'static str, text: &dyn std::fmt::Display) -> bool {
-        let oldest = self.handshakes.oldest().or_else(|| self.quiet.oldest());
+        let oldest = self.handshakes.oldest(self.now).or_else(|| self.quiet.oldest(self.now));
         if let Some(oldest) = oldest {
             self.cut(oldest, reason, text);
         }

@@ -13,7 +13,7 @@ use super::keys::{KeyedState, Keys};
 use super::rejecting::Rejection;
 use crate::frames::Retained;
 use crate::list::{Linked, Links, List};
-use crate::table::Table;
+use crate::table::{self, Table};
 use crate::wheel::TimerId;
 use crate::{Frames, Label, PeerId, Priority, Request, RequestId, Time, Timeout};
 
@@ -189,6 +189,8 @@ impl Requests {
             if let Ok(entry) = self.named.find_entry(hash, |other| *other == index) {
                 entry.remove();
             }
+            let (table, keyed) = (&self.table, self.keyed);
+            table::give_back(&mut self.named, |other| name_hash(keyed, &table[*other]));
         }
     }
 

@@ -22,7 +22,7 @@ use super::peers::Peers;
 use super::queue::Queue;
 use super::requests::Requests;
 use crate::list::List;
-use crate::table::Table;
+use crate::table::{self, Table};
 use crate::{Label, Time};
 
 #[derive(Debug)]
@@ -265,6 +265,8 @@ impl Services {
         if let Ok(entry) = entry {
             entry.remove();
         }
+        let (table, keyed) = (&self.table, self.keyed);
+        table::give_back(&mut self.indices, |other| keyed.of(&table[*other].name));
         self.names.remove(&service.name, index);
         self.unoffered -= usize::from(!service.is_offered());
         if let Some(account) = service.account {

@@ -1,0 +1,242 @@
+//! Peers that do not read what is sent to them.
+
+use std::collections::BTreeSet;
+use std::net::Shutdown;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use majordomus_core::{Concurrency, FromWorker, Status};
+use majordomus_wire::Dialect;
+use majordomus_zmtp::{Metadata, SocketType};
+
+use super::{on_stream, worker_frames};
+use crate::hostile::arena::{Arena, PATIENCE, State};
+use crate::hostile::figure::{Figure, MIB};
+use crate::hostile::honest::{self, Times};
+use crate::hostile::peer::{Peer, connect_ipc, framed};
+use crate::hostile::{Attack, pause, text};
+
+pub(super) const ATTACK: Attack = Attack {
+    name: "unread",
+    what: "clients that ask for a stream of a gibibyte and read none of it, one that reads it late, \
+           and a worker that reads none of its requests",
+    configure: |scale, config| {
+        config.core.stall_timeout = scale.pick(Duration::from_secs(2), Duration::from_millis(500));
+        // In full as by default.
+        config.connections.unsent_bytes_max =
+            scale.pick(config.connections.unsent_bytes_max, 1 << 20);
+    },
+    carry_out,
+};
+
+/// Parts of the stream, and what each has.
+const PARTS: u64 = 16_384;
+const PART_BYTES: usize = 64 << 10;
+/// How often a client that does not read takes turns with none.
+const ROUNDS: u64 = 5;
+/// What of the stream the broker may hold beside `unsent_bytes_max`: a part that comes and one that
+/// goes, and what is read at once.
+const BESIDE_MIB: f64 = 1.0;
+/// How much longer honest requests may take meanwhile.
+const SLOWER_PERCENT_MAX: f64 = 20.0;
+
+fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
+    let unsent_mib: f64 = arena.scale.pick(8.0, 1.0);
+    let (mut attacked, mut quiet, mut samples) = (Vec::new(), Vec::new(), 0);
+    let (mut live, mut taken) = (0, 0);
+    for _ in 0..arena.scale.pick(ROUNDS, 1) {
+        let before = arena.state()?;
+        let unread = never_read(arena, &before)?;
+        let beside = arena.beside();
+        // It is looked at as often.
+        for _ in 0..unread.looks {
+            arena.state()?;
+            pause();
+        }
+        samples += unread.times.count();
+        attacked.push(unread.times.p99());
+        quiet.push(beside.stop()?.p99());
+        live = live.max(unread.live_bytes);
+        taken = taken.max(unread.parts);
+    }
+    let [attacked, quiet] = [attacked, quiet].map(median);
+    let slower = 100.0 * (attacked.as_secs_f64() / quiet.as_secs_f64() - 1.0);
+    let of = format!("p99 of {samples} is {:.0} us, and so much more", quiet.as_secs_f64() * 1e6);
+    let per_second = read_late(arena, unsent_mib)?;
+    deaf_worker(arena, unsent_mib)?;
+    let most = unsent_mib + BESIDE_MIB;
+    let taken = taken as f64 * PART_BYTES as f64 / MIB;
+    Ok(vec![
+        Figure::at_most(most, "live bytes of a stream that is not read", live as f64 / MIB, "MiB"),
+        Figure::at_most(most, "what the broker takes of it", taken, "MiB"),
+        Figure::at_most(SLOWER_PERCENT_MAX, of, slower, "%"),
+        Figure::seen("the stream that is read late", per_second, "MiB/s"),
+    ])
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// What came of a client that does not read.
+struct Unread {
+    /// Honest requests meanwhile.
+    times: Times,
+    /// The most by which live bytes grew.
+    live_bytes: u64,
+    /// Parts of its stream that the broker took.
+    parts: u64,
+    /// How often the broker was looked at.
+    looks: u64,
+}
+
+/// A client asks and does not read until it is cut. What it finds then has no gap.
+fn never_read(arena: &mut Arena, before: &State) -> Result<Unread, String> {
+    let beside = arena.beside();
+    let (mut client, feeder) = stream(arena)?;
+    let (mut live_bytes, mut looks) = (0, 0);
+    let began = Instant::now();
+    let cut = loop {
+        let state = arena.state()?;
+        looks += 1;
+        live_bytes = live_bytes.max(state.since(before, "live_bytes"));
+        if state.since(before, "closed.slow_reader") == 1 {
+            break state;
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(format!("a client that does not read is not cut: {state:?}"));
+        }
+        pause();
+    };
+    let times = beside.stop()?;
+    let parts = cut.since(before, "partials");
+    feeder.stop()?;
+    let read = read_in_order(&mut client)?;
+    if read.parts == 0 || read.parts > parts || read.is_whole {
+        return Err(format!("{} parts of {parts} were read", read.parts));
+    }
+    Ok(Unread { times, live_bytes, parts, looks })
+}
+
+/// A client reads when what waits for it is all that may wait: how much it reads in a second.
+fn read_late(arena: &mut Arena, unsent_mib: f64) -> Result<f64, String> {
+    let before = arena.state()?;
+    let (mut client, feeder) = stream(arena)?;
+    let full = (unsent_mib * MIB) as u64 / PART_BYTES as u64;
+    arena.wait_for("the client to be full", |now| now.since(&before, "partials") > full)?;
+    let began = Instant::now();
+    let read = read_in_order(&mut client)?;
+    let parts = arena.scale.of(PARTS);
+    if read.parts != parts || !read.is_whole {
+        return Err(format!("{} parts of {parts} were read, and it was cut", read.parts));
+    }
+    feeder.stop()?;
+    Ok((parts as f64 * PART_BYTES as f64 / MIB) / began.elapsed().as_secs_f64())
+}
+
+/// A worker takes as many requests as it is given, and reads none of them. It is cut, and who reads
+/// gets them all.
+fn deaf_worker(arena: &mut Arena, unsent_mib: f64) -> Result<(), String> {
+    let before = arena.state()?;
+    let worker = Peer::shake_hands(connect_ipc(&arena.place)?, Metadata::new(SocketType::Dealer))?;
+    let any_number = Status { concurrency: Some(Concurrency::Unlimited), ..Status::NOTHING };
+    for says in [
+        FromWorker::Hello(Default::default()),
+        FromWorker::Ready { service: "deaf".into() },
+        FromWorker::Heartbeat(any_number),
+    ] {
+        worker.write(&on_stream(&worker_frames(Dialect::Omdp1, &says))).map_err(text)?;
+    }
+    arena.wait_for_more(&before, "workers_registered", 1)?;
+    let requests = 2 * (unsent_mib * MIB) as u64 / PART_BYTES as u64;
+    let beside = arena.beside();
+    let mut client = Peer::connect(&arena.place)?;
+    for number in 0..requests {
+        client.send(&[b"MDPC02", b"\x01", b"deaf", &part(number)])?;
+    }
+    let cut = arena.wait_for_more(&before, "closed.slow_reader", 1)?;
+    if cut.since(&before, "redelivered") == 0 {
+        return Err("it was given nothing".into());
+    }
+    let _hears = honest::worker(&arena.place, "deaf")?;
+    let mut missing: BTreeSet<u64> = (0..requests).collect();
+    while !missing.is_empty() {
+        let message = client.receive()?.ok_or("a client was cut")?;
+        let number = message.iter().last().and_then(number);
+        if message.frame(1) != b"\x03" || !number.is_some_and(|number| missing.remove(&number)) {
+            return Err(format!("a reply to {number:?} was not asked for, or came twice"));
+        }
+    }
+    beside.stop().map(drop)
+}
+
+/// A client that has asked for a stream, which is on its way.
+fn stream(arena: &Arena) -> Result<(Peer, Feeder), String> {
+    let mut worker = Peer::connect(&arena.place)?;
+    worker.send(&[b"MDPW02", b"\x01", b"stream"])?;
+    let dealer = Metadata::new(SocketType::Dealer);
+    let client = Peer::shake_hands(connect_ipc(&arena.place)?, dealer)?;
+    client.send(&[b"MDPC02", b"\x01", b"stream", b"all of it"])?;
+    let request = worker.receive()?.ok_or("a worker was cut")?;
+    let token = request.frame(2).to_vec();
+    let parts = arena.scale.of(PARTS);
+    let socket = worker.socket().try_clone().map_err(text)?;
+    let writes = std::thread::spawn(move || {
+        for number in 0..parts {
+            let says = framed(&[b"MDPW02", b"\x03", &token, b"", &part(number)]);
+            // It is stopped when its client is gone.
+            if worker.write(&says).is_err() {
+                return;
+            }
+        }
+        let _ = worker.write(&framed(&[b"MDPW02", b"\x04", &token, b"", b"all"]));
+    });
+    Ok((client, Feeder { socket, writes }))
+}
+
+/// A worker that sends a stream.
+struct Feeder {
+    socket: socket2::Socket,
+    writes: JoinHandle<()>,
+}
+
+impl Feeder {
+    fn stop(self) -> Result<(), String> {
+        self.socket.shutdown(Shutdown::Both).map_err(text)?;
+        self.writes.join().map_err(|_| "a worker panicked".to_string())
+    }
+}
+
+/// A part of a stream, or a request, with its number.
+fn part(number: u64) -> Vec<u8> {
+    let mut part = number.to_be_bytes().to_vec();
+    part.resize(PART_BYTES, b'.');
+    part
+}
+
+fn number(part: &[u8]) -> Option<u64> {
+    (part.len() == PART_BYTES).then(|| u64::from_be_bytes(*part.first_chunk().unwrap_or(&[0; 8])))
+}
+
+/// What a client has read of its stream.
+struct Read {
+    parts: u64,
+    /// To its last word.
+    is_whole: bool,
+}
+
+/// Reads to the last part, or until it is cut. Fails where one is missing.
+fn read_in_order(client: &mut Peer) -> Result<Read, String> {
+    let mut parts = 0;
+    while let Some(message) = client.receive()? {
+        if message.frame(1) == b"\x03" {
+            return Ok(Read { parts, is_whole: true });
+        }
+        match message.iter().last().and_then(number) {
+            Some(number) if number == parts => parts += 1,
+            other => return Err(format!("part {other:?} came in the place of {parts}")),
+        }
+    }
+    Ok(Read { parts, is_whole: false })
+}
