@@ -6,7 +6,7 @@
 
 mod cases;
 
-use self::cases::{Case, Stage};
+pub(crate) use self::cases::{Case, Stage};
 use crate::{Verdict, instructions, timing};
 
 /// What is compared: so many of a thing with so many of it.

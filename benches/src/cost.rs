@@ -24,7 +24,6 @@ pub(crate) struct Cost {
 
 /// What this process has cost so far. The processor time is exact to a hundredth of a second.
 pub(crate) fn so_far() -> Result<Cost, String> {
-    let stats = ALLOCATOR.stats();
     let stat = fs::read_to_string("/proc/self/stat").map_err(|error| error.to_string())?;
     // The name, in brackets, may have blanks in it.
     let fields: Vec<&str> = stat
@@ -35,10 +34,13 @@ pub(crate) fn so_far() -> Result<Cost, String> {
     let (Some(user), Some(system)) = (ticks(11), ticks(12)) else {
         return Err("/proc/self/stat is not as it was".into());
     };
-    Ok(Cost {
-        processor_us: (user + system) * 1e6 / TICKS_PER_SECOND,
-        allocations: (stats.allocations + stats.reallocations) as u64,
-    })
+    Ok(Cost { processor_us: (user + system) * 1e6 / TICKS_PER_SECOND, allocations: allocations() })
+}
+
+/// Allocations of this process so far, and those that grew.
+pub(crate) fn allocations() -> u64 {
+    let stats = ALLOCATOR.stats();
+    (stats.allocations + stats.reallocations) as u64
 }
 
 /// Bytes that this process has allocated and not given back.

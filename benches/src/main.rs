@@ -4,6 +4,7 @@
 //! $ cargo run --release -p majordomus-benches -- core
 //! $ cargo run --release -p majordomus-benches --features nats -- library
 //! $ cargo run --release -p majordomus-benches -- hostile
+//! $ cargo run --release -p majordomus-benches -- guard
 //! ```
 //!
 //! Each prints what it measured beside the bar it is held to. The status is 0 when every bar that
@@ -13,6 +14,7 @@
 mod child;
 mod core_alone;
 mod cost;
+mod guard;
 mod hostile;
 mod instructions;
 mod library;
@@ -21,7 +23,7 @@ mod timing;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: majordomus-benches core | library | hostile [ATTACK...]";
+const USAGE: &str = "usage: majordomus-benches core | guard | library | hostile [ATTACK...]";
 
 /// Whether the bars that a benchmark enforces were met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
         ["core"] => core_alone::compare(),
         // What `core` has valgrind count. It prints nothing, and is good for a profiler too.
         ["core-run", case, size, operations] => core_alone::run(case, size, operations),
+        ["guard"] => guard::compare(),
+        // What `guard` has valgrind count.
+        ["guard-run", case, operations] => guard::run(case, operations),
         ["library"] => library::compare(),
         // One process of that.
         ["library-run", ref what @ ..] => library::run(what),
