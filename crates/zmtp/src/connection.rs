@@ -512,6 +512,20 @@ impl Connection {
         self.output.unsent()
     }
 
+    /// Copies the frames that wait to be written by reference and are shorter than `below` bytes.
+    /// Each may hold a whole buffer of the caller's that it came in, which is well for a turn, and
+    /// not for as long as a peer does not read.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.detach(64 << 10);
+    /// assert_eq!(connection.unsent_bytes(), 64, "what waits is the same");
+    /// ```
+    pub fn detach(&mut self, below: usize) {
+        self.output.detach(below);
+    }
+
     /// The first `n` bytes of what was unsent are written. Memory is given back when all is.
     ///
     /// ```

@@ -35,6 +35,8 @@ pub(crate) struct Output {
     /// How much of `bytes` was sent.
     cursor: usize,
     shared: VecDeque<Shared>,
+    /// How many of them, from the front, were looked at by [`Output::detach`].
+    detached: usize,
     unsent: usize,
     /// All bytes that were ever sent.
     sent: u64,
@@ -82,6 +84,16 @@ impl Output {
         self.copy_header(flags, body.len());
         self.shared.push_back(Shared { at: self.bytes.len(), frame: body.clone() });
         self.unsent += body.len();
+    }
+
+    /// Copies what waits by reference and is shorter than this, so that nothing is held beside it.
+    pub(crate) fn detach(&mut self, below: usize) {
+        for Shared { frame, .. } in self.shared.range_mut(self.detached..) {
+            if frame.len() < below {
+                *frame = Bytes::copy_from_slice(frame);
+            }
+        }
+        self.detached = self.shared.len();
     }
 
     /// Where the greeting is written.
@@ -165,6 +177,7 @@ impl Output {
             n -= shared;
             if front.frame.is_empty() {
                 self.shared.pop_front();
+                self.detached = self.detached.saturating_sub(1);
             }
         }
     }
@@ -172,6 +185,7 @@ impl Output {
     /// Everything was sent: what was large is given back, what is small is kept for next time.
     fn empty(&mut self) {
         self.cursor = 0;
+        self.detached = 0;
         self.last_fill = self.bytes.len();
         if self.bytes.capacity() > KEPT_BYTES_MAX {
             self.bytes = Vec::new();
@@ -269,6 +283,27 @@ mod tests {
         output.sent(output.unsent_bytes());
         assert_eq!(output.shared.capacity(), 0);
         assert!(shared.is_unique());
+    }
+
+    #[test]
+    fn what_waits_long_holds_nothing_beside_it() {
+        let mut output = Output::default();
+        let [small, large] = [1, 2].map(|times| vec![2; times * SHARED_FRAME_BYTES_MIN]);
+        let [small, large] = [small, large].map(Bytes::from);
+        for round in 0..3 {
+            output.share_frame(0, &small);
+            output.share_frame(0, &large);
+            output.detach(large.len());
+            assert!(small.is_unique() && !large.is_unique());
+            let waiting: Vec<u8> = output.unsent().flatten().copied().collect();
+            let header = |length: u8| [2, 0, 0, 0, 0, 0, 0, length, 0];
+            let both = [&header(0x20)[..], &small, &header(0x40), &large].concat();
+            assert!(waiting.ends_with(&both));
+            if round == 1 {
+                // One is gone, and a part of another.
+                output.sent(2 * small.len());
+            }
+        }
     }
 
     #[test]

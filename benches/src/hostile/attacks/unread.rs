@@ -21,7 +21,7 @@ pub(super) const ATTACK: Attack = Attack {
     what: "clients that ask for a stream of a gibibyte and read none of it, one that reads it late, \
            and a worker that reads none of its requests",
     configure: |scale, config| {
-        config.core.stall_timeout = scale.pick(Duration::from_secs(2), Duration::from_millis(500));
+        config.core.stall_timeout = scale.pick(Duration::from_secs(1), Duration::from_millis(500));
         // In full as by default.
         config.connections.unsent_bytes_max =
             scale.pick(config.connections.unsent_bytes_max, 1 << 20);
@@ -32,8 +32,12 @@ pub(super) const ATTACK: Attack = Attack {
 /// Parts of the stream, and what each has.
 const PARTS: u64 = 16_384;
 const PART_BYTES: usize = 64 << 10;
+/// The smallest parts that the broker passes on without a copy, in the memory that it read them into.
+const SMALL_PART_BYTES: usize = 8 << 10;
 /// How often a client that does not read takes turns with none.
-const ROUNDS: u64 = 5;
+const ROUNDS: u64 = 15;
+/// What another connection says between two small parts, so that each comes with a memory of its own.
+const CHATTER_BYTES: usize = 48 << 10;
 /// What of the stream the broker may hold beside `unsent_bytes_max`: a part that comes and one that
 /// goes, and what is read at once.
 const BESIDE_MIB: f64 = 1.0;
@@ -46,7 +50,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let (mut live, mut taken) = (0, 0);
     for _ in 0..arena.scale.pick(ROUNDS, 1) {
         let before = arena.state()?;
-        let unread = never_read(arena, &before)?;
+        let unread = never_read(arena, &before, PART_BYTES)?;
         let beside = arena.beside();
         // It is looked at as often.
         for _ in 0..unread.looks {
@@ -59,6 +63,8 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
         live = live.max(unread.live_bytes);
         taken = taken.max(unread.parts);
     }
+    let before = arena.state()?;
+    let small = never_read(arena, &before, SMALL_PART_BYTES)?.live_bytes as f64 / MIB;
     let [attacked, quiet] = [attacked, quiet].map(median);
     let slower = 100.0 * (attacked.as_secs_f64() / quiet.as_secs_f64() - 1.0);
     let of = format!("p99 of {samples} is {:.0} us, and so much more", quiet.as_secs_f64() * 1e6);
@@ -69,6 +75,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     Ok(vec![
         Figure::at_most(most, "live bytes of a stream that is not read", live as f64 / MIB, "MiB"),
         Figure::at_most(most, "what the broker takes of it", taken, "MiB"),
+        Figure::at_most(most, "live bytes of one in small parts", small, "MiB"),
         Figure::at_most(SLOWER_PERCENT_MAX, of, slower, "%"),
         Figure::seen("the stream that is read late", per_second, "MiB/s"),
     ])
@@ -92,9 +99,9 @@ struct Unread {
 }
 
 /// A client asks and does not read until it is cut. What it finds then has no gap.
-fn never_read(arena: &mut Arena, before: &State) -> Result<Unread, String> {
+fn never_read(arena: &mut Arena, before: &State, part_bytes: usize) -> Result<Unread, String> {
     let beside = arena.beside();
-    let (mut client, feeder) = stream(arena)?;
+    let (mut client, feeder) = stream(arena, part_bytes)?;
     let (mut live_bytes, mut looks) = (0, 0);
     let began = Instant::now();
     let cut = loop {
@@ -112,7 +119,7 @@ fn never_read(arena: &mut Arena, before: &State) -> Result<Unread, String> {
     let times = beside.stop()?;
     let parts = cut.since(before, "partials");
     feeder.stop()?;
-    let read = read_in_order(&mut client)?;
+    let read = read_in_order(&mut client, part_bytes)?;
     if read.parts == 0 || read.parts > parts || read.is_whole {
         return Err(format!("{} parts of {parts} were read", read.parts));
     }
@@ -122,11 +129,11 @@ fn never_read(arena: &mut Arena, before: &State) -> Result<Unread, String> {
 /// A client reads when what waits for it is all that may wait: how much it reads in a second.
 fn read_late(arena: &mut Arena, unsent_mib: f64) -> Result<f64, String> {
     let before = arena.state()?;
-    let (mut client, feeder) = stream(arena)?;
+    let (mut client, feeder) = stream(arena, PART_BYTES)?;
     let full = (unsent_mib * MIB) as u64 / PART_BYTES as u64;
     arena.wait_for("the client to be full", |now| now.since(&before, "partials") > full)?;
     let began = Instant::now();
-    let read = read_in_order(&mut client)?;
+    let read = read_in_order(&mut client, PART_BYTES)?;
     let parts = arena.scale.of(PARTS);
     if read.parts != parts || !read.is_whole {
         return Err(format!("{} parts of {parts} were read, and it was cut", read.parts));
@@ -153,7 +160,7 @@ fn deaf_worker(arena: &mut Arena, unsent_mib: f64) -> Result<(), String> {
     let beside = arena.beside();
     let mut client = Peer::connect(&arena.place)?;
     for number in 0..requests {
-        client.send(&[b"MDPC02", b"\x01", b"deaf", &part(number)])?;
+        client.send(&[b"MDPC02", b"\x01", b"deaf", &part(number, PART_BYTES)])?;
     }
     let cut = arena.wait_for_more(&before, "closed.slow_reader", 1)?;
     if cut.since(&before, "redelivered") == 0 {
@@ -163,7 +170,7 @@ fn deaf_worker(arena: &mut Arena, unsent_mib: f64) -> Result<(), String> {
     let mut missing: BTreeSet<u64> = (0..requests).collect();
     while !missing.is_empty() {
         let message = client.receive()?.ok_or("a client was cut")?;
-        let number = message.iter().last().and_then(number);
+        let number = message.iter().last().and_then(|part| number(part, PART_BYTES));
         if message.frame(1) != b"\x03" || !number.is_some_and(|number| missing.remove(&number)) {
             return Err(format!("a reply to {number:?} was not asked for, or came twice"));
         }
@@ -172,7 +179,7 @@ fn deaf_worker(arena: &mut Arena, unsent_mib: f64) -> Result<(), String> {
 }
 
 /// A client that has asked for a stream, which is on its way.
-fn stream(arena: &Arena) -> Result<(Peer, Feeder), String> {
+fn stream(arena: &Arena, part_bytes: usize) -> Result<(Peer, Feeder), String> {
     let mut worker = Peer::connect(&arena.place)?;
     worker.send(&[b"MDPW02", b"\x01", b"stream"])?;
     let dealer = Metadata::new(SocketType::Dealer);
@@ -180,13 +187,20 @@ fn stream(arena: &Arena) -> Result<(Peer, Feeder), String> {
     client.send(&[b"MDPC02", b"\x01", b"stream", b"all of it"])?;
     let request = worker.receive()?.ok_or("a worker was cut")?;
     let token = request.frame(2).to_vec();
-    let parts = arena.scale.of(PARTS);
+    let parts = arena.scale.of(PARTS) * (PART_BYTES / part_bytes) as u64;
     let socket = worker.socket().try_clone().map_err(text)?;
+    let chatters = Peer::connect(&arena.place)?;
+    chatters.send(&[b"", b"MDPW01", b"\x01", b"chatter"])?;
+    let heartbeat = framed(&[b"", b"MDPW01", b"\x04"]);
+    let chatter = match part_bytes {
+        SMALL_PART_BYTES => heartbeat.repeat(CHATTER_BYTES / heartbeat.len()),
+        _ => Vec::new(),
+    };
     let writes = std::thread::spawn(move || {
         for number in 0..parts {
-            let says = framed(&[b"MDPW02", b"\x03", &token, b"", &part(number)]);
+            let says = framed(&[b"MDPW02", b"\x03", &token, b"", &part(number, part_bytes)]);
             // It is stopped when its client is gone.
-            if worker.write(&says).is_err() {
+            if worker.write(&says).is_err() || chatters.write(&chatter).is_err() {
                 return;
             }
         }
@@ -209,14 +223,14 @@ impl Feeder {
 }
 
 /// A part of a stream, or a request, with its number.
-fn part(number: u64) -> Vec<u8> {
+fn part(number: u64, bytes: usize) -> Vec<u8> {
     let mut part = number.to_be_bytes().to_vec();
-    part.resize(PART_BYTES, b'.');
+    part.resize(bytes, b'.');
     part
 }
 
-fn number(part: &[u8]) -> Option<u64> {
-    (part.len() == PART_BYTES).then(|| u64::from_be_bytes(*part.first_chunk().unwrap_or(&[0; 8])))
+fn number(part: &[u8], bytes: usize) -> Option<u64> {
+    (part.len() == bytes).then(|| u64::from_be_bytes(*part.first_chunk().unwrap_or(&[0; 8])))
 }
 
 /// What a client has read of its stream.
@@ -227,13 +241,13 @@ struct Read {
 }
 
 /// Reads to the last part, or until it is cut. Fails where one is missing.
-fn read_in_order(client: &mut Peer) -> Result<Read, String> {
+fn read_in_order(client: &mut Peer, part_bytes: usize) -> Result<Read, String> {
     let mut parts = 0;
     while let Some(message) = client.receive()? {
         if message.frame(1) == b"\x03" {
             return Ok(Read { parts, is_whole: true });
         }
-        match message.iter().last().and_then(number) {
+        match message.iter().last().and_then(|part| number(part, part_bytes)) {
             Some(number) if number == parts => parts += 1,
             other => return Err(format!("part {other:?} came in the place of {parts}")),
         }

@@ -13,7 +13,7 @@ use crate::connection::Progress;
 use crate::subscriber::Subscriber;
 
 /// Bytes of the buffer that all connections are read into.
-const READ_BUFFER_BYTES: usize = 64 << 10;
+pub(super) const READ_BUFFER_BYTES: usize = 64 << 10;
 /// It is renewed when less than this is left, so that a read is worth its call.
 const READ_BYTES_MIN: usize = 16 << 10;
 /// Messages of one connection that are taken in a turn, before it is another's turn.

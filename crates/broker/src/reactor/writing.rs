@@ -2,10 +2,16 @@
 
 use majordomus_core::PeerId;
 use majordomus_core::broker::Input;
+use majordomus_zmtp::SHARED_FRAME_BYTES_MIN;
 use mio::Interest;
 
 use super::Reactor;
+use super::reading::READ_BUFFER_BYTES;
 use crate::connection::Progress;
+
+/// How many times its length a frame may hold: the shortest that is passed on by reference, of the
+/// buffer that it was read into.
+const HELD_PER_BYTE_MAX: usize = READ_BUFFER_BYTES / SHARED_FRAME_BYTES_MIN;
 
 impl Reactor {
     /// Something was queued for a peer, for which `before` bytes waited before.
@@ -13,6 +19,10 @@ impl Reactor {
         self.mark_dirty(id.index);
         let Some(connection) = self.connections.get(id) else { return };
         let most = self.config.connections.unsent_bytes_max;
+        if connection.blocked && connection.zmtp.unsent_bytes() > most / HELD_PER_BYTE_MAX {
+            // The limit is of what is held.
+            connection.zmtp.detach(READ_BUFFER_BYTES);
+        }
         if connection.filled || connection.zmtp.unsent_bytes() <= most {
             return;
         }
