@@ -15,8 +15,20 @@ pub(crate) struct Child {
 impl Child {
     /// Starts one, and waits for the first line that it says.
     pub(crate) fn start(args: &[&str]) -> Result<Self, String> {
+        Self::start_under(&[], args)
+    }
+
+    /// The same under another program, which with its arguments comes first.
+    pub(crate) fn start_under(tool: &[&str], args: &[&str]) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let mut command = Command::new(program);
+        let mut command = match tool {
+            [] => Command::new(program),
+            [tool, with @ ..] => {
+                let mut command = Command::new(tool);
+                command.args(with).arg(program);
+                command
+            }
+        };
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().map_err(|error| error.to_string())?;
         let stdin = process.stdin.take();

@@ -108,13 +108,13 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     let text = fs::read_to_string(RECORD).map_err(|error| format!("{RECORD}: {error}"))?;
     let record = Record::parse(&text)?;
     let tolerance = record.tolerance(&made_by);
-    if !counted {
-        println!("valgrind is not installed: instructions are not counted, only allocations are");
-    }
     if record.made_by != made_by {
         println!("made by {made_by}; what was recorded was made by {}", record.made_by);
     }
-    println!("instructions may be {:.0} % from what was recorded\n", 100.0 * tolerance);
+    match counted {
+        true => println!("instructions may be {:.0} % from what was recorded\n", 100.0 * tolerance),
+        false => println!("valgrind is not installed: only allocations are counted\n"),
+    }
     let verdict = report(&record, &measure_all(counted)?, tolerance);
     if verdict == Verdict::Missed {
         println!("\nwhere all of this is meant, record it: UPDATE_RECORD=1 and the same command");

@@ -5,6 +5,7 @@
 //! $ cargo run --release -p majordomus-benches --features nats -- library
 //! $ cargo run --release -p majordomus-benches -- hostile
 //! $ cargo run --release -p majordomus-benches -- guard
+//! $ cargo run --release -p majordomus-benches -- limits
 //! ```
 //!
 //! Each prints what it measured beside the bar it is held to. The status is 0 when every bar that
@@ -18,12 +19,14 @@ mod guard;
 mod hostile;
 mod instructions;
 mod library;
+mod limits;
 mod random;
 mod timing;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: majordomus-benches core | guard | library | hostile [ATTACK...]";
+const USAGE: &str =
+    "usage: majordomus-benches core | guard | limits | library | hostile [ATTACK...]";
 
 /// Whether the bars that a benchmark enforces were met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["guard"] => guard::compare(),
         // What `guard` has valgrind count.
         ["guard-run", case, operations] => guard::run(case, operations),
+        ["limits"] => limits::compare(),
         ["library"] => library::compare(),
         // One process of that.
         ["library-run", ref what @ ..] => library::run(what),
