@@ -18,6 +18,11 @@ macro_rules! id {
             pub const fn new(index: u32, generation: u32) -> Self {
                 Self { index, generation }
             }
+
+            /// Both in one number.
+            pub(crate) const fn to_bits(self) -> u64 {
+                (self.generation as u64) << 32 | self.index as u64
+            }
         }
 
         impl fmt::Debug for $name {

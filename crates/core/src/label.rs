@@ -48,18 +48,8 @@ impl Label {
     /// assert_eq!(Label::decimal(0), Label::from("0"));
     /// assert_eq!(Label::decimal(u64::MAX).to_string(), u64::MAX.to_string());
     /// ```
-    pub fn decimal(mut number: u64) -> Self {
-        // As many digits as the largest has.
-        let mut digits = [b'0'; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] += (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return Label::from(&digits[at..]);
-            }
-        }
+    pub fn decimal(number: u64) -> Self {
+        Label::from(itoa::Buffer::new().format(number))
     }
 
     /// The number that is written there in decimal, and nothing else; `None` where it is too large.
@@ -75,10 +65,12 @@ impl Label {
         if text.is_empty() {
             return None;
         }
-        text.iter().try_fold(0u64, |number, byte| {
-            let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
-            number.checked_mul(10)?.checked_add(digit.into())
-        })
+        let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+        // So many digits are no number that is too large.
+        let (sure, rest) = text.split_at(text.len().min(19));
+        let number = sure.iter().try_fold(0, |number, byte| Some(number * 10 + digit(byte)?))?;
+        rest.iter()
+            .try_fold(number, |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?))
     }
 
     /// The bytes.
@@ -161,8 +153,10 @@ mod tests {
         for (text, expected) in [
             ("0", Some(0)),
             ("18446744073709551615", Some(u64::MAX)),
-            ("007", Some(7)),
             ("18446744073709551616", None),
+            ("9999999999999999999", Some(9_999_999_999_999_999_999)),
+            ("00000000000000000000007", Some(7)),
+            ("007", Some(7)),
             ("", None),
             ("+1", None),
             ("r1", None),

@@ -38,36 +38,42 @@ impl Tokens {
     /// The request that `address` stands for, where it was once issued to `worker`.
     pub(crate) fn verify(&self, worker: PeerId, address: &[u8]) -> Option<RequestId> {
         let text: &Text = address.try_into().ok()?;
-        let id = read(text) >> 64;
+        let id = read(text);
         let request = RequestId::new(id as u32, (id >> 32) as u32);
         // Whatever it was read as, it is right only if it is what we would have written.
         (self.text(worker, request) == *text).then_some(request)
     }
 
     fn text(&self, worker: PeerId, request: RequestId) -> Text {
-        let id = u64::from(request.generation) << 32 | u64::from(request.index);
         let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
-        hasher.write_u64(u64::from(worker.generation) << 32 | u64::from(worker.index));
-        hasher.write_u64(id);
-        write(u128::from(id) << 64 | u128::from(hasher.finish()))
+        hasher.write_u64(worker.to_bits());
+        hasher.write_u64(request.to_bits());
+        write([request.to_bits(), hasher.finish()])
     }
 }
 
-fn write(value: u128) -> Text {
+fn write(numbers: [u64; 2]) -> Text {
     let mut text = [0; TEXT_BYTES];
-    for (letters, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(value.to_be_bytes()) {
-        *letters = [b'a' + (byte >> 4), b'a' + (byte & 0xF)];
+    let halves = numbers.into_iter().flat_map(|number| [(number >> 32) as u32, number as u32]);
+    for (letters, half) in text.as_chunks_mut::<8>().0.iter_mut().zip(halves) {
+        *letters = (spread(half) + u64::from_be_bytes([b'a'; 8])).to_be_bytes();
     }
     text
 }
 
-/// What a text of the right letters says; something, where there are others.
-fn read(text: &Text) -> u128 {
-    let mut bytes = [0; TEXT_BYTES / 2];
-    for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks::<2>().0) {
-        *byte = high.wrapping_sub(b'a') << 4 | (low.wrapping_sub(b'a') & 0xF);
-    }
-    u128::from_be_bytes(bytes)
+/// Each four bits in a byte of their own, all at once.
+fn spread(number: u32) -> u64 {
+    let number = u64::from(number);
+    let number = (number | number << 16) & 0x0000_FFFF_0000_FFFF;
+    let number = (number | number << 8) & 0x00FF_00FF_00FF_00FF;
+    (number | number << 4) & 0x0F0F_0F0F_0F0F_0F0F
+}
+
+/// The first number that a text of the right letters says; something, where there are others.
+fn read(text: &Text) -> u64 {
+    text[..TEXT_BYTES / 2]
+        .iter()
+        .fold(0, |number, letter| number << 4 | u64::from(letter.wrapping_sub(b'a') & 0xF))
 }
 
 #[cfg(test)]

@@ -34,7 +34,10 @@ pub fn check_service_name(name: &[u8]) -> Result<(), Offence> {
     if name.len() > SERVICE_NAME_BYTES_MAX {
         return Err(Offence::ServiceTooLong { bytes: name.len() });
     }
-    if let Some(&byte) = name.iter().find(|byte| byte.is_ascii_control()) {
+    // All bytes are looked at, many at once; which one it is matters only where there is one.
+    if name.iter().fold(false, |any, byte| any | byte.is_ascii_control())
+        && let Some(&byte) = name.iter().find(|byte| byte.is_ascii_control())
+    {
         return Err(Offence::ServiceControlCharacter { byte });
     }
     // Most names are ASCII, and that is quicker to see.

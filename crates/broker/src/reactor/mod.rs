@@ -271,25 +271,25 @@ impl Reactor {
     /// Tells the core something, and does what it wants done about it.
     fn tell_core(&mut self, input: Input) {
         self.core.handle(self.now, input);
-        while let Some(output) = self.core.poll_output() {
+        while let Some(output) = &self.core.poll_output() {
             self.carry_out(output);
         }
     }
 
-    fn carry_out(&mut self, output: Output) {
-        match output {
-            Output::ToClient { peer, command } => {
+    fn carry_out(&mut self, output: &Output) {
+        match *output {
+            Output::ToClient { peer, ref command } => {
                 let Some(connection) = self.connections.get(peer) else { return };
                 let Some(codec) = connection.codec else { return };
                 let before = connection.zmtp.unsent_bytes();
-                codec.encode_to_client(&command, &mut Outlet(&mut connection.zmtp));
+                codec.encode_to_client(command, &mut Outlet(&mut connection.zmtp));
                 self.wrote(peer, before);
             }
-            Output::ToWorker { peer, command } => {
+            Output::ToWorker { peer, ref command } => {
                 let Some(connection) = self.connections.get(peer) else { return };
                 let Some(codec) = connection.codec else { return };
                 let before = connection.zmtp.unsent_bytes();
-                codec.encode_to_worker(&command, &mut Outlet(&mut connection.zmtp));
+                codec.encode_to_worker(command, &mut Outlet(&mut connection.zmtp));
                 self.wrote(peer, before);
             }
             Output::Probe { peer } => {
@@ -319,8 +319,8 @@ impl Reactor {
                     self.drop_connection(peer);
                 }
             }
-            Output::Event(event) => {
-                observer::log(&event, &mut self.census, &mut self.connections, self.now);
+            Output::Event(ref event) => {
+                observer::log(event, &mut self.census, &mut self.connections, self.now);
             }
         }
     }

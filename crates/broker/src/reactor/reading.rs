@@ -215,28 +215,24 @@ impl Reactor {
     fn message(&mut self, id: PeerId, message: Frames) {
         let Some(connection) = self.connections.get(id) else { return };
         let Some(codec) = connection.codec else { return self.first_message(id, message) };
-        let input = match codec.side() {
-            Side::Client => codec
-                .decode_from_client(message)
-                .map(|command| Input::FromClient { peer: id, command }),
-            Side::Worker => codec
-                .decode_from_worker(message)
-                .map(|command| Input::FromWorker { peer: id, command }),
-        };
-        match input {
-            Ok(input) => {
-                if let Input::FromClient { command: FromClient::Request(request), .. } = &input
-                    && request.durable
-                {
-                    self.census.note_durable();
+        // A command is large: it becomes an input at once, and is not moved from one to the next.
+        let error = match codec.side() {
+            Side::Client => match codec.decode_from_client(message) {
+                Ok(command) => {
+                    if matches!(&command, FromClient::Request(request) if request.durable) {
+                        self.census.note_durable();
+                    }
+                    return self.tell_core(Input::FromClient { peer: id, command });
                 }
-                self.tell_core(input);
-            }
-            Err(error) => {
-                self.census.refuse(self.now, connection, error.offence().name(), &error);
-                self.tell_core(Input::Malformed { peer: id });
-            }
-        }
+                Err(error) => error,
+            },
+            Side::Worker => match codec.decode_from_worker(message) {
+                Ok(command) => return self.tell_core(Input::FromWorker { peer: id, command }),
+                Err(error) => error,
+            },
+        };
+        self.census.refuse(self.now, connection, error.offence().name(), &error);
+        self.tell_core(Input::Malformed { peer: id });
     }
 
     /// The first message tells how a connection speaks. Until one does, messages are dropped.

@@ -1,6 +1,7 @@
 //! What clients say.
 
 use alloc::boxed::Box;
+use core::mem::take;
 
 use bytes::Bytes;
 
@@ -24,7 +25,7 @@ const CODE_ID_IN_USE: u16 = 400;
 struct NoSuchWorker;
 
 impl Broker {
-    pub(super) fn heard_client(&mut self, now: Time, peer: PeerId, command: FromClient) {
+    pub(super) fn heard_client(&mut self, now: Time, peer: PeerId, command: &mut FromClient) {
         let Some(known) = self.peers.get(peer) else { return };
         let unheard = known.is_unheard();
         match known.side {
@@ -32,7 +33,7 @@ impl Broker {
             SideState::Client(_) => self.alive(now, peer, Sign::Bytes),
         }
         if let FromClient::Hello(hello) = command {
-            return self.greeted(now, peer, hello);
+            return self.greeted(now, peer, *hello);
         }
         if unheard {
             return self.note_offence(peer, Offence::NotReady);
@@ -40,10 +41,10 @@ impl Broker {
         match command {
             FromClient::Request(request) => self.request(now, peer, request),
             FromClient::Heartbeat => self.tell_client(peer, ToClient::Heartbeat),
-            FromClient::StillWanted { id } => self.still_wanted(peer, &id),
-            FromClient::Vouch { worker } => self.vouched(now, &worker),
-            FromClient::Cancel { id } => self.cancel(peer, &id),
-            FromClient::More { id, credit } => self.more(now, peer, &id, credit),
+            FromClient::StillWanted { id } => self.still_wanted(peer, id),
+            FromClient::Vouch { worker } => self.vouched(now, worker),
+            FromClient::Cancel { id } => self.cancel(peer, id),
+            FromClient::More { id, credit } => self.more(now, peer, id, *credit),
             FromClient::Disconnect => {
                 self.forget_greeting(peer);
                 self.client_gone(now, peer);
@@ -52,7 +53,7 @@ impl Broker {
         }
     }
 
-    fn request(&mut self, now: Time, peer: PeerId, request: Request) {
+    fn request(&mut self, now: Time, peer: PeerId, request: &mut Request) {
         if request.service.is_empty() || request.service.len() > SERVICE_NAME_BYTES_MAX {
             return match self.is_told(peer, Outcome::NoSuchService) {
                 true => self.refuse(peer, request, End::As(Outcome::NoSuchService)),
@@ -70,25 +71,26 @@ impl Broker {
         if request.service.starts_with(mmi::PREFIX) {
             return self.answer_mmi(peer, request);
         }
-        if *request.service == *directory::NAME && self.answer_directory(peer, &request)
-            || self.answer_kept(now, peer, &request)
+        if *request.service == *directory::NAME && self.answer_directory(peer, request)
+            || self.answer_kept(now, peer, request)
         {
             return;
         }
-        let known = self.services.find(&request.service);
-        let Some(obstacle) = self.obstacle(peer, &request, known) else {
+        let Some(client) = self.peers.client_ref(peer) else { return };
+        let known = self.services.find_near(client.asked_last, &request.service);
+        let Some(obstacle) = self.obstacle(peer, request, known) else {
             return self.take(now, peer, request, known);
         };
         let Some(client) = self.peers.client(peer) else { return };
         if client.can.told.contains(Outcome::Refused) || client.held.is_some() {
             self.refuse(peer, request, End::Refused(obstacle.refusal()));
         } else {
-            self.hold(now, peer, Box::new(request), obstacle);
+            self.hold(now, peer, Box::new(request.clone()), obstacle);
         }
     }
 
     /// Ends a request that is not taken at all.
-    pub(super) fn refuse(&mut self, peer: PeerId, request: Request, end: End) {
+    pub(super) fn refuse(&mut self, peer: PeerId, request: &Request, end: End) {
         self.pass(&request.service, end);
         let outcome = end.outcome();
         if self.is_told(peer, outcome) {
@@ -96,15 +98,21 @@ impl Broker {
                 End::Refused(Refusal::IdInUse) => CODE_ID_IN_USE,
                 _ => CODE_UNSAID,
             };
-            let Request { service, id, body, .. } = request;
-            let asked = body.note();
+            let (id, asked) = (request.id.clone(), request.body.note());
+            let service = request.service.clone();
             let reply = Reply { id, asked, code, ..Reply::new(service, Frames::empty()) };
             self.tell_client(peer, ToClient::Failed(outcome, reply));
         }
     }
 
     /// Takes a request in: it goes to a worker, or waits for one.
-    pub(super) fn take(&mut self, now: Time, peer: PeerId, request: Request, known: Option<u32>) {
+    pub(super) fn take(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        request: &mut Request,
+        known: Option<u32>,
+    ) {
         let Some(client) = self.peers.client(peer) else { return };
         let redeliver = match client.can.redelivery {
             Redelivery::Always => true,
@@ -136,7 +144,7 @@ impl Broker {
             Some(_) => (Retained::Nothing, Bytes::new()),
             None => (Retained::keep(&request.body), kept(&request.options)),
         };
-        let charged = Requests::charge(&request);
+        let charged = Requests::charge(request);
         let index = self.requests.insert(Record {
             state: State::Waiting,
             client: peer,
@@ -161,7 +169,8 @@ impl Broker {
             notices: request.notices,
             target,
             part_sent: false,
-            id: request.id,
+            id: take(&mut request.id),
+            name_hash: 0,
             asked: request.body.note(),
             options,
             body,
@@ -175,6 +184,7 @@ impl Broker {
         let Some(client) = self.peers.client(peer) else { return };
         client.requests.push_back(&mut OfClient(&mut self.requests), index);
         client.bytes += charged;
+        client.asked_last = service;
         let entry = &mut self.services[service];
         entry.requests += 1;
         entry.bytes += charged;
@@ -183,7 +193,7 @@ impl Broker {
             self.outputs.push_back(Output::Event(Event::Received {
                 request: self.requests.id(index),
                 client: peer,
-                service: request.service,
+                service: request.service.clone(),
             }));
         }
         if worker.is_none() {
@@ -197,7 +207,10 @@ impl Broker {
             self.lead(index, &request.body);
         }
         match worker {
-            Some(worker) => self.start_fresh(now, index, worker, request.options, request.body),
+            Some(worker) => {
+                let (options, body) = (take(&mut request.options), take(&mut request.body));
+                self.start_fresh(now, index, worker, options, body);
+            }
             // Its turn has come already, and it is put aside.
             None if free.is_some() && self.park(index) => {
                 if self.requests[index].deadline <= now {
@@ -319,7 +332,7 @@ impl Broker {
         let record = &self.requests[index];
         let service = self.services[record.service].name.clone();
         let (id, asked) = (record.id.clone(), record.asked);
-        Reply { id, asked, options, ..Reply::new(service, body) }
+        Reply { service, id, asked, code: CODE_UNSAID, options, body }
     }
 
     pub(super) fn is_told(&self, peer: PeerId, outcome: Outcome) -> bool {

@@ -81,7 +81,7 @@ impl Broker {
         // To a reader of frames it is one frame of JSON: a list must not become frames.
         let body = Frames::single(text).in_form(request.body.form(), 0);
         if !self.can_be_read(&body, &Bytes::new(), peer) {
-            self.refuse(peer, request.clone(), End::As(Outcome::Untranslatable));
+            self.refuse(peer, request, End::As(Outcome::Untranslatable));
             return true;
         }
         let reply = Reply {

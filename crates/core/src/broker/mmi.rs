@@ -12,7 +12,7 @@ pub(super) const PREFIX: &[u8] = b"mmi.";
 
 impl Broker {
     /// Answers at once: such a request never waits and takes no room.
-    pub(super) fn answer_mmi(&mut self, peer: PeerId, request: Request) {
+    pub(super) fn answer_mmi(&mut self, peer: PeerId, request: &Request) {
         let code = match &request.service[PREFIX.len()..] {
             b"service" => {
                 let name = wanted(&request.body).unwrap_or_default();
@@ -25,7 +25,8 @@ impl Broker {
             return self.refuse(peer, request, End::As(Outcome::Untranslatable));
         }
         let asked = request.body.note();
-        let reply = Reply { id: request.id, asked, ..Reply::new(request.service, body) };
+        let reply =
+            Reply { id: request.id.clone(), asked, ..Reply::new(request.service.clone(), body) };
         self.answer(peer, reply);
     }
 }

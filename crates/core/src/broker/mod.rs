@@ -157,10 +157,11 @@ impl Broker {
     /// Takes in something that happened at `now`, which is never before an earlier `now`.
     ///
     /// What is to be done about it is then to be had from [`poll_output`](Broker::poll_output).
-    pub fn handle(&mut self, now: Time, input: Input) {
+    pub fn handle(&mut self, now: Time, mut input: Input) {
+        // Commands are large. They stay where they are, and what is kept is taken out of them.
         match input {
-            Input::FromClient { peer, command } => self.heard_client(now, peer, command),
-            Input::FromWorker { peer, command } => self.heard_worker(now, peer, command),
+            Input::FromClient { peer, ref mut command } => self.heard_client(now, peer, command),
+            Input::FromWorker { peer, ref mut command } => self.heard_worker(now, peer, command),
             Input::Appeared { peer, profile } => self.appeared(now, peer, profile),
             Input::Malformed { peer } => {
                 self.alive(now, peer, Sign::Bytes);

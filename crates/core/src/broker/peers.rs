@@ -101,6 +101,8 @@ pub(super) struct Client {
     /// Its requests in progress.
     pub(super) requests: List,
     pub(super) bytes: usize,
+    /// The service that it asked for last, which may be another by now.
+    pub(super) asked_last: u32,
     /// The request that stands at the door until there is room, and what it waits for.
     pub(super) held: Option<(Box<Request>, super::room::Obstacle)>,
     pub(super) at_door: Links,
@@ -187,6 +189,7 @@ impl Peers {
                 can,
                 requests: List::EMPTY,
                 bytes: 0,
+                asked_last: 0,
                 held: None,
                 at_door: Links::NONE,
                 parked: List::EMPTY,

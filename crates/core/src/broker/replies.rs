@@ -1,6 +1,7 @@
 //! What workers answer: parts, ends, failures.
 
 use alloc::boxed::Box;
+use core::mem::take;
 
 use bytes::Bytes;
 
@@ -22,7 +23,7 @@ pub(super) enum Part {
 }
 
 impl Broker {
-    pub(super) fn reply(&mut self, now: Time, worker: PeerId, part: Part, reply: WorkerReply) {
+    pub(super) fn reply(&mut self, now: Time, worker: PeerId, part: Part, reply: &mut WorkerReply) {
         let Some(request) = self.tokens.verify(worker, &reply.address) else {
             return self.offend(now, worker, Offence::ForgedReply);
         };
@@ -46,7 +47,7 @@ impl Broker {
                 Part::Partial => self.partial_reply(now, index, reply),
                 Part::Final => self.final_reply(now, index, Outcome::Replied, reply),
                 Part::Failed => self.final_reply(now, index, Outcome::Failed, reply),
-                Part::Rejected => self.rejected(now, index, worker, &reply),
+                Part::Rejected => self.rejected(now, index, worker, reply),
             },
             State::Abandoned(at) if at == worker => {
                 self.counters.late_replies += 1;
@@ -70,24 +71,24 @@ impl Broker {
         }
     }
 
-    fn partial_reply(&mut self, now: Time, index: u32, said: WorkerReply) {
+    fn partial_reply(&mut self, now: Time, index: u32, said: &mut WorkerReply) {
         self.restart_timeout(now, index);
         let client = self.requests[index].client;
         let Some(can) = self.peers.client_ref(client).map(|client| client.can) else { return };
         if !self.can_be_read(&said.body, &said.options, client) {
-            self.end_unreadable_followers(index, &said);
+            self.end_unreadable_followers(index, said);
             return self.end_and_tell_worker(index, Outcome::Untranslatable);
         }
         if can.partial_replies {
-            self.share_part(now, index, &said);
+            self.share_part(now, index, said);
             self.requests[index].part_sent = true;
-            let reply = self.reply_to(index, said.options, said.body);
+            let reply = self.reply_to(index, take(&mut said.options), take(&mut said.body));
             self.counters.partials += 1;
             return self.tell_client(client, ToClient::Partial(reply));
         }
         self.followers_hear(now, index);
         let record = &mut self.requests[index];
-        let body = said.body;
+        let body = &said.body;
         let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
         record.collected_bytes += cost;
         record.collected.push(body.detached());
@@ -100,21 +101,22 @@ impl Broker {
         }
     }
 
-    fn final_reply(&mut self, now: Time, index: u32, mut outcome: Outcome, mut said: WorkerReply) {
+    fn final_reply(&mut self, now: Time, index: u32, mut outcome: Outcome, said: &mut WorkerReply) {
         let record = &mut self.requests[index];
         let whole = record.collected.is_empty() && !record.part_sent;
         if outcome == Outcome::Replied && !record.collected.is_empty() {
             if record.collected_bytes + said.body.bytes() > self.config.limits.reply_bytes_max {
                 outcome = Outcome::Failed;
-                said = WorkerReply::new(Label::empty(), Frames::empty());
+                *said = WorkerReply::new(Label::empty(), Frames::empty());
             } else {
-                record.collected.push(said.body);
+                record.collected.push(take(&mut said.body));
                 said.body = Frames::joined(&record.collected);
             }
         }
-        self.share_end(index, outcome, &said);
+        self.share_end(index, outcome, said);
         let keep = said.keep.filter(|_| whole && outcome == Outcome::Replied);
-        let reply = Reply { code: said.code, ..self.reply_to(index, said.options, said.body) };
+        let mut reply = self.reply_to(index, take(&mut said.options), take(&mut said.body));
+        reply.code = said.code;
         if let Some(keep) = keep {
             let asked = &self.requests[index].body;
             if asked.is_there() {
@@ -149,7 +151,7 @@ impl Broker {
 
     /// A worker says something about a request that has ended. It is late, unless this worker never
     /// says when it is done, and its client knows that.
-    fn afterword(&mut self, worker: PeerId, request: RequestId, reply: WorkerReply) {
+    fn afterword(&mut self, worker: PeerId, request: RequestId, reply: &mut WorkerReply) {
         let answered = self.peers.worker_ref(worker).and_then(|worker| worker.answered.as_ref());
         let Some(answered) = answered.filter(|answered| answered.request == request) else {
             return self.counters.late_replies += 1;
@@ -161,7 +163,7 @@ impl Broker {
             return self.counters.late_replies += 1;
         }
         self.counters.partials += 1;
-        let said = Reply { options: reply.options, body: reply.body, ..head };
+        let said = Reply { options: take(&mut reply.options), body: take(&mut reply.body), ..head };
         self.tell_client(client, ToClient::Final(said));
     }
 
@@ -173,7 +175,9 @@ impl Broker {
             (Outcome::Replied, false) => Outcome::Untranslatable,
             (outcome, _) => outcome,
         };
-        (reply.options, reply.body) = self.readable(reply.options, reply.body, client);
+        if !readable {
+            (reply.options, reply.body) = self.readable(reply.options, reply.body, client);
+        }
         match outcome {
             Outcome::Replied => self.tell_client(client, ToClient::Final(reply)),
             _ => self.tell_failure(index, outcome, reply),

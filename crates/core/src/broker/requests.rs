@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hasher};
 
 use bytes::Bytes;
 use hashbrown::HashTable;
@@ -85,6 +85,8 @@ pub(super) struct Record {
     /// Whether a part of the reply has reached the client.
     pub(super) part_sent: bool,
     pub(super) id: Label,
+    /// By which number it is found by client and id; set when it is put among the others.
+    pub(super) name_hash: u64,
     /// The note of its body.
     pub(super) asked: u8,
     /// What the client wrote beside the body, for as long as that is kept.
@@ -148,9 +150,10 @@ impl Requests {
     pub(super) fn insert(&mut self, record: Record) -> u32 {
         self.in_progress += 1;
         self.bytes += record.charged;
-        let has_id = !record.id.is_empty();
         let (index, _) = self.table.insert(record);
-        if has_id {
+        let record = &mut self.table[index];
+        if !record.id.is_empty() {
+            record.name_hash = name_hash(self.keyed, record.client, &record.id);
             self.name(index);
         }
         index
@@ -158,20 +161,20 @@ impl Requests {
 
     /// Has a request be found by its id, unless another of its client is.
     fn name(&mut self, index: u32) {
-        let (table, keyed) = (&self.table, self.keyed);
+        let table = &self.table;
         let record = &table[index];
+        let hash = record.name_hash;
         let same = |other: &u32| {
             let other = &table[*other];
             other.client == record.client && other.id == record.id
         };
-        let hash = name_hash(keyed, record);
-        self.named.entry(hash, same, |other| name_hash(keyed, &table[*other])).or_insert(index);
+        self.named.entry(hash, same, |other| table[*other].name_hash).or_insert(index);
     }
 
     /// The request in progress to which this client has given that id. Where it has given it to several
     /// at once, the first; the others have no name.
     pub(super) fn of_client(&self, client: PeerId, id: &Label) -> Option<u32> {
-        let hash = self.keyed.hash_one((client, id));
+        let hash = name_hash(self.keyed, client, id);
         let mine = |index: &u32| {
             let record = &self.table[*index];
             record.client == client && record.id == *id
@@ -185,8 +188,8 @@ impl Requests {
         let record = &self.table[index];
         self.bytes -= record.charged;
         if !record.id.is_empty() {
-            let hash = name_hash(self.keyed, record);
-            if let Ok(entry) = self.named.find_entry(hash, |other| *other == index) {
+            let found = self.named.find_entry(record.name_hash, |other| *other == index);
+            if let Ok(entry) = found {
                 entry.remove();
             }
             let (table, keyed) = (&self.table, self.keyed);
@@ -220,8 +223,11 @@ impl Requests {
     }
 }
 
-fn name_hash(keyed: KeyedState, record: &Record) -> u64 {
-    keyed.hash_one((record.client, &record.id))
+fn name_hash(keyed: KeyedState, client: PeerId, id: &Label) -> u64 {
+    let mut hasher = keyed.build_hasher();
+    hasher.write_u64(client.to_bits());
+    hasher.write(id);
+    hasher.finish()
 }
 
 impl core::ops::Index<u32> for Requests {

@@ -263,11 +263,11 @@ impl Broker {
     /// Lets a client's request in, or moves it to the line of another limit. False where the same
     /// limit still stands.
     fn let_in(&mut self, now: Time, peer: PeerId) -> bool {
-        let Some((request, before)) = self.leave_door(peer) else { return false };
+        let Some((mut request, before)) = self.leave_door(peer) else { return false };
         let service = self.services.find(&request.service);
         match self.limit_reached(peer, &request, service) {
             None => {
-                self.take(now, peer, *request, service);
+                self.take(now, peer, &mut request, service);
                 self.unpause(now, peer);
                 true
             }

@@ -119,6 +119,12 @@ impl Services {
         self.indices.find(self.keyed.of(name), found).copied()
     }
 
+    /// The same, without a hash where it is this one.
+    pub(super) fn find_near(&self, guess: u32, name: &[u8]) -> Option<u32> {
+        let is_it = self.table.contains(guess) && *self.table[guess].name == *name;
+        if is_it { Some(guess) } else { self.find(name) }
+    }
+
     /// Whether any worker serves this name, which need not be known.
     pub(super) fn is_offered(&self, name: &[u8]) -> bool {
         match self.find(name) {

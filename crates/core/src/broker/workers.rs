@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::mem::take;
 
 use smallvec::SmallVec;
 
@@ -15,7 +16,7 @@ use crate::list::List;
 use crate::{FromWorker, Label, Outcome, PeerId, Status, Time, ToWorker, WorkerReply};
 
 impl Broker {
-    pub(super) fn heard_worker(&mut self, now: Time, peer: PeerId, command: FromWorker) {
+    pub(super) fn heard_worker(&mut self, now: Time, peer: PeerId, command: &mut FromWorker) {
         let Some(known) = self.peers.get(peer) else { return };
         let unheard = known.is_unheard();
         match known.side {
@@ -23,7 +24,7 @@ impl Broker {
             SideState::Worker(_) => self.alive(now, peer, Sign::Bytes),
         }
         if let FromWorker::Hello(hello) = command {
-            return self.greeted(now, peer, hello);
+            return self.greeted(now, peer, *hello);
         }
         if unheard {
             return self.note_offence(peer, Offence::NotReady);
@@ -33,15 +34,15 @@ impl Broker {
         match command {
             FromWorker::Hello(_) => {}
             FromWorker::Ready { service } if registered && can.several_services => {
-                self.ready(now, peer, service);
+                self.ready(now, peer, take(service));
             }
             FromWorker::Ready { .. } if registered && can.ready_again => {}
             FromWorker::Ready { .. } if registered => self.offend(now, peer, Offence::ReadyTwice),
-            FromWorker::Ready { service } => self.ready(now, peer, service),
+            FromWorker::Ready { service } => self.ready(now, peer, take(service)),
             FromWorker::Withdraw { .. } if !can.several_services => {
                 self.offend(now, peer, Offence::Malformed);
             }
-            FromWorker::Withdraw { service } => self.withdraw(now, peer, &service),
+            FromWorker::Withdraw { service } => self.withdraw(now, peer, service),
             // Who is not there can go without a word.
             FromWorker::Disconnect => {
                 self.forget_greeting(peer);
@@ -53,20 +54,20 @@ impl Broker {
             | FromWorker::Failed(WorkerReply { address, .. })
             | FromWorker::Rejected(WorkerReply { address, .. })
             | FromWorker::AtWork { address }
-                if !registered && self.tokens.verify(peer, &address).is_some() =>
+                if !registered && self.tokens.verify(peer, address).is_some() =>
             {
                 self.counters.late_replies += 1;
             }
             FromWorker::Heartbeat(status) if can.greets => {
-                self.worker_heartbeat(now, peer, status);
+                self.worker_heartbeat(now, peer, *status);
             }
             _ if !registered => self.offend(now, peer, Offence::NotReady),
-            FromWorker::Heartbeat(status) => self.worker_heartbeat(now, peer, status),
+            FromWorker::Heartbeat(status) => self.worker_heartbeat(now, peer, *status),
             FromWorker::Partial(reply) => self.reply(now, peer, Part::Partial, reply),
             FromWorker::Final(reply) => self.reply(now, peer, Part::Final, reply),
             FromWorker::Failed(reply) => self.reply(now, peer, Part::Failed, reply),
             FromWorker::Rejected(reply) => self.reply(now, peer, Part::Rejected, reply),
-            FromWorker::AtWork { address } => self.at_work(now, peer, &address),
+            FromWorker::AtWork { address } => self.at_work(now, peer, address),
         }
     }
 
@@ -173,7 +174,7 @@ impl Broker {
                 worker.offers.retain(|at| *at != one);
                 SmallVec::from([one])
             }
-            None => core::mem::take(&mut worker.offers),
+            None => take(&mut worker.offers),
         };
         if listed && !worker.offers.is_empty() {
             self.list(id);
@@ -221,7 +222,7 @@ impl Broker {
         if !core::mem::replace(&mut worker.registered, false) {
             return;
         }
-        let offers = core::mem::take(&mut worker.offers);
+        let offers = take(&mut worker.offers);
         if let Some(timer) = worker.life.take() {
             self.timers.cancel(timer);
         }
@@ -312,7 +313,7 @@ impl Broker {
     /// Reads again from the workers that fed a client.
     pub(super) fn release_feeders(&mut self, now: Time, client: PeerId) {
         let Some(state) = self.peers.client(client) else { return };
-        for worker in core::mem::take(&mut state.feeders) {
+        for worker in take(&mut state.feeders) {
             self.unpause(now, worker);
         }
     }

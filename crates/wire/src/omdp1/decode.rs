@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Hello, Label, Notice, Outcome,
-    Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
+    CODE_UNSAID, Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Hello, Label, Notice,
+    Outcome, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
     WorkerRequest,
 };
 
@@ -59,6 +59,7 @@ impl Manner {
                 let options = options(&message, fields.headers()?);
                 let body = message.skip(1).in_form(Form::Frames, note::of_frames(self.json));
                 FromClient::Request(Request {
+                    service,
                     id,
                     timeout,
                     redeliver: flags & REDELIVER != 0,
@@ -69,7 +70,7 @@ impl Manner {
                     credit,
                     notices: flags & NOTICES != 0,
                     options,
-                    ..Request::new(service, body)
+                    body,
                 })
             }
             MORE => FromClient::More { id: fields.id()?, credit: fields.number_4()? },
@@ -101,7 +102,7 @@ fn read_from_worker(command: u8, message: Frames) -> Result<FromWorker, Offence>
         TASK_PARTIAL => {
             let address = fields.ticket()?;
             let headers = fields.headers()?;
-            FromWorker::Partial(worker_reply(address, headers, message))
+            FromWorker::Partial(worker_reply(address, None, CODE_UNSAID, headers, message))
         }
         TASK_FINAL => {
             let address = fields.ticket()?;
@@ -110,18 +111,18 @@ fn read_from_worker(command: u8, message: Frames) -> Result<FromWorker, Offence>
                 Some(keep) => (!keep.is_zero()).then_some(keep),
             };
             let headers = fields.headers()?;
-            FromWorker::Final(WorkerReply { keep, ..worker_reply(address, headers, message) })
+            FromWorker::Final(worker_reply(address, keep, CODE_UNSAID, headers, message))
         }
         TASK_ERROR => {
             let address = fields.ticket()?;
             let code = codes::worker(fields.number_2()?);
             let headers = fields.headers()?;
-            FromWorker::Failed(WorkerReply { code, ..worker_reply(address, headers, message) })
+            FromWorker::Failed(worker_reply(address, None, code, headers, message))
         }
         TASK_REJECT => {
             let address = fields.ticket()?;
             let headers = fields.headers()?;
-            FromWorker::Rejected(worker_reply(address, headers, message))
+            FromWorker::Rejected(worker_reply(address, None, CODE_UNSAID, headers, message))
         }
         TASK_AT_WORK => FromWorker::AtWork { address: fields.ticket()? },
         command => return Err(not_said_by(Side::Worker, command)),
@@ -241,9 +242,15 @@ fn options(message: &Frames, headers: Range<usize>) -> Bytes {
     frame.slice(headers.start + 1..headers.end + 1)
 }
 
-fn worker_reply(address: Label, headers: Range<usize>, message: Frames) -> WorkerReply {
+fn worker_reply(
+    address: Label,
+    keep: Option<Duration>,
+    code: u16,
+    headers: Range<usize>,
+    message: Frames,
+) -> WorkerReply {
     let options = options(&message, headers);
-    WorkerReply { options, ..WorkerReply::new(address, message.skip(1)) }
+    WorkerReply { address, id: Label::empty(), keep, code, options, body: message.skip(1) }
 }
 
 fn reply(id: Label, headers: Range<usize>, message: Frames) -> Reply {

@@ -121,6 +121,28 @@ fn names_that_nobody_uses_are_forgotten_behind_a_wildcard_too() {
 }
 
 #[test]
+fn a_client_that_asked_for_a_forgotten_name_does_not_get_what_came_in_its_place() {
+    check(
+        "0ms client c told
+         0ms worker w
+         0ms w ready one
+         1ms c request one a
+         > w request #1 a
+         2ms w final #1
+         > c final
+         3ms w disconnect
+         = services 0
+         4ms worker v
+         4ms v ready two
+         = services 1
+         5ms c request one b
+         = services 2, unoffered 1
+         6ms c request two c
+         > v request #2 c",
+    );
+}
+
+#[test]
 fn wildcards_do_not_match_versions_or_patterns() {
     check(
         "0ms worker w
