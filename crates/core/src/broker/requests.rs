@@ -192,8 +192,8 @@ impl Requests {
             if let Ok(entry) = found {
                 entry.remove();
             }
-            let (table, keyed) = (&self.table, self.keyed);
-            table::give_back(&mut self.named, |other| name_hash(keyed, &table[*other]));
+            let table = &self.table;
+            table::give_back(&mut self.named, |other| table[*other].name_hash);
         }
     }
 
