@@ -37,18 +37,20 @@ impl Tokens {
 
     /// The request that `address` stands for, where it was once issued to `worker`.
     pub(crate) fn verify(&self, worker: PeerId, address: &[u8]) -> Option<RequestId> {
-        let text: &Text = address.try_into().ok()?;
-        let id = read(text);
+        let [id, hash] = read(address.try_into().ok()?)?;
         let request = RequestId::new(id as u32, (id >> 32) as u32);
-        // Whatever it was read as, it is right only if it is what we would have written.
-        (self.text(worker, request) == *text).then_some(request)
+        (self.hash(worker, request) == hash).then_some(request)
     }
 
     fn text(&self, worker: PeerId, request: RequestId) -> Text {
+        write([request.to_bits(), self.hash(worker, request)])
+    }
+
+    fn hash(&self, worker: PeerId, request: RequestId) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
         hasher.write_u64(worker.to_bits());
         hasher.write_u64(request.to_bits());
-        write([request.to_bits(), hasher.finish()])
+        hasher.finish()
     }
 }
 
@@ -69,11 +71,25 @@ fn spread(number: u32) -> u64 {
     (number | number << 4) & 0x0F0F_0F0F_0F0F_0F0F
 }
 
-/// The first number that a text of the right letters says; something, where there are others.
-fn read(text: &Text) -> u64 {
-    text[..TEXT_BYTES / 2]
-        .iter()
-        .fold(0, |number, letter| number << 4 | u64::from(letter.wrapping_sub(b'a') & 0xF))
+/// The numbers that a text says; none where it has a letter that is not written.
+fn read(text: &Text) -> Option<[u64; 2]> {
+    let mut halves = [0; 4];
+    for (half, letters) in halves.iter_mut().zip(text.as_chunks::<8>().0) {
+        *half = u64::from(gather(*letters)?);
+    }
+    Some([halves[0] << 32 | halves[1], halves[2] << 32 | halves[3]])
+}
+
+/// What was [spread] over eight letters.
+fn gather(letters: [u8; 8]) -> Option<u32> {
+    // A letter before `a` leaves more than four bits in its place, whatever it borrows from the next.
+    let number = u64::from_be_bytes(letters).wrapping_sub(u64::from_be_bytes([b'a'; 8]));
+    if number & 0xF0F0_F0F0_F0F0_F0F0 != 0 {
+        return None;
+    }
+    let number = (number | number >> 4) & 0x00FF_00FF_00FF_00FF;
+    let number = (number | number >> 8) & 0x0000_FFFF_0000_FFFF;
+    Some((number | number >> 16) as u32)
 }
 
 #[cfg(test)]
