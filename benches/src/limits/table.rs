@@ -90,7 +90,7 @@ pub(super) const LIMITS: &[Limit] = &[
     Limit {
         what: "replies: no worker answers what it was not given",
         source: &[
-            part("core/src/token.rs", "verify", "self.text("),
+            part("core/src/token.rs", "verify", "self.hash("),
             part("broker/replies.rs", "reply", "reply.id != "),
         ],
     },
