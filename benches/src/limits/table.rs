@@ -77,7 +77,7 @@ pub(super) const LIMITS: &[Limit] = &[
     },
     Limit {
         what: "one request of a client with one id",
-        source: &[part("broker/clients.rs", "request", "self.requests.of_client(")],
+        source: &[part("broker/clients.rs", "request", "self.requests.named(")],
     },
     Limit {
         what: "bodies: no more than their reader takes",

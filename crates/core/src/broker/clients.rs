@@ -64,7 +64,8 @@ impl Broker {
             return self.refuse(peer, request, End::As(Outcome::ShutDown));
         }
         let Some(client) = self.peers.client_ref(peer) else { return };
-        if client.can.greets && self.requests.of_client(peer, &request.id).is_some() {
+        let name_hash = self.requests.name_hash(peer, &request.id);
+        if client.can.greets && self.requests.named(name_hash, peer, &request.id).is_some() {
             // It could not tell the replies apart.
             return self.refuse(peer, request, End::Refused(Refusal::IdInUse));
         }
@@ -79,7 +80,7 @@ impl Broker {
         let Some(client) = self.peers.client_ref(peer) else { return };
         let known = self.services.find_near(client.asked_last, &request.service);
         let Some(obstacle) = self.obstacle(peer, request, known) else {
-            return self.take(now, peer, request, known);
+            return self.take(now, peer, request, known, name_hash);
         };
         let Some(client) = self.peers.client(peer) else { return };
         if client.can.told.contains(Outcome::Refused) || client.held.is_some() {
@@ -112,6 +113,7 @@ impl Broker {
         peer: PeerId,
         request: &mut Request,
         known: Option<u32>,
+        name_hash: u64,
     ) {
         let Some(client) = self.peers.client(peer) else { return };
         let redeliver = match client.can.redelivery {
@@ -170,7 +172,7 @@ impl Broker {
             target,
             part_sent: false,
             id: take(&mut request.id),
-            name_hash: 0,
+            name_hash,
             asked: request.body.note(),
             options,
             body,

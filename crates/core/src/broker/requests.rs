@@ -85,7 +85,7 @@ pub(super) struct Record {
     /// Whether a part of the reply has reached the client.
     pub(super) part_sent: bool,
     pub(super) id: Label,
-    /// By which number it is found by client and id; set when it is put among the others.
+    /// By which number it is found by client and id.
     pub(super) name_hash: u64,
     /// The note of its body.
     pub(super) asked: u8,
@@ -151,9 +151,7 @@ impl Requests {
         self.in_progress += 1;
         self.bytes += record.charged;
         let (index, _) = self.table.insert(record);
-        let record = &mut self.table[index];
-        if !record.id.is_empty() {
-            record.name_hash = name_hash(self.keyed, record.client, &record.id);
+        if !self.table[index].id.is_empty() {
             self.name(index);
         }
         index
@@ -171,10 +169,22 @@ impl Requests {
         self.named.entry(hash, same, |other| table[*other].name_hash).or_insert(index);
     }
 
+    /// The hash under which a request of this client with that id is found.
+    pub(super) fn name_hash(&self, client: PeerId, id: &Label) -> u64 {
+        let mut hasher = self.keyed.build_hasher();
+        hasher.write_u64(client.to_bits());
+        hasher.write(id);
+        hasher.finish()
+    }
+
     /// The request in progress to which this client has given that id. Where it has given it to several
     /// at once, the first; the others have no name.
     pub(super) fn of_client(&self, client: PeerId, id: &Label) -> Option<u32> {
-        let hash = name_hash(self.keyed, client, id);
+        self.named(self.name_hash(client, id), client, id)
+    }
+
+    /// The same, with the hash of both.
+    pub(super) fn named(&self, hash: u64, client: PeerId, id: &Label) -> Option<u32> {
         let mine = |index: &u32| {
             let record = &self.table[*index];
             record.client == client && record.id == *id
@@ -221,13 +231,6 @@ impl Requests {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-fn name_hash(keyed: KeyedState, client: PeerId, id: &Label) -> u64 {
-    let mut hasher = keyed.build_hasher();
-    hasher.write_u64(client.to_bits());
-    hasher.write(id);
-    hasher.finish()
 }
 
 impl core::ops::Index<u32> for Requests {

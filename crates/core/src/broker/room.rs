@@ -267,7 +267,8 @@ impl Broker {
         let service = self.services.find(&request.service);
         match self.limit_reached(peer, &request, service) {
             None => {
-                self.take(now, peer, &mut request, service);
+                let name_hash = self.requests.name_hash(peer, &request.id);
+                self.take(now, peer, &mut request, service, name_hash);
                 self.unpause(now, peer);
                 true
             }
