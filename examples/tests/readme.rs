@@ -4,7 +4,7 @@ use std::thread;
 
 use majordomus::Broker;
 
-#[expect(clippy::print_stdout, clippy::unit_arg, reason = "it is as short as it can be")]
+#[expect(clippy::print_stdout, reason = "it is as short as it can be")]
 mod programs {
     include!(concat!(env!("OUT_DIR"), "/readme.rs"));
 }
