@@ -153,7 +153,10 @@ impl Reactor {
         match event {
             Event::Message(message) => {
                 self.messages += 1;
-                self.spares.lend(&message.data);
+                // One that needed no memory of its own came in the read buffer, which goes on.
+                if self.connections.get(id).is_some_and(|connection| connection.charged > 0) {
+                    self.spares.lend(&message.data);
+                }
                 self.message(id, Frames::new(message.data, message.frames));
                 // A first message that waits holds its memory still.
                 if self.connections.get(id).is_some_and(|connection| connection.first.is_none()) {
