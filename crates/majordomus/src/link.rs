@@ -49,6 +49,8 @@ pub(crate) struct Link {
     zmtp: Connection,
     read_buffer: BytesMut,
     spares: Spares,
+    /// Whether the message in reception has memory of its own, and not of the read buffer.
+    granted: bool,
 }
 
 impl Link {
@@ -68,7 +70,7 @@ impl Link {
             let ours = Metadata::new(ours).with_routing_id(&routing_id);
             let zmtp = Connection::connector(Security::Null, limits, ours);
             let (read_buffer, spares) = (BytesMut::new(), Spares::new(SPARE_BYTES_MAX));
-            let mut link = Self { stream, zmtp, read_buffer, spares };
+            let mut link = Self { stream, zmtp, read_buffer, spares, granted: false };
             link.shake_hands(theirs).await?;
             Ok(link)
         };
@@ -126,11 +128,16 @@ impl Link {
         loop {
             match self.zmtp.poll()? {
                 Some(Event::Message(message)) => {
-                    self.spares.lend(&message.data);
+                    if std::mem::take(&mut self.granted) {
+                        self.spares.lend(&message.data);
+                    }
                     return Ok(Some(Frames::new(message.data, message.frames)));
                 }
                 // There is one broker, and what it may send is limited.
-                Some(Event::Large { bytes }) => self.zmtp.grant_in(self.spares.take(bytes)),
+                Some(Event::Large { bytes }) => {
+                    self.zmtp.grant_in(self.spares.take(bytes));
+                    self.granted = true;
+                }
                 Some(_) => {}
                 None => {
                     self.zmtp.settle();
