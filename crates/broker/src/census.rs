@@ -93,24 +93,27 @@ impl fmt::Display for Snapshot {
             write!(f, "; published {}, missed {}", self.published, self.publications_missed)?;
         }
         let refusals = Refusal::ALL.map(|why| (why.name(), counters.refusal(why)));
-        let refusals = refusals.iter().filter(|(_, count)| *count > 0);
-        for (at, (name, count)) in refusals.enumerate() {
-            let before = if at == 0 { "; refused for: " } else { ", " };
-            write!(f, "{before}{name} {count}")?;
-        }
+        write_some(f, "refused for", refusals)?;
         for (title, tally) in [("closed", &self.closed), ("refused", &self.refused)] {
-            for (at, (reason, count)) in tally.iter().enumerate() {
-                let before = if at == 0 { format!("; {title}: ") } else { ", ".to_string() };
-                write!(f, "{before}{reason} {count}")?;
-            }
+            write_some(f, title, tally.iter().map(|(reason, count)| (*reason, *count)))?;
         }
         let offences = Offence::ALL.map(|offence| (offence.name(), counters.offence(offence)));
-        for (at, (name, count)) in offences.iter().filter(|(_, count)| *count > 0).enumerate() {
-            let before = if at == 0 { "; offences: " } else { ", " };
-            write!(f, "{before}{name} {count}")?;
-        }
-        Ok(())
+        write_some(f, "offences", offences)
     }
+}
+
+/// What is not 0 of some counts, behind what they are, if anything is.
+fn write_some(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    counts: impl IntoIterator<Item = (&'static str, u64)>,
+) -> fmt::Result {
+    let some = counts.into_iter().filter(|(_, count)| *count > 0);
+    for (at, (name, count)) in some.enumerate() {
+        let before = if at == 0 { format!("; {title}: ") } else { ", ".to_string() };
+        write!(f, "{before}{name} {count}")?;
+    }
+    Ok(())
 }
 
 /// Counts what the reactor sees, and says so in the log as long as there is room for it.
