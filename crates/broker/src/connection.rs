@@ -44,6 +44,10 @@ pub(crate) struct Connection {
     pub(crate) received: usize,
     /// When the last byte of a message that is charged came.
     pub(crate) progress: Time,
+    /// How often it was read from before its handshake was over.
+    pub(crate) handshake_reads: u32,
+    /// Its handshake comes in small pieces, and it is read from again only when its rest is over.
+    pub(crate) resting: bool,
     /// There may be more to read.
     pub(crate) readable: bool,
     /// The other end writes no more.
@@ -106,6 +110,8 @@ impl Connection {
             granted: Time::ZERO,
             received: 0,
             progress: Time::ZERO,
+            handshake_reads: 0,
+            resting: false,
             readable: true,
             ended: false,
             blocked: false,
@@ -123,7 +129,7 @@ impl Connection {
 
     /// Whether it is to be read from at all.
     pub(crate) fn is_heard(&self) -> bool {
-        !self.paused && self.wants.is_none() && !self.closing
+        !self.paused && self.wants.is_none() && !self.closing && !self.resting
     }
 
     /// Whether it is a client that went away while it was not read from. What it still had to say,

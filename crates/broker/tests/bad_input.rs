@@ -3,11 +3,11 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use common::{Log, Peer, address, broker_with, round_trip, wait_for, write_unsent};
+use common::{Log, Patient, Peer, address, broker_with, round_trip, wait_for, write_unsent};
 use majordomus_broker::{Broker, Config};
 use majordomus_zmtp::{Metadata, SocketType};
 
@@ -211,7 +211,7 @@ fn a_socket_type_that_is_not_served() {
                 Err(error) => break error,
                 Ok(_) => {
                     let mut buffer = bytes::BytesMut::zeroed(1_024);
-                    let read = std::io::Read::read(&mut stream, &mut buffer).expect("an answer");
+                    let read = stream.read(&mut buffer).expect("an answer");
                     assert!(read > 0, "it says why before it closes");
                     zmtp.receive(&mut buffer.split_to(read));
                 }
@@ -361,6 +361,48 @@ fn a_message_that_is_larger_than_all_memory_may_come_alone() {
     let mut client = Peer::connect(&broker);
     client.send(&[b"", b"MDPC01", b"echo", &vec![7; (1 << 20) - 10]]);
     assert_eq!(worker.request().1[0].len(), (1 << 20) - 10);
+}
+
+/// Writes a byte at a time, and lets the broker have a turn between them.
+struct Dripping<'a>(TcpStream, &'a Broker);
+
+impl Read for Dripping<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Dripping<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(&bytes[..bytes.len().min(1)])?;
+        self.1.control().snapshot().expect("the broker runs");
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Patient for Dripping<'_> {
+    fn patience(&self, span: Duration) {
+        self.0.patience(span);
+    }
+}
+
+#[test]
+fn who_shakes_hands_a_byte_at_a_time_is_served_as_well() {
+    let broker = broker_with(|_| {});
+    let mut worker = Peer::worker(&broker, "echo");
+    let stream = TcpStream::connect(address(&broker)).expect("it listens");
+    stream.set_nodelay(true).expect("an option of TCP");
+    let metadata = Metadata::new(SocketType::Dealer).with_routing_id(b"slow");
+    let mut client = Peer::shake_hands(Dripping(stream, &broker), metadata);
+    client.send(&[b"", b"MDPC01", b"echo", b"hello"]);
+    let (address, body) = worker.request();
+    assert_eq!(body, ["hello"]);
+    worker.reply(&address, &[b"hello"]);
+    client.expect(&[b"", b"MDPC01", b"echo", b"hello"]);
 }
 
 #[test]

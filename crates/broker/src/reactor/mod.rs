@@ -55,6 +55,8 @@ pub(crate) struct Reactor {
     handshakes: Handshakes,
     /// Connections that have shaken hands and said nothing.
     quiet: Handshakes,
+    /// Connections whose handshakes come in small pieces, and when each is read from again.
+    dribbling: VecDeque<(PeerId, Time)>,
     orders: Receiver<Order>,
     read_buffer: BytesMut,
     started: Instant,
@@ -102,6 +104,7 @@ impl Reactor {
             connections: Slots::default(),
             handshakes: Handshakes::default(),
             quiet: Handshakes::default(),
+            dribbling: VecDeque::new(),
             orders,
             read_buffer: BytesMut::new(),
             started: Instant::now(),
@@ -160,6 +163,7 @@ impl Reactor {
         let due = [
             self.core.next_deadline(),
             self.handshakes.next_due(self.config.connections.handshake_timeout),
+            self.dribbling.front().map(|(_, due)| *due),
             self.resting,
             self.reception_check,
             self.next_publication(),
@@ -254,6 +258,7 @@ impl Reactor {
         while let Some(id) = self.handshakes.overdue(self.now, timeout) {
             self.cut(id, "handshake_timeout", &"its handshake took too long");
         }
+        self.end_rests();
         if self.resting.is_some_and(|until| until <= self.now) {
             self.resting = None;
             self.to_accept = (0..self.listeners.len()).collect();

@@ -1,6 +1,7 @@
 //! What is read: bytes become events, events become inputs of the core.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use majordomus_core::broker::{Input, Profile, Sign};
 use majordomus_core::{Frames, FromClient, Label, PeerId};
@@ -18,6 +19,11 @@ pub(super) const READ_BUFFER_BYTES: usize = 64 << 10;
 const READ_BYTES_MIN: usize = 16 << 10;
 /// Messages of one connection that are taken in a turn, before it is another's turn.
 const MESSAGES_PER_TURN_MAX: usize = 256;
+
+/// Reads after which a handshake that is not over comes in smaller pieces than any peer needs, and
+/// how long it is left alone then after each read: a byte costs a call of the system.
+const HANDSHAKE_READS_MAX: u32 = 16;
+const HANDSHAKE_REST: Duration = Duration::from_millis(50);
 
 /// How taking events out of what was read ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +92,29 @@ impl Reactor {
         if connection.is_client_gone_unheard() {
             return self.lose(id);
         }
+        if connection.peer.is_none() {
+            connection.handshake_reads += 1;
+            if connection.handshake_reads > HANDSHAKE_READS_MAX {
+                connection.resting = true;
+                self.dribbling.push_back((id, self.now.after(HANDSHAKE_REST)));
+                return;
+            }
+        }
         if connection.readable && connection.is_heard() {
             self.queue_read(id.index);
+        }
+    }
+
+    /// Connections whose handshakes came in small pieces are read from again.
+    pub(super) fn end_rests(&mut self) {
+        while let Some((id, due)) = self.dribbling.front().copied()
+            && due <= self.now
+        {
+            self.dribbling.pop_front();
+            if let Some(connection) = self.connections.get(id) {
+                connection.resting = false;
+                self.queue_read(id.index);
+            }
         }
     }
 
