@@ -313,17 +313,25 @@ impl fmt::Debug for Frames {
     }
 }
 
-/// Frames that are kept while a request waits or runs, in no more memory than they need.
+/// A body that is kept while a request waits or runs, with the options beside it, in no more memory
+/// than they need.
 ///
 /// Small ones are a copy, so that they do not hold the buffer that they were read into; large ones
 /// stay where they are.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Retained {
     /// It is not kept.
+    #[default]
     Nothing,
-    /// Each frame behind its length, four bytes in the machine's order.
-    Packed(Bytes, Form, u8),
-    Shared(Box<Frames>),
+    /// The first `options` bytes are those; behind them is each frame after its length, four bytes in
+    /// the machine's order.
+    Packed {
+        bytes: Vec<u8>,
+        options: u32,
+        form: Form,
+        note: u8,
+    },
+    Shared(Box<(Bytes, Frames)>),
 }
 
 impl Retained {
@@ -331,36 +339,68 @@ impl Retained {
         !matches!(self, Retained::Nothing)
     }
 
-    pub(crate) fn keep(frames: &Frames) -> Self {
+    /// Keeps both: `memory` gives an empty list with room for so many bytes, where one is needed.
+    pub(crate) fn keep(
+        options: &Bytes,
+        frames: &Frames,
+        memory: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Self {
         let bytes = frames.bytes();
         if bytes >= SHARED_BODY_MIN {
-            return Retained::Shared(Box::new(frames.clone()));
+            // Options are small, and may be in another buffer.
+            let options = Bytes::copy_from_slice(options);
+            return Retained::Shared(Box::new((options, frames.clone())));
         }
-        let mut packed = Vec::with_capacity(bytes + 4 * frames.len());
+        let mut packed = memory(options.len() + bytes + 4 * frames.len());
+        packed.extend_from_slice(options);
         for frame in frames.iter() {
             packed.extend_from_slice(&(frame.len() as u32).to_ne_bytes());
             packed.extend_from_slice(frame);
         }
-        Retained::Packed(packed.into(), frames.form, frames.note)
+        let options = options.len() as u32;
+        Retained::Packed { bytes: packed, options, form: frames.form, note: frames.note }
     }
 
-    pub(crate) fn frames(&self) -> Frames {
+    /// Options and body, in memory of their own.
+    pub(crate) fn both(&self) -> (Bytes, Frames) {
         match self {
-            Retained::Nothing => Frames::EMPTY,
-            Retained::Shared(frames) => (**frames).clone(),
-            Retained::Packed(packed, form, note) => {
-                let mut bounds = Bounds::new();
-                let mut at = 0;
-                while at < packed.len() {
-                    let (length, _) = packed[at..].split_first_chunk::<4>().expect("a length");
-                    let start = at + 4;
-                    at = start + u32::from_ne_bytes(*length) as usize;
-                    bounds.push((start as u32, at as u32));
-                }
-                Frames { data: packed.clone(), bounds, first: 0, form: *form, note: *note }
+            Retained::Nothing => (Bytes::new(), Frames::EMPTY),
+            Retained::Shared(both) => (**both).clone(),
+            Retained::Packed { bytes, options, form, note } => {
+                unpacked(Bytes::copy_from_slice(bytes), *options, *form, *note)
             }
         }
     }
+
+    /// The same, in the memory that they were kept in.
+    pub(crate) fn into_both(self) -> (Bytes, Frames) {
+        match self {
+            Retained::Nothing => (Bytes::new(), Frames::EMPTY),
+            Retained::Shared(both) => *both,
+            Retained::Packed { bytes, options, form, note } => {
+                unpacked(bytes.into(), options, form, note)
+            }
+        }
+    }
+
+    /// The body.
+    pub(crate) fn frames(&self) -> Frames {
+        self.both().1
+    }
+}
+
+fn unpacked(packed: Bytes, options: u32, form: Form, note: u8) -> (Bytes, Frames) {
+    let options = options as usize;
+    let mut bounds = Bounds::new();
+    let mut at = options;
+    while at < packed.len() {
+        let (length, _) = packed[at..].split_first_chunk::<4>().expect("a length");
+        let start = at + 4;
+        at = start + u32::from_ne_bytes(*length) as usize;
+        bounds.push((start as u32, at as u32));
+    }
+    let beside = if options == 0 { Bytes::new() } else { packed.slice(..options) };
+    (beside, Frames { data: packed, bounds, first: 0, form, note })
 }
 
 #[cfg(test)]
@@ -373,9 +413,13 @@ mod tests {
         let cases: [&[&[u8]]; 5] = [&[], &[b""], &[b"one"], &[b"", b"two", b""], &[&large, b"x"]];
         for frames in cases {
             let frames = Frames::from_slices(frames).in_form(Form::Json, 3);
-            let kept = Retained::keep(&frames).frames();
-            assert_eq!((kept.form(), kept.note()), (Form::Json, 3));
-            assert_eq!(kept, frames);
+            for options in ["", "beside"].map(Bytes::from) {
+                let retained = Retained::keep(&options, &frames, Vec::with_capacity);
+                for (beside, kept) in [retained.both(), retained.into_both()] {
+                    assert_eq!((kept.form(), kept.note()), (Form::Json, 3));
+                    assert_eq!((&kept, &beside), (&frames, &options));
+                }
+            }
         }
     }
 
@@ -383,7 +427,7 @@ mod tests {
     fn small_kept_frames_hold_no_foreign_memory() {
         let buffer = Bytes::from(alloc::vec![1u8; 4096]);
         let frames = Frames::new(buffer.clone(), SmallVec::from_slice(&[(10, 20)]));
-        let kept = Retained::keep(&frames);
+        let kept = Retained::keep(&buffer.slice(..9), &frames, Vec::with_capacity);
         drop(frames);
         assert!(buffer.is_unique());
         assert_eq!(kept.frames().get(0), Some(&[1u8; 10][..]));

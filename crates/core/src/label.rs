@@ -1,19 +1,20 @@
 //! Short byte strings that are kept in place: names of services, addresses, request ids.
 
+use alloc::sync::Arc;
 use core::borrow::Borrow;
+use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::ops::Deref;
 
-use smallvec::SmallVec;
-
-/// How many bytes a label holds without memory of its own; a UUID in text is 36.
-const INLINE_BYTES: usize = 40;
+/// How many bytes a label holds without memory of its own, so that it has five words in all; a UUID in
+/// text is 36.
+const INLINE_BYTES: usize = 38;
 
 /// A short byte string: a service's name, the address of a client, the id of a request.
 ///
-/// Up to 40 bytes it lives where it stands, so that passing it on costs a copy of a few words and
-/// no reference count. Longer ones are allowed and take memory of their own. The bytes are opaque:
+/// Up to 38 bytes it lives where it stands, so that passing it on costs a copy of a few words and
+/// no reference count. Longer ones are allowed and share memory of their own. The bytes are opaque:
 /// printing escapes what is not printable.
 ///
 /// ```
@@ -25,8 +26,19 @@ const INLINE_BYTES: usize = 40;
 /// assert_eq!(service.to_string(), "echo");
 /// assert_eq!(Label::from(&b"\x00\xff"[..]).to_string(), "\\x00\\xff");
 /// ```
-#[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Label(SmallVec<[u8; INLINE_BYTES]>);
+#[derive(Clone)]
+pub struct Label(Place);
+
+/// Where the bytes are.
+#[derive(Clone)]
+enum Place {
+    /// The first `length` of these; the others are zeros.
+    Here {
+        length: u8,
+        bytes: [u8; INLINE_BYTES],
+    },
+    There(Arc<[u8]>),
+}
 
 impl Label {
     /// The label without a byte: "none" where a dialect has no such field.
@@ -36,7 +48,7 @@ impl Label {
     /// assert!(majordomus::Label::empty().is_empty());
     /// ```
     pub const fn empty() -> Self {
-        Label(SmallVec::new_const())
+        Label(Place::Here { length: 0, bytes: [0; INLINE_BYTES] })
     }
 
     /// A number, written in decimal.
@@ -65,12 +77,16 @@ impl Label {
         if text.is_empty() {
             return None;
         }
-        let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
         // So many digits are no number that is too large.
         let (sure, rest) = text.split_at(text.len().min(19));
-        let number = sure.iter().try_fold(0, |number, byte| Some(number * 10 + digit(byte)?))?;
-        rest.iter()
-            .try_fold(number, |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?))
+        let mut number = 0;
+        for byte in sure {
+            number = number * 10 + digit(*byte)?;
+        }
+        for byte in rest {
+            number = number.checked_mul(10)?.checked_add(digit(*byte)?)?;
+        }
+        Some(number)
     }
 
     /// The bytes.
@@ -79,29 +95,60 @@ impl Label {
     /// # use majordomus_core as majordomus;
     /// assert_eq!(majordomus::Label::from("echo").as_bytes(), b"echo");
     /// ```
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Place::Here { length, bytes } => &bytes[..usize::from(*length).min(INLINE_BYTES)],
+            Place::There(bytes) => bytes,
+        }
     }
 }
 
-// Written out, because the derived one copies byte by byte.
-impl Clone for Label {
-    fn clone(&self) -> Self {
-        Label::from(self.as_bytes())
+impl Default for Label {
+    fn default() -> Self {
+        Label::empty()
+    }
+}
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            // All at once, since what is behind them is equal too.
+            (
+                Place::Here { length, bytes },
+                Place::Here { length: other_length, bytes: other_bytes },
+            ) => length == other_length && bytes == other_bytes,
+            _ => self.as_bytes() == other.as_bytes(),
+        }
+    }
+}
+
+impl Eq for Label {}
+
+impl PartialOrd for Label {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Label {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
 impl Deref for Label {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
     }
 }
 
 impl Borrow<[u8]> for Label {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
     }
 }
 
@@ -113,7 +160,14 @@ impl Hash for Label {
 
 impl From<&[u8]> for Label {
     fn from(bytes: &[u8]) -> Self {
-        Label(SmallVec::from_slice(bytes))
+        let mut here = [0; INLINE_BYTES];
+        Label(match here.get_mut(..bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                Place::Here { length: bytes.len() as u8, bytes: here }
+            }
+            None => Place::There(bytes.into()),
+        })
     }
 }
 
@@ -131,6 +185,10 @@ impl fmt::Display for Label {
             _ => fmt::Display::fmt(&self.escape_ascii(), f),
         }
     }
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    byte.is_ascii_digit().then(|| u64::from(byte - b'0'))
 }
 
 /// Whether these are letters and digits alone. It looks at all, many at once.

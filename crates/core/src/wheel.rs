@@ -65,6 +65,11 @@ impl<K: Copy> Wheel<K> {
         TimerId(index)
     }
 
+    /// When a timer fires that has not.
+    pub(crate) fn due(&self, timer: TimerId) -> Time {
+        self.entries[timer.0].due
+    }
+
     /// Takes back a timer that has not fired.
     pub(crate) fn cancel(&mut self, timer: TimerId) {
         self.unlink(timer.0);

@@ -34,6 +34,8 @@ use crate::{Config, Order};
 
 /// Events that are taken from the system at once.
 const EVENTS_MAX: usize = 1_024;
+/// Outputs of one input that there is memory for when nothing happens.
+const OUTPUTS_KEPT_MAX: usize = 1_024;
 /// How long the end waits until every peer has read its last words.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -45,6 +47,8 @@ pub(crate) struct Reactor {
     config: Config,
     poll: Poll,
     core: Core,
+    /// Empty between inputs.
+    outputs: VecDeque<Output>,
     /// Those of the configuration in its order; behind them that of the publication, if there is one.
     listeners: Vec<Listener>,
     /// The token of the first connection, behind those of the listeners.
@@ -98,6 +102,7 @@ impl Reactor {
             config,
             poll,
             core,
+            outputs: VecDeque::new(),
             listeners,
             first_connection,
             resting: None,
@@ -276,8 +281,24 @@ impl Reactor {
     /// Tells the core something, and does what it wants done about it.
     fn tell_core(&mut self, input: Input) {
         self.core.handle(self.now, input);
-        while let Some(output) = &self.core.poll_output() {
-            self.carry_out(output);
+        self.carry_all_out();
+    }
+
+    /// Does what the core wants done. An output is large and is looked at where it stands.
+    fn carry_all_out(&mut self) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        loop {
+            self.core.take_outputs(&mut outputs);
+            if outputs.is_empty() {
+                break;
+            }
+            for output in &outputs {
+                self.carry_out(output);
+            }
+            outputs.clear();
+        }
+        if outputs.capacity() <= OUTPUTS_KEPT_MAX {
+            self.outputs = outputs;
         }
     }
 

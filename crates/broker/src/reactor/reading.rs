@@ -245,20 +245,24 @@ impl Reactor {
     fn message(&mut self, id: PeerId, message: Frames) {
         let Some(connection) = self.connections.get(id) else { return };
         let Some(codec) = connection.codec else { return self.first_message(id, message) };
-        // A command is large: it becomes an input at once, and is not moved from one to the next.
+        // A command is large: it stays where it was made.
         let error = match codec.side() {
-            Side::Client => match codec.decode_from_client(message) {
+            Side::Client => match &mut codec.decode_from_client(message) {
                 Ok(command) => {
-                    if matches!(&command, FromClient::Request(request) if request.durable) {
+                    if matches!(command, FromClient::Request(request) if request.durable) {
                         self.census.note_durable();
                     }
-                    return self.tell_core(Input::FromClient { peer: id, command });
+                    self.core.hear_client(self.now, id, command);
+                    return self.carry_all_out();
                 }
-                Err(error) => error,
+                Err(error) => error.clone(),
             },
-            Side::Worker => match codec.decode_from_worker(message) {
-                Ok(command) => return self.tell_core(Input::FromWorker { peer: id, command }),
-                Err(error) => error,
+            Side::Worker => match &mut codec.decode_from_worker(message) {
+                Ok(command) => {
+                    self.core.hear_worker(self.now, id, command);
+                    return self.carry_all_out();
+                }
+                Err(error) => error.clone(),
             },
         };
         self.census.refuse(self.now, connection, error.offence().name(), &error);

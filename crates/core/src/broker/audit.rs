@@ -239,7 +239,7 @@ impl Broker {
         let mut names: BTreeSet<(PeerId, Vec<u8>)> = BTreeSet::new();
         let mut leading = 0;
         for r in self.requests.indices() {
-            let followers = self.requests[r].followers;
+            let followers = self.requests[r].followers();
             for f in walk(&followers, &mut InPlace(&mut self.requests)) {
                 assert_eq!(self.requests[f].state, State::Following(r));
                 assert!(placed.insert(f));
@@ -252,7 +252,7 @@ impl Broker {
                 );
             }
             let record = &self.requests[r];
-            if let Some(hash) = record.leads {
+            if let Some(hash) = record.leads() {
                 leading += 1;
                 let name = &self.services[record.service].name;
                 assert!(self.leaders_has(r, hash));
@@ -305,7 +305,7 @@ impl Broker {
                     }
                 }
             } else {
-                assert!(record.followers.is_empty() && record.leads.is_none());
+                assert!(record.followers().is_empty() && record.leads().is_none());
             }
             let due = match record.state {
                 State::Running(_) => record.deadline.min(record.busy_until),
@@ -314,7 +314,8 @@ impl Broker {
                 _ => record.deadline,
             };
             assert!(
-                due == Time::NEVER || record.timer.is_some() && record.timer_due <= due,
+                due == Time::NEVER
+                    || record.timer.is_some_and(|timer| self.timers.due(timer) <= due),
                 "timer of {:?}",
                 record.state
             );

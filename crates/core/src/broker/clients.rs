@@ -1,18 +1,18 @@
 //! What clients say.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::mem::take;
 
 use bytes::Bytes;
 
 use super::accounts::End;
 use super::config::SERVICE_NAME_BYTES_MAX;
-use super::dispatch::kept;
 use super::peers::SideState;
 use super::requests::{OfClient, Record, Requests, State};
 use super::{Broker, Event, Input, Offence, Output, Refusal, Sign, directory, mmi};
 use crate::frames::Retained;
-use crate::list::{Links, List};
+use crate::list::Links;
 use crate::{
     CODE_UNSAID, CREDIT_UNLIMITED, Farewell, Frames, FromClient, Label, Notice, Outcome, PeerId,
     Redelivery, Reply, Request, Time, Timeout, ToClient, ToWorker,
@@ -142,9 +142,9 @@ impl Broker {
         let free = self.free_worker(service, target);
         let worker = free.filter(|_| reads && leader.is_none());
         // What goes to a worker at once is kept there, where it has to be.
-        let (body, options) = match worker {
-            Some(_) => (Retained::Nothing, Bytes::new()),
-            None => (Retained::keep(&request.body), kept(&request.options)),
+        let body = match worker {
+            Some(_) => Retained::Nothing,
+            None => Retained::keep(&request.options, &request.body, Vec::with_capacity),
         };
         let charged = Requests::charge(request);
         let index = self.requests.insert(Record {
@@ -162,7 +162,6 @@ impl Broker {
             },
             busy_until: Time::NEVER,
             timer: None,
-            timer_due: Time::NEVER,
             timeout: request.timeout,
             attempts: 0,
             redeliver: redeliver && target.is_none(),
@@ -174,13 +173,10 @@ impl Broker {
             id: take(&mut request.id),
             name_hash,
             asked: request.body.note(),
-            options,
             body,
             rejection: None,
-            leads: None,
-            followers: List::EMPTY,
-            collected: alloc::vec::Vec::new(),
-            collected_bytes: 0,
+            sharing: None,
+            collected: None,
             charged,
         });
         let Some(client) = self.peers.client(peer) else { return };

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::mem::take;
 
 use bytes::Bytes;
 
@@ -10,7 +11,6 @@ use super::offers::load;
 use super::peers::SideState;
 use super::requests::{InPlace, State};
 use super::{Balance, Broker, Event, Output, Timer};
-use crate::frames::Retained;
 use crate::list::List;
 use crate::{
     CREDIT_UNLIMITED, Frames, Notice, Outcome, PeerId, Time, ToClient, ToWorker, WorkerRequest,
@@ -103,12 +103,11 @@ impl Broker {
     /// Gives a request that has waited to a worker.
     pub(super) fn start_kept(&mut self, now: Time, index: u32, worker: PeerId) {
         let again = self.may_come_back(index, worker);
-        let record = &mut self.requests[index];
-        let (options, body) = (record.options.clone(), record.body.frames());
-        if !again {
-            record.body = Retained::Nothing;
-            record.options = Bytes::new();
-        }
+        let kept = &mut self.requests[index].body;
+        let (options, body) = match again {
+            true => kept.both(),
+            false => take(kept).into_both(),
+        };
         self.start(now, index, worker, options, body);
     }
 
@@ -122,9 +121,7 @@ impl Broker {
         body: Frames,
     ) {
         if self.may_come_back(index, worker) {
-            let record = &mut self.requests[index];
-            record.body = Retained::keep(&body);
-            record.options = kept(&options);
+            self.requests.keep(index, &options, &body);
         }
         self.start(now, index, worker, options, body);
     }
@@ -133,7 +130,7 @@ impl Broker {
     fn may_come_back(&self, index: u32, worker: PeerId) -> bool {
         let rejects = || self.peers.worker_ref(worker).is_some_and(|worker| worker.can.rejects);
         let record = &self.requests[index];
-        record.redeliver || record.leads.is_some() || rejects()
+        record.redeliver || record.leads().is_some() || rejects()
     }
 
     fn start(&mut self, now: Time, index: u32, worker_id: PeerId, options: Bytes, body: Frames) {
@@ -153,7 +150,7 @@ impl Broker {
             rejection.hopes();
         }
         record.busy_until = now.after(busy);
-        if record.leads.is_some() {
+        if record.leads().is_some() {
             // Those that share its answer may take more than its own client does.
             record.credit = CREDIT_UNLIMITED;
         }
@@ -417,7 +414,7 @@ impl Broker {
     /// share its answer.
     pub(super) fn notify(&mut self, index: u32, notice: Notice) {
         self.notify_one(index, notice);
-        let mut at = self.requests[index].followers.first();
+        let mut at = self.requests[index].followers().first();
         while let Some(follower) = at {
             at = List::after(&mut InPlace(&mut self.requests), follower);
             self.notify_one(follower, notice);
@@ -451,16 +448,15 @@ impl Broker {
             State::Running(_) => record.deadline.min(record.busy_until),
             State::Abandoned(_) => record.busy_until,
         };
-        let record = &mut self.requests[index];
-        if record.timer.is_some() && record.timer_due <= due {
+        let timer = &mut self.requests[index].timer;
+        if timer.is_some_and(|timer| self.timers.due(timer) <= due) {
             return;
         }
-        if let Some(timer) = record.timer.take() {
+        if let Some(timer) = timer.take() {
             self.timers.cancel(timer);
         }
         if due < Time::NEVER {
-            record.timer = Some(self.timers.arm(due, Timer::Request(index)));
-            record.timer_due = due;
+            *timer = Some(self.timers.arm(due, Timer::Request(index)));
         }
     }
 

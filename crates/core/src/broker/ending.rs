@@ -2,12 +2,9 @@
 
 use core::time::Duration;
 
-use bytes::Bytes;
-
 use super::accounts::End;
 use super::requests::{InPlace, OfClient, Record, State};
 use super::{Broker, Event, Output};
-use crate::frames::Retained;
 use crate::{Concurrency, Outcome, PeerId, Time, Timeout, ToWorker};
 
 impl State {
@@ -83,12 +80,11 @@ impl Broker {
         };
         self.tell_end(index, outcome);
         self.count_end(index, outcome);
+        self.requests.let_go(index);
         let record = &mut self.requests[index];
         record.state = State::Abandoned(worker);
-        record.body = Retained::Nothing;
-        record.options = Bytes::new();
         record.rejection = None;
-        record.collected = alloc::vec::Vec::new();
+        record.collected = None;
         self.set_request_timer(index);
     }
 
@@ -180,8 +176,8 @@ impl Broker {
     /// Gives up the parts that one worker has sent, as another one begins anew.
     pub(super) fn drop_collected(&mut self, index: u32) {
         let record = &mut self.requests[index];
-        record.collected = alloc::vec::Vec::new();
-        let charged = record.charged - core::mem::take(&mut record.collected_bytes);
+        let collected = record.collected.take();
+        let charged = record.charged - collected.map_or(0, |collected| collected.bytes);
         self.recharge(index, charged);
         let Record { service, client, .. } = self.requests[index];
         self.door.note_freed(service, client);

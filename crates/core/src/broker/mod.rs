@@ -66,7 +66,7 @@ use self::services::Services;
 use self::sharing::Leaders;
 use crate::token::Tokens;
 use crate::wheel::Wheel;
-use crate::{Farewell, Outcome, PeerId, RequestId, Time};
+use crate::{Farewell, FromClient, FromWorker, Outcome, PeerId, RequestId, Time};
 
 /// The broker's state machine.
 ///
@@ -157,11 +157,10 @@ impl Broker {
     /// Takes in something that happened at `now`, which is never before an earlier `now`.
     ///
     /// What is to be done about it is then to be had from [`poll_output`](Broker::poll_output).
-    pub fn handle(&mut self, now: Time, mut input: Input) {
-        // Commands are large. They stay where they are, and what is kept is taken out of them.
+    pub fn handle(&mut self, now: Time, input: Input) {
         match input {
-            Input::FromClient { peer, ref mut command } => self.heard_client(now, peer, command),
-            Input::FromWorker { peer, ref mut command } => self.heard_worker(now, peer, command),
+            Input::FromClient { peer, mut command } => self.heard_client(now, peer, &mut command),
+            Input::FromWorker { peer, mut command } => self.heard_worker(now, peer, &mut command),
             Input::Appeared { peer, profile } => self.appeared(now, peer, profile),
             Input::Malformed { peer } => {
                 self.alive(now, peer, Sign::Bytes);
@@ -182,6 +181,24 @@ impl Broker {
             }
             Input::Shutdown => self.shutdown(now),
         }
+        self.follow_up(now);
+    }
+
+    /// As [`handle`](Broker::handle) with [`Input::FromClient`], for a command that is large and can
+    /// stay where it is: what is kept of it is taken out of it.
+    pub fn hear_client(&mut self, now: Time, peer: PeerId, command: &mut FromClient) {
+        self.heard_client(now, peer, command);
+        self.follow_up(now);
+    }
+
+    /// The same for a worker, with [`Input::FromWorker`].
+    pub fn hear_worker(&mut self, now: Time, peer: PeerId, command: &mut FromWorker) {
+        self.heard_worker(now, peer, command);
+        self.follow_up(now);
+    }
+
+    /// Does what may have become possible.
+    fn follow_up(&mut self, now: Time) {
         self.resume_released(now);
         self.open_door(now);
         debug_assert!(self.counters.balanced());
@@ -190,6 +207,13 @@ impl Broker {
     /// The next thing to be done, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// All that is to be done, in order, for who has a list that is empty: they are exchanged, and
+    /// nothing is moved.
+    pub fn take_outputs(&mut self, list: &mut VecDeque<Output>) {
+        debug_assert!(list.is_empty(), "what stands there is to be done before");
+        core::mem::swap(&mut self.outputs, list);
     }
 
     /// When the broker wants to be told of the time, if nothing else happens before.

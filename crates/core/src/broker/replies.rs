@@ -90,9 +90,10 @@ impl Broker {
         let record = &mut self.requests[index];
         let body = &said.body;
         let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
-        record.collected_bytes += cost;
-        record.collected.push(body.detached());
-        let (collected, charged) = (record.collected_bytes, record.charged + cost);
+        let collected = record.collected.get_or_insert_default();
+        collected.bytes += cost;
+        collected.parts.push(body.detached());
+        let (collected, charged) = (collected.bytes, record.charged + cost);
         self.recharge(index, charged);
         let limits = &self.config.limits;
         if collected > limits.reply_bytes_max || self.requests.bytes() > limits.request_bytes_max {
@@ -103,14 +104,16 @@ impl Broker {
 
     fn final_reply(&mut self, now: Time, index: u32, mut outcome: Outcome, said: &mut WorkerReply) {
         let record = &mut self.requests[index];
-        let whole = record.collected.is_empty() && !record.part_sent;
-        if outcome == Outcome::Replied && !record.collected.is_empty() {
-            if record.collected_bytes + said.body.bytes() > self.config.limits.reply_bytes_max {
+        let whole = record.collected.is_none() && !record.part_sent;
+        if outcome == Outcome::Replied
+            && let Some(collected) = &mut record.collected
+        {
+            if collected.bytes + said.body.bytes() > self.config.limits.reply_bytes_max {
                 outcome = Outcome::Failed;
                 *said = WorkerReply::new(Label::empty(), Frames::empty());
             } else {
-                record.collected.push(take(&mut said.body));
-                said.body = Frames::joined(&record.collected);
+                collected.parts.push(take(&mut said.body));
+                said.body = Frames::joined(&collected.parts);
             }
         }
         self.share_end(index, outcome, said);

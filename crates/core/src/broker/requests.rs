@@ -71,7 +71,6 @@ pub(super) struct Record {
     pub(super) busy_until: Time,
     /// Fires at the deadline or at the busy limit, or before.
     pub(super) timer: Option<TimerId>,
-    pub(super) timer_due: Time,
     pub(super) timeout: Timeout,
     pub(super) attempts: u32,
     pub(super) redeliver: bool,
@@ -89,21 +88,63 @@ pub(super) struct Record {
     pub(super) name_hash: u64,
     /// The note of its body.
     pub(super) asked: u8,
-    /// What the client wrote beside the body, for as long as that is kept.
-    pub(super) options: Bytes,
-    /// The body, for as long as it may be sent (again).
+    /// The body and what the client wrote beside it, for as long as they may be sent (again).
     pub(super) body: Retained,
     /// Who rejected it, where anybody did.
     pub(super) rejection: Option<Box<Rejection>>,
-    /// By which number those that are equal find it, where they may share its answer.
+    /// Who shares its answer, where anybody may.
+    pub(super) sharing: Option<Box<Sharing>>,
+    /// Parts for a client that takes none, where there are any.
+    pub(super) collected: Option<Box<Collected>>,
+    /// What it is counted as in the limits.
+    pub(super) charged: usize,
+}
+
+/// Who shares the answer to a request.
+#[derive(Debug)]
+pub(super) struct Sharing {
+    /// By which number those that are equal find it, until they may no more.
     pub(super) leads: Option<u64>,
     /// Those that do.
     pub(super) followers: List,
-    /// Parts for a client that takes none, and their bytes.
-    pub(super) collected: Vec<Frames>,
-    pub(super) collected_bytes: usize,
-    /// What it is counted as in the limits.
-    pub(super) charged: usize,
+}
+
+/// Parts of a reply that wait for its end, and what they are counted as.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    pub(super) parts: Vec<Frames>,
+    pub(super) bytes: usize,
+}
+
+impl Record {
+    /// By which number those that are equal find it, where they may share its answer.
+    pub(super) fn leads(&self) -> Option<u64> {
+        self.sharing.as_ref().and_then(|sharing| sharing.leads)
+    }
+
+    /// Has it be found by that number.
+    pub(super) fn lead(&mut self, hash: u64) {
+        self.shared().leads = Some(hash);
+    }
+
+    /// Has it be found no more: by what it was.
+    pub(super) fn stop_leading(&mut self) -> Option<u64> {
+        self.sharing.as_mut().and_then(|sharing| sharing.leads.take())
+    }
+
+    /// Those that share its answer.
+    pub(super) fn followers(&self) -> List {
+        self.sharing.as_ref().map_or(List::EMPTY, |sharing| sharing.followers)
+    }
+
+    pub(super) fn set_followers(&mut self, followers: List) {
+        self.shared().followers = followers;
+    }
+
+    fn shared(&mut self) -> &mut Sharing {
+        self.sharing
+            .get_or_insert_with(|| Box::new(Sharing { leads: None, followers: List::EMPTY }))
+    }
 }
 
 #[derive(Debug)]
@@ -114,7 +155,13 @@ pub(super) struct Requests {
     keyed: KeyedState,
     in_progress: usize,
     bytes: usize,
+    /// Memory of small bodies that were kept, for others.
+    spares: Vec<Vec<u8>>,
 }
+
+/// What a piece of that memory has, and how many are kept.
+const SPARE_BYTES: usize = REQUEST_BYTES;
+const SPARES_MAX: usize = 1_024;
 
 impl Requests {
     pub(super) fn new(keys: Keys) -> Self {
@@ -124,6 +171,28 @@ impl Requests {
             keyed: keys.state(),
             in_progress: 0,
             bytes: 0,
+            spares: Vec::new(),
+        }
+    }
+
+    /// Keeps the body of a request that is at a worker, in memory of one that is done.
+    pub(super) fn keep(&mut self, index: u32, options: &Bytes, body: &Frames) {
+        let spares = &mut self.spares;
+        self.table[index].body = Retained::keep(options, body, |bytes| match bytes {
+            0..=SPARE_BYTES => spares.pop().unwrap_or_else(|| Vec::with_capacity(SPARE_BYTES)),
+            _ => Vec::with_capacity(bytes),
+        });
+    }
+
+    /// Keeps the body of a request no more.
+    pub(super) fn let_go(&mut self, index: u32) {
+        let body = core::mem::take(&mut self.table[index].body);
+        if let Retained::Packed { mut bytes, .. } = body
+            && bytes.capacity() == SPARE_BYTES
+            && self.spares.len() < SPARES_MAX
+        {
+            bytes.clear();
+            self.spares.push(bytes);
         }
     }
 
@@ -208,6 +277,7 @@ impl Requests {
     }
 
     pub(super) fn remove(&mut self, index: u32) {
+        self.let_go(index);
         self.table.remove(index);
     }
 

@@ -55,7 +55,7 @@ impl Leaders {
     }
 
     fn insert(&mut self, requests: &Requests, index: u32, hash: u64) {
-        let hash_of = |other: &u32| requests[*other].leads.unwrap_or_default();
+        let hash_of = |other: &u32| requests[*other].leads().unwrap_or_default();
         self.index.insert_unique(hash, index, hash_of);
     }
 
@@ -98,7 +98,7 @@ impl Broker {
     pub(super) fn lead(&mut self, index: u32, body: &Frames) {
         let name = &self.services[self.requests[index].service].name;
         let hash = body_hash(self.leaders.keyed, name, body);
-        self.requests[index].leads = Some(hash);
+        self.requests[index].lead(hash);
         self.leaders.insert(&self.requests, index, hash);
     }
 
@@ -121,9 +121,9 @@ impl Broker {
     }
 
     fn join(&mut self, index: u32, leader: u32) {
-        let mut followers = self.requests[leader].followers;
+        let mut followers = self.requests[leader].followers();
         followers.push_back(&mut InPlace(&mut self.requests), index);
-        self.requests[leader].followers = followers;
+        self.requests[leader].set_followers(followers);
         self.requests[index].state = State::Following(leader);
     }
 
@@ -132,14 +132,14 @@ impl Broker {
     /// one up. False where there is none.
     pub(super) fn succeed(&mut self, index: u32) -> bool {
         let Some(heir) = self.most_urgent_follower(index) else { return false };
-        let Some(hash) = self.requests[index].leads.take() else { return false };
+        let Some(hash) = self.requests[index].stop_leading() else { return false };
         self.leaders.remove(index, hash);
         self.leave_leader(heir);
         self.services.take_place(&mut self.requests, index, heir);
         self.requests[heir].state = State::Waiting;
-        self.requests[heir].leads = Some(hash);
+        self.requests[heir].lead(hash);
         self.leaders.insert(&self.requests, heir, hash);
-        while let Some(other) = self.requests[index].followers.first() {
+        while let Some(other) = self.requests[index].followers().first() {
             self.leave_leader(other);
             self.join(other, heir);
         }
@@ -148,7 +148,7 @@ impl Broker {
 
     /// Of those that follow a request, the first of the highest priority.
     fn most_urgent_follower(&mut self, index: u32) -> Option<u32> {
-        let mut first = self.requests[index].followers.first()?;
+        let mut first = self.requests[index].followers().first()?;
         let mut at = Some(first);
         while let Some(follower) = at {
             if self.requests[follower].priority > self.requests[first].priority {
@@ -173,7 +173,7 @@ impl Broker {
     /// A request got a worker, and so did those that follow it.
     pub(super) fn followers_start(&mut self, index: u32) {
         let busy_until = self.requests[index].busy_until;
-        let mut at = self.requests[index].followers.first();
+        let mut at = self.requests[index].followers().first();
         while let Some(follower) = at {
             at = List::after(&mut InPlace(&mut self.requests), follower);
             if self.is_filled(self.requests[follower].client) {
@@ -187,7 +187,7 @@ impl Broker {
 
     /// A request waits again, and so do those that follow it.
     pub(super) fn followers_wait(&mut self, now: Time, index: u32) {
-        let mut at = self.requests[index].followers.first();
+        let mut at = self.requests[index].followers().first();
         while let Some(follower) = at {
             at = List::after(&mut InPlace(&mut self.requests), follower);
             self.restart_wait(now, follower);
@@ -197,7 +197,7 @@ impl Broker {
 
     /// A part of the answer came that is kept for the end: those that follow have their time again.
     pub(super) fn followers_hear(&mut self, now: Time, index: u32) {
-        let mut at = self.requests[index].followers.first();
+        let mut at = self.requests[index].followers().first();
         while let Some(follower) = at {
             at = List::after(&mut InPlace(&mut self.requests), follower);
             self.restart_timeout(now, follower);
@@ -208,7 +208,7 @@ impl Broker {
     /// this part.
     pub(super) fn share_part(&mut self, now: Time, index: u32, said: &WorkerReply) {
         self.stop_leading(index);
-        let mut at = self.requests[index].followers.first();
+        let mut at = self.requests[index].followers().first();
         while let Some(follower) = at {
             at = List::after(&mut InPlace(&mut self.requests), follower);
             self.restart_timeout(now, follower);
@@ -227,7 +227,7 @@ impl Broker {
     /// Ends those that follow a request as that one ends: what stands against it does against them.
     pub(super) fn end_followers(&mut self, index: u32, outcome: Outcome) {
         self.stop_leading(index);
-        while let Some(follower) = self.requests[index].followers.first() {
+        while let Some(follower) = self.requests[index].followers().first() {
             self.leave_leader(follower);
             self.end_loose(follower, outcome);
         }
@@ -235,7 +235,7 @@ impl Broker {
 
     /// Ends those that follow a request whose clients cannot be given a part of the answer.
     pub(super) fn end_unreadable_followers(&mut self, index: u32, said: &WorkerReply) {
-        let mut at = self.requests[index].followers.first();
+        let mut at = self.requests[index].followers().first();
         while let Some(follower) = at {
             at = List::after(&mut InPlace(&mut self.requests), follower);
             if !self.can_be_read(&said.body, &said.options, self.requests[follower].client) {
@@ -247,7 +247,7 @@ impl Broker {
     /// Ends those that follow a request as that one ends: with its worker's answer.
     pub(super) fn share_end(&mut self, index: u32, outcome: Outcome, said: &WorkerReply) {
         self.stop_leading(index);
-        while let Some(follower) = self.requests[index].followers.first() {
+        while let Some(follower) = self.requests[index].followers().first() {
             self.leave_leader(follower);
             let reply = self.reply_to(follower, said.options.clone(), said.body.clone());
             self.tell_answer(follower, outcome, Reply { code: said.code, ..reply });
@@ -256,7 +256,7 @@ impl Broker {
 
     /// Whether anybody but this client has a part in the answer to a request.
     pub(super) fn is_shared_beyond(&mut self, index: u32, client: PeerId) -> bool {
-        let mut at = self.requests[index].followers.first();
+        let mut at = self.requests[index].followers().first();
         while let Some(follower) = at
             && self.requests[follower].client == client
         {
@@ -280,9 +280,9 @@ impl Broker {
     /// Takes a request away from the one that it follows.
     pub(super) fn leave_leader(&mut self, index: u32) {
         let State::Following(leader) = self.requests[index].state else { return };
-        let mut followers = self.requests[leader].followers;
+        let mut followers = self.requests[leader].followers();
         followers.remove(&mut InPlace(&mut self.requests), index);
-        self.requests[leader].followers = followers;
+        self.requests[leader].set_followers(followers);
         self.requests[index].state = State::Loose;
     }
 
@@ -291,14 +291,14 @@ impl Broker {
     pub(super) fn release_followers(&mut self, index: u32) {
         self.stop_leading(index);
         let ran = matches!(self.requests[index].state, State::Running(_));
-        while let Some(follower) = self.requests[index].followers.first() {
+        while let Some(follower) = self.requests[index].followers().first() {
             self.leave_leader(follower);
             self.released.push((self.requests.id(follower), ran));
         }
     }
 
     fn stop_leading(&mut self, index: u32) {
-        if let Some(hash) = self.requests[index].leads.take() {
+        if let Some(hash) = self.requests[index].stop_leading() {
             self.leaders.remove(index, hash);
         }
     }

@@ -10,7 +10,7 @@ use majordomus_core::{
     WorkerRequest,
 };
 
-use super::fields::Fields;
+use super::fields::{Fields, wrong};
 use super::{
     AT_WORK, AUTHOR_WORKER, CANCEL, CAPACITY, CAPACITY_IS, DISCONNECT, DISPATCHED, DURABLE, ERROR,
     FINAL, FRESH, GOODBYE, HEARTBEAT, HELLO, MORE, Manner, NOTICE, NOTICES, PARTIAL, QUEUED, READY,
@@ -38,7 +38,7 @@ impl Manner {
         read(message, read_to_worker)
     }
 
-    fn read_from_client(self, command: u8, message: Frames) -> Result<FromClient, Offence> {
+    fn read_from_client(self, command: u8, message: Frames) -> Result<FromClient, Error> {
         let fields = &mut fields(&message);
         Ok(match command {
             HELLO => FromClient::Hello(hello_of(Side::Client, fields)?),
@@ -76,12 +76,12 @@ impl Manner {
             MORE => FromClient::More { id: fields.id()?, credit: fields.number_4()? },
             CANCEL => FromClient::Cancel { id: fields.id()? },
             STILL_WANTED => FromClient::StillWanted { id: fields.id()? },
-            command => return Err(not_said_by(Side::Client, command)),
+            command => return Err(wrong(not_said_by(Side::Client, command))),
         })
     }
 }
 
-fn read_from_worker(command: u8, message: Frames) -> Result<FromWorker, Offence> {
+fn read_from_worker(command: u8, message: Frames) -> Result<FromWorker, Error> {
     let fields = &mut fields(&message);
     Ok(match command {
         HELLO => FromWorker::Hello(hello_of(Side::Worker, fields)?),
@@ -91,7 +91,7 @@ fn read_from_worker(command: u8, message: Frames) -> Result<FromWorker, Offence>
         WITHDRAW => FromWorker::Withdraw {
             // No name stands for all of them.
             service: match fields.service() {
-                Err(Offence::EmptyService) => Label::empty(),
+                Err(error) if *error.offence() == Offence::EmptyService => Label::empty(),
                 service => service?,
             },
         },
@@ -125,11 +125,11 @@ fn read_from_worker(command: u8, message: Frames) -> Result<FromWorker, Offence>
             FromWorker::Rejected(worker_reply(address, None, CODE_UNSAID, headers, message))
         }
         TASK_AT_WORK => FromWorker::AtWork { address: fields.ticket()? },
-        command => return Err(not_said_by(Side::Worker, command)),
+        command => return Err(wrong(not_said_by(Side::Worker, command))),
     })
 }
 
-fn read_to_client(command: u8, message: Frames) -> Result<ToClient, Offence> {
+fn read_to_client(command: u8, message: Frames) -> Result<ToClient, Error> {
     let fields = &mut fields(&message);
     Ok(match command {
         WELCOME => ToClient::Welcome(welcome(fields)?),
@@ -170,11 +170,11 @@ fn read_to_client(command: u8, message: Frames) -> Result<ToClient, Offence> {
             };
             ToClient::Notice { id, notice }
         }
-        command => return Err(not_said_to(Side::Client, command)),
+        command => return Err(wrong(not_said_to(Side::Client, command))),
     })
 }
 
-fn read_to_worker(command: u8, message: Frames) -> Result<ToWorker, Offence> {
+fn read_to_worker(command: u8, message: Frames) -> Result<ToWorker, Error> {
     let fields = &mut fields(&message);
     Ok(match command {
         WELCOME => ToWorker::Welcome(welcome(fields)?),
@@ -205,7 +205,7 @@ fn read_to_worker(command: u8, message: Frames) -> Result<ToWorker, Offence> {
         TASK_WANTED => ToWorker::StillWanted { address: fields.ticket()?, id: Label::empty() },
         CAPACITY_IS => ToWorker::Capacity { concurrency: concurrency(fields.number_4()?) },
         REGISTERED => ToWorker::Registered { service: fields.service()?, worker: fields.label()? },
-        command => return Err(not_said_to(Side::Worker, command)),
+        command => return Err(wrong(not_said_to(Side::Worker, command))),
     })
 }
 
@@ -213,19 +213,20 @@ fn read_to_worker(command: u8, message: Frames) -> Result<ToWorker, Offence> {
 /// it has or has not.
 fn read<T>(
     message: Frames,
-    command: impl FnOnce(u8, Frames) -> Result<T, Offence>,
+    command: impl FnOnce(u8, Frames) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let id = match message.get(0) {
         None => return Err(Error::of_message(Offence::NoFrames)),
-        Some([]) => return Err(Error::at(0, Offence::UnexpectedDelimiter)),
+        Some([]) => return Err(wrong(Offence::UnexpectedDelimiter)),
         Some([id, ..]) => *id,
     };
     let behind = message.len() - 1;
-    let read = command(id, message).map_err(|offence| Error::at(0, offence))?;
-    if behind > 0 && !has_body(id) {
-        return Err(Error::at(1, Offence::ExcessFrames { count: behind }));
+    // A command is large, and most are ready where they are made.
+    if behind == 0 || has_body(id) {
+        return command(id, message);
     }
-    Ok(read)
+    command(id, message)?;
+    Err(Error::at(1, Offence::ExcessFrames { count: behind }))
 }
 
 /// What is behind the command.
@@ -262,34 +263,34 @@ fn reply(id: Label, headers: Range<usize>, message: Frames) -> Reply {
 pub(super) fn first_hello(message: &Frames) -> Result<Side, Error> {
     read(message.clone(), |command, message| {
         if command != HELLO {
-            return Err(Offence::HelloMissing { command });
+            return Err(wrong(Offence::HelloMissing { command }));
         }
         hello(&mut fields(&message)).map(|(side, _)| side)
     })
 }
 
-fn hello_of(expected: Side, fields: &mut Fields<'_>) -> Result<Hello, Offence> {
+fn hello_of(expected: Side, fields: &mut Fields<'_>) -> Result<Hello, Error> {
     let (side, hello) = hello(fields)?;
     if side != expected {
-        return Err(Offence::RoleOfOtherSide { expected });
+        return Err(wrong(Offence::RoleOfOtherSide { expected }));
     }
     Ok(hello)
 }
 
-fn hello(fields: &mut Fields<'_>) -> Result<(Side, Hello), Offence> {
+fn hello(fields: &mut Fields<'_>) -> Result<(Side, Hello), Error> {
     if &fields.octets()? != SIGNATURE {
-        return Err(Offence::WrongSignature);
+        return Err(wrong(Offence::WrongSignature));
     }
     let lowest = fields.number_1()?.max(1);
     let highest = fields.number_1()?.max(lowest);
     // What is behind the versions may be otherwise in another version.
     if !(lowest..=highest).contains(&VERSION) {
-        return Err(Offence::NoCommonVersion { lowest, highest });
+        return Err(wrong(Offence::NoCommonVersion { lowest, highest }));
     }
     let side = match fields.number_1()? {
         ROLE_CLIENT => Side::Client,
         ROLE_WORKER => Side::Worker,
-        role => return Err(Offence::UnknownRole { role }),
+        role => return Err(wrong(Offence::UnknownRole { role })),
     };
     let heartbeat = fields.time()?;
     let message_bytes_max = match fields.number_8()? {
@@ -300,10 +301,10 @@ fn hello(fields: &mut Fields<'_>) -> Result<(Side, Hello), Offence> {
     Ok((side, Hello { heartbeat, message_bytes_max }))
 }
 
-fn welcome(fields: &mut Fields<'_>) -> Result<Welcome, Offence> {
+fn welcome(fields: &mut Fields<'_>) -> Result<Welcome, Error> {
     let version = fields.number_1()?;
     if version != VERSION {
-        return Err(Offence::NoCommonVersion { lowest: version, highest: version });
+        return Err(wrong(Offence::NoCommonVersion { lowest: version, highest: version }));
     }
     let welcome = Welcome {
         heartbeat: fields.time()?.unwrap_or(Duration::MAX),
@@ -317,7 +318,7 @@ fn welcome(fields: &mut Fields<'_>) -> Result<Welcome, Offence> {
     Ok(welcome)
 }
 
-fn farewell(fields: &mut Fields<'_>) -> Result<Farewell, Offence> {
+fn farewell(fields: &mut Fields<'_>) -> Result<Farewell, Error> {
     let code = fields.number_2()?;
     fields.short()?;
     Ok(codes::farewell(code))
