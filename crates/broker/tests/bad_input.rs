@@ -49,7 +49,7 @@ fn send_raw(broker: &Broker, bytes: &[u8]) {
     let mut stream = TcpStream::connect(address(broker)).expect("it listens");
     let _ = stream.write_all(bytes);
     let mut peer_reads = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut stream, &mut peer_reads);
+    let _ = stream.read_to_end(&mut peer_reads);
 }
 
 fn greeting() -> Vec<u8> {

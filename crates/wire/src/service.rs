@@ -34,17 +34,23 @@ pub fn check_service_name(name: &[u8]) -> Result<(), Offence> {
     if name.len() > SERVICE_NAME_BYTES_MAX {
         return Err(Offence::ServiceTooLong { bytes: name.len() });
     }
-    // All bytes are looked at, many at once; which one it is matters only where there is one.
-    if name.iter().fold(false, |any, byte| any | byte.is_ascii_control())
-        && let Some(&byte) = name.iter().find(|byte| byte.is_ascii_control())
-    {
-        return Err(Offence::ServiceControlCharacter { byte });
-    }
-    // Most names are ASCII, and that is quicker to see.
-    if !name.is_ascii() && core::str::from_utf8(name).is_err() {
-        return Err(Offence::ServiceNotUtf8);
+    // All bytes are looked at, many at once; which one it is matters only where there is one. Most names
+    // are printable ASCII.
+    if name.iter().fold(false, |any, byte| any | !(b' '..=b'~').contains(byte)) {
+        return check_unusual(name);
     }
     Ok(())
+}
+
+#[cold]
+fn check_unusual(name: &[u8]) -> Result<(), Offence> {
+    if let Some(&byte) = name.iter().find(|byte| byte.is_ascii_control()) {
+        return Err(Offence::ServiceControlCharacter { byte });
+    }
+    match core::str::from_utf8(name) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Offence::ServiceNotUtf8),
+    }
 }
 
 /// The name as a label, if a service may have it.

@@ -326,11 +326,10 @@ impl Broker {
     }
 
     /// What goes to the client of a request.
-    pub(super) fn reply_to(&self, index: u32, options: Bytes, body: Frames) -> Reply {
+    pub(super) fn reply_to(&self, index: u32, code: u16, options: Bytes, body: Frames) -> Reply {
         let record = &self.requests[index];
         let service = self.services[record.service].name.clone();
-        let (id, asked) = (record.id.clone(), record.asked);
-        Reply { service, id, asked, code: CODE_UNSAID, options, body }
+        Reply { service, id: record.id.clone(), asked: record.asked, code, options, body }
     }
 
     pub(super) fn is_told(&self, peer: PeerId, outcome: Outcome) -> bool {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::accounts::End;
 use super::requests::{InPlace, OfClient, Record, State};
 use super::{Broker, Event, Output};
-use crate::{Concurrency, Outcome, PeerId, Time, Timeout, ToWorker};
+use crate::{CODE_UNSAID, Concurrency, Outcome, PeerId, Time, Timeout, ToWorker};
 
 impl State {
     /// Whether the request has no outcome yet.
@@ -103,7 +103,7 @@ impl Broker {
         };
         let (options, body) = rejection.map(|last| (last.options, last.error)).unwrap_or_default();
         let (options, body) = self.readable(options, body, self.requests[index].client);
-        let reply = self.reply_to(index, options, body);
+        let reply = self.reply_to(index, CODE_UNSAID, options, body);
         self.tell_failure(index, outcome, reply);
     }
 

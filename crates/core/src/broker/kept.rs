@@ -13,7 +13,7 @@ use super::{Broker, Timer};
 use crate::list::{Linked, Links, List};
 use crate::table::Table;
 use crate::wheel::TimerId;
-use crate::{Frames, Label, PeerId, Reply, Request, Time};
+use crate::{Frames, Label, PeerId, Reply, Request, Time, WorkerReply};
 
 /// What a kept reply is counted as, in bytes, beside both bodies.
 pub const KEPT_REPLY_BYTES: usize = 512;
@@ -124,7 +124,7 @@ impl Broker {
 
     /// Keeps a reply for so long, as far as there is room. Those that nobody asked for for the longest
     /// time go.
-    pub(super) fn keep(&mut self, service: Label, asked: Frames, reply: &Reply, until: Time) {
+    pub(super) fn keep(&mut self, service: Label, asked: Frames, reply: &WorkerReply, until: Time) {
         let limit = self.config.limits.cache_bytes_max;
         // Each frame is held with its bounds.
         let frames = FRAME_BYTES * (asked.len() + reply.body.len());

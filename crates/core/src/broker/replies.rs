@@ -10,7 +10,8 @@ use super::peers::Answered;
 use super::requests::State;
 use super::{Broker, Offence};
 use crate::{
-    Frames, Label, Notice, Outcome, PeerId, Reply, RequestId, Time, Timeout, ToClient, WorkerReply,
+    CODE_UNSAID, Frames, Label, Notice, Outcome, PeerId, Reply, RequestId, Time, Timeout, ToClient,
+    WorkerReply,
 };
 
 /// What a reply is, for its client.
@@ -82,7 +83,8 @@ impl Broker {
         if can.partial_replies {
             self.share_part(now, index, said);
             self.requests[index].part_sent = true;
-            let reply = self.reply_to(index, take(&mut said.options), take(&mut said.body));
+            let reply =
+                self.reply_to(index, CODE_UNSAID, take(&mut said.options), take(&mut said.body));
             self.counters.partials += 1;
             return self.tell_client(client, ToClient::Partial(reply));
         }
@@ -118,21 +120,20 @@ impl Broker {
         }
         self.share_end(index, outcome, said);
         let keep = said.keep.filter(|_| whole && outcome == Outcome::Replied);
-        let mut reply = self.reply_to(index, take(&mut said.options), take(&mut said.body));
-        reply.code = said.code;
         if let Some(keep) = keep {
-            let asked = &self.requests[index].body;
-            if asked.is_there() {
-                self.keep(reply.service.clone(), asked.frames(), &reply, now.after(keep));
+            let record = &self.requests[index];
+            if record.body.is_there() {
+                let service = self.services[record.service].name.clone();
+                self.keep(service, record.body.frames(), said, now.after(keep));
             }
         }
-        self.expect_afterwords(index, &reply);
-        let outcome = self.tell_answer_of(index, outcome, reply);
+        self.expect_afterwords(index);
+        let outcome = self.tell_answer_of(index, outcome, said);
         self.end_answered(now, index, outcome);
     }
 
     /// Remembers who asked, where worker and client both know no end of a reply.
-    fn expect_afterwords(&mut self, index: u32, reply: &Reply) {
+    fn expect_afterwords(&mut self, index: u32) {
         let State::Running(id) = self.requests[index].state else { return };
         let client = self.requests[index].client;
         if !self.peers.worker_ref(id).is_some_and(|worker| worker.can.afterwords)
@@ -140,12 +141,7 @@ impl Broker {
         {
             return;
         }
-        let head = Reply {
-            service: reply.service.clone(),
-            id: reply.id.clone(),
-            asked: reply.asked,
-            ..Reply::new(Label::empty(), Frames::empty())
-        };
+        let head = self.reply_to(index, CODE_UNSAID, Bytes::new(), Frames::EMPTY);
         let answered = Answered { request: self.requests.id(index), client, head };
         if let Some(worker) = self.peers.worker(id) {
             worker.answered = Some(Box::new(answered));
@@ -171,16 +167,18 @@ impl Broker {
     }
 
     /// Tells the client of a request what its worker answered; says how it ended with that.
-    fn tell_answer_of(&mut self, index: u32, outcome: Outcome, mut reply: Reply) -> Outcome {
+    fn tell_answer_of(&mut self, index: u32, outcome: Outcome, said: &mut WorkerReply) -> Outcome {
         let client = self.requests[index].client;
-        let readable = self.can_be_read(&reply.body, &reply.options, client);
+        let readable = self.can_be_read(&said.body, &said.options, client);
         let outcome = match (outcome, readable) {
             (Outcome::Replied, false) => Outcome::Untranslatable,
             (outcome, _) => outcome,
         };
+        let (mut options, mut body) = (take(&mut said.options), take(&mut said.body));
         if !readable {
-            (reply.options, reply.body) = self.readable(reply.options, reply.body, client);
+            (options, body) = self.readable(options, body, client);
         }
+        let reply = self.reply_to(index, said.code, options, body);
         match outcome {
             Outcome::Replied => self.tell_client(client, ToClient::Final(reply)),
             _ => self.tell_failure(index, outcome, reply),
@@ -189,8 +187,8 @@ impl Broker {
     }
 
     /// Ends a request that is in no list with the answer to another that was equal.
-    pub(super) fn tell_answer(&mut self, index: u32, outcome: Outcome, reply: Reply) {
-        let outcome = self.tell_answer_of(index, outcome, reply);
+    pub(super) fn tell_answer(&mut self, index: u32, outcome: Outcome, said: &WorkerReply) {
+        let outcome = self.tell_answer_of(index, outcome, &mut said.clone());
         self.count_end(index, outcome);
         self.forget(index);
     }

@@ -16,7 +16,7 @@ use super::keys::{KeyedState, Keys};
 use super::requests::{InPlace, Record, Requests, State};
 use crate::list::List;
 use crate::{
-    Frames, Label, Outcome, PeerId, Priority, Reply, RequestId, Time, Timeout, ToClient,
+    CODE_UNSAID, Frames, Label, Outcome, PeerId, Priority, RequestId, Time, Timeout, ToClient,
     WorkerReply,
 };
 
@@ -218,7 +218,8 @@ impl Broker {
                 continue;
             }
             self.requests[follower].part_sent = true;
-            let reply = self.reply_to(follower, said.options.clone(), said.body.clone());
+            let reply =
+                self.reply_to(follower, CODE_UNSAID, said.options.clone(), said.body.clone());
             self.counters.partials += 1;
             self.tell_client(client, ToClient::Partial(reply));
         }
@@ -249,8 +250,7 @@ impl Broker {
         self.stop_leading(index);
         while let Some(follower) = self.requests[index].followers().first() {
             self.leave_leader(follower);
-            let reply = self.reply_to(follower, said.options.clone(), said.body.clone());
-            self.tell_answer(follower, outcome, Reply { code: said.code, ..reply });
+            self.tell_answer(follower, outcome, said);
         }
     }
 

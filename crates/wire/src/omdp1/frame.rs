@@ -92,6 +92,7 @@ impl CommandFrame {
     /// is JSON, too. More of them than their length can say are left out.
     pub(super) fn headers(&mut self, packed: &[u8], body: &Frames) -> &mut Self {
         match u16::try_from(packed.len()) {
+            Ok(0) => self.no_headers(),
             Ok(length) if body.form() == Form::Frames && packed.len() <= HEADERS_BYTES_MAX => {
                 self.number_2(length).octets(packed)
             }
