@@ -39,8 +39,6 @@ use crate::{bytes, duration};
 
 /// The bodies that are under way at once may have so many bytes together.
 const BYTES_IN_FLIGHT_MAX: usize = 256 << 20;
-/// So many connections clients may have together.
-const CONNECTIONS_MAX: usize = 16_384;
 /// What clients ask for and workers offer where nothing is said.
 const SERVICE: &str = "bench";
 
@@ -225,7 +223,7 @@ impl BenchArgs {
 
 impl RunArgs {
     fn run(self) -> Result<(), Failure> {
-        self.load.check(Speech::Dialect(self.load.dialect));
+        self.load.check();
         if self.broker.is_none() && self.place.broker_pid.is_some() {
             misused("bench", "--broker-pid goes with --broker");
         }
@@ -248,7 +246,7 @@ impl RunArgs {
 
 impl RequestsArgs {
     fn run(self) -> Result<(), Failure> {
-        self.load.check(Speech::Dialect(self.load.dialect));
+        self.load.check();
         let plan =
             Plan { service: self.service, ..self.load.plan(self.broker, self.place.broker_pid) };
         let run = measure("the broker", "the broker", plan, self.place.pin)?;
@@ -289,7 +287,7 @@ impl WorkersArgs {
 
 impl LoadArgs {
     /// Refuses what makes no sense together.
-    fn check(&self, speech: Speech) {
+    fn check(&self) {
         if self.body < tag::TEXT_BYTES {
             let text = format!(
                 "--body has to be at least {} bytes: they say which request it belongs to",
@@ -304,13 +302,6 @@ impl LoadArgs {
                 "{requests} bodies in flight of {} bytes each are more than {most}: make --body, \
                  --clients or --in-flight smaller",
                 self.body
-            );
-            misused("bench", &text);
-        }
-        if speech.has_one_request_a_connection() && requests > CONNECTIONS_MAX {
-            let text = format!(
-                "in {speech} a connection has one request at a time, and {requests} connections \
-                 are more than {CONNECTIONS_MAX}: make --clients or --in-flight smaller"
             );
             misused("bench", &text);
         }

@@ -63,11 +63,6 @@ fn every_reply_is_right_in_every_dialect() {
         check_sums(&run);
         assert!(count(&run, "measured") > 0, "{run}");
         assert_eq!((count(&run, "doubled"), count(&run, "foreign")), (0, 0), "{run}");
-        let connections = match ["omdp1", "pigato", "omdp"].contains(&dialect.name()) {
-            true => 2,
-            false => 8,
-        };
-        assert_eq!(count(&run, "connections"), connections, "{run}");
         assert!(run["broker_us_per_request"].is_null(), "nobody said which process it is: {run}");
         let latency = |name: &str| run["latency"][name].as_f64().expect("it is a time");
         assert!(0.0 < latency("p50_us") && latency("p50_us") <= latency("p99_us"), "{run}");
@@ -199,7 +194,8 @@ fn a_broker_that_is_not_installed_is_left_out_with_how_to_get_it() {
         "zmq_proxy is not installed",
         "pip install majortomo",
         "npm install pigato",
-        "--features nats",
+        // With it, the server may be there.
+        if cfg!(feature = "nats") { "" } else { "--features nats" },
     ] {
         assert!(finished.text().contains(said), "no {said:?} in {}", finished.text());
     }
@@ -236,6 +232,14 @@ fn a_broker_that_is_not_there_is_named_with_what_to_do() {
 }
 
 #[test]
+fn more_connections_than_may_shake_hands_at_once_are_opened_one_after_another() {
+    let load = ["run", "--clients", "1024", "--in-flight", "1", "--workers", "300", "--json"];
+    let finished = bench(&[&load[..], &SHORT].concat());
+    assert!(finished.status.success(), "{finished:?}");
+    check_sums(&only_run(&finished));
+}
+
+#[test]
 fn a_service_without_a_worker_is_told() {
     let broker = Broker::start(&[]);
     let finished = bench(&["requests", "-b", &broker.endpoint, "--timeout", "300ms"]);
@@ -251,7 +255,6 @@ fn what_makes_no_sense_is_refused() {
         (&["run", "--rate", "0"], "--rate"),
         (&["run", "--body", "15"], "at least 16 bytes"),
         (&["run", "--body", "1MiB"], "--in-flight smaller"),
-        (&["run", "--dialect", "mdp01", "--clients", "1024"], "16384"),
         (&["run", "--dialect", "mdp99"], "mdp01"),
         (&["run", "--duration", "0s"], "more than 0s"),
         (&["run", "--timeout", "0s"], "more than 0s"),

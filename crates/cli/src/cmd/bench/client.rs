@@ -204,11 +204,17 @@ impl Client {
         }
     }
 
-    /// Ends the request of this id; where there are no ids, the one that there is.
+    /// Ends the request of this id; where there are no ids, the oldest, since nothing tells which.
     fn end(&mut self, id: &Label) -> Option<Tag> {
         let tag = if id.is_empty() {
-            let turn = self.slots.first()?.turn;
-            Tag { client: self.number, slot: 0, turn }
+            let slots = (0..).zip(&self.slots);
+            let oldest = slots.filter(|(_, slot)| slot.since.is_some());
+            let (slot, turn) = match oldest.min_by_key(|(_, slot)| slot.since) {
+                Some((slot, state)) => (slot, state.turn),
+                None if self.asked == 0 => (0, FIRST_CALL),
+                None => return None,
+            };
+            Tag { client: self.number, slot, turn }
         } else {
             self.speech.tag_of(id)?
         };
@@ -346,6 +352,24 @@ mod tests {
                 let came = client.take(said(dialect, &ToClient::Failed(Outcome::Failed, why)));
                 assert!(matches!(came, Ok(Came::Failed(_))), "{dialect}: {came:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_without_an_id_is_taken_for_the_oldest() {
+        let mut client = client(Dialect::Mdp01, 3);
+        for since in [7, 5, 6] {
+            assert!(client.ask(since, &mut Written::default()));
+        }
+        let spoilt = reply(Dialect::Mdp01, tag(0, 1), Frames::from_slices(&["spoilt"]));
+        assert!(matches!(client.take(spoilt), Ok(Came::Wrong(_))));
+        for (slot, came) in [
+            (0, Came::Right { since: 7 }),
+            (1, Came::Doubled(tag(1, 1))),
+            (2, Came::Right { since: 6 }),
+        ] {
+            let right = reply(Dialect::Mdp01, tag(slot, 1), body(tag(slot, 1)));
+            assert_eq!(client.take(right), Ok(came));
         }
     }
 

@@ -203,9 +203,7 @@ fn succeeds(program: &Path, args: &[&str]) -> bool {
 
 impl CompareArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        for contestant in self.contestants() {
-            self.load.check(contestant.speech(self.load.dialect));
-        }
+        self.load.check();
         let mut notes = Vec::new();
         let (present, absent): (Vec<_>, Vec<_>) =
             self.contestants().into_iter().partition(|contestant| contestant.is_installed(&self));

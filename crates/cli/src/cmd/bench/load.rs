@@ -25,6 +25,8 @@ use crate::cmd::tripping::body;
 
 const EVENTS_MAX: usize = 1_024;
 const TIMER: Token = Token(usize::MAX);
+/// Connections that shake hands at once.
+const HANDSHAKES_MAX: usize = 256;
 /// How often a first call is made until one comes back: some brokers drop what nobody offers yet.
 const FIRST_CALL_INTERVAL: Duration = Duration::from_millis(200);
 /// How often workers say that they live, where they have to.
@@ -199,19 +201,24 @@ impl<'a> Load<'a> {
             load.connect(&plan.worker_endpoint, Side::Worker, Role::Worker)?;
         }
         let filling = body::text(0, plan.body_bytes.saturating_sub(TEXT_BYTES));
-        let (connections, slots) = plan.connections();
-        for number in 0..connections {
-            let client = Client::new(number, plan.speech, &plan.service, &filling, slots);
+        for number in 0..plan.clients {
+            let client = Client::new(number, plan.speech, &plan.service, &filling, plan.in_flight);
             load.connect(&plan.endpoint, Side::Client, Role::Client(Box::new(client)))?;
         }
-        let deadline = load.after(plan.timeout);
-        while !load.peers.iter().all(Peer::is_up) {
-            load.turn(deadline)?;
-            if load.now() >= deadline {
-                return Err(Fault::NoWelcome(plan.timeout));
+        load.await_welcome()?;
+        Ok(load)
+    }
+
+    /// Waits until clients may ask and workers are there.
+    fn await_welcome(&mut self) -> Result<(), Fault> {
+        let deadline = self.after(self.plan.timeout);
+        while !self.peers.iter().all(Peer::is_up) {
+            self.turn(deadline)?;
+            if self.now() >= deadline {
+                return Err(Fault::NoWelcome(self.plan.timeout));
             }
         }
-        Ok(load)
+        Ok(())
     }
 
     /// Makes requests, first to warm up and then to measure, and waits for what is still to come.
@@ -262,7 +269,8 @@ impl<'a> Load<'a> {
         let token = Token(self.peers.len());
         line.register(self.poll.registry(), token).map_err(Fault::System)?;
         self.peers.push(Peer { line, role, begun: false, queued: false });
-        Ok(())
+        // Brokers let so many connections of one address shake hands at once, and no more.
+        if self.peers.len().is_multiple_of(HANDSHAKES_MAX) { self.await_welcome() } else { Ok(()) }
     }
 
     /// Calls until a call comes back, so that there is a worker and a way.
@@ -513,16 +521,6 @@ impl Load<'_> {
     }
 }
 
-impl Plan {
-    /// How many connections the clients have together, and how many requests each has at once.
-    pub(super) fn connections(&self) -> (u16, u16) {
-        match self.speech.has_one_request_a_connection() {
-            true => (self.clients.saturating_mul(self.in_flight), 1),
-            false => (self.clients, self.in_flight),
-        }
-    }
-}
-
 impl Peer {
     fn as_client(&mut self) -> Option<(&mut Client, &mut Line)> {
         match &mut self.role {
@@ -547,33 +545,4 @@ impl Peer {
 
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use majordomus::Dialect;
-
-    use super::*;
-
-    #[test]
-    fn without_request_ids_a_client_has_a_connection_for_each_request() {
-        for (dialect, expected) in [(Dialect::Omdp1, (8, 64)), (Dialect::Mdp01, (512, 1))] {
-            let plan = Plan {
-                endpoint: String::new(),
-                worker_endpoint: String::new(),
-                broker_pid: None,
-                speech: Speech::Dialect(dialect),
-                service: String::new(),
-                clients: 8,
-                in_flight: 64,
-                workers: 4,
-                body_bytes: 64,
-                rate: None,
-                warm_up: Duration::ZERO,
-                duration: Duration::ZERO,
-                timeout: Duration::ZERO,
-            };
-            assert_eq!(plan.connections(), expected);
-        }
-    }
 }

@@ -63,11 +63,6 @@ pub(super) enum Served {
 }
 
 impl Speech {
-    /// Whether a client needs a connection for each request that it has at once.
-    pub(super) fn has_one_request_a_connection(self) -> bool {
-        matches!(self, Speech::Dialect(dialect) if !has_request_ids(dialect))
-    }
-
     /// What a connection says of itself. `random` makes it like no other.
     pub(super) fn metadata(self, side: Side, random: u128) -> Metadata {
         match self {

@@ -45,7 +45,6 @@ impl Run {
             "broker_peak_bytes": self.measured.memory.map(|memory| memory.peak_bytes),
             "broker_us_per_request": self.broker_us_per_request(),
             "clients": plan.clients,
-            "connections": plan.connections().0,
             "cut": self.measured.cut,
             "dialect": plan.speech.to_string(),
             "doubled": tally.doubled,
