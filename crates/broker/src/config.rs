@@ -28,6 +28,10 @@ pub struct Config {
     pub intch: Option<Endpoint>,
     /// The routing id that a ROUTER peer sees; up to 255 bytes, none by default.
     pub name: String,
+    /// How long the reactor looks for something to do before it sleeps, at most
+    /// [`SPIN_MAX`](Config::SPIN_MAX): round trips get shorter, since nobody has to be woken, and the
+    /// processor is busy so much longer after each. Not at all by default.
+    pub spin: Duration,
     /// Timings and limits of requests.
     pub core: core::Config,
     /// Limits on connections.
@@ -41,6 +45,7 @@ impl Default for Config {
             listen: vec![Listen::new(endpoint)],
             intch: None,
             name: String::new(),
+            spin: Duration::ZERO,
             core: core::Config::default(),
             connections: ConnectionLimits::default(),
         }
@@ -192,6 +197,8 @@ pub enum ConfigError {
     MessageTooLarge,
     /// So may a reply that is put together of its parts.
     ReplyTooLarge,
+    /// The reactor would look for something to do for longer than [`Config::SPIN_MAX`].
+    SpinTooLong,
 }
 
 impl fmt::Display for ConfigError {
@@ -209,6 +216,7 @@ impl fmt::Display for ConfigError {
             ConfigError::ReplyTooLarge => {
                 f.write_str("reply_bytes_max has to be at most 2147483648 (2 GiB)")
             }
+            ConfigError::SpinTooLong => f.write_str("spin has to be at most 10ms"),
         }
     }
 }
@@ -216,6 +224,20 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
+    /// The longest [`spin`](Config::spin).
+    ///
+    /// ```
+    /// # mod majordomus { pub use majordomus_broker as broker; }
+    /// use std::time::Duration;
+    ///
+    /// use majordomus::broker::{Config, ConfigError};
+    ///
+    /// let spin = Config::SPIN_MAX + Duration::from_micros(1);
+    /// let config = Config { spin, ..Config::default() };
+    /// assert_eq!(config.check(), Err(ConfigError::SpinTooLong));
+    /// ```
+    pub const SPIN_MAX: Duration = Duration::from_millis(10);
+
     /// Whether the directory is published at this listener: it comes behind all others.
     pub(crate) fn publishes_at(&self, listener: usize) -> bool {
         listener == self.listen.len()
@@ -258,6 +280,9 @@ impl Config {
         }
         if message_bytes_max > reception_bytes_max {
             return Err(ConfigError::MessageOverReception);
+        }
+        if self.spin > Self::SPIN_MAX {
+            return Err(ConfigError::SpinTooLong);
         }
         let (core, limits, own) = (&self.core, &self.core.limits, &self.connections);
         let counts = [

@@ -299,6 +299,29 @@ fn many_requests_in_one_breath_are_all_answered() {
 }
 
 #[test]
+fn a_broker_that_spins_serves_as_any_other() {
+    let broker = broker_with(|config| config.spin = Config::SPIN_MAX);
+    let mut worker = Peer::worker(&broker, "echo");
+    let mut client = Peer::connect(&broker);
+    for number in 0..10_u8 {
+        client.send(&[b"", b"MDPC01", b"echo", &[number]]);
+        let (address, body) = worker.request();
+        worker.reply(&address, &[&body[0]]);
+        client.expect(&[b"", b"MDPC01", b"echo", &[number]]);
+    }
+}
+
+#[test]
+fn a_broker_that_spins_hears_of_time() {
+    let broker = broker_with(|config| {
+        config.spin = Config::SPIN_MAX;
+        config.core.heartbeat_interval = Duration::from_millis(20);
+    });
+    let mut silent = Peer::worker(&broker, "echo");
+    silent.expect(&[b"", b"MDPW01", b"\x05"]);
+}
+
+#[test]
 fn a_client_at_its_limit_is_not_read_from_until_there_is_room() {
     let broker = broker_with(|config| config.core.limits.client_requests_max = 10);
     let mut client = Peer::connect(&broker);

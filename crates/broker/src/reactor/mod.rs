@@ -133,10 +133,7 @@ impl Reactor {
     pub(crate) fn run(mut self) -> io::Result<Snapshot> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
-            match self.poll.poll(&mut events, self.patience()) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
+            self.wait(&mut events)?;
             self.now = self.clock();
             for event in &events {
                 self.ready(event);
@@ -151,6 +148,35 @@ impl Reactor {
             if self.ending.is_some_and(|until| self.connections.is_empty() || self.now >= until) {
                 return Ok(self.snapshot());
             }
+        }
+    }
+
+    /// Waits for sockets: awake at first, where it is to spin, and then asleep.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let patience = self.patience();
+        if self.config.spin.is_zero() || patience == Some(Duration::ZERO) {
+            return self.look(events, patience);
+        }
+        let spin = patience.map_or(self.config.spin, |patience| patience.min(self.config.spin));
+        let began = Instant::now();
+        while began.elapsed() < spin {
+            self.look(events, Some(Duration::ZERO))?;
+            if !events.is_empty() {
+                return Ok(());
+            }
+        }
+        let patience = self.patience();
+        self.look(events, patience)
+    }
+
+    /// Takes what the system knows of sockets, within so long.
+    fn look(&mut self, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(events, patience) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            looked => looked,
         }
     }
 

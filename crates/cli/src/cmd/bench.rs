@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use majordomus::Dialect;
+use majordomus_broker::Config;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -106,6 +107,9 @@ struct RunArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 4,
           value_parser = number(1..=1024_u16), allow_negative_numbers = true)]
     workers: u16,
+    /// Have our broker look for something to do for so long before it sleeps
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = read_spin)]
+    spin: Duration,
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
@@ -209,6 +213,16 @@ struct OutputArgs {
     html: Option<PathBuf>,
 }
 
+/// Reads how long our broker may spin.
+fn read_spin(text: &str) -> Result<Duration, String> {
+    match duration::parse(text).map_err(|fault| fault.to_string())? {
+        spin if spin > Config::SPIN_MAX => {
+            Err(format!("it has to be at most {}", duration::show(Config::SPIN_MAX)))
+        }
+        spin => Ok(spin),
+    }
+}
+
 impl BenchArgs {
     pub(crate) fn run(self) -> Result<(), Failure> {
         raise_open_files();
@@ -227,9 +241,15 @@ impl RunArgs {
         if self.broker.is_none() && self.place.broker_pid.is_some() {
             misused("bench", "--broker-pid goes with --broker");
         }
+        if self.broker.is_some() && !self.spin.is_zero() {
+            misused("bench", "--spin is for a broker of its own, without --broker");
+        }
         let own = match self.broker {
             Some(_) => None,
-            None => Some(Process::ours().map_err(|why| Failure::OwnBroker(why.to_string()))?),
+            None => {
+                let own = Process::ours(self.spin);
+                Some(own.map_err(|why| Failure::OwnBroker(why.to_string()))?)
+            }
         };
         let broker_pid = own.as_ref().map(Process::pid).or(self.place.broker_pid);
         let endpoint = own.as_ref().map(|own| own.endpoint.clone()).or(self.broker);

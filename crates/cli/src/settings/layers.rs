@@ -222,6 +222,7 @@ impl Settings {
             ConfigError::Zero(name) => name,
             ConfigError::MessageOverReception | ConfigError::MessageTooLarge => "message_bytes_max",
             ConfigError::ReplyTooLarge => "reply_bytes_max",
+            ConfigError::SpinTooLong => "spin",
         };
         Setting::position(name).map(|index| self.sources[index].clone()).unwrap_or_default()
     }

@@ -251,7 +251,7 @@ macro_rules! setting {
 }
 
 /// Every setting but where the broker listens and what differs for single services.
-pub(crate) static TABLE: [Setting; 39] = [
+pub(crate) static TABLE: [Setting; 40] = [
     setting!(LISTENING "dialect" Dialect dialect:
         "The only dialect that is taken, or `any`"),
     setting!(LISTENING "errors" Errors errors:
@@ -269,6 +269,9 @@ pub(crate) static TABLE: [Setting; 39] = [
     setting!(DISPATCH "balance" Balance config.core.balance:
         "Which free worker gets a request: `lru` for the one that has waited longest, `load` for the \
          one with the fewest requests in hand and then the fewest so far, `random` for any"),
+    setting!(DISPATCH "spin" Duration config.spin:
+        "How long the broker looks for something to do before it sleeps, such as 50us and at most \
+         10ms: round trips get shorter, and its processor busier"),
     setting!(TIMINGS "heartbeat_interval" Duration config.core.heartbeat_interval:
         "How often workers get a heartbeat, and are expected to send one; not shorter than theirs"),
     setting!(TIMINGS "liveness" SmallCount config.core.liveness:

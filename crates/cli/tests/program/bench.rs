@@ -256,6 +256,8 @@ fn what_makes_no_sense_is_refused() {
         (&["run", "--body", "15"], "at least 16 bytes"),
         (&["run", "--body", "1MiB"], "--in-flight smaller"),
         (&["run", "--dialect", "mdp99"], "mdp01"),
+        (&["run", "--spin", "11ms"], "at most 10ms"),
+        (&["run", "--spin", "1us", "-b", "tcp://127.0.0.1:1"], "without --broker"),
         (&["run", "--duration", "0s"], "more than 0s"),
         (&["run", "--timeout", "0s"], "more than 0s"),
         (&["run", "--pin", "0"], "0,1"),

@@ -6,6 +6,7 @@ pub(super) mod nats;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, builder::TypedValueParser};
@@ -16,7 +17,7 @@ use crate::cmd::bench::process::{NoBroker, Process, free_endpoint};
 use crate::cmd::bench::report::{Report, Run};
 use crate::cmd::bench::speech::Speech;
 use crate::cmd::bench::usage::Pin;
-use crate::cmd::bench::{LoadArgs, OutputArgs, SERVICE, measure};
+use crate::cmd::bench::{LoadArgs, OutputArgs, SERVICE, measure, read_spin};
 use crate::cmd::{misused, number};
 use crate::failure::Failure;
 
@@ -64,6 +65,9 @@ pub(super) struct CompareArgs {
     /// Keep the broker on one core and the generator on another
     #[arg(long, value_name = "BROKER,GENERATOR")]
     pin: Option<Pin>,
+    /// Have our broker look for something to do for so long before it sleeps
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = read_spin)]
+    spin: Duration,
     /// The Python that has pyzmq and majortomo
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: PathBuf,
@@ -164,7 +168,7 @@ impl Contestant {
     fn start(self, args: &CompareArgs) -> Result<Process, NoBroker> {
         let (endpoint, mut worker_endpoint) = (free_endpoint()?, None);
         let mut command = match self {
-            Contestant::Majordomus => return Process::ours(),
+            Contestant::Majordomus => return Process::ours(args.spin),
             Contestant::ZmqProxy => {
                 let second = free_endpoint()?;
                 let mut command = Command::new(&args.python);

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::cmd::stream::Stream;
+use crate::duration;
 
 /// How long a broker may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ impl fmt::Display for NoBroker {
             NoBroker::System(error) => error.fmt(f),
             NoBroker::Ended(said) => write!(f, "it ended: {said}"),
             NoBroker::Deaf => {
-                write!(f, "it did not listen within {}", crate::duration::show(START_TIMEOUT))
+                write!(f, "it did not listen within {}", duration::show(START_TIMEOUT))
             }
         }
     }
@@ -55,8 +56,9 @@ impl From<io::Error> for NoBroker {
 }
 
 impl Process {
-    /// This very program as a broker, on a free port, with nothing of our environment.
-    pub(super) fn ours() -> Result<Self, NoBroker> {
+    /// This very program as a broker, on a free port, with nothing of our environment. It spins for
+    /// so long before it sleeps.
+    pub(super) fn ours(spin: Duration) -> Result<Self, NoBroker> {
         let mut command = Command::new(env::current_exe()?);
         for (variable, _) in env::vars_os() {
             if variable.as_encoded_bytes().starts_with(b"MAJORDOMUS_") {
@@ -64,6 +66,7 @@ impl Process {
             }
         }
         command.args(["broker", "--quiet", "--bind", "tcp://127.0.0.1:0"]).stdout(Stdio::piped());
+        command.args(["--spin", &duration::show(spin)]);
         let mut process = Self::start(&mut command, String::new(), String::new())?;
         let mut said = String::new();
         if let Some(stdout) = process.child.stdout.take() {
