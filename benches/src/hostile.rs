@@ -7,17 +7,15 @@
 mod arena;
 mod attacks;
 mod broker;
-mod figure;
 mod honest;
-mod peer;
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use self::arena::{Arena, State};
 use self::attacks::ATTACKS;
-use self::figure::Figure;
+
 use crate::Verdict;
+use crate::figure::{Figure, MIB};
 
 /// Live bytes that may be left of an attack: tables keep the room for as many entries as there were
 /// once, which is some dozens of bytes each, and the buffers of connections come and go.
@@ -168,19 +166,14 @@ fn measure(attack: &'static Attack) -> Result<Vec<Figure>, String> {
 }
 
 fn left(before: &State, after: &State) -> Figure {
-    let left = after.since(before, "live_bytes") as f64 / figure::MIB;
-    Figure::at_most(LEFT_BYTES_MAX as f64 / figure::MIB, "live bytes left", left, "MiB")
+    let left = after.since(before, "live_bytes") as f64 / MIB;
+    Figure::at_most(LEFT_BYTES_MAX as f64 / MIB, "live bytes left", left, "MiB")
 }
 
 fn again(times: u32, last: &State, state: &State) -> Figure {
     let [last, now] = [last, state].map(|state| state.get("resident_bytes") as f64);
-    let what = format!("resident size of {:.1} MiB, and again ({times})", last / figure::MIB);
+    let what = format!("resident size of {:.1} MiB, and again ({times})", last / MIB);
     Figure::at_most(AGAIN_PERCENT_MAX, what, 100.0 * (now / last - 1.0), "%")
-}
-
-/// What an error says.
-fn text(error: impl fmt::Display) -> String {
-    error.to_string()
 }
 
 /// Lets others have the processor before something is looked at again.

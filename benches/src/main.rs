@@ -4,6 +4,7 @@
 //! $ cargo run --release -p majordomus-benches -- core
 //! $ cargo run --release -p majordomus-benches --features nats -- library
 //! $ cargo run --release -p majordomus-benches -- hostile
+//! $ cargo run --release -p majordomus-benches -- footprint
 //! $ cargo run --release -p majordomus-benches -- guard
 //! $ cargo run --release -p majordomus-benches -- limits
 //! ```
@@ -15,24 +16,33 @@
 mod child;
 mod core_alone;
 mod cost;
+mod figure;
+mod footprint;
 mod guard;
 mod hostile;
 mod instructions;
 mod library;
 mod limits;
+mod peer;
 mod random;
 mod timing;
 
+use std::fmt;
 use std::process::ExitCode;
 
 const USAGE: &str =
-    "usage: majordomus-benches core | guard | limits | library | hostile [ATTACK...]";
+    "usage: majordomus-benches core | footprint | guard | limits | library | hostile [ATTACK...]";
 
 /// Whether the bars that a benchmark enforces were met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Met,
     Missed,
+}
+
+/// What an error says.
+fn text(error: impl fmt::Display) -> String {
+    error.to_string()
 }
 
 fn main() -> ExitCode {
@@ -42,6 +52,9 @@ fn main() -> ExitCode {
         ["core"] => core_alone::compare(),
         // What `core` has valgrind count. It prints nothing, and is good for a profiler too.
         ["core-run", case, size, operations] => core_alone::run(case, size, operations),
+        ["footprint"] => footprint::compare(),
+        // The broker of that.
+        ["footprint-broker"] => footprint::run_broker(),
         ["guard"] => guard::compare(),
         // What `guard` has valgrind count.
         ["guard-run", case, operations] => guard::run(case, operations),

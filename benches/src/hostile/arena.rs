@@ -1,40 +1,23 @@
 //! Where an attack takes place: a broker, an honest worker, an honest client.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use majordomus::blocking::{Client, Worker};
 
-use super::figure::Figure;
 use super::honest::{self, Beside};
-use super::{Attack, LEFT_BYTES_MAX, Scale, pause, text};
+use super::{Attack, LEFT_BYTES_MAX, Scale, pause};
 use crate::child::Child;
-use crate::cost;
+use crate::figure::Figure;
+use crate::peer::{PATIENCE, Place};
+use crate::{cost, text};
 
 /// The name of the thread that is the broker.
 const REACTOR: &str = "reactor";
-/// How long anything that has to happen may take on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long live bytes may take to come back. What is left then is a figure.
 const COME_BACK: Duration = Duration::from_secs(15);
 /// How long a new client may wait for its first answer.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
-
-/// Where the broker listens.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) tcp: SocketAddr,
-    pub(super) ipc: PathBuf,
-}
-
-impl Place {
-    /// As clients and workers take it.
-    pub(super) fn endpoint(&self) -> String {
-        format!("tcp://{}", self.tcp)
-    }
-}
 
 /// What a broker has counted and holds at a moment.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::io::BufRead;
 use majordomus::Broker;
 use majordomus::broker::{Config, Listen, Offence, Outcome, Snapshot};
 
-use super::{Attack, Scale, text};
-use crate::{Verdict, cost};
+use super::{Attack, Scale};
+use crate::{Verdict, cost, text};
 
 pub(super) fn run(attack: &Attack, scale: Scale) -> Result<Verdict, String> {
     let mut config = Config::try_from("tcp://127.0.0.1:0").map_err(text)?;

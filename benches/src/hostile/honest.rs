@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use majordomus::Worker as Builder;
 use majordomus::blocking::{Client, Worker};
 
-use super::arena::{PATIENCE, Place};
-use super::text;
+use crate::peer::{PATIENCE, Place};
+use crate::text;
 
 /// What is served all the time.
 pub(super) const SERVICE: &str = "echo";

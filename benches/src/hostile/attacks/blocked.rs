@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use majordomus_zmtp::{Event, Message};
 
-use crate::hostile::arena::{Arena, PATIENCE};
-use crate::hostile::figure::Figure;
-use crate::hostile::peer::{Peer, framed};
-use crate::hostile::{Attack, Scale, text};
+use crate::figure::Figure;
+use crate::hostile::arena::Arena;
+use crate::hostile::{Attack, Scale};
+use crate::peer::{PATIENCE, Peer, framed};
+use crate::text;
 
 pub(super) const ATTACK: Attack = Attack {
     name: "blocked",

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::figure::Figure;
 use crate::hostile::Attack;
 use crate::hostile::arena::{Arena, State};
-use crate::hostile::figure::Figure;
-use crate::hostile::peer::{Flood, Peer, framed};
+use crate::peer::{Flood, Peer, framed};
 use crate::random::Random;
 
 pub(super) const ATTACK: Attack = Attack {
@@ -46,7 +46,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let mut twice = serving_worker(arena)?;
     let client = asking_client(arena)?;
     let token = twice.token()?;
-    twice.write(&reply(&token, RIGHT)).map_err(crate::hostile::text)?;
+    twice.write(&reply(&token, RIGHT)).map_err(crate::text)?;
     let state = arena.state()?;
     repeat(arena, twice.flood()?, &token, replies, &state)?;
     only_right(client)?;
@@ -60,7 +60,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     thief.say(replies, |_, bytes| bytes.extend(&stolen))?;
     arena.wait_for_more(&state, "offence.forged_reply", replies)?;
     thief.close()?;
-    owner.write(&reply(&token, RIGHT)).map_err(crate::hostile::text)?;
+    owner.write(&reply(&token, RIGHT)).map_err(crate::text)?;
     only_right(client)?;
     beside.stop()?;
     Ok(Vec::new())

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
+use crate::figure::Figure;
 use crate::hostile::arena::Arena;
-use crate::hostile::figure::Figure;
-use crate::hostile::peer::{connect, greeting, read_to_end};
 use crate::hostile::{Attack, pause};
+use crate::peer::{connect, greeting, read_to_end};
 
 pub(super) const ATTACK: Attack = Attack {
     name: "handshakes",

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use crate::figure::Figure;
 use crate::hostile::Attack;
 use crate::hostile::arena::Arena;
-use crate::hostile::figure::Figure;
-use crate::hostile::peer::{Peer, framed};
+use crate::peer::{Peer, framed};
 
 pub(super) const ATTACK: Attack = Attack {
     name: "heartbeats",

@@ -1,10 +1,11 @@
 //! A client with more requests than any may have, for a service that nobody serves.
 
-use super::{greeted_client, request};
+use majordomus_core::Timeout;
+
+use crate::figure::{Figure, MIB};
 use crate::hostile::Attack;
 use crate::hostile::arena::Arena;
-use crate::hostile::figure::{Figure, MIB};
-use crate::hostile::peer::{Peer, framed};
+use crate::peer::{Peer, framed, greeted_client, request};
 
 pub(super) const ATTACK: Attack = Attack {
     name: "hoard",
@@ -17,6 +18,7 @@ pub(super) const ATTACK: Attack = Attack {
     carry_out,
 };
 
+const BODY: &[u8] = b"a body of a request that waits";
 const REQUESTS: u64 = 1_000_000;
 /// As many of them are taken, by default.
 const TAKEN: u64 = 20_000;
@@ -28,7 +30,9 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let before = arena.state()?;
     let beside = arena.beside();
     let told = greeted_client(&arena.place)?.flood()?;
-    told.say(requests, |number, bytes| bytes.extend(request("nobody", number)))?;
+    told.say(requests, |number, bytes| {
+        bytes.extend(request("nobody", number, Timeout::Never, BODY))
+    })?;
     let full = arena.wait_for_more(&before, "outcome.refused", requests - taken)?;
     if full.get("requests") < taken {
         return Err(format!("only {} are taken", full.get("requests")));
@@ -39,7 +43,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let untold = Peer::connect(&arena.place)?;
     let over = taken + 100;
     let all = framed(&[b"MDPC02", b"\x01", b"nobody", b"a body"]).repeat(over as usize);
-    untold.write(&all).map_err(crate::hostile::text)?;
+    untold.write(&all).map_err(crate::text)?;
     arena.wait_for("it not to be read from", |now| now.get("held_clients") == 1)?;
     drop(untold);
     arena.wait_for_more(&before, "outcome.client_gone", 2 * taken + 1)?;

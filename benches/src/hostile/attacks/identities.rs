@@ -2,10 +2,11 @@
 
 use majordomus_zmtp::{Metadata, SocketType};
 
+use crate::figure::Figure;
+use crate::hostile::Attack;
 use crate::hostile::arena::Arena;
-use crate::hostile::figure::Figure;
-use crate::hostile::peer::{Peer, connect, read_to_end};
-use crate::hostile::{Attack, text};
+use crate::peer::{Peer, connect, read_to_end};
+use crate::text;
 
 pub(super) const ATTACK: Attack = Attack {
     name: "identities",

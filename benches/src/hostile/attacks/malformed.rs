@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
+use crate::figure::Figure;
 use crate::hostile::Attack;
-use crate::hostile::arena::{Arena, Place};
-use crate::hostile::figure::Figure;
-use crate::hostile::peer::{Peer, connect, connect_ipc, framed, greeting, read_to_end};
+use crate::hostile::arena::Arena;
+use crate::peer::{Peer, Place, connect, connect_ipc, framed, greeting, read_to_end};
 
 pub(super) const ATTACK: Attack = Attack {
     name: "malformed",

@@ -4,11 +4,10 @@ use majordomus_core::{Frames, FromClient, FromWorker, Label, Request, Status, Wo
 use majordomus_wire::{Dialect, Socket};
 use majordomus_zmtp::{Metadata, SocketType};
 
-use super::{client_frames, on_stream, worker_frames};
+use crate::figure::Figure;
 use crate::hostile::Attack;
 use crate::hostile::arena::Arena;
-use crate::hostile::figure::Figure;
-use crate::hostile::peer::{Peer, connect};
+use crate::peer::{Peer, client_frames, connect, on_stream, worker_frames};
 use crate::random::Random;
 
 pub(super) const ATTACK: Attack = Attack {

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use crate::figure::Figure;
 use crate::hostile::arena::Arena;
-use crate::hostile::figure::Figure;
-use crate::hostile::peer::{Peer, connect, read_to_end};
 use crate::hostile::{Attack, pause};
+use crate::peer::{Peer, connect, read_to_end};
 
 pub(super) const ATTACK: Attack = Attack {
     name: "open-files",

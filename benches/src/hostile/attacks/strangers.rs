@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use socket2::Socket;
 
+use crate::figure::Figure;
+use crate::hostile::Attack;
 use crate::hostile::arena::Arena;
-use crate::hostile::figure::Figure;
-use crate::hostile::peer::{connect_ipc, framed, greeting};
-use crate::hostile::{Attack, text};
+use crate::peer::{connect_ipc, framed, greeting};
 use crate::random::Random;
+use crate::text;
 
 pub(super) const ATTACK: Attack = Attack {
     name: "strangers",

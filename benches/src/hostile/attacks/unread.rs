@@ -9,12 +9,12 @@ use majordomus_core::{Concurrency, FromWorker, Status};
 use majordomus_wire::Dialect;
 use majordomus_zmtp::{Metadata, SocketType};
 
-use super::{on_stream, worker_frames};
-use crate::hostile::arena::{Arena, PATIENCE, State};
-use crate::hostile::figure::{Figure, MIB};
+use crate::figure::{Figure, MIB};
+use crate::hostile::arena::{Arena, State};
 use crate::hostile::honest::{self, Times};
-use crate::hostile::peer::{Peer, connect_ipc, framed};
-use crate::hostile::{Attack, pause, text};
+use crate::hostile::{Attack, pause};
+use crate::peer::{PATIENCE, Peer, connect_ipc, framed, on_stream, worker_frames};
+use crate::text;
 
 pub(super) const ATTACK: Attack = Attack {
     name: "unread",

@@ -1,23 +1,42 @@
-//! A hostile peer: a socket on which it decides about every byte.
+//! A peer that decides about every byte on its socket: a hostile one, and one that is to weigh little.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::BytesMut;
+use majordomus_core::{Frames, FromClient, FromWorker, Request, Timeout};
+use majordomus_wire::{Codec, Dialect, Side};
 use majordomus_zmtp::{Connection, Event, Limits, Message, Metadata, Security, SocketType};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::arena::{PATIENCE, Place};
-use super::text;
+use crate::text;
 
+/// How long anything that has to happen may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// From where those connect that are hostile.
 const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// What is read at once.
 const READ_BYTES: usize = 64 << 10;
 
+/// Where the broker listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) tcp: SocketAddr,
+    pub(crate) ipc: PathBuf,
+}
+
+impl Place {
+    /// As clients and workers take it.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("tcp://{}", self.tcp)
+    }
+}
+
 /// A connection over TCP, from another address than those of honest peers.
-pub(super) fn connect(place: &Place) -> Result<Socket, String> {
+pub(crate) fn connect(place: &Place) -> Result<Socket, String> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).map_err(text)?;
     socket.bind(&SocketAddr::from((SOURCE, 0)).into()).map_err(text)?;
     socket.connect(&place.tcp.into()).map_err(text)?;
@@ -27,7 +46,7 @@ pub(super) fn connect(place: &Place) -> Result<Socket, String> {
 }
 
 /// A connection over a Unix socket, of which there can be any number in a minute.
-pub(super) fn connect_ipc(place: &Place) -> Result<Socket, String> {
+pub(crate) fn connect_ipc(place: &Place) -> Result<Socket, String> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(text)?;
     socket.connect(&SockAddr::unix(&place.ipc).map_err(text)?).map_err(text)?;
     socket.set_read_timeout(Some(PATIENCE)).map_err(text)?;
@@ -35,7 +54,7 @@ pub(super) fn connect_ipc(place: &Place) -> Result<Socket, String> {
 }
 
 /// Reads and forgets until the broker has closed. Fails where it does not.
-pub(super) fn read_to_end(mut socket: &Socket) -> Result<(), String> {
+pub(crate) fn read_to_end(mut socket: &Socket) -> Result<(), String> {
     let mut bytes = [0; 4_096];
     loop {
         match socket.read(&mut bytes) {
@@ -51,7 +70,7 @@ pub(super) fn read_to_end(mut socket: &Socket) -> Result<(), String> {
 }
 
 /// A greeting of ZMTP 3.1 with the mechanism NULL.
-pub(super) fn greeting() -> Vec<u8> {
+pub(crate) fn greeting() -> Vec<u8> {
     let mut greeting = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 0, 0x7F, 3, 1];
     greeting.extend(b"NULL");
     greeting.resize(64, 0);
@@ -59,7 +78,7 @@ pub(super) fn greeting() -> Vec<u8> {
 }
 
 /// A message as ZMTP has it on the stream.
-pub(super) fn framed(frames: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn framed(frames: &[&[u8]]) -> Vec<u8> {
     let mut stream = Vec::new();
     for (at, frame) in frames.iter().enumerate() {
         let more = u8::from(at + 1 < frames.len());
@@ -76,18 +95,18 @@ pub(super) fn framed(frames: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A peer that has shaken hands.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     socket: Socket,
     zmtp: Connection,
 }
 
 impl Peer {
     /// A DEALER over TCP.
-    pub(super) fn connect(place: &Place) -> Result<Self, String> {
+    pub(crate) fn connect(place: &Place) -> Result<Self, String> {
         Self::shake_hands(connect(place)?, Metadata::new(SocketType::Dealer))
     }
 
-    pub(super) fn shake_hands(socket: Socket, metadata: Metadata) -> Result<Self, String> {
+    pub(crate) fn shake_hands(socket: Socket, metadata: Metadata) -> Result<Self, String> {
         let limits = Limits { message_bytes_max: 1 << 30, ..Limits::default() };
         let zmtp = Connection::connector(Security::Null, limits, metadata);
         let mut peer = Self { socket, zmtp };
@@ -99,16 +118,16 @@ impl Peer {
 
     /// Writes bytes as they are. That the broker has closed is no failure: it may, and the caller
     /// looks.
-    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.socket).write_all(bytes)
     }
 
-    pub(super) fn socket(&self) -> &Socket {
+    pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
 
     /// What comes next; nothing where the broker has closed.
-    pub(super) fn event(&mut self) -> Result<Option<Event>, String> {
+    pub(crate) fn event(&mut self) -> Result<Option<Event>, String> {
         self.next_event(true)
     }
 
@@ -139,12 +158,12 @@ impl Peer {
     }
 
     /// Says a message.
-    pub(super) fn send(&self, frames: &[&[u8]]) -> Result<(), String> {
+    pub(crate) fn send(&self, frames: &[&[u8]]) -> Result<(), String> {
         self.write(&framed(frames)).map_err(text)
     }
 
     /// The next message; nothing where the broker has closed.
-    pub(super) fn receive(&mut self) -> Result<Option<Message>, String> {
+    pub(crate) fn receive(&mut self) -> Result<Option<Message>, String> {
         loop {
             match self.event()? {
                 Some(Event::Message(message)) => return Ok(Some(message)),
@@ -155,7 +174,7 @@ impl Peer {
     }
 
     /// The token of the next request, as a worker of 7/MDP.
-    pub(super) fn token(&mut self) -> Result<Vec<u8>, String> {
+    pub(crate) fn token(&mut self) -> Result<Vec<u8>, String> {
         while let Some(message) = self.receive()? {
             if message.len() > 4 && message.frame(2) == b"\x02" {
                 return Ok(message.frame(3).to_vec());
@@ -165,14 +184,14 @@ impl Peer {
     }
 
     /// Says no more, and reads until the broker has closed too.
-    pub(super) fn leave(self) -> Result<(), String> {
+    pub(crate) fn leave(self) -> Result<(), String> {
         // Where it has closed already, there is nothing to be ended.
         let _ = self.socket.shutdown(Shutdown::Write);
         read_to_end(&self.socket)
     }
 
     /// Has a thread read what comes, so that no more need be read before more is said.
-    pub(super) fn flood(self) -> Result<Flood, String> {
+    pub(crate) fn flood(self) -> Result<Flood, String> {
         let socket = self.socket.try_clone().map_err(text)?;
         socket.set_read_timeout(None).map_err(text)?;
         let mut peer = self;
@@ -189,7 +208,7 @@ impl Peer {
 }
 
 /// A peer that says more than it could if it read, too.
-pub(super) struct Flood {
+pub(crate) struct Flood {
     socket: Socket,
     /// How many messages came.
     listener: JoinHandle<Result<u64, String>>,
@@ -197,7 +216,7 @@ pub(super) struct Flood {
 
 impl Flood {
     /// Says so many messages, each as `message` appends it.
-    pub(super) fn say(
+    pub(crate) fn say(
         &self,
         count: u64,
         mut message: impl FnMut(u64, &mut Vec<u8>),
@@ -214,8 +233,45 @@ impl Flood {
     }
 
     /// Closes: how many messages came.
-    pub(super) fn close(self) -> Result<u64, String> {
+    pub(crate) fn close(self) -> Result<u64, String> {
         self.socket.shutdown(Shutdown::Both).map_err(text)?;
         self.listener.join().map_err(|_| "a listener panicked".to_string())?
     }
+}
+
+/// What a client says in this dialect, as frames; none where it cannot say that.
+pub(crate) fn client_frames(dialect: Dialect, command: &FromClient) -> Vec<Vec<u8>> {
+    let mut frames: Vec<bytes::Bytes> = Vec::new();
+    Codec::new(dialect, Side::Client).encode_from_client(command, &mut frames);
+    frames.into_iter().map(Into::into).collect()
+}
+
+/// What a worker says, likewise.
+pub(crate) fn worker_frames(dialect: Dialect, command: &FromWorker) -> Vec<Vec<u8>> {
+    let mut frames: Vec<bytes::Bytes> = Vec::new();
+    // What cannot be said is not written.
+    let _ = Codec::new(dialect, Side::Worker).encode_from_worker(command, &mut frames);
+    frames.into_iter().map(Into::into).collect()
+}
+
+pub(crate) fn on_stream(frames: &[Vec<u8>]) -> Vec<u8> {
+    framed(&frames.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// A client of OMDP/1 that has greeted.
+pub(crate) fn greeted_client(place: &Place) -> Result<Peer, String> {
+    let peer = Peer::connect(place)?;
+    let hello = client_frames(Dialect::Omdp1, &FromClient::Hello(Default::default()));
+    peer.write(&on_stream(&hello)).map_err(text)?;
+    Ok(peer)
+}
+
+/// A request of OMDP/1 with a number for its id, on the stream.
+pub(crate) fn request(service: &str, number: u64, timeout: Timeout, body: &[u8]) -> Vec<u8> {
+    let request = Request {
+        id: number.to_string().as_str().into(),
+        timeout,
+        ..Request::new(service, Frames::from_slices(&[body]))
+    };
+    on_stream(&client_frames(Dialect::Omdp1, &FromClient::Request(request)))
 }

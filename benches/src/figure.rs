@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 /// Bytes of a mebibyte.
-pub(super) const MIB: f64 = 1_048_576.0;
+pub(crate) const MIB: f64 = 1_048_576.0;
 
 /// A figure, beside the bar that it is held to.
-pub(super) struct Figure {
+pub(crate) struct Figure {
     what: String,
     value: f64,
     unit: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct Figure {
 
 impl Figure {
     /// One that may be so much and no more.
-    pub(super) fn at_most(
+    pub(crate) fn at_most(
         most: f64,
         what: impl Into<String>,
         value: f64,
@@ -27,16 +27,16 @@ impl Figure {
     }
 
     /// One that nothing is held against.
-    pub(super) fn seen(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn seen(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { what: what.into(), value, unit, most: None }
     }
 
     /// How long something took, of what it may take.
-    pub(super) fn within(most: Duration, what: impl Into<String>, took: Duration) -> Self {
+    pub(crate) fn within(most: Duration, what: impl Into<String>, took: Duration) -> Self {
         Self::at_most(1e3 * most.as_secs_f64(), what, 1e3 * took.as_secs_f64(), "ms")
     }
 
-    pub(super) fn is_met(&self) -> bool {
+    pub(crate) fn is_met(&self) -> bool {
         self.most.is_none_or(|most| self.value <= most)
     }
 }
