@@ -259,7 +259,8 @@ impl RunArgs {
             ..self.load.plan(endpoint.unwrap_or_default(), broker_pid)
         };
         let name = if own.is_some() { "majordomus" } else { "the broker" };
-        let run = measure(name, name, plan, self.place.pin)?;
+        let mut run = measure(name, name, plan, self.place.pin)?;
+        run.started_in = own.and_then(|own| own.started_in);
         self.output.tell(&Report::new(vec![run]))
     }
 }
@@ -377,7 +378,7 @@ fn measure(name: &str, bar: &str, plan: Plan, pin: Option<Pin>) -> Result<Run, F
         _ => Load::open(&plan).and_then(|load| load.run(&progress)),
     };
     let measured = measured.map_err(|fault| no_load(&plan, &fault))?;
-    Ok(Run { broker: name.into(), plan, pin, measured })
+    Ok(Run { broker: name.into(), plan, pin, measured, started_in: None })
 }
 
 fn no_load(plan: &Plan, fault: &load::Fault) -> Failure {

@@ -85,7 +85,14 @@ fn a_broker_of_its_own_is_measured_with_its_processor_time_and_memory() {
     assert!(finished.status.success(), "{finished:?}");
     let run = only_run(&finished);
     check_sums(&run);
-    for figure in ["broker_us_per_request", "broker_busy", "generator_busy", "broker_peak_bytes"] {
+    let figures = [
+        "broker_us_per_request",
+        "broker_busy",
+        "generator_busy",
+        "broker_peak_bytes",
+        "broker_start_us",
+    ];
+    for figure in figures {
         assert!(run[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure} in {run}");
     }
     assert!(run["others"].as_f64().is_some_and(|others| others <= 1.0), "{run}");
@@ -96,7 +103,9 @@ fn a_person_gets_a_table() {
     let finished = bench(&[&["run"], &SHORT[..]].concat());
     assert!(finished.status.success(), "{finished:?}");
     assert_eq!(finished.stderr, "");
-    for said in ["Throughput:", "p99.9", "of processor time a request", "0 lost", "Machine:"] {
+    for said in
+        ["Throughput:", "p99.9", "of processor time a request", "0 lost", "Start:", "Machine:"]
+    {
         assert!(finished.text().contains(said), "no {said:?} in {}", finished.text());
     }
 }

@@ -254,6 +254,7 @@ impl CompareArgs {
             ..self.load.plan(broker.endpoint.clone(), Some(broker.pid()))
         };
         let bar = format!("{contestant}, round {round} of {}", self.rounds);
-        measure(contestant.name(), &bar, plan, self.pin)
+        let run = measure(contestant.name(), &bar, plan, self.pin)?;
+        Ok(Run { started_in: broker.started_in, ..run })
     }
 }

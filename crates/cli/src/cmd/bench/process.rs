@@ -26,6 +26,8 @@ pub(super) struct Process {
     listener: Option<JoinHandle<Vec<u8>>>,
     pub(super) endpoint: String,
     pub(super) worker_endpoint: String,
+    /// How long it took until it listened, where it says when it does.
+    pub(super) started_in: Option<Duration>,
 }
 
 /// Why a broker does not run.
@@ -67,6 +69,7 @@ impl Process {
         }
         command.args(["broker", "--quiet", "--bind", "tcp://127.0.0.1:0"]).stdout(Stdio::piped());
         command.args(["--spin", &duration::show(spin)]);
+        let start = Instant::now();
         let mut process = Self::start(&mut command, String::new(), String::new())?;
         let mut said = String::new();
         if let Some(stdout) = process.child.stdout.take() {
@@ -75,6 +78,7 @@ impl Process {
         let Some(endpoint) = said.trim().strip_prefix("listening ") else {
             return Err(process.last_words());
         };
+        process.started_in = Some(start.elapsed());
         process.endpoint = endpoint.into();
         process.worker_endpoint = endpoint.into();
         Ok(process)
@@ -109,7 +113,7 @@ impl Process {
     ) -> Result<Self, NoBroker> {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let listener = child.stderr.take().map(|stderr| thread::spawn(|| listen(stderr)));
-        Ok(Self { child, listener, endpoint, worker_endpoint })
+        Ok(Self { child, listener, endpoint, worker_endpoint, started_in: None })
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -56,6 +56,8 @@ pub(super) struct Run {
     pub(super) plan: Plan,
     pub(super) pin: Option<Pin>,
     pub(super) measured: Measured,
+    /// How long the broker took until it listened, where that is known.
+    pub(super) started_in: Option<Duration>,
 }
 
 /// Whose speed a run shows.

@@ -43,6 +43,7 @@ impl Run {
             "broker_busy": self.broker_busy(),
             "broker_bytes": self.measured.memory.map(|memory| memory.bytes),
             "broker_peak_bytes": self.measured.memory.map(|memory| memory.peak_bytes),
+            "broker_start_us": self.started_in.map(|span| span.as_nanos() as f64 / 1e3),
             "broker_us_per_request": self.broker_us_per_request(),
             "clients": plan.clients,
             "cut": self.measured.cut,

@@ -105,6 +105,13 @@ impl fmt::Display for Run {
                 mebibytes(memory.peak_bytes),
             )?;
         }
+        if let Some(span) = self.started_in {
+            writeln!(
+                f,
+                "Start:       it listened after {}",
+                show_us(span.as_nanos() as f64 / 1e3)
+            )?;
+        }
         writeln!(
             f,
             "Generator:   busy {}, {} of processor time a request",
