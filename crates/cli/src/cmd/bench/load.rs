@@ -478,31 +478,35 @@ impl Load<'_> {
     }
 
     /// Makes the requests that are due, one client after the other, and sees to it that it wakes for
-    /// the next.
+    /// the next. What one client asks is written at once.
     fn ask_due(&mut self) -> Result<(), Fault> {
         let Some(schedule) = &mut self.schedule else { return Ok(()) };
         let first = usize::from(self.plan.workers);
         let clients = self.peers.len() - first;
-        let mut now = nanos(self.started.elapsed());
-        while let Some(due) = schedule.next() {
+        let before = schedule.left();
+        let next = loop {
+            let Some(due) = schedule.next() else { break None };
+            let now = nanos(self.started.elapsed());
             if due > now {
-                let after = Duration::from_nanos(due - now);
-                return self.timer.arm(after).map_err(Fault::System);
+                break Some(Duration::from_nanos(due - now));
             }
             let with_room = (0..clients).map(|ahead| (self.next_client + ahead) % clients);
             let with_room = with_room.map(|at| first + at).find(|at| self.peers[*at].has_room());
             // If there is none, one comes with a reply.
-            let Some(at) = with_room else { return Ok(()) };
+            let Some(at) = with_room else { break None };
             if let Some((client, line)) = self.peers[at].as_client() {
                 client.ask(due, line);
-                line.write()?;
             }
             self.tally.delayed(due, now);
             schedule.advance();
             self.next_client = (at - first + 1) % clients;
-            now = nanos(self.started.elapsed());
+        };
+        if schedule.left() < before {
+            for peer in &mut self.peers[first..] {
+                peer.line.write()?;
+            }
         }
-        Ok(())
+        next.map_or(Ok(()), |after| self.timer.arm(after).map_err(Fault::System))
     }
 
     fn beat(&mut self) -> Result<(), Fault> {
