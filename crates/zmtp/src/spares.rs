@@ -13,7 +13,8 @@ use crate::UNGRANTED_BYTES_MAX;
 pub const SPARES_MAX: usize = 64;
 /// How many of them are looked at for one message.
 const LOOKS_MAX: usize = 4;
-/// A piece that is so much larger than what is wanted is for another: limits count what is wanted.
+/// A piece that is so much larger than what is wanted is for another: limits count what is wanted. One that
+/// looks so much smaller may have room behind the shorter message that came in it.
 const SURPLUS_BYTES_MAX: usize = 4 * 1024;
 
 /// Remembers in which memory large messages came, up to [`SPARES_MAX`] and so many bytes, and gives
@@ -76,11 +77,12 @@ impl Spares {
     pub fn take(&mut self, bytes: usize) -> BytesMut {
         for _ in 0..LOOKS_MAX.min(self.lent.len()) {
             let Some(memory) = self.pop() else { break };
-            if !(bytes..=bytes.saturating_add(SURPLUS_BYTES_MAX)).contains(&memory.len()) {
+            if memory.len().abs_diff(bytes) > SURPLUS_BYTES_MAX {
                 continue;
             }
             match memory.try_into_mut() {
-                Ok(memory) => return memory,
+                Ok(memory) if memory.capacity() >= bytes => return memory,
+                Ok(_) => {}
                 Err(held) => self.push(held),
             }
         }
@@ -142,6 +144,24 @@ mod tests {
         assert_eq!(spares.held_bytes(), 9 << 20);
         spares.lend(&Bytes::from(vec![0; 11 << 20]));
         assert_eq!(spares.held_bytes(), 9 << 20, "it would be all and more");
+    }
+
+    #[test]
+    fn memory_in_which_a_shorter_message_came_is_good_for_a_longer_one() {
+        let mut spares = Spares::new(10 << 20);
+        let mut memory = BytesMut::zeroed(100_000);
+        let place = memory.as_ptr();
+        for length in [99_990, 100_000, 99_900, 99_990] {
+            memory.truncate(length);
+            // As a connection does with what it reads.
+            let message = memory.freeze();
+            spares.lend(&message);
+            drop(message);
+            memory = spares.take(100_000);
+            assert_eq!(memory.as_ptr(), place);
+            memory.resize(100_000, 0);
+        }
+        assert!(spares.take(200_000).is_empty());
     }
 
     #[test]
