@@ -174,10 +174,11 @@ impl Broker {
             (Outcome::Replied, false) => Outcome::Untranslatable,
             (outcome, _) => outcome,
         };
-        let (mut options, mut body) = (take(&mut said.options), take(&mut said.body));
         if !readable {
-            (options, body) = self.readable(options, body, client);
+            let (options, body) = (take(&mut said.options), take(&mut said.body));
+            (said.options, said.body) = self.readable(options, body, client);
         }
+        let (options, body) = (take(&mut said.options), take(&mut said.body));
         let reply = self.reply_to(index, said.code, options, body);
         match outcome {
             Outcome::Replied => self.tell_client(client, ToClient::Final(reply)),

@@ -243,6 +243,8 @@ fn options(message: &Frames, headers: Range<usize>) -> Bytes {
     frame.slice(headers.start + 1..headers.end + 1)
 }
 
+// A call would have it made in one place and moved to another.
+#[inline(always)]
 fn worker_reply(
     address: Label,
     keep: Option<Duration>,
