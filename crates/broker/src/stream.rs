@@ -34,9 +34,12 @@ pub(crate) enum Stream {
 
 impl Stream {
     pub(crate) fn write_gathered(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write_vectored(slices),
-            Stream::Unix(stream) => stream.write_vectored(slices),
+        // The system has less to do about one slice than about a list of one.
+        match (self, slices) {
+            (Stream::Tcp(stream), [only]) => stream.write(only),
+            (Stream::Unix(stream), [only]) => stream.write(only),
+            (Stream::Tcp(stream), _) => stream.write_vectored(slices),
+            (Stream::Unix(stream), _) => stream.write_vectored(slices),
         }
     }
 

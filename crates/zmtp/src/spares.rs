@@ -11,8 +11,6 @@ use crate::UNGRANTED_BYTES_MAX;
 
 /// How many pieces of memory are remembered at the most.
 pub const SPARES_MAX: usize = 64;
-/// How many of them are looked at for one message.
-const LOOKS_MAX: usize = 4;
 /// A piece that is so much larger than what is wanted is for another: limits count what is wanted. One that
 /// looks so much smaller may have room behind the shorter message that came in it.
 const SURPLUS_BYTES_MAX: usize = 4 * 1024;
@@ -61,9 +59,10 @@ impl Spares {
             return;
         }
         while self.lent.len() >= SPARES_MAX || self.bytes + message.len() > self.bytes_max {
-            self.pop();
+            self.remove(0);
         }
-        self.push(message.clone());
+        self.bytes += message.len();
+        self.lent.push_back(message.clone());
     }
 
     /// Memory for a message of so many bytes, for [`grant_in`](crate::Connection::grant_in): none
@@ -75,15 +74,16 @@ impl Spares {
     /// assert!(spares.take(200_000).is_empty(), "that is too small");
     /// ```
     pub fn take(&mut self, bytes: usize) -> BytesMut {
-        for _ in 0..LOOKS_MAX.min(self.lent.len()) {
-            let Some(memory) = self.pop() else { break };
-            if memory.len().abs_diff(bytes) > SURPLUS_BYTES_MAX {
-                continue;
-            }
+        // The last one is the likeliest to be in the processor's cache still.
+        let is_free = |memory: &Bytes| {
+            memory.len().abs_diff(bytes) <= SURPLUS_BYTES_MAX && memory.is_unique()
+        };
+        while let Some(memory) = self.lent.iter().rposition(is_free).and_then(|at| self.remove(at))
+        {
             match memory.try_into_mut() {
                 Ok(memory) if memory.capacity() >= bytes => return memory,
-                Ok(_) => {}
-                Err(held) => self.push(held),
+                // It looked as if it might do.
+                _ => {}
             }
         }
         BytesMut::new()
@@ -112,13 +112,8 @@ impl Spares {
         self.bytes
     }
 
-    fn push(&mut self, memory: Bytes) {
-        self.bytes += memory.len();
-        self.lent.push_back(memory);
-    }
-
-    fn pop(&mut self) -> Option<Bytes> {
-        let memory = self.lent.pop_front()?;
+    fn remove(&mut self, at: usize) -> Option<Bytes> {
+        let memory = self.lent.remove(at)?;
         self.bytes -= memory.len();
         Some(memory)
     }
