@@ -203,6 +203,7 @@ fn a_broker_that_is_not_installed_is_left_out_with_how_to_get_it() {
         "zmq_proxy is not installed",
         "pip install majortomo",
         "npm install pigato",
+        concat!("Version:     majordomus: ", env!("CARGO_PKG_VERSION")),
         // With it, the server may be there.
         if cfg!(feature = "nats") { "" } else { "--features nats" },
     ] {
@@ -217,7 +218,7 @@ fn a_broker_that_does_not_start_is_noted_with_its_last_words() {
     let directory = tempfile::tempdir().expect("there is room");
     let python = directory.path().join("python");
     // It has what it is asked for, until it is to be a broker.
-    let script = "#!/bin/sh\ncase $2 in 'import zmq') exit 0;; esac\necho no paper >&2\nexit 1\n";
+    let script = "#!/bin/sh\ncase $2 in 'import zmq'*) exit 0;; esac\necho no paper >&2\nexit 1\n";
     std::fs::write(&python, script).expect("there is room");
     let mode = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(&python, mode).expect("it is ours");

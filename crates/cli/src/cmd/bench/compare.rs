@@ -27,6 +27,14 @@ const PIGATO: &str = include_str!("compare/pigato.js");
 
 const NATS_SERVER: &str = "nats-server";
 
+/// What says which versions are there, and fails where one is not.
+const ZMQ_VERSION: &str =
+    "import zmq; print('libzmq', zmq.zmq_version(), 'by pyzmq', zmq.__version__)";
+const MAJORTOMO_VERSION: &str = "import majortomo.broker, importlib.metadata as m, sys; \
+    print(m.version('majortomo'), 'on Python', sys.version.split()[0])";
+const PIGATO_VERSION: &str = "require('pigato'); \
+    console.log(require('pigato/package.json').version, 'on Node.js', process.version)";
+
 const EXAMPLES: &str = "\
 Each round starts the brokers one after the other, each alone, and measures it; the table has the \
 median of the rounds that are not void. Brokers that are not installed are left out, each with one \
@@ -152,16 +160,15 @@ impl Contestant {
         }
     }
 
-    /// Whether it is there to be started.
-    fn is_installed(self, args: &CompareArgs) -> bool {
+    /// Which version of it is there to be started; none where it is not installed.
+    fn version(self, args: &CompareArgs) -> Option<String> {
         match self {
-            Contestant::Majordomus => true,
-            Contestant::ZmqProxy => succeeds(&args.python, &["-c", "import zmq"]),
-            Contestant::Majortomo => succeeds(&args.python, &["-c", "import majortomo.broker"]),
-            Contestant::Pigato => succeeds(&args.node, &["-e", "require('pigato')"]),
-            Contestant::Nats => {
-                cfg!(feature = "nats") && succeeds(Path::new(NATS_SERVER), &["--version"])
-            }
+            Contestant::Majordomus => Some(env!("CARGO_PKG_VERSION").into()),
+            Contestant::ZmqProxy => said_by(&args.python, &["-c", ZMQ_VERSION]),
+            Contestant::Majortomo => said_by(&args.python, &["-c", MAJORTOMO_VERSION]),
+            Contestant::Pigato => said_by(&args.node, &["--no-deprecation", "-e", PIGATO_VERSION]),
+            Contestant::Nats if !cfg!(feature = "nats") => None,
+            Contestant::Nats => said_by(Path::new(NATS_SERVER), &["--version"]),
         }
     }
 
@@ -198,19 +205,29 @@ impl Contestant {
     }
 }
 
-/// Whether a program with these arguments ends well.
-fn succeeds(program: &Path, args: &[&str]) -> bool {
+/// The first line that a program with these arguments says; none where it does not end well.
+fn said_by(program: &Path, args: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    let output = command.args(args).stdin(Stdio::null()).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let line = said.lines().next().unwrap_or_default().trim();
+    output.status.success().then(|| line.into())
 }
 
 impl CompareArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         self.load.check();
         let mut notes = Vec::new();
-        let (present, absent): (Vec<_>, Vec<_>) =
-            self.contestants().into_iter().partition(|contestant| contestant.is_installed(&self));
+        let (mut present, mut absent, mut versions) = (Vec::new(), Vec::new(), Vec::new());
+        for contestant in self.contestants() {
+            match contestant.version(&self) {
+                Some(version) => {
+                    versions.push((contestant.name(), version));
+                    present.push(contestant);
+                }
+                None => absent.push(contestant),
+            }
+        }
         // Its library has no way to make requests later than they are due.
         let (present, at_no_rate): (Vec<_>, Vec<_>) = present
             .into_iter()
@@ -234,7 +251,7 @@ impl CompareArgs {
                 }
             }
         }
-        self.output.tell(&Report { notes, ..Report::new(runs) })
+        self.output.tell(&Report { notes, versions, ..Report::new(runs) })
     }
 
     fn contestants(&self) -> Vec<Contestant> {

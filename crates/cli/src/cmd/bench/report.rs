@@ -26,6 +26,8 @@ pub(super) struct Report {
     /// How the program was called.
     pub(super) command: String,
     pub(super) machine: String,
+    /// Of each broker that was compared, its name and its version.
+    pub(super) versions: Vec<(&'static str, String)>,
     pub(super) runs: Vec<Run>,
     /// What could not be measured, and why.
     pub(super) notes: Vec<String>,
@@ -88,7 +90,7 @@ impl fmt::Display for Bottleneck {
 impl Report {
     pub(super) fn new(runs: Vec<Run>) -> Self {
         let command = std::env::args().collect::<Vec<_>>().join(" ");
-        Self { command, machine: machine(), runs, notes: Vec::new() }
+        Self { command, machine: machine(), versions: Vec::new(), runs, notes: Vec::new() }
     }
 
     /// One for each broker, in the order in which they were first measured.

@@ -1,5 +1,7 @@
 //! Runs as one object, for programs.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::cmd::bench::report::{Report, Run, Summary};
@@ -23,6 +25,7 @@ impl Report {
             "runs": self.runs.iter().map(Run::value).collect::<Vec<_>>(),
             "summaries": self.summaries().iter().map(Summary::value).collect::<Vec<_>>(),
             "version": env!("CARGO_PKG_VERSION"),
+            "versions": self.versions.iter().cloned().collect::<BTreeMap<_, _>>(),
         })
     }
 }

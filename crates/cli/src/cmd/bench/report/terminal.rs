@@ -14,6 +14,9 @@ impl fmt::Display for Report {
         for note in &self.notes {
             writeln!(f, "Note:        {note}")?;
         }
+        for (broker, version) in &self.versions {
+            writeln!(f, "Version:     {broker}: {version}")?;
+        }
         writeln!(f, "Machine:     {}", self.machine)
     }
 }
