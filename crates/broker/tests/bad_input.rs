@@ -5,7 +5,7 @@ mod common;
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Log, Patient, Peer, address, broker_with, round_trip, wait_for, write_unsent};
 use majordomus_broker::{Broker, Config};
@@ -397,7 +397,10 @@ fn who_shakes_hands_a_byte_at_a_time_is_served_as_well() {
     let stream = TcpStream::connect(address(&broker)).expect("it listens");
     stream.set_nodelay(true).expect("an option of TCP");
     let metadata = Metadata::new(SocketType::Dealer).with_routing_id(b"slow");
+    let began = Instant::now();
     let mut client = Peer::shake_hands(Dripping(stream, &broker), metadata);
+    // It is more than sixteen pieces, after which the broker takes its time.
+    assert!(began.elapsed() >= Duration::from_millis(50));
     client.send(&[b"", b"MDPC01", b"echo", b"hello"]);
     let (address, body) = worker.request();
     assert_eq!(body, ["hello"]);

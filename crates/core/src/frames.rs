@@ -383,6 +383,25 @@ impl Retained {
         }
     }
 
+    /// Whether the body is this one, in the same form and with the same note.
+    pub(crate) fn is(&self, body: &Frames) -> bool {
+        let (form, note) = match self {
+            Retained::Nothing => return false,
+            Retained::Shared(both) => {
+                return both.1 == *body && (both.1.form, both.1.note) == (body.form, body.note);
+            }
+            Retained::Packed { form, note, .. } => (*form, *note),
+        };
+        let Retained::Packed { bytes, options, .. } = self else { return false };
+        let mut rest = &bytes[*options as usize..];
+        let all = body.iter().all(|frame| {
+            let length = (frame.len() as u32).to_ne_bytes();
+            let behind = rest.strip_prefix(&length[..]).and_then(|rest| rest.strip_prefix(frame));
+            behind.map(|behind| rest = behind).is_some()
+        });
+        all && rest.is_empty() && (form, note) == (body.form, body.note)
+    }
+
     /// The body.
     pub(crate) fn frames(&self) -> Frames {
         self.both().1
@@ -415,6 +434,10 @@ mod tests {
             let frames = Frames::from_slices(frames).in_form(Form::Json, 3);
             for options in ["", "beside"].map(Bytes::from) {
                 let retained = Retained::keep(&options, &frames, Vec::with_capacity);
+                assert!(retained.is(&frames));
+                assert!(!retained.is(&frames.clone().in_form(Form::Json, 4)));
+                let more = Frames::joined(&[frames.clone(), Frames::from_slices(&["x"])]);
+                assert!(!retained.is(&more) && more.len() == frames.len() + 1);
                 for (beside, kept) in [retained.both(), retained.into_both()] {
                     assert_eq!((kept.form(), kept.note()), (Form::Json, 3));
                     assert_eq!((&kept, &beside), (&frames, &options));

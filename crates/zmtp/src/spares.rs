@@ -74,19 +74,19 @@ impl Spares {
     /// assert!(spares.take(200_000).is_empty(), "that is too small");
     /// ```
     pub fn take(&mut self, bytes: usize) -> BytesMut {
-        // The last one is the likeliest to be in the processor's cache still.
-        let is_free = |memory: &Bytes| {
-            memory.len().abs_diff(bytes) <= SURPLUS_BYTES_MAX && memory.is_unique()
+        let surplus = bytes..=bytes.saturating_add(SURPLUS_BYTES_MAX);
+        let free = |fits: &dyn Fn(usize) -> bool| {
+            // The last one is the likeliest to be in the processor's cache still.
+            self.lent.iter().rposition(|memory| fits(memory.len()) && memory.is_unique())
         };
-        while let Some(memory) = self.lent.iter().rposition(is_free).and_then(|at| self.remove(at))
-        {
-            match memory.try_into_mut() {
-                Ok(memory) if memory.capacity() >= bytes => return memory,
-                // It looked as if it might do.
-                _ => {}
-            }
+        let large_enough = free(&|length| surplus.contains(&length));
+        let perhaps = || free(&|length| (length..=length + SURPLUS_BYTES_MAX).contains(&bytes));
+        let found = large_enough.or_else(perhaps).and_then(|at| self.remove(at));
+        match found.map(Bytes::try_into_mut) {
+            Some(Ok(memory)) if surplus.contains(&memory.capacity()) => memory,
+            // It has less room than it might have, or more than it seemed.
+            _ => BytesMut::new(),
         }
-        BytesMut::new()
     }
 
     /// Forgets all, so that what nobody holds is given back to the system.
@@ -139,6 +139,18 @@ mod tests {
         assert_eq!(spares.held_bytes(), 9 << 20);
         spares.lend(&Bytes::from(vec![0; 11 << 20]));
         assert_eq!(spares.held_bytes(), 9 << 20, "it would be all and more");
+    }
+
+    #[test]
+    fn memory_is_never_much_larger_than_what_comes_in_it() {
+        let mut spares = Spares::new(10 << 20);
+        spares.lend(&Bytes::from(vec![0; 1 << 20]));
+        for bytes in (20_000..1 << 20).rev().step_by(1_000) {
+            let mut memory = spares.take(bytes);
+            assert!(memory.capacity() <= bytes + SURPLUS_BYTES_MAX);
+            memory.resize(bytes, 0);
+            spares.lend(&memory.freeze());
+        }
     }
 
     #[test]

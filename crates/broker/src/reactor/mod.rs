@@ -165,6 +165,10 @@ impl Reactor {
                 return Ok(());
             }
         }
+        if patience.is_some_and(|patience| patience <= spin) {
+            // It is time for something.
+            return Ok(());
+        }
         let patience = self.patience();
         self.look(events, patience)
     }
@@ -322,10 +326,11 @@ impl Reactor {
                 self.carry_out(output);
             }
             outputs.clear();
+            if outputs.capacity() > OUTPUTS_KEPT_MAX {
+                outputs = VecDeque::new();
+            }
         }
-        if outputs.capacity() <= OUTPUTS_KEPT_MAX {
-            self.outputs = outputs;
-        }
+        self.outputs = outputs;
     }
 
     fn carry_out(&mut self, output: &Output) {

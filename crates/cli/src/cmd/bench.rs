@@ -57,9 +57,6 @@ the first and the generator on the second.
 With --rate requests are made at a steady rate, and each counts from when it was due, not from when \
 it could be made (so there is no coordinated omission).
 
-In dialects without request ids (all but omdp1, pigato and omdp) a client has a connection for each \
-request in flight.
-
 The status is 0 when all went well, 1 with one line on standard error when something failed, and 2 \
 when the command line makes no sense.
 

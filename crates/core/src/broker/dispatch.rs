@@ -2,7 +2,6 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::mem::take;
 
 use bytes::Bytes;
 
@@ -103,10 +102,9 @@ impl Broker {
     /// Gives a request that has waited to a worker.
     pub(super) fn start_kept(&mut self, now: Time, index: u32, worker: PeerId) {
         let again = self.may_come_back(index, worker);
-        let kept = &mut self.requests[index].body;
         let (options, body) = match again {
-            true => kept.both(),
-            false => take(kept).into_both(),
+            true => self.requests[index].body.both(),
+            false => self.requests.give_up(index),
         };
         self.start(now, index, worker, options, body);
     }

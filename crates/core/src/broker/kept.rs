@@ -181,7 +181,7 @@ impl Broker {
 }
 
 /// Whether two bodies ask for the same.
-pub(super) fn is_same_body(one: &Frames, other: &Frames) -> bool {
+fn is_same_body(one: &Frames, other: &Frames) -> bool {
     one == other && one.form() == other.form() && one.note() == other.note()
 }
 

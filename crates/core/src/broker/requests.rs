@@ -155,11 +155,13 @@ pub(super) struct Requests {
     keyed: KeyedState,
     in_progress: usize,
     bytes: usize,
-    /// Memory of small bodies that were kept, for others.
+    /// Memory of small bodies that were kept, for others, and how much of it is in use.
     spares: Vec<Vec<u8>>,
+    lent: usize,
 }
 
-/// What a piece of that memory has, and how many are kept.
+/// What a piece of that memory has, and how many there are. Where more requests run than that, their
+/// bodies have no more memory than they need.
 const SPARE_BYTES: usize = REQUEST_BYTES;
 const SPARES_MAX: usize = 1_024;
 
@@ -172,28 +174,47 @@ impl Requests {
             in_progress: 0,
             bytes: 0,
             spares: Vec::new(),
+            lent: 0,
         }
     }
 
     /// Keeps the body of a request that is at a worker, in memory of one that is done.
     pub(super) fn keep(&mut self, index: u32, options: &Bytes, body: &Frames) {
-        let spares = &mut self.spares;
-        self.table[index].body = Retained::keep(options, body, |bytes| match bytes {
-            0..=SPARE_BYTES => spares.pop().unwrap_or_else(|| Vec::with_capacity(SPARE_BYTES)),
-            _ => Vec::with_capacity(bytes),
+        let (spares, lent) = (&mut self.spares, &mut self.lent);
+        self.table[index].body = Retained::keep(options, body, |bytes| {
+            if bytes > SPARE_BYTES || *lent >= SPARES_MAX {
+                return Vec::with_capacity(bytes);
+            }
+            *lent += 1;
+            spares.pop().unwrap_or_else(|| Vec::with_capacity(SPARE_BYTES))
         });
     }
 
     /// Keeps the body of a request no more.
     pub(super) fn let_go(&mut self, index: u32) {
-        let body = core::mem::take(&mut self.table[index].body);
-        if let Retained::Packed { mut bytes, .. } = body
+        if let Retained::Packed { mut bytes, .. } = self.take_body(index)
             && bytes.capacity() == SPARE_BYTES
             && self.spares.len() < SPARES_MAX
         {
             bytes.clear();
             self.spares.push(bytes);
         }
+    }
+
+    /// Options and body of a request, which are kept no more.
+    pub(super) fn give_up(&mut self, index: u32) -> (Bytes, Frames) {
+        self.take_body(index).into_both()
+    }
+
+    fn take_body(&mut self, index: u32) -> Retained {
+        let body = core::mem::take(&mut self.table[index].body);
+        if let Retained::Packed { bytes, .. } = &body
+            && bytes.capacity() == SPARE_BYTES
+        {
+            // One that happens to have as much is taken for a piece, and may be one from now on.
+            self.lent = self.lent.saturating_sub(1);
+        }
+        body
     }
 
     /// What a request is counted as.
@@ -340,5 +361,15 @@ impl Linked for OfClient<'_> {
 impl Requests {
     pub(super) fn named_len(&self) -> usize {
         self.named.len()
+    }
+}
+
+#[cfg(test)]
+impl Requests {
+    /// Pieces of spare memory that are in use, and that are not.
+    pub(super) fn pieces(&self) -> (usize, usize) {
+        let is_piece = |body: &Retained| matches!(body, Retained::Packed { bytes, .. } if bytes.capacity() == SPARE_BYTES);
+        let used = self.table.indices().filter(|at| is_piece(&self.table[*at].body)).count();
+        (used, self.spares.len())
     }
 }

@@ -11,7 +11,7 @@ use core::time::Duration;
 use hashbrown::HashTable;
 
 use super::Broker;
-use super::kept::{body_hash, is_same_body};
+use super::kept::body_hash;
 use super::keys::{KeyedState, Keys};
 use super::requests::{InPlace, Record, Requests, State};
 use crate::list::List;
@@ -42,7 +42,7 @@ impl Leaders {
     ) -> Option<u32> {
         let same = |index: &u32| {
             let record = &requests[*index];
-            record.service == service && fits(record) && is_same_body(&record.body.frames(), body)
+            record.service == service && fits(record) && record.body.is(body)
         };
         // Of several the one whose answer comes first, as far as that can be told.
         let turn = |index: &u32| {

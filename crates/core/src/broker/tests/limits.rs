@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{check, check_with};
+use super::*;
 
 #[test]
 fn all_workers_together_offer_no_more_than_they_may() {
@@ -720,4 +720,29 @@ fn who_wants_a_worker_at_once_and_does_not_read_gets_none() {
         > v resume
         ",
     );
+}
+
+#[test]
+fn bodies_at_workers_have_so_much_spare_memory_and_no_more() {
+    let mut stage = Stage::new(Config::default());
+    stage.play(
+        "
+        0ms worker w concurrency=any rejects
+        0ms client c
+        0ms w ready echo
+        ",
+    );
+    let client = stage.names["c"];
+    for round in 0..2 {
+        for _ in 0..3_000 {
+            let request = Request::new("echo", Frames::from_slices(&["hi"]));
+            let command = FromClient::Request(request);
+            stage.broker.handle(stage.now, Input::FromClient { peer: client, command });
+        }
+        assert_eq!(stage.broker.holdings().requests, 3_000);
+        assert_eq!(stage.broker.requests.pieces(), (1_024, 0), "round {round}");
+        let command = FromClient::Disconnect;
+        stage.broker.handle(stage.now, Input::FromClient { peer: client, command });
+        assert_eq!(stage.broker.requests.pieces(), (0, 1_024), "round {round}");
+    }
 }

@@ -111,7 +111,7 @@ impl Stage {
         }
     }
 
-    fn play(mut self, script: &str) {
+    fn play(&mut self, script: &str) {
         let lines = script.lines().map(str::trim);
         let said = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
         let mut lines = said.peekable();
