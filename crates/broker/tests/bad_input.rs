@@ -448,7 +448,7 @@ fn at_the_limit_of_connections_the_newest_is_closed() {
 fn the_log_mentions_a_peer_once_a_second() {
     let log = Log::of_this_program();
     let broker = broker_with(|_| {});
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut peer = Peer::connect(&broker);
     for _ in 0..10_000 {
         peer.queue(&[b"", b"MDPC01", b"\xFF\xFF"]);
