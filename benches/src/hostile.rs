@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use self::arena::{Arena, State};
 use self::attacks::ATTACKS;
-
 use crate::Verdict;
 use crate::figure::{Figure, MIB};
 

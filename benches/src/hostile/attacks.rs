@@ -14,7 +14,10 @@ mod open_files;
 mod strangers;
 mod unread;
 
+use majordomus_core::Timeout;
+
 use super::Attack;
+use crate::peer::request;
 
 /// All of them, in the order in which they are carried out.
 pub(super) const ATTACKS: [Attack; 13] = [
@@ -32,3 +35,8 @@ pub(super) const ATTACKS: [Attack; 13] = [
     blocked::ATTACK,
     open_files::ATTACK,
 ];
+
+/// A request of OMDP/1 that waits for ever, on the stream.
+fn waiting(service: &str, number: u64) -> Vec<u8> {
+    request(service, number, Timeout::Never, b"a body of a request that waits")
+}

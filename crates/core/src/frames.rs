@@ -293,6 +293,13 @@ impl Frames {
     }
 }
 
+impl Frames {
+    /// Whether two bodies ask for the same: the same frames, in the same form and with the same note.
+    pub(crate) fn is_same(&self, other: &Frames) -> bool {
+        self == other && (self.form, self.note) == (other.form, other.note)
+    }
+}
+
 impl PartialEq for Frames {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -324,9 +331,10 @@ pub(crate) enum Retained {
     #[default]
     Nothing,
     /// The first `options` bytes are those; behind them is each frame after its length, four bytes in
-    /// the machine's order.
+    /// the machine's order. The memory is `lent` where whoever gave it wants it back.
     Packed {
         bytes: Vec<u8>,
+        lent: bool,
         options: u32,
         form: Form,
         note: u8,
@@ -335,15 +343,24 @@ pub(crate) enum Retained {
 }
 
 impl Retained {
+    pub(crate) fn is_lent(&self) -> bool {
+        matches!(self, Retained::Packed { lent: true, .. })
+    }
+
     pub(crate) fn is_there(&self) -> bool {
         !matches!(self, Retained::Nothing)
     }
 
-    /// Keeps both: `memory` gives an empty list with room for so many bytes, where one is needed.
-    pub(crate) fn keep(
+    /// Keeps both, in memory of their own.
+    pub(crate) fn keep(options: &Bytes, frames: &Frames) -> Self {
+        Self::keep_in(options, frames, |_| None)
+    }
+
+    /// Keeps both: where a copy needs so many bytes, `lend` may give an empty list with room for them.
+    pub(crate) fn keep_in(
         options: &Bytes,
         frames: &Frames,
-        memory: impl FnOnce(usize) -> Vec<u8>,
+        lend: impl FnOnce(usize) -> Option<Vec<u8>>,
     ) -> Self {
         let bytes = frames.bytes();
         if bytes >= SHARED_BODY_MIN {
@@ -351,14 +368,17 @@ impl Retained {
             let options = Bytes::copy_from_slice(options);
             return Retained::Shared(Box::new((options, frames.clone())));
         }
-        let mut packed = memory(options.len() + bytes + 4 * frames.len());
+        let bytes = options.len() + bytes + 4 * frames.len();
+        let memory = lend(bytes);
+        let lent = memory.is_some();
+        let mut packed = memory.unwrap_or_else(|| Vec::with_capacity(bytes));
         packed.extend_from_slice(options);
         for frame in frames.iter() {
             packed.extend_from_slice(&(frame.len() as u32).to_ne_bytes());
             packed.extend_from_slice(frame);
         }
         let options = options.len() as u32;
-        Retained::Packed { bytes: packed, options, form: frames.form, note: frames.note }
+        Retained::Packed { bytes: packed, lent, options, form: frames.form, note: frames.note }
     }
 
     /// Options and body, in memory of their own.
@@ -366,7 +386,7 @@ impl Retained {
         match self {
             Retained::Nothing => (Bytes::new(), Frames::EMPTY),
             Retained::Shared(both) => (**both).clone(),
-            Retained::Packed { bytes, options, form, note } => {
+            Retained::Packed { bytes, options, form, note, .. } => {
                 unpacked(Bytes::copy_from_slice(bytes), *options, *form, *note)
             }
         }
@@ -377,29 +397,28 @@ impl Retained {
         match self {
             Retained::Nothing => (Bytes::new(), Frames::EMPTY),
             Retained::Shared(both) => *both,
-            Retained::Packed { bytes, options, form, note } => {
+            Retained::Packed { bytes, options, form, note, .. } => {
                 unpacked(bytes.into(), options, form, note)
             }
         }
     }
 
-    /// Whether the body is this one, in the same form and with the same note.
-    pub(crate) fn is(&self, body: &Frames) -> bool {
-        let (form, note) = match self {
-            Retained::Nothing => return false,
-            Retained::Shared(both) => {
-                return both.1 == *body && (both.1.form, both.1.note) == (body.form, body.note);
+    /// Whether the body asks for the same as this one.
+    pub(crate) fn is_same(&self, body: &Frames) -> bool {
+        match self {
+            Retained::Nothing => false,
+            Retained::Shared(both) => both.1.is_same(body),
+            Retained::Packed { bytes, options, form, note, .. } => {
+                let mut rest = &bytes[*options as usize..];
+                let begins = body.iter().all(|frame| {
+                    let length = (frame.len() as u32).to_ne_bytes();
+                    let behind = rest.strip_prefix(&length[..]);
+                    let behind = behind.and_then(|rest| rest.strip_prefix(frame));
+                    behind.map(|behind| rest = behind).is_some()
+                });
+                begins && rest.is_empty() && (*form, *note) == (body.form, body.note)
             }
-            Retained::Packed { form, note, .. } => (*form, *note),
-        };
-        let Retained::Packed { bytes, options, .. } = self else { return false };
-        let mut rest = &bytes[*options as usize..];
-        let all = body.iter().all(|frame| {
-            let length = (frame.len() as u32).to_ne_bytes();
-            let behind = rest.strip_prefix(&length[..]).and_then(|rest| rest.strip_prefix(frame));
-            behind.map(|behind| rest = behind).is_some()
-        });
-        all && rest.is_empty() && (form, note) == (body.form, body.note)
+        }
     }
 
     /// The body.
@@ -433,11 +452,11 @@ mod tests {
         for frames in cases {
             let frames = Frames::from_slices(frames).in_form(Form::Json, 3);
             for options in ["", "beside"].map(Bytes::from) {
-                let retained = Retained::keep(&options, &frames, Vec::with_capacity);
-                assert!(retained.is(&frames));
-                assert!(!retained.is(&frames.clone().in_form(Form::Json, 4)));
+                let retained = Retained::keep(&options, &frames);
+                assert!(retained.is_same(&frames));
+                assert!(!retained.is_same(&frames.clone().in_form(Form::Json, 4)));
                 let more = Frames::joined(&[frames.clone(), Frames::from_slices(&["x"])]);
-                assert!(!retained.is(&more) && more.len() == frames.len() + 1);
+                assert!(!retained.is_same(&more) && more.len() == frames.len() + 1);
                 for (beside, kept) in [retained.both(), retained.into_both()] {
                     assert_eq!((kept.form(), kept.note()), (Form::Json, 3));
                     assert_eq!((&kept, &beside), (&frames, &options));
@@ -450,7 +469,7 @@ mod tests {
     fn small_kept_frames_hold_no_foreign_memory() {
         let buffer = Bytes::from(alloc::vec![1u8; 4096]);
         let frames = Frames::new(buffer.clone(), SmallVec::from_slice(&[(10, 20)]));
-        let kept = Retained::keep(&buffer.slice(..9), &frames, Vec::with_capacity);
+        let kept = Retained::keep(&buffer.slice(..9), &frames);
         drop(frames);
         assert!(buffer.is_unique());
         assert_eq!(kept.frames().get(0), Some(&[1u8; 10][..]));

@@ -1,11 +1,10 @@
 //! A client with more requests than any may have, for a service that nobody serves.
 
-use majordomus_core::Timeout;
-
+use super::waiting;
 use crate::figure::{Figure, MIB};
 use crate::hostile::Attack;
 use crate::hostile::arena::Arena;
-use crate::peer::{Peer, framed, greeted_client, request};
+use crate::peer::{Peer, framed, greeted_client};
 
 pub(super) const ATTACK: Attack = Attack {
     name: "hoard",
@@ -18,7 +17,6 @@ pub(super) const ATTACK: Attack = Attack {
     carry_out,
 };
 
-const BODY: &[u8] = b"a body of a request that waits";
 const REQUESTS: u64 = 1_000_000;
 /// As many of them are taken, by default.
 const TAKEN: u64 = 20_000;
@@ -30,9 +28,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let before = arena.state()?;
     let beside = arena.beside();
     let told = greeted_client(&arena.place)?.flood()?;
-    told.say(requests, |number, bytes| {
-        bytes.extend(request("nobody", number, Timeout::Never, BODY))
-    })?;
+    told.say(requests, |number, bytes| bytes.extend(waiting("nobody", number)))?;
     let full = arena.wait_for_more(&before, "outcome.refused", requests - taken)?;
     if full.get("requests") < taken {
         return Err(format!("only {} are taken", full.get("requests")));

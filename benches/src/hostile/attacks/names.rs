@@ -1,12 +1,13 @@
 //! More names of services than there may be.
 
-use majordomus_core::{FromWorker, Timeout};
+use majordomus_core::FromWorker;
 use majordomus_wire::Dialect;
 
+use super::waiting;
 use crate::figure::Figure;
 use crate::hostile::Attack;
 use crate::hostile::arena::Arena;
-use crate::peer::{Peer, greeted_client, on_stream, request, worker_frames};
+use crate::peer::{Peer, greeted_client, on_stream, worker_frames};
 use crate::text;
 
 pub(super) const ATTACK: Attack = Attack {
@@ -21,7 +22,6 @@ pub(super) const ATTACK: Attack = Attack {
     carry_out,
 };
 
-const BODY: &[u8] = b"a body of a request that waits";
 const NAMES: u64 = 100_000;
 /// Names without a worker that are known at once, by default.
 const NAMES_MAX: u64 = 10_000;
@@ -35,9 +35,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let before = arena.state()?;
     let beside = arena.beside();
     let client = greeted_client(&arena.place)?.flood()?;
-    client.say(names, |number, bytes| {
-        bytes.extend(request(&format!("name-{number}"), number, Timeout::Never, BODY))
-    })?;
+    client.say(names, |number, bytes| bytes.extend(waiting(&format!("name-{number}"), number)))?;
     let full = arena.wait_for_more(&before, "outcome.refused", names - most)?;
     if full.since(&before, "services") != most {
         return Err(format!("{} names are known", full.get("services")));

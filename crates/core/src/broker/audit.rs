@@ -333,6 +333,7 @@ impl Broker {
         assert_eq!(progress, self.requests.in_progress());
         assert_eq!(bytes, self.requests.bytes());
         assert!(self.requests.named_len() <= names.len());
+        self.requests.pieces();
         assert_eq!(progress as u64, self.counters.in_progress);
         for s in services {
             let (n, b) = per_service.get(&s).copied().unwrap_or_default();

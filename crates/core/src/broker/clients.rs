@@ -1,7 +1,6 @@
 //! What clients say.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::mem::take;
 
 use bytes::Bytes;
@@ -144,7 +143,7 @@ impl Broker {
         // What goes to a worker at once is kept there, where it has to be.
         let body = match worker {
             Some(_) => Retained::Nothing,
-            None => Retained::keep(&request.options, &request.body, Vec::with_capacity),
+            None => Retained::keep(&request.options, &request.body),
         };
         let charged = Requests::charge(request);
         let index = self.requests.insert(Record {

@@ -63,7 +63,7 @@ impl Kept {
     fn find(&self, service: &Label, asked: &Frames) -> Option<u32> {
         let same = |index: &u32| {
             let entry = &self.table[*index];
-            entry.service == *service && is_same_body(&entry.asked, asked)
+            entry.service == *service && entry.asked.is_same(asked)
         };
         self.index.find(body_hash(self.keyed, service, asked), same).copied()
     }
@@ -178,11 +178,6 @@ impl Broker {
     pub(super) fn kept_due(&mut self, index: u32) {
         self.kept.remove(index);
     }
-}
-
-/// Whether two bodies ask for the same.
-fn is_same_body(one: &Frames, other: &Frames) -> bool {
-    one == other && one.form() == other.form() && one.note() == other.note()
 }
 
 pub(super) fn body_hash(keyed: KeyedState, service: &[u8], body: &Frames) -> u64 {

@@ -181,21 +181,18 @@ impl Requests {
     /// Keeps the body of a request that is at a worker, in memory of one that is done.
     pub(super) fn keep(&mut self, index: u32, options: &Bytes, body: &Frames) {
         let (spares, lent) = (&mut self.spares, &mut self.lent);
-        self.table[index].body = Retained::keep(options, body, |bytes| {
+        self.table[index].body = Retained::keep_in(options, body, |bytes| {
             if bytes > SPARE_BYTES || *lent >= SPARES_MAX {
-                return Vec::with_capacity(bytes);
+                return None;
             }
             *lent += 1;
-            spares.pop().unwrap_or_else(|| Vec::with_capacity(SPARE_BYTES))
+            Some(spares.pop().unwrap_or_else(|| Vec::with_capacity(SPARE_BYTES)))
         });
     }
 
     /// Keeps the body of a request no more.
     pub(super) fn let_go(&mut self, index: u32) {
-        if let Retained::Packed { mut bytes, .. } = self.take_body(index)
-            && bytes.capacity() == SPARE_BYTES
-            && self.spares.len() < SPARES_MAX
-        {
+        if let Retained::Packed { mut bytes, lent: true, .. } = self.take_body(index) {
             bytes.clear();
             self.spares.push(bytes);
         }
@@ -208,12 +205,7 @@ impl Requests {
 
     fn take_body(&mut self, index: u32) -> Retained {
         let body = core::mem::take(&mut self.table[index].body);
-        if let Retained::Packed { bytes, .. } = &body
-            && bytes.capacity() == SPARE_BYTES
-        {
-            // One that happens to have as much is taken for a piece, and may be one from now on.
-            self.lent = self.lent.saturating_sub(1);
-        }
+        self.lent -= usize::from(body.is_lent());
         body
     }
 
@@ -359,17 +351,14 @@ impl Linked for OfClient<'_> {
 
 #[cfg(any(test, feature = "audit"))]
 impl Requests {
-    pub(super) fn named_len(&self) -> usize {
-        self.named.len()
-    }
-}
-
-#[cfg(test)]
-impl Requests {
     /// Pieces of spare memory that are in use, and that are not.
     pub(super) fn pieces(&self) -> (usize, usize) {
-        let is_piece = |body: &Retained| matches!(body, Retained::Packed { bytes, .. } if bytes.capacity() == SPARE_BYTES);
-        let used = self.table.indices().filter(|at| is_piece(&self.table[*at].body)).count();
+        let used = self.table.indices().filter(|at| self.table[*at].body.is_lent()).count();
+        assert_eq!(used, self.lent);
+        assert!(used + self.spares.len() <= SPARES_MAX);
         (used, self.spares.len())
+    }
+    pub(super) fn named_len(&self) -> usize {
+        self.named.len()
     }
 }

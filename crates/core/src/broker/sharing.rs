@@ -42,7 +42,7 @@ impl Leaders {
     ) -> Option<u32> {
         let same = |index: &u32| {
             let record = &requests[*index];
-            record.service == service && fits(record) && record.body.is(body)
+            record.service == service && fits(record) && record.body.is_same(body)
         };
         // Of several the one whose answer comes first, as far as that can be told.
         let turn = |index: &u32| {

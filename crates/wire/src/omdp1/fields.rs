@@ -6,7 +6,7 @@ use core::time::Duration;
 use majordomus_core::Label;
 
 use super::{UNLIMITED, headers};
-use crate::service::check_service_name;
+use crate::service::service_name;
 use crate::{Error, Offence};
 
 /// What is wrong with a command frame, which is the first.
@@ -71,9 +71,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn service(&mut self) -> Result<Label, Error> {
-        let name = self.short()?;
-        check_service_name(name).map_err(wrong)?;
-        Ok(Label::from(name))
+        service_name(self.short()?).map_err(wrong)
     }
 
     pub(super) fn ticket(&mut self) -> Result<Label, Error> {

@@ -722,6 +722,32 @@ fn who_wants_a_worker_at_once_and_does_not_read_gets_none() {
     );
 }
 
+/// Has a client make so many requests with bodies of so many bytes.
+fn ask(stage: &mut Stage, client: PeerId, count: usize, bytes: usize) {
+    for _ in 0..count {
+        let body = Frames::from_slices(&[alloc::vec![7; bytes]]);
+        let command = FromClient::Request(Request::new("echo", body));
+        stage.broker.handle(stage.now, Input::FromClient { peer: client, command });
+    }
+}
+
+#[test]
+fn bodies_that_are_as_large_as_spare_memory_are_none() {
+    let mut stage = Stage::new(Config::default());
+    stage.play("0ms client c\n 0ms client d\n 0ms worker w concurrency=any rejects");
+    let [c, d, w] = ["c", "d", "w"].map(|name| stage.names[name]);
+    // With its length one has 256 bytes, in memory of its own since it waits.
+    ask(&mut stage, d, 500, 252);
+    let command = FromWorker::Ready { service: "echo".into() };
+    stage.broker.handle(stage.now, Input::FromWorker { peer: w, command });
+    ask(&mut stage, c, 3_000, 2);
+    assert_eq!(stage.broker.requests.pieces(), (1_024, 0));
+    stage.broker.handle(stage.now, Input::Gone { peer: d });
+    ask(&mut stage, c, 1_000, 2);
+    assert_eq!(stage.broker.requests.pieces(), (1_024, 0));
+    stage.broker.audit();
+}
+
 #[test]
 fn bodies_at_workers_have_so_much_spare_memory_and_no_more() {
     let mut stage = Stage::new(Config::default());
@@ -734,11 +760,7 @@ fn bodies_at_workers_have_so_much_spare_memory_and_no_more() {
     );
     let client = stage.names["c"];
     for round in 0..2 {
-        for _ in 0..3_000 {
-            let request = Request::new("echo", Frames::from_slices(&["hi"]));
-            let command = FromClient::Request(request);
-            stage.broker.handle(stage.now, Input::FromClient { peer: client, command });
-        }
+        ask(&mut stage, client, 3_000, 2);
         assert_eq!(stage.broker.holdings().requests, 3_000);
         assert_eq!(stage.broker.requests.pieces(), (1_024, 0), "round {round}");
         let command = FromClient::Disconnect;
