@@ -54,8 +54,9 @@ and is called that, where the broker was busy less than 95 % of the time, the ge
 90 %, or others took more than 5 % of the machine. It wants two cores: --pin 0,1 keeps the broker on \
 the first and the generator on the second.
 
-With --rate requests are made at a steady rate, and each counts from when it was due, not from when \
-it could be made (so there is no coordinated omission).
+With --rate, requests are made at a steady rate. The wait for a free slot of a client counts as \
+latency (so there is no coordinated omission). The generator's own lateness does not: it is shown \
+beside the latency, and a run is void if its p99 exceeds the median latency.
 
 The status is 0 when all went well, 1 with one line on standard error when something failed, and 2 \
 when the command line makes no sense.

@@ -4,6 +4,7 @@ use majordomus_core::{Frames, Label};
 use majordomus_wire::{Error, Sink};
 use majordomus_zmtp::Message;
 
+use crate::cmd::bench::schedule::Due;
 use crate::cmd::bench::speech::{Heard, Speech};
 use crate::cmd::bench::stencil::Stencil;
 use crate::cmd::bench::tag::{FIRST_CALL, TEXT_BYTES, Tag};
@@ -29,6 +30,8 @@ pub(super) struct Client {
     reply: Option<Stencil>,
     slots: Vec<Slot>,
     free: Vec<u16>,
+    /// Requests of a schedule that are made and not yet written, with their slots.
+    unwritten: Vec<(u16, Due)>,
     /// It is yet to be welcomed.
     waits: bool,
     asked: u64,
@@ -74,6 +77,7 @@ impl Client {
             reply: None,
             slots: vec![slot; in_flight.into()],
             free: (0..in_flight).rev().collect(),
+            unwritten: Vec::new(),
             waits: false,
             asked: 0,
         }
@@ -110,14 +114,42 @@ impl Client {
 
     /// Makes a request that counts since then, if there is room for it.
     pub(super) fn ask(&mut self, since: u64, sink: &mut impl Sink) -> bool {
-        let Some(slot) = self.free.pop() else { return false };
+        self.ask_in_free_slot(since, sink).is_some()
+    }
+
+    /// Makes a request of a schedule, if there is room for it. It counts from the moment for which
+    /// [`start_unwritten`](Self::start_unwritten) is called, or from its start, if it has one.
+    pub(super) fn ask_due(&mut self, due: Due, sink: &mut impl Sink) -> bool {
+        let Some(slot) = self.ask_in_free_slot(due.at, sink) else { return false };
+        self.unwritten.push((slot, due));
+        true
+    }
+
+    /// Whether requests of a schedule are not yet written.
+    pub(super) fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
+    /// Starts the latency of all requests of a schedule that are written now. Reports of each when it
+    /// was due and when it starts.
+    pub(super) fn start_unwritten(&mut self, now: u64, mut report: impl FnMut(u64, u64)) {
+        for (slot, due) in self.unwritten.drain(..) {
+            let start = due.start.unwrap_or(now);
+            self.slots[usize::from(slot)].since = Some(start);
+            report(due.at, start);
+        }
+    }
+
+    /// Makes a request that counts since then: the slot that it has, if there was a free one.
+    fn ask_in_free_slot(&mut self, since: u64, sink: &mut impl Sink) -> Option<u16> {
+        let slot = self.free.pop()?;
         let state = &mut self.slots[usize::from(slot)];
         state.turn += 1;
         state.since = Some(since);
         let tag = Tag { client: self.number, slot, turn: state.turn };
         self.asked += 1;
         self.say(tag, sink);
-        true
+        Some(slot)
     }
 
     fn say(&mut self, tag: Tag, sink: &mut impl Sink) {
@@ -370,6 +402,24 @@ mod tests {
         ] {
             let right = reply(Dialect::Mdp01, tag(slot, 1), body(tag(slot, 1)));
             assert_eq!(client.take(right), Ok(came));
+        }
+    }
+
+    #[test]
+    fn scheduled_request_counts_from_its_start_or_else_from_its_write() {
+        let mut client = client(Dialect::Omdp1, 2);
+        let mut asked = Written::default();
+        assert!(client.ask_due(Due { at: 10, start: Some(15) }, &mut asked));
+        assert!(client.ask_due(Due { at: 20, start: None }, &mut asked));
+        assert!(!client.ask_due(Due { at: 30, start: None }, &mut asked));
+        assert!(client.has_unwritten());
+        let mut started = Vec::new();
+        client.start_unwritten(27, |due, start| started.push((due, start)));
+        assert_eq!(started, [(10, 15), (20, 27)]);
+        assert!(!client.has_unwritten());
+        for (slot, since) in [(0, 15), (1, 27)] {
+            let came = client.take(reply(Dialect::Omdp1, tag(slot, 1), body(tag(slot, 1))));
+            assert_eq!(came, Ok(Came::Right { since }));
         }
     }
 

@@ -164,6 +164,8 @@ pub(super) struct Load<'a> {
     /// Whether clients ask as soon as they have room.
     asking: bool,
     schedule: Option<Schedule>,
+    /// Clients with requests of the schedule that are not yet written.
+    unwritten: Vec<usize>,
     /// From which client on one with room is looked for.
     next_client: usize,
     first_call_came: bool,
@@ -191,6 +193,7 @@ impl<'a> Load<'a> {
             tally: Tally::new(plan.rate.is_some()),
             asking: false,
             schedule: None,
+            unwritten: Vec::new(),
             next_client: 0,
             first_call_came: false,
             served: 0,
@@ -318,7 +321,7 @@ impl<'a> Load<'a> {
     fn drain(&mut self) -> Result<(), Fault> {
         let end = self.after(self.plan.timeout);
         loop {
-            let (now, left) = (self.now(), self.schedule.map_or(0, |schedule| schedule.left()));
+            let (now, left) = (self.now(), self.schedule.as_ref().map_or(0, Schedule::left));
             if left > 0 && now >= end {
                 self.schedule = None;
                 self.tally.unasked = left;
@@ -477,36 +480,38 @@ impl Load<'_> {
         self.ask_due()
     }
 
-    /// Makes the requests that are due, one client after the other, and sees to it that it wakes for
-    /// the next. What one client asks is written at once.
+    /// Makes the requests that are due, one client after the other, and arms the timer for the next.
+    /// All requests of one client are written with one call.
     fn ask_due(&mut self) -> Result<(), Fault> {
         let Some(schedule) = &mut self.schedule else { return Ok(()) };
         let first = usize::from(self.plan.workers);
         let clients = self.peers.len() - first;
-        let before = schedule.left();
-        let next = loop {
-            let Some(due) = schedule.next() else { break None };
-            let now = nanos(self.started.elapsed());
-            if due > now {
-                break Some(Duration::from_nanos(due - now));
-            }
+        schedule.look(nanos(self.started.elapsed()));
+        while let Some(due) = schedule.next() {
             let with_room = (0..clients).map(|ahead| (self.next_client + ahead) % clients);
             let with_room = with_room.map(|at| first + at).find(|at| self.peers[*at].has_room());
             // If there is none, one comes with a reply.
-            let Some(at) = with_room else { break None };
+            let Some(at) = with_room else { break };
             if let Some((client, line)) = self.peers[at].as_client() {
-                client.ask(due, line);
+                if !client.has_unwritten() {
+                    self.unwritten.push(at);
+                }
+                client.ask_due(due, line);
             }
-            self.tally.delayed(due, now);
             schedule.advance();
             self.next_client = (at - first + 1) % clients;
-        };
-        if schedule.left() < before {
-            for peer in &mut self.peers[first..] {
-                peer.line.write()?;
+        }
+        for at in self.unwritten.drain(..) {
+            if let Some((client, line)) = self.peers[at].as_client() {
+                let now = nanos(self.started.elapsed());
+                client.start_unwritten(now, |due, start| self.tally.started(due, start));
+                line.write()?;
             }
         }
-        next.map_or(Ok(()), |after| self.timer.arm(after).map_err(Fault::System))
+        let now = nanos(self.started.elapsed());
+        schedule.next_look(now).map_or(Ok(()), |at| {
+            self.timer.arm(Duration::from_nanos(at.saturating_sub(now))).map_err(Fault::System)
+        })
     }
 
     fn beat(&mut self) -> Result<(), Fault> {

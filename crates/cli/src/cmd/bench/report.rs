@@ -8,6 +8,8 @@ mod terminal;
 use std::fmt;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 use crate::cmd::bench::load::{Measured, Plan};
 use crate::cmd::bench::speech::Speech;
 use crate::cmd::bench::usage::{Pin, cores, machine};
@@ -19,6 +21,8 @@ const BROKER_BUSY_MIN: f64 = 0.95;
 const GENERATOR_BUSY_MAX: f64 = 0.90;
 /// or others took more of the machine than that.
 const OTHERS_MAX: f64 = 0.05;
+/// A run at a rate is void where this quantile of the generator's lateness exceeds the median latency.
+const LATENESS_QUANTILE: f64 = 0.99;
 
 /// Runs that are over.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(super) struct Summary<'a> {
     pub(super) broker_us_per_request: Option<f64>,
     pub(super) p50_us: Option<f64>,
     pub(super) p99_us: Option<f64>,
+    /// The generator's lateness, at a rate.
+    pub(super) lateness_p99_us: Option<f64>,
     pub(super) broker_busy: Option<f64>,
     pub(super) generator_busy: f64,
     pub(super) others: Option<f64>,
@@ -122,6 +128,7 @@ impl Report {
             broker_us_per_request: of(&Run::broker_us_per_request),
             p50_us: of(&|run| run.within_us(0.5)),
             p99_us: of(&|run| run.within_us(0.99)),
+            lateness_p99_us: of(&|run| run.lateness_us(0.99)),
             broker_busy: of(&Run::broker_busy),
             generator_busy: of(&|run| Some(run.generator_busy())).unwrap_or_default(),
             others: of(&Run::others),
@@ -176,8 +183,13 @@ impl Run {
 
     /// Within how many microseconds this share of the replies came.
     pub(super) fn within_us(&self, quantile: f64) -> Option<f64> {
-        let latency = &self.measured.tally.latency;
-        (!latency.is_empty()).then(|| latency.value_at_quantile(quantile) as f64 / 1e3)
+        quantile_us(&self.measured.tally.latency, quantile)
+    }
+
+    /// How many microseconds after they were due the generator started this share of the requests, at
+    /// a rate. The latency does not include it.
+    pub(super) fn lateness_us(&self, quantile: f64) -> Option<f64> {
+        quantile_us(&self.measured.tally.lateness, quantile)
     }
 
     pub(super) fn bottleneck(&self) -> Bottleneck {
@@ -211,6 +223,16 @@ impl Run {
         if let Some(others) = self.others().filter(|others| *others > OTHERS_MAX) {
             why.push(format!("others took {} of the machine", percent(others)));
         }
+        if let (Some(late), Some(median)) =
+            (self.lateness_us(LATENESS_QUANTILE), self.within_us(0.5))
+            && late > median
+        {
+            why.push(format!(
+                "the generator's lateness (p99 {}) exceeds the median latency (p50 {})",
+                show_us(late),
+                show_us(median)
+            ));
+        }
         if let Some(cut) = &self.measured.cut {
             why.push(format!("it ended early: {cut}"));
         }
@@ -241,6 +263,11 @@ impl Run {
     }
 }
 
+/// A quantile in microseconds, if anything was recorded.
+fn quantile_us(nanos: &Histogram<u64>, quantile: f64) -> Option<f64> {
+    (!nanos.is_empty()).then(|| nanos.value_at_quantile(quantile) as f64 / 1e3)
+}
+
 /// The one in the middle; of an even number, what lies between the two.
 fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
@@ -263,7 +290,90 @@ pub(super) fn show_us(us: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use majordomus::Dialect;
+
     use super::*;
+    use crate::cmd::bench::client::Came;
+    use crate::cmd::bench::tally::{Tally, Window};
+    use crate::cmd::bench::usage::Usage;
+
+    const US: u64 = 1_000;
+
+    /// A run at a rate, with a broker and a generator that are half busy. Each request takes 100 µs;
+    /// one in a hundred starts late by `lateness`, and the others at once.
+    fn run_at_rate(lateness: u64, late_per_hundred: u64) -> Run {
+        let second = Duration::from_secs(1);
+        let mut tally = Tally::new(true);
+        tally.measure(Window { from: 0, to: 1_000_000 * US });
+        for request in 0..1_000 {
+            let due = request * 900 * US;
+            let start = due + if request % 100 < late_per_hundred { lateness } else { 0 };
+            tally.started(due, start);
+            tally.count(Came::Right { since: start }, start + 100 * US);
+        }
+        tally.asked = tally.right;
+        let half = Duration::from_millis(500);
+        Run {
+            broker: "broker".into(),
+            plan: Plan {
+                endpoint: "tcp://127.0.0.1:5555".into(),
+                worker_endpoint: "tcp://127.0.0.1:5555".into(),
+                broker_pid: Some(1),
+                speech: Speech::Dialect(Dialect::Omdp1),
+                service: "bench".into(),
+                clients: 1,
+                in_flight: 1,
+                workers: 1,
+                body_bytes: 64,
+                rate: Some(1_000),
+                warm_up: Duration::ZERO,
+                duration: second,
+                timeout: second,
+            },
+            pin: None,
+            measured: Measured {
+                tally,
+                elapsed: second,
+                usage: Usage { generator: half, broker: Some(half), machine: second },
+                memory: None,
+                cut: None,
+            },
+            started_in: None,
+        }
+    }
+
+    #[test]
+    fn run_is_void_if_the_p99_of_the_lateness_exceeds_the_median_latency() {
+        let run = run_at_rate(150 * US, 2);
+        assert_eq!(
+            run.void(),
+            ["the generator's lateness (p99 150 µs) exceeds the median latency (p50 100 µs)"]
+        );
+        for (lateness, late_per_hundred) in [(0, 0), (90 * US, 100), (150 * US, 1)] {
+            let run = run_at_rate(lateness, late_per_hundred);
+            assert_eq!(run.void(), [""; 0], "{lateness} ns, {late_per_hundred} of 100");
+        }
+    }
+
+    #[test]
+    fn lateness_is_shown_beside_the_latency_and_not_in_it() {
+        let report = Report::new(vec![run_at_rate(5_000 * US, 2)]);
+        let text = report.to_string();
+        assert!(text.contains("Latency:     p50 100 µs, p90 100 µs, p99 100 µs"), "{text}");
+        assert!(text.contains("Lateness:    p50 0.00 µs, p90 0.00 µs, p99 5001 µs"), "{text}");
+        assert!(text.contains("Void:        the generator's lateness"), "{text}");
+        let run = &report.value()["runs"][0];
+        assert_eq!(run["latency"]["p99_us"].as_f64().map(f64::round), Some(100.0), "{run}");
+        assert_eq!(run["lateness"]["p99_us"].as_f64().map(f64::round), Some(5001.0), "{run}");
+        let page = report.html();
+        assert!(page.contains("<h2>The generator’s lateness"), "{page}");
+        assert!(page.contains("<td>5001 µs</td>"), "{page}");
+
+        let runs = [run_at_rate(50 * US, 2), run_at_rate(70 * US, 2)];
+        let table = Report::new(runs.into()).to_string();
+        assert!(table.lines().next().is_some_and(|head| head.contains("late p99")), "{table}");
+        assert!(table.contains("60.0 µs"), "{table}");
+    }
 
     #[test]
     fn a_median_is_in_the_middle() {

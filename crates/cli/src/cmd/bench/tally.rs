@@ -51,15 +51,17 @@ pub(super) struct Tally {
     pub(super) parts: Vec<u64>,
     /// How long they took, in nanoseconds.
     pub(super) latency: Histogram<u64>,
-    /// How much later than they were due requests were made; nothing is recorded without a rate.
-    pub(super) delay: Histogram<u64>,
+    /// The generator's lateness with the requests that were due in the measured time, in nanoseconds;
+    /// nothing is recorded without a rate.
+    pub(super) lateness: Histogram<u64>,
     window: Window,
-    /// With a rate, requests count that were due in the measured time, however late their replies.
-    by_due_time: bool,
+    /// With a rate, the latency of the requests counts that started in the measured time, however late
+    /// their replies.
+    by_start: bool,
 }
 
 impl Tally {
-    pub(super) fn new(by_due_time: bool) -> Self {
+    pub(super) fn new(by_start: bool) -> Self {
         let histogram = || {
             Histogram::new_with_bounds(1, LATENCY_MAX_NS, LATENCY_DIGITS)
                 .expect("they are good bounds")
@@ -77,9 +79,9 @@ impl Tally {
             measured: 0,
             parts: vec![0; PARTS],
             latency: histogram(),
-            delay: histogram(),
+            lateness: histogram(),
             window: Window::default(),
-            by_due_time,
+            by_start,
         }
     }
 
@@ -92,10 +94,10 @@ impl Tally {
         self.window
     }
 
-    /// A request was made that was due then.
-    pub(super) fn delayed(&mut self, due: u64, now: u64) {
+    /// Records the lateness of a request.
+    pub(super) fn started(&mut self, due: u64, start: u64) {
         if self.window.contains(due) {
-            self.delay.saturating_record(now.saturating_sub(due).max(1));
+            self.lateness.saturating_record(start.saturating_sub(due).max(1));
         }
     }
 
@@ -133,7 +135,7 @@ impl Tally {
             let part = u128::from(now - from) * PARTS as u128 / u128::from(to - from);
             self.parts[part as usize] += 1;
         }
-        if self.window.contains(if self.by_due_time { since } else { now }) {
+        if self.window.contains(if self.by_start { since } else { now }) {
             self.latency.saturating_record(now.saturating_sub(since).max(1));
         }
     }
@@ -164,8 +166,8 @@ mod tests {
 
     const WINDOW: Window = Window { from: 1_000, to: 2_000 };
 
-    fn tally(by_due_time: bool) -> Tally {
-        let mut tally = Tally::new(by_due_time);
+    fn tally(by_start: bool) -> Tally {
+        let mut tally = Tally::new(by_start);
         tally.measure(WINDOW);
         tally
     }
@@ -184,12 +186,22 @@ mod tests {
     }
 
     #[test]
-    fn with_a_rate_the_time_counts_from_when_a_request_was_due_however_late_its_reply() {
+    fn with_a_rate_a_request_counts_that_starts_in_the_measured_time_however_late_its_reply() {
         let mut tally = tally(true);
         for (since, now) in [(900, 1_100), (1_500, 9_500), (2_000, 2_001)] {
             tally.count(Came::Right { since }, now);
         }
         assert_eq!((tally.latency.len(), tally.latency.max() / 100), (1, 80));
+    }
+
+    #[test]
+    fn lateness_counts_for_requests_due_in_the_measured_time() {
+        let mut tally = tally(true);
+        for (due, start) in [(999, 1_500), (1_000, 1_000), (1_999, 2_005), (2_000, 2_900)] {
+            tally.started(due, start);
+        }
+        let lateness = &tally.lateness;
+        assert_eq!((lateness.len(), lateness.min(), lateness.max()), (2, 1, 6));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use hdrhistogram::Histogram;
+
 use crate::cmd::bench::report::chart::{Axis, Curve, bars, curves};
 use crate::cmd::bench::report::terminal::{mebibytes, show_bytes};
 use crate::cmd::bench::report::{Report, Run, Summary, show_us};
@@ -34,6 +36,7 @@ impl Report {
             page += &self.brokers();
         }
         page += &self.latency();
+        page += &self.lateness();
         page += &self.throughput();
         page += &self.table();
         page += &self.remarks();
@@ -43,8 +46,7 @@ impl Report {
             versions.map(|(broker, version)| format!("<p>{broker}: {}</p>\n", escape(version)));
         page += &format!(
             "<section><h2>Where this comes from</h2>\n<p>{}</p>\n<p>Majordomus {}</p>\n\
-             {}<p><code>{}</code></p>\n<details><summary>Raw figures</summary>\n<pre>{}</pre>\
-             </details></section>\n",
+             {}<p><code>{}</code></p>\n<details><summary>Raw figures</summary>\n<pre>{}</pre></details></section>\n",
             escape(&self.machine),
             env!("CARGO_PKG_VERSION"),
             versions.collect::<String>(),
@@ -95,27 +97,47 @@ impl Report {
     }
 
     fn latency(&self) -> String {
-        let runs = || self.runs.iter().filter(|run| !run.measured.tally.latency.is_empty());
-        let bound = |quantile: f64| runs().filter_map(move |run| run.within_us(quantile));
-        let least = bound(0.0).fold(f64::MAX, f64::min);
-        let most = bound(1.0).fold(1.0, f64::max);
-        if least > most {
-            return String::new();
-        }
+        let title = match self.runs.iter().any(|run| run.plan.rate.is_some()) {
+            true => "Latency, without the generator’s lateness",
+            false => "Latency",
+        };
+        let label = "share of the replies that came within this time";
+        self.distributions(title, label, "latency", |run| &run.measured.tally.latency)
+    }
+
+    /// How late the generator was, at a rate.
+    fn lateness(&self) -> String {
+        let title =
+            "The generator’s lateness (a run is void if its p99 exceeds the median latency)";
+        let label = "share of the requests that started within this time after they were due";
+        self.distributions(title, label, "lateness", |run| &run.measured.tally.lateness)
+    }
+
+    /// A chart with a curve for each run that has recorded such times.
+    fn distributions(
+        &self,
+        title: &str,
+        across: &'static str,
+        up: &'static str,
+        times: impl Fn(&Run) -> &Histogram<u64>,
+    ) -> String {
+        let runs: Vec<_> = self.runs.iter().map(|run| (run, times(run))).collect();
+        let runs = || runs.iter().filter(|(_, times)| !times.is_empty());
+        let least = runs().map(|(_, times)| times.min()).min();
+        let most = runs().map(|(_, times)| times.max()).max();
+        let (Some(least), Some(most)) = (least, most) else { return String::new() };
         let shares = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"];
         let ticks = shares.into_iter().enumerate().map(|(at, share)| (at as f64, share.into()));
-        let label = "share of the replies that came within this time";
-        let x = Axis { label, from: 0.0, to: NINES_MAX.into(), ticks: ticks.collect() };
-        let y = Axis::powers("latency", least, most, tick_us);
+        let x = Axis { label: across, from: 0.0, to: NINES_MAX.into(), ticks: ticks.collect() };
+        let y = Axis::powers(up, least as f64 / 1e3, most as f64 / 1e3, tick_us);
         let drawn: Vec<_> = runs()
-            .map(|run| Curve { colour: self.colour(&run.broker), points: distribution(run) })
+            .map(|(run, times)| Curve {
+                colour: self.colour(&run.broker),
+                points: distribution(times),
+            })
             .collect();
-        let due = match self.runs.iter().any(|run| run.plan.rate.is_some()) {
-            true => ", from when each request was due",
-            false => "",
-        };
         format!(
-            "<section><h2>Latency{due}</h2>\n{}{}</section>\n",
+            "<section><h2>{title}</h2>\n{}{}</section>\n",
             self.legend(),
             curves(&x, &y, &drawn)
         )
@@ -167,6 +189,7 @@ impl Report {
             "p99",
             "p99.9",
             "max",
+            "late p99",
             "memory",
             "broker",
             "generator",
@@ -177,8 +200,9 @@ impl Report {
         let rows: String = self.runs.iter().map(row).collect();
         format!(
             "<section><h2>Runs</h2>\n<table><tr>{head}</tr>\n{rows}</table>\n<p class=soft>µs/request \
-             is the broker’s processor time, memory the most that it held, and broker, generator and \
-             others are what each used: of a core, and others of the machine.</p></section>\n"
+             is the broker’s processor time, late p99 the generator’s lateness at a rate, memory the \
+             most that it held, and broker, generator and others are what each used: of a core, and \
+             others of the machine.</p></section>\n"
         )
     }
 
@@ -218,6 +242,8 @@ fn cards(run: &Run) -> String {
     let tally = &run.measured.tally;
     let time = |us: Option<f64>| us.map_or("–".into(), show_us);
     let wrong = tally.asked - tally.right + tally.doubled + tally.foreign;
+    let lateness = run.lateness_us(0.99);
+    let lateness = lateness.map(|us| (show_us(us), "lateness of the generator (p99)".into()));
     let cards = [
         (thousands(tally.rate()), "requests a second".into()),
         (time(run.broker_us_per_request()), "of the broker’s processor time for each".into()),
@@ -226,8 +252,8 @@ fn cards(run: &Run) -> String {
         (thousands(wrong as f64), format!("of {} were not right", thousands(tally.asked as f64))),
         (bottleneck(run), "was the bottleneck".into()),
     ];
-    let cards = cards.iter().map(|(figure, what)| {
-        format!("<div class=card><b>{}</b><span>{}</span></div>\n", escape(figure), escape(what))
+    let cards = cards.into_iter().chain(lateness).map(|(figure, what)| {
+        format!("<div class=card><b>{}</b><span>{}</span></div>\n", escape(&figure), escape(&what))
     });
     format!("<div class=cards>\n{}</div>\n", cards.collect::<String>())
 }
@@ -261,6 +287,7 @@ fn row(run: &Run) -> String {
         time(run.within_us(0.99)),
         time(run.within_us(0.999)),
         time(run.within_us(1.0)),
+        time(run.lateness_us(0.99)),
         memory,
         percent(run.broker_busy()),
         percent(Some(run.generator_busy())),
@@ -271,16 +298,15 @@ fn row(run: &Run) -> String {
     format!("<tr>{cells}</tr>\n")
 }
 
-/// Latency over the share of replies, where each step has ten times fewer beyond it.
-fn distribution(run: &Run) -> Vec<(f64, f64)> {
-    let latency = &run.measured.tally.latency;
+/// Times over the share that is not above them, where each step has ten times fewer beyond it.
+fn distribution(times: &Histogram<u64>) -> Vec<(f64, f64)> {
     let points =
         (0..=NINES_MAX * POINTS_PER_NINE).map(|at| f64::from(at) / f64::from(POINTS_PER_NINE));
-    let known = points.take_while(|nines| 10_f64.powf(*nines) <= latency.len() as f64);
+    let known = points.take_while(|nines| 10_f64.powf(*nines) <= times.len() as f64);
     known
         .map(|nines| {
             let quantile = 1.0 - 10_f64.powf(-nines);
-            (nines, (latency.value_at_quantile(quantile) as f64 / 1e3).log10())
+            (nines, (times.value_at_quantile(quantile) as f64 / 1e3).log10())
         })
         .collect()
 }

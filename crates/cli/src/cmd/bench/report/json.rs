@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cmd::bench::report::{Report, Run, Summary};
 
-/// These shares of the replies are told.
+/// The quantiles of times that are printed.
 const QUANTILES: [(&str, f64); 5] =
     [("p50_us", 0.5), ("p90_us", 0.9), ("p99_us", 0.99), ("p999_us", 0.999), ("max_us", 1.0)];
 
@@ -33,11 +33,12 @@ impl Report {
 impl Run {
     fn value(&self) -> Value {
         let (plan, tally) = (&self.plan, &self.measured.tally);
-        let latency: serde_json::Map<_, _> = QUANTILES
-            .iter()
-            .map(|(name, quantile)| ((*name).to_owned(), json!(self.within_us(*quantile))))
-            .collect();
-        let late = plan.rate.map(|_| tally.delay.value_at_quantile(0.99) as f64 / 1e3);
+        let quantiles = |of: &dyn Fn(f64) -> Option<f64>| {
+            QUANTILES
+                .iter()
+                .map(|(name, quantile)| ((*name).to_owned(), json!(of(*quantile))))
+                .collect::<serde_json::Map<_, _>>()
+        };
         json!({
             "asked": tally.asked,
             "body_bytes": plan.body_bytes,
@@ -60,8 +61,8 @@ impl Run {
             "generator_busy": self.generator_busy(),
             "generator_us_per_request": self.generator_us_per_request(),
             "in_flight": plan.in_flight,
-            "late_p99_us": late,
-            "latency": latency,
+            "latency": quantiles(&|quantile| self.within_us(quantile)),
+            "lateness": plan.rate.map(|_| quantiles(&|quantile| self.lateness_us(quantile))),
             "lost": tally.lost,
             "measured": tally.measured,
             "others": self.others(),
@@ -89,6 +90,7 @@ impl Summary<'_> {
             "broker_us_per_request": self.broker_us_per_request,
             "dialect": self.speech.to_string(),
             "generator_busy": self.generator_busy,
+            "lateness_p99_us": self.lateness_p99_us,
             "others": self.others,
             "p50_us": self.p50_us,
             "p99_us": self.p99_us,

@@ -24,21 +24,25 @@ impl fmt::Display for Report {
 impl Report {
     /// A row for each broker, and each run that is void or went wrong.
     fn write_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_rate = self.runs.iter().any(|run| run.plan.rate.is_some());
+        let if_rate = |text: String| if has_rate { format!("{text:>10}") } else { String::new() };
+        let head = if_rate("late p99".into());
         writeln!(
             f,
-            "{:12}{:>11}{:>10}{:>10}{:>10}{:>10}{:>8}{:>8}",
+            "{:12}{:>11}{:>10}{:>10}{:>10}{head}{:>10}{:>8}{:>8}",
             "broker", "requests/s", "µs/req", "p50", "p99", "memory", "busy", "void"
         )?;
         let time = |us: Option<f64>| us.map_or("-".into(), show_us);
         for summary in self.summaries() {
             writeln!(
                 f,
-                "{:12}{:>11.0}{:>10}{:>10}{:>10}{:>10}{:>8}{:>8}",
+                "{:12}{:>11.0}{:>10}{:>10}{:>10}{}{:>10}{:>8}{:>8}",
                 summary.broker,
                 summary.requests_per_second,
                 summary.broker_us_per_request.map_or("-".into(), |us| format!("{us:.2}")),
                 time(summary.p50_us),
                 time(summary.p99_us),
+                if_rate(time(summary.lateness_p99_us)),
                 summary
                     .peak_bytes
                     .map_or("-".into(), |bytes| { format!("{:.1} MiB", mebibytes(bytes as u64)) }),
@@ -48,6 +52,9 @@ impl Report {
         }
         writeln!(f)?;
         writeln!(f, "Medians. µs/req is the broker's processor time for each request.")?;
+        if has_rate {
+            writeln!(f, "late p99 is the generator's lateness; the latency does not include it.")?;
+        }
         for run in &self.runs {
             for why in run.void() {
                 writeln!(f, "Void:        {}: {why}", run.broker)?;
@@ -83,20 +90,26 @@ impl fmt::Display for Run {
         )?;
         writeln!(f)?;
         writeln!(f, "Throughput:  {:.0} requests/s, of which each was checked", tally.rate())?;
-        if let Some(rate) = plan.rate {
-            let late = show_us(tally.delay.value_at_quantile(0.99) as f64 / 1e3);
-            writeln!(f, "Rate:        {rate} requests/s; 99 of 100 were made within {late}")?;
+        let quantiles = |of: &dyn Fn(f64) -> Option<f64>| {
+            format!(
+                "p50 {}, p90 {}, p99 {}, p99.9 {}, max {}",
+                time(of(0.5)),
+                time(of(0.9)),
+                time(of(0.99)),
+                time(of(0.999)),
+                time(of(1.0))
+            )
+        };
+        let latency = quantiles(&|quantile| self.within_us(quantile));
+        match plan.rate {
+            None => writeln!(f, "Latency:     {latency}")?,
+            Some(rate) => {
+                let lateness = quantiles(&|quantile| self.lateness_us(quantile));
+                writeln!(f, "Rate:        {rate} requests/s")?;
+                writeln!(f, "Latency:     {latency}, without the lateness")?;
+                writeln!(f, "Lateness:    {lateness}, of the generator")?;
+            }
         }
-        writeln!(
-            f,
-            "Latency:     p50 {}, p90 {}, p99 {}, p99.9 {}, max {}{}",
-            time(self.within_us(0.5)),
-            time(self.within_us(0.9)),
-            time(self.within_us(0.99)),
-            time(self.within_us(0.999)),
-            time(self.within_us(1.0)),
-            if plan.rate.is_some() { ", from when each was due" } else { "" },
-        )?;
         if let Some(memory) = self.measured.memory {
             writeln!(
                 f,
