@@ -376,6 +376,21 @@ mod tests {
     }
 
     #[test]
+    fn page_names_each_version_once() {
+        let ours = env!("CARGO_PKG_VERSION");
+        for (versions, times) in [
+            (&[][..], 1),
+            (&[("majordomus", ours.to_owned()), ("nats", "x".into())], 1),
+            (&[("nats", "x".into())], 1),
+        ] {
+            let runs = vec![run_at_rate(0, 0)];
+            let page = Report { versions: versions.to_vec(), ..Report::new(runs) }.html();
+            let page = page.split("<details>").next().expect("it has a beginning");
+            assert_eq!(page.matches(ours).count(), times, "{page}");
+        }
+    }
+
+    #[test]
     fn a_median_is_in_the_middle() {
         for (figures, expected) in [
             (&[][..], None),

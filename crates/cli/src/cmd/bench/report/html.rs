@@ -41,14 +41,16 @@ impl Report {
         page += &self.table();
         page += &self.remarks();
         let raw = serde_json::to_string_pretty(&self.value()).unwrap_or_default();
-        let versions = self.versions.iter();
+        // The generator's version; a comparison with our broker has it already.
+        let own = ("majordomus", env!("CARGO_PKG_VERSION").to_owned());
+        let is_named = self.versions.iter().any(|(broker, _)| *broker == own.0);
+        let versions = (!is_named).then_some(&own).into_iter().chain(&self.versions);
         let versions =
             versions.map(|(broker, version)| format!("<p>{broker}: {}</p>\n", escape(version)));
         page += &format!(
-            "<section><h2>Where this comes from</h2>\n<p>{}</p>\n<p>Majordomus {}</p>\n\
-             {}<p><code>{}</code></p>\n<details><summary>Raw figures</summary>\n<pre>{}</pre></details></section>\n",
+            "<section><h2>Where this comes from</h2>\n<p>{}</p>\n{}<p><code>{}</code></p>\n\
+             <details><summary>Raw figures</summary>\n<pre>{}</pre></details></section>\n",
             escape(&self.machine),
-            env!("CARGO_PKG_VERSION"),
             versions.collect::<String>(),
             escape(&self.command),
             escape(&raw)
