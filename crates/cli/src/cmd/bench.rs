@@ -27,7 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cmd::bench::load::{Load, Plan};
-use crate::cmd::bench::process::Process;
+use crate::cmd::bench::process::{Process, Transport};
 use crate::cmd::bench::progress::Progress;
 use crate::cmd::bench::report::{Report, Run};
 use crate::cmd::bench::speech::Speech;
@@ -71,7 +71,9 @@ Examples:
   majordomus bench compare --pin 0,1
       Beside other brokers.
   majordomus bench run --rate 20000 --duration 30s
-      How long requests take at a load that it can bear.";
+      How long requests take at a load that it can bear.
+  majordomus bench run --pin 0,1 --worker-transport ipc
+      What a request costs with the workers on the broker's machine.";
 
 /// Measure what a broker can do
 #[derive(Args, Clone, Debug)]
@@ -108,6 +110,12 @@ struct RunArgs {
     /// Have our broker look for something to do for so long before it sleeps
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = read_spin)]
     spin: Duration,
+    /// Connect to our broker over this transport [default: tcp]
+    #[arg(long, value_name = "TRANSPORT")]
+    transport: Option<Transport>,
+    /// Connect the workers over this transport [default: that of --transport]
+    #[arg(long, value_name = "TRANSPORT")]
+    worker_transport: Option<Transport>,
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
@@ -242,19 +250,30 @@ impl RunArgs {
         if self.broker.is_some() && !self.spin.is_zero() {
             misused("bench", "--spin is for a broker of its own, without --broker");
         }
+        let transport = self.transport.or(self.worker_transport);
+        if self.broker.is_some() && transport.is_some() {
+            let text = "--transport and --worker-transport are for a broker of its own, without \
+                        --broker";
+            misused("bench", text);
+        }
+        let transport = self.transport.unwrap_or(Transport::Tcp);
+        let worker_transport = self.worker_transport.unwrap_or(transport);
         let own = match self.broker {
             Some(_) => None,
             None => {
-                let own = Process::ours(self.spin);
+                let own = Process::ours(self.spin, transport, worker_transport);
                 Some(own.map_err(|why| Failure::OwnBroker(why.to_string()))?)
             }
         };
         let broker_pid = own.as_ref().map(Process::pid).or(self.place.broker_pid);
         let endpoint = own.as_ref().map(|own| own.endpoint.clone()).or(self.broker);
+        let endpoint = endpoint.unwrap_or_default();
+        let worker_endpoint = own.as_ref().map(|own| own.worker_endpoint.clone());
         let plan = Plan {
+            worker_endpoint: worker_endpoint.unwrap_or_else(|| endpoint.clone()),
             service: self.service.unwrap_or_else(|| unheard_of_name(SERVICE)),
             workers: self.workers,
-            ..self.load.plan(endpoint.unwrap_or_default(), broker_pid)
+            ..self.load.plan(endpoint, broker_pid)
         };
         let name = if own.is_some() { "majordomus" } else { "the broker" };
         let mut run = measure(name, name, plan, self.place.pin)?;

@@ -99,6 +99,26 @@ fn a_broker_of_its_own_is_measured_with_its_processor_time_and_memory() {
 }
 
 #[test]
+fn broker_of_its_own_serves_clients_and_workers_over_the_chosen_transports() {
+    for (options, endpoint, worker_endpoint) in [
+        (&["--transport", "ipc"][..], "ipc:///", "ipc:///"),
+        (&["--worker-transport", "ipc"], "tcp://", "ipc:///"),
+        (&["--transport", "ipc", "--worker-transport", "tcp"], "ipc:///", "tcp://"),
+    ] {
+        let finished = bench(&[&["run", "--json"], options, &SHORT].concat());
+        assert!(finished.status.success(), "{finished:?}");
+        let run = only_run(&finished);
+        for (name, start) in [("endpoint", endpoint), ("worker_endpoint", worker_endpoint)] {
+            let endpoint = run[name].as_str().expect("it is text");
+            assert!(endpoint.starts_with(start), "{run}");
+            let socket = endpoint.strip_prefix("ipc://").map(std::path::Path::new);
+            assert!(!socket.is_some_and(std::path::Path::exists), "{endpoint} is left over");
+        }
+        assert!(count(&run, "measured") > 0, "{run}");
+    }
+}
+
+#[test]
 fn a_person_gets_a_table() {
     let finished = bench(&[&["run"], &SHORT[..]].concat());
     assert!(finished.status.success(), "{finished:?}");
@@ -270,6 +290,8 @@ fn what_makes_no_sense_is_refused() {
         (&["run", "--dialect", "mdp99"], "mdp01"),
         (&["run", "--spin", "11ms"], "at most 10ms"),
         (&["run", "--spin", "1us", "-b", "tcp://127.0.0.1:1"], "without --broker"),
+        (&["run", "--transport", "ipc", "-b", "tcp://127.0.0.1:1"], "without --broker"),
+        (&["run", "--worker-transport", "udp"], "ipc"),
         (&["run", "--duration", "0s"], "more than 0s"),
         (&["run", "--timeout", "0s"], "more than 0s"),
         (&["run", "--pin", "0"], "0,1"),

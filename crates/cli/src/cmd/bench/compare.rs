@@ -13,7 +13,7 @@ use clap::{Args, builder::TypedValueParser};
 use majordomus::Dialect;
 
 use crate::cmd::bench::load::Plan;
-use crate::cmd::bench::process::{NoBroker, Process, free_endpoint};
+use crate::cmd::bench::process::{NoBroker, Process, Transport, free_endpoint};
 use crate::cmd::bench::report::{Report, Run};
 use crate::cmd::bench::speech::Speech;
 use crate::cmd::bench::usage::Pin;
@@ -175,7 +175,9 @@ impl Contestant {
     fn start(self, args: &CompareArgs) -> Result<Process, NoBroker> {
         let (endpoint, mut worker_endpoint) = (free_endpoint()?, None);
         let mut command = match self {
-            Contestant::Majordomus => return Process::ours(args.spin),
+            Contestant::Majordomus => {
+                return Process::ours(args.spin, Transport::Tcp, Transport::Tcp);
+            }
             Contestant::ZmqProxy => {
                 let second = free_endpoint()?;
                 let mut command = Command::new(&args.python);

@@ -2,13 +2,18 @@
 
 use std::env;
 use std::fmt;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
+
 use crate::cmd::stream::Stream;
+use crate::cmd::unheard_of_name;
 use crate::duration;
 
 /// How long a broker may take until it listens.
@@ -28,6 +33,17 @@ pub(super) struct Process {
     pub(super) worker_endpoint: String,
     /// How long it took until it listened, where it says when it does.
     pub(super) started_in: Option<Duration>,
+    /// Socket files to remove with it: it is killed, and removes none itself.
+    sockets: Vec<PathBuf>,
+}
+
+/// A transport between a broker and its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Transport {
+    /// TCP over the loopback interface
+    Tcp,
+    /// A Unix domain socket
+    Ipc,
 }
 
 /// Why a broker does not run.
@@ -58,29 +74,53 @@ impl From<io::Error> for NoBroker {
 }
 
 impl Process {
-    /// This very program as a broker, on a free port, with nothing of our environment. It spins for
-    /// so long before it sleeps.
-    pub(super) fn ours(spin: Duration) -> Result<Self, NoBroker> {
+    /// Starts this very program as a broker, on a free port or a new socket, with nothing of our
+    /// environment. It spins for so long before it sleeps.
+    pub(super) fn ours(
+        spin: Duration,
+        transport: Transport,
+        worker_transport: Transport,
+    ) -> Result<Self, NoBroker> {
+        let mut transports = vec![transport];
+        transports.extend((worker_transport != transport).then_some(worker_transport));
+        let mut sockets = Vec::new();
         let mut command = Command::new(env::current_exe()?);
         for (variable, _) in env::vars_os() {
             if variable.as_encoded_bytes().starts_with(b"MAJORDOMUS_") {
                 command.env_remove(variable);
             }
         }
-        command.args(["broker", "--quiet", "--bind", "tcp://127.0.0.1:0"]).stdout(Stdio::piped());
+        command.args(["broker", "--quiet"]).stdout(Stdio::piped());
         command.args(["--spin", &duration::show(spin)]);
+        for transport in &transports {
+            match transport {
+                Transport::Tcp => command.args(["--bind", "tcp://127.0.0.1:0"]),
+                Transport::Ipc => {
+                    let name = unheard_of_name("majordomus-bench");
+                    let path = env::temp_dir().join(name).with_added_extension("sock");
+                    command.args(["--bind", &format!("ipc://{}", path.display())]);
+                    sockets.push(path);
+                    &mut command
+                }
+            };
+        }
         let start = Instant::now();
         let mut process = Self::start(&mut command, String::new(), String::new())?;
-        let mut said = String::new();
+        process.sockets = sockets;
+        let mut endpoints = Vec::new();
         if let Some(stdout) = process.child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut said)?;
+            let lines = BufReader::new(stdout).lines().take(transports.len());
+            for line in lines {
+                endpoints.extend(line?.strip_prefix("listening ").map(str::to_owned));
+            }
         }
-        let Some(endpoint) = said.trim().strip_prefix("listening ") else {
+        // Workers have the last one: the second, or the only one.
+        let (Some(first), Some(last)) = (endpoints.first(), endpoints.get(transports.len() - 1))
+        else {
             return Err(process.last_words());
         };
         process.started_in = Some(start.elapsed());
-        process.endpoint = endpoint.into();
-        process.worker_endpoint = endpoint.into();
+        (process.endpoint, process.worker_endpoint) = (first.clone(), last.clone());
         Ok(process)
     }
 
@@ -113,7 +153,8 @@ impl Process {
     ) -> Result<Self, NoBroker> {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let listener = child.stderr.take().map(|stderr| thread::spawn(|| listen(stderr)));
-        Ok(Self { child, listener, endpoint, worker_endpoint, started_in: None })
+        let sockets = Vec::new();
+        Ok(Self { child, listener, endpoint, worker_endpoint, started_in: None, sockets })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -137,6 +178,10 @@ impl Drop for Process {
         // It may have ended already, which is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for path in &self.sockets {
+            // It does not exist if the broker ended by itself.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 

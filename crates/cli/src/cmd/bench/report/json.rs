@@ -75,6 +75,7 @@ impl Run {
             "unasked": tally.unasked,
             "void": self.void(),
             "warm_up_us": plan.warm_up.as_micros() as u64,
+            "worker_endpoint": plan.worker_endpoint,
             "workers": plan.workers,
             "wrong": tally.wrong,
         })

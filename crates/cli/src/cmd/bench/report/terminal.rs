@@ -78,9 +78,13 @@ impl fmt::Display for Run {
             0 => "workers of others".into(),
             workers => format!("{workers} workers"),
         };
+        let at = match plan.worker_endpoint != plan.endpoint {
+            true => format!(" at {}", plan.worker_endpoint),
+            false => String::new(),
+        };
         writeln!(
             f,
-            "{} at {}, in {}: {} clients with {} in flight each, {workers}, {} a body",
+            "{} at {}, in {}: {} clients with {} in flight each, {workers}{at}, {} a body",
             self.broker,
             plan.endpoint,
             plan.speech,
