@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    FromWorker, Label, Parting, TaskHandle, Time, ToWorker, WorkerInput, WorkerOutput,
-    WorkerRequest,
+    Content, Frames, FromWorker, HandleState, Label, Parting, TaskHandle, Time, ToWorker,
+    WorkerInput, WorkerOutput, WorkerRequest,
 };
 use majordomus_wire::Codec;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet, coop, yield_now};
 use tracing::{debug, error, warn};
 
 use crate::clock::Clock;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
-use crate::worker::service::Services;
+use crate::worker::pace::Stopwatch;
+use crate::worker::service::{FirstPoll, Handling, Services};
 use crate::worker::strings::Strings;
 use crate::{Body, Replier, Request};
 
@@ -27,6 +28,9 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 pub(crate) const SAYINGS_MAX: usize = 64;
 /// What a client hears of a handler that returned without an end of its reply.
 pub(crate) const NO_REPLY: &str = "the worker gave no reply";
+/// Handlers that are polled inline in one turn. Messages behind them wait for the next turn, so that
+/// replies and heartbeats go out in between.
+const INLINE_POLLS_MAX: u32 = 128;
 /// While the broker has not taken this much, nothing more is heard from the handlers.
 const UNSENT_BYTES_MAX: usize = 256 * 1024;
 
@@ -58,8 +62,13 @@ pub(crate) struct Driver {
     uplink: Uplink,
     services: Services,
     running: JoinSet<TaskHandle>,
-    /// What reaches each handler that has not returned, and what tokio calls it.
-    strings: HashMap<TaskHandle, (Strings, Id)>,
+    /// What reaches each handler that has a task, and what tokio calls it.
+    strings: HashMap<TaskHandle, (Strings, Id), HandleState>,
+    /// Handlers that were polled inline in this turn.
+    polled: u32,
+    stopwatch: Stopwatch,
+    /// Whether messages that were read wait for the next turn.
+    unread: bool,
     /// What the handlers say.
     says: mpsc::Sender<WorkerInput>,
     sayings: mpsc::Receiver<WorkerInput>,
@@ -89,7 +98,10 @@ impl Driver {
             uplink,
             services,
             running: JoinSet::new(),
-            strings: HashMap::new(),
+            strings: HashMap::default(),
+            polled: 0,
+            stopwatch: Stopwatch::new(),
+            unread: false,
             says,
             sayings,
             plan,
@@ -115,12 +127,18 @@ impl Driver {
         let deadline = self.core.next_deadline().min(self.leave_at);
         let hearing = self.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
         self.now = None;
+        self.polled = 0;
         tokio::select! {
-            happening = self.uplink.next(true) => self.happened(happening),
+            happening = self.uplink.next(!self.unread) => self.happened(happening),
+            // Other tasks run first, such as those of handlers.
+            () = yield_now(), if self.unread => self.read_messages(),
             Some(saying) = self.sayings.recv(), if hearing => self.hear(saying),
             Some(returned) = self.running.join_next() => self.returned_all(returned),
             plan = next_plan(&mut self.plan, &self.known) => self.follow(plan),
             () = self.clock.reach(deadline) => self.tell(WorkerInput::Tick),
+        }
+        if self.polled > 0 {
+            self.stopwatch.stop();
         }
     }
 
@@ -161,7 +179,12 @@ impl Driver {
     }
 
     fn read_messages(&mut self) {
+        self.unread = false;
         while let Some(link) = self.uplink.link() {
+            if self.polled > 0 && !may_poll(self.polled, link.unsent_bytes()) {
+                self.unread = true;
+                return;
+            }
             let command = match link.next_message() {
                 Ok(None) => return,
                 Ok(Some(message)) => self.codec.decode_to_worker(message).map_err(LinkError::from),
@@ -198,19 +221,28 @@ impl Driver {
     }
 
     fn returned(&mut self, returned: Result<TaskHandle, JoinError>) {
-        // What it said before it returned is in this channel, which has room for no more, and comes first.
-        for _ in 0..SAYINGS_MAX {
-            let Ok(saying) = self.sayings.try_recv() else { break };
-            self.tell(saying);
-        }
         let (task, why) = match returned {
-            Ok(task) => (Some(task), Body::from(Bytes::from_static(NO_REPLY.as_bytes()))),
-            Err(failed) => (self.task_of(failed.id()), Body::from(panic_text(failed))),
+            Ok(task) => (Some(task), no_reply()),
+            Err(failed) => {
+                (self.task_of(failed.id()), Body::from(panic_text(failed)).into_frames())
+            }
         };
         if let Some(task) = task {
             self.strings.remove(&task);
-            self.tell(WorkerInput::Ended(task, why.into_frames()));
+            self.ended(task, why);
+            self.carry_out();
         }
+    }
+
+    /// Tells the state machine that a handler has returned, behind all that it said.
+    fn ended(&mut self, task: TaskHandle, why: Frames) {
+        let now = self.now();
+        // What it said before it returned is in this channel, which has room for no more.
+        for _ in 0..SAYINGS_MAX {
+            let Ok(saying) = self.sayings.try_recv() else { break };
+            self.core.handle(now, saying);
+        }
+        self.core.handle(now, WorkerInput::Ended(task, why));
     }
 
     fn task_of(&self, id: Id) -> Option<TaskHandle> {
@@ -248,6 +280,11 @@ impl Driver {
     fn tell(&mut self, input: WorkerInput) {
         let now = self.now();
         self.core.handle(now, input);
+        self.carry_out();
+    }
+
+    /// Does all that the state machine wants done, also what comes of that.
+    fn carry_out(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
                 WorkerOutput::Open => self.uplink.open(),
@@ -305,23 +342,62 @@ impl Driver {
         }
     }
 
+    /// Gives a request to its handler: inline as far as its first poll goes, or in a task. What comes
+    /// of it is left to [`carry_out`](Self::carry_out).
     fn start(&mut self, task: TaskHandle, request: WorkerRequest) {
+        let Some(handler) = self.services.handler(&*request.service) else {
+            // It was withdrawn when the request was on its way.
+            let why = Body::from("the worker offers this no longer").into_content();
+            return self.reject(task, why);
+        };
         let strings = Strings::new(request.credit);
         let request = Request::from(request);
         let replier = Replier::new(task, self.says.clone(), strings.clone());
-        let id = match self.services.handler(&request.service) {
-            Some(handler) => handler.spawn(&mut self.running, task, request, replier),
-            // It was withdrawn when the request was on its way.
-            None => {
-                let rejecting = async move {
-                    replier.reject("the worker offers this no longer").await;
-                    task
-                };
-                self.running.spawn(rejecting).id()
+        if !handler.pace().is_fast() || !may_poll(self.polled, self.uplink.unsent_bytes()) {
+            let id = handler.spawn(&mut self.running, task, request, replier);
+            self.strings.insert(task, (strings, id));
+            return;
+        }
+        if self.polled == 0 {
+            self.stopwatch.start();
+        }
+        self.polled += 1;
+        self.stopwatch.polling();
+        let polled = handler.poll_once(request, replier);
+        self.stopwatch.polled(handler.pace());
+        match polled {
+            FirstPoll::Returned => self.ended(task, no_reply()),
+            FirstPoll::Panicked(payload) => {
+                self.ended(task, Body::from(payload_text(&*payload)).into_frames());
             }
+            FirstPoll::Pending(handling) => self.go_on(task, strings, handling),
+        }
+    }
+
+    fn reject(&mut self, task: TaskHandle, why: Content) {
+        let now = self.now();
+        self.core.handle(now, WorkerInput::Rejected(task, why));
+        self.core.handle(now, WorkerInput::Ended(task, Frames::empty()));
+    }
+
+    /// Moves a handler that waits for something to a task of its own.
+    ///
+    /// The first poll had a waker that does nothing, so a wake-up may be lost already. A task that is
+    /// spawned is polled once without any, and leaves its own waker then: nothing is missed.
+    fn go_on(&mut self, task: TaskHandle, strings: Strings, handling: Handling) {
+        let handling = async move {
+            handling.await;
+            task
         };
+        let id = self.running.spawn(handling).id();
         self.strings.insert(task, (strings, id));
     }
+}
+
+/// Whether one more handler may be polled inline, behind so many in the same turn. One that finds
+/// tokio's budget for the turn used up could not get on.
+fn may_poll(polled: u32, unsent_bytes: usize) -> bool {
+    polled < INLINE_POLLS_MAX && unsent_bytes < UNSENT_BYTES_MAX && coop::has_budget_remaining()
 }
 
 /// Waits until the plan is another than it knows.
@@ -336,12 +412,21 @@ async fn next_plan(plan: &mut watch::Receiver<Plan>, known: &Plan) -> Plan {
     Plan { leave: Leave::Now, ..known.clone() }
 }
 
-/// What a panic said.
+/// What a request fails with whose handler returned without an end of its reply.
+fn no_reply() -> Frames {
+    Frames::single(Bytes::from_static(NO_REPLY.as_bytes()))
+}
+
+/// What the panic of a task said.
 pub(crate) fn panic_text(failed: JoinError) -> String {
-    let Ok(payload) = failed.try_into_panic() else {
-        return String::from("the handler was aborted");
-    };
-    let payload: &(dyn Any + Send) = &*payload;
+    match failed.try_into_panic() {
+        Ok(payload) => payload_text(&*payload),
+        Err(_) => String::from("the handler was aborted"),
+    }
+}
+
+/// What a panic said that has this payload.
+fn payload_text(payload: &(dyn Any + Send)) -> String {
     let said = payload.downcast_ref::<String>().map(String::as_str);
     let said = said.or_else(|| payload.downcast_ref::<&str>().copied());
     format!("the worker panicked: {}", said.unwrap_or("without a word"))

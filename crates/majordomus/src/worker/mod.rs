@@ -4,6 +4,7 @@ mod cancellation;
 mod driver;
 mod fleet;
 mod name;
+mod pace;
 mod replier;
 mod request;
 mod service;
@@ -373,6 +374,11 @@ impl WorkerBuilder {
     ///
     /// A handler that panics, or returns without a final reply, fails its request. When nobody waits
     /// for the reply any more, as when the connection is lost, its [`Cancellation`] is pulled.
+    ///
+    /// A handler is polled once in the worker's own task, and is spawned as a task only where it then
+    /// waits for something. A service whose first polls take long (100 µs) gets tasks from the
+    /// beginning, so that handlers that compute run in parallel on a runtime of several threads; so
+    /// does the first request of each service.
     ///
     /// ```no_run
     /// use majordomus::Worker;

@@ -1,23 +1,40 @@
 //! The services of a worker: names, and who handles what is asked of them.
 
+use std::any::Any;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use majordomus_core::TaskHandle;
 use majordomus_core::broker::best_offer;
 use majordomus_wire::check_service_name;
 use tokio::task::{Id, JoinSet};
 
+use crate::worker::pace::Pace;
 use crate::{Replier, Request, SetupError};
 
 /// How the names of the services begin that a broker answers itself.
 const RESERVED: &str = "mmi.";
 
-type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A handler at work on a request.
+pub(crate) type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Who handles the requests for a service.
+/// The outcome of a handler's first poll.
+pub(crate) enum FirstPoll {
+    /// The handler has returned.
+    Returned,
+    /// The handler panicked, with this payload.
+    Panicked(Box<dyn Any + Send>),
+    /// The handler waits for something. Its waker is a no-op: whoever goes on with it has to poll it
+    /// at once.
+    Pending(Handling),
+}
+
+/// The handler of a service. Clones share the handler and its [`Pace`].
 #[derive(Clone)]
 pub(crate) struct Handler(Arc<dyn Handles>);
 
@@ -27,14 +44,26 @@ impl Handler {
         H: Fn(Request, Replier) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        Self(Arc::new(handler))
+        Self(Arc::new(Paced { pace: Pace::default(), handler }))
     }
 
+    /// Returns the handler's future without polling it.
     pub(crate) fn handle(&self, request: Request, replier: Replier) -> Handling {
         self.0.handle(request, replier)
     }
 
-    /// Handles a request in a task that returns what it is called.
+    /// Returns how long first polls of this handler take.
+    pub(crate) fn pace(&self) -> &Pace {
+        self.0.pace()
+    }
+
+    /// Calls the handler and polls it once, in the caller's task. A panic is caught.
+    pub(crate) fn poll_once(&self, request: Request, replier: Replier) -> FirstPoll {
+        self.0.poll_once(request, replier)
+    }
+
+    /// Spawns a task for the request, which returns `task`, and records how long its first poll
+    /// takes.
     pub(crate) fn spawn(
         self,
         running: &mut JoinSet<TaskHandle>,
@@ -46,9 +75,13 @@ impl Handler {
     }
 }
 
-/// A handler, whatever its future is: in a box, or in the memory of its task.
+/// A handler, whatever the type of its future.
 trait Handles: Send + Sync {
     fn handle(&self, request: Request, replier: Replier) -> Handling;
+
+    fn pace(&self) -> &Pace;
+
+    fn poll_once(&self, request: Request, replier: Replier) -> FirstPoll;
 
     fn spawn(
         self: Arc<Self>,
@@ -59,13 +92,40 @@ trait Handles: Send + Sync {
     ) -> Id;
 }
 
-impl<H, F> Handles for H
+/// A handler and how long its first polls take.
+struct Paced<H> {
+    pace: Pace,
+    handler: H,
+}
+
+impl<H, F> Handles for Paced<H>
 where
     H: Fn(Request, Replier) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     fn handle(&self, request: Request, replier: Replier) -> Handling {
-        Box::pin(self(request, replier))
+        Box::pin((self.handler)(request, replier))
+    }
+
+    fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    fn poll_once(&self, request: Request, replier: Replier) -> FirstPoll {
+        // The future is dropped inside too, so that a panic of one of its destructors is caught.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let mut handling = Box::pin((self.handler)(request, replier));
+            let mut context = Context::from_waker(Waker::noop());
+            match handling.as_mut().poll(&mut context) {
+                Poll::Ready(()) => None,
+                Poll::Pending => Some(handling),
+            }
+        }));
+        match polled {
+            Ok(None) => FirstPoll::Returned,
+            Ok(Some(handling)) => FirstPoll::Pending(handling),
+            Err(payload) => FirstPoll::Panicked(payload),
+        }
     }
 
     fn spawn(
@@ -75,9 +135,16 @@ where
         request: Request,
         replier: Replier,
     ) -> Id {
-        // It is called inside, so that a panic before its first await is caught too.
         let handling = async move {
-            self(request, replier).await;
+            let begun = Instant::now();
+            // The handler is called inside the task, so that a panic before its first await is
+            // caught too.
+            let mut handling = pin!((self.handler)(request, replier));
+            let polled = poll_fn(|context| Poll::Ready(handling.as_mut().poll(context))).await;
+            self.pace.record(begun.elapsed());
+            if polled.is_pending() {
+                handling.await;
+            }
             task
         };
         running.spawn(handling).id()
