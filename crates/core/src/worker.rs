@@ -198,6 +198,8 @@ pub struct Worker {
     heard_while_busy: bool,
     /// What holds at the broker, where it has said so.
     welcome: Option<Welcome>,
+    /// How long the broker may be silent.
+    silence_max: Duration,
     /// How many services it has offered on this connection to a broker that answers to each, and has not
     /// to these.
     unregistered: usize,
@@ -231,6 +233,7 @@ impl Worker {
     pub fn new(config: WorkerConfig, seed: u64) -> Self {
         Self {
             uplink: Uplink::new(config.backoff, seed),
+            silence_max: silence_max(&config, None),
             config,
             purpose: Purpose::Serve,
             tasks: Tasks::default(),
@@ -286,6 +289,25 @@ impl Worker {
         self.outputs.pop_front()
     }
 
+    /// Swaps everything that is to be done with `outputs`, which is empty. It is in order, and can be
+    /// read where it is.
+    ///
+    /// ```
+    /// use std::collections::VecDeque;
+    ///
+    /// use majordomus_core::{Time, Worker, WorkerConfig, WorkerInput, WorkerOutput};
+    ///
+    /// let mut worker = Worker::new(WorkerConfig::new("echo"), 4711);
+    /// let mut outputs = VecDeque::new();
+    /// worker.handle(Time::ZERO, WorkerInput::Tick);
+    /// worker.take_outputs(&mut outputs);
+    /// assert_eq!(outputs, [WorkerOutput::Open]);
+    /// ```
+    pub fn take_outputs(&mut self, outputs: &mut VecDeque<WorkerOutput>) {
+        debug_assert!(outputs.is_empty(), "outputs are lost");
+        core::mem::swap(&mut self.outputs, outputs);
+    }
+
     /// When it must be told the time, by [`WorkerInput::Tick`] or anything else, at the latest.
     pub fn next_deadline(&self) -> Time {
         if self.uplink.is_open() {
@@ -322,7 +344,10 @@ impl Worker {
                 self.cancel_at(&address);
             }
             // That it serves us it shows when it has registered all that we offer.
-            ToWorker::Welcome(welcome) => self.welcome = Some(welcome),
+            ToWorker::Welcome(welcome) => {
+                self.silence_max = silence_max(&self.config, Some(&welcome));
+                self.welcome = Some(welcome);
+            }
             ToWorker::More { address, credit } => self.handle_more(&address, credit),
             ToWorker::Capacity { concurrency } => self.settle(concurrency),
             ToWorker::Registered { .. } => {
@@ -467,6 +492,7 @@ impl Worker {
             return;
         }
         self.welcome = None;
+        self.silence_max = silence_max(&self.config, None);
         self.unregistered = if self.config.greets { self.config.services.len() } else { 0 };
         self.said = self.capacity();
         self.told_max = self.said;
@@ -509,6 +535,10 @@ impl Worker {
         if !self.uplink.is_open() {
             return;
         }
+        // Nothing is due, as with nearly all inputs.
+        if now < self.heartbeat_at && now < self.heard_at.after(self.silence_max) {
+            return;
+        }
         if now >= self.silence_ends_at() {
             self.part(now, Parting::Silence);
         } else if now >= self.heartbeat_at {
@@ -525,14 +555,7 @@ impl Worker {
         if self.is_busy() && !self.heard_while_busy {
             return Time::NEVER;
         }
-        let silence_max = match &self.welcome {
-            Some(welcome) => {
-                let heartbeat = welcome.heartbeat.max(HEARTBEAT_INTERVAL_MIN);
-                heartbeat.saturating_mul(welcome.liveness.max(1))
-            }
-            None => self.config.heartbeat_interval.saturating_mul(self.config.liveness),
-        };
-        self.heard_at.after(silence_max)
+        self.heard_at.after(self.silence_max)
     }
 
     /// How many requests it takes at once: not those for which handlers of an earlier connection are
@@ -677,6 +700,17 @@ impl Worker {
 
     fn is_busy(&self) -> bool {
         !self.held.is_empty() || self.tasks.owing() > 0
+    }
+}
+
+/// How long the broker may be silent: by its own word, where it has said so.
+fn silence_max(config: &WorkerConfig, welcome: Option<&Welcome>) -> Duration {
+    match welcome {
+        Some(welcome) => {
+            let heartbeat = welcome.heartbeat.max(HEARTBEAT_INTERVAL_MIN);
+            heartbeat.saturating_mul(welcome.liveness.max(1))
+        }
+        None => config.heartbeat_interval.saturating_mul(config.liveness),
     }
 }
 

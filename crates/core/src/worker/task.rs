@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
-    Content, Frames, FromWorker, Label, Welcome, WorkerConfig, WorkerReply, WorkerRequest,
+    CODE_UNSAID, Content, Frames, FromWorker, Label, Welcome, WorkerConfig, WorkerReply,
+    WorkerRequest,
 };
 
 /// A request that the handler has, until the handler has returned.
@@ -153,14 +154,13 @@ impl Task {
                 task.kept.push(last.body);
                 last.body = Frames::joined(&task.kept);
             }
-            FromWorker::Final(WorkerReply { keep, ..task.reply(last) })
+            FromWorker::Final(task.reply_with(last, CODE_UNSAID, keep))
         })
     }
 
     /// Ends it with a failure. Returns what is to be sent: nothing where it was over.
     pub(super) fn fail(&mut self, room: Room<'_>, code: u16, why: Content) -> Option<FromWorker> {
-        let failed = |reply| FromWorker::Failed(WorkerReply { code, ..reply });
-        self.end(|task| failed(task.reply(room.fit(why))))
+        self.end(|task| FromWorker::Failed(task.reply_with(room.fit(why), code, None)))
     }
 
     /// Gives it back. Returns what is to be sent: nothing where it was over.
@@ -170,6 +170,7 @@ impl Task {
 
     /// The last word, once: this to whoever waits for it. Where nobody does, it frees the place at the
     /// broker.
+    #[inline]
     fn end(&mut self, said: impl FnOnce(&mut Self) -> FromWorker) -> Option<FromWorker> {
         let last = match self.stage {
             Stage::Open => Some(said(self)),
@@ -182,9 +183,14 @@ impl Task {
     }
 
     fn reply(&self, content: Content) -> WorkerReply {
+        self.reply_with(content, CODE_UNSAID, None)
+    }
+
+    #[inline]
+    fn reply_with(&self, content: Content, code: u16, keep: Option<Duration>) -> WorkerReply {
         let Content { options, body } = content;
-        let id = self.id.clone();
-        WorkerReply { id, options, ..WorkerReply::new(self.address.clone(), body) }
+        let (address, id) = (self.address.clone(), self.id.clone());
+        WorkerReply { address, id, keep, code, options, body }
     }
 
     /// Whether one message may have this, with all that is kept for it.

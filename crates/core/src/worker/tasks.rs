@@ -1,25 +1,18 @@
-//! All requests whose handlers have not returned, and how many of them are what, so that nothing is
-//! counted anew for each message.
+//! All requests whose handlers have not returned, with counters, so that no message costs a walk.
 
 use alloc::vec::Vec;
-use core::hash::BuildHasherDefault;
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
-use siphasher::sip::SipHasher13;
+use hashbrown::{HashMap, HashTable};
 
 use super::TaskHandle;
 use super::task::Task;
-use crate::{Label, WorkerRequest};
-
-/// Without keys: the broker gives the addresses, and gains nothing by some that collide.
-type Hashed = BuildHasherDefault<SipHasher13>;
+use crate::{HandleState, Label, WorkerRequest};
 
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
-    all: HashMap<TaskHandle, Task, Hashed>,
-    /// Those of this connection, by the address that came with them.
-    by_address: HashMap<Label, TaskHandle, Hashed>,
+    all: HashMap<TaskHandle, Task, HandleState>,
+    /// Those of this connection that owe the broker a last word, by the address that came with them.
+    by_address: HashTable<TaskHandle>,
     /// How many owe the broker a last word.
     owing: usize,
     /// How many are of an earlier connection.
@@ -28,21 +21,23 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn add(&mut self, handle: TaskHandle, request: &WorkerRequest) {
-        self.all.insert(handle, Task::new(request));
-        self.by_address.insert(request.address.clone(), handle);
+        let Self { all, by_address, .. } = self;
+        let hash = hash_of(&request.address);
+        all.insert(handle, Task::new(request));
+        by_address.insert_unique(hash, handle, |other| {
+            all.get(other).map_or(0, |task| hash_of(task.address()))
+        });
         self.owing += 1;
     }
 
     /// Its handler has returned.
     pub(super) fn remove(&mut self, handle: TaskHandle) -> Option<Task> {
         let task = self.all.remove(&handle)?;
-        self.owing -= usize::from(task.owes_a_reply());
-        self.orphans -= usize::from(task.is_orphan());
-        if let EntryRef::Occupied(of_address) = self.by_address.entry_ref(task.address())
-            && *of_address.get() == handle
-        {
-            of_address.remove();
+        if task.owes_a_reply() {
+            self.owing -= 1;
+            forget(&mut self.by_address, handle, task.address());
         }
+        self.orphans -= usize::from(task.is_orphan());
         Some(task)
     }
 
@@ -51,6 +46,7 @@ impl Tasks {
     }
 
     /// Does something with one that may say its last word by that.
+    #[inline]
     pub(super) fn change<T>(
         &mut self,
         handle: TaskHandle,
@@ -59,13 +55,20 @@ impl Tasks {
         let task = self.all.get_mut(&handle)?;
         let owed = task.owes_a_reply();
         let changed = change(task);
-        self.owing -= usize::from(owed && !task.owes_a_reply());
+        if owed && !task.owes_a_reply() {
+            self.owing -= 1;
+            forget(&mut self.by_address, handle, task.address());
+        }
         Some(changed)
     }
 
-    /// The one that came with this address over this connection.
+    /// The one that came with this address over this connection, if it owes the broker a last word.
+    /// Of several, the latest.
     pub(super) fn at(&self, address: &Label) -> Option<TaskHandle> {
-        self.by_address.get(address).copied()
+        let of_address = |handle: &&TaskHandle| {
+            self.all.get(*handle).is_some_and(|task| task.address() == address)
+        };
+        self.by_address.iter_hash(hash_of(address)).filter(of_address).max().copied()
     }
 
     /// The connection is gone, and with it all who waited: those for whom somebody did, in order.
@@ -95,4 +98,23 @@ impl Tasks {
     pub(super) fn orphans(&self) -> usize {
         self.orphans
     }
+}
+
+fn forget(by_address: &mut HashTable<TaskHandle>, handle: TaskHandle, address: &Label) {
+    if let Ok(entry) = by_address.find_entry(hash_of(address), |other| *other == handle) {
+        entry.remove();
+    }
+}
+
+/// Hashes an address, eight bytes at once. There is no key: the broker chooses the addresses, and
+/// gains nothing by some that collide.
+fn hash_of(address: &Label) -> u64 {
+    let (words, rest) = address.as_bytes().as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let rest = rest.iter().map(|byte| u64::from(*byte));
+    // Of a product, the upper half depends on all bits. A hash table looks at both ends of it.
+    words.chain(rest).fold(0x9e37_79b9_7f4a_7c15, |hash: u64, word| {
+        let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15;
+        (product >> 64) as u64 ^ product as u64
+    })
 }
