@@ -8,6 +8,9 @@ use majordomus_wire::in_frames;
 
 use crate::{HeaderError, Headers};
 
+/// A received frame of fewer bytes is always copied.
+const SMALL_FRAME_BYTES_MAX: usize = 4 * 1024;
+
 /// What is in a request, or in a part of a reply: any number of frames, and mostly one; and beside
 /// them [`Headers`], where the dialect has any.
 ///
@@ -147,7 +150,15 @@ impl Body {
             Form::Frames => Headers::received(&options),
             Form::Json => Headers::new(),
         };
-        Self { frames: in_frames(body).detached(), headers }
+        let frames = in_frames(body);
+        let frames = match frames.get(0) {
+            // The most frequent case in fewer steps.
+            Some(only) if frames.len() == 1 && only.len() < SMALL_FRAME_BYTES_MAX => {
+                Frames::single(Bytes::copy_from_slice(only)).in_form(frames.form(), frames.note())
+            }
+            _ => frames.detached(),
+        };
+        Self { frames, headers }
     }
 
     /// The frames of all of them, with the headers of the last. One alone is not copied.

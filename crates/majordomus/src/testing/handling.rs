@@ -1,13 +1,14 @@
 //! A handler at work on one request, without the worker around it.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use majordomus_core::{CODE_UNSAID, Content, Failure, Outcome, TaskHandle, WorkerInput};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::client::Said;
-use crate::worker::{NO_REPLY, SAYINGS_MAX, Strings, panic_text};
+use crate::worker::{NO_REPLY, Outbox, SAYINGS_MAX, Strings, panic_text};
 use crate::{Body, Replier, Request};
 
 /// Each has a channel of its own, so they need no names.
@@ -35,7 +36,7 @@ impl Handling {
         F: Future<Output = ()> + Send + 'static,
     {
         let (says, sayings) = mpsc::channel(SAYINGS_MAX);
-        let replier = Replier::new(TASK, says, strings.clone());
+        let replier = Replier::new(TASK, Arc::new(Outbox::new(says)), strings.clone());
         // It is called inside, so that a panic before its first await is caught too.
         let running = tokio::spawn(async move { handler(request, replier).await });
         Self { sayings, running: Some(running), ended: None, strings }

@@ -1,13 +1,14 @@
 //! The task that owns one connection of a worker, and the handlers that run for it.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Content, Frames, FromWorker, HandleState, Label, Parting, TaskHandle, Time, ToWorker,
-    WorkerInput, WorkerOutput, WorkerRequest,
+    Frames, FromWorker, HandleState, Label, Parting, TaskHandle, Time, ToWorker, WorkerInput,
+    WorkerOutput, WorkerRequest,
 };
 use majordomus_wire::Codec;
 use tokio::sync::{mpsc, watch};
@@ -17,8 +18,9 @@ use tracing::{debug, error, warn};
 use crate::clock::Clock;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
+use crate::worker::outbox::Outbox;
 use crate::worker::pace::Stopwatch;
-use crate::worker::service::{FirstPoll, Handling, Services};
+use crate::worker::service::{FirstPoll, Handler, Handling, Services};
 use crate::worker::strings::Strings;
 use crate::{Body, Replier, Request};
 
@@ -55,6 +57,8 @@ pub(crate) enum Leave {
 /// Drives a worker: tells it what happens, and does what it says.
 pub(crate) struct Driver {
     core: majordomus_core::Worker,
+    /// What the state machine wants done, and is not done yet. It is kept for its memory.
+    outputs: VecDeque<WorkerOutput>,
     codec: Codec,
     clock: Clock,
     /// What it showed when something happened last.
@@ -70,7 +74,7 @@ pub(crate) struct Driver {
     /// Whether messages that were read wait for the next turn.
     unread: bool,
     /// What the handlers say.
-    says: mpsc::Sender<WorkerInput>,
+    outbox: Arc<Outbox>,
     sayings: mpsc::Receiver<WorkerInput>,
     plan: watch::Receiver<Plan>,
     /// What it knows of the plan.
@@ -89,9 +93,11 @@ impl Driver {
         mut plan: watch::Receiver<Plan>,
     ) -> Self {
         let (says, sayings) = mpsc::channel(SAYINGS_MAX);
+        let outbox = Arc::new(Outbox::new(says));
         let known = plan.borrow_and_update().clone();
         Self {
             core,
+            outputs: VecDeque::new(),
             codec,
             clock: Clock::new(),
             now: None,
@@ -102,7 +108,7 @@ impl Driver {
             polled: 0,
             stopwatch: Stopwatch::new(),
             unread: false,
-            says,
+            outbox,
             sayings,
             plan,
             known,
@@ -229,19 +235,25 @@ impl Driver {
         };
         if let Some(task) = task {
             self.strings.remove(&task);
+            // What it said before it returned comes first.
+            self.hear_rest();
             self.ended(task, why);
             self.carry_out();
+        }
+    }
+
+    /// Tells the state machine what is in the channel, which has room for no more.
+    fn hear_rest(&mut self) {
+        let now = self.now();
+        for _ in 0..SAYINGS_MAX {
+            let Ok(saying) = self.sayings.try_recv() else { return };
+            self.core.handle(now, saying);
         }
     }
 
     /// Tells the state machine that a handler has returned, behind all that it said.
     fn ended(&mut self, task: TaskHandle, why: Frames) {
         let now = self.now();
-        // What it said before it returned is in this channel, which has room for no more.
-        for _ in 0..SAYINGS_MAX {
-            let Ok(saying) = self.sayings.try_recv() else { break };
-            self.core.handle(now, saying);
-        }
         self.core.handle(now, WorkerInput::Ended(task, why));
     }
 
@@ -285,29 +297,43 @@ impl Driver {
 
     /// Does all that the state machine wants done, also what comes of that.
     fn carry_out(&mut self) {
-        while let Some(output) = self.core.poll_output() {
-            match output {
-                WorkerOutput::Open => self.uplink.open(),
-                WorkerOutput::Close(why) => self.close(why),
-                WorkerOutput::Send(command) => self.send(&command),
-                WorkerOutput::AskForLife => {
-                    if let Some(link) = self.uplink.link() {
-                        link.ping();
-                    }
-                }
-                WorkerOutput::Deliver(task, request) => self.start(task, request),
-                WorkerOutput::Cancel(task) => {
-                    if let Some((strings, _)) = self.strings.get(&task) {
-                        strings.pull();
-                    }
-                }
-                WorkerOutput::Credit(task, more) => {
-                    if let Some((strings, _)) = self.strings.get(&task) {
-                        strings.add(more);
-                    }
-                }
-                WorkerOutput::Stopped => self.stopped = true,
+        let mut outputs = std::mem::take(&mut self.outputs);
+        loop {
+            self.core.take_outputs(&mut outputs);
+            if outputs.is_empty() {
+                break;
             }
+            // They are large, and stay where they are.
+            for output in &mut outputs {
+                self.carry_out_one(output);
+            }
+            outputs.clear();
+        }
+        self.outputs = outputs;
+    }
+
+    fn carry_out_one(&mut self, output: &mut WorkerOutput) {
+        match output {
+            WorkerOutput::Open => self.uplink.open(),
+            WorkerOutput::Close(why) => self.close(*why),
+            WorkerOutput::Send(command) => self.send(command),
+            WorkerOutput::AskForLife => {
+                if let Some(link) = self.uplink.link() {
+                    link.ping();
+                }
+            }
+            WorkerOutput::Deliver(task, request) => self.start(*task, request),
+            WorkerOutput::Cancel(task) => {
+                if let Some((strings, _)) = self.strings.get(task) {
+                    strings.pull();
+                }
+            }
+            WorkerOutput::Credit(task, more) => {
+                if let Some((strings, _)) = self.strings.get(task) {
+                    strings.add(*more);
+                }
+            }
+            WorkerOutput::Stopped => self.stopped = true,
         }
     }
 
@@ -344,17 +370,19 @@ impl Driver {
 
     /// Gives a request to its handler: inline as far as its first poll goes, or in a task. What comes
     /// of it is left to [`carry_out`](Self::carry_out).
-    fn start(&mut self, task: TaskHandle, request: WorkerRequest) {
-        let Some(handler) = self.services.handler(&*request.service) else {
+    fn start(&mut self, task: TaskHandle, request: &mut WorkerRequest) {
+        let asked = request.service.clone();
+        let received = |handler: &Handler, offered: &str| {
+            (handler.clone(), Request::received(request, offered))
+        };
+        let Some((handler, received)) = self.services.with_handler(&*asked, received) else {
             // It was withdrawn when the request was on its way.
-            let why = Body::from("the worker offers this no longer").into_content();
-            return self.reject(task, why);
+            return self.reject(task);
         };
         let strings = Strings::new(request.credit);
-        let request = Request::from(request);
-        let replier = Replier::new(task, self.says.clone(), strings.clone());
+        let replier = Replier::new(task, Arc::clone(&self.outbox), strings.clone());
         if !handler.pace().is_fast() || !may_poll(self.polled, self.uplink.unsent_bytes()) {
-            let id = handler.spawn(&mut self.running, task, request, replier);
+            let id = handler.spawn(&mut self.running, task, received, replier);
             self.strings.insert(task, (strings, id));
             return;
         }
@@ -362,10 +390,19 @@ impl Driver {
             self.stopwatch.start();
         }
         self.polled += 1;
+        self.outbox.begin(task);
         self.stopwatch.polling();
-        let polled = handler.poll_once(request, replier);
+        let first_poll = handler.poll_once(received, replier);
         self.stopwatch.polled(handler.pace());
-        match polled {
+        let (said, has_more) = self.outbox.end();
+        if let Some(said) = said {
+            let now = self.now();
+            self.core.handle(now, said);
+        }
+        if has_more {
+            self.hear_rest();
+        }
+        match first_poll {
             FirstPoll::Returned => self.ended(task, no_reply()),
             FirstPoll::Panicked(payload) => {
                 self.ended(task, Body::from(payload_text(&*payload)).into_frames());
@@ -374,10 +411,12 @@ impl Driver {
         }
     }
 
-    fn reject(&mut self, task: TaskHandle, why: Content) {
+    /// Gives back a request that has no handler.
+    fn reject(&mut self, task: TaskHandle) {
+        let why = Body::from("the worker offers this no longer").into_content();
         let now = self.now();
         self.core.handle(now, WorkerInput::Rejected(task, why));
-        self.core.handle(now, WorkerInput::Ended(task, Frames::empty()));
+        self.ended(task, Frames::empty());
     }
 
     /// Moves a handler that waits for something to a task of its own.

@@ -4,6 +4,7 @@ mod cancellation;
 mod driver;
 mod fleet;
 mod name;
+mod outbox;
 mod pace;
 mod replier;
 mod request;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 
 pub use cancellation::Cancellation;
 pub(crate) use driver::{NO_REPLY, SAYINGS_MAX, panic_text};
+pub(crate) use outbox::Outbox;
 pub use replier::{Cancelled, Replier};
 pub use request::Request;
 pub(crate) use service::{Handler, Services};

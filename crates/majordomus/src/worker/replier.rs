@@ -1,11 +1,12 @@
 //! How a handler answers.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use majordomus_core::{CODE_UNSAID, TaskHandle, WorkerInput};
-use tokio::sync::mpsc;
 
+use crate::worker::outbox::Outbox;
 use crate::worker::strings::Strings;
 use crate::{Body, Cancellation};
 
@@ -35,14 +36,14 @@ use crate::{Body, Cancellation};
 #[derive(Debug)]
 pub struct Replier {
     task: TaskHandle,
-    says: mpsc::Sender<WorkerInput>,
+    outbox: Arc<Outbox>,
     strings: Strings,
     keep: Option<Duration>,
 }
 
 impl Replier {
-    pub(crate) fn new(task: TaskHandle, says: mpsc::Sender<WorkerInput>, strings: Strings) -> Self {
-        Self { task, says, strings, keep: None }
+    pub(crate) fn new(task: TaskHandle, outbox: Arc<Outbox>, strings: Strings) -> Self {
+        Self { task, outbox, strings, keep: None }
     }
 
     /// Sends a part of the reply. Waits while its client, or the broker, takes no more.
@@ -230,9 +231,9 @@ impl Replier {
     /// Says something to the task, at once where there is room. Who has to wait does so in a box, so
     /// that the others are small.
     fn say(&self, saying: WorkerInput) -> impl Future<Output = Result<(), Cancelled>> + use<> {
-        let waiting = self.says.try_send(saying).err().map(|unsaid| {
-            let says = self.says.clone();
-            Box::pin(async move { says.send(unsaid.into_inner()).await })
+        let waiting = self.outbox.say(self.task, saying).map(|unsaid| {
+            let channel = self.outbox.channel().clone();
+            Box::pin(async move { channel.send(unsaid).await })
         });
         async {
             match waiting {

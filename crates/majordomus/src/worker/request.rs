@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use majordomus_core::{Content, Priority, WorkerRequest};
+use majordomus_core::{Content, Label, Priority, WorkerRequest};
 
 use crate::Body;
 
@@ -62,15 +62,40 @@ impl Request {
     }
 }
 
-impl From<WorkerRequest> for Request {
-    fn from(request: WorkerRequest) -> Self {
+impl Request {
+    /// A request that was received, for the handler of `offered`. What it has is taken out of it.
+    pub(crate) fn received(request: &mut WorkerRequest, offered: &str) -> Self {
+        // Mostly that is the name which was asked for, and known to be text.
+        let service = match &*request.service == offered.as_bytes() {
+            true => offered.to_string(),
+            false => String::from_utf8_lossy(&request.service).into_owned(),
+        };
+        let (options, body) =
+            (std::mem::take(&mut request.options), std::mem::take(&mut request.body));
         Self {
-            service: String::from_utf8_lossy(&request.service).into_owned(),
-            id: request.address.to_string(),
-            body: Body::received(Content { options: request.options, body: request.body }),
+            service,
+            id: printable(&request.address),
+            body: Body::received(Content { options, body }),
             deadline: request.deadline.and_then(|span| Instant::now().checked_add(span)),
             attempt: request.attempt,
             priority: request.priority.number(),
         }
+    }
+}
+
+impl From<WorkerRequest> for Request {
+    fn from(mut request: WorkerRequest) -> Self {
+        Self::received(&mut request, "")
+    }
+}
+
+/// An address as text.
+fn printable(address: &Label) -> String {
+    match std::str::from_utf8(address) {
+        // Tokens and numbers, which have nothing to escape, are copied at once.
+        Ok(text) if text.bytes().fold(true, |plain, byte| plain & byte.is_ascii_alphanumeric()) => {
+            text.to_string()
+        }
+        _ => address.to_string(),
     }
 }

@@ -219,7 +219,17 @@ impl Services {
     /// Who handles a request for this name, by which a client asked: it may be one that a wildcard or
     /// a version stands for.
     pub(crate) fn handler(&self, asked: impl AsRef<[u8]>) -> Option<Handler> {
+        self.with_handler(asked, |handler, _| handler.clone())
+    }
+
+    /// Returns what `read` does of the handler of a request for this name, and of the name under which
+    /// it is offered.
+    pub(crate) fn with_handler<T>(
+        &self,
+        asked: impl AsRef<[u8]>,
+        read: impl FnOnce(&Handler, &str) -> T,
+    ) -> Option<T> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        best_offer(&all, asked).map(|at| all[at].handler.clone())
+        best_offer(&all, asked).map(|at| read(&all[at].handler, &all[at].name))
     }
 }
