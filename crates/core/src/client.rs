@@ -362,6 +362,25 @@ impl Client {
         self.outputs.pop_front()
     }
 
+    /// Swaps everything that is to be done with `outputs`, which is empty. It is in order, and can be
+    /// read where it is.
+    ///
+    /// ```
+    /// use std::collections::VecDeque;
+    ///
+    /// use majordomus_core::{Client, ClientConfig, ClientInput, ClientOutput, Time};
+    ///
+    /// let mut client = Client::new(ClientConfig::default(), 4711);
+    /// let mut outputs = VecDeque::new();
+    /// client.handle(Time::ZERO, ClientInput::Tick);
+    /// client.take_outputs(&mut outputs);
+    /// assert_eq!(outputs, [ClientOutput::Open]);
+    /// ```
+    pub fn take_outputs(&mut self, outputs: &mut VecDeque<ClientOutput>) {
+        debug_assert!(outputs.is_empty(), "outputs are lost");
+        core::mem::swap(&mut self.outputs, outputs);
+    }
+
     /// When it must be told the time, by [`ClientInput::Tick`] or anything else, at the latest.
     pub fn next_deadline(&self) -> Time {
         let expiry = self.deadlines.first().filter(|_| !self.is_idle()).unwrap_or(Time::NEVER);
@@ -578,6 +597,15 @@ impl Client {
             return;
         }
         let in_touch = self.config.heartbeats || self.config.still_wanted;
+        // Nothing is due, as with nearly all inputs.
+        if in_touch
+            && now < self.heartbeat_at
+            && self.heartbeat_at != Time::NEVER
+            && self.uplink.is_open()
+            && !self.running.is_empty()
+        {
+            return;
+        }
         if !in_touch || !self.uplink.is_open() || self.running.is_empty() {
             self.heartbeat_at = Time::NEVER;
             return;

@@ -140,6 +140,7 @@ impl Task {
 
     /// Takes the reply, or its last part, and how long it is good. Returns what is to be sent: nothing
     /// where it was over.
+    #[inline]
     pub(super) fn finish(
         &mut self,
         room: Room<'_>,

@@ -1,6 +1,6 @@
 //! The task that owns a client's connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,6 +115,8 @@ type Readers = HashMap<RequestHandle, Reader, HandleState>;
 /// Drives a client: tells it what happens, and does what it says.
 pub(crate) struct Driver {
     core: majordomus_core::Client,
+    /// What the state machine wants done, and is not done yet. It is kept for its memory.
+    outputs: VecDeque<ClientOutput>,
     codec: Codec,
     clock: Clock,
     /// What it showed when something happened last.
@@ -138,6 +140,7 @@ impl Driver {
     ) -> Self {
         Self {
             core,
+            outputs: VecDeque::new(),
             codec,
             clock: Clock::new(),
             now: None,
@@ -287,18 +290,26 @@ impl Driver {
     fn tell(&mut self, input: ClientInput) {
         let now = *self.now.get_or_insert_with(|| self.clock.now());
         self.core.handle(now, input);
-        while let Some(output) = self.core.poll_output() {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.core.take_outputs(&mut outputs);
+        // They are large, and are read where they are. None of them tells the state machine something.
+        for output in &mut outputs {
             match output {
                 ClientOutput::Open => self.uplink.open(),
-                ClientOutput::Close(why) => self.closed(why),
+                ClientOutput::Close(why) => self.closed(*why),
                 ClientOutput::Send(command) => {
                     if let Some(link) = self.uplink.link() {
-                        self.codec.encode_from_client(&command, link);
+                        self.codec.encode_from_client(command, link);
                     }
                 }
-                ClientOutput::Deliver(handle, delivery) => self.deliver(handle, delivery),
+                ClientOutput::Deliver(handle, delivery) => {
+                    let taken = Delivery::Notice(Notice::Queued);
+                    self.deliver(*handle, std::mem::replace(delivery, taken));
+                }
             }
         }
+        outputs.clear();
+        self.outputs = outputs;
     }
 
     fn deliver(&mut self, handle: RequestHandle, delivery: Delivery) {

@@ -192,7 +192,11 @@ impl Reply {
                         self.becomes(reply);
                         return Poll::Ready(Some(Said::Part(part)));
                     }
-                    Poll::Ready(Ok(First::End(end))) => break Poll::Ready(Some(end)),
+                    // Mostly that is all, and passed on at once.
+                    Poll::Ready(Ok(First::End(end))) => {
+                        (self.state, self.deadline) = (State::Ended, None);
+                        return Poll::Ready(Some(end));
+                    }
                     Poll::Ready(Err(_)) => break Poll::Ready(None),
                     Poll::Pending => break Poll::Pending,
                 },
