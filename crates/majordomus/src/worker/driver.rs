@@ -20,7 +20,7 @@ use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
 use crate::worker::outbox::Outbox;
 use crate::worker::pace::Stopwatch;
-use crate::worker::service::{FirstPoll, Handler, Handling, Services};
+use crate::worker::service::{FirstPoll, Handling, Services};
 use crate::worker::strings::Strings;
 use crate::{Body, Replier, Request};
 
@@ -371,17 +371,22 @@ impl Driver {
     /// Gives a request to its handler: inline as far as its first poll goes, or in a task. What comes
     /// of it is left to [`carry_out`](Self::carry_out).
     fn start(&mut self, task: TaskHandle, request: &mut WorkerRequest) {
-        let asked = request.service.clone();
-        let received = |handler: &Handler, offered: &str| {
-            (handler.clone(), Request::received(request, offered))
-        };
-        let Some((handler, received)) = self.services.with_handler(&*asked, received) else {
+        let found = self.services.with_handler(&*request.service, |handler, offered| {
+            // Mostly it is the name that was asked for, and known to be text.
+            let service = match &*request.service == offered.as_bytes() {
+                true => offered.to_string(),
+                false => String::from_utf8_lossy(&request.service).into_owned(),
+            };
+            (handler.clone(), service)
+        });
+        let Some((handler, service)) = found else {
             // It was withdrawn when the request was on its way.
             return self.reject(task);
         };
         let strings = Strings::new(request.credit);
         let replier = Replier::new(task, Arc::clone(&self.outbox), strings.clone());
         if !handler.pace().is_fast() || !may_poll(self.polled, self.uplink.unsent_bytes()) {
+            let received = Request::received(request, service);
             let id = handler.spawn(&mut self.running, task, received, replier);
             self.strings.insert(task, (strings, id));
             return;
@@ -392,7 +397,7 @@ impl Driver {
         self.polled += 1;
         self.outbox.begin(task);
         self.stopwatch.polling();
-        let first_poll = handler.poll_once(received, replier);
+        let first_poll = handler.poll_once(Request::received(request, service), replier);
         self.stopwatch.polled(handler.pace());
         let (said, has_more) = self.outbox.end();
         if let Some(said) = said {

@@ -63,13 +63,8 @@ impl Request {
 }
 
 impl Request {
-    /// A request that was received, for the handler of `offered`. What it has is taken out of it.
-    pub(crate) fn received(request: &mut WorkerRequest, offered: &str) -> Self {
-        // Mostly that is the name which was asked for, and known to be text.
-        let service = match &*request.service == offered.as_bytes() {
-            true => offered.to_string(),
-            false => String::from_utf8_lossy(&request.service).into_owned(),
-        };
+    /// A request that was received. Its body and its options are taken out of it.
+    pub(crate) fn received(request: &mut WorkerRequest, service: String) -> Self {
         let (options, body) =
             (std::mem::take(&mut request.options), std::mem::take(&mut request.body));
         Self {
@@ -85,17 +80,37 @@ impl Request {
 
 impl From<WorkerRequest> for Request {
     fn from(mut request: WorkerRequest) -> Self {
-        Self::received(&mut request, "")
+        let service = String::from_utf8_lossy(&request.service).into_owned();
+        Self::received(&mut request, service)
     }
 }
 
 /// An address as text.
 fn printable(address: &Label) -> String {
-    match std::str::from_utf8(address) {
-        // Tokens and numbers, which have nothing to escape, are copied at once.
-        Ok(text) if text.bytes().fold(true, |plain, byte| plain & byte.is_ascii_alphanumeric()) => {
-            text.to_string()
+    let is_plain = address.iter().fold(true, |plain, byte| plain & byte.is_ascii_alphanumeric());
+    if !is_plain {
+        return address.to_string();
+    }
+    // Tokens and numbers have nothing to escape. As memory of its own begins at a whole word, it is
+    // checked faster there.
+    String::from_utf8(address.to_vec()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_printable() {
+        for (address, id) in [
+            ("", ""),
+            ("0af9", "0af9"),
+            ("a b", "a b"),
+            ("\0a", "\\x00a"),
+            ("\u{e9}", "\\xc3\\xa9"),
+        ] {
+            assert_eq!(printable(&Label::from(address)), id);
         }
-        _ => address.to_string(),
+        assert_eq!(printable(&Label::from(&b"\xff"[..])), "\\xff");
     }
 }
