@@ -377,10 +377,12 @@ impl WorkerBuilder {
     /// A handler that panics, or returns without a final reply, fails its request. When nobody waits
     /// for the reply any more, as when the connection is lost, its [`Cancellation`] is pulled.
     ///
-    /// A handler is polled once in the worker's own task, and is spawned as a task only where it then
-    /// waits for something. A service whose first polls take long (100 µs) gets tasks from the
-    /// beginning, so that handlers that compute run in parallel on a runtime of several threads; so
-    /// does the first request of each service.
+    /// A handler is polled once in the task that owns the connection, and is spawned as a task only if it
+    /// is pending then. A service whose first polls take long (100 µs) gets a task for each request, so
+    /// that handlers that compute run in parallel on a runtime of several threads. Its first request
+    /// gets a task in any case. Afterwards, two slow polls close to each other make a service slow, and a
+    /// number of fast ones make it fast again. A handler that only sometimes blocks or computes for long
+    /// holds up the whole connection meanwhile: it should do so in `tokio::task::spawn_blocking`.
     ///
     /// ```no_run
     /// use majordomus::Worker;
