@@ -1,5 +1,5 @@
-//! The guard: what one operation of the core, and of the codec of each dialect, costs in instructions
-//! and in allocations, held against what was recorded in `benches/recorded.txt`. No clock is asked.
+//! The guard: what one operation of the core, one of the codec of each dialect, and a whole exchange
+//! through both cost in instructions and in allocations, held against what was recorded in `benches/recorded.txt`. No clock is asked.
 //!
 //! More is a miss. So is less, until it is recorded: a bar that hangs too low guards nothing. With
 //! `UPDATE_RECORD=1` what was measured becomes what is recorded.
@@ -48,7 +48,7 @@ impl Subject {
 
     const fn operations(self) -> u64 {
         match self {
-            Subject::Core(_) => CORE_OPERATIONS,
+            Subject::Core(_) | Subject::Codec(_, Step::Exchange) => CORE_OPERATIONS,
             Subject::Codec(..) => CODEC_OPERATIONS,
         }
     }
@@ -65,7 +65,12 @@ impl Subject {
             }
             Subject::Codec(dialect, step) => {
                 let mut exchange = Exchange::new(dialect);
-                Box::new(move |operations| exchange.run(step, operations))
+                let mut exchanges = 0;
+                Box::new(move |operations| {
+                    exchange.run(step, operations);
+                    exchanges += if step == Step::Exchange { operations } else { 0 };
+                    exchange.check(exchanges);
+                })
             }
         }
     }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use majordomus_core::{Frames, FromClient, FromWorker, Request, Timeout};
+use majordomus_core::{CorrelationId, Frames, FromClient, FromWorker, Request, Timeout};
 use majordomus_wire::{Codec, Dialect, Side};
 use majordomus_zmtp::{Connection, Event, Limits, Message, Metadata, Security, SocketType};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -269,7 +269,7 @@ pub(crate) fn greeted_client(place: &Place) -> Result<Peer, String> {
 /// A request of OMDP/1 with a number for its id, on the stream.
 pub(crate) fn request(service: &str, number: u64, timeout: Timeout, body: &[u8]) -> Vec<u8> {
     let request = Request {
-        id: number.to_string().as_str().into(),
+        id: CorrelationId::Number(number),
         timeout,
         ..Request::new(service, Frames::from_slices(&[body]))
     };

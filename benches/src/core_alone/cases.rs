@@ -1,12 +1,15 @@
 //! The cases: what there are many of, and what one operation is.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use majordomus_core::broker::{Balance, Broker, Config, Input, Keys, Limits, Output, Profile};
+use majordomus_core::broker::{
+    Action, Balance, Broker, Config, Event, InputView, Keys, Limits, Outlet, Profile,
+};
 use majordomus_core::{
-    ClientCapabilities, Form, Frames, FromClient, FromWorker, Label, Outcome, OutcomeSet, PeerId,
-    Redelivery, Reply, Request, Role, Time, Timeout, ToClient, ToWorker, WorkerCapabilities,
-    WorkerReply,
+    ClientCapabilities, Form, FramesView, FromClientView, FromWorkerView, Label, Outcome,
+    OutcomeSet, PeerId, Redelivery, RequestView, Role, Time, Timeout, ToClientView, ToWorkerView,
+    Token, WorkerCapabilities, WorkerReplyView,
 };
 
 use crate::random::Random;
@@ -104,6 +107,9 @@ const TIMER: Duration = Duration::from_micros(10_000 * 2_048);
 /// Longer than any case runs.
 const AGES: Duration = Duration::from_secs(1 << 32);
 
+/// The body of each message, borrowed as from a read buffer.
+const BODY: FramesView<'static> =
+    FramesView::borrowed(&[b'x'; BODY_BYTES], &[(0, BODY_BYTES as u32)]);
 const BODY_BYTES: usize = 64;
 
 /// A broker in which there are so many of what a case is about, and all that it talks to.
@@ -113,11 +119,11 @@ pub(crate) struct Stage {
     broker: Broker,
     now: Time,
     random: Random,
-    body: Frames,
+    outputs: Outputs,
     /// Workers have the indices below this one, clients those from it on.
     workers: u32,
-    /// The address of what a worker has in hand, where an operation leaves it there.
-    in_hand: Vec<Label>,
+    /// The tokens of the requests that are in flight between two operations.
+    in_flight: Vec<Token>,
     /// Operations so far, and so outcomes.
     operations: u64,
 }
@@ -151,9 +157,9 @@ impl Stage {
             broker: Broker::new(config, Keys([1, 2, 3, 4])),
             now: Time::ZERO,
             random: Random(0x9E37_79B9_7F4A_7C15),
-            body: Frames::from_slices(&[[b'x'; BODY_BYTES]]),
+            outputs: Outputs::default(),
             workers,
-            in_hand: Vec::new(),
+            in_flight: Vec::new(),
             operations: 0,
         };
         stage.set_up();
@@ -224,8 +230,8 @@ impl Stage {
     fn round_trip(&mut self, service: u32) {
         self.pass(STEP);
         self.ask(0, service, Timeout::OfService);
-        let (worker, address) = self.given();
-        self.answer(worker, address);
+        let (worker, token) = self.given();
+        self.answer(worker, token);
         self.answered();
         self.done();
     }
@@ -235,10 +241,10 @@ impl Stage {
         self.pass(STEP);
         self.ask(0, service, Timeout::OfService);
         self.done();
-        let address = std::mem::take(&mut self.in_hand[0]);
-        self.answer(PeerId::new(0, 0), address);
+        let token = self.in_flight[0];
+        self.answer(PeerId::new(0, 0), token);
         self.answered();
-        self.in_hand[0] = self.given().1;
+        self.in_flight[0] = self.given().1;
         self.done();
     }
 
@@ -248,10 +254,10 @@ impl Stage {
         self.pass(STEP);
         self.ask_and_reject();
         self.done();
-        let address = std::mem::take(&mut self.in_hand[0]);
-        self.answer(PeerId::new(1, 0), address);
+        let token = self.in_flight[0];
+        self.answer(PeerId::new(1, 0), token);
         self.answered();
-        self.in_hand[0] = self.given().1;
+        self.in_flight[0] = self.given().1;
         self.done();
     }
 
@@ -262,12 +268,12 @@ impl Stage {
         let worker = self.random.below(self.size);
         self.ask_one_worker(worker);
         self.done();
-        let address = std::mem::take(&mut self.in_hand[worker as usize]);
-        self.answer(PeerId::new(worker, 0), address);
+        let token = self.in_flight[worker as usize];
+        self.answer(PeerId::new(worker, 0), token);
         self.answered();
-        let (given, address) = self.given();
+        let (given, token) = self.given();
         assert_eq!(given.index, worker, "the one that it wants");
-        self.in_hand[worker as usize] = address;
+        self.in_flight[worker as usize] = token;
         self.done();
     }
 
@@ -276,12 +282,12 @@ impl Stage {
     fn answer_and_ask(&mut self) {
         self.pass(STEP);
         let worker = self.random.below(self.size);
-        let address = std::mem::take(&mut self.in_hand[worker as usize]);
-        self.answer(PeerId::new(worker, 0), address);
+        let token = self.in_flight[worker as usize];
+        self.answer(PeerId::new(worker, 0), token);
         let client = self.answered();
         self.done();
         self.ask(client.index - self.workers, 0, Timeout::OfService);
-        self.in_hand[worker as usize] = self.given().1;
+        self.in_flight[worker as usize] = self.given().1;
         self.done();
     }
 
@@ -289,24 +295,17 @@ impl Stage {
     fn beat(&mut self) {
         self.now = self.now.after(TIMER / self.size);
         let peer = PeerId::new((self.operations % u64::from(self.size)) as u32, 0);
-        self.tell(Input::FromWorker { peer, command: FromWorker::HEARTBEAT });
-        self.tell(Input::Tick);
-        match self.broker.poll_output() {
-            Some(Output::ToWorker { peer: told, command: ToWorker::Heartbeat }) if told == peer => {
-            }
-            other => panic!("not a heartbeat for {peer}: {other:?}"),
-        }
+        self.tell(InputView::FromWorker { peer, command: &FromWorkerView::HEARTBEAT });
+        self.tell(InputView::Tick);
+        assert_eq!(self.outputs.next(), Some(Output::Heartbeat(peer)));
         self.done();
     }
 
     /// The deadline of the oldest request comes, and another request.
     fn expire(&mut self) {
         self.now = self.now.after(TIMER / self.size);
-        self.tell(Input::Tick);
-        match self.broker.poll_output() {
-            Some(Output::ToClient { command: ToClient::Failed(Outcome::Expired, _), .. }) => {}
-            other => panic!("nothing expired: {other:?}"),
-        }
+        self.tell(InputView::Tick);
+        assert_eq!(self.outputs.next(), Some(Output::Failure(Outcome::Expired)));
         self.done();
         self.ask(0, 0, Timeout::After(TIMER));
         self.done();
@@ -345,16 +344,16 @@ impl Stage {
             Case::Clients => {
                 for client in 0..self.size {
                     self.ask(client, 0, Timeout::OfService);
-                    let (worker, address) = self.given();
+                    let (worker, token) = self.given();
                     assert_eq!(worker.index, client, "the one that has waited longest");
-                    self.in_hand.push(address);
+                    self.in_flight.push(token);
                 }
             }
             Case::Rejected => {
                 self.ask_and_reject();
-                let (worker, address) = self.given();
+                let (worker, token) = self.given();
                 assert_eq!(worker.index, 1, "the one that has not had it");
-                self.in_hand.push(address);
+                self.in_flight.push(token);
                 for _ in 0..self.size {
                     self.ask_and_reject();
                 }
@@ -362,8 +361,8 @@ impl Stage {
             Case::Targeted => {
                 for worker in 0..self.size {
                     self.ask_one_worker(worker);
-                    let address = self.given().1;
-                    self.in_hand.push(address);
+                    let token = self.given().1;
+                    self.in_flight.push(token);
                     self.ask_one_worker(worker);
                 }
             }
@@ -375,8 +374,8 @@ impl Stage {
     /// about names, each asks for another.
     fn occupy_and_queue(&mut self, apart: Duration, timeout: Timeout) {
         self.ask(0, 0, Timeout::Never);
-        let (_, address) = self.given();
-        self.in_hand.push(address);
+        let (_, token) = self.given();
+        self.in_flight.push(token);
         let names = matches!(self.case, Case::Wildcard | Case::Versions);
         for number in 1..=self.size {
             self.now = self.now.after(apart);
@@ -394,8 +393,9 @@ impl Stage {
     }
 
     fn offer(&mut self, peer: PeerId, service: Label) {
-        self.tell(Input::FromWorker { peer, command: FromWorker::Ready { service } });
-        while self.broker.poll_output().is_some() {}
+        let command = FromWorkerView::Ready { service: &service };
+        self.tell(InputView::FromWorker { peer, command: &command });
+        self.outputs.clear();
     }
 
     fn add_client(&mut self, index: u32) {
@@ -412,69 +412,65 @@ impl Stage {
 
     fn add_peer(&mut self, peer: PeerId, role: Role) {
         let profile = Profile { identity: identity(peer.index), answers_probes: false, role };
-        self.tell(Input::Appeared { peer, profile });
+        self.tell(InputView::Appeared { peer, profile });
     }
 
-    // What is said and heard.
+    // Inputs and outputs.
 
-    fn tell(&mut self, input: Input) {
-        self.broker.handle(self.now, input);
+    fn tell(&mut self, input: InputView<'_>) {
+        self.broker.handle(self.now, input, &mut self.outputs);
     }
 
     /// Lets time pass, as whoever drives the broker has to.
     fn pass(&mut self, span: Duration) {
         self.now = self.now.after(span);
         if self.broker.next_deadline().is_some_and(|due| due <= self.now) {
-            self.tell(Input::Tick);
+            self.tell(InputView::Tick);
         }
     }
 
     fn ask(&mut self, client: u32, service: u32, timeout: Timeout) {
-        let request = Request { timeout, ..Request::new(self.name(service), self.body.clone()) };
-        self.request(client, request);
+        let name = self.name(service);
+        self.request(client, RequestView { timeout, ..RequestView::new(&name, BODY) });
     }
 
     fn ask_one_worker(&mut self, worker: u32) {
-        let request = Request::new(self.name(0), self.body.clone());
-        self.request(0, Request { target: identity(worker), ..request });
+        let (name, target) = (self.name(0), identity(worker));
+        self.request(0, RequestView { target: &target, ..RequestView::new(&name, BODY) });
     }
 
     fn ask_and_reject(&mut self) {
         self.ask(0, 0, Timeout::OfService);
-        let (peer, address) = self.given();
+        let (peer, token) = self.given();
         assert_eq!(peer.index, 0, "the one that is free");
-        let reply = WorkerReply::new(address, self.body.clone());
-        self.tell(Input::FromWorker { peer, command: FromWorker::Rejected(reply) });
+        let address = token.octets();
+        let command = FromWorkerView::Rejected(WorkerReplyView::new(&address, BODY));
+        self.tell(InputView::FromWorker { peer, command: &command });
     }
 
-    fn request(&mut self, client: u32, request: Request) {
+    fn request(&mut self, client: u32, request: RequestView<'_>) {
         let peer = PeerId::new(self.workers + client, 0);
-        self.tell(Input::FromClient { peer, command: FromClient::Request(request) });
+        self.tell(InputView::FromClient { peer, command: &FromClientView::Request(request) });
     }
 
-    fn answer(&mut self, peer: PeerId, address: Label) {
-        let body = self.body.clone();
-        let reply = WorkerReply::new(address, body);
-        self.tell(Input::FromWorker { peer, command: FromWorker::Final(reply) });
+    fn answer(&mut self, peer: PeerId, token: Token) {
+        let address = token.octets();
+        let command = FromWorkerView::Final(WorkerReplyView::new(&address, BODY));
+        self.tell(InputView::FromWorker { peer, command: &command });
     }
 
-    /// The worker that is given a request now, and the request's address.
-    fn given(&mut self) -> (PeerId, Label) {
-        match self.broker.poll_output() {
-            Some(Output::ToWorker { peer, command: ToWorker::Request(request) }) => {
-                (peer, request.address)
-            }
+    /// Returns the worker that the next output gives a request, and the request's token.
+    fn given(&mut self) -> (PeerId, Token) {
+        match self.outputs.next() {
+            Some(Output::Request(worker, token)) => (worker, token),
             other => panic!("no worker is given a request: {other:?}"),
         }
     }
 
-    /// The client that is answered now.
+    /// Returns the client that the next output answers.
     fn answered(&mut self) -> PeerId {
-        match self.broker.poll_output() {
-            Some(Output::ToClient { peer, command: ToClient::Final(Reply { body, .. }) }) => {
-                assert_eq!(body.bytes(), BODY_BYTES);
-                peer
-            }
+        match self.outputs.next() {
+            Some(Output::Reply(client, BODY_BYTES)) => client,
             other => panic!("no client is answered: {other:?}"),
         }
     }
@@ -489,7 +485,58 @@ impl Stage {
     }
 
     fn done(&mut self) {
-        assert!(self.broker.poll_output().is_none(), "the broker wants more than was expected");
+        assert_eq!(self.outputs.next(), None, "the broker wants more than was expected");
+    }
+}
+
+/// An output, as far as a case looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    Request(PeerId, Token),
+    /// A final reply, and how many bytes are in its body.
+    Reply(PeerId, usize),
+    Failure(Outcome),
+    Heartbeat(PeerId),
+    Other,
+}
+
+/// The outputs that no case has looked at yet. It allocates only while it grows.
+#[derive(Default)]
+struct Outputs(VecDeque<Output>);
+
+impl Outputs {
+    fn next(&mut self) -> Option<Output> {
+        self.0.pop_front()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Outlet for Outputs {
+    fn to_client(&mut self, client: PeerId, command: &ToClientView<'_>) {
+        self.0.push_back(match command {
+            ToClientView::Final(reply) => Output::Reply(client, reply.body.bytes()),
+            ToClientView::Failed(outcome, _) => Output::Failure(*outcome),
+            _ => Output::Other,
+        });
+    }
+
+    fn to_worker(&mut self, worker: PeerId, command: &ToWorkerView<'_>) {
+        self.0.push_back(match command {
+            ToWorkerView::Request(request) => Output::Request(worker, request.token),
+            ToWorkerView::Heartbeat => Output::Heartbeat(worker),
+            _ => Output::Other,
+        });
+    }
+
+    fn act(&mut self, _peer: PeerId, _action: Action) {
+        self.0.push_back(Output::Other);
+    }
+
+    fn note(&mut self, _event: Event) {
+        self.0.push_back(Output::Other);
     }
 }
 

@@ -1,8 +1,8 @@
-//! What is there for limits and checks only, and what for.
+//! The source that is there for limits and checks only, and the limit that each part is for.
 //!
-//! What does not run for a request that meets no limit is not in the list: to wait at the door, to
-//! refuse, to pause, to cut. Nor is what has to be known anyway: how long a frame is, which service it
-//! is for.
+//! Source that does not run for a request within all limits is not in the list: deferring, refusing,
+//! pausing and closing. Nor is source that is needed without limits, too: the length of a frame, the
+//! service of a request.
 
 /// A limit or a check.
 #[derive(Debug)]
@@ -40,62 +40,66 @@ const fn part(file: &'static str, function: &'static str, lines: &'static str) -
 
 pub(super) const LIMITS: &[Limit] = &[
     Limit {
-        what: "requests and bytes: is there room",
+        what: "requests and bytes: is a limit reached",
         source: &[
-            part("broker/clients.rs", "request", "self.obstacle("),
-            all("broker/room.rs", "obstacle"),
-            all("broker/room.rs", "limit_reached"),
-            all("broker/room.rs", "is_unheard_of"),
-            all("broker/peers.rs", "has_room"),
-            all("broker/services.rs", "has_room"),
-            all("broker/requests.rs", "has_room"),
+            part("broker/clients.rs", "request", "self.limit_for("),
+            all("broker/admission.rs", "limit_for"),
+            all("broker/admission.rs", "limit_reached"),
+            all("broker/tables/peers.rs", "has_room"),
+            all("broker/tables/services.rs", "has_room"),
+            all("broker/tables/requests.rs", "has_room"),
         ],
     },
     Limit {
         what: "requests and bytes: counted and given back",
         source: &[
-            all("broker/requests.rs", "charge"),
-            all("broker/requests.rs", "recharge"),
-            all("broker/ending.rs", "recharge"),
-            part("broker/requests.rs", "insert", "self.in_progress"),
-            part("broker/requests.rs", "insert", "charged"),
-            part("broker/requests.rs", "discharge", "self.in_progress"),
-            part("broker/requests.rs", "discharge", "charged"),
-            part("broker/clients.rs", "take", "charge"),
-            part("broker/clients.rs", "take", "entry.requests"),
-            part("broker/ending.rs", "count_end", "charged"),
-            part("broker/ending.rs", "count_end", "entry.requests"),
+            all("broker/tables/requests.rs", "charge"),
+            all("broker/tables/requests.rs", "recharge"),
+            all("broker/tables/mod.rs", "recharge"),
+            part("broker/tables/requests.rs", "insert", "self.in_progress"),
+            part("broker/tables/requests.rs", "insert", "charged"),
+            part("broker/tables/requests.rs", "discharge", "self.in_progress"),
+            part("broker/tables/requests.rs", "discharge", "charged"),
+            part("broker/tables/mod.rs", "admit", "Requests::charge("),
+            part("broker/tables/mod.rs", "admit", "bytes += charged"),
+            part("broker/tables/mod.rs", "admit", "service.requests"),
+            part("broker/tables/mod.rs", "discharge", "bytes -= charged"),
+            part("broker/tables/mod.rs", "discharge", "entry.requests"),
         ],
     },
     Limit {
-        what: "the door: may anybody come in now",
-        source: &[all("broker/room.rs", "note_freed"), all("broker/room.rs", "open_door")],
+        what: "admission queues: can a deferred request be admitted now",
+        source: &[all("broker/agenda.rs", "admit_soon")],
     },
     Limit {
-        what: "requests in the hands of one worker",
-        source: &[part("broker/peers.rs", "has_slot", "hands_max")],
+        what: "requests in flight at one worker",
+        source: &[part("broker/tables/peers.rs", "has_slot", "in_flight_max")],
     },
     Limit {
         what: "one request of a client with one id",
-        source: &[part("broker/clients.rs", "request", "self.requests.named(")],
+        source: &[
+            part("broker/clients.rs", "request", "self.tables.request_of_client(peer, request.id)"),
+            all("broker/tables/by_number.rs", "is_above_all"),
+        ],
     },
     Limit {
         what: "bodies: no more than their reader takes",
         source: &[
-            all("broker/replies.rs", "can_be_read"),
-            all("broker/peers.rs", "takes"),
+            all("broker/answers.rs", "can_be_read"),
+            all("broker/tables/peers.rs", "takes"),
             part("broker/replies.rs", "final_reply", "reply_bytes_max"),
         ],
     },
     Limit {
-        what: "replies: no worker answers what it was not given",
+        what: "replies: no worker answers a request that it was not given",
         source: &[
+            part("broker/replies.rs", "request_of", "record.token_hash"),
             part("core/src/token.rs", "verify", "self.hash("),
             part("broker/replies.rs", "reply", "reply.id != "),
         ],
     },
     Limit {
-        what: "names: which there may be",
+        what: "names: which are valid",
         source: &[
             all("wire/src/service.rs", "check_service_name"),
             part("broker/clients.rs", "request", "SERVICE_NAME_BYTES_MAX"),
@@ -104,10 +108,10 @@ pub(super) const LIMITS: &[Limit] = &[
     Limit {
         what: "commands: no field goes beyond its frame, headers are whole",
         source: &[
-            part("omdp1/fields.rs", "octets", "first_chunk"),
-            part("omdp1/fields.rs", "range", "left"),
+            part("omdp1/fields.rs", "octets", "split_first_chunk"),
+            part("omdp1/fields.rs", "long", "split_at_checked"),
             all("omdp1/headers.rs", "check"),
-            part("omdp1/decode.rs", "read", "behind"),
+            all("omdp1/decode.rs", "end"),
         ],
     },
     Limit {
@@ -115,40 +119,39 @@ pub(super) const LIMITS: &[Limit] = &[
         source: &[
             all("zmtp/src/assembly.rs", "check"),
             part("zmtp/src/assembly.rs", "find", "self.body_bytes"),
+            part("zmtp/src/assembly.rs", "whole_message", "body_bytes"),
         ],
     },
     Limit {
-        what: "memory of messages in reception: charged, then granted",
+        what: "memory of messages that come in pieces: charged, then granted",
         source: &[
             all("zmtp/src/input.rs", "starve"),
             all("zmtp/src/input.rs", "grant"),
             part("zmtp/src/input.rs", "ready", "Grant::Fits"),
-            all("reactor/reception.rs", "uncharge"),
-            all("reactor/reception.rs", "grant_wanted"),
-            part("reactor/reading.rs", "event", "connection.first.is_none()"),
-            part("reactor/reading.rs", "read", "connection.received += "),
-            part("reactor/mod.rs", "pass_time", "reception_check"),
-            part("reactor/mod.rs", "patience", "reception_check"),
+            all("reactor/reassembly.rs", "release_memory"),
+            all("reactor/reassembly.rs", "grant_memory"),
+            part("reactor/reading.rs", "read", "connection.reassembly.progressed("),
+            part("reactor/reading.rs", "assembled_message", "charged_bytes"),
+            part("reactor/mod.rs", "pass_time", "self.reassembly.next_check"),
+            part("reactor/mod.rs", "patience", "self.reassembly.next_check"),
         ],
     },
     Limit {
-        what: "turns: who is not heard now, and for how long who is",
+        what: "turns: which connection is read from, and for how long",
         source: &[
-            all("broker/src/connection.rs", "is_heard"),
-            part("reactor/reading.rs", "converse", "MESSAGES_PER_TURN_MAX"),
-            part("reactor/reading.rs", "converse", "!connection.paused"),
+            part("reactor/reading.rs", "deliver", "MESSAGES_PER_TURN_MAX"),
+            part("reactor/reading.rs", "deliver", "connection.reading != "),
+            part("reactor/reading.rs", "read", "Reading::Paused"),
         ],
     },
     Limit {
         what: "bytes that a peer has not read",
         source: &[
-            part("reactor/mod.rs", "carry_out", "let before"),
-            part("reactor/writing.rs", "wrote", "connection"),
-            part("reactor/writing.rs", "wrote", "unsent"),
-            part("reactor/writing.rs", "write", "drained"),
-            part("reactor/writing.rs", "write", "unsent"),
-            part("reactor/writing.rs", "write", "laden"),
-            part("broker/dispatch.rs", "is_filled", ""),
+            part("reactor/outlet.rs", "output", "let before"),
+            part("reactor/outlet.rs", "output", "HELD_PER_BYTE_MAX"),
+            all("reactor/outlet.rs", "check_unsent"),
+            part("reactor/writing.rs", "write", "HighWater::Below"),
+            all("broker/tables/peers.rs", "is_above_high_water"),
         ],
     },
     Limit {
@@ -157,7 +160,6 @@ pub(super) const LIMITS: &[Limit] = &[
             part("reactor/mod.rs", "pass_time", "overdue"),
             part("reactor/mod.rs", "pass_time", "handshake_timeout"),
             part("reactor/mod.rs", "patience", "handshake"),
-            part("reactor/reading.rs", "read", "connection.progress = "),
         ],
     },
 ];

@@ -13,7 +13,7 @@ use mio::{Poll, Waker};
 use crate::inproc::Door;
 use crate::reactor::{self, Reactor, WAKER};
 use crate::stream::Listener;
-use crate::{Config, ConfigError, Endpoint, EndpointError, Order, Snapshot};
+use crate::{Config, ConfigError, ControlMessage, Endpoint, EndpointError, Snapshot};
 
 /// A broker that runs in a thread of its own until it is shut down or dropped.
 ///
@@ -38,7 +38,7 @@ pub struct Broker {
     thread: Option<JoinHandle<io::Result<Snapshot>>>,
 }
 
-/// Gives orders to a running broker. It can be cloned and sent to other threads.
+/// Controls a running broker. It can be cloned and sent to other threads.
 ///
 /// ```
 /// # use majordomus_broker as majordomus;
@@ -52,7 +52,7 @@ pub struct Broker {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Control {
-    orders: Sender<Order>,
+    messages: Sender<ControlMessage>,
     waker: Arc<Waker>,
     /// To the names that it has in this process.
     doors: Arc<[Arc<Door>]>,
@@ -77,7 +77,7 @@ impl Control {
         for door in self.doors.iter() {
             door.close();
         }
-        self.order(Order::Shutdown);
+        self.send(ControlMessage::Shutdown);
     }
 
     /// What happened so far; nothing where the broker has ended. It waits for the broker's next
@@ -118,12 +118,12 @@ impl Control {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn snapshot_to(&self, answer: impl FnOnce(Snapshot) + Send + 'static) {
-        self.order(Order::Snapshot(Box::new(answer)));
+        self.send(ControlMessage::Snapshot(Box::new(answer)));
     }
 
-    fn order(&self, order: Order) {
-        // A broker that has ended takes no orders, and needs none.
-        if self.orders.send(order).is_ok() {
+    fn send(&self, message: ControlMessage) {
+        // A broker that has ended takes no messages, and needs none.
+        if self.messages.send(message).is_ok() {
             let _ = self.waker.wake();
         }
     }
@@ -261,7 +261,7 @@ impl Broker {
         config.core.request_events = tracing::enabled!(tracing::Level::DEBUG);
         let doors = listeners.iter().filter_map(Listener::door).collect();
         let core = Core::new(config.core.clone(), keys().map_err(StartError::System)?);
-        let (orders, inbox) = mpsc::channel();
+        let (messages, inbox) = mpsc::channel();
         let endpoints = config.listen.iter().map(|listen| listen.endpoint.clone()).collect();
         let publication = config.intch.clone();
         reactor::announce(&config);
@@ -277,7 +277,7 @@ impl Broker {
                 reactor.run()
             })
             .map_err(StartError::System)?;
-        let control = Control { orders, waker, doors };
+        let control = Control { messages, waker, doors };
         Ok(Self { endpoints, publication, control, thread: Some(thread) })
     }
 
@@ -299,7 +299,7 @@ impl Broker {
         self.publication.as_ref()
     }
 
-    /// Something to give it orders with, from other threads too.
+    /// A handle that controls it, from other threads too.
     pub fn control(&self) -> Control {
         self.control.clone()
     }

@@ -28,8 +28,8 @@ pub use majordomus_core::{Farewell, Outcome};
 pub use majordomus_wire::{Dialect, Errors, Json, UnknownJson};
 pub use majordomus_zmtp::{Endpoint, EndpointError};
 
-/// What the reactor is told from outside.
-enum Order {
+/// What a program tells the reactor.
+enum ControlMessage {
     Snapshot(Box<dyn FnOnce(Snapshot) + Send>),
     Shutdown,
 }

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::borrow::BorrowMut;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -16,8 +17,8 @@ pub use handles::{HandleHasher, HandleState, RequestHandle};
 
 use crate::uplink::{Backoff, Uplink};
 use crate::{
-    CREDIT_UNLIMITED, Farewell, Frames, FromClient, Hello, Label, Notice, Outcome, Reply, Request,
-    Time, Timeout, ToClient, Welcome,
+    CREDIT_UNLIMITED, CorrelationId, Farewell, Frames, FromClient, Hello, Label, Notice, Outcome,
+    Reply, Request, Time, Timeout, ToClient, Welcome,
 };
 
 /// How a client behaves, and what its dialect can do.
@@ -90,19 +91,16 @@ impl Default for ClientConfig {
     }
 }
 
-/// What a client is told.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most of them are replies, and a box costs an allocation"
-)]
+/// What a client is told. `C` is the broker's command: owned, or a reference to it, since commands are
+/// large.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientInput {
+pub enum ClientInput<C = ToClient> {
     /// The connection that [`ClientOutput::Open`] asked for is there.
     Opened,
     /// The connection broke, or could not be opened.
     Lost,
     /// The broker says something.
-    Received(ToClient),
+    Received(C),
     /// The broker showed life: bytes came from it, of whatever kind.
     Alive,
     /// The user asks for something.
@@ -137,6 +135,49 @@ pub enum ClientOutput {
     Send(FromClient),
     /// Give this to the user.
     Deliver(RequestHandle, Delivery),
+}
+
+/// Takes what a client wants done, as it arises.
+///
+/// A `VecDeque` of [`ClientOutput`] is one that collects it.
+pub trait ClientOutlet {
+    /// Opens a connection, as with [`ClientOutput::Open`].
+    fn open(&mut self);
+
+    /// Closes the connection, as with [`ClientOutput::Close`].
+    fn close(&mut self, why: Option<Farewell>);
+
+    /// Sends this to the broker.
+    fn send(&mut self, command: &FromClient);
+
+    /// Sends a request to the broker, which is mostly what is sent.
+    fn request(&mut self, request: Box<Request>);
+
+    /// Gives this to the user.
+    fn deliver(&mut self, request: RequestHandle, delivery: Delivery);
+}
+
+/// Collects what a client wants done.
+impl ClientOutlet for VecDeque<ClientOutput> {
+    fn open(&mut self) {
+        self.push_back(ClientOutput::Open);
+    }
+
+    fn close(&mut self, why: Option<Farewell>) {
+        self.push_back(ClientOutput::Close(why));
+    }
+
+    fn send(&mut self, command: &FromClient) {
+        self.push_back(ClientOutput::Send(command.clone()));
+    }
+
+    fn request(&mut self, request: Box<Request>) {
+        self.push_back(ClientOutput::Send(FromClient::Request(*request)));
+    }
+
+    fn deliver(&mut self, request: RequestHandle, delivery: Delivery) {
+        self.push_back(ClientOutput::Deliver(request, delivery));
+    }
 }
 
 /// What the user gets for a request: any number of parts, then one of the others.
@@ -197,10 +238,10 @@ impl Content {
     }
 }
 
-impl From<Reply> for Content {
-    fn from(reply: Reply) -> Self {
-        Self { options: reply.options, body: reply.body }
-    }
+/// Takes what a reply says out of it.
+fn content_of(reply: &mut Reply) -> Content {
+    let Reply { options, body, .. } = reply;
+    Content { options: core::mem::take(options), body: core::mem::take(body) }
 }
 
 /// A client of one broker, over one connection at a time.
@@ -334,51 +375,49 @@ impl Client {
 
     /// Tells it what happened at `now`. Drain [`poll_output`](Self::poll_output) after each call.
     pub fn handle(&mut self, now: Time, input: ClientInput) {
+        let mut outputs = core::mem::take(&mut self.outputs);
+        self.handle_with(now, input, &mut outputs);
+        self.outputs = outputs;
+    }
+
+    /// Tells it what happened at `now`. What it wants done goes to `out` at once, in order, and without
+    /// a copy of requests and replies.
+    pub fn handle_with<C: BorrowMut<ToClient>>(
+        &mut self,
+        now: Time,
+        input: ClientInput<C>,
+        out: &mut impl ClientOutlet,
+    ) {
         match input {
-            ClientInput::Opened => self.opened(now),
-            ClientInput::Lost => self.lose(now),
-            ClientInput::Received(command) => self.handle_command(now, command),
+            ClientInput::Opened => self.opened(now, out),
+            ClientInput::Lost => self.lose(now, out),
+            ClientInput::Received(mut command) => {
+                self.handle_command(now, command.borrow_mut(), out);
+            }
             ClientInput::Alive => self.heard_at = now,
             ClientInput::Request { handle, request, silence_max } => {
                 // Whether the broker is there is known before it is sent.
-                self.expire(now);
-                self.keep_in_touch(now);
-                self.handle_request(now, handle, request, silence_max);
+                self.expire(now, out);
+                self.keep_in_touch(now, out);
+                self.handle_request(now, handle, request, silence_max, out);
             }
-            ClientInput::Taken(handle, parts) => self.handle_taken(now, handle, parts),
-            ClientInput::Cancel(handle) => self.give_up(now, handle),
+            ClientInput::Taken(handle, parts) => self.handle_taken(now, handle, parts, out),
+            ClientInput::Cancel(handle) => self.give_up(now, handle, out),
             ClientInput::Tick => {}
         }
-        self.expire(now);
-        self.keep_in_touch(now);
+        self.expire(now, out);
+        self.keep_in_touch(now, out);
         if self.uplink.open_if_due(now) {
-            self.outputs.push_back(ClientOutput::Open);
+            out.open();
         }
-        self.send_waiting(now);
+        if !self.waiting.is_empty() {
+            self.send_waiting(now, out);
+        }
     }
 
     /// The next thing to do; `None` when all is done.
     pub fn poll_output(&mut self) -> Option<ClientOutput> {
         self.outputs.pop_front()
-    }
-
-    /// Swaps everything that is to be done with `outputs`, which is empty. It is in order, and can be
-    /// read where it is.
-    ///
-    /// ```
-    /// use std::collections::VecDeque;
-    ///
-    /// use majordomus_core::{Client, ClientConfig, ClientInput, ClientOutput, Time};
-    ///
-    /// let mut client = Client::new(ClientConfig::default(), 4711);
-    /// let mut outputs = VecDeque::new();
-    /// client.handle(Time::ZERO, ClientInput::Tick);
-    /// client.take_outputs(&mut outputs);
-    /// assert_eq!(outputs, [ClientOutput::Open]);
-    /// ```
-    pub fn take_outputs(&mut self, outputs: &mut VecDeque<ClientOutput>) {
-        debug_assert!(outputs.is_empty(), "outputs are lost");
-        core::mem::swap(&mut self.outputs, outputs);
     }
 
     /// When it must be told the time, by [`ClientInput::Tick`] or anything else, at the latest.
@@ -392,7 +431,7 @@ impl Client {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    fn opened(&mut self, now: Time) {
+    fn opened(&mut self, now: Time, out: &mut impl ClientOutlet) {
         self.uplink.opened(now);
         self.heard_at = now;
         self.welcome = None;
@@ -401,7 +440,7 @@ impl Client {
                 heartbeat: Some(self.config.heartbeat_interval),
                 message_bytes_max: self.config.message_bytes_max,
             };
-            self.outputs.push_back(ClientOutput::Send(FromClient::Hello(hello)));
+            out.send(&FromClient::Hello(hello));
         }
     }
 
@@ -411,20 +450,21 @@ impl Client {
         handle: RequestHandle,
         mut request: Box<Request>,
         silence_max: Option<Duration>,
+        out: &mut impl ClientOutlet,
     ) {
         if let Some(failure) = self.why_not_wait().filter(|_| !self.is_welcome()) {
-            return self.deliver(handle, Delivery::Failed(failure));
+            return out.deliver(handle, Delivery::Failed(failure));
         }
         let bytes = self.waiting_bytes.saturating_add(request.body.bytes());
         if self.waiting.len() >= self.config.waiting_max || bytes > self.config.waiting_bytes_max {
-            self.deliver(handle, Delivery::Failed(Failure::Refused));
+            out.deliver(handle, Delivery::Failed(Failure::Refused));
             return;
         }
         let timeout = match request.timeout {
             Timeout::After(timeout) => Some(timeout),
             Timeout::Never | Timeout::OfService => None,
         };
-        request.id = if self.config.request_ids { id_of(handle) } else { Label::empty() };
+        request.id = if self.config.request_ids { id_of(handle) } else { CorrelationId::NONE };
         request.credit = self.config.credit.unwrap_or(CREDIT_UNLIMITED);
         let mut clock = Clock {
             timeout,
@@ -435,10 +475,10 @@ impl Client {
         };
         clock.restart(now, &self.config);
         if clock.deadline <= now {
-            return self.deliver(handle, Delivery::Failed(Failure::Timeout));
+            return out.deliver(handle, Delivery::Failed(Failure::Timeout));
         }
         if self.waiting.is_empty() && self.may_send() {
-            return self.send(now, handle, request, clock);
+            return self.send(now, handle, request, clock, out);
         }
         self.plan(handle, Time::NEVER, clock.due());
         self.waiting_bytes = bytes;
@@ -447,7 +487,13 @@ impl Client {
 
     /// The user took parts. When it has taken all, the request has its whole time again; when half of
     /// what we let come has been taken, more may come.
-    fn handle_taken(&mut self, now: Time, handle: RequestHandle, parts: u32) {
+    fn handle_taken(
+        &mut self,
+        now: Time,
+        handle: RequestHandle,
+        parts: u32,
+        out: &mut impl ClientOutlet,
+    ) {
         let Some(running) = self.running.get_mut(&handle) else { return };
         running.untaken = running.untaken.saturating_sub(parts);
         running.taken = running.taken.saturating_add(parts);
@@ -456,7 +502,7 @@ impl Client {
             && taken >= window.div_ceil(2)
         {
             running.taken = 0;
-            self.say_more(handle, taken);
+            self.say_more(handle, taken, out);
         }
         if waits_again {
             self.change(handle, |running, config| {
@@ -466,38 +512,38 @@ impl Client {
         }
     }
 
-    fn say_more(&mut self, handle: RequestHandle, credit: u32) {
+    fn say_more(&mut self, handle: RequestHandle, credit: u32, out: &mut impl ClientOutlet) {
         if self.uplink.is_open() {
             let more = FromClient::More { id: id_of(handle), credit };
-            self.outputs.push_back(ClientOutput::Send(more));
+            out.send(&more);
         }
     }
 
-    fn handle_command(&mut self, now: Time, command: ToClient) {
+    fn handle_command(&mut self, now: Time, command: &mut ToClient, out: &mut impl ClientOutlet) {
         if !self.uplink.is_open() {
             return;
         }
         self.heard_at = now;
         let greeted = self.welcome.is_some();
-        let out_of_turn = match &command {
+        let out_of_turn = match command {
             ToClient::Welcome(_) => greeted,
             ToClient::Disconnect(_) => false,
             _ => self.config.greets && !greeted,
         };
         if out_of_turn {
-            return self.drop_broker(now);
+            return self.drop_broker(now, out);
         }
-        let reply = match &command {
+        let reply = match &*command {
             ToClient::Partial(reply) | ToClient::Final(reply) | ToClient::Failed(_, reply) => reply,
             ToClient::Welcome(welcome) => {
                 self.welcome = Some(welcome.clone());
                 return self.uplink.proven();
             }
             ToClient::Heartbeat => return self.uplink.proven(),
-            ToClient::Disconnect(why) => return self.sent_away(now, *why),
-            ToClient::Notice { id, notice } => return self.handle_notice(now, id, *notice),
+            ToClient::Disconnect(why) => return self.sent_away(now, *why, out),
+            ToClient::Notice { id, notice } => return self.handle_notice(now, id, *notice, out),
         };
-        let Some(handle) = self.request_of(reply) else { return self.drop_broker(now) };
+        let Some(handle) = self.request_of(reply) else { return self.drop_broker(now, out) };
         let delivery = match command {
             ToClient::Partial(reply) => {
                 let runs = self.change(handle, |running, _| {
@@ -509,27 +555,33 @@ impl Client {
                     return;
                 }
                 self.uplink.proven();
-                return self.deliver(handle, Delivery::Part(reply.into()));
+                return out.deliver(handle, Delivery::Part(content_of(reply)));
             }
             ToClient::Failed(outcome, reply) => {
-                Delivery::Failed(Failure::Remote(outcome, reply.code, reply.into()))
+                Delivery::Failed(Failure::Remote(*outcome, reply.code, content_of(reply)))
             }
-            ToClient::Final(reply) => Delivery::Final(reply.into()),
+            ToClient::Final(reply) => Delivery::Final(content_of(reply)),
             _ => return,
         };
         // What ended here before is not heard.
         if self.forget(handle) {
             self.uplink.proven();
-            self.deliver(handle, delivery);
+            out.deliver(handle, delivery);
         }
     }
 
-    fn handle_notice(&mut self, now: Time, id: &Label, notice: Notice) {
-        let Some(handle) = handle_of(id) else { return self.drop_broker(now) };
+    fn handle_notice(
+        &mut self,
+        now: Time,
+        id: &CorrelationId,
+        notice: Notice,
+        out: &mut impl ClientOutlet,
+    ) {
+        let Some(handle) = handle_of(id) else { return self.drop_broker(now, out) };
         let Some(running) = self.running.get_mut(&handle) else { return };
         self.uplink.proven();
         if running.notices && notice != Notice::AtWork {
-            self.deliver(handle, Delivery::Notice(notice));
+            out.deliver(handle, Delivery::Notice(notice));
         }
         // Its worker's silence begins when it has one, and whenever it is heard.
         if notice != Notice::Queued {
@@ -543,10 +595,10 @@ impl Client {
     }
 
     /// The broker has done with us: what was with it is lost.
-    fn sent_away(&mut self, now: Time, why: Farewell) {
-        self.outputs.push_back(ClientOutput::Close(Some(why)));
+    fn sent_away(&mut self, now: Time, why: Farewell, out: &mut impl ClientOutlet) {
+        out.close(Some(why));
         self.uplink.sent_away(now, why);
-        self.fail_all();
+        self.fail_all(out);
     }
 
     /// Which request a reply answers, which may have ended; none that there ever was, as far as can be
@@ -560,20 +612,28 @@ impl Client {
     }
 
     /// Ends a request that is no longer wanted, also at the broker where it is there.
-    fn give_up(&mut self, now: Time, handle: RequestHandle) {
+    fn give_up(&mut self, now: Time, handle: RequestHandle, out: &mut impl ClientOutlet) {
         if !self.forget(handle) {
             return;
         }
         if self.config.request_ids {
             let id = id_of(handle);
-            self.outputs.push_back(ClientOutput::Send(FromClient::Cancel { id }));
+            out.send(&FromClient::Cancel { id });
         } else {
-            self.outputs.push_back(ClientOutput::Close(None));
+            out.close(None);
             self.uplink.closed(now);
         }
     }
 
-    fn expire(&mut self, now: Time) {
+    #[inline]
+    fn expire(&mut self, now: Time, out: &mut impl ClientOutlet) {
+        if self.deadlines.first().is_some_and(|first| first <= now) {
+            self.expire_due(now, out);
+        }
+    }
+
+    #[cold]
+    fn expire_due(&mut self, now: Time, out: &mut impl ClientOutlet) {
         while let Some((due, handle)) = self.deadlines.pop(now) {
             if self.due(handle) != due {
                 continue;
@@ -582,30 +642,31 @@ impl Client {
                 Some(running) if running.clock.deadline > now => Failure::Silent,
                 _ => Failure::Timeout,
             };
-            self.give_up(now, handle);
-            self.deliver(handle, Delivery::Failed(failure));
+            self.give_up(now, handle, out);
+            out.deliver(handle, Delivery::Failed(failure));
         }
     }
 
     /// While requests are with the broker, says so again and again, and looks whether it lives.
-    fn keep_in_touch(&mut self, now: Time) {
+    #[inline]
+    fn keep_in_touch(&mut self, now: Time, out: &mut impl ClientOutlet) {
+        // Nothing is due, as with nearly all inputs.
+        let in_touch = self.config.heartbeats || self.config.still_wanted;
+        let quiet = in_touch && now < self.heartbeat_at && self.heartbeat_at != Time::NEVER;
+        if !quiet || !self.is_welcome() || self.running.is_empty() {
+            self.keep_in_touch_now(now, out);
+        }
+    }
+
+    fn keep_in_touch_now(&mut self, now: Time, out: &mut impl ClientOutlet) {
         if self.uplink.is_open() && !self.is_welcome() {
             self.heartbeat_at = self.heard_at.after(self.config.silence_max());
             if now >= self.heartbeat_at {
-                self.drop_broker(now);
+                self.drop_broker(now, out);
             }
             return;
         }
         let in_touch = self.config.heartbeats || self.config.still_wanted;
-        // Nothing is due, as with nearly all inputs.
-        if in_touch
-            && now < self.heartbeat_at
-            && self.heartbeat_at != Time::NEVER
-            && self.uplink.is_open()
-            && !self.running.is_empty()
-        {
-            return;
-        }
         if !in_touch || !self.uplink.is_open() || self.running.is_empty() {
             self.heartbeat_at = Time::NEVER;
             return;
@@ -620,22 +681,22 @@ impl Client {
             return;
         }
         if self.config.heartbeats && now.since(self.heard_at) >= self.config.silence_max() {
-            return self.drop_broker(now);
+            return self.drop_broker(now, out);
         }
         self.heartbeat_at = now.after(interval);
         if self.config.heartbeats {
-            self.outputs.push_back(ClientOutput::Send(FromClient::Heartbeat));
+            out.send(&FromClient::Heartbeat);
         }
         for handle in self.all_running() {
             let untaken = self.running[&handle].untaken;
             if self.config.still_wanted {
                 let wanted = FromClient::StillWanted { id: id_of(handle) };
-                self.outputs.push_back(ClientOutput::Send(wanted));
+                out.send(&wanted);
             }
             // The time of a request whose user is slow stands still at the broker, too.
             if self.config.credit.is_some() && untaken > 0 {
                 let more = FromClient::More { id: id_of(handle), credit: 0 };
-                self.outputs.push_back(ClientOutput::Send(more));
+                out.send(&more);
             }
         }
     }
@@ -652,14 +713,14 @@ impl Client {
     }
 
     /// The broker broke the protocol: what it says from here on cannot be trusted.
-    fn drop_broker(&mut self, now: Time) {
-        self.outputs.push_back(ClientOutput::Close(None));
-        self.lose(now);
+    fn drop_broker(&mut self, now: Time, out: &mut impl ClientOutlet) {
+        out.close(None);
+        self.lose(now, out);
     }
 
-    fn lose(&mut self, now: Time) {
+    fn lose(&mut self, now: Time, out: &mut impl ClientOutlet) {
         self.uplink.lost(now);
-        self.fail_all();
+        self.fail_all(out);
     }
 
     /// Why a request does not wait for a connection, where it does not.
@@ -671,25 +732,25 @@ impl Client {
     }
 
     /// Ends all that was with the broker, and all that does not wait for the next connection.
-    fn fail_all(&mut self) {
+    fn fail_all(&mut self, out: &mut impl ClientOutlet) {
         for handle in self.all_running() {
             self.forget(handle);
-            self.deliver(handle, Delivery::Failed(Failure::Disconnected));
+            out.deliver(handle, Delivery::Failed(Failure::Disconnected));
         }
         while let Some(failure) = self.why_not_wait()
             && let Some((&handle, _)) = self.waiting.first_key_value()
         {
             self.forget(handle);
-            self.deliver(handle, Delivery::Failed(failure));
+            out.deliver(handle, Delivery::Failed(failure));
         }
     }
 
-    fn send_waiting(&mut self, now: Time) {
+    fn send_waiting(&mut self, now: Time, out: &mut impl ClientOutlet) {
         while self.may_send()
             && let Some((handle, Waiting { request, clock })) = self.waiting.pop_first()
         {
             self.waiting_bytes -= request.body.bytes();
-            self.send(now, handle, request, clock);
+            self.send(now, handle, request, clock, out);
         }
     }
 
@@ -698,9 +759,16 @@ impl Client {
         self.is_welcome() && self.running.len() < self.running_max()
     }
 
-    fn send(&mut self, now: Time, handle: RequestHandle, request: Box<Request>, clock: Clock) {
+    fn send(
+        &mut self,
+        now: Time,
+        handle: RequestHandle,
+        request: Box<Request>,
+        clock: Clock,
+        out: &mut impl ClientOutlet,
+    ) {
         if !self.would_be_taken(&request) {
-            return self.deliver(handle, Delivery::Failed(Failure::TooLarge));
+            return out.deliver(handle, Delivery::Failed(Failure::TooLarge));
         }
         let (mut request, mut clock) = (request, clock);
         clock.deadline = clock.with_broker(&self.config);
@@ -710,8 +778,8 @@ impl Client {
         self.running.insert(handle, running);
         // Whose worker must not be silent has to hear of it.
         request.notices |= clock.silence_max.is_some();
-        self.outputs.push_back(ClientOutput::Send(FromClient::Request(*request)));
-        self.keep_in_touch(now);
+        out.request(request);
+        self.keep_in_touch(now, out);
     }
 
     /// Those that are with the broker, in their order.
@@ -771,19 +839,15 @@ impl Client {
         let clock = running.or_else(|| self.waiting.get(&handle).map(|waiting| waiting.clock));
         clock.map_or(Time::NEVER, |clock| clock.due())
     }
-
-    fn deliver(&mut self, handle: RequestHandle, delivery: Delivery) {
-        self.outputs.push_back(ClientOutput::Deliver(handle, delivery));
-    }
 }
 
-fn handle_of(id: &[u8]) -> Option<RequestHandle> {
-    Label::number_of(id).map(RequestHandle)
+fn handle_of(id: &CorrelationId) -> Option<RequestHandle> {
+    id.as_ref().number().map(RequestHandle)
 }
 
 /// The id by which the broker knows a request.
-fn id_of(handle: RequestHandle) -> Label {
-    Label::decimal(handle.0)
+fn id_of(handle: RequestHandle) -> CorrelationId {
+    CorrelationId::Number(handle.0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Concurrency, Frames, Label, Outcome};
+use crate::{Concurrency, CorrelationId, Frames, Label, Outcome};
 
 /// What a client says to the broker.
 #[expect(
@@ -23,7 +23,7 @@ pub enum FromClient {
     /// I still want the request with this id.
     StillWanted {
         /// The id that the client gave the request.
-        id: Label,
+        id: CorrelationId,
     },
     /// This worker is alive.
     Vouch {
@@ -33,12 +33,12 @@ pub enum FromClient {
     /// I no longer want the request with this id.
     Cancel {
         /// The id that the client gave the request.
-        id: Label,
+        id: CorrelationId,
     },
     /// I take so many parts more of the reply to the request with this id.
     More {
         /// The id that the client gave the request.
-        id: Label,
+        id: CorrelationId,
         /// How many parts.
         credit: u32,
     },
@@ -129,7 +129,7 @@ pub struct Request {
     /// The name of the service.
     pub service: Label,
     /// The client's own id for it; empty where its dialect has none.
-    pub id: Label,
+    pub id: CorrelationId,
     /// How long it may take.
     pub timeout: Timeout,
     /// Whether it asks to go to another worker when its worker is lost. It counts for clients
@@ -167,7 +167,7 @@ impl Request {
     pub fn new(service: impl Into<Label>, body: Frames) -> Self {
         Self {
             service: service.into(),
-            id: Label::empty(),
+            id: CorrelationId::NONE,
             timeout: Timeout::OfService,
             redeliver: false,
             target: Label::empty(),
@@ -209,7 +209,7 @@ pub enum ToClient {
     /// The request with this id has come so far.
     Notice {
         /// The id that the client gave the request.
-        id: Label,
+        id: CorrelationId,
         /// What happened to it.
         notice: Notice,
     },
@@ -241,7 +241,7 @@ impl Notice {
 /// Why the broker ends it with a peer.
 ///
 /// ```
-/// # mod majordomus { pub use majordomus_core as broker; }
+/// # mod majordomus { pub mod broker { pub use majordomus_core::*; } }
 /// use majordomus::broker::Farewell;
 ///
 /// assert_eq!(Farewell::Silent.to_string(), "silent for too long");
@@ -332,7 +332,7 @@ pub struct Reply {
     /// The service that the client asked for.
     pub service: Label,
     /// The client's own id for the request; empty where its dialect has none.
-    pub id: Label,
+    pub id: CorrelationId,
     /// The [note](Frames::note) of the request's body.
     pub asked: u8,
     /// The code of the worker's error, where it failed and gave one; else [`CODE_UNSAID`].
@@ -351,10 +351,10 @@ impl Reply {
     /// use majordomus_core::{Frames, Reply};
     ///
     /// let reply = Reply::new("echo", Frames::from_slices(&["hello"]));
-    /// assert!(reply.id.is_empty());
+    /// assert!(reply.id.is_none());
     /// ```
     pub fn new(service: impl Into<Label>, body: Frames) -> Self {
-        let (id, options) = (Label::empty(), Bytes::new());
+        let (id, options) = (CorrelationId::NONE, Bytes::new());
         Self { service: service.into(), id, asked: 0, code: CODE_UNSAID, options, body }
     }
 }
@@ -418,7 +418,7 @@ pub struct WorkerReply {
     /// The address that came with the request.
     pub address: Label,
     /// The id that came with the request; empty where the dialect has none.
-    pub id: Label,
+    pub id: CorrelationId,
     /// How long the reply is good for other requests of the same body.
     pub keep: Option<Duration>,
     /// The code of the error, where it is one and has one; else [`CODE_UNSAID`].
@@ -440,7 +440,7 @@ impl WorkerReply {
     /// assert_eq!(&*reply.address, b"17");
     /// ```
     pub fn new(address: impl Into<Label>, body: Frames) -> Self {
-        let (id, options) = (Label::empty(), Bytes::new());
+        let (id, options) = (CorrelationId::NONE, Bytes::new());
         Self { address: address.into(), id, keep: None, code: CODE_UNSAID, options, body }
     }
 }
@@ -468,7 +468,7 @@ pub enum ToWorker {
         /// The address that came with it.
         address: Label,
         /// The client's own id for it.
-        id: Label,
+        id: CorrelationId,
     },
     /// The client of the request with this address takes so many parts more.
     More {
@@ -503,7 +503,7 @@ pub struct WorkerRequest {
     /// The service that the client asked for.
     pub service: Label,
     /// The client's own id for the request; empty where its dialect has none.
-    pub id: Label,
+    pub id: CorrelationId,
     /// How long it is wanted, from now on; nothing where there is no end to that.
     pub deadline: Option<Duration>,
     /// How many times it has gone to a worker, with this.
@@ -531,7 +531,7 @@ impl WorkerRequest {
         Self {
             address: address.into(),
             service: service.into(),
-            id: Label::empty(),
+            id: CorrelationId::NONE,
             deadline: None,
             attempt: 1,
             priority: Priority::ORDINARY,

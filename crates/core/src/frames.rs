@@ -1,13 +1,12 @@
 //! Frames: the parts of one message or of one body, in one piece of reference-counted memory.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::Form;
+use crate::{Form, FramesView};
 
 /// Where each frame of a message begins and ends in its memory.
 ///
@@ -39,11 +38,11 @@ pub(crate) const SHARED_BODY_MIN: usize = 64 * 1024;
 /// ```
 #[derive(Clone, Default)]
 pub struct Frames {
-    data: Bytes,
-    bounds: Bounds,
-    first: u32,
-    form: Form,
-    note: u8,
+    pub(crate) data: Bytes,
+    pub(crate) bounds: Bounds,
+    pub(crate) first: u32,
+    pub(crate) form: Form,
+    pub(crate) note: u8,
 }
 
 impl Frames {
@@ -109,7 +108,7 @@ impl Frames {
         Self::copied(frames.iter().map(AsRef::as_ref))
     }
 
-    fn copied<'a>(frames: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+    pub(crate) fn copied<'a>(frames: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
         let total = frames.clone().map(<[u8]>::len).sum();
         let mut data = Vec::with_capacity(total);
         let mut bounds = Bounds::new();
@@ -294,9 +293,11 @@ impl Frames {
 }
 
 impl Frames {
-    /// Whether two bodies ask for the same: the same frames, in the same form and with the same note.
-    pub(crate) fn is_same(&self, other: &Frames) -> bool {
-        self == other && (self.form, self.note) == (other.form, other.note)
+    /// One list of all frames of all `parts` and of `last`; in form as the first of them.
+    pub(crate) fn joined_with(parts: &[Frames], last: FramesView<'_>) -> Self {
+        let first = parts.first().map_or(last, Frames::view);
+        let all = parts.iter().flat_map(|part| part.view().iter()).chain(last.iter());
+        Self::copied(all).in_form(first.form(), first.note())
     }
 }
 
@@ -320,160 +321,9 @@ impl fmt::Debug for Frames {
     }
 }
 
-/// A body that is kept while a request waits or runs, with the options beside it, in no more memory
-/// than they need.
-///
-/// Small ones are a copy, so that they do not hold the buffer that they were read into; large ones
-/// stay where they are.
-#[derive(Debug, Default)]
-pub(crate) enum Retained {
-    /// It is not kept.
-    #[default]
-    Nothing,
-    /// The first `options` bytes are those; behind them is each frame after its length, four bytes in
-    /// the machine's order. The memory is `lent` where whoever gave it wants it back.
-    Packed {
-        bytes: Vec<u8>,
-        lent: bool,
-        options: u32,
-        form: Form,
-        note: u8,
-    },
-    Shared(Box<(Bytes, Frames)>),
-}
-
-impl Retained {
-    pub(crate) fn is_lent(&self) -> bool {
-        matches!(self, Retained::Packed { lent: true, .. })
-    }
-
-    pub(crate) fn is_there(&self) -> bool {
-        !matches!(self, Retained::Nothing)
-    }
-
-    /// Keeps both, in memory of their own.
-    pub(crate) fn keep(options: &Bytes, frames: &Frames) -> Self {
-        Self::keep_in(options, frames, |_| None)
-    }
-
-    /// Keeps both: where a copy needs so many bytes, `lend` may give an empty list with room for them.
-    pub(crate) fn keep_in(
-        options: &Bytes,
-        frames: &Frames,
-        lend: impl FnOnce(usize) -> Option<Vec<u8>>,
-    ) -> Self {
-        let bytes = frames.bytes();
-        if bytes >= SHARED_BODY_MIN {
-            // Options are small, and may be in another buffer.
-            let options = Bytes::copy_from_slice(options);
-            return Retained::Shared(Box::new((options, frames.clone())));
-        }
-        let bytes = options.len() + bytes + 4 * frames.len();
-        let memory = lend(bytes);
-        let lent = memory.is_some();
-        let mut packed = memory.unwrap_or_else(|| Vec::with_capacity(bytes));
-        packed.extend_from_slice(options);
-        for frame in frames.iter() {
-            packed.extend_from_slice(&(frame.len() as u32).to_ne_bytes());
-            packed.extend_from_slice(frame);
-        }
-        let options = options.len() as u32;
-        Retained::Packed { bytes: packed, lent, options, form: frames.form, note: frames.note }
-    }
-
-    /// Options and body, in memory of their own.
-    pub(crate) fn both(&self) -> (Bytes, Frames) {
-        match self {
-            Retained::Nothing => (Bytes::new(), Frames::EMPTY),
-            Retained::Shared(both) => (**both).clone(),
-            Retained::Packed { bytes, options, form, note, .. } => {
-                unpacked(Bytes::copy_from_slice(bytes), *options, *form, *note)
-            }
-        }
-    }
-
-    /// The same, in the memory that they were kept in.
-    pub(crate) fn into_both(self) -> (Bytes, Frames) {
-        match self {
-            Retained::Nothing => (Bytes::new(), Frames::EMPTY),
-            Retained::Shared(both) => *both,
-            Retained::Packed { bytes, options, form, note, .. } => {
-                unpacked(bytes.into(), options, form, note)
-            }
-        }
-    }
-
-    /// Whether the body asks for the same as this one.
-    pub(crate) fn is_same(&self, body: &Frames) -> bool {
-        match self {
-            Retained::Nothing => false,
-            Retained::Shared(both) => both.1.is_same(body),
-            Retained::Packed { bytes, options, form, note, .. } => {
-                let mut rest = &bytes[*options as usize..];
-                let begins = body.iter().all(|frame| {
-                    let length = (frame.len() as u32).to_ne_bytes();
-                    let behind = rest.strip_prefix(&length[..]);
-                    let behind = behind.and_then(|rest| rest.strip_prefix(frame));
-                    behind.map(|behind| rest = behind).is_some()
-                });
-                begins && rest.is_empty() && (*form, *note) == (body.form, body.note)
-            }
-        }
-    }
-
-    /// The body.
-    pub(crate) fn frames(&self) -> Frames {
-        self.both().1
-    }
-}
-
-fn unpacked(packed: Bytes, options: u32, form: Form, note: u8) -> (Bytes, Frames) {
-    let options = options as usize;
-    let mut bounds = Bounds::new();
-    let mut at = options;
-    while at < packed.len() {
-        let (length, _) = packed[at..].split_first_chunk::<4>().expect("a length");
-        let start = at + 4;
-        at = start + u32::from_ne_bytes(*length) as usize;
-        bounds.push((start as u32, at as u32));
-    }
-    let beside = if options == 0 { Bytes::new() } else { packed.slice(..options) };
-    (beside, Frames { data: packed, bounds, first: 0, form, note })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn kept_frames_come_back_as_they_were() {
-        let large = alloc::vec![7u8; SHARED_BODY_MIN];
-        let cases: [&[&[u8]]; 5] = [&[], &[b""], &[b"one"], &[b"", b"two", b""], &[&large, b"x"]];
-        for frames in cases {
-            let frames = Frames::from_slices(frames).in_form(Form::Json, 3);
-            for options in ["", "beside"].map(Bytes::from) {
-                let retained = Retained::keep(&options, &frames);
-                assert!(retained.is_same(&frames));
-                assert!(!retained.is_same(&frames.clone().in_form(Form::Json, 4)));
-                let more = Frames::joined(&[frames.clone(), Frames::from_slices(&["x"])]);
-                assert!(!retained.is_same(&more) && more.len() == frames.len() + 1);
-                for (beside, kept) in [retained.both(), retained.into_both()] {
-                    assert_eq!((kept.form(), kept.note()), (Form::Json, 3));
-                    assert_eq!((&kept, &beside), (&frames, &options));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn small_kept_frames_hold_no_foreign_memory() {
-        let buffer = Bytes::from(alloc::vec![1u8; 4096]);
-        let frames = Frames::new(buffer.clone(), SmallVec::from_slice(&[(10, 20)]));
-        let kept = Retained::keep(&buffer.slice(..9), &frames);
-        drop(frames);
-        assert!(buffer.is_unique());
-        assert_eq!(kept.frames().get(0), Some(&[1u8; 10][..]));
-    }
 
     #[test]
     #[should_panic(expected = "start <= end")]

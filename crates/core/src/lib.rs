@@ -14,6 +14,7 @@ pub mod broker;
 mod capabilities;
 mod client;
 mod command;
+mod correlation;
 mod form;
 mod frames;
 mod id;
@@ -25,24 +26,34 @@ mod time;
 mod token;
 mod uplink;
 mod version;
+mod view;
 mod wheel;
 mod worker;
 
 pub use capabilities::{ClientCapabilities, Concurrency, Redelivery, Role, WorkerCapabilities};
 pub use client::{
-    Client, ClientConfig, ClientInput, ClientOutput, Content, Delivery, EXPIRY_GRACE, Failure,
-    HandleHasher, HandleState, RequestHandle,
+    Client, ClientConfig, ClientInput, ClientOutlet, ClientOutput, Content, Delivery, EXPIRY_GRACE,
+    Failure, HandleHasher, HandleState, RequestHandle,
 };
 pub use command::{
     CODE_UNSAID, COMMAND_BYTES_MAX, CREDIT_UNLIMITED, Farewell, FromClient, FromWorker, Hello,
     Notice, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
     WorkerRequest,
 };
+pub use correlation::{CorrelationId, CorrelationIdRef};
 pub use form::Form;
 pub use frames::{Bounds, Frames};
 pub use id::{PeerId, RequestId};
 pub use label::Label;
 pub use outcome::{Outcome, OutcomeSet};
 pub use time::Time;
+pub use token::Token;
 pub use uplink::Backoff;
-pub use worker::{Parting, TaskHandle, Worker, WorkerConfig, WorkerInput, WorkerOutput};
+pub use view::{
+    FramesView, FromClientView, FromWorkerView, ReplyView, RequestView, ToClientView, ToWorkerView,
+    WorkerReplyView, WorkerRequestView,
+};
+pub use worker::{
+    Parting, TaskHandle, Worker, WorkerAction, WorkerConfig, WorkerInput, WorkerOutlet,
+    WorkerOutput,
+};

@@ -42,6 +42,7 @@ impl List {
         (self.head != NONE).then_some(self.head)
     }
 
+    #[cfg(any(test, feature = "audit"))]
     pub(crate) fn last(&self) -> Option<u32> {
         (self.tail != NONE).then_some(self.tail)
     }
@@ -72,17 +73,26 @@ impl List {
         self.len += 1;
     }
 
-    /// Puts `heir`, which is in no list, in the place of an entry that is in this one.
-    pub(crate) fn replace(&mut self, table: &mut impl Linked, index: u32, heir: u32) {
+    /// Puts `successor`, which is in no list, in the place of an entry that is in this one.
+    pub(crate) fn replace(&mut self, table: &mut impl Linked, index: u32, successor: u32) {
         let links = core::mem::replace(table.links(index), Links::NONE);
-        *table.links(heir) = links;
+        *table.links(successor) = links;
         match links.prev {
-            NONE => self.head = heir,
-            prev => table.links(prev).next = heir,
+            NONE => self.head = successor,
+            prev => table.links(prev).next = successor,
         }
         match links.next {
-            NONE => self.tail = heir,
-            next => table.links(next).prev = heir,
+            NONE => self.tail = successor,
+            next => table.links(next).prev = successor,
+        }
+    }
+
+    /// Moves an entry that is in this list behind all others.
+    #[inline]
+    pub(crate) fn move_to_back(&mut self, table: &mut impl Linked, index: u32) {
+        if self.tail != index {
+            self.remove(table, index);
+            self.push_back(table, index);
         }
     }
 

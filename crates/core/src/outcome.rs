@@ -5,7 +5,7 @@ use core::fmt;
 /// How a request ended.
 ///
 /// ```
-/// # mod majordomus { pub use majordomus_core as broker; }
+/// # mod majordomus { pub mod broker { pub use majordomus_core::*; } }
 /// use majordomus::broker::Outcome;
 ///
 /// for outcome in Outcome::ALL {
@@ -60,7 +60,7 @@ impl Outcome {
     /// The name by which it is logged and counted.
     ///
     /// ```
-    /// # mod majordomus { pub use majordomus_core as broker; }
+    /// # mod majordomus { pub mod broker { pub use majordomus_core::*; } }
     /// assert_eq!(majordomus::broker::Outcome::ClientGone.name(), "client_gone");
     /// ```
     pub const fn name(self) -> &'static str {

@@ -46,15 +46,15 @@ impl<T> Table<T> {
     }
 
     /// Takes an entry out. Its place gets another generation.
-    pub(crate) fn remove(&mut self, index: u32) {
+    pub(crate) fn remove(&mut self, index: u32) -> T {
         let place = &mut self.places[index as usize];
-        assert!(place.entry.is_some(), "an entry is removed once");
-        place.entry = None;
+        let entry = place.entry.take().expect("an entry is removed once");
         place.generation = place.generation.wrapping_add(1);
         self.free.push(index);
         if self.places.len() > PLACES_KEPT && self.len() <= self.look_at {
             self.give_back();
         }
+        entry
     }
 
     /// Gives back the places behind the last entry, where most are free. A look takes a step for

@@ -8,18 +8,81 @@
 //! As it goes out it is 32 letters from `a` to `p`, four bits each, because some workers read it as
 //! text.
 
-use core::hash::Hasher;
-
 use siphasher::sip::SipHasher13;
 
 use crate::{Label, PeerId, RequestId};
 
-/// Bytes of a token as it is sent.
+/// Bytes of a token as text.
 const TEXT_BYTES: usize = 32;
 
-type Text = [u8; TEXT_BYTES];
+/// Bytes of a token as octets.
+const OCTETS: usize = 16;
 
-/// What makes and checks tokens.
+/// What stands for a request towards its worker: the request's id, and a keyed hash of that id and the
+/// worker.
+///
+/// ```
+/// use majordomus_core::Token;
+///
+/// let token = Token::from_bits([1, 2]);
+/// assert_eq!(Token::read(&token.octets()), Some(token));
+/// assert_eq!(Token::read(&token.text()), Some(token));
+/// assert_eq!(Token::read(b"no token"), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token([u64; 2]);
+
+impl Token {
+    /// The token of these bits.
+    #[inline]
+    pub const fn from_bits(bits: [u64; 2]) -> Self {
+        Token(bits)
+    }
+
+    /// The token as octets, for dialects whose addresses are opaque.
+    #[inline]
+    pub fn octets(self) -> [u8; OCTETS] {
+        let mut octets = [0; OCTETS];
+        octets[..8].copy_from_slice(&self.0[0].to_be_bytes());
+        octets[8..].copy_from_slice(&self.0[1].to_be_bytes());
+        octets
+    }
+
+    /// The token as 32 letters from `a` to `p`, for dialects whose libraries read addresses as text.
+    #[inline]
+    pub fn text(self) -> [u8; TEXT_BYTES] {
+        write(self.0)
+    }
+
+    /// The token as text.
+    pub fn to_label(self) -> Label {
+        Label::from(&self.text()[..])
+    }
+
+    /// Reads a token that was written as octets or as text; `None` where it is neither.
+    #[inline]
+    pub fn read(address: &[u8]) -> Option<Self> {
+        if let Ok(octets) = <&[u8; OCTETS]>::try_from(address) {
+            let number = u128::from_be_bytes(*octets);
+            return Some(Token([(number >> 64) as u64, number as u64]));
+        }
+        read(address.try_into().ok()?).map(Token)
+    }
+
+    /// The id of the request, if the hash is right.
+    #[inline]
+    pub(crate) const fn request(self) -> RequestId {
+        RequestId::new(self.0[0] as u32, (self.0[0] >> 32) as u32)
+    }
+
+    /// The keyed hash.
+    #[inline]
+    pub(crate) const fn hash(self) -> u64 {
+        self.0[1]
+    }
+}
+
+/// Issues and checks tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tokens {
     key: (u64, u64),
@@ -30,31 +93,26 @@ impl Tokens {
         Self { key }
     }
 
-    /// The token for `request` as it is given to `worker`.
-    pub(crate) fn issue(&self, worker: PeerId, request: RequestId) -> Label {
-        Label::from(&self.text(worker, request)[..])
+    /// Issues the token for `request` as it is given to `worker`.
+    #[inline]
+    pub(crate) fn issue(&self, worker: PeerId, request: RequestId) -> Token {
+        Token([request.to_bits(), self.hash(worker, request)])
     }
 
-    /// The request that `address` stands for, where it was once issued to `worker`.
-    pub(crate) fn verify(&self, worker: PeerId, address: &[u8]) -> Option<RequestId> {
-        let [id, hash] = read(address.try_into().ok()?)?;
-        let request = RequestId::new(id as u32, (id >> 32) as u32);
-        (self.hash(worker, request) == hash).then_some(request)
-    }
-
-    fn text(&self, worker: PeerId, request: RequestId) -> Text {
-        write([request.to_bits(), self.hash(worker, request)])
+    /// Returns the request that `token` stands for, if it was once issued to `worker`.
+    pub(crate) fn verify(&self, worker: PeerId, token: Token) -> Option<RequestId> {
+        let request = token.request();
+        (self.hash(worker, request) == token.hash()).then_some(request)
     }
 
     fn hash(&self, worker: PeerId, request: RequestId) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
-        hasher.write_u64(worker.to_bits());
-        hasher.write_u64(request.to_bits());
-        hasher.finish()
+        let hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
+        let both = u128::from(worker.to_bits()) << 64 | u128::from(request.to_bits());
+        hasher.hash(&both.to_le_bytes())
     }
 }
 
-fn write(numbers: [u64; 2]) -> Text {
+fn write(numbers: [u64; 2]) -> [u8; TEXT_BYTES] {
     let mut text = [0; TEXT_BYTES];
     let halves = numbers.into_iter().flat_map(|number| [(number >> 32) as u32, number as u32]);
     for (letters, half) in text.as_chunks_mut::<8>().0.iter_mut().zip(halves) {
@@ -72,7 +130,7 @@ fn spread(number: u32) -> u64 {
 }
 
 /// The numbers that a text says; none where it has a letter that is not written.
-fn read(text: &Text) -> Option<[u64; 2]> {
+fn read(text: &[u8; TEXT_BYTES]) -> Option<[u64; 2]> {
     let mut halves = [0; 4];
     for (half, letters) in halves.iter_mut().zip(text.as_chunks::<8>().0) {
         *half = u64::from(gather(*letters)?);
@@ -100,34 +158,42 @@ mod tests {
     const WORKER: PeerId = PeerId::new(7, 1);
     const REQUEST: RequestId = RequestId::new(0xABCD, 0x0102_0304);
 
-    #[test]
-    fn a_token_is_printable_and_comes_back() {
-        let token = TOKENS.issue(WORKER, REQUEST);
-        assert!(token.iter().all(|letter| (b'a'..=b'p').contains(letter)));
-        assert_eq!(TOKENS.verify(WORKER, &token), Some(REQUEST));
+    fn verify(worker: PeerId, address: &[u8]) -> Option<RequestId> {
+        TOKENS.verify(worker, Token::read(address)?)
     }
 
     #[test]
-    fn a_token_is_good_for_its_worker_only() {
+    fn token_is_printable_and_comes_back() {
         let token = TOKENS.issue(WORKER, REQUEST);
-        assert_eq!(TOKENS.verify(PeerId::new(7, 2), &token), None);
-        assert_eq!(TOKENS.verify(PeerId::new(8, 1), &token), None);
+        assert!(token.text().iter().all(|letter| (b'a'..=b'p').contains(letter)));
+        assert_eq!(verify(WORKER, &token.text()), Some(REQUEST));
+        assert_eq!(verify(WORKER, &token.octets()), Some(REQUEST));
     }
 
     #[test]
-    fn a_changed_token_is_refused() {
+    fn token_is_valid_for_its_worker_only() {
+        let token = TOKENS.issue(WORKER, REQUEST).text();
+        assert_eq!(verify(PeerId::new(7, 2), &token), None);
+        assert_eq!(verify(PeerId::new(8, 1), &token), None);
+    }
+
+    #[test]
+    fn changed_token_is_refused() {
         let token = TOKENS.issue(WORKER, REQUEST);
-        for at in 0..token.len() {
-            for other in 0..=u8::MAX {
-                let mut forged = token.to_vec();
-                if forged[at] != other {
-                    forged[at] = other;
-                    assert_eq!(TOKENS.verify(WORKER, &forged), None, "{other} at {at}");
+        for written in [&token.text()[..], &token.octets()] {
+            for at in 0..written.len() {
+                for other in 0..=u8::MAX {
+                    let mut forged = written.to_vec();
+                    if forged[at] != other {
+                        forged[at] = other;
+                        assert_eq!(verify(WORKER, &forged), None, "{other} at {at}");
+                    }
                 }
             }
         }
-        for other in [&b""[..], b"x", &token[..31], &token.to_ascii_uppercase(), &[0xFF; 32]] {
-            assert_eq!(TOKENS.verify(WORKER, other), None);
+        let text = token.text();
+        for other in [&b""[..], b"x", &text[..31], &text.to_ascii_uppercase(), &[0xFF; 32]] {
+            assert_eq!(verify(WORKER, other), None);
         }
     }
 }

@@ -5,6 +5,7 @@ mod tasks;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::borrow::BorrowMut;
 use core::time::Duration;
 
 use crate::broker::HEARTBEAT_INTERVAL_MIN;
@@ -16,7 +17,8 @@ use crate::{
     ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 
-/// What a worker calls a request that it has delivered. None is used twice.
+/// What a worker calls a request that it has delivered: a slot of its table of tasks, and how often
+/// that slot was used before. None is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskHandle(pub u64);
 
@@ -86,15 +88,16 @@ impl WorkerConfig {
     }
 }
 
-/// What a worker is told.
+/// What a worker is told. `C` is the broker's command: owned, or a reference to it, since commands are
+/// large.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WorkerInput {
+pub enum WorkerInput<C = ToWorker> {
     /// The connection that [`WorkerOutput::Open`] asked for is there.
     Opened,
     /// The connection broke, or could not be opened.
     Lost,
     /// The broker says something.
-    Received(ToWorker),
+    Received(C),
     /// The broker showed life: bytes came from it, of whatever kind.
     Alive,
     /// The handler has a part of the reply.
@@ -145,6 +148,61 @@ pub enum WorkerOutput {
     Stopped,
 }
 
+/// Takes what a worker wants done, as it arises.
+///
+/// A `VecDeque` of [`WorkerOutput`] is one that collects it.
+pub trait WorkerOutlet {
+    /// Sends this to the broker.
+    fn send(&mut self, command: &FromWorker);
+
+    /// Gives this to the handler, as with [`WorkerOutput::Deliver`]. The body and the options may be
+    /// taken out of it.
+    fn deliver(&mut self, task: TaskHandle, request: &mut WorkerRequest);
+
+    /// Does anything else.
+    fn act(&mut self, action: WorkerAction);
+}
+
+/// What a worker wants done beside commands and requests: see [`WorkerOutput`].
+#[expect(missing_docs, reason = "each is described at its twin")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerAction {
+    Open,
+    Close(Parting),
+    AskForLife,
+    Cancel(TaskHandle),
+    Credit(TaskHandle, u32),
+    Stopped,
+}
+
+/// Collects what a worker wants done.
+impl WorkerOutlet for VecDeque<WorkerOutput> {
+    fn send(&mut self, command: &FromWorker) {
+        self.push_back(WorkerOutput::Send(command.clone()));
+    }
+
+    fn deliver(&mut self, task: TaskHandle, request: &mut WorkerRequest) {
+        self.push_back(WorkerOutput::Deliver(task, taken(request)));
+    }
+
+    fn act(&mut self, action: WorkerAction) {
+        self.push_back(match action {
+            WorkerAction::Open => WorkerOutput::Open,
+            WorkerAction::Close(why) => WorkerOutput::Close(why),
+            WorkerAction::AskForLife => WorkerOutput::AskForLife,
+            WorkerAction::Cancel(task) => WorkerOutput::Cancel(task),
+            WorkerAction::Credit(task, more) => WorkerOutput::Credit(task, more),
+            WorkerAction::Stopped => WorkerOutput::Stopped,
+        });
+    }
+}
+
+/// Moves a request out of where it is.
+fn taken(request: &mut WorkerRequest) -> WorkerRequest {
+    let nothing = WorkerRequest::new(Label::empty(), Label::empty(), Frames::EMPTY);
+    core::mem::replace(request, nothing)
+}
+
 /// Why a worker closes its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parting {
@@ -190,7 +248,6 @@ pub struct Worker {
     tasks: Tasks,
     /// Requests that came when their predecessors had replied but not yet returned.
     held: VecDeque<WorkerRequest>,
-    next_task: u64,
     /// When the next heartbeat is due, while connected.
     heartbeat_at: Time,
     /// When the broker was last heard, or the worker last became idle.
@@ -238,7 +295,6 @@ impl Worker {
             purpose: Purpose::Serve,
             tasks: Tasks::default(),
             held: VecDeque::new(),
-            next_task: 0,
             heartbeat_at: Time::NEVER,
             heard_at: Time::ZERO,
             heard_while_busy: false,
@@ -255,57 +311,53 @@ impl Worker {
 
     /// Tells it what happened at `now`. Drain [`poll_output`](Self::poll_output) after each call.
     pub fn handle(&mut self, now: Time, input: WorkerInput) {
+        let mut outputs = core::mem::take(&mut self.outputs);
+        self.handle_with(now, input, &mut outputs);
+        self.outputs = outputs;
+    }
+
+    /// Tells it what happened at `now`. What it wants done goes to `out` at once, in order, and without
+    /// a copy of requests and replies.
+    pub fn handle_with<C: BorrowMut<ToWorker>>(
+        &mut self,
+        now: Time,
+        input: WorkerInput<C>,
+        out: &mut impl WorkerOutlet,
+    ) {
         match input {
-            WorkerInput::Opened => self.register(now),
-            WorkerInput::Lost => self.lose(now),
-            WorkerInput::Received(command) => self.handle_command(now, command),
+            WorkerInput::Opened => self.register(now, out),
+            WorkerInput::Lost => self.lose(now, out),
+            WorkerInput::Received(mut command) => {
+                self.handle_command(now, command.borrow_mut(), out);
+            }
             WorkerInput::Alive => self.hear(now),
-            WorkerInput::Part(handle, part) => self.handle_part(now, handle, part),
+            WorkerInput::Part(handle, part) => self.handle_part(now, handle, part, out),
             WorkerInput::Final(handle, last, keep) => {
-                self.end(now, handle, |task, room| task.finish(room, last, keep));
+                self.end(now, handle, out, |task, room| task.finish(room, last, keep));
             }
             WorkerInput::Rejected(handle, why) if self.config.rejects => {
-                self.end(now, handle, |task, room| task.reject(room, why));
+                self.end(now, handle, out, |task, room| task.reject(room, why));
             }
-            WorkerInput::Rejected(handle, why) => self.fail(now, handle, CODE_UNSAID, why),
-            WorkerInput::Failed(handle, code, why) => self.fail(now, handle, code, why),
-            WorkerInput::AtWork(handle) => self.handle_at_work(handle),
-            WorkerInput::Ended(handle, why) => self.handle_ended(now, handle, why),
+            WorkerInput::Rejected(handle, why) => self.fail(now, handle, CODE_UNSAID, why, out),
+            WorkerInput::Failed(handle, code, why) => self.fail(now, handle, code, why, out),
+            WorkerInput::AtWork(handle) => self.handle_at_work(handle, out),
+            WorkerInput::Ended(handle, why) => self.handle_ended(now, handle, why, out),
             WorkerInput::Concurrency(tasks_max) => self.config.tasks_max = tasks_max,
-            WorkerInput::Offer(service) => self.handle_offer(now, service),
-            WorkerInput::Withdraw(service) => self.handle_withdraw(now, &service),
+            WorkerInput::Offer(service) => self.handle_offer(now, service, out),
+            WorkerInput::Withdraw(service) => self.handle_withdraw(now, &service, out),
             WorkerInput::Drain if self.purpose == Purpose::Serve => self.purpose = Purpose::Drain,
-            WorkerInput::Stop => self.leave(now),
+            WorkerInput::Stop => self.leave(now, out),
             WorkerInput::Drain | WorkerInput::Tick => {}
         }
-        self.keep_in_touch(now);
-        self.deliver_held();
-        self.say_capacity(now);
-        self.move_on(now);
+        self.keep_in_touch(now, out);
+        self.deliver_held(out);
+        self.say_capacity(now, out);
+        self.move_on(now, out);
     }
 
     /// The next thing to do; `None` when all is done.
     pub fn poll_output(&mut self) -> Option<WorkerOutput> {
         self.outputs.pop_front()
-    }
-
-    /// Swaps everything that is to be done with `outputs`, which is empty. It is in order, and can be
-    /// read where it is.
-    ///
-    /// ```
-    /// use std::collections::VecDeque;
-    ///
-    /// use majordomus_core::{Time, Worker, WorkerConfig, WorkerInput, WorkerOutput};
-    ///
-    /// let mut worker = Worker::new(WorkerConfig::new("echo"), 4711);
-    /// let mut outputs = VecDeque::new();
-    /// worker.handle(Time::ZERO, WorkerInput::Tick);
-    /// worker.take_outputs(&mut outputs);
-    /// assert_eq!(outputs, [WorkerOutput::Open]);
-    /// ```
-    pub fn take_outputs(&mut self, outputs: &mut VecDeque<WorkerOutput>) {
-        debug_assert!(outputs.is_empty(), "outputs are lost");
-        core::mem::swap(&mut self.outputs, outputs);
     }
 
     /// When it must be told the time, by [`WorkerInput::Tick`] or anything else, at the latest.
@@ -320,57 +372,63 @@ impl Worker {
         if self.may_open() { self.uplink.due_at() } else { Time::NEVER }
     }
 
-    fn handle_command(&mut self, now: Time, command: ToWorker) {
+    fn handle_command(&mut self, now: Time, command: &mut ToWorker, out: &mut impl WorkerOutlet) {
         if !self.uplink.is_open() {
             return;
         }
         self.hear(now);
         let greeted = self.welcome.is_some();
-        let out_of_turn = match &command {
+        let out_of_turn = match command {
             ToWorker::Welcome(_) => greeted,
             ToWorker::Disconnect(_) => false,
             _ => self.config.greets && !greeted,
         };
         if out_of_turn {
-            return self.part(now, Parting::OutOfTurn);
+            return self.part(now, Parting::OutOfTurn, out);
         }
         match command {
             ToWorker::Request(request) => {
                 self.proven();
-                self.handle_request(now, request);
+                self.handle_request(now, request, out);
             }
             ToWorker::Cancel { address, .. } => {
-                self.drop_held(&address);
-                self.cancel_at(&address);
+                self.drop_held(address, out);
+                self.cancel_at(address, out);
             }
             // That it serves us it shows when it has registered all that we offer.
             ToWorker::Welcome(welcome) => {
-                self.silence_max = silence_max(&self.config, Some(&welcome));
-                self.welcome = Some(welcome);
+                self.silence_max = silence_max(&self.config, Some(welcome));
+                self.welcome = Some(welcome.clone());
             }
-            ToWorker::More { address, credit } => self.handle_more(&address, credit),
-            ToWorker::Capacity { concurrency } => self.settle(concurrency),
+            ToWorker::More { address, credit } => self.handle_more(address, *credit, out),
+            ToWorker::Capacity { concurrency } => self.settle(*concurrency),
             ToWorker::Registered { .. } => {
                 self.unregistered = self.unregistered.saturating_sub(1);
                 self.proven();
             }
             ToWorker::Heartbeat | ToWorker::StillWanted { .. } => self.proven(),
-            ToWorker::Disconnect(why) => {
-                self.outputs.push_back(WorkerOutput::Close(Parting::SentAway(why)));
+            &mut ToWorker::Disconnect(why) => {
+                out.act(WorkerAction::Close(Parting::SentAway(why)));
                 self.uplink.sent_away(now, why);
-                self.drop_all();
+                self.drop_all(out);
             }
         }
     }
 
-    fn handle_request(&mut self, now: Time, mut request: WorkerRequest) {
+    fn handle_request(
+        &mut self,
+        now: Time,
+        request: &mut WorkerRequest,
+        out: &mut impl WorkerOutlet,
+    ) {
         if self.purpose != Purpose::Serve {
             // It was on its way when we said that we take no more. Where it cannot be given back, the
             // broker hears of it when we leave, and gives it to another.
             if self.config.rejects {
-                let reply = WorkerReply::new(request.address, Frames::empty());
-                let rejected = FromWorker::Rejected(WorkerReply { id: request.id, ..reply });
-                self.outputs.push_back(WorkerOutput::Send(rejected));
+                let WorkerRequest { address, id, .. } = taken(request);
+                let reply = WorkerReply::new(address, Frames::empty());
+                let rejected = FromWorker::Rejected(WorkerReply { id, ..reply });
+                out.send(&rejected);
             }
             return;
         }
@@ -378,7 +436,7 @@ impl Worker {
         let most = self.told_max.max(self.config.tasks_max).saturating_add(self.config.held_max);
         if self.tasks.owing() + self.held.len() >= most {
             // One of us has lost count.
-            self.part(now, Parting::Overload);
+            self.part(now, Parting::Overload, out);
             return;
         }
         if request.service.is_empty() {
@@ -387,12 +445,18 @@ impl Worker {
         }
         // Nothing is held while there is room.
         match self.tasks.len() < self.delivered_max() {
-            true => self.deliver(request),
-            false => self.held.push_back(request),
+            true => self.deliver(request, out),
+            false => self.held.push_back(taken(request)),
         }
     }
 
-    fn handle_part(&mut self, now: Time, handle: TaskHandle, part: Content) {
+    fn handle_part(
+        &mut self,
+        now: Time,
+        handle: TaskHandle,
+        part: Content,
+        out: &mut impl WorkerOutlet,
+    ) {
         let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
         let Some(taken) = self.tasks.change(handle, |task| task.take_part(room, part)) else {
             return;
@@ -400,38 +464,51 @@ impl Worker {
         match taken {
             Ok(None) => {}
             Ok(Some(reply)) => {
-                self.outputs.push_back(WorkerOutput::Send(FromWorker::Partial(reply)));
+                out.send(&FromWorker::Partial(reply));
             }
             Err(TooLarge) => {
-                self.outputs.push_back(WorkerOutput::Cancel(handle));
-                self.fail(now, handle, CODE_UNSAID, TooLarge.content());
+                out.act(WorkerAction::Cancel(handle));
+                self.fail(now, handle, CODE_UNSAID, TooLarge.content(), out);
             }
         }
     }
 
-    fn fail(&mut self, now: Time, handle: TaskHandle, code: u16, why: Content) {
-        self.end(now, handle, |task, room| task.fail(room, code, why));
+    fn fail(
+        &mut self,
+        now: Time,
+        handle: TaskHandle,
+        code: u16,
+        why: Content,
+        out: &mut impl WorkerOutlet,
+    ) {
+        self.end(now, handle, out, |task, room| task.fail(room, code, why));
     }
 
-    fn handle_ended(&mut self, now: Time, handle: TaskHandle, why: Frames) {
+    fn handle_ended(
+        &mut self,
+        now: Time,
+        handle: TaskHandle,
+        why: Frames,
+        out: &mut impl WorkerOutlet,
+    ) {
         let task = self.tasks.remove(handle).filter(Task::owes_a_reply);
         let Some(mut task) = task else { return };
         let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
         let last = task.fail(room, CODE_UNSAID, Content::of(why));
-        self.say_last(now, last);
+        self.say_last(now, last, out);
     }
 
-    fn handle_at_work(&mut self, handle: TaskHandle) {
+    fn handle_at_work(&mut self, handle: TaskHandle, out: &mut impl WorkerOutlet) {
         let Some(task) = self.tasks.get(handle).filter(|task| task.is_open()) else { return };
         let address = task.address().clone();
-        self.outputs.push_back(WorkerOutput::Send(FromWorker::AtWork { address }));
+        out.send(&FromWorker::AtWork { address });
     }
 
-    fn handle_more(&mut self, address: &Label, credit: u32) {
+    fn handle_more(&mut self, address: &Label, credit: u32, out: &mut impl WorkerOutlet) {
         self.proven();
         if let Some(handle) = self.tasks.at(address) {
             if self.tasks.get(handle).is_some_and(Task::is_open) {
-                self.outputs.push_back(WorkerOutput::Credit(handle, credit));
+                out.act(WorkerAction::Credit(handle, credit));
             }
         } else if let Some(held) = self.held.iter_mut().find(|request| request.address == *address)
         {
@@ -439,19 +516,19 @@ impl Worker {
         }
     }
 
-    fn handle_offer(&mut self, now: Time, service: Label) {
+    fn handle_offer(&mut self, now: Time, service: Label, out: &mut impl WorkerOutlet) {
         if self.config.services.contains(&service) {
             return;
         }
         self.config.services.push(service.clone());
         if self.uplink.is_open() && self.purpose == Purpose::Serve {
             self.unregistered += usize::from(self.config.greets);
-            self.outputs.push_back(WorkerOutput::Send(FromWorker::Ready { service }));
+            out.send(&FromWorker::Ready { service });
         }
         self.uplink.changed(now);
     }
 
-    fn handle_withdraw(&mut self, now: Time, service: &Label) {
+    fn handle_withdraw(&mut self, now: Time, service: &Label, out: &mut impl WorkerOutlet) {
         let before = self.config.services.len();
         self.config.services.retain(|offered| offered != service);
         if self.config.services.len() == before {
@@ -459,7 +536,7 @@ impl Worker {
         }
         if self.uplink.is_open() {
             let service = service.clone();
-            self.outputs.push_back(WorkerOutput::Send(FromWorker::Withdraw { service }));
+            out.send(&FromWorker::Withdraw { service });
         }
         self.uplink.changed(now);
     }
@@ -469,24 +546,25 @@ impl Worker {
         &mut self,
         now: Time,
         handle: TaskHandle,
+        out: &mut impl WorkerOutlet,
         last: impl FnOnce(&mut Task, Room<'_>) -> Option<FromWorker>,
     ) {
         let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
         let last = self.tasks.change(handle, |task| last(task, room)).flatten();
-        self.say_last(now, last);
+        self.say_last(now, last, out);
     }
 
     /// Sends the last that is said to a request, if it had not ended before.
-    fn say_last(&mut self, now: Time, last: Option<FromWorker>) {
+    fn say_last(&mut self, now: Time, last: Option<FromWorker>, out: &mut impl WorkerOutlet) {
         let Some(last) = last else { return };
-        self.outputs.push_back(WorkerOutput::Send(last));
+        out.send(&last);
         if !self.is_busy() {
             // The broker may have been silent for good reason so far.
             self.heard_at = now;
         }
     }
 
-    fn register(&mut self, now: Time) {
+    fn register(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         self.uplink.opened(now);
         if self.purpose != Purpose::Serve {
             return;
@@ -503,15 +581,14 @@ impl Worker {
         let capacity = self.config.says_capacity.then_some(FromWorker::Heartbeat(status));
         let services = self.config.services.iter().cloned();
         let ready = services.map(|service| FromWorker::Ready { service });
-        let send = |command| WorkerOutput::Send(command);
         if self.config.greets {
             let heartbeat = Some(self.config.heartbeat_interval);
             let hello = Hello { heartbeat, message_bytes_max: self.config.message_bytes_max };
-            self.outputs.push_back(send(FromWorker::Hello(hello)));
+            out.send(&FromWorker::Hello(hello));
             // So the broker knows it from the first.
-            self.outputs.extend(capacity.into_iter().chain(ready).map(send));
+            capacity.into_iter().chain(ready).for_each(|command| out.send(&command));
         } else {
-            self.outputs.extend(ready.chain(capacity).map(send));
+            ready.chain(capacity).for_each(|command| out.send(&command));
         }
         self.heartbeat_at = now.after(self.config.heartbeat_interval);
         self.heard_at = now;
@@ -531,7 +608,7 @@ impl Worker {
     }
 
     /// Heartbeats, and what the broker's silence means.
-    fn keep_in_touch(&mut self, now: Time) {
+    fn keep_in_touch(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         if !self.uplink.is_open() {
             return;
         }
@@ -540,12 +617,12 @@ impl Worker {
             return;
         }
         if now >= self.silence_ends_at() {
-            self.part(now, Parting::Silence);
+            self.part(now, Parting::Silence, out);
         } else if now >= self.heartbeat_at {
-            self.outputs.push_back(WorkerOutput::Send(FromWorker::HEARTBEAT));
+            out.send(&FromWorker::HEARTBEAT);
             self.heartbeat_at = now.after(self.config.heartbeat_interval);
             if now.since(self.heard_at) >= self.config.heartbeat_interval {
-                self.outputs.push_back(WorkerOutput::AskForLife);
+                out.act(WorkerAction::AskForLife);
             }
         }
     }
@@ -568,7 +645,7 @@ impl Worker {
     }
 
     /// Tells the broker how many requests it takes, where that is not what it was told.
-    fn say_capacity(&mut self, now: Time) {
+    fn say_capacity(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         let capacity = self.capacity();
         if self.config.says_capacity && self.uplink.is_open() && self.said != capacity {
             self.said = capacity;
@@ -576,7 +653,7 @@ impl Worker {
             self.unanswered = self.unanswered.saturating_add(1);
             self.answer_due = now.after(self.config.capacity_timeout);
             let status = Status { concurrency: Some(concurrency(capacity)), publish: false };
-            self.outputs.push_back(WorkerOutput::Send(FromWorker::Heartbeat(status)));
+            out.send(&FromWorker::Heartbeat(status));
         }
     }
 
@@ -599,32 +676,30 @@ impl Worker {
         }
     }
 
-    fn deliver_held(&mut self) {
+    fn deliver_held(&mut self, out: &mut impl WorkerOutlet) {
         while self.tasks.len() < self.delivered_max()
-            && let Some(request) = self.held.pop_front()
+            && let Some(mut request) = self.held.pop_front()
         {
-            self.deliver(request);
+            self.deliver(&mut request, out);
         }
     }
 
-    fn deliver(&mut self, request: WorkerRequest) {
-        let handle = TaskHandle(self.next_task);
-        self.next_task += 1;
-        self.tasks.add(handle, &request);
-        self.outputs.push_back(WorkerOutput::Deliver(handle, request));
+    fn deliver(&mut self, request: &mut WorkerRequest, out: &mut impl WorkerOutlet) {
+        let handle = self.tasks.add(request);
+        out.deliver(handle, request);
     }
 
     /// Opens the connection when it is time, and leaves when all is done.
-    fn move_on(&mut self, now: Time) {
+    fn move_on(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         if self.may_open() && self.uplink.open_if_due(now) {
-            self.outputs.push_back(WorkerOutput::Open);
+            out.act(WorkerAction::Open);
         }
         if self.is_drained() && now >= self.may_come_until() {
-            self.leave(now);
+            self.leave(now, out);
         }
         if self.purpose == Purpose::Leave && self.tasks.is_empty() {
             self.purpose = Purpose::Stopped;
-            self.outputs.push_back(WorkerOutput::Stopped);
+            out.act(WorkerAction::Stopped);
         }
     }
 
@@ -643,52 +718,54 @@ impl Worker {
         self.purpose == Purpose::Drain && !self.is_busy()
     }
 
-    fn leave(&mut self, now: Time) {
+    fn leave(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         if matches!(self.purpose, Purpose::Leave | Purpose::Stopped) {
             return;
         }
         self.purpose = Purpose::Leave;
         if self.uplink.is_open() {
-            self.outputs.push_back(WorkerOutput::Send(FromWorker::Disconnect));
+            out.send(&FromWorker::Disconnect);
         }
         if !self.uplink.is_closed() {
-            self.outputs.push_back(WorkerOutput::Close(Parting::Leaving));
+            out.act(WorkerAction::Close(Parting::Leaving));
         }
-        self.lose(now);
+        self.lose(now, out);
     }
 
-    fn part(&mut self, now: Time, why: Parting) {
-        self.outputs.push_back(WorkerOutput::Close(why));
-        self.lose(now);
+    fn part(&mut self, now: Time, why: Parting, out: &mut impl WorkerOutlet) {
+        out.act(WorkerAction::Close(why));
+        self.lose(now, out);
     }
 
-    fn lose(&mut self, now: Time) {
+    fn lose(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         self.uplink.lost(now);
-        self.drop_all();
+        self.drop_all(out);
     }
 
     /// What came on a connection is good for nothing without it.
-    fn drop_all(&mut self) {
+    fn drop_all(&mut self, out: &mut impl WorkerOutlet) {
         self.held.clear();
-        self.outputs.extend(self.tasks.orphan().into_iter().map(WorkerOutput::Cancel));
+        for handle in self.tasks.orphan() {
+            out.act(WorkerAction::Cancel(handle));
+        }
     }
 
     /// A request that waits here is not wanted any more.
-    fn drop_held(&mut self, address: &Label) {
+    fn drop_held(&mut self, address: &Label, out: &mut impl WorkerOutlet) {
         let before = self.held.len();
         self.held.retain(|request| request.address != *address);
         if self.held.len() < before {
             let last = WorkerReply::new(address.clone(), Frames::empty());
-            self.outputs.push_back(WorkerOutput::Send(FromWorker::Failed(last)));
+            out.send(&FromWorker::Failed(last));
         }
     }
 
     /// The broker says that nobody waits for this any more: it still waits for the last word.
-    fn cancel_at(&mut self, address: &Label) {
+    fn cancel_at(&mut self, address: &Label, out: &mut impl WorkerOutlet) {
         if let Some(handle) = self.tasks.at(address)
             && self.tasks.change(handle, Task::unwant) == Some(true)
         {
-            self.outputs.push_back(WorkerOutput::Cancel(handle));
+            out.act(WorkerAction::Cancel(handle));
         }
     }
 

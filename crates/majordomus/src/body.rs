@@ -145,20 +145,25 @@ impl Body {
     /// keeps does not keep the read buffer that it came in. JSON becomes frames.
     pub(crate) fn received(content: Content) -> Self {
         let Content { options, body } = content;
-        // What stands beside JSON are no headers.
-        let headers = match body.form() {
-            Form::Frames => Headers::received(&options),
-            Form::Json => Headers::new(),
-        };
-        let frames = in_frames(body);
-        let frames = match frames.get(0) {
+        match body.form() {
+            Form::Frames => {
+                let frames = Self::own(&body).in_form(Form::Frames, 0);
+                Self { frames, headers: Headers::received(&options) }
+            }
+            // What stands beside JSON are no headers.
+            Form::Json => Self::own(&in_frames(body)).into(),
+        }
+    }
+
+    /// Copies small frames out of the memory in which they were received.
+    fn own(frames: &Frames) -> Frames {
+        match frames.get(0) {
             // The most frequent case in fewer steps.
             Some(only) if frames.len() == 1 && only.len() < SMALL_FRAME_BYTES_MAX => {
                 Frames::single(Bytes::copy_from_slice(only)).in_form(frames.form(), frames.note())
             }
             _ => frames.detached(),
-        };
-        Self { frames, headers }
+        }
     }
 
     /// The frames of all of them, with the headers of the last. One alone is not copied.

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use majordomus_core::{COMMAND_BYTES_MAX, Frames, Label};
+use majordomus_core::{COMMAND_BYTES_MAX, Frames, FramesView, Label};
 use majordomus_wire::{Dialect, PACKED_PARTS_MAX, Sink, Socket};
 use majordomus_zmtp::{
     Connection, Event, Limits, Metadata, SHARED_FRAME_BYTES_MIN, Security, SocketType, Spares,
@@ -211,15 +211,14 @@ impl Sink for Link {
         self.zmtp.send_frame(frame, more);
     }
 
-    fn body_frame(&mut self, frames: &Frames, index: usize, more: bool) {
-        match frames.get(index) {
-            // It is copied, and need not be shared before.
-            Some(frame) if frame.len() < SHARED_FRAME_BYTES_MIN => self.frame(frame, more),
-            _ => {
-                if let Some(frame) = frames.shared(index) {
-                    self.zmtp.send_shared(&frame, more);
-                }
-            }
+    fn body_frame(&mut self, frames: &FramesView<'_>, index: usize, more: bool) {
+        let Some(frame) = frames.get(index) else { return };
+        if frame.len() >= SHARED_FRAME_BYTES_MIN
+            && let Some(shared) = frames.share(index)
+        {
+            self.zmtp.send_shared(&shared, more);
+        } else {
+            self.frame(frame, more);
         }
     }
 }
@@ -343,7 +342,7 @@ mod tests {
         for dialect in Dialect::ALL {
             let request = Request {
                 target: Label::from(longest.as_str()),
-                id: Label::from("18446744073709551615"),
+                id: "18446744073709551615".into(),
                 timeout: Timeout::After(Duration::from_millis(u32::MAX.into())),
                 priority: Priority::new(9),
                 redeliver: true,

@@ -366,7 +366,9 @@ fn connections_are_told() {
     assert!(lost.is_some());
     let unheard = client.events();
     drop(client);
-    assert_eq!(soon(move || unheard.count()), 0);
+    // It may have tried to connect again meanwhile; the end of the client ends the events.
+    let tried = |event: &ConnectionEvent| matches!(event, ConnectionEvent::Failed { .. });
+    assert_eq!(soon(move || unheard.filter(|event| !tried(event)).count()), 0);
 }
 
 #[test]

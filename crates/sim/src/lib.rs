@@ -10,6 +10,7 @@ mod faults;
 pub mod judge;
 mod machine;
 mod network;
+mod outputs;
 mod rng;
 mod run;
 mod saboteur;
@@ -23,6 +24,7 @@ mod workload;
 mod world;
 
 pub use machine::Machine;
+pub use outputs::Outputs;
 pub use rng::Rng;
 pub use run::{Failure, Report, run};
 pub use saboteur::{Mutation, Saboteur};

@@ -1,21 +1,21 @@
-//! What is judged: the broker, or something that behaves like it, not quite.
+//! The broker under test: the real one, or a mutant of it.
 
 use majordomus_core::Time;
-use majordomus_core::broker::{Broker, Config, Counters, Holdings, Input, Keys, Output};
+use majordomus_core::broker::{Broker, Config, Counters, Holdings, Input, Keys};
 
-/// A broker as the world sees it.
+use crate::outputs::Outputs;
+
+/// A broker as the simulation sees it.
 pub trait Machine: Sized {
-    /// Which one is to be made, where there are several kinds.
+    /// The mutation of the broker, where it has one.
     type Kind: Copy + core::fmt::Debug;
 
-    /// One without peers.
+    /// Creates a broker without peers.
     fn start(kind: Self::Kind, config: Config, keys: Keys) -> Self;
 
-    /// As [`Broker::handle`].
-    fn handle(&mut self, now: Time, input: Input);
-
-    /// As [`Broker::poll_output`].
-    fn poll_output(&mut self) -> Option<Output>;
+    /// Handles an input as [`Broker::handle`] does, and puts what is to be done about it into
+    /// `outputs`.
+    fn handle(&mut self, now: Time, input: &Input, outputs: &mut Outputs);
 
     /// As [`Broker::next_deadline`].
     fn next_deadline(&self) -> Option<Time>;
@@ -37,12 +37,8 @@ impl Machine for Broker {
         Broker::new(config, keys)
     }
 
-    fn handle(&mut self, now: Time, input: Input) {
-        Broker::handle(self, now, input);
-    }
-
-    fn poll_output(&mut self) -> Option<Output> {
-        Broker::poll_output(self)
+    fn handle(&mut self, now: Time, input: &Input, outputs: &mut Outputs) {
+        input.with_view(|input| Broker::handle(self, now, input, outputs));
     }
 
     fn next_deadline(&self) -> Option<Time> {

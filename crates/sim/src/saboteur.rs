@@ -8,7 +8,7 @@ mod progress;
 mod says;
 
 use core::time::Duration;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
 use majordomus_core::broker::{
     Balance, Broker, Config, Counters, Event, Holdings, Input, Keys, Output,
@@ -22,13 +22,16 @@ pub use self::mutation::Mutation;
 use self::progress::Wishes;
 use crate::judge::{Uid, uid_of};
 use crate::machine::Machine;
+use crate::outputs::Outputs;
 
 /// The real broker, and somebody between it and the world.
 #[derive(Debug)]
 pub struct Saboteur {
     mutation: Mutation,
     broker: Broker,
-    outputs: VecDeque<Output>,
+    /// The outputs of the broker, and what has become of them.
+    produced: Outputs,
+    outputs: Vec<Output>,
     /// What is known of the peers, and of the requests that workers have.
     clients: Vec<PeerId>,
     registered: Vec<PeerId>,
@@ -78,7 +81,8 @@ impl Machine for Saboteur {
         Self {
             mutation,
             broker: Broker::new(config.clone(), keys),
-            outputs: VecDeque::new(),
+            produced: Outputs::default(),
+            outputs: Vec::new(),
             clients: Vec::new(),
             registered: Vec::new(),
             busy: HashMap::new(),
@@ -111,61 +115,10 @@ impl Machine for Saboteur {
         }
     }
 
-    fn handle(&mut self, now: Time, mut input: Input) {
-        self.note(now, &input);
-        self.note_greeting(&input);
-        self.mishear_greeting(now, &mut input);
-        self.mishear_progress(&mut input);
-        if !self.falsify_input(now, &mut input) {
-            return;
-        }
-        let final_reply = matches!(input, Input::FromWorker { command: FromWorker::Final(_), .. });
-        let beats = matches!(input, Input::FromWorker { command: FromWorker::Heartbeat(_), .. });
-        let rejected = match &input {
-            Input::FromWorker { peer, command: FromWorker::Rejected(said) } => {
-                Some((*peer, said.address.clone()))
-            }
-            _ => None,
-        };
-        let rejections = self.broker.counters().rejections;
-        self.broker.handle(now, input);
-        if let Some((peer, address)) = rejected
-            && self.broker.counters().rejections > rejections
-        {
-            self.bounce(peer, &address);
-        }
-        while let Some(output) = self.broker.poll_output() {
-            if beats
-                && self.mutation == Mutation::LeavesHeartbeatUnanswered
-                && is_heartbeat(&output)
-            {
-                continue;
-            }
-            self.remember_greeting(&output);
-            self.remember_progress(&output);
-            let output = self.misspeak_greeting(output);
-            if let Some(output) = output.and_then(|output| self.misspeak_progress(output)) {
-                self.falsify_output(final_reply, output);
-            }
-        }
-        if let Some((peer, concurrency)) =
-            self.owed.take().filter(|(peer, _)| !self.is_unheard(*peer))
-        {
-            let command = ToWorker::Capacity { concurrency };
-            self.outputs.push_back(Output::ToWorker { peer, command });
-        }
-        if self.mutation == Mutation::DispatchesExpired {
-            self.dispatch_expired(now);
-        }
-        if self.mutation == Mutation::CountsTwice {
-            let mut counters = self.broker.counters().clone();
-            counters.received += counters.redelivered;
-            self.counted = Some(counters);
-        }
-    }
-
-    fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+    fn handle(&mut self, now: Time, input: &Input, outputs: &mut Outputs) {
+        self.produced.begin(outputs.step());
+        self.handle_falsified(now, input.clone());
+        self.outputs.drain(..).for_each(|output| outputs.push(output));
     }
 
     fn next_deadline(&self) -> Option<Time> {
@@ -186,6 +139,66 @@ impl Machine for Saboteur {
 
     fn directory_edition(&self) -> u64 {
         self.broker.directory_edition()
+    }
+}
+
+impl Saboteur {
+    /// Gives the real broker an input, before anything is made of its outputs.
+    fn tell_broker(&mut self, now: Time, input: &Input) {
+        input.with_view(|input| self.broker.handle(now, input, &mut self.produced));
+    }
+
+    fn handle_falsified(&mut self, now: Time, mut input: Input) {
+        self.note(now, &input);
+        self.note_greeting(&input);
+        self.mishear_greeting(now, &mut input);
+        self.mishear_progress(&mut input);
+        if !self.falsify_input(now, &mut input) {
+            return;
+        }
+        let final_reply = matches!(input, Input::FromWorker { command: FromWorker::Final(_), .. });
+        let beats = matches!(input, Input::FromWorker { command: FromWorker::Heartbeat(_), .. });
+        let rejected = match &input {
+            Input::FromWorker { peer, command: FromWorker::Rejected(said) } => {
+                Some((*peer, said.address.clone()))
+            }
+            _ => None,
+        };
+        let rejections = self.broker.counters().rejections;
+        self.tell_broker(now, &input);
+        if let Some((peer, address)) = rejected
+            && self.broker.counters().rejections > rejections
+        {
+            self.bounce(peer, &address);
+        }
+        for output in core::mem::take(&mut self.produced.list) {
+            if beats
+                && self.mutation == Mutation::LeavesHeartbeatUnanswered
+                && is_heartbeat(&output)
+            {
+                continue;
+            }
+            self.remember_greeting(&output);
+            self.remember_progress(&output);
+            let output = self.misspeak_greeting(output);
+            if let Some(output) = output.and_then(|output| self.misspeak_progress(output)) {
+                self.falsify_output(final_reply, output);
+            }
+        }
+        if let Some((peer, concurrency)) =
+            self.owed.take().filter(|(peer, _)| !self.is_unheard(*peer))
+        {
+            let command = ToWorker::Capacity { concurrency };
+            self.outputs.push(Output::ToWorker { peer, command });
+        }
+        if self.mutation == Mutation::DispatchesExpired {
+            self.dispatch_expired(now);
+        }
+        if self.mutation == Mutation::CountsTwice {
+            let mut counters = self.broker.counters().clone();
+            counters.received += counters.redelivered;
+            self.counted = Some(counters);
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use majordomus_core::broker::{Input, Output, Profile, Sign};
 use majordomus_core::{
-    CODE_UNSAID, CREDIT_UNLIMITED, ClientCapabilities, Concurrency, Form, Frames, FromClient,
-    FromWorker, Hello, Label, Outcome, OutcomeSet, PeerId, Priority, Redelivery, Request, Role,
-    Status, Time, Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply,
+    CODE_UNSAID, CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Form, Frames,
+    FromClient, FromWorker, Hello, Label, Outcome, OutcomeSet, PeerId, Priority, Redelivery,
+    Request, Role, Status, Time, Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply,
 };
 
 use crate::judge::{Breach, Rule};
@@ -196,11 +196,11 @@ impl Writer {
     fn client_said(&self, peer: PeerId, command: &FromClient) -> Option<String> {
         Some(match command {
             FromClient::Request(request) => return self.asks(peer, request.clone()),
-            FromClient::Cancel { id } => format!("cancel {}", word(id)?),
+            FromClient::Cancel { id } => format!("cancel {}", word(&text_of(id))?),
             FromClient::Vouch { worker } => format!("vouch {}", word(worker)?),
-            FromClient::StillWanted { id } => format!("wants {}", word(id)?),
+            FromClient::StillWanted { id } => format!("wants {}", word(&text_of(id))?),
             FromClient::Hello(hello) => greeting(*hello)?,
-            FromClient::More { id, credit } => format!("more {} {credit}", word(id)?),
+            FromClient::More { id, credit } => format!("more {} {credit}", word(&text_of(id))?),
             FromClient::Disconnect => "bye".into(),
             _ => return None,
         })
@@ -216,7 +216,7 @@ impl Writer {
             Timeout::Never => words.push("timeout=never".into()),
             Timeout::After(span) => words.push(format!("timeout={}", millis(span)?)),
         }
-        words.extend(named("id", &take(&mut request.id))?);
+        words.extend(named("id", &text_of(&take(&mut request.id)))?);
         words.extend(named("target", &take(&mut request.target))?);
         // Where nothing stands before these, they would be the body.
         let flags = [(&mut request.redeliver, "again"), (&mut request.fresh, "fresh")];
@@ -262,7 +262,7 @@ impl Writer {
         let address = take(&mut reply.address);
         let mut words =
             vec![verb.into(), self.address(&address)?, self.body(peer, &take(&mut reply.body))?];
-        words.extend(named("id", &take(&mut reply.id))?);
+        words.extend(named("id", &text_of(&take(&mut reply.id)))?);
         if let Some(span) = reply.keep.take() {
             words.push(format!("keep={}", millis(span)?));
         }
@@ -354,6 +354,11 @@ fn named(name: &str, label: &Label) -> Option<Option<String>> {
         return Some(None);
     }
     Some(Some(format!("{name}={}", word(label)?)))
+}
+
+/// Returns an id as text.
+fn text_of(id: &CorrelationId) -> Label {
+    id.as_ref().with_text(|text| Label::from(text))
 }
 
 fn millis(span: Duration) -> Option<u128> {

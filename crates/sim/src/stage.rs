@@ -6,6 +6,7 @@ use majordomus_core::{PeerId, Time};
 
 use crate::judge::{Judge, Rule};
 use crate::machine::Machine;
+use crate::outputs::Outputs;
 use crate::tape::{Entry, Hope, Issued};
 use crate::trace::{self, Sink};
 
@@ -18,7 +19,7 @@ pub struct Stage<M: Machine> {
     now: Time,
     steps: u64,
     /// What came out of the last step.
-    outputs: Vec<Output>,
+    outputs: Outputs,
     /// A number that two runs share only if all that happened in them was the same.
     hash: u64,
     /// What each worker had been given when work for all was expected.
@@ -36,7 +37,7 @@ impl<M: Machine> Stage<M> {
             judge: Judge::new(config),
             now: Time::ZERO,
             steps: 0,
-            outputs: Vec::new(),
+            outputs: Outputs::default(),
             hash: 0,
             given: Vec::new(),
             recording: None,
@@ -112,9 +113,9 @@ impl<M: Machine> Stage<M> {
     /// Tells the broker something, and has all judged that it does about it. When a rule is broken,
     /// the run is over: nobody is told anything more.
     pub fn tell(&mut self, input: Input) -> &mut Vec<Output> {
-        self.outputs.clear();
+        self.outputs.begin(self.steps + 1);
         if self.judge.breach().is_some() {
-            return &mut self.outputs;
+            return &mut self.outputs.list;
         }
         self.steps += 1;
         if let Some((entries, _)) = &mut self.recording {
@@ -124,26 +125,25 @@ impl<M: Machine> Stage<M> {
             sink.line(format_args!("{}  {}", self.now, trace::input(&input)));
         }
         self.judge.hear(self.now, &input);
-        self.machine.handle(self.now, input);
-        while let Some(output) = self.machine.poll_output() {
-            self.judge.see(&output);
+        self.machine.handle(self.now, &input, &mut self.outputs);
+        for output in &self.outputs.list {
+            self.judge.see(output);
             if let Some((_, issued)) = &mut self.recording {
-                issued.note(&output);
+                issued.note(output);
             }
             if let Some(sink) = &self.sink {
-                sink.line(format_args!("              > {}", trace::output(&output)));
+                sink.line(format_args!("              > {}", trace::output(output)));
             }
-            self.hash = trace::digest(self.hash, &output);
-            self.outputs.push(output);
+            self.hash = trace::digest(self.hash, output);
         }
         self.hash = crate::rng::mix(self.hash ^ self.now.as_micros());
         self.judge.conclude(&self.machine);
-        &mut self.outputs
+        &mut self.outputs.list
     }
 
     /// What came out of the last step, to be carried out.
     pub(crate) fn outputs_mut(&mut self) -> &mut Vec<Output> {
-        &mut self.outputs
+        &mut self.outputs.list
     }
 
     /// Starts the broker anew.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use majordomus_core::broker::{Event, Input, Output};
 use majordomus_core::{
-    Frames, FromClient, FromWorker, PeerId, Reply, ToClient, ToWorker, WorkerRequest,
+    CorrelationId, Frames, FromClient, FromWorker, PeerId, Reply, ToClient, ToWorker, WorkerRequest,
 };
 
 use crate::judge::{Uid, uid_of};
@@ -135,9 +135,9 @@ pub(crate) fn digest(before: u64, output: &Output) -> u64 {
                 *credit,
             );
             digest.word(priority.number().into());
-            for bytes in [address, service, id] {
-                digest.bytes(bytes);
-            }
+            digest.bytes(address);
+            digest.bytes(service);
+            digest.id(id);
             digest.bytes(options);
             digest.frames(body);
         }
@@ -184,11 +184,14 @@ impl Digest {
         let Reply { service, id, asked, code, options, body } = reply;
         self.place(kind, peer.index, peer.generation);
         self.word(u64::from(*asked) << 16 | u64::from(*code));
-        for bytes in [service, id] {
-            self.bytes(bytes);
-        }
+        self.bytes(service);
+        self.id(id);
         self.bytes(options);
         self.frames(body);
+    }
+
+    fn id(&mut self, id: &CorrelationId) {
+        id.as_ref().with_text(|text| self.bytes(text));
     }
 
     fn frames(&mut self, frames: &Frames) {

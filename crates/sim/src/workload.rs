@@ -7,8 +7,8 @@ use core::time::Duration;
 
 use majordomus_core::broker::HEAD_BYTES_MAX;
 use majordomus_core::{
-    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, Form, Frames, Hello, Label, Outcome,
-    OutcomeSet, PeerId, Priority, Redelivery, Request, Timeout, WorkerCapabilities,
+    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Form, Frames, Hello, Label,
+    Outcome, OutcomeSet, PeerId, Priority, Redelivery, Request, Timeout, WorkerCapabilities,
 };
 
 use self::names::Names;
@@ -164,7 +164,12 @@ impl Workload {
     }
 
     /// A request of a client that can do that much.
-    pub(crate) fn request(&mut self, rng: &mut Rng, can: ClientCapabilities, id: Label) -> Request {
+    pub(crate) fn request(
+        &mut self,
+        rng: &mut Rng,
+        can: ClientCapabilities,
+        id: CorrelationId,
+    ) -> Request {
         let service = match rng.below(2000) {
             0 => Label::empty(),
             1 => Label::from("n".repeat(256).as_str()),

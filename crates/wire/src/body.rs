@@ -1,10 +1,8 @@
 //! Bodies for readers whose form is frames.
 
-use alloc::borrow::Cow;
+use majordomus_core::{Form, Frames, FramesView};
 
-use majordomus_core::{Form, Frames};
-
-use crate::translate::to_frames;
+use crate::translate::{Translated, to_frames};
 
 /// A body as frames, whatever its form: how a program gets it that does not care in which dialect
 /// it was written.
@@ -20,15 +18,19 @@ use crate::translate::to_frames;
 /// assert_eq!(majordomus_wire::in_frames(body.clone()), body);
 /// ```
 pub fn in_frames(body: Frames) -> Frames {
-    match body.form() {
-        Form::Frames => body,
-        Form::Json => to_frames(&body),
-    }
+    let translated = match as_frames(body.view()) {
+        Translated::AsItIs(_) => None,
+        Translated::Written(written) => Some(written.into_frames()),
+        inside @ Translated::Inside(..) => Some(inside.view().to_frames()),
+    };
+    translated.unwrap_or_else(|| body.in_form(Form::Frames, 0))
 }
 
-pub(crate) fn as_frames(body: &Frames) -> Cow<'_, Frames> {
+/// Returns a body as frames, without a copy where it is frames already.
+#[inline]
+pub(crate) fn as_frames(body: FramesView<'_>) -> Translated<'_> {
     match body.form() {
-        Form::Frames => Cow::Borrowed(body),
-        Form::Json => Cow::Owned(to_frames(body)),
+        Form::Frames => Translated::AsItIs(body),
+        Form::Json => to_frames(body),
     }
 }

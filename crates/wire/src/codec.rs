@@ -1,16 +1,18 @@
 //! How one connection speaks.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Form, Frames, FromClient, FromWorker, Label, Redelivery, Role,
-    ToClient, ToWorker, WorkerCapabilities,
+    ClientCapabilities, Concurrency, Form, Frames, FramesView, FromClient, FromClientView,
+    FromWorker, FromWorkerView, Label, Redelivery, Request, Role, ToClient, ToClientView, ToWorker,
+    ToWorkerView, WorkerCapabilities,
 };
 
 use crate::detect;
 use crate::dialect::Grammar;
 use crate::mdp::Delimiter;
-use crate::{Dialect, Error, Errors, Json, Sink, Socket, json, mdp, omdp1};
+use crate::{Dialect, Error, Errors, Json, Scratch, Sink, Socket, json, mdp, omdp1};
 
 /// Which side of the broker a peer is on.
 ///
@@ -115,16 +117,16 @@ impl Codec {
     /// use majordomus_wire::{Codec, Dialect, Side, Socket};
     ///
     /// let first = Frames::from_slices(&["", "MDPW01", "\x01", "echo"]);
-    /// let codec = Codec::detect(&first, b"", Socket::Dealer, None)?;
+    /// let codec = Codec::detect(first.view(), b"", Socket::Dealer, None)?;
     /// assert_eq!((codec.dialect(), codec.side()), (Dialect::Mdp01, Side::Worker));
     ///
     /// let pinned = Some(Dialect::Mdp02);
-    /// let error = Codec::detect(&first, b"", Socket::Dealer, pinned).unwrap_err();
+    /// let error = Codec::detect(first.view(), b"", Socket::Dealer, pinned).unwrap_err();
     /// assert_eq!(error.to_string(), "frame 1: mdp01 is spoken where only mdp02 is taken");
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```
     pub fn detect(
-        first_message: &Frames,
+        first_message: FramesView<'_>,
         identity: &[u8],
         socket: Socket,
         pinned: Option<Dialect>,
@@ -133,7 +135,7 @@ impl Codec {
         // A client's first command tells its dialect, so it has to be right. A worker's header is
         // enough, and to be known is to be answered: it hears what is wrong with the rest.
         if codec.side == Side::Client {
-            codec.decode_from_client(first_message.clone())?;
+            codec.decode_from_client(first_message, &mut Scratch::default())?;
         }
         Ok(codec)
     }
@@ -157,10 +159,11 @@ impl Codec {
     /// codec of the client has it.
     ///
     /// ```
-    /// use majordomus_core::{Frames, Reply, ToClient};
+    /// use majordomus_core::{Frames, ReplyView, ToClientView};
     /// use majordomus_wire::{Codec, Dialect, Json, Side};
     ///
-    /// let reply = ToClient::Final(Reply::new("echo", Frames::from_slices(&["[1]"])));
+    /// let body = Frames::from_slices(&["[1]"]);
+    /// let reply = ToClientView::Final(ReplyView::new(b"echo", body.view()));
     /// let codec = Codec::new(Dialect::Pigato, Side::Client);
     /// let mut written: Vec<bytes::Bytes> = Vec::new();
     /// codec.encode_to_client(&reply, &mut written);
@@ -410,50 +413,60 @@ impl Codec {
     /// The first [`Offence`](crate::Offence) in the message, and the frame.
     ///
     /// ```
-    /// use majordomus_core::{Frames, FromClient, Request};
-    /// use majordomus_wire::{Codec, Dialect, Side};
+    /// use majordomus_core::{Frames, FromClientView, RequestView};
+    /// use majordomus_wire::{Codec, Dialect, Scratch, Side};
     ///
     /// let codec = Codec::new(Dialect::Majortomo, Side::Client);
     /// let message = Frames::from_slices(&["", "MDPC02", "\x02", "echo", "hello"]);
     /// assert_eq!(
-    ///     codec.decode_from_client(message)?,
-    ///     FromClient::Request(Request::new("echo", Frames::from_slices(&["hello"])))
+    ///     codec.decode_from_client(message.view(), &mut Scratch::default())?,
+    ///     FromClientView::Request(RequestView::new(b"echo", message.view().skip(4)))
     /// );
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```
-    pub fn decode_from_client(&self, message: Frames) -> Result<FromClient, Error> {
+    #[inline]
+    pub fn decode_from_client<'a>(
+        &self,
+        message: FramesView<'a>,
+        scratch: &'a mut Scratch,
+    ) -> Result<FromClientView<'a>, Error> {
         match self.manner() {
             Manner::Omdp1(manner) => manner.decode_from_client(message),
-            Manner::Mdp(manner) => manner.decode_from_client(message),
-            Manner::Json(manner) => manner.decode_from_client(message),
+            Manner::Mdp(manner) => manner.decode_from_client(message, scratch),
+            Manner::Json(manner) => manner.decode_from_client(message, scratch),
         }
     }
 
     /// Reads what a worker says to the broker.
     ///
     /// The MDP dialects have no error replies, so there a worker's failure comes as
-    /// [`FromWorker::Final`].
+    /// [`FromWorkerView::Final`].
     ///
     /// # Errors
     ///
     /// The first [`Offence`](crate::Offence) in the message, and the frame.
     ///
     /// ```
-    /// use majordomus_core::{Frames, FromWorker};
-    /// use majordomus_wire::{Codec, Dialect, Side};
+    /// use majordomus_core::{Frames, FromWorkerView};
+    /// use majordomus_wire::{Codec, Dialect, Scratch, Side};
     ///
     /// let codec = Codec::new(Dialect::Mdp02, Side::Worker);
     /// let message = Frames::from_slices(&["MDPW02", "\x01", "echo"]);
     /// assert_eq!(
-    ///     codec.decode_from_worker(message)?,
-    ///     FromWorker::Ready { service: "echo".into() }
+    ///     codec.decode_from_worker(message.view(), &mut Scratch::default())?,
+    ///     FromWorkerView::Ready { service: b"echo" }
     /// );
     /// # Ok::<(), majordomus_wire::Error>(())
     /// ```
-    pub fn decode_from_worker(&self, message: Frames) -> Result<FromWorker, Error> {
+    #[inline]
+    pub fn decode_from_worker<'a>(
+        &self,
+        message: FramesView<'a>,
+        scratch: &'a mut Scratch,
+    ) -> Result<FromWorkerView<'a>, Error> {
         match self.manner() {
             Manner::Omdp1(manner) => manner.decode_from_worker(message),
-            Manner::Mdp(manner) => manner.decode_from_worker(message),
+            Manner::Mdp(manner) => manner.decode_from_worker(message, scratch),
             Manner::Json(manner) => manner.decode_from_worker(message),
         }
     }
@@ -465,11 +478,11 @@ impl Codec {
     /// not written either; the core never sends one.
     ///
     /// ```
-    /// use majordomus_core::{Frames, Outcome, Reply, ToClient};
+    /// use majordomus_core::{FramesView, Outcome, ReplyView, ToClientView};
     /// use majordomus_wire::{Codec, Dialect, Errors, Side};
     ///
-    /// let nothing = Reply::new("echo", Frames::empty());
-    /// let lost = ToClient::Failed(Outcome::WorkerLost, nothing);
+    /// let nothing = ReplyView::new(b"echo", FramesView::EMPTY);
+    /// let lost = ToClientView::Failed(Outcome::WorkerLost, nothing);
     /// let codec = Codec::new(Dialect::Mdp02, Side::Client);
     /// let mut written: Vec<bytes::Bytes> = Vec::new();
     /// codec.encode_to_client(&lost, &mut written);
@@ -477,7 +490,8 @@ impl Codec {
     /// codec.with_errors(Errors::Final).encode_to_client(&lost, &mut written);
     /// assert_eq!(written, ["MDPC02", "\x03", "echo", "-1 B_WORKER_LOST"]);
     /// ```
-    pub fn encode_to_client(&self, command: &ToClient, sink: &mut impl Sink) {
+    #[inline]
+    pub fn encode_to_client(&self, command: &ToClientView<'_>, sink: &mut impl Sink) {
         match self.manner() {
             Manner::Omdp1(manner) => manner.encode_to_client(command, sink),
             Manner::Mdp(manner) => manner.encode_to_client(command, self.errors, sink),
@@ -486,19 +500,24 @@ impl Codec {
     }
 
     /// Writes what the broker says to a worker. Nothing is written for what the dialect cannot say:
-    /// [`ToWorker::Cancel`] and [`ToWorker::More`] in all but OMDP/1, [`ToWorker::StillWanted`] in the
-    /// MDP dialects, [`ToWorker::Registered`] in all but OMDP/1 and PIGATO.
+    /// [`ToWorkerView::Cancel`] and [`ToWorkerView::More`] in all but OMDP/1,
+    /// [`ToWorkerView::StillWanted`] in the MDP dialects, [`ToWorkerView::Registered`] in all but
+    /// OMDP/1 and PIGATO.
+    ///
+    /// A token is written as 16 octets in OMDP/1, whose workers treat it as opaque, and as 32 letters in
+    /// all other dialects, because some of their libraries read it as text.
     ///
     /// ```
-    /// use majordomus_core::{Farewell, ToWorker};
+    /// use majordomus_core::{Farewell, ToWorkerView};
     /// use majordomus_wire::{Codec, Dialect, Side};
     ///
     /// let codec = Codec::new(Dialect::Mdp02, Side::Worker);
     /// let mut written: Vec<bytes::Bytes> = Vec::new();
-    /// codec.encode_to_worker(&ToWorker::Disconnect(Farewell::Unsaid), &mut written);
+    /// codec.encode_to_worker(&ToWorkerView::Disconnect(Farewell::Unsaid), &mut written);
     /// assert_eq!(written, ["MDPW02", "\x06"]);
     /// ```
-    pub fn encode_to_worker(&self, command: &ToWorker, sink: &mut impl Sink) {
+    #[inline]
+    pub fn encode_to_worker(&self, command: &ToWorkerView<'_>, sink: &mut impl Sink) {
         match self.manner() {
             Manner::Omdp1(manner) => manner.encode_to_worker(command, sink),
             Manner::Mdp(manner) => manner.encode_to_worker(command, sink),
@@ -529,6 +548,27 @@ impl Codec {
             Manner::Omdp1(manner) => manner.encode_from_client(command, sink),
             Manner::Mdp(manner) => manner.encode_from_client(command, sink),
             Manner::Json(manner) => manner.encode_from_client(command, sink),
+        }
+    }
+
+    /// Writes a request of a client to the broker, as [`encode_from_client`](Codec::encode_from_client)
+    /// does. It is taken in a box because requests are large, and mostly made in one.
+    ///
+    /// ```
+    /// use majordomus_core::{Frames, Request};
+    /// use majordomus_wire::{Codec, Dialect, Side};
+    ///
+    /// let request = Request::new("echo", Frames::from_slices(&["hello"]));
+    /// let mut written: Vec<bytes::Bytes> = Vec::new();
+    /// Codec::new(Dialect::Majortomo, Side::Client).encode_request(request.into(), &mut written);
+    /// assert_eq!(written, ["", "MDPC02", "\x02", "echo", "hello"]);
+    /// ```
+    pub fn encode_request(&self, request: Box<Request>, sink: &mut impl Sink) {
+        match self.manner() {
+            Manner::Omdp1(manner) => manner.encode_request(&request, sink),
+            Manner::Mdp(_) | Manner::Json(_) => {
+                self.encode_from_client(&FromClient::Request(*request), sink);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which dialect a connection speaks, by its first message.
 
-use majordomus_core::{Frames, Label};
+use majordomus_core::{FramesView, Label};
 
 use crate::offence::HEADER_SHOWN_BYTES_MAX;
 use crate::{Codec, Dialect, Error, Offence, Side, Socket, mdp};
@@ -34,7 +34,7 @@ pub(crate) enum Recognition {
 /// The codec for a connection that begins with this message, of a peer with this routing id and kind
 /// of socket. Only as much of the message is looked at as that takes.
 pub(crate) fn detect(
-    first_message: &Frames,
+    first_message: FramesView<'_>,
     identity: &[u8],
     socket: Socket,
     pinned: Option<Dialect>,
@@ -69,7 +69,7 @@ pub(crate) fn detect(
 }
 
 /// The dialect that fits best, of those that are spoken over such a socket.
-fn recognise(first_message: &Frames, identity: &[u8], socket: Socket) -> Recognition {
+fn recognise(first_message: FramesView<'_>, identity: &[u8], socket: Socket) -> Recognition {
     let mut possible = None;
     for dialect in PREFERENCE.into_iter().filter(|dialect| dialect.socket() == socket) {
         match dialect.grammar().recognise(first_message, Some(identity)) {
@@ -82,7 +82,7 @@ fn recognise(first_message: &Frames, identity: &[u8], socket: Socket) -> Recogni
 }
 
 /// Why no dialect fits.
-fn unrecognised(first_message: &Frames, socket: Socket) -> Error {
+fn unrecognised(first_message: FramesView<'_>, socket: Socket) -> Error {
     if socket == Socket::Client {
         return match mdp::wrong_parts(first_message) {
             Ok([]) => Error::at_part(0, Offence::UnexpectedDelimiter),

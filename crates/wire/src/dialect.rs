@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use majordomus_core::{Frames, Label};
+use majordomus_core::{FramesView, Label};
 
 use crate::detect::Recognition;
 use crate::{
@@ -197,7 +197,11 @@ impl Grammar {
 
     /// Whether a connection that begins with this message speaks like this. `identity` is the
     /// peer's routing id, or nothing where it is known which of several that look alike it speaks.
-    pub(crate) fn recognise(self, first_message: &Frames, identity: Option<&[u8]>) -> Recognition {
+    pub(crate) fn recognise(
+        self,
+        first_message: FramesView<'_>,
+        identity: Option<&[u8]>,
+    ) -> Recognition {
         match self {
             Grammar::Omdp1 => omdp1::recognise(first_message),
             Grammar::Mdp(table) => mdp::recognise(table, first_message),

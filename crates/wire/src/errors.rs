@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use majordomus_core::{Frames, Outcome, OutcomeSet};
+use majordomus_core::{FramesView, Outcome, OutcomeSet};
 
 /// How long the text of an error gets, in bytes of the worker's text; the rest is cut off.
 pub const ERROR_TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -14,7 +14,7 @@ pub(crate) const ERROR_PREFIX: &[u8] = b"-1 ";
 /// has one of these; it changes nothing for dialects that have them.
 ///
 /// ```
-/// # mod majordomus { pub use majordomus_wire as broker; }
+/// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
 /// use majordomus::broker::Errors;
 ///
 /// assert_eq!(Errors::default(), Errors::Silent);
@@ -47,17 +47,17 @@ impl Errors {
 }
 
 /// The text of an error that is written as a reply: [`ERROR_PREFIX`] and the error.
-pub(crate) fn error_text(outcome: Outcome, body: &Frames) -> String {
+pub(crate) fn error_text(outcome: Outcome, body: FramesView<'_>) -> String {
     text_behind("-1 ", outcome, body)
 }
 
 /// The text of an error that is not written as a reply.
-pub(crate) fn bare_error_text(outcome: Outcome, body: &Frames) -> String {
+pub(crate) fn bare_error_text(outcome: Outcome, body: FramesView<'_>) -> String {
     text_behind("", outcome, body)
 }
 
 /// What the worker said, else a word for the outcome.
-fn text_behind(prefix: &str, outcome: Outcome, body: &Frames) -> String {
+fn text_behind(prefix: &str, outcome: Outcome, body: FramesView<'_>) -> String {
     let mut text = String::from(prefix);
     if body.bytes() == 0 {
         text.push_str(code(outcome));
@@ -110,13 +110,13 @@ mod tests {
     use alloc::vec::Vec;
 
     use bytes::Bytes;
-    use majordomus_core::{Reply, Role, ToClient};
+    use majordomus_core::{Frames, Reply, Role, ToClient};
 
     use super::*;
     use crate::{Codec, Dialect, Side};
 
     fn check(outcome: Outcome, body: &[&[u8]], expected: &str) {
-        assert_eq!(error_text(outcome, &Frames::from_slices(body)), expected);
+        assert_eq!(error_text(outcome, Frames::from_slices(body).view()), expected);
     }
 
     #[test]
@@ -132,17 +132,17 @@ mod tests {
     #[test]
     fn a_long_text_is_cut() {
         let frame = [b'x'; ERROR_TEXT_BYTES_MAX];
-        let cut = error_text(Outcome::Failed, &Frames::from_slices(&[&frame, &frame]));
+        let cut = error_text(Outcome::Failed, Frames::from_slices(&[&frame, &frame]).view());
         assert_eq!(cut.len(), ERROR_PREFIX.len() + ERROR_TEXT_BYTES_MAX);
         let body = Frames::from_slices(&[&b"y"[..], &frame]);
-        let cut = error_text(Outcome::Failed, &body);
+        let cut = error_text(Outcome::Failed, body.view());
         assert_eq!(cut.len(), ERROR_PREFIX.len() + ERROR_TEXT_BYTES_MAX);
     }
 
     /// What a client reads of this end, as it is written for it.
     fn heard(codec: Codec, end: &ToClient) -> Option<ToClient> {
         let mut written: Vec<Bytes> = Vec::new();
-        codec.encode_to_client(end, &mut written);
+        codec.encode_to_client(&end.view(), &mut written);
         let read = || codec.decode_to_client(Frames::from_slices(&written)).expect("it is right");
         (!written.is_empty()).then(read)
     }
@@ -207,6 +207,8 @@ mod tests {
 
     #[test]
     fn text_has_the_prefix() {
-        assert!(error_text(Outcome::Failed, &Frames::empty()).as_bytes().starts_with(ERROR_PREFIX));
+        assert!(
+            error_text(Outcome::Failed, FramesView::EMPTY).as_bytes().starts_with(ERROR_PREFIX)
+        );
     }
 }

@@ -65,8 +65,16 @@ mod tests {
                 (Encode, worker_failed(&["no"]), &["\x06MDPW01\x01\x03\x0217\0\x05-1 no"]),
                 (Both, WORKER_HEARTBEAT, &["\x06MDPW01\x01\x04"]),
                 (Both, WORKER_DISCONNECT, &["\x06MDPW01\x01\x05"]),
-                (Both, worker_request(&["", "b"]), &["\x06MDPW01\x01\x02\x0217\0\0\x01b"]),
-                (Both, worker_request(&[]), &["\x06MDPW01\x01\x02\x0217\0"]),
+                (
+                    Both,
+                    worker_request(&["", "b"]),
+                    &["\x06MDPW01\x01\x02\x20dadbdcdddedfdgdhdidjgbgcgdgegfgg\0\0\x01b"],
+                ),
+                (
+                    Both,
+                    worker_request(&[]),
+                    &["\x06MDPW01\x01\x02\x20dadbdcdddedfdgdhdidjgbgcgdgegfgg\0"],
+                ),
                 (Both, BROKER_HEARTBEAT, &["\x06MDPW01\x01\x04"]),
                 (Both, BROKER_DISCONNECT, &["\x06MDPW01\x01\x05"]),
                 // The core collects the parts for a client that takes none.

@@ -6,11 +6,18 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Farewell, Frames, FromClient, FromWorker, Hello, Label, Notice, Outcome, Reply, Request, Role,
-    ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
+    CorrelationId, Farewell, Frames, FromClient, FromWorker, Hello, Label, Notice, Outcome, Reply,
+    Request, Role, ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 
-use crate::{Codec, Side};
+use crate::{Codec, Scratch, Side};
+
+#[path = "../tests/to_worker/mod.rs"]
+mod to_worker;
+
+/// The token of every request to a worker, as text and as octets.
+pub(crate) const TOKEN: &str = "dadbdcdddedfdgdhdidjgbgcgdgegfgg";
+pub(crate) const TOKEN_OCTETS: &[u8; 16] = &to_worker::OCTETS;
 
 /// A command of either side in either direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +42,8 @@ pub(crate) enum Way {
 /// Frames are texts, or bytes where they are packed.
 pub(crate) type Case<'a, T = str> = (Way, Command, &'a [&'a T]);
 
-/// Checks every case in a codec for its side. A case without frames is a command that is not
-/// written.
+/// Checks every case in a codec for its side, and that no decoder panics when the message is cut. A case
+/// without frames is a command that is not written.
 #[track_caller]
 pub(crate) fn check<T>(codec: impl Fn(Side) -> Codec, cases: &[Case<'_, T>])
 where
@@ -49,6 +56,7 @@ where
         };
         let codec = codec(side);
         let message = Frames::from_slices(frames);
+        decode_cuts(codec, &message);
         if *way != Way::Decode {
             let written = Frames::from_slices(&encode(codec, command));
             assert_eq!(written, message, "{codec:?} writes {command:?}");
@@ -69,24 +77,56 @@ fn encode(codec: Codec, command: &Command) -> Vec<Bytes> {
     let mut written = Written::default();
     match command {
         Command::FromClient(command) => codec.encode_from_client(command, &mut written),
-        Command::ToClient(command) => codec.encode_to_client(command, &mut written),
+        Command::ToClient(command) => codec.encode_to_client(&command.view(), &mut written),
         Command::FromWorker(command) => {
             codec.encode_from_worker(command, &mut written).expect("the dialect can say it");
         }
-        Command::ToWorker(command) => codec.encode_to_worker(command, &mut written),
+        Command::ToWorker(command) => {
+            codec.encode_to_worker(&to_worker::view(command), &mut written)
+        }
     }
     assert!(!written.more, "{codec:?} leaves a message open with {command:?}");
     written.frames
 }
 
 fn decode(codec: Codec, like: &Command, message: Frames) -> Command {
+    let scratch = &mut Scratch::default();
     match like {
-        Command::FromClient(_) => codec.decode_from_client(message).map(Command::FromClient),
+        Command::FromClient(_) => codec
+            .decode_from_client(message.view(), scratch)
+            .map(|command| Command::FromClient(command.to_owned())),
         Command::ToClient(_) => codec.decode_to_client(message).map(Command::ToClient),
-        Command::FromWorker(_) => codec.decode_from_worker(message).map(Command::FromWorker),
+        Command::FromWorker(_) => codec
+            .decode_from_worker(message.view(), scratch)
+            .map(|command| Command::FromWorker(command.to_owned())),
         Command::ToWorker(_) => codec.decode_to_worker(message).map(Command::ToWorker),
     }
     .expect("the message is right")
+}
+
+/// Decodes a message in all directions with each frame cut at every byte, with each frame missing, and
+/// ended before each frame. The decoders may accept or refuse the result.
+fn decode_cuts(codec: Codec, message: &Frames) {
+    let scratch = &mut Scratch::default();
+    let mut decode = |frames: &[&[u8]]| {
+        let message = Frames::from_slices(frames);
+        let _ = codec.decode_from_client(message.view(), scratch);
+        let _ = codec.decode_from_worker(message.view(), scratch);
+        let _ = codec.decode_to_client(message.clone());
+        let _ = codec.decode_to_worker(message.clone());
+        let _ = Codec::detect(message.view(), b"", codec.dialect().socket(), None);
+    };
+    let frames: Vec<&[u8]> = message.iter().collect();
+    for (at, frame) in frames.iter().enumerate() {
+        let mut left = frames.clone();
+        for cut in 0..frame.len() {
+            left[at] = &frame[..cut];
+            decode(&left);
+        }
+        left.remove(at);
+        decode(&left);
+        decode(&frames[..at]);
+    }
 }
 
 fn body(command: &Command) -> Option<&Frames> {
@@ -168,7 +208,7 @@ pub(crate) fn worker_rejected(body: &[&str]) -> Command {
 
 pub(crate) fn worker_request(body: &[&str]) -> Command {
     Command::ToWorker(ToWorker::Request(WorkerRequest::new(
-        "17",
+        TOKEN,
         Label::empty(),
         Frames::from_slices(body),
     )))
@@ -198,8 +238,8 @@ pub(crate) fn welcome() -> Welcome {
 
 /// What no dialect of 7/MDP and 18/MDP can say, so that nothing is written.
 pub(crate) fn unsaid() -> Vec<Case<'static>> {
-    let id = Label::from("r1");
-    let wanted = ToWorker::StillWanted { address: "17".into(), id: id.clone() };
+    let id = CorrelationId::from("r1");
+    let wanted = ToWorker::StillWanted { address: TOKEN.into(), id: id.clone() };
     let said_by_none_of_them = [
         Command::FromClient(FromClient::Heartbeat),
         Command::FromClient(FromClient::StillWanted { id }),
@@ -216,7 +256,7 @@ pub(crate) fn unsaid() -> Vec<Case<'static>> {
 
 /// What only OMDP/1 can say.
 pub(crate) fn unsaid_but_in_omdp1() -> Vec<Case<'static>> {
-    let id = Label::from("7");
+    let id = CorrelationId::from("7");
     [
         Command::FromClient(FromClient::Hello(Hello::default())),
         Command::FromClient(FromClient::Cancel { id: id.clone() }),
@@ -230,8 +270,8 @@ pub(crate) fn unsaid_but_in_omdp1() -> Vec<Case<'static>> {
         Command::FromWorker(FromWorker::AtWork { address: "17".into() }),
         Command::ToWorker(ToWorker::Welcome(welcome())),
         Command::ToWorker(ToWorker::Capacity { concurrency: majordomus_core::Concurrency::ONE }),
-        Command::ToWorker(ToWorker::More { address: "17".into(), credit: 1 }),
-        Command::ToWorker(ToWorker::Cancel { address: "17".into(), outcome: Outcome::Expired }),
+        Command::ToWorker(ToWorker::More { address: TOKEN.into(), credit: 1 }),
+        Command::ToWorker(ToWorker::Cancel { address: TOKEN.into(), outcome: Outcome::Expired }),
     ]
     .map(|command| (Way::Encode, command, &[] as &[&str]))
     .into()

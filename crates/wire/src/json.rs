@@ -8,7 +8,7 @@ mod options;
 use alloc::format;
 use core::iter;
 
-use majordomus_core::{ClientCapabilities, Frames, Label, WorkerCapabilities};
+use majordomus_core::{ClientCapabilities, FramesView, Label, WorkerCapabilities};
 
 pub use options::OPTIONS_BYTES_MAX;
 
@@ -104,7 +104,7 @@ pub(crate) fn side_of(header: &[u8]) -> Option<Side> {
 /// is pinned knows without, and has no `identity` here.
 pub(crate) fn recognise(
     table: &Table,
-    first_message: &Frames,
+    first_message: FramesView<'_>,
     identity: Option<&[u8]>,
 ) -> Recognition {
     let Some(side) = first_message.get(0).and_then(side_of) else { return Recognition::No };
@@ -117,7 +117,7 @@ pub(crate) fn recognise(
 /// Which of the two it is, by the routing ids that the libraries make, else by the options of a
 /// first request: PIGATO's clients always say whether to retry, zmq-omdp's only where their user
 /// does. Where nothing tells, PIGATO has more users.
-fn told_apart(first_message: &Frames, identity: &[u8]) -> Dialect {
+fn told_apart(first_message: FramesView<'_>, identity: &[u8]) -> Dialect {
     if let Some(dialect) = told_by_identity(identity) {
         return dialect;
     }

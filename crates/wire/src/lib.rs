@@ -10,17 +10,19 @@
 //! [`Offence`] and the frame.
 //!
 //! ```
-//! use majordomus_core::{Frames, FromClient, Reply, ToClient};
-//! use majordomus_wire::{Codec, Dialect, Socket};
+//! use majordomus_core::{Frames, FromClientView, ReplyView, ToClientView};
+//! use majordomus_wire::{Codec, Dialect, Scratch, Socket};
 //!
 //! let message = Frames::from_slices(&["", "MDPC01", "echo", "hello"]);
-//! let codec = Codec::detect(&message, b"", Socket::Dealer, None)?;
+//! let codec = Codec::detect(message.view(), b"", Socket::Dealer, None)?;
 //! assert_eq!(codec.dialect(), Dialect::Mdp01);
-//! let FromClient::Request(request) = codec.decode_from_client(message)? else { panic!() };
+//! let mut scratch = Scratch::default();
+//! let command = codec.decode_from_client(message.view(), &mut scratch)?;
+//! let FromClientView::Request(request) = command else { panic!() };
 //!
-//! let reply = Reply::new(request.service, request.body);
+//! let reply = ReplyView::new(request.service, request.body);
 //! let mut written: Vec<bytes::Bytes> = Vec::new();
-//! codec.encode_to_client(&ToClient::Final(reply), &mut written);
+//! codec.encode_to_client(&ToClientView::Final(reply), &mut written);
 //! assert_eq!(written, ["", "MDPC01", "echo", "hello"]);
 //! # Ok::<(), majordomus_wire::Error>(())
 //! ```
@@ -56,19 +58,21 @@ mod detect;
 mod dialect;
 mod errors;
 mod gdp;
+mod hint;
 mod json;
+mod json_text;
 mod libmdp;
 mod majortomo;
 mod mdp;
 mod mdp01;
 mod mdp02;
-mod note;
 mod offence;
 mod omdp;
 mod omdp1;
 mod option;
 mod pigato;
 mod reading;
+mod scratch;
 mod service;
 mod sink;
 mod socket;
@@ -88,6 +92,7 @@ pub use offence::{Error, HEADER_SHOWN_BYTES_MAX, Offence};
 pub use omdp1::{HEADERS_BYTES_MAX, Headers, pack_headers};
 pub use option::RequestOption;
 pub use reading::{ADDRESS_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+pub use scratch::Scratch;
 pub use service::{SERVICE_NAME_BYTES_MAX, check_service_name};
 pub use sink::Sink;
 pub use socket::Socket;

@@ -72,8 +72,8 @@ const REPORT: u8 = 0x02;
 mod tests {
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*, check,
-        failed, last, partial, ready, request, worker_failed, worker_last, worker_request,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, TOKEN, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*,
+        check, failed, last, partial, ready, request, worker_failed, worker_last, worker_request,
     };
     use crate::{Codec, Errors, Side};
 
@@ -102,9 +102,9 @@ mod tests {
                 (Encode, worker_failed(&["no"]), &["", "MDPW0X", "\x03", "17", "", "-1 no"]),
                 (Both, WORKER_HEARTBEAT, &["", "MDPW0X", "\x04"]),
                 (Both, WORKER_DISCONNECT, &["", "MDPW0X", "\x05"]),
-                (Both, worker_request(&["a", "b"]), &["", "MDPW0X", "\x02", "17", "", "a", "b"]),
-                (Encode, worker_request(&[]), &["", "MDPW0X", "\x02", "17", "", ""]),
-                (Decode, worker_request(&[]), &["", "MDPW0X", "\x02", "17", ""]),
+                (Both, worker_request(&["a", "b"]), &["", "MDPW0X", "\x02", TOKEN, "", "a", "b"]),
+                (Encode, worker_request(&[]), &["", "MDPW0X", "\x02", TOKEN, "", ""]),
+                (Decode, worker_request(&[]), &["", "MDPW0X", "\x02", TOKEN, ""]),
                 (Both, BROKER_HEARTBEAT, &["", "MDPW0X", "\x04"]),
                 (Both, BROKER_DISCONNECT, &["", "MDPW0X", "\x05"]),
             ],

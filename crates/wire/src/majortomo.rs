@@ -35,9 +35,9 @@ mod tests {
 
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*, check,
-        failed, last, partial, ready, request, unsaid, worker_failed, worker_last, worker_partial,
-        worker_request,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, TOKEN, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*,
+        check, failed, last, partial, ready, request, unsaid, worker_failed, worker_last,
+        worker_partial, worker_request,
     };
     use crate::{Codec, Errors, Side};
 
@@ -68,9 +68,9 @@ mod tests {
                 (Encode, worker_failed(&["no"]), &["", "MDPW02", "\x04", "17", "", "-1 no"]),
                 (Both, WORKER_HEARTBEAT, &["", "MDPW02", "\x05"]),
                 (Both, WORKER_DISCONNECT, &["", "MDPW02", "\x06"]),
-                (Both, worker_request(&["a", "b"]), &["", "MDPW02", "\x02", "17", "", "a", "b"]),
-                (Encode, worker_request(&[]), &["", "MDPW02", "\x02", "17", "", ""]),
-                (Decode, worker_request(&[]), &["", "MDPW02", "\x02", "17", ""]),
+                (Both, worker_request(&["a", "b"]), &["", "MDPW02", "\x02", TOKEN, "", "a", "b"]),
+                (Encode, worker_request(&[]), &["", "MDPW02", "\x02", TOKEN, "", ""]),
+                (Decode, worker_request(&[]), &["", "MDPW02", "\x02", TOKEN, ""]),
                 (Both, BROKER_HEARTBEAT, &["", "MDPW02", "\x05"]),
                 (Both, BROKER_DISCONNECT, &["", "MDPW02", "\x06"]),
             ],

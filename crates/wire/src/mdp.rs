@@ -6,12 +6,15 @@ mod encode;
 mod head;
 mod parts;
 
-use majordomus_core::{Frames, OutcomeSet};
+use majordomus_core::{FramesView, OutcomeSet};
 
 pub use parts::PACKED_PARTS_MAX;
 
 use crate::detect::Recognition;
 use crate::{Codec, Dialect, Error, Errors, Json, Side};
+
+/// Length of the headers of all these dialects.
+const HEADER_BYTES: usize = 6;
 
 /// What tells one of these dialects from another.
 #[derive(Debug)]
@@ -82,7 +85,7 @@ pub(crate) enum Delimiter {
 
 #[derive(Debug)]
 pub(crate) struct ClientTable {
-    pub(crate) header: &'static [u8],
+    pub(crate) header: &'static [u8; HEADER_BYTES],
     /// `None` where a request has no command frame: clients say nothing else.
     pub(crate) request: Option<u8>,
     /// `None` where a reply has no command frame: each is the last.
@@ -119,7 +122,7 @@ pub(crate) struct Nak {
 
 #[derive(Debug)]
 pub(crate) struct WorkerTable {
-    pub(crate) header: &'static [u8],
+    pub(crate) header: &'static [u8; HEADER_BYTES],
     pub(crate) ready: u8,
     pub(crate) request: u8,
     pub(crate) partial: Option<u8>,
@@ -139,7 +142,7 @@ pub(crate) struct Manner {
 
 /// Whether a connection that begins with this message speaks this dialect. Header and leading empty
 /// frame make it possible; where a client's command is this dialect's REQUEST, it is certain.
-pub(crate) fn recognise(table: &Table, first_message: &Frames) -> Recognition {
+pub(crate) fn recognise(table: &Table, first_message: FramesView<'_>) -> Recognition {
     let first = match table.framing {
         Framing::Parts => parts::first(first_message).ok(),
         Framing::Frames | Framing::Head => first_message.get(0),
@@ -164,7 +167,7 @@ pub(crate) fn recognise(table: &Table, first_message: &Frames) -> Recognition {
 }
 
 /// What is wrong with the first message of a CLIENT socket, if its header cannot be read.
-pub(crate) fn wrong_parts(first_message: &Frames) -> Result<&[u8], Error> {
+pub(crate) fn wrong_parts<'a>(first_message: FramesView<'a>) -> Result<&'a [u8], Error> {
     parts::first(first_message)
 }
 

@@ -47,8 +47,9 @@ mod tests {
 
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*, check,
-        failed, last, partial, ready, request, unsaid, worker_failed, worker_last, worker_request,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, TOKEN, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*,
+        check, failed, last, partial, ready, request, unsaid, worker_failed, worker_last,
+        worker_request,
     };
     use crate::{Codec, Errors, Side, Unsayable};
 
@@ -73,9 +74,9 @@ mod tests {
                 (Encode, worker_failed(&["no"]), &["", "MDPW01", "\x03", "17", "", "-1 no"]),
                 (Both, WORKER_HEARTBEAT, &["", "MDPW01", "\x04"]),
                 (Both, WORKER_DISCONNECT, &["", "MDPW01", "\x05"]),
-                (Both, worker_request(&["a", "b"]), &["", "MDPW01", "\x02", "17", "", "a", "b"]),
-                (Both, worker_request(&["", "b"]), &["", "MDPW01", "\x02", "17", "", "", "b"]),
-                (Both, worker_request(&[]), &["", "MDPW01", "\x02", "17", ""]),
+                (Both, worker_request(&["a", "b"]), &["", "MDPW01", "\x02", TOKEN, "", "a", "b"]),
+                (Both, worker_request(&["", "b"]), &["", "MDPW01", "\x02", TOKEN, "", "", "b"]),
+                (Both, worker_request(&[]), &["", "MDPW01", "\x02", TOKEN, ""]),
                 (Both, BROKER_HEARTBEAT, &["", "MDPW01", "\x04"]),
                 (Both, BROKER_DISCONNECT, &["", "MDPW01", "\x05"]),
                 // The core collects the parts for a client that takes none.

@@ -49,17 +49,17 @@ pub(crate) const WORKER: WorkerTable = WorkerTable {
 #[cfg(test)]
 mod tests {
     use majordomus_core::{
-        Concurrency, Form, Frames, FromClient, FromWorker, Outcome, Reply, Status, ToClient,
+        Concurrency, Form, Frames, FromClientView, FromWorker, Outcome, Reply, Status, ToClient,
         ToWorker, WorkerReply, WorkerRequest,
     };
 
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*,
-        check, failed, last, partial, ready, request, unsaid, worker_failed, worker_last,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, TOKEN, WORKER_DISCONNECT, WORKER_HEARTBEAT,
+        Way::*, check, failed, last, partial, ready, request, unsaid, worker_failed, worker_last,
         worker_partial, worker_rejected, worker_request,
     };
-    use crate::{Codec, Errors, Json, Side, note};
+    use crate::{Codec, Errors, Json, Scratch, Side, hint};
 
     fn codec(side: Side) -> Codec {
         Codec::new(Dialect::Mdp02, side)
@@ -86,8 +86,8 @@ mod tests {
                 (Encode, worker_failed(&[]), &["MDPW02", "\x04", "17", "", "-1 B_FAILED"]),
                 (Both, WORKER_HEARTBEAT, &["MDPW02", "\x05"]),
                 (Both, WORKER_DISCONNECT, &["MDPW02", "\x06"]),
-                (Both, worker_request(&["a", "b"]), &["MDPW02", "\x02", "17", "", "a", "b"]),
-                (Both, worker_request(&[]), &["MDPW02", "\x02", "17", ""]),
+                (Both, worker_request(&["a", "b"]), &["MDPW02", "\x02", TOKEN, "", "a", "b"]),
+                (Both, worker_request(&[]), &["MDPW02", "\x02", TOKEN, ""]),
                 (Both, BROKER_HEARTBEAT, &["MDPW02", "\x05"]),
                 (Both, BROKER_DISCONNECT, &["MDPW02", "\x06"]),
             ],
@@ -110,10 +110,10 @@ mod tests {
                 (Both, worker_last(&[]), &["", "MDPW02", "\x04", "17", ""]),
                 (Both, WORKER_HEARTBEAT, &["", "MDPW02", "\x05"]),
                 (Both, WORKER_DISCONNECT, &["", "MDPW02", "\x06"]),
-                (Both, worker_request(&["a"]), &["", "MDPW02", "\x02", "17", "", "a"]),
+                (Both, worker_request(&["a"]), &["", "MDPW02", "\x02", TOKEN, "", "a"]),
                 // It is majortomo's worker, on a listener that is pinned.
-                (Encode, worker_request(&[]), &["", "MDPW02", "\x02", "17", "", ""]),
-                (Decode, worker_request(&[]), &["", "MDPW02", "\x02", "17", ""]),
+                (Encode, worker_request(&[]), &["", "MDPW02", "\x02", TOKEN, "", ""]),
+                (Decode, worker_request(&[]), &["", "MDPW02", "\x02", TOKEN, ""]),
                 (Both, BROKER_HEARTBEAT, &["", "MDPW02", "\x05"]),
                 (Both, BROKER_DISCONNECT, &["", "MDPW02", "\x06"]),
             ],
@@ -141,7 +141,7 @@ mod tests {
     fn json_becomes_frames() {
         let json = |texts: &[&str]| Frames::from_slices(texts).in_form(Form::Json, 0);
         let reply = |texts| Reply::new("echo", json(texts));
-        let request = |texts| ToWorker::Request(WorkerRequest::new("17", "echo", json(texts)));
+        let request = |texts| ToWorker::Request(WorkerRequest::new(TOKEN, "echo", json(texts)));
         check(
             |side| codec(side).with_errors(Errors::Final),
             &[
@@ -163,9 +163,9 @@ mod tests {
                 (
                     Encode,
                     Command::ToWorker(request(&["[1]"])),
-                    &["MDPW02", "\x02", "17", "", "[1]"],
+                    &["MDPW02", "\x02", TOKEN, "", "[1]"],
                 ),
-                (Encode, Command::ToWorker(request(&[])), &["MDPW02", "\x02", "17", ""]),
+                (Encode, Command::ToWorker(request(&[])), &["MDPW02", "\x02", TOKEN, ""]),
                 (
                     Encode,
                     Command::FromWorker(FromWorker::Final(WorkerReply::new(
@@ -179,14 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn the_body_of_a_request_notes_what_the_listener_says() {
+    fn body_of_a_request_has_the_hint_of_its_listener() {
         let message = Frames::from_slices(&["MDPC02", "\x01", "echo", "a"]);
-        let notes = Json::ALL.map(|json| {
-            let read = codec(Side::Client).with_json(json).decode_from_client(message.clone());
-            let Ok(FromClient::Request(request)) = read else { panic!("it is a request") };
-            note::rule(request.body.note())
+        let hints = Json::ALL.map(|json| {
+            let scratch = &mut Scratch::default();
+            let read =
+                codec(Side::Client).with_json(json).decode_from_client(message.view(), scratch);
+            let Ok(FromClientView::Request(request)) = read else { panic!("it is a request") };
+            hint::rule(request.body.note())
         });
-        assert_eq!(notes, Json::ALL);
+        assert_eq!(hints, Json::ALL);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub const HEADER_SHOWN_BYTES_MAX: usize = 32;
 /// use majordomus_wire::{Codec, Offence, Socket};
 ///
 /// let first = Frames::from_slices(&["", "MDPC01"]);
-/// let error = Codec::detect(&first, b"", Socket::Dealer, None).unwrap_err();
+/// let error = Codec::detect(first.view(), b"", Socket::Dealer, None).unwrap_err();
 /// assert_eq!((error.frame(), error.offence()), (Some(2), &Offence::MissingService));
 /// assert_eq!(error.to_string(), "frame 2: there is no service name");
 /// ```
@@ -101,11 +101,11 @@ impl Error {
     ///
     /// // HEARTBEAT, without HELLO before it.
     /// let first = Frames::from_slices(&["\x03"]);
-    /// let error = Codec::detect(&first, b"", Socket::Dealer, None).unwrap_err();
+    /// let error = Codec::detect(first.view(), b"", Socket::Dealer, None).unwrap_err();
     /// assert_eq!(error.answer().as_deref(), Some(&b"\x05\x01\x90\x0bHELLO first"[..]));
     ///
     /// let first = Frames::from_slices(&["", "MDPC01"]);
-    /// let error = Codec::detect(&first, b"", Socket::Dealer, None).unwrap_err();
+    /// let error = Codec::detect(first.view(), b"", Socket::Dealer, None).unwrap_err();
     /// assert_eq!(error.answer(), None);
     /// ```
     pub fn answer(&self) -> Option<Bytes> {

@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, REGISTERED, WORKER_DISCONNECT,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, REGISTERED, TOKEN, WORKER_DISCONNECT,
         WORKER_HEARTBEAT, Way::*, check, ready, unsaid_but_in_omdp1,
     };
     use crate::{Codec, Side};
@@ -114,7 +114,7 @@ mod tests {
     }
 
     fn given(data: &[&str]) -> Command {
-        let request = WorkerRequest::new("17", "", json(data));
+        let request = WorkerRequest::new(TOKEN, "", json(data));
         Command::ToWorker(ToWorker::Request(WorkerRequest { id: "r1".into(), ..request }))
     }
 
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn worker() {
-        let wanted = ToWorker::StillWanted { address: "17".into(), id: "r1".into() };
+        let wanted = ToWorker::StillWanted { address: TOKEN.into(), id: "r1".into() };
         let said = Status { concurrency: Some(Concurrency::Unlimited), publish: true };
         check(
             codec,
@@ -225,12 +225,12 @@ mod tests {
                 (Decode, WORKER_HEARTBEAT, &["W", "4", "", r#"{"concurrency":7}"#]),
                 (Encode, Command::FromWorker(FromWorker::Heartbeat(said)), &["W", "4"]),
                 (Both, WORKER_DISCONNECT, &["W", "5"]),
-                (Both, given(&["[1]"]), &["W", "2", "17", "r1", "[1]"]),
-                (Encode, given(&[]), &["W", "2", "17", "r1", "null"]),
-                (Encode, given(&["undefined"]), &["W", "2", "17", "r1", "null"]),
+                (Both, given(&["[1]"]), &["W", "2", TOKEN, "r1", "[1]"]),
+                (Encode, given(&[]), &["W", "2", TOKEN, "r1", "null"]),
+                (Encode, given(&["undefined"]), &["W", "2", TOKEN, "r1", "null"]),
                 // Its worker takes an answer to READY for an error.
                 (Encode, Command::ToWorker(REGISTERED), &[]),
-                (Both, Command::ToWorker(wanted), &["W", "4", "17", "r1"]),
+                (Both, Command::ToWorker(wanted), &["W", "4", TOKEN, "r1"]),
                 (Both, BROKER_HEARTBEAT, &["W", "4"]),
                 (Both, BROKER_DISCONNECT, &["W", "5"]),
             ],

@@ -26,8 +26,8 @@
 //!                   45 requests                                   CAPACITY-IS
 //! ```
 //!
-//! A ticket is what the core calls an address. An id is a number here and text in the other
-//! dialects, so to the core it is that number in decimal.
+//! A ticket is the core's address of a task: a token, as 16 octets. Ids are numbers here and text in
+//! the other dialects.
 
 mod codes;
 mod decode;
@@ -40,7 +40,7 @@ mod tests;
 
 use bytes::Bytes;
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Farewell, Form, Frames, Outcome, OutcomeSet, Redelivery,
+    ClientCapabilities, Concurrency, Farewell, Form, FramesView, Outcome, OutcomeSet, Redelivery,
     WorkerCapabilities,
 };
 
@@ -152,7 +152,7 @@ pub(crate) struct Manner {
 
 /// Whether the message is of this dialect. A peer that begins with anything but a right HELLO is
 /// refused, and answered.
-pub(crate) fn recognise(first_message: &Frames) -> Recognition {
+pub(crate) fn recognise(first_message: FramesView<'_>) -> Recognition {
     let Some(&command) = first_message.get(0).and_then(<[u8]>::first) else {
         return Recognition::No;
     };
@@ -192,20 +192,4 @@ fn is_said_to(side: Side, command: u8) -> bool {
         Side::Worker => TASK..=CAPACITY_IS,
     };
     matches!(command, WELCOME | HEARTBEAT | DISCONNECT) || of_its_own.contains(&command)
-}
-
-/// Whether frames may follow the command frame.
-fn has_body(command: u8) -> bool {
-    matches!(
-        command,
-        REQUEST
-            | PARTIAL
-            | FINAL
-            | ERROR
-            | TASK
-            | TASK_PARTIAL
-            | TASK_FINAL
-            | TASK_ERROR
-            | TASK_REJECT
-    )
 }

@@ -85,16 +85,16 @@ mod tests {
 
     use bytes::Bytes;
     use majordomus_core::{
-        Frames, FromClient, FromWorker, Reply, Request, Status, Timeout, ToClient, ToWorker,
-        WorkerReply, WorkerRequest,
+        Frames, FromClient, FromClientView, FromWorker, Reply, Request, Status, Timeout, ToClient,
+        ToWorker, WorkerReply, WorkerRequest,
     };
 
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, REGISTERED, WORKER_DISCONNECT,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, Command, REGISTERED, TOKEN, WORKER_DISCONNECT,
         WORKER_HEARTBEAT, Way::*, check, ready, unsaid_but_in_omdp1,
     };
-    use crate::{Codec, Json, Side, note};
+    use crate::{Codec, Json, Scratch, Side, hint};
 
     const MINUTE: Timeout = Timeout::After(Duration::from_secs(60));
 
@@ -145,7 +145,7 @@ mod tests {
 
     fn given(data: &[&str], options: &'static str) -> Command {
         let (id, options) = ("r1".into(), bytes(options));
-        let request = WorkerRequest::new("17", "echo", json(data));
+        let request = WorkerRequest::new(TOKEN, "echo", json(data));
         Command::ToWorker(ToWorker::Request(WorkerRequest { id, options, ..request }))
     }
 
@@ -277,7 +277,7 @@ mod tests {
         ] {
             let mut written = alloc::vec::Vec::new();
             let ended = ToClient::Failed(outcome, reply(&[], ""));
-            codec(Side::Client).encode_to_client(&ended, &mut written);
+            codec(Side::Client).encode_to_client(&ended.view(), &mut written);
             let word = alloc::format!("\"{word}\"");
             assert_eq!(written, ["C", "3", "", "r1", "-1", word.as_str(), "{}"], "{outcome}");
         }
@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn what_a_worker_hears() {
-        let wanted = ToWorker::StillWanted { address: "17".into(), id: "r1".into() };
+        let wanted = ToWorker::StillWanted { address: TOKEN.into(), id: "r1".into() };
         check(
             codec,
             &[
@@ -407,25 +407,25 @@ mod tests {
                 (
                     Both,
                     given(&["[1]"], r#"{"retry":0}"#),
-                    &["W", "2", "17", "echo", "", "r1", "[1]", r#"{"retry":0}"#],
+                    &["W", "2", TOKEN, "echo", "", "r1", "[1]", r#"{"retry":0}"#],
                 ),
-                (Encode, given(&["1"], ""), &["W", "2", "17", "echo", "", "r1", "1", "{}"]),
-                (Encode, given(&[], ""), &["W", "2", "17", "echo", "", "r1", "null", "{}"]),
+                (Encode, given(&["1"], ""), &["W", "2", TOKEN, "echo", "", "r1", "1", "{}"]),
+                (Encode, given(&[], ""), &["W", "2", TOKEN, "echo", "", "r1", "null", "{}"]),
                 (
                     Both,
                     given(&["undefined"], "undefined"),
-                    &["W", "2", "17", "echo", "", "r1", "undefined", "undefined"],
+                    &["W", "2", TOKEN, "echo", "", "r1", "undefined", "undefined"],
                 ),
-                (Decode, given(&["1"], ""), &["W", "2", "17", "echo", "", "r1", "1"]),
-                (Decode, given(&[], ""), &["W", "2", "17", "echo", "", "r1"]),
+                (Decode, given(&["1"], ""), &["W", "2", TOKEN, "echo", "", "r1", "1"]),
+                (Decode, given(&[], ""), &["W", "2", TOKEN, "echo", "", "r1"]),
                 // Exactly five frames: it is by their number that the worker knows it.
-                (Both, Command::ToWorker(wanted), &["W", "4", "17", "", "r1"]),
+                (Both, Command::ToWorker(wanted), &["W", "4", TOKEN, "", "r1"]),
                 (Both, BROKER_HEARTBEAT, &["W", "4"]),
                 (Both, BROKER_DISCONNECT, &["W", "5"]),
                 (
                     Encode,
                     Command::ToWorker(ToWorker::Cancel {
-                        address: "17".into(),
+                        address: TOKEN.into(),
                         outcome: Outcome::Cancelled,
                     }),
                     &[],
@@ -450,7 +450,7 @@ mod tests {
         };
         let given = WorkerRequest {
             options: options.clone(),
-            ..WorkerRequest::new("17", "echo", frames.clone())
+            ..WorkerRequest::new(TOKEN, "echo", frames.clone())
         };
         let reply = Reply { options: options.clone(), ..Reply::new("", frames.clone()) };
         let answer = WorkerReply { options, ..WorkerReply::new("17", frames) };
@@ -466,7 +466,7 @@ mod tests {
                 (
                     Encode,
                     Command::ToWorker(ToWorker::Request(given)),
-                    &["W", "2", "17", "echo", "", "", "\"hello\"", "{}"],
+                    &["W", "2", TOKEN, "echo", "", "", "\"hello\"", "{}"],
                 ),
                 (
                     Encode,
@@ -496,27 +496,27 @@ mod tests {
     #[test]
     fn frames_become_json() {
         let frames = |frames: &[&str], rule| {
-            Frames::from_slices(frames).in_form(Form::Frames, note::of_frames(rule))
+            Frames::from_slices(frames).in_form(Form::Frames, hint::of_frames(rule))
         };
         let given = |text, rule| {
-            let request = WorkerRequest::new("17", "echo", frames(&[text], rule));
+            let request = WorkerRequest::new(TOKEN, "echo", frames(&[text], rule));
             Command::ToWorker(ToWorker::Request(request))
         };
         let reply = |text, asked| Reply { asked, ..Reply::new("", frames(&[text], Json::Auto)) };
         let last = |text, asked| Command::ToClient(ToClient::Final(reply(text, asked)));
-        let (string, other) = (note::of_json(b"\"a\""), note::of_json(b"1"));
+        let (string, other) = (hint::of_json(b"\"a\""), hint::of_json(b"1"));
         check(
             codec,
             &[
                 // A worker gets it as the client's listener has it.
-                (Encode, given("[1]", Json::Auto), &["W", "2", "17", "echo", "", "", "[1]", "{}"]),
-                (Encode, given("5", Json::Auto), &["W", "2", "17", "echo", "", "", "\"5\"", "{}"]),
+                (Encode, given("[1]", Json::Auto), &["W", "2", TOKEN, "echo", "", "", "[1]", "{}"]),
+                (Encode, given("5", Json::Auto), &["W", "2", TOKEN, "echo", "", "", "\"5\"", "{}"]),
                 (
                     Encode,
                     given("[1]", Json::String),
-                    &["W", "2", "17", "echo", "", "", "\"[1]\"", "{}"],
+                    &["W", "2", TOKEN, "echo", "", "", "\"[1]\"", "{}"],
                 ),
-                (Encode, given("5", Json::Raw), &["W", "2", "17", "echo", "", "", "5", "{}"]),
+                (Encode, given("5", Json::Raw), &["W", "2", TOKEN, "echo", "", "", "5", "{}"]),
                 // A client gets it as it asked.
                 (Encode, last("5", string), &["C", "3", "", "", "0", "\"5\"", "{}"]),
                 (Encode, last("5", other), &["C", "3", "", "", "0", "5", "{}"]),
@@ -538,14 +538,15 @@ mod tests {
         );
     }
 
-    /// What was asked in JSON is noted for the answer.
+    /// A JSON request has a hint for the translation of its reply.
     #[test]
-    fn the_body_of_a_request_notes_what_it_is() {
+    fn body_of_a_request_has_a_hint_of_its_json() {
         for (data, other) in [("\"a\"", false), ("1", true), ("{\"a\":1}", true)] {
             let message = Frames::from_slices(&["C", "2", "echo", "r1", data]);
-            let read = codec(Side::Client).decode_from_client(message);
-            let Ok(FromClient::Request(request)) = read else { panic!("it is a request") };
-            assert_eq!(note::asked_other(request.body.note()), other, "{data}");
+            let scratch = &mut Scratch::default();
+            let read = codec(Side::Client).decode_from_client(message.view(), scratch);
+            let Ok(FromClientView::Request(request)) = read else { panic!("it is a request") };
+            assert_eq!(hint::asked_other(request.body.note()), other, "{data}");
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What all dialects read alike: commands, names, addresses, request ids.
+//!
+//! All of it is inlined, because a call would return its result in memory, with room for an error.
 
-use majordomus_core::{Frames, Label};
+use majordomus_core::{CorrelationIdRef, FramesView};
 
-use crate::service::service_name;
+use crate::service::check_service_name;
 use crate::{Error, Offence};
 
 /// The longest client address that a worker may send back, in bytes: as long as a routing id.
@@ -11,7 +13,8 @@ pub const ADDRESS_BYTES_MAX: usize = 255;
 /// The longest id that a client may give its request, in bytes.
 pub const REQUEST_ID_BYTES_MAX: usize = 255;
 
-pub(crate) fn command_at(message: &Frames, at: usize) -> Result<u8, Error> {
+#[inline(always)]
+pub(crate) fn command_at(message: FramesView<'_>, at: usize) -> Result<u8, Error> {
     match message.get(at) {
         Some(&[command]) => Ok(command),
         Some(frame) => Err(Error::at(at, Offence::CommandLength { bytes: frame.len() })),
@@ -28,12 +31,15 @@ pub(crate) fn wrong_command(command: u8, known: bool) -> Offence {
     }
 }
 
-pub(crate) fn service_at(message: &Frames, at: usize) -> Result<Label, Error> {
+#[inline(always)]
+pub(crate) fn service_at<'a>(message: FramesView<'a>, at: usize) -> Result<&'a [u8], Error> {
     let name = message.get(at).ok_or_else(|| Error::at(at, Offence::MissingService))?;
-    service_name(name).map_err(|offence| Error::at(at, offence))
+    check_service_name(name).map_err(|offence| Error::at(at, offence))?;
+    Ok(name)
 }
 
-pub(crate) fn address_at(message: &Frames, at: usize) -> Result<Label, Error> {
+#[inline(always)]
+pub(crate) fn address_at<'a>(message: FramesView<'a>, at: usize) -> Result<&'a [u8], Error> {
     let address = message.get(at).ok_or_else(|| Error::at(at, Offence::MissingAddress))?;
     if address.is_empty() {
         return Err(Error::at(at, Offence::EmptyAddress));
@@ -41,11 +47,12 @@ pub(crate) fn address_at(message: &Frames, at: usize) -> Result<Label, Error> {
     if address.len() > ADDRESS_BYTES_MAX {
         return Err(Error::at(at, Offence::AddressTooLong { bytes: address.len() }));
     }
-    Ok(Label::from(address))
+    Ok(address)
 }
 
 /// The empty frame that belongs there.
-pub(crate) fn separator_at(message: &Frames, at: usize) -> Result<(), Error> {
+#[inline(always)]
+pub(crate) fn separator_at(message: FramesView<'_>, at: usize) -> Result<(), Error> {
     match message.get(at) {
         Some([]) => Ok(()),
         Some(frame) => Err(Error::at(at, Offence::SeparatorNotEmpty { bytes: frame.len() })),
@@ -54,10 +61,11 @@ pub(crate) fn separator_at(message: &Frames, at: usize) -> Result<(), Error> {
 }
 
 /// The id of a request. It may be empty: a client that has one request at a time needs none.
-pub(crate) fn id_at(message: &Frames, at: usize) -> Result<Label, Error> {
+#[inline(always)]
+pub(crate) fn id_at<'a>(message: FramesView<'a>, at: usize) -> Result<CorrelationIdRef<'a>, Error> {
     let id = message.get(at).ok_or_else(|| Error::at(at, Offence::MissingId))?;
     if id.len() > REQUEST_ID_BYTES_MAX {
         return Err(Error::at(at, Offence::IdTooLong { bytes: id.len() }));
     }
-    Ok(Label::from(id))
+    Ok(CorrelationIdRef::Text(id))
 }

@@ -1,7 +1,5 @@
 //! What may be the name of a service.
 
-use majordomus_core::Label;
-
 use crate::Offence;
 
 /// The longest name of a service, in bytes.
@@ -27,6 +25,7 @@ pub const SERVICE_NAME_BYTES_MAX: usize = 255;
 /// assert_eq!(check_service_name(b""), Err(Offence::EmptyService));
 /// assert_eq!(check_service_name(b"\xff"), Err(Offence::ServiceNotUtf8));
 /// ```
+#[inline]
 pub fn check_service_name(name: &[u8]) -> Result<(), Offence> {
     if name.is_empty() {
         return Err(Offence::EmptyService);
@@ -34,12 +33,36 @@ pub fn check_service_name(name: &[u8]) -> Result<(), Offence> {
     if name.len() > SERVICE_NAME_BYTES_MAX {
         return Err(Offence::ServiceTooLong { bytes: name.len() });
     }
-    // All bytes are looked at, many at once; which one it is matters only where there is one. Most names
-    // are printable ASCII.
-    if name.iter().fold(false, |any, byte| any | !(b' '..=b'~').contains(byte)) {
+    // Most names are printable ASCII.
+    if !is_printable(name) {
         return check_unusual(name);
     }
     Ok(())
+}
+
+/// Returns whether a name is printable ASCII. Checks eight bytes at a time; the last eight may overlap.
+#[inline]
+fn is_printable(name: &[u8]) -> bool {
+    if let Some(last) = name.last_chunk::<8>() {
+        let (chunks, _) = name.as_chunks::<8>();
+        let last = unusual(u64::from_ne_bytes(*last));
+        return chunks.iter().fold(last, |any, chunk| any | unusual(u64::from_ne_bytes(*chunk)))
+            == 0;
+    }
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        let [first, last] = [first, last].map(|half| u64::from(u32::from_ne_bytes(*half)));
+        return unusual(first | last << 32) == 0;
+    }
+    name.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// Returns 0 where all eight bytes are printable ASCII.
+#[inline]
+fn unusual(bytes: u64) -> u64 {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let low = bytes.wrapping_sub(EACH * 0x20);
+    let delete = bytes.wrapping_add(EACH);
+    (bytes | low | delete) & (EACH * 0x80)
 }
 
 #[cold]
@@ -53,18 +76,30 @@ fn check_unusual(name: &[u8]) -> Result<(), Offence> {
     }
 }
 
-/// The name as a label, if a service may have it.
-pub(crate) fn service_name(name: &[u8]) -> Result<Label, Offence> {
-    check_service_name(name)?;
-    Ok(Label::from(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(name: &[u8], expected: Result<(), Offence>) {
         assert_eq!(check_service_name(name), expected, "{}", name.escape_ascii());
+    }
+
+    #[test]
+    fn every_byte_at_every_place() {
+        for length in 1..=20 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut name = [b'x'; 20];
+                    name[at] = byte;
+                    let expected = match byte {
+                        0..0x20 | 0x7f => Err(Offence::ServiceControlCharacter { byte }),
+                        0x80.. => Err(Offence::ServiceNotUtf8),
+                        _ => Ok(()),
+                    };
+                    check(&name[..length], expected);
+                }
+            }
+        }
     }
 
     #[test]

@@ -26,19 +26,19 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use alloc::string::String;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use core::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use majordomus_core::{Bounds, Form, Frames};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use majordomus_core::{Bounds, Form, Frames, FramesView};
 
 pub use rule::{Json, UnknownJson};
 
+use crate::json_text::{Reader, Text, quote};
+
 /// The key of the object that stands for bytes which are not UTF-8.
-const BASE64_KEY: &str = "$base64";
+const BASE64_KEY: &[u8] = b"$base64";
 
 /// Arrays and objects in one another; what nests deeper does not pass through. It is what the
 /// strictest reader in use takes (pigato-ruby's), and a reader that refuses ends its program.
@@ -48,21 +48,24 @@ const NESTING_MAX: usize = 100;
 /// the peers of this project read in one message.
 const ELEMENTS_MAX: usize = 1_016;
 
-/// The data of a longer request is not read to its end only to learn what kind of JSON it is.
-const CHECKED_BYTES_MAX: usize = 64 * 1024;
+/// The longest number in a request's data, in bytes, that is recognised as one.
+const SCALAR_BYTES_MAX: usize = 64 * 1024;
 
 /// A body of frames as one JSON text. `asked_other` says that it is a reply, and that the data of
 /// its request was JSON other than a string.
 ///
 /// With [`Json::Raw`] the result is what the frame is, so it may be no JSON.
-pub(crate) fn to_json(body: &Frames, rule: Json, asked_other: bool) -> Vec<u8> {
-    let text = match (body.get(0), body.len()) {
-        (None, _) => return b"null".to_vec(),
-        (Some(frame), 1) if passes(frame, rule, asked_other) => return frame.to_vec(),
-        (Some(frame), 1) => value(frame),
-        (Some(_), _) => array(body, rule),
-    };
-    text.into_bytes()
+pub(crate) fn to_json(body: FramesView<'_>, rule: Json, asked_other: bool) -> Cow<'_, [u8]> {
+    match (body.get(0), body.len()) {
+        (None, _) => Cow::Borrowed(b"null"),
+        (Some(frame), 1) if passes(frame, rule, asked_other) => Cow::Borrowed(frame),
+        (Some(frame), 1) => {
+            let mut text = Vec::new();
+            write_value(frame, &mut text);
+            Cow::Owned(text)
+        }
+        (Some(_), _) => Cow::Owned(array(body, rule)),
+    }
 }
 
 /// A body of JSON texts as the frames that they stand for, in order. A text that is no JSON is one
@@ -70,29 +73,84 @@ pub(crate) fn to_json(body: &Frames, rule: Json, asked_other: bool) -> Vec<u8> {
 /// word `undefined`.
 ///
 /// A string with half of a surrogate pair has no UTF-8, so it stands for nothing but its own text.
-pub(crate) fn to_frames(body: &Frames) -> Frames {
+pub(crate) fn to_frames(body: FramesView<'_>) -> Translated<'_> {
+    if body.len() == 1 {
+        return only_to_frames(body.in_form(Form::Frames, 0));
+    }
     let mut flat = Flat::default();
     for text in body.iter().filter(|text| !is_nothing(text)) {
-        if flat.read(text).is_ok() {
-            continue;
+        if flat.read(text).is_none() {
+            flat.push(text);
         }
-        if body.len() == 1 {
-            // It stays where it is in memory.
-            return body.clone().in_form(Form::Frames, 0);
-        }
-        flat.push(text);
     }
-    Frames::new(flat.data.into(), flat.bounds)
+    Translated::Written(flat)
 }
 
-/// Whether the data of a request is JSON and not a string. Of a long one only the beginning is
-/// looked at.
-pub(crate) fn is_other_than_string(json: &[u8]) -> bool {
-    let first = json.trim_ascii_start().first();
-    if json.len() > CHECKED_BYTES_MAX {
-        return matches!(first, Some(b'{' | b'['));
+/// Translates a body of one text. The frame stays where it is in memory where that is possible.
+fn only_to_frames(body: FramesView<'_>) -> Translated<'_> {
+    let text = body.get(0).unwrap_or_default();
+    let mut reader = Reader::new(text);
+    if let Some(string) = reader.string()
+        && let Some(plain) = string.plain().filter(|_| string.is_utf8())
+        && let end = text.len() - reader.left() - 1
+        && reader.is_at_end()
+        && let Some((start, _)) = body.bounds(0)
+    {
+        // It is in a frame, so the sums fit.
+        let (from, to) = (start + (end - plain.len()) as u32, start + end as u32);
+        return Translated::Inside(body, [(from, to)]);
     }
-    first != Some(&b'"') && is_json(json)
+    let mut flat = Flat::default();
+    if is_nothing(text) || flat.read(text).is_some() {
+        return Translated::Written(flat);
+    }
+    Translated::AsItIs(body)
+}
+
+/// A body as frames.
+pub(crate) enum Translated<'a> {
+    /// The body itself.
+    AsItIs(FramesView<'a>),
+    /// The body was a string without escapes: the frame is the text between its quotes.
+    Inside(FramesView<'a>, [(u32, u32); 1]),
+    /// Frames in new memory.
+    Written(Flat),
+}
+
+impl Translated<'_> {
+    #[inline]
+    pub(crate) fn view(&self) -> FramesView<'_> {
+        match self {
+            Translated::AsItIs(body) => *body,
+            Translated::Inside(body, bounds) => body.with_bounds(bounds),
+            Translated::Written(flat) => FramesView::borrowed(&flat.data, &flat.bounds),
+        }
+    }
+}
+
+/// Returns whether the data of a request is JSON other than a string.
+///
+/// An array or object is recognised by its first and last character, because reading every request to
+/// its end costs too much. Data that only looks like an array or object counts as one; this matters to
+/// its client alone, which then gets a reply of one frame such as `5` as a number and not as a string.
+#[inline]
+pub(crate) fn is_other_than_string(json: &[u8]) -> bool {
+    let mut reader = Reader::new(json);
+    match reader.peek() {
+        Some(b'[') => last_character(json) == Some(b']'),
+        Some(b'{') => last_character(json) == Some(b'}'),
+        Some(b'"') | None => false,
+        Some(_) => is_scalar(reader),
+    }
+}
+
+/// Returns the last character that is not blank.
+fn last_character(json: &[u8]) -> Option<u8> {
+    json.iter().rfind(|byte| !matches!(byte, b' ' | b'\n' | b'\t' | b'\r')).copied()
+}
+
+fn is_scalar(mut reader: Reader<'_>) -> bool {
+    reader.left() <= SCALAR_BYTES_MAX && reader.value().is_some() && reader.is_at_end()
 }
 
 /// What JavaScript writes for no value at all.
@@ -116,68 +174,51 @@ fn is_structure(frame: &[u8]) -> bool {
 
 /// Whether it is JSON that every reader takes.
 fn is_sound(text: &[u8], nesting_max: usize) -> bool {
-    is_json(text) && nesting(text) <= nesting_max
+    let mut reader = Reader::new(text);
+    reader.skip(nesting_max, true).is_some() && reader.is_at_end()
 }
 
-/// Whether it is JSON from its first byte to its last. Nesting takes no stack here.
-fn is_json(text: &[u8]) -> bool {
-    // What is skipped is not looked at for UTF-8.
-    core::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+/// Appends a frame as a JSON string, or in base64 where it is not UTF-8.
+fn write_value(frame: &[u8], to: &mut Vec<u8>) {
+    let Ok(text) = core::str::from_utf8(frame) else {
+        let (before, behind) = (br#"{"$base64":""#, br#""}"#);
+        let encoded = STANDARD.encode(frame);
+        to.reserve(before.len() + encoded.len() + behind.len());
+        to.extend_from_slice(before);
+        to.extend_from_slice(encoded.as_bytes());
+        to.extend_from_slice(behind);
+        return;
+    };
+    quote(text, to);
 }
 
-/// How deep arrays and objects are in one another, in a text that is JSON.
-fn nesting(json: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0, 0);
-    let (mut in_string, mut escaped) = (false, false);
-    for &byte in json {
-        match byte {
-            b'"' if !escaped => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_string => depth -= 1,
-            _ => {}
-        }
-        escaped = in_string && byte == b'\\' && !escaped;
-    }
-    deepest
-}
-
-/// One frame as a JSON string, or in base64 where it is not UTF-8.
-fn value(frame: &[u8]) -> String {
-    match core::str::from_utf8(frame) {
-        Ok(text) => serde_json::to_string(text).expect("a string is always JSON"),
-        Err(_) => [r#"{"$base64":""#, &STANDARD.encode(frame), r#""}"#].concat(),
-    }
-}
-
-fn array(body: &Frames, rule: Json) -> String {
-    let mut text = String::from("[");
+fn array(body: FramesView<'_>, rule: Json) -> Vec<u8> {
+    let mut text = Vec::with_capacity(body.bytes() + 3 * body.len() + 1);
     for (index, frame) in body.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        match core::str::from_utf8(frame) {
-            // One that is no JSON would spoil what stands around it.
-            Ok(json) if rule == Json::Raw && is_sound(frame, NESTING_MAX - 1) => {
-                text.push_str(json);
-            }
-            _ => text.push_str(&value(frame)),
+        text.push(if index == 0 { b'[' } else { b',' });
+        // A frame that is no JSON would break the array.
+        if rule == Json::Raw && is_sound(frame, NESTING_MAX - 1) {
+            text.extend_from_slice(frame);
+        } else {
+            write_value(frame, &mut text);
         }
     }
-    text.push(']');
+    text.push(b']');
     text
 }
 
 /// Frames that are being read out of JSON, one behind the other.
 #[derive(Default)]
-struct Flat {
+pub(crate) struct Flat {
     data: Vec<u8>,
     bounds: Bounds,
 }
 
 impl Flat {
+    pub(crate) fn into_frames(self) -> Frames {
+        Frames::new(self.data.into(), self.bounds)
+    }
+
     fn push(&mut self, frame: &[u8]) {
         let start = self.data.len();
         self.data.extend_from_slice(frame);
@@ -190,87 +231,66 @@ impl Flat {
         self.bounds.push((bound(start), bound(self.data.len())));
     }
 
-    /// Adds the frames that this text stands for, or nothing where it stands for none.
-    fn read(&mut self, text: &[u8]) -> serde_json::Result<()> {
+    /// Appends the frames that a text stands for. Where it stands for none, appends nothing and returns
+    /// `None`.
+    fn read(&mut self, text: &[u8]) -> Option<()> {
         let (bytes, frames) = (self.data.len(), self.bounds.len());
-        let mut reader = serde_json::Deserializer::from_slice(text);
-        let outcome = Place::Whole.of(self).deserialize(&mut reader).and_then(|()| reader.end());
-        if outcome.is_err() {
+        let mut reader = Reader::new(text);
+        let read = self.read_from(&mut reader).filter(|()| reader.is_at_end());
+        if read.is_none() {
             self.data.truncate(bytes);
             self.bounds.truncate(frames);
         }
-        outcome
-    }
-}
-
-/// Where in a text a value stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Whole,
-    Element,
-}
-
-impl Place {
-    fn of(self, flat: &mut Flat) -> Reading<'_> {
-        Reading { flat, place: self }
-    }
-}
-
-/// Reads one value into frames. It gives up at the first thing that stands for none, so it never
-/// goes deeper than an object in an array.
-struct Reading<'a> {
-    flat: &'a mut Flat,
-    place: Place,
-}
-
-impl<'de> DeserializeSeed<'de> for Reading<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Reading<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("what stands for frames")
+        read
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.flat.push(text.as_bytes());
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        if object.next_key::<String>()?.is_none_or(|key| key != BASE64_KEY) {
-            return Err(A::Error::custom("another object"));
-        }
-        let text = object.next_value::<String>()?;
-        if object.next_key::<IgnoredAny>()?.is_some() {
-            return Err(A::Error::custom("an object with more in it"));
-        }
-        let start = self.flat.data.len();
-        STANDARD.decode_vec(text, &mut self.flat.data).map_err(A::Error::custom)?;
-        self.flat.bound_from(start);
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        if self.place == Place::Element {
-            return Err(A::Error::custom("an array in an array"));
+    /// Reads one value. It stops at the first value that stands for no frame, so it never goes deeper
+    /// than an object in an array.
+    fn read_from(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        if !reader.take(b'[') {
+            return self.read_one(reader);
         }
         let mut elements = 0;
-        while array.next_element_seed(Place::Element.of(self.flat))?.is_some() {
+        loop {
+            self.read_one(reader)?;
             elements += 1;
             if elements > ELEMENTS_MAX {
-                return Err(A::Error::custom("too many elements"));
+                return None;
+            }
+            if !reader.take(b',') {
+                break;
             }
         }
-        if elements < 2 {
-            return Err(A::Error::custom("too few elements"));
-        }
-        Ok(())
+        (reader.take(b']') && elements >= 2).then_some(())
     }
+
+    /// Reads a string, or an object that stands for bytes.
+    fn read_one(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let start = self.data.len();
+        if !reader.take(b'{') {
+            reader.string()?.append_to(&mut self.data)?;
+            self.bound_from(start);
+            return Some(());
+        }
+        if &*unescaped(reader.name()?)? != BASE64_KEY {
+            return None;
+        }
+        let text = unescaped(reader.string()?)?;
+        if !reader.take(b'}') {
+            return None;
+        }
+        STANDARD.decode_vec(text, &mut self.data).ok()?;
+        self.bound_from(start);
+        Some(())
+    }
+}
+
+/// Returns a string without its escapes; `None` where the result is not Unicode.
+fn unescaped(text: Text<'_>) -> Option<Cow<'_, [u8]>> {
+    if let Some(plain) = text.plain() {
+        return Some(Cow::Borrowed(plain));
+    }
+    let mut written = Vec::new();
+    text.append_to(&mut written)?;
+    Some(Cow::Owned(written))
 }

@@ -34,8 +34,8 @@ mod tests {
 
     use super::*;
     use crate::golden::{
-        BROKER_DISCONNECT, BROKER_HEARTBEAT, Case, WORKER_DISCONNECT, WORKER_HEARTBEAT, Way::*,
-        check, failed, last, partial, ready, request, unsaid, worker_failed, worker_last,
+        BROKER_DISCONNECT, BROKER_HEARTBEAT, Case, TOKEN, WORKER_DISCONNECT, WORKER_HEARTBEAT,
+        Way::*, check, failed, last, partial, ready, request, unsaid, worker_failed, worker_last,
         worker_partial, worker_request,
     };
     use crate::{Codec, Errors, Side};
@@ -64,8 +64,12 @@ mod tests {
             ),
             (Both, WORKER_HEARTBEAT, &[b"\xaa\xa4\x08\x06MDPW02\x05"]),
             (Both, WORKER_DISCONNECT, &[b"\xaa\xa4\x09\x06MDPW02\x06"]),
-            (Both, worker_request(&["a"]), &[b"\xaa\xa4\x05\x06MDPW02\x02", b"17", b"", b"a"]),
-            (Both, worker_request(&[]), &[b"\xaa\xa4\x05\x06MDPW02\x02", b"17", b""]),
+            (
+                Both,
+                worker_request(&["a"]),
+                &[b"\xaa\xa4\x05\x06MDPW02\x02", TOKEN.as_bytes(), b"", b"a"],
+            ),
+            (Both, worker_request(&[]), &[b"\xaa\xa4\x05\x06MDPW02\x02", TOKEN.as_bytes(), b""]),
             (Both, BROKER_HEARTBEAT, &[b"\xaa\xa4\x08\x06MDPW02\x05"]),
             (Both, BROKER_DISCONNECT, &[b"\xaa\xa4\x09\x06MDPW02\x06"]),
         ];

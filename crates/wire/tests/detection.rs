@@ -2,7 +2,7 @@
 
 use majordomus_core::{
     ClientCapabilities, Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Hello,
-    Outcome, Redelivery, Request, Role, ToWorker, WorkerCapabilities,
+    Outcome, Redelivery, Request, Role, ToWorkerView, WorkerCapabilities,
 };
 use majordomus_wire::{Codec, Dialect, Errors, Side, Socket};
 
@@ -12,7 +12,7 @@ use Side::{Client, Worker};
 /// `delimiter` is whether the messages of the connection begin with an empty frame.
 #[track_caller]
 fn check(frames: &[&str], pinned: Option<Dialect>, expected: (Dialect, Side, bool)) {
-    let codec = Codec::detect(&Frames::from_slices(frames), b"", Socket::Dealer, pinned)
+    let codec = Codec::detect(Frames::from_slices(frames).view(), b"", Socket::Dealer, pinned)
         .unwrap_or_else(|error| panic!("{frames:?} {pinned:?}: {error}"));
     let found = (codec.dialect(), codec.side(), codec.delimiter());
     assert_eq!(found, expected, "{frames:?} {pinned:?}");
@@ -74,7 +74,7 @@ fn first_messages_that_are_packed() {
     for &(frames, dialect, side) in cases {
         for pinned in [None, Some(dialect)] {
             let first = Frames::from_slices(frames);
-            let codec = Codec::detect(&first, b"", dialect.socket(), pinned);
+            let codec = Codec::detect(first.view(), b"", dialect.socket(), pinned);
             let codec = codec.unwrap_or_else(|error| panic!("{first:?}: {error}"));
             assert_eq!((codec.dialect(), codec.side()), (dialect, side), "{first:?}");
             assert!(!codec.delimiter());
@@ -94,7 +94,7 @@ fn the_socket_tells_gdp() {
         codec.encode_from_client(first, &mut written);
         let first = Frames::from_slices(&written);
         for socket in [Socket::Dealer, Socket::Client] {
-            let found = Codec::detect(&first, b"", socket, None);
+            let found = Codec::detect(first.view(), b"", socket, None);
             let expected = (socket == dialect.socket()).then_some(dialect);
             assert_eq!(found.ok().map(|codec| codec.dialect()), expected, "{dialect} {socket:?}");
         }
@@ -133,7 +133,7 @@ const OF_NOBODY: &[&[u8]] = &[
 
 #[track_caller]
 fn spoken(frames: &[&str], identity: &[u8], pinned: Option<Dialect>) -> (Dialect, Side) {
-    let codec = Codec::detect(&Frames::from_slices(frames), identity, Socket::Dealer, pinned)
+    let codec = Codec::detect(Frames::from_slices(frames).view(), identity, Socket::Dealer, pinned)
         .unwrap_or_else(|error| panic!("{frames:?} {}: {error}", identity.escape_ascii()));
     assert!(!codec.delimiter());
     (codec.dialect(), codec.side())
@@ -188,7 +188,7 @@ fn pigato_and_omdp_are_told_apart() {
 fn routing_ids_do_not_matter_elsewhere() {
     for identity in OF_PIGATO.iter().chain(OF_OMDP) {
         let first = Frames::from_slices(&["", "MDPW01", "\x01", "echo"]);
-        let codec = Codec::detect(&first, identity.as_bytes(), Socket::Dealer, None);
+        let codec = Codec::detect(first.view(), identity.as_bytes(), Socket::Dealer, None);
         assert_eq!(codec.map(|codec| codec.dialect()), Ok(Mdp01));
     }
 }
@@ -209,8 +209,8 @@ fn our_own_peers_are_detected() {
             client.encode_from_client(&first, &mut written);
             let first = Frames::from_slices(&written);
             let identity = client.routing_id(u128::MAX / 7);
-            assert_eq!(Codec::detect(&first, &identity, socket, pinned), Ok(client));
-            assert_eq!(Codec::detect(&first, b"", socket, pinned), Ok(client));
+            assert_eq!(Codec::detect(first.view(), &identity, socket, pinned), Ok(client));
+            assert_eq!(Codec::detect(first.view(), b"", socket, pinned), Ok(client));
 
             let worker = Codec::new(dialect, Worker);
             let mut written = Vec::new();
@@ -221,18 +221,17 @@ fn our_own_peers_are_detected() {
             worker.encode_from_worker(&first, &mut written).unwrap();
             let first = Frames::from_slices(&written);
             let identity = worker.routing_id(u128::MAX / 7);
-            assert_eq!(Codec::detect(&first, &identity, socket, pinned), Ok(worker));
+            assert_eq!(Codec::detect(first.view(), &identity, socket, pinned), Ok(worker));
         }
     }
 }
 
 #[test]
 fn a_worker_that_the_broker_does_not_know_can_be_answered() {
-    let codec =
-        Codec::detect(&Frames::from_slices(&["", "MDPW01", "\x04"]), b"", Socket::Dealer, None)
-            .unwrap();
+    let first = Frames::from_slices(&["", "MDPW01", "\x04"]);
+    let codec = Codec::detect(first.view(), b"", Socket::Dealer, None).unwrap();
     let mut written: Vec<bytes::Bytes> = Vec::new();
-    codec.encode_to_worker(&ToWorker::Disconnect(Farewell::Silent), &mut written);
+    codec.encode_to_worker(&ToWorkerView::Disconnect(Farewell::Silent), &mut written);
     assert_eq!(written, ["", "MDPW01", "\x05"]);
 }
 
@@ -245,13 +244,13 @@ fn hello_makes_a_peer_of_omdp1() {
         let first = [HELLO, &[role], b"\0\0\x09\xc4\0\0\0\0\0\0\0\0\0\0", b"later"].concat();
         let first = Frames::from_slices(&[first]);
         for pinned in [None, Some(Omdp1)] {
-            let codec = Codec::detect(&first, b"", Socket::Dealer, pinned);
+            let codec = Codec::detect(first.view(), b"", Socket::Dealer, pinned);
             assert_eq!(codec, Ok(Codec::new(Omdp1, side)));
         }
-        let error = Codec::detect(&first, b"", Socket::Dealer, Some(Mdp02)).unwrap_err();
+        let error = Codec::detect(first.view(), b"", Socket::Dealer, Some(Mdp02)).unwrap_err();
         assert_eq!((error.offence().name(), error.answer()), ("pinned_to_other", None));
         // It is not spoken over CLIENT sockets.
-        let error = Codec::detect(&first, b"", Socket::Client, None).unwrap_err();
+        let error = Codec::detect(first.view(), b"", Socket::Client, None).unwrap_err();
         assert_eq!(error.answer(), None);
     }
 }
@@ -259,7 +258,7 @@ fn hello_makes_a_peer_of_omdp1() {
 #[track_caller]
 fn check_answer(first: &[&[u8]], pinned: Option<Dialect>, code: u16, text: &str) {
     let first = Frames::from_slices(first);
-    let error = Codec::detect(&first, b"", Socket::Dealer, pinned).unwrap_err();
+    let error = Codec::detect(first.view(), b"", Socket::Dealer, pinned).unwrap_err();
     let answer = error.answer().expect("there is an answer");
     // The peer reads it as what it is, whatever side it is on.
     for side in [Client, Worker] {
@@ -303,7 +302,7 @@ fn what_no_peer_of_omdp1_says_is_not_answered() {
         (0..=0xff).filter(|command| !matches!(command, 1 | 3 | 4 | 0x10..=0x13 | 0x30..=0x37))
     {
         let first = Frames::from_slices(&[[command, 0, 0]]);
-        let error = Codec::detect(&first, b"", Socket::Dealer, None).unwrap_err();
+        let error = Codec::detect(first.view(), b"", Socket::Dealer, None).unwrap_err();
         assert_eq!(error.answer(), None, "{command:#04x}");
     }
 }

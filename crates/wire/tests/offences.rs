@@ -1,7 +1,7 @@
 //! Every way to break a dialect, the frame that is named for it, and the words.
 
 use majordomus_core::Frames;
-use majordomus_wire::{Codec, Dialect, Error, Offence, Side, Socket};
+use majordomus_wire::{Codec, Dialect, Error, Offence, Scratch, Side, Socket};
 
 use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Omdp1, Pigato, Zproto};
 
@@ -29,16 +29,22 @@ use Reader::{Detect, DetectAny, DetectClient, FromClient, FromWorker, ToClient, 
 
 fn refuse(to: Reader, dialect: Dialect, message: Frames) -> Error {
     let codec = |side| Codec::new(dialect, side);
-    let first = |socket, pinned, message: Frames| {
-        let codec = Codec::detect(&message, b"", socket, pinned)?;
+    let mut scratch = Scratch::default();
+    let mut first = |socket, pinned, message: Frames| {
+        let (message, scratch) = (message.view(), &mut scratch);
+        let codec = Codec::detect(message, b"", socket, pinned)?;
         match codec.side() {
-            Side::Client => codec.decode_from_client(message).map(drop),
-            Side::Worker => codec.decode_from_worker(message).map(drop),
+            Side::Client => codec.decode_from_client(message, scratch).map(drop),
+            Side::Worker => codec.decode_from_worker(message, scratch).map(drop),
         }
     };
     let refused = match to {
-        FromClient => codec(Side::Client).decode_from_client(message).err(),
-        FromWorker => codec(Side::Worker).decode_from_worker(message).err(),
+        FromClient => {
+            codec(Side::Client).decode_from_client(message.view(), &mut Scratch::default()).err()
+        }
+        FromWorker => {
+            codec(Side::Worker).decode_from_worker(message.view(), &mut Scratch::default()).err()
+        }
         ToClient => codec(Side::Client).decode_to_client(message).err(),
         ToWorker => codec(Side::Worker).decode_to_worker(message).err(),
         Detect => first(Socket::Dealer, Some(dialect), message).err(),
@@ -555,17 +561,18 @@ fn the_form_of_an_mdp02_connection_does_not_change() {
         (&bare, &delimited, Offence::UnexpectedDelimiter),
         (&delimited, &bare, Offence::DelimiterMissing),
     ] {
-        let codec = Codec::detect(first, b"", Socket::Dealer, None).unwrap();
-        assert!(codec.decode_from_client(first.clone()).is_ok());
-        let error = codec.decode_from_client(later.clone()).unwrap_err();
+        let codec = Codec::detect(first.view(), b"", Socket::Dealer, None).unwrap();
+        let scratch = &mut Scratch::default();
+        assert!(codec.decode_from_client(first.view(), scratch).is_ok());
+        let error = codec.decode_from_client(later.view(), scratch).unwrap_err();
         assert_eq!((error.frame(), error.offence()), (Some(0), &offence));
     }
 }
 
 #[test]
 fn a_long_unknown_header_is_not_kept_whole() {
-    let error =
-        Codec::detect(&Frames::from_slices(&[LONG]), b"", Socket::Dealer, None).unwrap_err();
+    let message = Frames::from_slices(&[LONG]);
+    let error = Codec::detect(message.view(), b"", Socket::Dealer, None).unwrap_err();
     let text = error.to_string();
     assert_eq!(text, format!("frame 0: unknown header \"{}\" {KNOWN}", "x".repeat(32)));
 }
@@ -574,7 +581,7 @@ fn a_long_unknown_header_is_not_kept_whole() {
 #[test]
 fn the_wrong_side_is_an_offence_and_no_panic() {
     let message = Frames::from_slices(&["", "MDPW01", "\x04"]);
-    let codec = Codec::detect(&message, b"", Socket::Dealer, None).unwrap();
-    let error = codec.decode_from_client(message).unwrap_err();
+    let codec = Codec::detect(message.view(), b"", Socket::Dealer, None).unwrap();
+    let error = codec.decode_from_client(message.view(), &mut Scratch::default()).unwrap_err();
     assert_eq!(error.offence().name(), "header_of_other_side");
 }

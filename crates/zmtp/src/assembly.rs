@@ -1,5 +1,6 @@
-//! The message in reception: where its frames are, and how far it was read.
+//! Message reassembly: where the frames of a message are, and how far it was read.
 
+use alloc::vec::Vec;
 use core::{mem, ops::Range};
 
 use crate::{Error, Limits, command, frame::Header, message::Bounds};
@@ -132,6 +133,37 @@ impl Assembly {
             self.next = end;
         }
         Ok(Found::Command { body: start..end })
+    }
+}
+
+/// Returns the length of the message at the start of `bytes` and puts the bounds of its frames into
+/// `bounds`; `None` where [`Assembly::find`] has to decide: where the message is incomplete, over a
+/// limit or has a command in it.
+#[inline]
+pub(crate) fn whole_message(
+    bytes: &[u8],
+    limits: &Limits,
+    bounds: &mut Vec<(u32, u32)>,
+) -> Option<usize> {
+    bounds.clear();
+    let mut body_bytes = 0;
+    let mut next = 0;
+    loop {
+        let header = Header::parse(bytes.get(next..)?).ok()?.ok()?;
+        let start = next + header.bytes();
+        let body = usize::try_from(header.body).ok()?;
+        if header.command() || body > bytes.len() - start {
+            return None;
+        }
+        body_bytes += body;
+        if body_bytes > limits.message_bytes_max || bounds.len() >= limits.frames_max {
+            return None;
+        }
+        next = start + body;
+        bounds.push((start as u32, next as u32));
+        if !header.more() {
+            return Some(next);
+        }
     }
 }
 

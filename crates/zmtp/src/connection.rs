@@ -1,6 +1,8 @@
 //! One connection: the handshake and the traffic after it.
 
 use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+use core::mem;
 
 use bytes::{Bytes, BytesMut};
 
@@ -98,7 +100,7 @@ impl Connection {
 
     fn new(mechanism: Mechanism, limits: Limits, is_listener: bool) -> Self {
         let mut output = Output::default();
-        output.greet(|out| greeting::encode(mechanism.name(), mechanism.as_server(), out));
+        output.copy(&greeting::encode(mechanism.name(), mechanism.as_server()));
         Self {
             phase: Phase::Greeting,
             limits: limits.representable(),
@@ -190,6 +192,21 @@ impl Connection {
         }
     }
 
+    /// Takes a copy of all of `bytes`: for what a caller of [`poll_from`](Self::poll_from) has left
+    /// when it stops polling.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.receive_copy(&[0xFF, 0, 0]);
+    /// assert_eq!(connection.held_bytes(), 3);
+    /// ```
+    pub fn receive_copy(&mut self, bytes: &[u8]) {
+        if !matches!(self.phase, Phase::Failed(_) | Phase::Refused) {
+            self.input.receive_copy(bytes);
+        }
+    }
+
     /// The next event, or `None` when more bytes (or an answer to the last event) are needed.
     ///
     /// # Errors
@@ -209,6 +226,56 @@ impl Connection {
             self.fail(error);
         }
         result
+    }
+
+    /// Returns the length of the message that `bytes` begin with, and puts the start and the end of
+    /// each of its frames into `bounds`. Nothing is copied, and the connection does not change: the
+    /// caller goes on behind the message.
+    ///
+    /// `None` where there is something else to be taken first, or something else than a message that
+    /// is whole and within the limits: [`poll_from`](Self::poll_from) takes it, or says what is wrong.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// # let connection = Connection::listener(Security::Null, Limits::default());
+    /// let mut bounds = Vec::new();
+    /// assert_eq!(connection.whole_message(b"\x00\x05hello", &mut bounds), None, "it is not open");
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn whole_message(&self, bytes: &[u8], bounds: &mut Vec<(u32, u32)>) -> Option<usize> {
+        if !self.is_open() || !self.input.is_empty() {
+            return None;
+        }
+        assembly::whole_message(bytes, &self.limits, bounds)
+    }
+
+    /// Returns the next event, as [`poll`](Self::poll) does, and takes what it needs from the front of
+    /// `bytes`, which stay the caller's: what is taken is copied. When it returns `None`, all of
+    /// `bytes` has been taken, unless [memory](Event::Large) is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll`](Self::poll).
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Error, Limits, Security};
+    /// # let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// let mut bytes = &b"GET / HTTP/1.1"[..];
+    /// assert_eq!(connection.poll_from(&mut bytes), Err(Error::GreetingNotZmtp { first: b'G' }));
+    /// ```
+    pub fn poll_from(&mut self, bytes: &mut &[u8]) -> Result<Option<Event>, Error> {
+        loop {
+            let event = self.poll()?;
+            if event.is_some() || bytes.is_empty() || !self.input.takes_bytes() {
+                return Ok(event);
+            }
+            if self.is_open() {
+                self.input.receive_front(bytes);
+            } else {
+                self.receive_copy(mem::take(bytes));
+            }
+        }
     }
 
     #[cold]
@@ -406,7 +473,7 @@ impl Connection {
     #[inline]
     #[must_use]
     pub fn receiving(&self) -> bool {
-        self.input.len() != 0
+        !self.input.is_empty()
     }
 }
 
@@ -433,6 +500,23 @@ impl Connection {
         }
     }
 
+    /// Queues a message of two frames, as [`send_frame`](Self::send_frame) with each of them.
+    ///
+    /// Most messages are a short frame of a command and one of a body: room is made for both at once.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::Connection;
+    /// fn send_request(connection: &mut Connection, command: &[u8], body: &[u8]) {
+    ///     connection.send_two_frames(command, body);
+    /// }
+    /// ```
+    #[inline]
+    pub fn send_two_frames(&mut self, first: &[u8], last: &[u8]) {
+        if self.may_send(false) {
+            self.output.copy_two_frames((frame::MORE, first), (0, last));
+        }
+    }
+
     /// As [`send_frame`](Self::send_frame), but a frame of
     /// [`SHARED_FRAME_BYTES_MIN`](crate::SHARED_FRAME_BYTES_MIN) bytes or more is not copied: a
     /// reference to it is kept until it is written.
@@ -448,7 +532,7 @@ impl Connection {
         if frame.len() < SHARED_FRAME_BYTES_MIN {
             self.send_frame(frame, more);
         } else if self.may_send(more) {
-            self.output.share_frame(if more { frame::MORE } else { 0 }, frame);
+            self.output.share_frame(if more { frame::MORE } else { 0 }, frame.clone());
         }
     }
 
@@ -537,6 +621,50 @@ impl Connection {
     #[inline]
     pub fn sent(&mut self, n: usize) {
         self.output.sent(n);
+    }
+}
+
+/// Output memory that connections share.
+impl Connection {
+    /// Keeps up to 64 KiB of output memory when all is written, and not only 4 KiB, because the program
+    /// takes it with [`take_output_buffer`](Self::take_output_buffer).
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.pool_output();
+    /// ```
+    pub fn pool_output(&mut self) {
+        self.output.pool();
+    }
+
+    /// Takes the memory that frames were copied to, once all of it is written: for
+    /// [`give_output_buffer`](Self::give_output_buffer) of the next connection that sends something.
+    /// So a program with many connections needs memory only for those that send at the same time.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// assert_eq!(connection.take_output_buffer(), None, "its greeting is unsent");
+    /// connection.sent(64);
+    /// assert!(connection.take_output_buffer().is_some());
+    /// ```
+    #[inline]
+    pub fn take_output_buffer(&mut self) -> Option<Vec<u8>> {
+        self.output.take_buffer()
+    }
+
+    /// Gives memory to copy frames to, where the connection has none. What is in it is written over.
+    ///
+    /// ```
+    /// # use majordomus_zmtp::{Connection, Limits, Security};
+    /// let mut connection = Connection::listener(Security::Null, Limits::default());
+    /// connection.give_output_buffer(vec![0; 4096]);
+    /// assert_eq!(connection.unsent_bytes(), 64, "the greeting is in memory of its own");
+    /// ```
+    #[inline]
+    pub fn give_output_buffer(&mut self, buffer: Vec<u8>) {
+        self.output.give_buffer(buffer);
     }
 }
 

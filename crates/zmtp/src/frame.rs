@@ -6,6 +6,8 @@ pub(crate) const MORE: u8 = 0b001;
 const LONG: u8 = 0b010;
 pub(crate) const COMMAND: u8 = 0b100;
 
+/// The shortest header: flags and one byte of size.
+pub(crate) const HEADER_BYTES_MIN: usize = 2;
 /// The longest header: flags and eight bytes of size.
 pub(crate) const HEADER_BYTES_MAX: usize = 9;
 

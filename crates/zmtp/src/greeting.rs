@@ -1,7 +1,5 @@
 //! The 64 bytes that open a connection (37/ZMTP, "Version Negotiation").
 
-use alloc::vec::Vec;
-
 use bytes::Bytes;
 
 use crate::Error;
@@ -17,8 +15,8 @@ pub(crate) struct Greeting {
     pub(crate) minor: u8,
 }
 
-/// Queues our greeting of ZMTP 3.1.
-pub(crate) fn encode(mechanism: &str, as_server: bool, out: &mut Vec<u8>) {
+/// Our greeting of ZMTP 3.1.
+pub(crate) fn encode(mechanism: &str, as_server: bool) -> [u8; GREETING_BYTES] {
     let mut greeting = [0; GREETING_BYTES];
     greeting[0] = 0xFF;
     greeting[9] = 0x7F;
@@ -26,7 +24,7 @@ pub(crate) fn encode(mechanism: &str, as_server: bool, out: &mut Vec<u8>) {
     greeting[11] = 1;
     greeting[MECHANISM][..mechanism.len()].copy_from_slice(mechanism.as_bytes());
     greeting[AS_SERVER] = u8::from(as_server);
-    out.extend_from_slice(&greeting);
+    greeting
 }
 
 /// Reads the peer's greeting from the first bytes that came; `None` while it is incomplete.

@@ -15,7 +15,7 @@ use core::mem;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::assembly::Need;
+use crate::{assembly::Need, frame::HEADER_BYTES_MIN};
 
 /// What an incomplete message may hold without having been asked for: more needs a grant.
 pub const UNGRANTED_BYTES_MAX: usize = 16 * 1024;
@@ -71,6 +71,28 @@ impl Input {
         }
     }
 
+    /// Takes a copy of all of `bytes`.
+    pub(crate) fn receive_copy(&mut self, bytes: &[u8]) {
+        let mut copy = BytesMut::from(bytes);
+        let first = self.rest.is_empty();
+        self.receive(&mut copy);
+        self.rest_is_own |= first;
+    }
+
+    /// Copies from the front of `bytes` what must be here before looking again is worthwhile, and
+    /// moves `bytes` behind it. What was received before has been looked at.
+    pub(crate) fn receive_front(&mut self, bytes: &mut &[u8]) {
+        if self.filled == 0 {
+            self.own_rest();
+            self.head = mem::take(&mut self.rest);
+            self.filled = self.head.len();
+        }
+        let missing = self.need.max(HEADER_BYTES_MIN).saturating_sub(self.filled).max(1);
+        let (taken, behind) = bytes.split_at(missing.min(bytes.len()));
+        self.extend_head(taken);
+        *bytes = behind;
+    }
+
     #[cold]
     fn receive_behind_rest(&mut self, input: &mut BytesMut) {
         self.own_rest();
@@ -83,6 +105,17 @@ impl Input {
             self.rest.extend_from_slice(input);
             input.clear();
         }
+    }
+
+    /// Whether nothing is here, so that what comes next begins a message or a command.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filled == 0 && self.rest.is_empty()
+    }
+
+    /// Whether bytes are of use: not while memory is asked for.
+    pub(crate) fn takes_bytes(&self) -> bool {
+        self.grant == Grant::Fits
     }
 
     /// The bytes from the start of the message in reception, as far as they are in one piece.
@@ -115,12 +148,15 @@ impl Input {
 
     #[cold]
     fn fill_head(&mut self, end: usize) {
-        let take = self.rest.len().min(end - self.filled);
-        let taken = self.rest.split_to(take);
-        let room = take.min(self.head.len() - self.filled);
+        let taken = self.rest.split_to(self.rest.len().min(end - self.filled));
+        self.extend_head(&taken);
+    }
+
+    fn extend_head(&mut self, taken: &[u8]) {
+        let room = taken.len().min(self.head.len() - self.filled);
         self.head[self.filled..self.filled + room].copy_from_slice(&taken[..room]);
         self.head.extend_from_slice(&taken[room..]);
-        self.filled += take;
+        self.filled += taken.len();
     }
 
     /// Nothing whole was found, and `need` is needed. Returns the memory to ask for, if that is

@@ -14,43 +14,52 @@
 //! ```
 //! use std::io::{IoSlice, Read, Write};
 //!
-//! use bytes::BytesMut;
 //! use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
 //!
 //! fn turn(
 //!     socket: &mut (impl Read + Write),
 //!     connection: &mut Connection,
-//!     read_buffer: &mut BytesMut,
+//!     read_buffer: &mut [u8],
+//!     bounds: &mut Vec<(u32, u32)>,
 //! ) -> Result<(), Box<dyn std::error::Error>> {
 //!     // 1. Read: a large body goes straight to its place, all else to the shared buffer.
+//!     let mut bytes = &[][..];
 //!     if let Some(buffer) = connection.direct_buffer() {
 //!         let n = socket.read(buffer)?;
 //!         connection.direct_received(n);
 //!     } else {
-//!         if read_buffer.len() < 16 * 1024 {
-//!             *read_buffer = BytesMut::zeroed(256 * 1024);
-//!         }
 //!         let n = socket.read(read_buffer)?;
-//!         connection.receive(&mut read_buffer.split_to(n));
+//!         bytes = &read_buffer[..n];
 //!     }
-//!     // 2. Poll until nothing is left.
-//!     while let Some(event) = connection.poll()? {
-//!         match event {
-//!             Event::Hello(peer) if peer.metadata.socket_type == SocketType::Dealer => {
+//!     loop {
+//!         // 2. Cut whole messages out of the buffer, without a copy.
+//!         if let Some(length) = connection.whole_message(bytes, bounds) {
+//!             let (message, behind) = bytes.split_at(length);
+//!             for (index, &(start, end)) in bounds.iter().enumerate() {
+//!                 let frame = &message[start as usize..end as usize];
+//!                 connection.send_frame(frame, index + 1 < bounds.len());
+//!             }
+//!             bytes = behind;
+//!             continue;
+//!         }
+//!         // 3. Leave all else to the connection, which copies what it needs.
+//!         match connection.poll_from(&mut bytes)? {
+//!             Some(Event::Hello(peer)) if peer.metadata.socket_type == SocketType::Dealer => {
 //!                 connection.accept(&Metadata::new(SocketType::Router));
 //!             }
-//!             Event::Hello(_) => connection.refuse("only DEALER is served here"),
-//!             Event::Message(message) => {
+//!             Some(Event::Hello(_)) => connection.refuse("only DEALER is served here"),
+//!             // A message that came in pieces.
+//!             Some(Event::Message(message)) => {
 //!                 for (index, frame) in message.iter().enumerate() {
 //!                     connection.send_frame(frame, index + 1 < message.len());
 //!                 }
 //!             }
 //!             // Here a program charges `bytes` to its limits, and grants later or never.
-//!             Event::Large { .. } => connection.grant(),
-//!             _ => {}
+//!             Some(Event::Large { .. }) => connection.grant(),
+//!             Some(_) => {}
+//!             None => break,
 //!         }
 //!     }
-//!     // 3. Let go of the shared buffer, before the next connection reads into it.
 //!     connection.settle();
 //!     // 4. Write. A socket that is full is tried again when it is writable.
 //!     while connection.unsent_bytes() > 0 {
@@ -62,15 +71,20 @@
 //! }
 //! # let mut socket = std::io::Cursor::new(Vec::new());
 //! # let mut connection = Connection::listener(Security::Null, Limits::default());
-//! # turn(&mut socket, &mut connection, &mut BytesMut::new()).unwrap();
+//! # turn(&mut socket, &mut connection, &mut [0; 1024], &mut Vec::new()).unwrap();
 //! # assert_eq!(socket.into_inner().len(), 64);
 //! ```
+//!
+//! A caller that stops in between, because another connection is due, gives the rest of its bytes to
+//! [`receive_copy`](Connection::receive_copy). One that keeps messages for long may do without all of
+//! this: [`receive`](Connection::receive) takes the memory itself, and [`poll`](Connection::poll) cuts
+//! it up.
 //!
 //! # Messages
 //!
 //! The frames of a [`Message`] stay where they came, with their headers between them: one piece
 //! of memory and one reference for all. Whatever is kept for long is better copied, because a
-//! small frame keeps the whole read buffer that it came in.
+//! small frame keeps the whole memory that it came in.
 
 #![no_std]
 

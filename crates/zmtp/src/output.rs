@@ -1,13 +1,13 @@
 //! The bytes that wait to be written.
 //!
 //! ```text
-//!   bytes    |--sent--|-- headers, small frames --|-- header --|-- headers, small frames --|
-//!                     cursor                                   at
+//!   bytes    |--sent--|-- headers, small frames --|-- header --|-- headers, small frames --|--room--|
+//!                     cursor                                   at                          end
 //!   shared                                                     large frame (by reference)
 //! ```
 
-use alloc::{collections::VecDeque, vec::Vec};
-use core::iter;
+use alloc::{collections::VecDeque, vec, vec::Vec};
+use core::{iter, mem};
 
 use bytes::{Buf, Bytes};
 
@@ -17,6 +17,8 @@ use crate::frame;
 pub const SHARED_FRAME_BYTES_MIN: usize = 8 * 1024;
 /// Memory that an empty output keeps for the next turn.
 const KEPT_BYTES_MAX: usize = 4 * 1024;
+/// The same, where the connection shares output memory with others.
+const POOLED_BYTES_MAX: usize = 64 * 1024;
 const KEPT_SHARED_MAX: usize = 16;
 /// Bounds of the first reservation, which otherwise is what the last turn needed.
 const FIRST_BYTES_MIN: usize = 256;
@@ -31,7 +33,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 pub(crate) struct Output {
+    /// What is queued, and behind `end` zeros to be written over: a frame costs one check for room.
     bytes: Vec<u8>,
+    end: usize,
     /// How much of `bytes` was sent.
     cursor: usize,
     shared: VecDeque<Shared>,
@@ -42,15 +46,20 @@ pub(crate) struct Output {
     sent: u64,
     /// What `bytes` held when it was last empty again.
     last_fill: usize,
+    /// Whether its memory goes to other connections when it is empty.
+    is_pooled: bool,
 }
 
 impl Output {
+    /// Keeps more memory when it is empty, for other connections to take.
+    pub(crate) fn pool(&mut self) {
+        self.is_pooled = true;
+    }
+
     /// Queues bytes by copying them.
     #[inline]
     pub(crate) fn copy(&mut self, bytes: &[u8]) {
-        self.make_room(bytes.len());
-        self.bytes.extend_from_slice(bytes);
-        self.unsent += bytes.len();
+        self.take_room(bytes.len()).copy_from_slice(bytes);
     }
 
     /// Queues a frame's header, in the shortest form.
@@ -64,26 +73,50 @@ impl Output {
     /// Queues a frame by copying it.
     #[inline]
     pub(crate) fn copy_frame(&mut self, flags: u8, body: &[u8]) {
-        let header_len = if let Some(header) = frame::short_header(flags, body.len()) {
-            self.make_room(header.len() + body.len());
-            // A length that the compiler knows spares a call for two bytes.
-            self.bytes.extend_from_slice(&header);
-            header.len()
-        } else {
-            let header = frame::long_header(flags, body.len());
-            self.make_room(header.len() + body.len());
-            self.bytes.extend_from_slice(&header);
-            header.len()
+        let Some(header) = frame::short_header(flags, body.len()) else {
+            return self.copy_long_frame(flags, body);
         };
-        self.bytes.extend_from_slice(body);
-        self.unsent += header_len + body.len();
+        let room = self.take_room(header.len() + body.len());
+        // A length that the compiler knows spares a call for two bytes.
+        room[..header.len()].copy_from_slice(&header);
+        room[header.len()..].copy_from_slice(body);
+    }
+
+    /// Queues two frames by copying them.
+    #[inline]
+    pub(crate) fn copy_two_frames(&mut self, one: (u8, &[u8]), other: (u8, &[u8])) {
+        let headers =
+            (frame::short_header(one.0, one.1.len()), frame::short_header(other.0, other.1.len()));
+        let (Some(first), Some(second)) = headers else {
+            self.copy_frame(one.0, one.1);
+            return self.copy_frame(other.0, other.1);
+        };
+        let room = self.take_room(first.len() + one.1.len() + second.len() + other.1.len());
+        let (header, room) = room.split_at_mut(first.len());
+        header.copy_from_slice(&first);
+        let (body, room) = room.split_at_mut(one.1.len());
+        body.copy_from_slice(one.1);
+        let (header, room) = room.split_at_mut(second.len());
+        header.copy_from_slice(&second);
+        room.copy_from_slice(other.1);
+    }
+
+    fn copy_long_frame(&mut self, flags: u8, body: &[u8]) {
+        if body.len() >= SHARED_FRAME_BYTES_MIN {
+            // In memory of its own it is copied once, however the rest grows.
+            return self.share_frame(flags, Bytes::copy_from_slice(body));
+        }
+        let header = frame::long_header(flags, body.len());
+        let room = self.take_room(header.len() + body.len());
+        room[..header.len()].copy_from_slice(&header);
+        room[header.len()..].copy_from_slice(body);
     }
 
     /// Queues a frame by copying its header and keeping a reference to its body.
-    pub(crate) fn share_frame(&mut self, flags: u8, body: &Bytes) {
+    pub(crate) fn share_frame(&mut self, flags: u8, body: Bytes) {
         self.copy_header(flags, body.len());
-        self.shared.push_back(Shared { at: self.bytes.len(), frame: body.clone() });
         self.unsent += body.len();
+        self.shared.push_back(Shared { at: self.end, frame: body });
     }
 
     /// Copies what waits by reference and is shorter than this, so that nothing is held beside it.
@@ -94,13 +127,6 @@ impl Output {
             }
         }
         self.detached = self.shared.len();
-    }
-
-    /// Where the greeting is written.
-    pub(crate) fn greet(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
-        let before = self.bytes.len();
-        encode(&mut self.bytes);
-        self.unsent += self.bytes.len() - before;
     }
 
     #[inline]
@@ -138,8 +164,8 @@ impl Output {
                     copied
                 }
                 None => {
-                    let copied = &self.bytes[cursor..];
-                    cursor = self.bytes.len();
+                    let copied = &self.bytes[cursor..self.end];
+                    cursor = self.end;
                     copied
                 }
             };
@@ -164,7 +190,7 @@ impl Output {
 
     fn advance(&mut self, mut n: usize) {
         while n > 0 {
-            let stop = self.shared.front().map_or(self.bytes.len(), |shared| shared.at);
+            let stop = self.shared.front().map_or(self.end, |shared| shared.at);
             let copied = n.min(stop - self.cursor);
             self.cursor += copied;
             n -= copied;
@@ -186,11 +212,10 @@ impl Output {
     fn empty(&mut self) {
         self.cursor = 0;
         self.detached = 0;
-        self.last_fill = self.bytes.len();
-        if self.bytes.capacity() > KEPT_BYTES_MAX {
+        self.last_fill = mem::take(&mut self.end);
+        let kept = if self.is_pooled { POOLED_BYTES_MAX } else { KEPT_BYTES_MAX };
+        if self.bytes.len() > kept {
             self.bytes = Vec::new();
-        } else {
-            self.bytes.clear();
         }
         if self.shared.capacity() > KEPT_SHARED_MAX {
             self.shared = VecDeque::new();
@@ -199,37 +224,58 @@ impl Output {
         }
     }
 
+    /// Takes the memory of an output that is empty.
     #[inline]
-    fn make_room(&mut self, additional: usize) {
-        if self.bytes.capacity() - self.bytes.len() < additional {
-            self.make_more_room(additional);
+    pub(crate) fn take_buffer(&mut self) -> Option<Vec<u8>> {
+        (self.unsent == 0 && !self.bytes.is_empty()).then(|| mem::take(&mut self.bytes))
+    }
+
+    /// Gives memory to an output that has none.
+    #[inline]
+    pub(crate) fn give_buffer(&mut self, buffer: Vec<u8>) {
+        if self.bytes.is_empty() {
+            self.bytes = buffer;
         }
     }
 
+    /// The next `len` bytes, to be written over. They count as queued.
+    #[inline]
+    fn take_room(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() - self.end < len {
+            self.make_room(len);
+        }
+        let start = self.end;
+        self.end += len;
+        self.unsent += len;
+        &mut self.bytes[start..start + len]
+    }
+
     #[cold]
-    fn make_more_room(&mut self, additional: usize) {
-        if self.bytes.capacity() == 0 {
+    fn make_room(&mut self, len: usize) {
+        if self.bytes.is_empty() {
             // A busy connection fills about the same each turn: one reservation is enough.
             let usual = self.last_fill.clamp(FIRST_BYTES_MIN, FIRST_BYTES_MAX);
-            self.bytes.reserve_exact(usual.max(additional));
+            self.bytes = vec![0; usual.max(len)];
             return;
         }
         // Moving what is unsent to the front is paid for by at least as many bytes sent.
-        if self.cursor >= self.bytes.len() - self.cursor {
-            self.bytes.drain(..self.cursor);
+        if self.cursor >= self.end - self.cursor {
+            self.bytes.copy_within(self.cursor..self.end, 0);
             for shared in &mut self.shared {
                 shared.at -= self.cursor;
             }
+            self.end -= self.cursor;
             self.cursor = 0;
         }
-        self.bytes.reserve(additional);
+        let needed = self.end + len;
+        if self.bytes.len() < needed {
+            self.bytes.resize(needed.max(2 * self.bytes.len()), 0);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::vec;
-
     use super::*;
 
     #[test]
@@ -237,11 +283,33 @@ mod tests {
         let mut output = Output::default();
         output.copy_frame(0, &[1; 100]);
         output.sent(output.unsent_bytes());
-        assert_eq!(output.bytes.capacity(), FIRST_BYTES_MIN);
+        assert_eq!(output.bytes.len(), FIRST_BYTES_MIN);
 
-        output.copy_frame(0, &[1; 2 * KEPT_BYTES_MAX]);
+        for _ in 0..=KEPT_BYTES_MAX / 100 {
+            output.copy_frame(0, &[1; 100]);
+        }
         output.sent(output.unsent_bytes());
-        assert_eq!(output.bytes.capacity(), 0);
+        assert_eq!(output.bytes.len(), 0);
+    }
+
+    #[test]
+    fn buffer_is_taken_only_when_it_is_empty() {
+        let mut output = Output::default();
+        assert_eq!(output.take_buffer(), None);
+        output.copy_frame(0, b"abc");
+        assert_eq!(output.take_buffer(), None);
+        output.give_buffer(vec![7; 1_000]);
+        assert_eq!(output.unsent().collect::<Vec<_>>(), [b"\0\x03abc"]);
+        output.sent(5);
+        let buffer = output.take_buffer().unwrap();
+        assert_eq!(buffer.len(), FIRST_BYTES_MIN);
+
+        let mut other = Output::default();
+        other.give_buffer(buffer);
+        other.copy_frame(0, b"de");
+        assert_eq!(other.unsent().collect::<Vec<_>>(), [b"\0\x02de"]);
+        other.copy_frame(0, &[1; 255]);
+        assert_eq!(other.unsent().flatten().count(), 4 + 2 + 255);
     }
 
     #[test]
@@ -249,11 +317,11 @@ mod tests {
         let mut output = Output::default();
         for turn in 0..3 {
             output.copy_frame(0, &[1; 100]);
-            let reserved = output.bytes.capacity();
+            let reserved = output.bytes.len();
             for _ in 0..99 {
                 output.copy_frame(0, &[1; 100]);
             }
-            assert!(turn == 0 || output.bytes.capacity() == reserved);
+            assert!(turn == 0 || output.bytes.len() == reserved);
             output.sent(output.unsent_bytes());
         }
     }
@@ -264,12 +332,12 @@ mod tests {
         let shared = Bytes::from(vec![2; SHARED_FRAME_BYTES_MIN]);
         for _ in 0..10_000 {
             output.copy_frame(0, &[1; 98]);
-            output.share_frame(0, &shared);
+            output.share_frame(0, shared.clone());
             if output.unsent_bytes() > 20 * shared.len() {
                 output.sent(100 + 9 + shared.len());
             }
         }
-        assert!(output.bytes.capacity() < 16 * 1024);
+        assert!(output.bytes.len() < 16 * 1024);
         assert!(output.shared.len() < 25);
     }
 
@@ -278,7 +346,7 @@ mod tests {
         let mut output = Output::default();
         let shared = Bytes::from(vec![2; SHARED_FRAME_BYTES_MIN]);
         for _ in 0..100 {
-            output.share_frame(0, &shared);
+            output.share_frame(0, shared.clone());
         }
         output.sent(output.unsent_bytes());
         assert_eq!(output.shared.capacity(), 0);
@@ -291,8 +359,8 @@ mod tests {
         let [small, large] = [1, 2].map(|times| vec![2; times * SHARED_FRAME_BYTES_MIN]);
         let [small, large] = [small, large].map(Bytes::from);
         for round in 0..3 {
-            output.share_frame(0, &small);
-            output.share_frame(0, &large);
+            output.share_frame(0, small.clone());
+            output.share_frame(0, large.clone());
             output.detach(large.len());
             assert!(small.is_unique() && !large.is_unique());
             let waiting: Vec<u8> = output.unsent().flatten().copied().collect();

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::broker::{
-    Balance, Broker, Config, Input, Keys, Limits, Output, Profile, ServiceConfig, Sign,
+    Action, Balance, Broker, Config, Event, Input, Keys, Limits, Outlet, Profile, ServiceConfig,
+    Sign,
 };
 use majordomus_core::{
-    Concurrency, Form, Frames, FromClient, FromWorker, Hello, Label, PeerId, Priority, Request,
-    Role, Status, Time, Timeout, ToClient, ToWorker, WorkerReply,
+    ClientCapabilities, Concurrency, CorrelationId, Form, Frames, FromClient, FromWorker, Hello,
+    Label, PeerId, Priority, Request, Role, Status, Time, Timeout, ToClientView, ToWorkerView,
+    Token, WorkerReply,
 };
 
 use crate::source::Source;
@@ -29,6 +31,10 @@ const SERVICES: &[&str] = &[
     "",
     "stock@latest",
 ];
+
+/// The most outputs of one input. There are eight peers and a few requests for each byte of an input,
+/// so a broker that produces more is in an endless loop.
+const OUTPUTS_MAX: usize = 100_000;
 
 /// How much time passes, in milliseconds.
 const PAUSES_MS: &[u64] = &[0, 1, 100, 500, 1_000, 2_500, 10_000, 60_000, 900_000];
@@ -85,7 +91,7 @@ struct Peer {
     paused: bool,
     load: Load,
     /// The ids of the requests that it made and has no last word of.
-    asked: Vec<Label>,
+    asked: Vec<CorrelationId>,
 }
 
 /// What waits to be written to a peer.
@@ -99,10 +105,17 @@ enum Load {
 struct Stage {
     broker: Broker,
     now: Time,
-    peers: [Option<Peer>; PEERS],
+    peers: Peers,
     appeared: u32,
-    /// Addresses that workers were given, and the ids that came with them.
-    given: Vec<(Label, Label)>,
+}
+
+/// The peers of the broker, which check each output as it arises.
+struct Peers {
+    at: [Option<Peer>; PEERS],
+    /// Tokens that workers were given, and the ids that came with them.
+    given: Vec<(Token, CorrelationId)>,
+    /// How many outputs the input has.
+    outputs: usize,
 }
 
 impl Stage {
@@ -110,16 +123,15 @@ impl Stage {
         Self {
             broker: Broker::new(config, Keys([1, 2, 3, 4])),
             now: Time::ZERO,
-            peers: [const { None }; PEERS],
+            peers: Peers { at: [const { None }; PEERS], given: Vec::new(), outputs: 0 },
             appeared: 0,
-            given: Vec::new(),
         }
     }
 
     fn happen(&mut self, source: &mut Source<'_>) {
         let choice = source.byte();
         let at = usize::from(choice >> 5) % PEERS;
-        let Some(peer) = &self.peers[at] else { return self.appear(at, source) };
+        let Some(peer) = &self.peers.at[at] else { return self.appear(at, source) };
         let (id, role, load) = (peer.id, peer.role, peer.load);
         let input = match choice & 31 {
             0 => return self.pass(source.pick(PAUSES_MS), source.flag()),
@@ -135,15 +147,15 @@ impl Stage {
             8 if source.byte() & 7 == 7 => Input::Configured(Box::new(config(source.byte()))),
             8 if source.byte() == 255 => Input::Shutdown,
             // What comes from one that is paused waits, and what is malformed with it.
-            _ if self.peers[at].as_ref().is_some_and(|peer| peer.paused) => return,
+            _ if self.peers.at[at].as_ref().is_some_and(|peer| peer.paused) => return,
             9 => Input::Malformed { peer: id },
             command => match role {
                 Role::Client(can) => {
-                    let command = client_says(command, can.form, source);
+                    let command = client_says(command, can, source);
                     Input::FromClient { peer: id, command }
                 }
                 Role::Worker(can) => {
-                    let command = self.worker_says(command, can.form, source);
+                    let command = self.peers.worker_says(command, can.form, source);
                     Input::FromWorker { peer: id, command }
                 }
             },
@@ -151,7 +163,7 @@ impl Stage {
         let is_gone = matches!(input, Input::Gone { .. });
         self.tell(input);
         if is_gone {
-            self.peers[at] = None;
+            self.peers.at[at] = None;
         }
     }
 
@@ -166,7 +178,7 @@ impl Stage {
             role: codec.role(),
         };
         let (role, load) = (profile.role, Load::Little);
-        self.peers[at] = Some(Peer { id, role, paused: false, load, asked: Vec::new() });
+        self.peers.at[at] = Some(Peer { id, role, paused: false, load, asked: Vec::new() });
         self.tell(Input::Appeared { peer: id, profile });
     }
 
@@ -186,6 +198,41 @@ impl Stage {
         self.tell(Input::Tick);
     }
 
+    fn tell(&mut self, input: Input) {
+        let peers = &mut self.peers;
+        match &input {
+            Input::FromClient { peer, command: FromClient::Request(request) } => {
+                peers.known(*peer).asked.push(request.id.clone());
+            }
+            Input::Laden { peer } => peers.known(*peer).load = Load::One,
+            Input::Filled { peer } => peers.known(*peer).load = Load::Full,
+            Input::Drained { peer } => peers.known(*peer).load = Load::Little,
+            _ => {}
+        }
+        peers.outputs = 0;
+        input.with_view(|input| self.broker.handle(self.now, input, peers));
+        self.broker.audit();
+        assert!(self.broker.counters().balanced());
+        let holdings = self.broker.holdings();
+        assert_eq!(holdings.requests as u64, self.broker.counters().in_progress);
+    }
+
+    /// The broker shuts down and all go.
+    fn end(mut self) {
+        self.tell(Input::Shutdown);
+        assert_eq!(self.broker.counters().in_progress, 0);
+        let peers: Vec<PeerId> = self.peers.at.iter().flatten().map(|peer| peer.id).collect();
+        for peer in peers {
+            self.tell(Input::Gone { peer });
+            self.peers.at[peer.index as usize] = None;
+        }
+        self.pass(10_000_000, true);
+        assert_eq!(self.broker.holdings(), Default::default());
+        assert_eq!(self.broker.next_deadline(), None);
+    }
+}
+
+impl Peers {
     fn worker_says(&self, command: u8, form: Form, source: &mut Source<'_>) -> FromWorker {
         let service = Label::from(source.pick(SERVICES));
         if matches!(command, 10 | 11) {
@@ -195,8 +242,11 @@ impl Stage {
         let nth = usize::from(at >> 1).min(self.given.len().saturating_sub(1));
         let latest = self.given.len().saturating_sub(1 + nth);
         let (address, id) = match self.given.get(latest) {
-            Some(given) if at != 255 => given.clone(),
-            _ => ("forged".into(), Label::empty()),
+            Some((token, id)) if at != 255 => match at & 1 {
+                0 => (token.to_label(), id.clone()),
+                _ => (Label::from(&token.octets()[..]), id.clone()),
+            },
+            _ => ("forged".into(), CorrelationId::NONE),
         };
         let choice = source.byte();
         let reply = WorkerReply {
@@ -226,87 +276,73 @@ impl Stage {
         }
     }
 
-    fn tell(&mut self, input: Input) {
-        match &input {
-            Input::FromClient { peer, command: FromClient::Request(request) } => {
-                self.known(*peer, |peer| peer.asked.push(request.id.clone()));
-            }
-            Input::Laden { peer } => self.known(*peer, |peer| peer.load = Load::One),
-            Input::Filled { peer } => self.known(*peer, |peer| peer.load = Load::Full),
-            Input::Drained { peer } => self.known(*peer, |peer| peer.load = Load::Little),
-            _ => {}
-        }
-        self.broker.handle(self.now, input);
-        while let Some(output) = self.broker.poll_output() {
-            self.carry_out(output);
-        }
-        self.broker.audit();
-        assert!(self.broker.counters().balanced());
-        let holdings = self.broker.holdings();
-        assert_eq!(holdings.requests as u64, self.broker.counters().in_progress);
+    /// Returns a peer that the broker may speak of.
+    fn known(&mut self, id: PeerId) -> &mut Peer {
+        let peer = self.at[id.index as usize].as_mut().filter(|peer| peer.id == id);
+        peer.expect("the broker speaks of connected peers only")
     }
 
-    fn known(&mut self, id: PeerId, change: impl FnOnce(&mut Peer)) {
-        let peer = self.peers[id.index as usize].as_mut().filter(|peer| peer.id == id);
-        change(peer.expect("the broker speaks of those that are there"));
-    }
-
-    fn carry_out(&mut self, output: Output) {
-        match output {
-            Output::ToClient { peer, command } => self.known(peer, |peer| {
-                let Role::Client(can) = peer.role else { panic!("{command:?} to a worker") };
-                let (reply, is_last) = match &command {
-                    ToClient::Partial(reply) => (reply, false),
-                    ToClient::Final(reply) | ToClient::Failed(_, reply) => (reply, true),
-                    _ => return,
-                };
-                match peer.asked.iter().position(|id| *id == reply.id) {
-                    Some(at) if is_last => _ = peer.asked.swap_remove(at),
-                    Some(_) => {}
-                    // What a worker says behind its reply.
-                    None => assert!(can.afterwords, "nobody asked: {command:?}"),
-                }
-            }),
-            Output::ToWorker { peer, command } => {
-                self.known(peer, |peer| assert!(matches!(peer.role, Role::Worker(_))));
-                if let ToWorker::Request(request) = command {
-                    self.given.push((request.address, request.id));
-                }
-            }
-            Output::Probe { peer } => self.known(peer, |_| {}),
-            Output::Pause { peer } => self.known(peer, |peer| {
-                assert!(!peer.paused, "paused twice");
-                peer.paused = true;
-            }),
-            Output::Resume { peer } => self.known(peer, |peer| {
-                assert!(peer.paused, "resumed twice");
-                peer.paused = false;
-            }),
-            Output::Close { peer, .. } => {
-                self.known(peer, |_| {});
-                self.peers[peer.index as usize] = None;
-            }
-            Output::Event(_) => {}
-        }
-    }
-
-    /// The broker shuts down and all go.
-    fn end(mut self) {
-        self.tell(Input::Shutdown);
-        assert_eq!(self.broker.counters().in_progress, 0);
-        let peers: Vec<PeerId> = self.peers.iter().flatten().map(|peer| peer.id).collect();
-        for peer in peers {
-            self.tell(Input::Gone { peer });
-            self.peers[peer.index as usize] = None;
-        }
-        self.pass(10_000_000, true);
-        assert_eq!(self.broker.holdings(), Default::default());
-        assert_eq!(self.broker.next_deadline(), None);
+    fn count_output(&mut self) {
+        self.outputs += 1;
+        assert!(self.outputs <= OUTPUTS_MAX, "one input has more than {OUTPUTS_MAX} outputs");
     }
 }
 
-fn client_says(command: u8, form: Form, source: &mut Source<'_>) -> FromClient {
-    let id = Label::decimal(u64::from(source.byte() & 3));
+impl Outlet for Peers {
+    fn to_client(&mut self, client: PeerId, command: &ToClientView<'_>) {
+        self.count_output();
+        let peer = self.known(client);
+        let Role::Client(can) = peer.role else { panic!("{command:?} to a worker") };
+        let (reply, is_last) = match command {
+            ToClientView::Partial(reply) => (reply, false),
+            ToClientView::Final(reply) | ToClientView::Failed(_, reply) => (reply, true),
+            _ => return,
+        };
+        match peer.asked.iter().position(|id| id.as_ref() == reply.id) {
+            Some(at) if is_last => _ = peer.asked.swap_remove(at),
+            Some(_) => {}
+            // What a worker says behind its reply.
+            None => assert!(can.afterwords, "nobody asked: {command:?}"),
+        }
+    }
+
+    fn to_worker(&mut self, worker: PeerId, command: &ToWorkerView<'_>) {
+        self.count_output();
+        assert!(matches!(self.known(worker).role, Role::Worker(_)), "{command:?} to a client");
+        if let ToWorkerView::Request(request) = command {
+            self.given.push((request.token, request.id.to_owned()));
+        }
+    }
+
+    fn act(&mut self, peer: PeerId, action: Action) {
+        self.count_output();
+        let known = self.known(peer);
+        match action {
+            Action::Probe => {}
+            Action::Pause => {
+                assert!(!known.paused, "paused twice");
+                known.paused = true;
+            }
+            Action::Resume => {
+                assert!(known.paused, "resumed twice");
+                known.paused = false;
+            }
+            Action::Close(_) => self.at[peer.index as usize] = None,
+        }
+    }
+
+    fn note(&mut self, _event: Event) {
+        self.count_output();
+    }
+}
+
+fn client_says(command: u8, can: ClientCapabilities, source: &mut Source<'_>) -> FromClient {
+    let number = u64::from(source.byte() & 3);
+    // Where ids are numbers, clients greet, and no two of their requests in progress have the same.
+    let id = match can.greets {
+        true => CorrelationId::Number(number),
+        false => CorrelationId::Text(Label::decimal(number)),
+    };
     let service = Label::from(source.pick(SERVICES));
     match command {
         10..=21 => {
@@ -317,7 +353,7 @@ fn client_says(command: u8, form: Form, source: &mut Source<'_>) -> FromClient {
                 _ => Timeout::After(Duration::from_millis(u64::from(manner >> 5) * 100)),
             };
             FromClient::Request(Request {
-                id: if command == 21 { Label::empty() } else { id },
+                id: if command == 21 { CorrelationId::NONE } else { id },
                 timeout,
                 redeliver: manner & 4 == 4,
                 fresh: manner & 8 == 8,
@@ -326,7 +362,7 @@ fn client_says(command: u8, form: Form, source: &mut Source<'_>) -> FromClient {
                 priority: Priority::new(choice & 3),
                 credit: if command == 19 { 1 } else { u32::MAX },
                 options: options(choice),
-                ..Request::new(service, body(choice >> 2, form))
+                ..Request::new(service, body(choice >> 2, can.form))
             })
         }
         22 | 23 => FromClient::Cancel { id },

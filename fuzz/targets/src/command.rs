@@ -2,10 +2,15 @@
 
 use bytes::Bytes;
 use majordomus_core::{
-    Farewell, Frames, FromClient, FromWorker, Outcome, Reply, Request, ToClient, ToWorker,
-    WorkerReply, WorkerRequest,
+    Farewell, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient, ToWorker,
+    ToWorkerView, Token, WorkerReply, WorkerRequest, WorkerRequestView,
 };
-use majordomus_wire::{Codec, Dialect, ERROR_TEXT_BYTES_MAX, Error, Side, Sink};
+use majordomus_wire::{Codec, Dialect, ERROR_TEXT_BYTES_MAX, Error, Scratch, Side, Sink};
+
+use crate::message::Message;
+
+/// What the broker writes for an address that is no token: it has none but its own.
+const TOKEN: Token = Token::from_bits([1, 2]);
 
 /// A command.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,16 +23,15 @@ pub(crate) enum Command {
 
 impl Command {
     /// What the two decoders of the codec's side make of a message.
-    pub(crate) fn readings(codec: Codec, message: &Frames) -> impl Iterator<Item = Self> {
-        let message = || message.clone();
+    pub(crate) fn readings(codec: Codec, message: &Message) -> impl Iterator<Item = Self> {
         let (from, to) = match codec.side() {
             Side::Client => (
-                codec.decode_from_client(message()).map(Self::FromClient),
-                codec.decode_to_client(message()).map(Self::ToClient),
+                read_from_client(codec, message).map(Self::FromClient),
+                codec.decode_to_client(message.compact()).map(Self::ToClient),
             ),
             Side::Worker => (
-                codec.decode_from_worker(message()).map(Self::FromWorker),
-                codec.decode_to_worker(message()).map(Self::ToWorker),
+                read_from_worker(codec, message).map(Self::FromWorker),
+                codec.decode_to_worker(message.compact()).map(Self::ToWorker),
             ),
         };
         [from, to].into_iter().filter_map(|read| read.inspect_err(shows).ok())
@@ -38,14 +42,26 @@ impl Command {
         let mut written = Written::default();
         match self {
             Self::FromClient(command) => codec.encode_from_client(command, &mut written),
-            Self::ToClient(command) => codec.encode_to_client(command, &mut written),
+            Self::ToClient(command) => codec.encode_to_client(&command.view(), &mut written),
             Self::FromWorker(command) => {
                 let _ = codec.encode_from_worker(command, &mut written);
             }
-            Self::ToWorker(command) => codec.encode_to_worker(command, &mut written),
+            Self::ToWorker(command) => codec.encode_to_worker(&view(command), &mut written),
         }
-        assert!(!written.more, "{codec:?} leaves a message open with {self:?}");
-        (!written.frames.is_empty()).then(|| Frames::from_slices(&written.frames))
+        written.message()
+    }
+
+    /// The address in a command to a worker.
+    fn address(&mut self) -> Option<&mut Label> {
+        match self {
+            Self::ToWorker(
+                ToWorker::Request(WorkerRequest { address, .. })
+                | ToWorker::StillWanted { address, .. }
+                | ToWorker::More { address, .. }
+                | ToWorker::Cancel { address, .. },
+            ) => Some(address),
+            _ => None,
+        }
     }
 
     fn content(&mut self) -> Option<Content<'_>> {
@@ -70,12 +86,82 @@ impl Command {
 
     /// Reads a message of the same direction.
     pub(crate) fn read_alike(&self, codec: Codec, message: Frames) -> Result<Self, Error> {
+        let scratch = &mut Scratch::default();
         match self {
-            Self::FromClient(_) => codec.decode_from_client(message).map(Self::FromClient),
+            Self::FromClient(_) => {
+                let read = codec.decode_from_client(message.view(), scratch);
+                read.map(|command| Self::FromClient(command.to_owned()))
+            }
             Self::ToClient(_) => codec.decode_to_client(message).map(Self::ToClient),
-            Self::FromWorker(_) => codec.decode_from_worker(message).map(Self::FromWorker),
+            Self::FromWorker(_) => {
+                let read = codec.decode_from_worker(message.view(), scratch);
+                read.map(|command| Self::FromWorker(command.to_owned()))
+            }
             Self::ToWorker(_) => codec.decode_to_worker(message).map(Self::ToWorker),
         }
+    }
+}
+
+/// Decodes a message of a client from memory of each kind, with the same result.
+pub(crate) fn read_from_client(codec: Codec, message: &Message) -> Result<FromClient, Error> {
+    let mut scratch = Scratch::default();
+    let compact = message.compact();
+    let [borrowed, shared, compact] =
+        [message.borrowed(), message.shared(), compact.view()].map(|message| {
+            let read = codec.decode_from_client(message, &mut scratch);
+            read.map(|command| command.to_owned())
+        });
+    assert_eq!(borrowed, shared, "{codec:?}");
+    assert_eq!(borrowed, compact, "{codec:?}");
+    if let (Ok(FromClient::Request(one)), Ok(FromClient::Request(other))) = (&borrowed, &shared) {
+        assert_eq!((one.body.form(), one.body.note()), (other.body.form(), other.body.note()));
+    }
+    borrowed
+}
+
+/// Decodes a message of a worker from memory of each kind, with the same result.
+pub(crate) fn read_from_worker(codec: Codec, message: &Message) -> Result<FromWorker, Error> {
+    let mut scratch = Scratch::default();
+    let compact = message.compact();
+    let [borrowed, shared, compact] =
+        [message.borrowed(), message.shared(), compact.view()].map(|message| {
+            let read = codec.decode_from_worker(message, &mut scratch);
+            read.map(|command| command.to_owned())
+        });
+    assert_eq!(borrowed, shared, "{codec:?}");
+    assert_eq!(borrowed, compact, "{codec:?}");
+    borrowed
+}
+
+/// Borrows a command to a worker, whose address becomes a token.
+fn view(command: &ToWorker) -> ToWorkerView<'_> {
+    let token = |address: &[u8]| Token::read(address).unwrap_or(TOKEN);
+    match command {
+        ToWorker::Welcome(welcome) => ToWorkerView::Welcome(welcome),
+        ToWorker::Registered { service, worker } => ToWorkerView::Registered { service, worker },
+        ToWorker::Request(request) => ToWorkerView::Request(WorkerRequestView {
+            token: token(&request.address),
+            service: &request.service,
+            id: request.id.as_ref(),
+            deadline: request.deadline,
+            attempt: request.attempt,
+            priority: request.priority,
+            credit: request.credit,
+            options: &request.options,
+            body: request.body.view(),
+        }),
+        ToWorker::StillWanted { address, id } => {
+            ToWorkerView::StillWanted { token: token(address), id: id.as_ref() }
+        }
+        ToWorker::More { address, credit } => {
+            ToWorkerView::More { token: token(address), credit: *credit }
+        }
+        ToWorker::Capacity { concurrency } => ToWorkerView::Capacity { concurrency: *concurrency },
+        ToWorker::Cancel { address, outcome } => {
+            ToWorkerView::Cancel { token: token(address), outcome: *outcome }
+        }
+        ToWorker::Heartbeat => ToWorkerView::Heartbeat,
+        ToWorker::Disconnect(why) => ToWorkerView::Disconnect(*why),
     }
 }
 
@@ -136,9 +222,17 @@ pub(crate) fn shows(error: &Error) {
 
 /// A message that sees to it that nothing comes behind its last frame.
 #[derive(Default)]
-struct Written {
+pub(crate) struct Written {
     frames: Vec<Bytes>,
     more: bool,
+}
+
+impl Written {
+    /// Returns the message, if one was written.
+    pub(crate) fn message(self) -> Option<Frames> {
+        assert!(!self.more, "the message is left open: {:?}", self.frames);
+        (!self.frames.is_empty()).then(|| Frames::from_slices(&self.frames))
+    }
 }
 
 impl Sink for Written {
@@ -201,6 +295,11 @@ pub(crate) fn comes_through(codec: Codec, command: &Command) {
         if again.body == as_text(&reply.body) {
             reply.body = again.body.clone();
         }
+    }
+    if let (Some(expected), Some(again)) = (expected.address(), again.clone().address()) {
+        let token = Token::read(expected).unwrap_or(TOKEN);
+        assert_eq!(Token::read(again), Some(token), "{codec:?} {message:?}");
+        *expected = again.clone();
     }
     if let (Some(expected), Some(again)) = (expected.content(), again.clone().content()) {
         expected.fill(codec, again);

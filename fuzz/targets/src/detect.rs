@@ -1,7 +1,7 @@
 //! A first message, to detection.
 
 use majordomus_core::Frames;
-use majordomus_wire::{Codec, Dialect, Side, Socket};
+use majordomus_wire::{Codec, Dialect, Scratch, Side, Socket};
 
 use crate::command::{Command, comes_through, shows};
 use crate::source::Source;
@@ -26,13 +26,16 @@ pub fn detect(data: &[u8]) {
     let socket = if choice & 1 == 0 { Socket::Dealer } else { Socket::Client };
     let identity = IDENTITIES[(choice >> 1) % IDENTITIES.len()];
     let pinned = Dialect::ALL[(choice >> 1) / IDENTITIES.len() % Dialect::ALL.len()];
-    let message = source.frames();
+    let message = source.message();
 
-    let other = Codec::detect(&message, identity, socket, Some(pinned));
+    let other = Codec::detect(message.borrowed(), identity, socket, Some(pinned));
     if let Ok(codec) = other {
         assert_eq!(codec.dialect(), pinned);
     }
-    let codec = match Codec::detect(&message, identity, socket, None) {
+    let detected = Codec::detect(message.borrowed(), identity, socket, None);
+    let message = message.compact();
+    assert_eq!(Codec::detect(message.view(), identity, socket, None), detected, "{message:?}");
+    let codec = match detected {
         Ok(codec) => codec,
         Err(error) => {
             shows(&error);
@@ -42,25 +45,33 @@ pub fn detect(data: &[u8]) {
     };
     assert_eq!(codec.dialect().socket(), socket);
     let dialect = Some(codec.dialect());
-    assert_eq!(Codec::detect(&message, identity, socket, dialect), Ok(codec), "{message:?}");
+    let again = Codec::detect(message.view(), identity, socket, dialect);
+    assert_eq!(again, Ok(codec), "{message:?}");
     if Some(pinned) == dialect {
         assert_eq!(other, Ok(codec));
     }
 
     let more = longer(&message, socket);
-    if let Ok(again) = Codec::detect(&more, identity, socket, None) {
+    if let Ok(again) = Codec::detect(more.view(), identity, socket, None) {
         assert_eq!(again, codec, "{message:?}");
     }
 
+    let scratch = &mut Scratch::default();
     let said = match codec.side() {
-        Side::Client => Ok(Command::FromClient(codec.decode_from_client(message.clone()).unwrap())),
-        Side::Worker => codec.decode_from_worker(message.clone()).map(Command::FromWorker),
+        Side::Client => {
+            let command = codec.decode_from_client(message.view(), scratch).unwrap();
+            Ok(Command::FromClient(command.to_owned()))
+        }
+        Side::Worker => {
+            let command = codec.decode_from_worker(message.view(), scratch);
+            command.map(|command| Command::FromWorker(command.to_owned()))
+        }
     };
     // A worker is known by its header, whatever follows it.
     let Ok(said) = said else { return };
     comes_through(codec, &said);
     if let Some(written) = said.written(codec) {
-        let again = Codec::detect(&written, identity, socket, None);
+        let again = Codec::detect(written.view(), identity, socket, None);
         assert_eq!(again, Ok(codec), "{message:?} {written:?}");
     }
 }

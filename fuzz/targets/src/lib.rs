@@ -7,6 +7,7 @@ mod broker;
 mod command;
 mod decode;
 mod detect;
+mod message;
 mod mutation;
 mod random;
 mod relay;
@@ -17,7 +18,7 @@ mod translate;
 mod zmtp;
 
 pub use broker::broker;
-pub use decode::decode;
+pub use decode::{decode, decode_cuts};
 pub use detect::detect;
 pub use mutation::Mutation;
 pub use relay::relay;

@@ -1,10 +1,10 @@
 //! The corpus begins with real bytes: a conversation of PIGATO's own programs, the vectors of OMDP/1,
 //! and messages of each dialect as its libraries write them.
 
-use majordomus_core::Frames;
 use majordomus_wire::{Codec, Dialect, Side, Socket};
 
 use crate::command::Command;
+use crate::message;
 use crate::source::{codec_byte, packed};
 use crate::zmtp::{READY, greeting};
 
@@ -75,9 +75,9 @@ impl Message {
     /// Whether the broker passes it on.
     fn is_relayed(&self) -> bool {
         let codec = Codec::new(self.dialect, self.side);
-        let message = Frames::from_slices(&self.frames);
+        let message = message::Message::new(self.frames());
         Command::readings(codec, &message).any(|read| {
-            matches!(read, Command::FromClient(_) | Command::FromWorker(_)) && message.len() > 3
+            matches!(read, Command::FromClient(_) | Command::FromWorker(_)) && self.frames.len() > 3
         })
     }
 

@@ -1,7 +1,9 @@
 //! An input as a row of choices.
 
-use majordomus_core::{Frames, Label};
+use majordomus_core::Label;
 use majordomus_wire::{Codec, Dialect, Errors, Json, Side, check_service_name};
+
+use crate::message::Message;
 
 /// Reads choices off the front of an input. One that is at its end gives zeros and nothing.
 pub(crate) struct Source<'a>(&'a [u8]);
@@ -50,13 +52,13 @@ impl<'a> Source<'a> {
         piece
     }
 
-    /// Frames up to the end of the input.
-    pub(crate) fn frames(mut self) -> Frames {
+    /// A message up to the end of the input.
+    pub(crate) fn message(mut self) -> Message {
         let mut frames = Vec::new();
         while !self.is_empty() {
             frames.push(self.piece());
         }
-        Frames::from_slices(&frames)
+        Message::new(frames)
     }
 
     /// How a peer of ours speaks, in any dialect on either side. See [`codec_byte`].
@@ -86,7 +88,7 @@ pub(crate) fn codec_byte(dialect: Dialect, side: Side) -> u8 {
     (at + Dialect::ALL.len() * usize::from(side == Side::Worker)) as u8
 }
 
-/// Frames as [`Source::frames`] reads them.
+/// Frames as [`Source::message`] reads them.
 pub(crate) fn packed<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut packed = Vec::new();
     for frame in frames {

@@ -18,7 +18,7 @@ pub fn translate(data: &[u8]) {
     let dialect = if choice & 1 == 0 { Dialect::Pigato } else { Dialect::Omdp };
     let asked = choice >> 1 & 1;
     let rule = Json::ALL[usize::from(choice >> 2) % Json::ALL.len()];
-    let body = source.frames();
+    let body = source.message().compact();
 
     let codec = Codec::new(dialect, Side::Client).with_json(rule);
     let reply = Reply { id: "r1".into(), asked, ..Reply::new("", body.clone()) };

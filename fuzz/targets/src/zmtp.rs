@@ -1,8 +1,8 @@
 //! A stream of bytes, to a connection, in one piece and in many.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use majordomus_zmtp::{
-    Connection, Error, Event, Limits, Metadata, Security, SocketType, UNGRANTED_BYTES_MAX,
+    Connection, Error, Event, Limits, Message, Metadata, Security, SocketType, UNGRANTED_BYTES_MAX,
 };
 
 use crate::random::Random;
@@ -48,6 +48,7 @@ pub fn zmtp(data: &[u8]) {
         match choice >> 5 & 3 {
             0 => cut.receive(piece),
             1 => cut.receive_direct(piece),
+            2 => cut.receive_in_place(piece),
             _ => cut.receive_lazily(piece, random.below(4), random.below(3) == 0),
         }
     }
@@ -114,6 +115,32 @@ impl Run {
         }
     }
 
+    /// Takes whole messages where they lie, and has the connection copy what else there is.
+    fn receive_in_place(&mut self, mut bytes: &[u8]) {
+        let mut bounds = Vec::new();
+        loop {
+            if let Some(length) = self.connection.whole_message(bytes, &mut bounds) {
+                let message = Message {
+                    data: Bytes::copy_from_slice(&bytes[..length]),
+                    frames: bounds.as_slice().into(),
+                };
+                assert!(self.error.is_none(), "{message:?} after an error");
+                self.events.push(Event::Message(message));
+                bytes = &bytes[length..];
+                continue;
+            }
+            let polled = self.connection.poll_from(&mut bytes);
+            if !self.handle(polled) {
+                break;
+            }
+        }
+        // As long as memory is asked for, or after an error, bytes may be left.
+        if self.error.is_none() && !bytes.is_empty() {
+            self.connection.receive(&mut BytesMut::from(bytes));
+        }
+        self.settle();
+    }
+
     /// Does not poll until nothing is left.
     fn receive_lazily(&mut self, bytes: &[u8], polls: usize, settles: bool) {
         self.connection.receive(&mut BytesMut::from(bytes));
@@ -127,7 +154,13 @@ impl Run {
 
     /// Whether there was an event.
     fn poll(&mut self) -> bool {
-        let event = match self.connection.poll() {
+        let polled = self.connection.poll();
+        self.handle(polled)
+    }
+
+    /// The same for an event that was polled.
+    fn handle(&mut self, polled: Result<Option<Event>, Error>) -> bool {
+        let event = match polled {
             Ok(event) => event,
             Err(error) => {
                 assert_eq!(self.connection.poll(), Err(error.clone()));

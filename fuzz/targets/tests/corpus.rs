@@ -7,7 +7,7 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::PathBuf;
 
-use majordomus_fuzz::{Mutation, TARGETS, Target, seeds};
+use majordomus_fuzz::{Mutation, TARGETS, Target, decode_cuts, seeds};
 
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name)
@@ -96,5 +96,12 @@ fn the_corpus_begins_with_real_bytes() {
         for seed in seeds(name) {
             assert!(corpus.contains(&seed), "{name}: UPDATE_CORPUS=1 writes what is missing");
         }
+    }
+}
+
+#[test]
+fn a_message_cut_at_any_byte_decodes_alike_from_any_memory() {
+    for input in corpus("decode") {
+        run(decode_cuts, &input);
     }
 }

@@ -1,6 +1,8 @@
 //! Messages that are nearly right.
 
-use majordomus_core::{Frames, FromClient, FromWorker, Label, Request, Status, WorkerReply};
+use majordomus_core::{
+    CorrelationId, Frames, FromClient, FromWorker, Label, Request, Status, WorkerReply,
+};
 use majordomus_wire::{Dialect, Socket};
 use majordomus_zmtp::{Metadata, SocketType};
 
@@ -102,7 +104,7 @@ fn change(message: &mut Vec<Vec<u8>>, random: &mut Random) {
 
 /// What clients say, what they begin with first.
 fn client_messages(dialect: Dialect) -> Vec<Vec<Vec<u8>>> {
-    let id = Label::from("7");
+    let id = CorrelationId::Number(7);
     let request =
         Request { id: id.clone(), ..Request::new(SERVICE, Frames::from_slices(&["[1]"])) };
     let says = [
@@ -111,8 +113,8 @@ fn client_messages(dialect: Dialect) -> Vec<Vec<Vec<u8>>> {
         FromClient::Heartbeat,
         FromClient::StillWanted { id: id.clone() },
         FromClient::More { id: id.clone(), credit: 7 },
-        FromClient::Cancel { id: id.clone() },
-        FromClient::Vouch { worker: id },
+        FromClient::Cancel { id },
+        FromClient::Vouch { worker: Label::from("7") },
         FromClient::Disconnect,
     ];
     let all = says.iter().map(|command| client_frames(dialect, command));

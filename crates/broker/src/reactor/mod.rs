@@ -4,10 +4,11 @@
 //! core wants done about each message; tell the core the time, after what came in that time; write
 //! once to each that has something waiting. Nothing in a turn waits.
 
-mod coming;
+mod accept;
+mod outlet;
 mod publishing;
 mod reading;
-mod reception;
+mod reassembly;
 mod writing;
 
 use std::collections::VecDeque;
@@ -15,29 +16,26 @@ use std::io;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-use majordomus_core::broker::{Broker as Core, Input, Output};
+use majordomus_core::broker::{Broker as Core, Input, InputView};
 use majordomus_core::{PeerId, Time};
-use majordomus_zmtp::Spares;
 use mio::event::Event as Ready;
 use mio::{Events, Poll, Token};
 use tracing::info;
 
+use self::outlet::{FollowUp, Io};
 use self::publishing::Publishing;
-use crate::census::{Census, Snapshot};
-use crate::connection::Outlet;
+use self::reading::ReadBuffer;
+use self::reassembly::ReassemblyMemory;
+use crate::census::Snapshot;
+use crate::connection::{Incoming, Reading};
 use crate::handshakes::Handshakes;
-use crate::observer;
-use crate::slots::Slots;
 use crate::stream::Listener;
-use crate::{Config, Order};
+use crate::{Config, ControlMessage};
 
 /// Events that are taken from the system at once.
 const EVENTS_MAX: usize = 1_024;
-/// Outputs of one input that there is memory for when nothing happens.
-const OUTPUTS_KEPT_MAX: usize = 1_024;
-/// How long the end waits until every peer has read its last words.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long a shutdown waits until every peer has read what was sent to it.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The wake-up of the program that started us. Listeners come behind it, then connections.
 pub(crate) const WAKER: Token = Token(0);
@@ -47,43 +45,25 @@ pub(crate) struct Reactor {
     config: Config,
     poll: Poll,
     core: Core,
-    /// Empty between inputs.
-    outputs: VecDeque<Output>,
+    io: Io,
     /// Those of the configuration in its order; behind them that of the publication, if there is one.
     listeners: Vec<Listener>,
     /// The token of the first connection, behind those of the listeners.
     first_connection: usize,
-    /// Listeners that rest until then, because there are no open files left.
-    resting: Option<Time>,
-    connections: Slots,
-    handshakes: Handshakes,
-    /// Connections that have shaken hands and said nothing.
-    quiet: Handshakes,
-    /// Connections whose handshakes come in small pieces, and when each is read from again.
-    dribbling: VecDeque<(PeerId, Time)>,
-    orders: Receiver<Order>,
-    read_buffer: BytesMut,
-    started: Instant,
-    now: Time,
-    /// Listeners that may bring more.
+    /// Nothing is accepted until then, because there are no open files left.
+    accept_again: Option<Time>,
+    /// Listeners that may have more to accept.
     to_accept: Vec<usize>,
-    /// Connections that may have more to read.
-    to_read: VecDeque<u32>,
-    /// Connections that have something to be written.
-    to_write: Vec<u32>,
-    /// Connections that wait for memory to receive a message, in order.
-    wanting: VecDeque<PeerId>,
-    /// Memory that incomplete messages hold.
-    reception_bytes: usize,
-    /// Connections whose reception holds memory.
-    receiving: Vec<PeerId>,
-    reception_check: Option<Time>,
-    spares: Spares,
+    handshakes: Handshakes,
+    /// Connections whose handshake is complete and that have sent nothing since.
+    silent: Handshakes,
+    /// Connections whose handshakes come in small pieces, and when each is read from again.
+    slow_handshakes: VecDeque<(PeerId, Time)>,
+    reassembly: ReassemblyMemory,
     publishing: Publishing,
-    census: Census,
-    ending: Option<Time>,
-    /// Messages that came in.
-    messages: u64,
+    control: Receiver<ControlMessage>,
+    started: Instant,
+    shutdown_due: Option<Time>,
 }
 
 impl Reactor {
@@ -92,60 +72,50 @@ impl Reactor {
         poll: Poll,
         core: Core,
         mut listeners: Vec<Listener>,
-        orders: Receiver<Order>,
+        control: Receiver<ControlMessage>,
     ) -> io::Result<Self> {
         for (at, listener) in listeners.iter_mut().enumerate() {
             listener.register(poll.registry(), Token(FIRST_LISTENER + at))?;
         }
-        let first_connection = FIRST_LISTENER + listeners.len();
         Ok(Self {
+            io: Io::new(config.connections.unsent_bytes_max),
             config,
             poll,
             core,
-            outputs: VecDeque::new(),
+            first_connection: FIRST_LISTENER + listeners.len(),
             listeners,
-            first_connection,
-            resting: None,
-            connections: Slots::default(),
-            handshakes: Handshakes::default(),
-            quiet: Handshakes::default(),
-            dribbling: VecDeque::new(),
-            orders,
-            read_buffer: BytesMut::new(),
-            started: Instant::now(),
-            now: Time::ZERO,
+            accept_again: None,
             to_accept: Vec::new(),
-            to_read: VecDeque::new(),
-            to_write: Vec::new(),
-            wanting: VecDeque::new(),
-            reception_bytes: 0,
-            receiving: Vec::new(),
-            reception_check: None,
-            spares: Spares::new(reception::SPARE_BYTES_MAX),
+            handshakes: Handshakes::default(),
+            silent: Handshakes::default(),
+            slow_handshakes: VecDeque::new(),
+            reassembly: ReassemblyMemory::default(),
             publishing: Publishing::default(),
-            census: Census::default(),
-            ending: None,
-            messages: 0,
+            control,
+            started: Instant::now(),
+            shutdown_due: None,
         })
     }
 
-    /// Runs until it is told to end: what happened until then.
+    /// Runs until it is shut down. Returns what happened until then.
     pub(crate) fn run(mut self) -> io::Result<Snapshot> {
         let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut read_buffer = ReadBuffer::new();
         loop {
             self.wait(&mut events)?;
-            self.now = self.clock();
+            self.io.now = self.clock();
             for event in &events {
                 self.ready(event);
             }
             for listener in std::mem::take(&mut self.to_accept) {
                 self.accept(listener);
             }
-            self.read_all();
+            self.read_all(&mut read_buffer);
             self.pass_time();
             self.publish();
             self.write_all();
-            if self.ending.is_some_and(|until| self.connections.is_empty() || self.now >= until) {
+            let now = self.io.now;
+            if self.shutdown_due.is_some_and(|due| self.io.connections.is_empty() || now >= due) {
                 return Ok(self.snapshot());
             }
         }
@@ -191,18 +161,19 @@ impl Reactor {
 
     /// How long to wait for sockets.
     fn patience(&self) -> Option<Duration> {
-        let idle = self.to_accept.is_empty() && self.to_read.is_empty() && self.to_write.is_empty();
+        let idle =
+            self.to_accept.is_empty() && self.io.to_read.is_empty() && self.io.to_write.is_empty();
         if !idle {
             return Some(Duration::ZERO);
         }
         let due = [
             self.core.next_deadline(),
             self.handshakes.next_due(self.config.connections.handshake_timeout),
-            self.dribbling.front().map(|(_, due)| *due),
-            self.resting,
-            self.reception_check,
+            self.slow_handshakes.front().map(|(_, due)| *due),
+            self.accept_again,
+            self.reassembly.next_check,
             self.next_publication(),
-            self.ending,
+            self.shutdown_due,
         ];
         let next = due.into_iter().flatten().min()?;
         let wait = next.since(self.clock());
@@ -212,34 +183,34 @@ impl Reactor {
 
     fn ready(&mut self, event: &Ready) {
         if event.token() == WAKER {
-            self.take_orders();
+            self.take_control_messages();
             return self.look_into_inboxes();
         }
         let Some(index) = event.token().0.checked_sub(self.first_connection) else {
             return self.to_accept.push(event.token().0 - FIRST_LISTENER);
         };
         let index = index as u32;
-        let Some(connection) = self.connections.at(index) else { return };
+        let Some(connection) = self.io.connections.at(index) else { return };
         if event.is_read_closed() || event.is_error() {
-            connection.ended = true;
-            if connection.is_client_gone_unheard() {
+            connection.incoming = Incoming::Ended;
+            if connection.is_client_gone_while_paused() {
                 let id = connection.id;
                 return self.lose(id);
             }
+        } else if event.is_readable() {
+            connection.incoming.arrived();
         }
-        connection.readable |= event.is_readable() || connection.ended;
-        if event.is_writable() && connection.blocked {
-            connection.blocked = false;
-            self.mark_dirty(index);
+        if event.is_writable() && connection.writing.unblock() {
+            self.io.to_write.push(index);
         }
-        self.queue_read(index);
+        self.io.queue_read(index);
     }
 
-    fn take_orders(&mut self) {
-        while let Ok(order) = self.orders.try_recv() {
-            match order {
-                Order::Snapshot(answer) => answer(self.snapshot()),
-                Order::Shutdown => self.begin_end(),
+    fn take_control_messages(&mut self) {
+        while let Ok(message) = self.control.try_recv() {
+            match message {
+                ControlMessage::Snapshot(answer) => answer(self.snapshot()),
+                ControlMessage::Shutdown => self.begin_shutdown(),
             }
         }
     }
@@ -253,53 +224,56 @@ impl Reactor {
 
     /// What happened so far.
     fn snapshot(&self) -> Snapshot {
+        let census = &self.io.census;
         Snapshot {
             counters: self.core.counters().clone(),
             services: self.core.statement(),
             holdings: self.core.holdings(),
-            connections: self.connections.len(),
+            connections: self.io.connections.len(),
             handshakes: self.handshakes.len(),
-            accepted: self.census.accepted,
-            closed: self.census.closed.clone(),
-            refused: self.census.refused.clone(),
-            reception_bytes: self.reception_bytes,
+            accepted: census.accepted,
+            closed: census.closed.clone(),
+            refused: census.refused.clone(),
+            reception_bytes: self.reassembly.charged_bytes,
             published: self.publishing.sent,
             publications_missed: self.publishing.missed,
         }
     }
 
-    /// Says farewell to everybody, and ends when all have heard it or their time is up.
-    fn begin_end(&mut self) {
-        if self.ending.is_some() {
+    /// Tells every peer that the broker shuts down, and ends when all have read it or their time is
+    /// up.
+    fn begin_shutdown(&mut self) {
+        if self.shutdown_due.is_some() {
             return;
         }
-        self.ending = Some(self.now.after(FAREWELL));
+        self.shutdown_due = Some(self.io.now.after(SHUTDOWN_TIMEOUT));
         self.listeners.clear();
         self.tell_core(Input::Shutdown);
-        for id in self.connections.ids() {
-            if let Some(connection) = self.connections.get(id) {
-                connection.closing = true;
-                let index = id.index;
-                self.mark_dirty(index);
+        self.reassembly.waiting.clear();
+        for id in self.io.connections.ids() {
+            if let Some(connection) = self.io.connections.get(id) {
+                connection.reading = Reading::Closing;
+                self.io.queue_write(id.index);
             }
         }
     }
 
     fn pass_time(&mut self) {
-        if self.core.next_deadline().is_some_and(|due| due <= self.now) {
+        let now = self.io.now;
+        if self.core.next_deadline().is_some_and(|due| due <= now) {
             self.tell_core(Input::Tick);
         }
         let timeout = self.config.connections.handshake_timeout;
-        while let Some(id) = self.handshakes.overdue(self.now, timeout) {
+        while let Some(id) = self.handshakes.overdue(now, timeout) {
             self.cut(id, "handshake_timeout", &"its handshake took too long");
         }
-        self.end_rests();
-        if self.resting.is_some_and(|until| until <= self.now) {
-            self.resting = None;
+        self.resume_slow_handshakes();
+        if self.accept_again.is_some_and(|due| due <= now) {
+            self.accept_again = None;
             self.to_accept = (0..self.listeners.len()).collect();
         }
-        if self.reception_check.is_some_and(|due| due <= self.now) {
-            self.check_receptions();
+        if self.reassembly.next_check.is_some_and(|due| due <= now) {
+            self.check_reassemblies();
         }
     }
 
@@ -308,77 +282,27 @@ impl Reactor {
         Token(self.first_connection + id.index as usize)
     }
 
-    /// Tells the core something, and does what it wants done about it.
-    fn tell_core(&mut self, input: Input) {
-        self.core.handle(self.now, input);
-        self.carry_all_out();
-    }
-
-    /// Does what the core wants done. An output is large and is looked at where it stands.
-    fn carry_all_out(&mut self) {
-        let mut outputs = std::mem::take(&mut self.outputs);
-        loop {
-            self.core.take_outputs(&mut outputs);
-            if outputs.is_empty() {
-                break;
-            }
-            for output in &outputs {
-                self.carry_out(output);
-            }
-            outputs.clear();
-            if outputs.capacity() > OUTPUTS_KEPT_MAX {
-                outputs = VecDeque::new();
-            }
+    /// Tells the core something, and does what is left to be done when it has returned.
+    #[inline]
+    fn tell_core(&mut self, input: InputView<'_>) {
+        self.core.handle(self.io.now, input, &mut self.io);
+        if !self.io.follow_ups.is_empty() {
+            self.follow_up();
         }
-        self.outputs = outputs;
     }
 
-    fn carry_out(&mut self, output: &Output) {
-        match *output {
-            Output::ToClient { peer, ref command } => {
-                let Some(connection) = self.connections.get(peer) else { return };
-                let Some(codec) = connection.codec else { return };
-                let before = connection.zmtp.unsent_bytes();
-                codec.encode_to_client(command, &mut Outlet(&mut connection.zmtp));
-                self.wrote(peer, before);
-            }
-            Output::ToWorker { peer, ref command } => {
-                let Some(connection) = self.connections.get(peer) else { return };
-                let Some(codec) = connection.codec else { return };
-                let before = connection.zmtp.unsent_bytes();
-                codec.encode_to_worker(command, &mut Outlet(&mut connection.zmtp));
-                self.wrote(peer, before);
-            }
-            Output::Probe { peer } => {
-                if let Some(connection) = self.connections.get(peer) {
-                    let before = connection.zmtp.unsent_bytes();
-                    connection.zmtp.ping(0, b"");
-                    self.wrote(peer, before);
+    #[cold]
+    fn follow_up(&mut self) {
+        while let Some(follow_up) = self.io.follow_ups.pop_front() {
+            let input = match follow_up {
+                FollowUp::AboveHighWater(peer) => Input::Filled { peer },
+                FollowUp::OversizedPending(peer) => Input::Laden { peer },
+                FollowUp::Close(peer, reason) => {
+                    self.close(peer, reason);
+                    continue;
                 }
-            }
-            Output::Pause { peer } => {
-                if let Some(connection) = self.connections.get(peer) {
-                    connection.paused = true;
-                }
-            }
-            Output::Resume { peer } => {
-                if let Some(connection) = self.connections.get(peer) {
-                    connection.paused = false;
-                    connection.progress = self.now;
-                    self.queue_read(peer.index);
-                }
-            }
-            Output::Close { peer, reason } => {
-                if let Some(connection) = self.connections.get(peer) {
-                    // It may have been told why; one that does not read has had its time.
-                    let _ = connection.write();
-                    self.census.close(self.now, connection, reason.name(), &reason);
-                    self.drop_connection(peer);
-                }
-            }
-            Output::Event(ref event) => {
-                observer::log(event, &mut self.census, &mut self.connections, self.now);
-            }
+            };
+            self.core.handle(self.io.now, input, &mut self.io);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use majordomus_core::{Frames, PeerId, Time};
+use majordomus_core::{FramesView, PeerId, Time};
 
 use super::Reactor;
 use crate::subscriber::Subscriber;
@@ -49,9 +49,9 @@ impl Publishing {
 /// What subscribers say.
 impl Reactor {
     pub(super) fn subscribe(&mut self, id: PeerId, subscription: &[u8]) {
-        let Some(connection) = self.connections.get(id) else { return };
-        let Some(subscriber) = &mut connection.subscriber else { return };
-        self.quiet.end(id);
+        let Some(connection) = self.io.connections.get(id) else { return };
+        let Some(subscriber) = connection.subscriber() else { return };
+        self.silent.end(id);
         match subscriber.subscribe(subscription) {
             Ok(new) => {
                 if new && subscriber.may_want(TOPIC) {
@@ -64,8 +64,8 @@ impl Reactor {
     }
 
     pub(super) fn cancel(&mut self, id: PeerId, subscription: &[u8]) {
-        let Some(connection) = self.connections.get(id) else { return };
-        let Some(subscriber) = &mut connection.subscriber else { return };
+        let Some(connection) = self.io.connections.get(id) else { return };
+        let Some(subscriber) = connection.subscriber() else { return };
         subscriber.cancel(subscription);
         if !subscriber.may_want(TOPIC) {
             self.publishing.forget(id);
@@ -73,14 +73,14 @@ impl Reactor {
     }
 
     /// A message of a subscriber, which can only be a subscription.
-    pub(super) fn subscriber_message(&mut self, id: PeerId, message: &Frames) {
+    pub(super) fn subscriber_message(&mut self, id: PeerId, message: FramesView<'_>) {
         match (message.len(), message.get(0)) {
             (1, Some([SUBSCRIBE, subscription @ ..])) => self.subscribe(id, subscription),
             (1, Some([CANCEL, subscription @ ..])) => self.cancel(id, subscription),
             _ => {
-                let Some(connection) = self.connections.get(id) else { return };
+                let Some(connection) = self.io.connections.get(id) else { return };
                 let text = "a subscriber's message that is no subscription";
-                self.census.refuse(self.now, connection, "no_subscription", &text);
+                self.io.census.refuse(self.io.now, connection, "no_subscription", &text);
             }
         }
     }
@@ -93,13 +93,13 @@ impl Reactor {
         let Publishing { subscribers, owed, edition, rests_until, .. } = &self.publishing;
         let changed = !subscribers.is_empty() && self.core.directory_edition() != *edition;
         // At the end there is no later.
-        let due = if self.ending.is_some() { self.now } else { *rests_until };
+        let due = if self.shutdown_due.is_some() { self.io.now } else { *rests_until };
         (changed || !owed.is_empty()).then_some(due)
     }
 
     /// Sends the directory to all who want it if it has changed, else to those that have not got it.
     pub(super) fn publish(&mut self) {
-        if self.next_publication().is_none_or(|due| due > self.now) {
+        if self.next_publication().is_none_or(|due| due > self.io.now) {
             return;
         }
         let begun = self.clock();
@@ -131,28 +131,27 @@ impl Reactor {
     }
 
     fn publish_to(&mut self, id: PeerId, message: &Bytes) {
-        let Some(connection) = self.connections.get(id) else { return };
-        let Some(subscriber) = &mut connection.subscriber else { return };
+        let Some(connection) = self.io.connections.get(id) else { return };
+        let unsent = connection.zmtp.unsent_bytes();
+        let Some(subscriber) = connection.subscriber() else { return };
         if !subscriber.wants(message) {
             return;
         }
-        let unsent = connection.zmtp.unsent_bytes();
-        subscriber.missed =
-            unsent > 0 && unsent + message.len() > self.config.connections.unsent_bytes_max;
+        subscriber.missed = unsent > 0 && unsent + message.len() > self.io.unsent_bytes_max;
         if subscriber.missed {
             self.publishing.missed += 1;
         } else {
             connection.zmtp.send_shared(message, false);
             self.publishing.sent += 1;
-            self.mark_dirty(id.index);
+            self.io.queue_write(id.index);
         }
     }
 
     /// A subscriber has read all that was sent to it: if it missed something, it gets the directory
     /// as it is now.
     pub(super) fn catch_up(&mut self, id: PeerId) {
-        let Some(connection) = self.connections.get(id) else { return };
-        if let Some(Subscriber { missed: missed @ true, .. }) = &mut connection.subscriber {
+        let Some(connection) = self.io.connections.get(id) else { return };
+        if let Some(Subscriber { missed: missed @ true, .. }) = connection.subscriber() {
             *missed = false;
             self.publishing.owed.insert(id);
         }

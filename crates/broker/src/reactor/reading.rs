@@ -1,197 +1,213 @@
-//! What is read: bytes become events, events become inputs of the core.
+//! Reading: bytes become messages, and messages become inputs of the core.
+//!
+//! A message that lies whole in the read buffer is decoded where it lies. One that comes in pieces is
+//! put together by its connection first.
 
 use std::io::{self, Read};
 use std::time::Duration;
 
 use majordomus_core::broker::{Input, Profile, Sign};
-use majordomus_core::{Frames, FromClient, Label, PeerId};
-use majordomus_wire::{Codec, Offence, Side, Socket};
+use majordomus_core::{FramesView, FromClientView, Label, PeerId};
+use majordomus_wire::{Codec, Error, Offence, Scratch, Side, Socket};
 use majordomus_zmtp::{self as zmtp, Event, Metadata, SocketType};
 use tracing::debug;
 
 use super::Reactor;
-use crate::connection::Progress;
+use crate::connection::{Incoming, Kind, Reading, Session};
 use crate::subscriber::Subscriber;
 
 /// Bytes of the buffer that all connections are read into.
 pub(super) const READ_BUFFER_BYTES: usize = 64 << 10;
-/// It is renewed when less than this is left, so that a read is worth its call.
-const READ_BYTES_MIN: usize = 16 << 10;
-/// Messages of one connection that are taken in a turn, before it is another's turn.
+/// Messages of one connection that are delivered in a turn, before it is another's turn.
 const MESSAGES_PER_TURN_MAX: usize = 256;
 
-/// Reads after which a handshake that is not over comes in smaller pieces than any peer needs, and
+/// Reads after which a handshake that is not complete comes in smaller pieces than any peer needs, and
 /// how long it is left alone then after each read: a byte costs a call of the system.
 const HANDSHAKE_READS_MAX: u32 = 16;
 const HANDSHAKE_REST: Duration = Duration::from_millis(50);
 
-/// How taking events out of what was read ended.
+/// The buffer that all connections are read into, and what one message needs to be decoded in it.
+pub(super) struct ReadBuffer {
+    bytes: Box<[u8]>,
+    /// Start and end of each frame of the message.
+    bounds: Vec<(u32, u32)>,
+    scratch: Scratch,
+}
+
+impl ReadBuffer {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: vec![0; READ_BUFFER_BYTES].into(),
+            bounds: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+}
+
+/// How it ended to deliver what was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Talk {
-    /// There is nothing more to be taken for now.
-    Over,
+enum Delivery {
+    /// There is nothing more to be delivered for now. `messages` counts those that were complete.
+    Complete { messages: usize },
     /// There may be more, in the next turn.
-    MoreToCome,
+    Unfinished,
     /// The connection is no longer there.
     Gone,
 }
 
 impl Reactor {
-    pub(super) fn queue_read(&mut self, index: u32) {
-        if let Some(connection) = self.connections.at(index)
-            && !connection.queued
-        {
-            connection.queued = true;
-            self.to_read.push_back(index);
-        }
-    }
-
     /// Reads once from each connection that is ready.
-    pub(super) fn read_all(&mut self) {
-        for _ in 0..self.to_read.len() {
-            let Some(index) = self.to_read.pop_front() else { return };
-            let Some(connection) = self.connections.at(index) else { continue };
-            connection.queued = false;
+    pub(super) fn read_all(&mut self, buffer: &mut ReadBuffer) {
+        for _ in 0..self.io.to_read.len() {
+            let Some(index) = self.io.to_read.pop_front() else { return };
+            let Some(connection) = self.io.connections.at(index) else { continue };
+            connection.queued_to_read = false;
             let id = connection.id;
             // What was read before comes first.
-            if self.converse(id) == Talk::Over {
-                self.read(id);
+            let backlog = connection.zmtp.receiving() || connection.has_first_message();
+            if !backlog || matches!(self.deliver(id, 0, buffer), Delivery::Complete { .. }) {
+                self.read(id, buffer);
             }
         }
     }
 
-    fn read(&mut self, id: PeerId) {
-        if self.read_buffer.len() < READ_BYTES_MIN {
-            self.renew_read_buffer();
-        }
-        let Some(connection) = self.connections.get(id) else { return };
-        if !connection.readable {
+    fn read(&mut self, id: PeerId, buffer: &mut ReadBuffer) {
+        let Some(connection) = self.io.connections.get(id) else { return };
+        if connection.incoming == Incoming::Empty {
             return;
         }
-        if connection.closing {
-            return self.discard(id);
+        match connection.reading {
+            Reading::Active => {}
+            Reading::Closing => return self.discard(id, buffer),
+            Reading::Paused | Reading::WaitingForMemory { .. } | Reading::Resting => return,
         }
-        if !connection.is_heard() {
-            return;
+        let Some(received) = connection.read(&mut buffer.bytes) else { return self.lose(id) };
+        if !received.more {
+            connection.incoming.exhausted();
         }
-        let progress = connection.read(&mut self.read_buffer);
-        let (Progress::Some(read) | Progress::Last(read)) = progress else {
-            return self.lose(id);
-        };
-        connection.readable = matches!(progress, Progress::Some(_));
-        if read > 0 {
-            connection.progress = self.now;
-            connection.received += read;
-            let before = self.messages;
-            if self.converse(id) == Talk::Over && self.messages == before {
+        if received.bytes > 0 {
+            connection.reassembly.progressed(self.io.now, received.bytes);
+            let delivery = self.deliver(id, received.buffered, buffer);
+            if delivery == (Delivery::Complete { messages: 0 }) {
                 // No message is complete, but a part of one is life too.
                 self.show_life(id, Sign::Bytes);
             }
         }
-        let Some(connection) = self.connections.get(id) else { return };
-        if connection.is_client_gone_unheard() {
+        let Some(connection) = self.io.connections.get(id) else { return };
+        if connection.is_client_gone_while_paused() {
             return self.lose(id);
         }
-        if connection.peer.is_none() {
-            connection.handshake_reads += 1;
-            if connection.handshake_reads > HANDSHAKE_READS_MAX {
-                connection.resting = true;
-                self.dribbling.push_back((id, self.now.after(HANDSHAKE_REST)));
+        if let Session::Handshake { reads } = &mut connection.session {
+            *reads += 1;
+            if *reads > HANDSHAKE_READS_MAX {
+                connection.reading = Reading::Resting;
+                self.slow_handshakes.push_back((id, self.io.now.after(HANDSHAKE_REST)));
                 return;
             }
         }
-        if connection.readable && connection.is_heard() {
-            self.queue_read(id.index);
+        if received.more && connection.reading == Reading::Active {
+            self.io.queue_read(id.index);
         }
     }
 
-    /// Connections whose handshakes came in small pieces are read from again.
-    pub(super) fn end_rests(&mut self) {
-        while let Some((id, due)) = self.dribbling.front().copied()
-            && due <= self.now
+    /// Reads again from connections whose handshakes come in small pieces, when that is due.
+    pub(super) fn resume_slow_handshakes(&mut self) {
+        while let Some((id, due)) = self.slow_handshakes.front().copied()
+            && due <= self.io.now
         {
-            self.dribbling.pop_front();
-            if let Some(connection) = self.connections.get(id) {
-                connection.resting = false;
-                self.queue_read(id.index);
+            self.slow_handshakes.pop_front();
+            if let Some(connection) = self.io.connections.get(id)
+                && connection.reading == Reading::Resting
+            {
+                connection.reading = Reading::Active;
+                self.io.queue_read(id.index);
             }
         }
     }
 
-    /// Takes and forgets what a peer still says, until it closes.
-    fn discard(&mut self, id: PeerId) {
-        let Some(connection) = self.connections.get(id) else { return };
-        match connection.stream.read(&mut self.read_buffer) {
+    /// Reads and discards what a peer still sends, until it closes.
+    fn discard(&mut self, id: PeerId, buffer: &mut ReadBuffer) {
+        let Some(connection) = self.io.connections.get(id) else { return };
+        match connection.stream.read(&mut buffer.bytes) {
             Ok(0) => self.lose(id),
-            Ok(_) => self.queue_read(id.index),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.readable = false,
+            Ok(_) => self.io.queue_read(id.index),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.incoming.exhausted();
+            }
             Err(_) => self.lose(id),
         }
     }
 
-    /// A fresh piece of the read buffer, in the old memory where nobody holds it any more.
-    fn renew_read_buffer(&mut self) {
-        self.read_buffer.clear();
-        self.read_buffer.reserve(READ_BUFFER_BYTES);
-        self.read_buffer.resize(READ_BUFFER_BYTES, 0);
-    }
-
-    /// Takes events out of what was read, as long as the peer is heard and it is its turn.
-    fn converse(&mut self, id: PeerId) -> Talk {
-        if let Some(connection) = self.connections.get(id)
-            && !connection.paused
-            && let Some(first) = connection.first.take()
-        {
-            self.message(id, first);
-            self.uncharge(id);
-        }
-        let mut talk = Talk::MoreToCome;
+    /// Delivers what was read before and the first `received` bytes of the buffer, as long as the
+    /// connection is read from and it is its turn. What is left is copied to the connection.
+    fn deliver(&mut self, id: PeerId, received: usize, buffer: &mut ReadBuffer) -> Delivery {
+        let ReadBuffer { bytes, bounds, scratch } = buffer;
+        let mut bytes = &bytes[..received];
+        self.deliver_first_message(id, scratch);
+        let mut messages = 0;
+        let mut delivery = Delivery::Unfinished;
         for _ in 0..MESSAGES_PER_TURN_MAX {
-            let Some(connection) = self.connections.get(id) else { return Talk::Gone };
-            if !connection.is_heard() {
-                talk = Talk::Over;
+            let Some(connection) = self.io.connections.get(id) else { return Delivery::Gone };
+            let exhausted = bytes.is_empty() && !connection.zmtp.receiving();
+            if exhausted || connection.reading != Reading::Active {
+                delivery = Delivery::Complete { messages };
                 break;
             }
-            match connection.zmtp.poll() {
-                Ok(Some(event)) => self.event(id, event),
+            if let Some(length) = connection.zmtp.whole_message(bytes, bounds) {
+                let codec = connection.codec();
+                let (message, behind) = bytes.split_at(length);
+                bytes = behind;
+                messages += 1;
+                self.message(id, codec, FramesView::borrowed(message, bounds), scratch);
+                continue;
+            }
+            match connection.zmtp.poll_from(&mut bytes) {
+                Ok(Some(event)) => {
+                    messages += usize::from(matches!(event, Event::Message(_)));
+                    self.event(id, event, scratch);
+                }
                 Ok(None) => {
-                    talk = Talk::Over;
+                    delivery = Delivery::Complete { messages };
                     break;
                 }
                 Err(error) => {
-                    self.census.close(self.now, connection, error.name(), &error);
+                    self.io.census.close(self.io.now, connection, error.name(), &error);
                     self.lose(id);
-                    return Talk::Gone;
+                    return Delivery::Gone;
                 }
             }
         }
-        let Some(connection) = self.connections.get(id) else { return Talk::Gone };
+        let Some(connection) = self.io.connections.get(id) else { return Delivery::Gone };
+        if !bytes.is_empty() {
+            connection.zmtp.receive_copy(bytes);
+        }
         connection.zmtp.settle();
         if connection.zmtp.unsent_bytes() > 0 {
-            self.mark_dirty(id.index);
+            self.io.queue_write(id.index);
         }
-        if talk == Talk::MoreToCome {
-            self.queue_read(id.index);
+        if delivery == Delivery::Unfinished {
+            self.io.queue_read(id.index);
         }
-        talk
+        delivery
     }
 
-    fn event(&mut self, id: PeerId, event: Event) {
+    /// Delivers the first message of a connection that the core had paused, and has no longer.
+    fn deliver_first_message(&mut self, id: PeerId, scratch: &mut Scratch) {
+        if let Some(connection) = self.io.connections.get(id)
+            && connection.reading == Reading::Active
+            && let Some(first) = connection.take_first_message()
+        {
+            let codec = connection.codec();
+            self.message(id, codec, first.view(), scratch);
+            self.release_memory(id);
+        }
+    }
+
+    fn event(&mut self, id: PeerId, event: Event, scratch: &mut Scratch) {
         match event {
-            Event::Message(message) => {
-                self.messages += 1;
-                // One that needed no memory of its own came in the read buffer, which goes on.
-                if self.connections.get(id).is_some_and(|connection| connection.charged > 0) {
-                    self.spares.lend(&message.data);
-                }
-                self.message(id, Frames::new(message.data, message.frames));
-                // A first message that waits holds its memory still.
-                if self.connections.get(id).is_some_and(|connection| connection.first.is_none()) {
-                    self.uncharge(id);
-                }
-            }
+            Event::Message(message) => self.assembled_message(id, &message, scratch),
             Event::Pong(_) => self.show_life(id, Sign::Pong),
-            Event::Large { bytes } => self.want(id, bytes),
+            Event::Large { bytes } => self.wait_for_memory(id, bytes),
             Event::Hello(peer) => self.hello(id, peer),
             Event::Subscribe(subscription) => self.subscribe(id, &subscription),
             Event::Cancel(subscription) => self.cancel(id, &subscription),
@@ -200,110 +216,135 @@ impl Reactor {
         }
     }
 
-    /// The core hears that a peer it knows is alive.
+    /// Delivers a message that the connection has put together, in memory that can be shared.
+    fn assembled_message(&mut self, id: PeerId, message: &zmtp::Message, scratch: &mut Scratch) {
+        let Some(connection) = self.io.connections.get(id) else { return };
+        let codec = connection.codec();
+        if connection.reassembly.charged_bytes() > 0 {
+            self.reassembly.pool.lend(&message.data);
+        }
+        let frames = FramesView::shared(&message.data, &message.frames);
+        self.message(id, codec, frames, scratch);
+        // A first message that waits holds its memory still.
+        if self.io.connections.get(id).is_some_and(|connection| !connection.has_first_message()) {
+            self.release_memory(id);
+        }
+    }
+
+    /// Tells the core that a peer it knows is alive.
     pub(super) fn show_life(&mut self, id: PeerId, sign: Sign) {
-        if self.connections.get(id).is_some_and(|connection| connection.codec.is_some()) {
+        if self.io.connections.get(id).is_some_and(|connection| connection.codec().is_some()) {
             self.tell_core(Input::Alive { peer: id, sign });
         }
     }
 
-    /// A peer's handshake came: it is answered by the peer's socket type.
+    /// Answers a peer's handshake by the peer's socket type.
     fn hello(&mut self, id: PeerId, peer: zmtp::Peer) {
-        let Some(connection) = self.connections.get(id) else { return };
+        let Some(connection) = self.io.connections.get(id) else { return };
         let publishes = self.config.publishes_at(connection.listener);
         let socket_type = peer.metadata.socket_type;
-        connection.peer = Some(peer);
-        let ours = match (publishes, socket_type) {
+        let unknown = Kind::Unknown { answered: false };
+        let (kind, ours) = match (publishes, socket_type) {
             (false, SocketType::Req | SocketType::Dealer | SocketType::Router) => {
-                Some(Metadata::new(SocketType::Router).with_routing_id(self.config.name.as_bytes()))
+                let ours = Metadata::new(SocketType::Router);
+                (unknown, Some(ours.with_routing_id(self.config.name.as_bytes())))
             }
-            (false, SocketType::Client) => Some(Metadata::new(SocketType::Server)),
+            (false, SocketType::Client) => (unknown, Some(Metadata::new(SocketType::Server))),
             (true, SocketType::Sub | SocketType::XSub) => {
-                connection.subscriber = Some(Subscriber::default());
-                Some(Metadata::new(SocketType::Pub))
+                let subscriber = Kind::Subscriber(Subscriber::default());
+                (subscriber, Some(Metadata::new(SocketType::Pub)))
             }
-            _ => None,
+            _ => (unknown, None),
         };
+        connection.session = Session::Open { peer, kind };
         if let Some(ours) = ours {
             connection.zmtp.accept(&ours);
             let address = connection.origin.address();
             self.handshakes.end(id);
-            self.quiet.begin(self.now, id, address);
+            self.silent.begin(self.io.now, id, address);
         } else {
             let served = match publishes {
                 true => "SUB and XSUB",
                 false => "REQ, DEALER, ROUTER and CLIENT",
             };
             let text = format!("a {socket_type} socket is not served here, but {served}");
-            self.census.close(self.now, connection, "socket_type", &text);
+            self.io.census.close(self.io.now, connection, "socket_type", &text);
             connection.zmtp.refuse(&text);
-            connection.closing = true;
+            connection.reading = Reading::Closing;
         }
-        self.mark_dirty(id.index);
+        self.io.queue_write(id.index);
     }
 
-    fn message(&mut self, id: PeerId, message: Frames) {
-        let Some(connection) = self.connections.get(id) else { return };
-        let Some(codec) = connection.codec else { return self.first_message(id, message) };
-        // A command is large: it stays where it was made.
-        let error = match codec.side() {
-            Side::Client => match &mut codec.decode_from_client(message) {
+    /// Decodes a message and hands it to the core. Without a codec it is the first of its connection.
+    fn message(
+        &mut self,
+        id: PeerId,
+        codec: Option<Codec>,
+        message: FramesView<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let Some(codec) = codec else { return self.first_message(id, message, scratch) };
+        match codec.side() {
+            // A command is large: it stays where it was decoded.
+            Side::Client => match &codec.decode_from_client(message, scratch) {
                 Ok(command) => {
-                    if matches!(command, FromClient::Request(request) if request.durable) {
-                        self.census.note_durable();
+                    if matches!(command, FromClientView::Request(request) if request.durable) {
+                        self.io.census.note_durable();
                     }
-                    self.core.hear_client(self.now, id, command);
-                    return self.carry_all_out();
+                    self.tell_core(Input::FromClient { peer: id, command });
                 }
-                Err(error) => error.clone(),
+                Err(error) => self.malformed(id, error),
             },
-            Side::Worker => match &mut codec.decode_from_worker(message) {
-                Ok(command) => {
-                    self.core.hear_worker(self.now, id, command);
-                    return self.carry_all_out();
-                }
-                Err(error) => error.clone(),
+            Side::Worker => match &codec.decode_from_worker(message, scratch) {
+                Ok(command) => self.tell_core(Input::FromWorker { peer: id, command }),
+                Err(error) => self.malformed(id, error),
             },
-        };
-        self.census.refuse(self.now, connection, error.offence().name(), &error);
+        }
+    }
+
+    #[cold]
+    fn malformed(&mut self, id: PeerId, error: &Error) {
+        let Some(connection) = self.io.connections.get(id) else { return };
+        self.io.census.refuse(self.io.now, connection, error.offence().name(), error);
         self.tell_core(Input::Malformed { peer: id });
     }
 
-    /// The first message tells how a connection speaks. Until one does, messages are dropped.
-    fn first_message(&mut self, id: PeerId, message: Frames) {
-        let Some(connection) = self.connections.get(id) else { return };
-        if connection.subscriber.is_some() {
-            return self.subscriber_message(id, &message);
-        }
+    /// Tells a connection's dialect by its first message. Until one does, messages are dropped.
+    fn first_message(&mut self, id: PeerId, message: FramesView<'_>, scratch: &mut Scratch) {
+        let Some(connection) = self.io.connections.get(id) else { return };
+        let answered = match &connection.session {
+            Session::Open { kind: Kind::Unknown { answered }, .. } => *answered,
+            _ => return self.subscriber_message(id, message),
+        };
         let listen = &self.config.listen[connection.listener];
-        let metadata = connection.peer.as_ref().map(|peer| &peer.metadata);
+        let metadata = connection.peer().map(|peer| &peer.metadata);
         let identity = metadata.map_or(&b""[..], |metadata| &metadata.routing_id[..]);
         let socket = match metadata.map(|metadata| metadata.socket_type) {
             Some(SocketType::Client) => Socket::Client,
             _ => Socket::Dealer,
         };
-        let codec = match Codec::detect(&message, identity, socket, listen.dialect) {
+        let codec = match Codec::detect(message, identity, socket, listen.dialect) {
             Ok(codec) => codec.with_errors(listen.errors).with_json(listen.json),
             Err(error) => {
-                self.census.refuse(self.now, connection, error.offence().name(), &error);
+                self.io.census.refuse(self.io.now, connection, error.offence().name(), &error);
                 // Once, unless it says HELLO, however wrong: what else it says until it has read the
                 // answer needs none. One that does not read has its answer already.
                 let says_hello = !matches!(error.offence(), Offence::HelloMissing { .. });
                 if let Some(answer) = error.answer()
-                    && (says_hello || !connection.answered)
+                    && (says_hello || !answered)
                     && connection.zmtp.unsent_bytes() == 0
                 {
-                    connection.answered = true;
+                    connection.set_kind(Kind::Unknown { answered: true });
                     connection.zmtp.send_frame(&answer, false);
-                    self.mark_dirty(id.index);
+                    self.io.queue_write(id.index);
                 }
                 return;
             }
         };
-        connection.codec = Some(codec);
-        self.quiet.end(id);
-        let Some(connection) = self.connections.get(id) else { return };
-        let peer = connection.peer.as_ref();
+        connection.set_kind(Kind::Detected { codec, first: None });
+        self.silent.end(id);
+        let Some(connection) = self.io.connections.get(id) else { return };
+        let peer = connection.peer();
         let profile = Profile {
             identity: peer
                 .map(|peer| Label::from(&peer.metadata.routing_id[..]))
@@ -315,9 +356,12 @@ impl Reactor {
             peer = %connection.name(), dialect = %codec.dialect(), side = %codec.side(), "speaks"
         );
         self.tell_core(Input::Appeared { peer: id, profile });
-        match self.connections.get(id) {
-            Some(connection) if connection.paused => connection.first = Some(message.detached()),
-            Some(_) => self.message(id, message),
+        match self.io.connections.get(id) {
+            Some(connection) if connection.reading == Reading::Paused => {
+                let first = Some(Box::new(message.to_frames()));
+                connection.set_kind(Kind::Detected { codec, first });
+            }
+            Some(_) => self.message(id, Some(codec), message, scratch),
             None => {}
         }
     }

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use majordomus::Dialect;
-use majordomus_core::{Frames, FromClient, Label, Outcome, Reply, ToClient, Welcome};
-use majordomus_wire::{Codec, Side, Sink};
+use majordomus_core::{
+    CorrelationId, Frames, FromClient, Outcome, Reply, ToClient, ToClientView, Welcome,
+};
+use majordomus_wire::{Codec, Scratch, Side, Sink};
 use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -346,14 +348,17 @@ fn answer(mut stream: TcpStream, faults: &[(u32, Fault)]) {
                     let message = Frames::new(message.data, message.frames);
                     let fault = faults.iter().find(|(request, _)| *request == requests);
                     let out = &mut Out(&mut zmtp);
-                    match codec.decode_from_client(message).expect("it speaks OMDP/1") {
+                    let mut scratch = Scratch::default();
+                    let command = codec.decode_from_client(message.view(), &mut scratch);
+                    let command = command.expect("it speaks OMDP/1");
+                    match command.to_owned() {
                         FromClient::Request(request) => {
                             requests += 1;
                             let reply = Reply { id: request.id, ..Reply::new("", request.body) };
                             say(codec, reply, fault.map(|(_, fault)| *fault), out);
                         }
                         FromClient::Hello(_) => {
-                            codec.encode_to_client(&ToClient::Welcome(welcome()), out);
+                            codec.encode_to_client(&ToClient::Welcome(welcome()).view(), out);
                         }
                         _ => {}
                     }
@@ -371,7 +376,7 @@ fn answer(mut stream: TcpStream, faults: &[(u32, Fault)]) {
             Ok(read @ 1..) => zmtp.receive(&mut BytesMut::from(&buffer[..read])),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if zmtp.is_open() {
-                    codec.encode_to_client(&ToClient::Heartbeat, &mut Out(&mut zmtp));
+                    codec.encode_to_client(&ToClientView::Heartbeat, &mut Out(&mut zmtp));
                 }
             }
             _ => return,
@@ -380,7 +385,7 @@ fn answer(mut stream: TcpStream, faults: &[(u32, Fault)]) {
 }
 
 fn say(codec: Codec, reply: Reply, fault: Option<Fault>, out: &mut Out<'_>) {
-    let mut last = |reply: &Reply| codec.encode_to_client(&ToClient::Final(reply.clone()), out);
+    let mut last = |reply: &Reply| codec.encode_to_client(&ToClientView::Final(reply.view()), out);
     match fault {
         None => last(&reply),
         Some(Fault::Spoil) => {
@@ -395,13 +400,13 @@ fn say(codec: Codec, reply: Reply, fault: Option<Fault>, out: &mut Out<'_>) {
         Some(Fault::Lose) => {}
         Some(Fault::Invent) => {
             let body = Frames::from_slices(&["nobody asked"]);
-            last(&Reply { id: Label::decimal(7), body, ..reply.clone() });
+            last(&Reply { id: CorrelationId::Number(7), body, ..reply.clone() });
             last(&reply);
         }
         Some(Fault::Fail) => {
             let body = Frames::from_slices(&["no paper"]);
             let failed = ToClient::Failed(Outcome::Failed, Reply { body, ..reply });
-            codec.encode_to_client(&failed, out);
+            codec.encode_to_client(&failed.view(), out);
         }
     }
 }

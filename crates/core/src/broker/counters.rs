@@ -1,6 +1,6 @@
 //! What has happened, in numbers.
 
-use super::accounts::{End, Ends};
+use super::statistics::{End, Ends};
 use super::{CloseReason, Offence, Refusal};
 use crate::Outcome;
 

@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::Broker;
-use super::accounts::End;
-use crate::{Form, Frames, Label, Outcome, PeerId, Reply, Request};
+use super::statistics::End;
+use super::{Broker, Turn};
+use crate::{Form, Frames, FramesView, Label, Outcome, PeerId, RequestView};
 
 /// The name of the directory.
 pub(super) const NAME: &[u8] = b"$dir";
@@ -68,11 +68,16 @@ impl Broker {
     }
 
     /// Answers for the directory at once, unless a worker does. False where one does.
-    pub(super) fn answer_directory(&mut self, peer: PeerId, request: &Request) -> bool {
-        if self.offers_directory() {
+    pub(super) fn answer_directory(
+        &mut self,
+        turn: &mut Turn<'_>,
+        peer: PeerId,
+        request: &RequestView<'_>,
+    ) -> bool {
+        if self.is_directory_served() {
             return false;
         }
-        let wanted = wanted(&request.body);
+        let wanted = wanted(request.body);
         let known = self.known_directory();
         let text = match wanted {
             None => known.all.clone(),
@@ -80,22 +85,18 @@ impl Broker {
         };
         // To a reader of frames it is one frame of JSON: a list must not become frames.
         let body = Frames::single(text).in_form(request.body.form(), 0);
-        if !self.can_be_read(&body, &Bytes::new(), peer) {
-            self.refuse(peer, request, End::As(Outcome::Untranslatable));
-            return true;
+        if self.can_be_read(body.view(), &[], peer) {
+            self.answer(turn, peer, request, &[], body.view());
+        } else {
+            self.refuse(turn, peer, request, End::As(Outcome::Untranslatable));
         }
-        let reply = Reply {
-            id: request.id.clone(),
-            asked: request.body.note(),
-            ..Reply::new(request.service.clone(), body)
-        };
-        self.answer(peer, reply);
         true
     }
 
-    /// Whether a worker offers the directory in the broker's place.
-    pub(super) fn offers_directory(&self) -> bool {
-        self.services.find(NAME).is_some_and(|own| self.services[own].workers > 0)
+    /// Whether a worker serves the directory in the broker's place.
+    pub(super) fn is_directory_served(&self) -> bool {
+        let services = &self.tables.services;
+        services.find(NAME).is_some_and(|own| services[own].workers() > 0)
     }
 
     fn known_directory(&mut self) -> &Known {
@@ -106,15 +107,17 @@ impl Broker {
     }
 
     fn look_around(&self) -> Known {
-        let offering = self.peers.ids().filter_map(|id| {
-            let worker = self.peers.worker_ref(id).filter(|worker| !worker.offers.is_empty())?;
-            Some((self.peers.name_of(id), &worker.offers))
+        let peers = &self.tables.peers;
+        let registered = peers.ids().filter_map(|id| {
+            let worker = peers.worker(id).filter(|worker| !worker.registrations().is_empty())?;
+            Some((peers.name_of(id), worker.registrations()))
         });
-        let offering: Vec<_> = offering.collect();
+        let registered: Vec<_> = registered.collect();
         let mut workers: BTreeMap<&Label, Vec<&str>> = BTreeMap::new();
-        for (worker, offers) in &offering {
-            for at in offers.iter() {
-                let name = &self.services[self.offers[*at].service].name;
+        for (worker, registrations) in &registered {
+            for at in registrations.iter() {
+                let service = self.tables.registrations()[*at].service;
+                let name = &self.tables.services[service].name;
                 workers.entry(name).or_default().push(worker);
             }
         }
@@ -137,7 +140,7 @@ impl Broker {
 }
 
 /// The name of a service that a body asks for; nothing where it asks for none in particular.
-pub(super) fn wanted(body: &Frames) -> Option<Vec<u8>> {
+pub(super) fn wanted(body: FramesView<'_>) -> Option<Vec<u8>> {
     let asked = body.get(0)?;
     let name = match body.form() {
         Form::Frames => asked.to_vec(),

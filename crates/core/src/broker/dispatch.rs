@@ -1,506 +1,224 @@
-//! Bringing requests and free workers together.
+//! Dispatch: bringing queued requests and idle workers together.
 
-use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
-
-use bytes::Bytes;
-
-use super::free::shuffled;
-use super::offers::load;
-use super::peers::SideState;
-use super::requests::{InPlace, State};
-use super::{Balance, Broker, Event, Output, Timer};
-use crate::list::List;
-use crate::{
-    CREDIT_UNLIMITED, Frames, Notice, Outcome, PeerId, Time, ToClient, ToWorker, WorkerRequest,
-};
+use super::tables::{Place, Started, Worker, shuffled};
+use super::{Broker, Event, Turn};
+use crate::{Notice, Outcome, PeerId, RequestView, Time, ToWorkerView, Token, WorkerRequestView};
 
 impl Broker {
-    /// Puts a request that has just come at the end of its service's queue, or before the one worker
-    /// that it asks for.
-    pub(super) fn wait(&mut self, now: Time, index: u32) {
-        match self.requests[index].target {
-            None => self.services.push_back(&mut self.requests, index),
-            Some(worker) => self.wait_for(index, worker),
-        }
-        if self.requests[index].deadline <= now {
-            // Its client wanted a worker that is free at once, and none is.
-            self.expire_waiting(now, index);
-        } else {
-            self.set_request_timer(index);
-        }
-    }
-
-    fn wait_for(&mut self, index: u32, id: PeerId) {
-        if let Some(worker) = self.peers.worker(id) {
-            worker.targeted.push_back(&mut InPlace(&mut self.requests), index);
-            self.requests[index].state = State::Targeted(id);
-        }
-    }
-
-    /// Gives waiting requests to free workers until one of the two runs out: those that this service
-    /// concerns, as the one that is asked for or as the one that is offered.
-    pub(super) fn dispatch(&mut self, now: Time, service: u32) {
-        while self.dispatch_next(now, service) {}
+    /// Gives queued requests to idle workers until one of the two runs out: those that this service
+    /// concerns, as the one that is asked for or as the one that workers registered for.
+    pub(super) fn dispatch(&mut self, turn: &mut Turn<'_>, service: u32) {
+        while self.dispatch_next(turn, service) {}
     }
 
     /// The same for one request. False where there is none, or no worker.
-    fn dispatch_next(&mut self, now: Time, service: u32) -> bool {
-        let Some((worker, index)) = self.pair(service) else { return false };
-        if self.requests[index].deadline <= now {
-            self.expire_waiting(now, index);
+    fn dispatch_next(&mut self, turn: &mut Turn<'_>, service: u32) -> bool {
+        let Some(request) = self.tables.next_for(service) else { return false };
+        let record = &self.tables.requests[request];
+        let (asked, deadline) = (record.service, record.deadline);
+        // Of those that are idle the best for what it asks for, which need not serve this service.
+        let Some(worker) = self.tables.idle_worker(asked, self.random) else { return false };
+        if deadline <= turn.now {
+            self.expire(turn, request);
             return true;
         }
-        let asked = self.requests[index].service;
-        self.services.take_out(&mut self.requests, index);
+        if !self.suspend(turn, request) {
+            self.start(turn, request, worker, None);
+        }
         if asked != service {
             // It has had its turn.
-            self.services.stand(asked);
-            self.services.sit(asked);
-        }
-        if !self.park(index) {
-            self.start_kept(now, index, worker);
+            self.tables.end_turn(asked);
         }
         true
     }
 
-    /// The request whose turn it is where this service has free workers, and the worker that it gets:
-    /// of those that are free the best for what it asks for, which need not offer this service.
-    fn pair(&self, service: u32) -> Option<(PeerId, u32)> {
-        let index = self.next_for(service)?;
-        let at = self.services.free_worker(self.requests[index].service, self.chance)?;
-        Some((self.offers[at].worker, index))
-    }
-
-    /// The request whose turn it is at the free workers of this service, and of its backers.
-    fn next_for(&self, service: u32) -> Option<u32> {
-        if !self.services.contains(service) {
-            return None;
-        }
-        let known = &self.services[service];
-        let own = known.waiting.first();
-        let backed = known.next_backed().filter(|_| !known.free.is_empty());
-        let backed = backed.and_then(|other| self.services[other].waiting.first());
-        let since = |index: u32| self.requests[index].waiting_since;
-        match (own, backed) {
-            (Some(own), Some(backed)) if since(backed) < since(own) => Some(backed),
-            (own, backed) => own.or(backed),
-        }
-    }
-
-    /// The worker that a request gets that has just come, if one is free.
-    pub(super) fn free_worker(&self, service: u32, target: Option<PeerId>) -> Option<PeerId> {
+    /// The worker that a request gets that has just come, if one is idle.
+    #[inline]
+    pub(super) fn idle_worker(&self, service: u32, target: Option<PeerId>) -> Option<PeerId> {
         match target {
-            Some(id) => self.peers.worker_ref(id).filter(|worker| worker.listed).map(|_| id),
-            None => {
-                let at = self.services.free_worker(service, self.chance)?;
-                Some(self.offers[at].worker)
-            }
+            Some(id) => self.tables.peers.worker(id).filter(|worker| worker.is_idle()).map(|_| id),
+            None => self.tables.idle_worker(service, self.random),
         }
     }
 
-    /// Gives a request that has waited to a worker.
-    pub(super) fn start_kept(&mut self, now: Time, index: u32, worker: PeerId) {
-        let again = self.may_come_back(index, worker);
-        let (options, body) = match again {
-            true => self.requests[index].body.both(),
-            false => self.requests.give_up(index),
-        };
-        self.start(now, index, worker, options, body);
-    }
-
-    /// Gives a request that has just come to a worker that is free.
-    pub(super) fn start_fresh(
+    /// Gives a request to a worker. One that has just come brings its options and body; those of others
+    /// are retained.
+    pub(super) fn start(
         &mut self,
-        now: Time,
-        index: u32,
+        turn: &mut Turn<'_>,
+        request: u32,
         worker: PeerId,
-        options: Bytes,
-        body: Frames,
+        fresh: Option<&RequestView<'_>>,
     ) {
-        if self.may_come_back(index, worker) {
-            self.requests.keep(index, &options, &body);
-        }
-        self.start(now, index, worker, options, body);
-    }
-
-    /// Whether a request may have to go to another worker after this one.
-    fn may_come_back(&self, index: u32, worker: PeerId) -> bool {
-        let rejects = || self.peers.worker_ref(worker).is_some_and(|worker| worker.can.rejects);
-        let record = &self.requests[index];
-        record.redeliver || record.leads().is_some() || rejects()
-    }
-
-    fn start(&mut self, now: Time, index: u32, worker_id: PeerId, options: Bytes, body: Frames) {
-        if !self.can_be_read(&body, &options, worker_id) {
-            // What stands beside the body is its own, and goes to nobody for those that follow it.
-            if !self.can_be_read(&body, &Bytes::new(), worker_id) {
-                self.end_followers(index, Outcome::Untranslatable);
+        let (options, body) = match fresh {
+            Some(fresh) => (fresh.options, fresh.body),
+            None => self.tables.requests[request].content(),
+        };
+        let Some(peer) = self.tables.peers.get(worker) else { return };
+        let limits = &self.config.limits;
+        let reader = peer.reader();
+        if !reader.takes(body, options, limits) {
+            // The options are its own, and go to nobody for those that are coalesced with it.
+            if !reader.takes(body, &[], limits) {
+                self.end_all_coalesced(turn, request, Outcome::Untranslatable);
             }
-            return self.end_loose(index, Outcome::Untranslatable);
+            self.detach(request);
+            return self.end_quietly(turn, request, Outcome::Untranslatable);
         }
-        let request_id = self.requests.id(index);
-        let record = &mut self.requests[index];
-        let busy = self.services[record.service].settings.busy;
-        record.state = State::Running(worker_id);
-        record.attempts += 1;
-        if let Some(rejection) = &mut record.rejection {
-            rejection.hopes();
+        // Whether it may have to go to another worker after this one.
+        let record = &self.tables.requests[request];
+        let comes_back = record.redeliver
+            || record.is_primary()
+            || peer.as_worker().is_some_and(|worker| worker.can.rejects);
+        if let Some(fresh) = fresh
+            && comes_back
+        {
+            self.tables.requests.retain(request, fresh.options, fresh.body);
         }
-        record.busy_until = now.after(busy);
-        if record.leads().is_some() {
-            // Those that share its answer may take more than its own client does.
-            record.credit = CREDIT_UNLIMITED;
+        let token = self.tokens.issue(worker, self.tables.requests.id(request));
+        let Started { attempt, notices, is_shared, busy_until, due } =
+            self.tables.start(request, worker, token.hash(), turn.now);
+        self.arm_by(turn.now, request, due);
+        if is_shared {
+            self.coalesced_start(turn, request, busy_until);
         }
-        let (busy_until, attempt) = (record.busy_until, record.attempts);
-        // Taken out and put in again: whoever got a request comes later, or not at all.
-        let listed = self.unlist(worker_id);
-        let worker = self.peers.worker(worker_id).expect("a free worker is there");
-        worker.running.push_back(&mut InPlace(&mut self.requests), index);
-        worker.given += 1;
-        worker.answered = None;
-        if listed && worker.has_slot() {
-            self.list(worker_id);
-        }
-        self.started_with(index, busy_until);
-        self.followers_start(index);
         self.counters.dispatched += 1;
-        let record = &self.requests[index];
-        let ends = record.deadline.min(busy_until);
-        let service = self.services[record.service].name.clone();
-        let command = ToWorker::Request(WorkerRequest {
-            address: self.tokens.issue(worker_id, request_id),
-            service,
-            id: record.id.clone(),
-            deadline: (ends < Time::NEVER).then(|| ends.since(now)),
-            attempt,
+        self.send_request(turn, request, worker, token, fresh);
+        if !comes_back {
+            self.tables.requests.release(request);
+        }
+        if notices || is_shared {
+            let notice = if attempt == 1 { Notice::Dispatched } else { Notice::Redelivered };
+            self.notify(turn, request, notice);
+        }
+        if self.config.request_events {
+            let request = self.tables.requests.id(request);
+            turn.out.note(Event::Dispatched { request, worker, attempt });
+        }
+        self.random = shuffled(self.random);
+    }
+
+    #[inline]
+    fn send_request(
+        &self,
+        turn: &mut Turn<'_>,
+        request: u32,
+        worker: PeerId,
+        token: Token,
+        fresh: Option<&RequestView<'_>>,
+    ) {
+        let record = &self.tables.requests[request];
+        let (options, body) = match fresh {
+            Some(fresh) => (fresh.options, fresh.body),
+            None => record.content(),
+        };
+        let ends = record.deadline.min(record.busy_until);
+        let view = WorkerRequestView {
+            token,
+            service: &self.tables.services[record.service].name,
+            id: record.id(),
+            deadline: (ends < Time::NEVER).then(|| ends.since(turn.now)),
+            attempt: record.attempts,
             priority: record.priority,
             credit: record.credit,
             options,
             body,
-        });
-        self.outputs.push_back(Output::ToWorker { peer: worker_id, command });
-        let notice = if attempt == 1 { Notice::Dispatched } else { Notice::Redelivered };
-        self.notify(index, notice);
-        if self.config.request_events {
-            self.outputs.push_back(Output::Event(Event::Dispatched {
-                request: request_id,
-                worker: worker_id,
-                attempt,
-            }));
-        }
-        self.chance = shuffled(self.chance);
+        };
+        turn.out.to_worker(worker, &ToWorkerView::Request(view));
     }
 
-    /// Puts a request aside whose turn has come, where its client does not read: a worker that took
-    /// it would have to wait for the client. True where it was put aside.
-    pub(super) fn park(&mut self, index: u32) -> bool {
-        let record = &mut self.requests[index];
-        let Some(peer) = self.peers.get_mut(record.client) else { return false };
-        let filled = peer.filled;
-        if let SideState::Client(client) = &mut peer.side
-            && filled
+    /// Sets a request aside whose turn has come, if its client does not read: a worker that took it
+    /// would have to wait for the client. True where it was set aside.
+    pub(super) fn suspend(&mut self, turn: &mut Turn<'_>, request: u32) -> bool {
+        let client = self.tables.requests[request].client;
+        if !self.tables.peers.is_above_high_water(client) {
+            return false;
+        }
+        self.tables.relocate(request, Place::Suspended);
+        self.set_request_timer(turn.now, request);
+        // Those that wait for its reply do not wait for its client.
+        self.detach_coalesced(request, false);
+        true
+    }
+
+    /// Gives a worker what it can take, if it is read from and has a slot.
+    pub(super) fn feed(&mut self, turn: &mut Turn<'_>, id: PeerId) {
+        let Some(peer) = self.tables.peers.get(id) else { return };
+        let is_read_from = peer.pauses == 0;
+        let Some(worker) = peer.as_worker() else { return };
+        if !is_read_from
+            || worker.registrations().is_empty()
+            || worker.is_idle()
+            || !worker.has_slot()
         {
-            record.state = State::Parked;
-            client.parked.push_back(&mut InPlace(&mut self.requests), index);
-            self.set_request_timer(index);
-            // Who shares its answer does not wait for its client.
-            self.release_followers(index);
-        }
-        filled
-    }
-
-    /// Whether a client does not read.
-    pub(super) fn is_filled(&self, client: PeerId) -> bool {
-        self.peers.get(client).is_some_and(|peer| peer.filled)
-    }
-
-    /// It is the turn again of requests that were put aside: their client reads.
-    pub(super) fn unpark(&mut self, now: Time, client: PeerId) {
-        let mut services = Vec::new();
-        let mut rejected = Vec::new();
-        let mut targets = Vec::new();
-        // The last goes to the front first, so that all stand there in their order.
-        while let Some(state) = self.peers.client(client)
-            && let Some(index) = state.parked.last()
-        {
-            state.parked.remove(&mut InPlace(&mut self.requests), index);
-            let record = &self.requests[index];
-            targets.extend(record.target);
-            if record.rejection.is_some() {
-                self.requests[index].state = State::Loose;
-                rejected.push(index);
-            } else if record.target.is_some() {
-                self.rejoin(now, index);
-            } else {
-                services.push(record.service);
-                self.goes_to_front(index);
-            }
-        }
-        services.reverse();
-        for service in &services {
-            self.services.sit(*service);
-        }
-        for index in rejected.into_iter().rev() {
-            self.rejoin(now, index);
-        }
-        for worker in targets {
-            if self.peers.worker_ref(worker).is_some_and(|worker| worker.listed) {
-                self.give_targeted(now, worker);
-            }
-        }
-        // What is behind a wildcard is given out there, so that each name has its turn.
-        let waiting = services.iter().filter(|service| self.services.contains(**service));
-        let backers = waiting.flat_map(|service| &self.services[*service].backers);
-        let backers: BTreeSet<u32> = backers.copied().collect();
-        for service in backers.into_iter().chain(services) {
-            self.dispatch(now, service);
-        }
-    }
-
-    /// Puts a request that is in no list back where it waited, before all others.
-    pub(super) fn rejoin(&mut self, now: Time, index: u32) {
-        let record = &self.requests[index];
-        if let Some(id) = record.target {
-            let service = record.service;
-            let serves = self.serves(id, service);
-            let Some(worker) = self.peers.worker(id).filter(|_| serves) else {
-                // It went meanwhile, or serves something else by now.
-                return self.end_loose(index, Outcome::NoSuchWorker);
-            };
-            worker.targeted.push_front(&mut InPlace(&mut self.requests), index);
-            self.requests[index].state = State::Targeted(id);
-        } else if record.rejection.is_some() {
-            return self.seek_another(now, index);
-        } else {
-            self.goes_to_front(index);
-            return self.services.sit(self.requests[index].service);
-        }
-        self.set_request_timer(index);
-    }
-
-    /// Puts a request before all that wait for its service, which has to sit down then.
-    fn goes_to_front(&mut self, index: u32) {
-        self.requests[index].state = State::Waiting;
-        self.services.push_front(&mut self.requests, index);
-        self.set_request_timer(index);
-    }
-
-    /// Has a worker take what it can, where it is heard and has a slot.
-    pub(super) fn feed(&mut self, now: Time, id: PeerId) {
-        let Some(peer) = self.peers.get(id) else { return };
-        let heard = peer.pauses == 0;
-        let SideState::Worker(worker) = &peer.side else { return };
-        if !heard || worker.offers.is_empty() || worker.listed || !worker.has_slot() {
             return;
         }
-        self.give_targeted(now, id);
-        if self.peers.worker_ref(id).is_some_and(|worker| !worker.listed && worker.has_slot()) {
-            self.list(id);
-            self.give_rejected(now, id);
+        self.give_targeted(turn, id);
+        if self.tables.peers.worker(id).is_some_and(|worker| !worker.is_idle() && worker.has_slot())
+        {
+            self.tables.set_idle(id);
+            self.give_rejected(turn, id);
             while let Some(service) = self.longest_waiting(id)
-                && self.dispatch_next(now, service)
+                && self.dispatch_next(turn, service)
             {}
         }
     }
 
-    /// Of the services that a free worker offers, the one whose next request has waited longest.
+    /// Of the services of an idle worker, the one whose next request has waited longest.
     fn longest_waiting(&self, id: PeerId) -> Option<u32> {
-        let worker = self.peers.worker_ref(id).filter(|worker| worker.listed)?;
-        let services = worker.offers.iter().map(|at| self.offers[*at].service);
-        if let [only] = worker.offers[..] {
-            return Some(self.offers[only].service);
+        let worker = self.tables.peers.worker(id).filter(|worker| worker.is_idle())?;
+        if let [only] = worker.registrations() {
+            return Some(self.tables.registrations()[*only].service);
         }
-        let since =
-            |service: u32| self.next_for(service).map(|index| self.requests[index].waiting_since);
-        let waiting = services.filter_map(|service| Some((since(service)?, service)));
+        let services =
+            worker.registrations().iter().map(|at| self.tables.registrations()[*at].service);
+        let waiting = services.filter_map(|service| {
+            let request = self.tables.next_for(service)?;
+            Some((self.tables.requests[request].waiting_since, service))
+        });
         waiting.min_by_key(|(since, _)| *since).map(|(_, service)| service)
     }
 
-    /// Gives a worker that got free the requests that want no other.
-    fn give_targeted(&mut self, now: Time, id: PeerId) {
-        while let Some(worker) = self.peers.worker(id)
+    /// Gives a worker that has a slot the requests that want no other.
+    pub(super) fn give_targeted(&mut self, turn: &mut Turn<'_>, id: PeerId) {
+        while let Some(worker) = self.tables.peers.worker(id)
             && worker.has_slot()
-            && let Some(index) = worker.targeted.first()
+            && let Some(request) = worker.first_targeted()
         {
-            if self.requests[index].deadline <= now {
-                self.expire_waiting(now, index);
+            if self.tables.requests[request].deadline <= turn.now {
+                self.expire(turn, request);
+            } else if !self.suspend(turn, request) {
+                self.start(turn, request, id, None);
+            }
+        }
+    }
+
+    /// Gives a worker that has become idle the rejected requests that it has not had, as far as it takes
+    /// them.
+    pub(super) fn give_rejected(&mut self, turn: &mut Turn<'_>, id: PeerId) {
+        while let Some(request) = self.tables.next_rejected(id) {
+            let record = &self.tables.requests[request];
+            let rejection = record.rest.rejection.as_ref();
+            if rejection.is_some_and(|rejection| rejection.by().contains(&id)) {
                 continue;
             }
-            worker.targeted.remove(&mut InPlace(&mut self.requests), index);
-            if !self.park(index) {
-                self.start_kept(now, index, id);
+            if record.deadline <= turn.now {
+                self.expire(turn, request);
+            } else if !self.suspend(turn, request) {
+                self.start(turn, request, id, None);
             }
         }
     }
 
-    /// Puts a worker among the free ones of its services.
-    pub(super) fn list(&mut self, id: PeerId) {
-        let load = load(&self.peers, id);
-        let Some(worker) = self.peers.worker(id) else { return };
-        worker.listed = true;
-        for at in &worker.offers {
-            let service = self.offers[*at].service;
-            self.services[service].free.insert(&mut self.offers, *at, load);
+    /// Takes a request out of the list that it is in.
+    pub(super) fn detach(&mut self, request: u32) {
+        if self.tables.requests[request].place() != Place::Detached {
+            self.tables.relocate(request, Place::Detached);
         }
     }
 
-    /// Takes a worker from among the free ones of its services; says whether it was there.
-    pub(super) fn unlist(&mut self, id: PeerId) -> bool {
-        let Some(worker) = self.peers.worker(id) else { return false };
-        if !core::mem::replace(&mut worker.listed, false) {
-            return false;
-        }
-        for at in &worker.offers {
-            let service = self.offers[*at].service;
-            self.services[service].free.remove(&mut self.offers, *at);
-        }
-        true
+    /// Whether a worker is idle, so that it can be given requests at once.
+    pub(super) fn is_idle(&self, worker: PeerId) -> bool {
+        self.tables.peers.worker(worker).is_some_and(Worker::is_idle)
     }
-
-    /// A worker that is among the free ones has more or less in hand: its place there may be another.
-    pub(super) fn relist(&mut self, id: PeerId) {
-        let Some(worker) = self.peers.worker_ref(id).filter(|worker| worker.listed) else { return };
-        let load = load(&self.peers, id);
-        for at in &worker.offers {
-            let free = &mut self.services[self.offers[*at].service].free;
-            if free.balance() == Balance::LeastLoaded {
-                free.remove(&mut self.offers, *at);
-                free.insert(&mut self.offers, *at, load);
-            }
-        }
-    }
-
-    /// Looks anew at who serves these services: a pattern that may match them has come or gone. The
-    /// workers that serve them from now on are fed when all are looked at, so that each has its turn.
-    pub(super) fn rebacked(&mut self, now: Time, concerned: Vec<u32>) {
-        let mut feeding = BTreeSet::new();
-        for service in concerned {
-            // What was done for one before may have been the end of this one.
-            if !self.services.contains(service) {
-                continue;
-            }
-            let backers = self.services.backers_due(service);
-            if backers == self.services[service].backers {
-                continue;
-            }
-            let rejected = self.services.rejected_of(&self.requests, service);
-            for index in &rejected {
-                self.leave_rejected(*index);
-            }
-            feeding.extend(&backers);
-            self.services.set_backers(now, service, backers);
-            for index in rejected {
-                self.seek_another(now, index);
-            }
-        }
-        for service in feeding {
-            self.dispatch(now, service);
-        }
-    }
-
-    /// Whether a worker serves this service, by whatever name.
-    pub(super) fn serves(&self, worker: PeerId, service: u32) -> bool {
-        let serving = self.services.serving(service);
-        self.peers.worker_ref(worker).is_some_and(|worker| {
-            let mut offered = worker.offers.iter().map(|at| self.offers[*at].service);
-            offered.any(|offered| serving.binary_search(&offered).is_ok())
-        })
-    }
-
-    /// Tells a client how far its request has come, where it wants to hear that, and so do those that
-    /// share its answer.
-    pub(super) fn notify(&mut self, index: u32, notice: Notice) {
-        self.notify_one(index, notice);
-        let mut at = self.requests[index].followers().first();
-        while let Some(follower) = at {
-            at = List::after(&mut InPlace(&mut self.requests), follower);
-            self.notify_one(follower, notice);
-        }
-    }
-
-    fn notify_one(&mut self, index: u32, notice: Notice) {
-        let record = &self.requests[index];
-        if record.notices {
-            let (client, id) = (record.client, record.id.clone());
-            self.tell_client(client, ToClient::Notice { id, notice });
-        }
-    }
-
-    /// Arms the timer of a request for what comes next, unless it fires earlier anyway.
-    pub(super) fn set_request_timer(&mut self, index: u32) {
-        let record = &self.requests[index];
-        let due = match record.state {
-            State::Waiting | State::Parked | State::Following(_) => {
-                let hopes = record.rejection.is_none();
-                let soon = self.config.no_worker_wait.filter(|_| hopes);
-                let soon = soon.map(|wait| record.waiting_since.after(wait));
-                soon.filter(|_| !self.services[record.service].offered_after(record.waiting_since))
-                    .map_or(record.deadline, |soon| soon.min(record.deadline))
-            }
-            State::Targeted(_) | State::Loose => record.deadline,
-            State::Rejected => {
-                let look_at = record.rejection.as_ref().map(|rejection| rejection.look_at);
-                record.deadline.min(look_at.unwrap_or(Time::NEVER))
-            }
-            State::Running(_) => record.deadline.min(record.busy_until),
-            State::Abandoned(_) => record.busy_until,
-        };
-        let timer = &mut self.requests[index].timer;
-        if timer.is_some_and(|timer| self.timers.due(timer) <= due) {
-            return;
-        }
-        if let Some(timer) = timer.take() {
-            self.timers.cancel(timer);
-        }
-        if due < Time::NEVER {
-            *timer = Some(self.timers.arm(due, Timer::Request(index)));
-        }
-    }
-
-    /// A request's timer fired: something may be due, or it was armed for something that has moved.
-    pub(super) fn request_due(&mut self, now: Time, index: u32) {
-        self.requests[index].timer = None;
-        let record = &self.requests[index];
-        match record.state {
-            State::Waiting
-            | State::Parked
-            | State::Targeted(_)
-            | State::Following(_)
-            | State::Loose
-            | State::Rejected => self.waiting_due(now, index),
-            State::Running(worker) | State::Abandoned(worker) => {
-                if record.state.in_progress() && record.deadline <= now {
-                    self.end_and_tell_worker(index, Outcome::Expired);
-                }
-                if self.requests[index].busy_until <= now {
-                    return self.overdue(now, worker, index);
-                }
-                self.set_request_timer(index);
-            }
-        }
-    }
-
-    fn waiting_due(&mut self, now: Time, index: u32) {
-        let record = &self.requests[index];
-        // What was rejected ends as that, however nobody is there now.
-        let unoffered = !matches!(record.state, State::Targeted(_))
-            && record.rejection.is_none()
-            && self.config.no_worker_wait.is_some_and(|wait| {
-                record.waiting_since.after(wait) <= now
-                    && !self.services[record.service].offered_after(record.waiting_since)
-            });
-        if record.deadline <= now || unoffered {
-            self.expire_waiting(now, index);
-        } else if record.state == State::Rejected {
-            self.look_at_rejected(now, index);
-        } else {
-            self.set_request_timer(index);
-        }
-    }
-}
-
-/// Options in memory that holds nothing else.
-pub(super) fn kept(options: &Bytes) -> Bytes {
-    if options.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(options) }
 }

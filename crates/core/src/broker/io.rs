@@ -6,14 +6,17 @@ use core::fmt;
 
 use super::Config;
 use crate::{
-    Farewell, FromClient, FromWorker, Label, Outcome, PeerId, RequestId, Role, Time, ToClient,
-    ToWorker,
+    Farewell, FromClient, FromClientView, FromWorker, FromWorkerView, Label, Outcome, PeerId,
+    RequestId, Role, Time, ToClient, ToClientView, ToWorker, ToWorkerView,
 };
 
-/// Something that the broker is told. Inputs about a peer that it does not know (any more) change
+/// Something that happened. An input about a peer that the broker does not know (any more) changes
 /// nothing.
+///
+/// Commands are owned here, so that tests and simulations can keep inputs and replay them;
+/// [`with_view`](Input::with_view) lends them to the broker.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub enum Input<C = FromClient, W = FromWorker> {
     /// A peer said its first word, so that its capabilities are known.
     Appeared {
         /// Who.
@@ -26,14 +29,14 @@ pub enum Input {
         /// Who.
         peer: PeerId,
         /// What.
-        command: FromClient,
+        command: C,
     },
     /// A worker said this.
     FromWorker {
         /// Who.
         peer: PeerId,
         /// What.
-        command: FromWorker,
+        command: W,
     },
     /// A peer said something that its dialect does not allow.
     Malformed {
@@ -82,6 +85,46 @@ pub enum Input {
     Shutdown,
 }
 
+/// An [`Input`] as the broker takes it: its command is borrowed.
+pub type InputView<'a> = Input<&'a FromClientView<'a>, &'a FromWorkerView<'a>>;
+
+impl Input {
+    /// Calls `handle` with the input, borrowed.
+    ///
+    /// ```
+    /// use majordomus_core::broker::{Input, InputView};
+    ///
+    /// let input: Input = Input::Tick;
+    /// assert!(input.with_view(|view| matches!(view, InputView::Tick)));
+    /// ```
+    pub fn with_view<T>(&self, handle: impl FnOnce(InputView<'_>) -> T) -> T {
+        let (client_command, worker_command);
+        handle(match self {
+            Input::Appeared { peer, profile } => {
+                Input::Appeared { peer: *peer, profile: profile.clone() }
+            }
+            Input::FromClient { peer, command } => {
+                client_command = command.view();
+                Input::FromClient { peer: *peer, command: &client_command }
+            }
+            Input::FromWorker { peer, command } => {
+                worker_command = command.view();
+                Input::FromWorker { peer: *peer, command: &worker_command }
+            }
+            Input::Malformed { peer } => Input::Malformed { peer: *peer },
+            Input::Alive { peer, sign } => Input::Alive { peer: *peer, sign: *sign },
+            Input::Laden { peer } => Input::Laden { peer: *peer },
+            Input::Filled { peer } => Input::Filled { peer: *peer },
+            Input::Draining { peer } => Input::Draining { peer: *peer },
+            Input::Drained { peer } => Input::Drained { peer: *peer },
+            Input::Gone { peer } => Input::Gone { peer: *peer },
+            Input::Tick => Input::Tick,
+            Input::Configured(config) => Input::Configured(config.clone()),
+            Input::Shutdown => Input::Shutdown,
+        })
+    }
+}
+
 /// What is known of a peer when it appears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -102,7 +145,82 @@ pub enum Sign {
     Pong,
 }
 
-/// Something that is to be done for the broker.
+/// Takes what the broker wants done, as it arises.
+///
+/// A method must not call the broker: what it notices while it writes (a peer that has too much
+/// waiting, for example) is told to the broker after [`handle`](super::Broker::handle) has returned.
+///
+/// ```
+/// use majordomus_core::PeerId;
+/// use majordomus_core::broker::{Action, Event, Outlet};
+/// use majordomus_core::{ToClientView, ToWorkerView};
+///
+/// /// Counts messages.
+/// struct Count(usize);
+///
+/// impl Outlet for Count {
+///     fn to_client(&mut self, _client: PeerId, _command: &ToClientView<'_>) {
+///         self.0 += 1;
+///     }
+///     fn to_worker(&mut self, _worker: PeerId, _command: &ToWorkerView<'_>) {
+///         self.0 += 1;
+///     }
+///     fn act(&mut self, _peer: PeerId, _action: Action) {}
+///     fn note(&mut self, _event: Event) {}
+/// }
+/// ```
+pub trait Outlet {
+    /// Sends a command to a client.
+    fn to_client(&mut self, client: PeerId, command: &ToClientView<'_>);
+
+    /// Sends a command to a worker.
+    fn to_worker(&mut self, worker: PeerId, command: &ToWorkerView<'_>);
+
+    /// Does something with a peer's connection.
+    fn act(&mut self, peer: PeerId, action: Action);
+
+    /// Tells observers of an event.
+    fn note(&mut self, event: Event);
+}
+
+/// Something to do with a peer's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the peer whether it is alive; [`Sign::Pong`] reports the answer.
+    Probe,
+    /// Stop delivering this peer's commands, at once, until [`Resume`](Action::Resume).
+    Pause,
+    /// Deliver this peer's commands again.
+    Resume,
+    /// Close the connection. The broker has forgotten the peer already.
+    Close(CloseReason),
+}
+
+/// Collects what the broker wants done, for tests and simulations.
+impl Outlet for Vec<Output> {
+    fn to_client(&mut self, peer: PeerId, command: &ToClientView<'_>) {
+        self.push(Output::ToClient { peer, command: command.to_owned() });
+    }
+
+    fn to_worker(&mut self, peer: PeerId, command: &ToWorkerView<'_>) {
+        self.push(Output::ToWorker { peer, command: command.to_owned() });
+    }
+
+    fn act(&mut self, peer: PeerId, action: Action) {
+        self.push(match action {
+            Action::Probe => Output::Probe { peer },
+            Action::Pause => Output::Pause { peer },
+            Action::Resume => Output::Resume { peer },
+            Action::Close(reason) => Output::Close { peer, reason },
+        });
+    }
+
+    fn note(&mut self, event: Event) {
+        self.push(Output::Event(event));
+    }
+}
+
+/// Something that the broker wants done, owned: how tests and simulations see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send this to a client.

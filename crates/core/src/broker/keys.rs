@@ -5,6 +5,8 @@ use core::hash::{BuildHasher, Hasher};
 
 use siphasher::sip::SipHasher13;
 
+use crate::FramesView;
+
 /// The seed of everything in the broker that must not be foreseeable. 32 bytes from a good source
 /// in earnest, any in a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +17,7 @@ impl Keys {
         (self.0[2], self.0[3])
     }
 
-    pub(super) fn chance(&self) -> u64 {
+    pub(super) fn random(&self) -> u64 {
         self.0[0] ^ self.0[2].rotate_left(17)
     }
 
@@ -29,9 +31,22 @@ impl Keys {
 pub(super) struct KeyedState(u64, u64);
 
 impl KeyedState {
+    #[inline]
     pub(super) fn of(&self, bytes: &[u8]) -> u64 {
         let mut hasher = self.build_hasher();
         hasher.write(bytes);
+        hasher.finish()
+    }
+
+    /// The hash of a request for this service with this body.
+    pub(super) fn of_body(&self, service: &[u8], body: FramesView<'_>) -> u64 {
+        let mut hasher = self.build_hasher();
+        hasher.write(service);
+        hasher.write_u8(body.note());
+        for frame in body.iter() {
+            hasher.write_usize(frame.len());
+            hasher.write(frame);
+        }
         hasher.finish()
     }
 }

@@ -1,72 +1,71 @@
-//! The broker: brings each request to a free worker, and every part of the reply back.
+//! The broker: brings each request to an idle worker, and every part of the reply back.
 //!
-//! What a message goes through: `clients` or `workers` takes a command in, `room` says whether there is
-//! place for it, `dispatch` brings requests and free workers together, `replies` takes in what workers
-//! answer, `rejecting` finds another worker for what one will not do, `kept` and `sharing` give one
-//! answer to equal requests, `ending` gives a request its one outcome, and `life` sees to heartbeats,
-//! silence and identities. `greeting` is how those begin that say HELLO. `mmi` and `directory` are
-//! services of the broker's own.
+//! An input goes down through these files, and none calls one above it:
 //!
-//! The tables own what they hold: `peers`, the `offers` of workers, `services` with the `names` that
-//! match others, a `queue` each and the workers that are `free`, `requests`, and the timers in the
-//! wheel.
+//! ```text
+//!   mod           one entry, one loop over the agenda
+//!   clients, workers, handshake, liveness, identity, backpressure        what peers do
+//!   admission, replies, mmi, directory, cache                            what requests and replies need
+//!   departure, matching, redelivery, coalescing, dispatch, ending        what becomes of requests
+//!   answers, deadlines, pausing, agenda                                  what all of them use
+//!   tables/       peers, registrations, services, requests, and what links them
+//! ```
+//!
+//! What becomes possible by an input is not done by the handler that makes it possible: it goes to the
+//! `agenda`, which one loop works off.
 
-mod accounts;
-#[cfg(any(test, feature = "audit"))]
-mod audit;
+mod admission;
+mod agenda;
+mod answers;
+mod backpressure;
+mod cache;
 mod clients;
+mod coalescing;
 mod config;
 mod counters;
+mod deadlines;
+mod departure;
 mod directory;
 mod dispatch;
 mod ending;
-mod free;
-mod greeting;
+mod handshake;
+mod identity;
 mod io;
-mod kept;
 mod keys;
-mod life;
+mod liveness;
+mod matching;
 mod mmi;
-mod names;
-mod offers;
-mod peers;
-mod queue;
-mod rejecting;
+mod pausing;
+mod redelivery;
 mod replies;
-mod requests;
-mod room;
-mod services;
-mod sharing;
+mod statistics;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod workers;
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-
-pub use accounts::{Account, Ends, Refusal, Statement};
+pub use cache::KEPT_REPLY_BYTES;
 pub use config::{
     Balance, Config, FRAME_BYTES, HEARTBEAT_INTERVAL_MIN, Introduction, Limits, PART_BYTES,
     REJECT_WAIT_MIN, REQUEST_BYTES, SERVICE_NAME_BYTES_MAX, ServiceConfig,
 };
 pub use counters::Counters;
-pub use greeting::HEAD_BYTES_MAX;
-pub use io::{CloseReason, Event, Input, LossReason, Offence, Output, Profile, Sign};
-pub use kept::KEPT_REPLY_BYTES;
+pub use handshake::HEAD_BYTES_MAX;
+pub use io::{
+    Action, CloseReason, Event, Input, InputView, LossReason, Offence, Outlet, Output, Profile,
+    Sign,
+};
 pub use keys::Keys;
-pub use names::best_offer;
+pub use statistics::{Account, Ends, Refusal, Statement};
+pub use tables::best_offer;
 
+use self::agenda::{Agenda, Work};
+use self::cache::Cache;
+use self::deadlines::Timers;
 use self::directory::Directory;
-use self::kept::Kept;
-use self::offers::Offers;
-use self::peers::Peers;
-use self::requests::Requests;
-use self::room::Door;
-use self::services::Services;
-use self::sharing::Leaders;
+use self::tables::Tables;
 use crate::token::Tokens;
-use crate::wheel::Wheel;
-use crate::{Farewell, FromClient, FromWorker, Outcome, PeerId, RequestId, Time};
+use crate::{PeerId, Time};
 
 /// The broker's state machine.
 ///
@@ -79,37 +78,25 @@ use crate::{Farewell, FromClient, FromWorker, Outcome, PeerId, RequestId, Time};
 ///
 /// let mut broker = Broker::new(Config::default(), Keys([1, 2, 3, 4]));
 /// let now = Time::ZERO;
-/// // 1. Tell it what happened.
-/// broker.handle(now, Input::Tick);
-/// // 2. Do what it asks for, until it asks for nothing.
-/// while let Some(output) = broker.poll_output() {
-///     match output {
-///         Output::ToClient { .. } | Output::ToWorker { .. } => { /* send it */ }
-///         _ => { /* probe, pause, resume, close, note */ }
-///     }
-/// }
-/// // 3. Sleep until something happens, or until this moment, and tell it `Input::Tick` then.
+/// // 1. Handle what happened. What is to be done about it goes to an `Outlet` as it arises: a
+/// //    reactor writes it to its peers, this one collects it.
+/// let mut outputs: Vec<Output> = Vec::new();
+/// broker.handle(now, Input::Tick, &mut outputs);
+/// // 2. Sleep until something happens, or until this moment, and then handle `Input::Tick`.
 /// assert_eq!(broker.next_deadline(), None);
 /// ```
 #[derive(Debug)]
 pub struct Broker {
     config: Config,
     tokens: Tokens,
-    peers: Peers,
-    offers: Offers,
-    services: Services,
-    requests: Requests,
-    door: Door,
-    timers: Wheel<Timer>,
-    kept: Kept,
-    leaders: Leaders,
-    /// Requests whose leader has ended, until what happens is over, and whether it ran.
-    released: Vec<(RequestId, bool)>,
+    tables: Tables,
+    agenda: Agenda,
+    timers: Timers,
+    cache: Cache,
     directory: Directory,
     counters: Counters,
-    outputs: VecDeque<Output>,
-    /// What chance decides next.
-    chance: u64,
+    /// The next random number.
+    random: u64,
     shut_down: bool,
 }
 
@@ -119,13 +106,19 @@ enum Timer {
     /// A request's deadline, or its worker's busy limit, may have come.
     Request(u32),
     /// A worker is due a heartbeat, or has been silent for too long.
-    Life(PeerId),
+    Liveness(PeerId),
     /// A peer has not read what was sent to it.
     Stall(PeerId),
     /// The owner of the identity that this peer claims has not shown life.
     Identity(PeerId),
-    /// A reply has been kept for as long as it is good.
-    Kept(u32),
+    /// A reply has been cached for as long as it is good.
+    Cached(u32),
+}
+
+/// The time of one input, and where goes what is to be done about it.
+struct Turn<'a> {
+    now: Time,
+    out: &'a mut dyn Outlet,
 }
 
 impl Broker {
@@ -137,83 +130,88 @@ impl Broker {
         Self {
             config: config.sane(),
             tokens: Tokens::new(keys.tokens()),
-            peers: Peers::new(keys),
-            offers: Offers::new(),
-            services: Services::new(keys),
-            requests: Requests::new(keys),
-            door: Door::new(),
-            timers: Wheel::new(),
-            kept: Kept::new(keys),
-            leaders: Leaders::new(keys),
-            released: Vec::new(),
+            tables: Tables::new(keys),
+            agenda: Agenda::new(),
+            timers: Timers::new(),
+            cache: Cache::new(keys),
             directory: Directory::default(),
             counters: Counters::default(),
-            outputs: VecDeque::new(),
-            chance: keys.chance(),
+            random: keys.random(),
             shut_down: false,
         }
     }
 
-    /// Takes in something that happened at `now`, which is never before an earlier `now`.
-    ///
-    /// What is to be done about it is then to be had from [`poll_output`](Broker::poll_output).
-    pub fn handle(&mut self, now: Time, input: Input) {
+    /// Handles an input that happened at `now`, which is never before an earlier `now`, and puts what
+    /// is to be done about it into `out` as it arises.
+    pub fn handle(&mut self, now: Time, input: InputView<'_>, out: &mut dyn Outlet) {
+        let turn = &mut Turn { now, out };
         match input {
-            Input::FromClient { peer, mut command } => self.heard_client(now, peer, &mut command),
-            Input::FromWorker { peer, mut command } => self.heard_worker(now, peer, &mut command),
-            Input::Appeared { peer, profile } => self.appeared(now, peer, profile),
-            Input::Malformed { peer } => {
-                self.alive(now, peer, Sign::Bytes);
-                self.offend(now, peer, Offence::Malformed);
+            Input::FromClient { peer, command } => self.client_command(turn, peer, command),
+            Input::FromWorker { peer, command } => self.worker_command(turn, peer, command),
+            Input::Appeared { peer, profile } => self.connected(turn, peer, profile),
+            Input::Malformed { peer } => self.malformed(turn, peer),
+            Input::Alive { peer, sign } => {
+                let _ = self.show_life(turn, peer, sign);
             }
-            Input::Alive { peer, sign } => self.alive(now, peer, sign),
-            Input::Laden { peer } => self.laden(now, peer),
-            Input::Filled { peer } => self.filled(now, peer),
-            Input::Draining { peer } => self.draining(now, peer),
-            Input::Drained { peer } => self.drained(now, peer),
-            Input::Gone { peer } => self.gone(now, peer),
-            Input::Tick => self.tick(now),
-            Input::Configured(config) => {
-                self.config = config.sane();
-                self.services.configure(&self.config, &mut self.offers, &self.peers);
-                self.shrink_kept(self.config.limits.cache_bytes_max);
-                self.open_all_lines();
-            }
-            Input::Shutdown => self.shutdown(now),
+            Input::Laden { peer } => self.oversized_pending(now, peer),
+            Input::Filled { peer } => self.above_high_water(turn, peer),
+            Input::Draining { peer } => self.making_progress(now, peer),
+            Input::Drained { peer } => self.below_low_water(turn, peer),
+            Input::Gone { peer } => self.disconnected(turn, peer),
+            Input::Tick => self.tick(turn),
+            Input::Configured(config) => self.configure(now, *config),
+            Input::Shutdown => self.shutdown(turn),
         }
-        self.follow_up(now);
-    }
-
-    /// As [`handle`](Broker::handle) with [`Input::FromClient`], for a command that is large and can
-    /// stay where it is: what is kept of it is taken out of it.
-    pub fn hear_client(&mut self, now: Time, peer: PeerId, command: &mut FromClient) {
-        self.heard_client(now, peer, command);
-        self.follow_up(now);
-    }
-
-    /// The same for a worker, with [`Input::FromWorker`].
-    pub fn hear_worker(&mut self, now: Time, peer: PeerId, command: &mut FromWorker) {
-        self.heard_worker(now, peer, command);
-        self.follow_up(now);
-    }
-
-    /// Does what may have become possible.
-    fn follow_up(&mut self, now: Time) {
-        self.resume_released(now);
-        self.open_door(now);
+        self.work_off(turn);
         debug_assert!(self.counters.balanced());
     }
 
-    /// The next thing to be done, until there is none.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+    /// Does the work on the agenda, and what that leaves behind.
+    #[inline]
+    fn work_off(&mut self, turn: &mut Turn<'_>) {
+        while let Some(work) = self.agenda.pop() {
+            self.follow_up(turn, work);
+        }
     }
 
-    /// All that is to be done, in order, for who has a list that is empty: they are exchanged, and
-    /// nothing is moved.
-    pub fn take_outputs(&mut self, list: &mut VecDeque<Output>) {
-        debug_assert!(list.is_empty(), "what stands there is to be done before");
-        core::mem::swap(&mut self.outputs, list);
+    fn follow_up(&mut self, turn: &mut Turn<'_>, work: Work) {
+        match work {
+            Work::Dispatch(service) => {
+                if self.tables.services.contains(service) {
+                    self.tables.services.get_mut(service).dispatch_due = false;
+                    self.dispatch(turn, service);
+                }
+            }
+            Work::Feed(worker) => {
+                if let Some(state) = self.tables.peers.worker_mut(worker) {
+                    state.feed_due = false;
+                    self.feed(turn, worker);
+                }
+            }
+            Work::Challenge(claimant) => self.challenge_again(turn, claimant),
+            Work::Inherit(claimant) => self.inherit(turn, claimant),
+            Work::OrderReleased => self.order_released(),
+            Work::Release(released) => self.resume_released(turn, released),
+            Work::AdmitServed(client) => self.admit_served(turn, client),
+            Work::AdmitClient(client) => self.admit_of_client(turn, client),
+            Work::Admit(limit) => self.admit_next(turn, limit),
+        }
+    }
+
+    fn malformed(&mut self, turn: &mut Turn<'_>, peer: PeerId) {
+        let _ = self.show_life(turn, peer, Sign::Bytes);
+        self.violate(turn, peer, Offence::Malformed);
+    }
+
+    fn configure(&mut self, now: Time, config: Config) {
+        self.config = config.sane();
+        self.tables.configure(&self.config);
+        for request in self.tables.requests.indices() {
+            // Something may be due earlier than before.
+            self.set_request_timer(now, request);
+        }
+        self.shrink_cache(self.config.limits.cache_bytes_max);
+        self.admit_all_soon();
     }
 
     /// When the broker wants to be told of the time, if nothing else happens before.
@@ -229,7 +227,7 @@ impl Broker {
     /// How requests ended, for each service by itself: together as many as
     /// [`counters`](Self::counters) has.
     pub fn statement(&self) -> Statement {
-        self.services.statement()
+        self.tables.services.statement()
     }
 
     /// The configuration in force.
@@ -240,39 +238,28 @@ impl Broker {
     /// What is held at this moment.
     pub fn holdings(&self) -> Holdings {
         Holdings {
-            peers: self.peers.len(),
-            services: self.services.len(),
-            unoffered_services: self.services.unoffered(),
-            requests: self.requests.in_progress(),
-            request_bytes: self.requests.bytes(),
-            held_clients: self.door.held(),
-            kept_bytes: self.kept.bytes(),
+            peers: self.tables.peers.len(),
+            services: self.tables.services.len(),
+            unoffered_services: self.tables.services.unserved(),
+            requests: self.tables.requests.in_progress(),
+            request_bytes: self.tables.requests.bytes(),
+            held_clients: self.tables.admission.clients(),
+            kept_bytes: self.cache.bytes(),
         }
     }
 
-    fn tick(&mut self, now: Time) {
-        while let Some((timer, due)) = self.timers.pop(now) {
+    fn tick(&mut self, turn: &mut Turn<'_>) {
+        self.time_untimed(turn.now);
+        while let Some((timer, due)) = self.timers.pop(turn.now) {
             match timer {
-                Timer::Request(index) => self.request_due(now, index),
-                Timer::Life(peer) => self.life_due(now, peer, due),
-                Timer::Stall(peer) => self.stalled(now, peer, due),
-                Timer::Identity(peer) => self.identity_due(now, peer, due),
-                Timer::Kept(index) => self.kept_due(index),
+                Timer::Request(request) => self.request_due(turn, request),
+                Timer::Liveness(peer) => self.liveness_due(turn, peer, due),
+                Timer::Stall(peer) => self.stalled(turn, peer, due),
+                Timer::Identity(peer) => self.identity_due(turn, peer, due),
+                Timer::Cached(index) => self.cached_due(index),
             }
-        }
-    }
-
-    fn shutdown(&mut self, now: Time) {
-        self.shut_down = true;
-        for index in self.requests.indices() {
-            if self.requests[index].state.in_progress() {
-                self.end_untold_worker(index, Outcome::ShutDown);
-            }
-        }
-        for peer in self.peers.ids().collect::<Vec<_>>() {
-            self.end_held(peer, Outcome::ShutDown);
-            self.dismiss(now, peer, LossReason::ShutDown);
-            self.send_client_away(now, peer, Farewell::ShutDown);
+            // A worker that became idle by this takes what waits, before the next timer is looked at.
+            self.work_off(turn);
         }
     }
 }

@@ -1,17 +1,13 @@
-//! What workers answer: parts, ends, failures.
+//! Replies of workers: parts, ends, failures, rejections.
 
 use alloc::boxed::Box;
-use core::mem::take;
-
-use bytes::Bytes;
 
 use super::config::{FRAME_BYTES, PART_BYTES};
-use super::peers::Answered;
-use super::requests::State;
-use super::{Broker, Offence};
+use super::tables::{Answered, Place};
+use super::{Broker, Offence, Turn};
 use crate::{
-    CODE_UNSAID, Frames, Label, Notice, Outcome, PeerId, Reply, RequestId, Time, Timeout, ToClient,
-    WorkerReply,
+    CODE_UNSAID, Frames, FramesView, Notice, Outcome, PeerId, ReplyView, RequestId, ToClientView,
+    Token, WorkerReplyView,
 };
 
 /// What a reply is, for its client.
@@ -24,201 +20,190 @@ pub(super) enum Part {
 }
 
 impl Broker {
-    pub(super) fn reply(&mut self, now: Time, worker: PeerId, part: Part, reply: &mut WorkerReply) {
-        let Some(request) = self.tokens.verify(worker, &reply.address) else {
-            return self.offend(now, worker, Offence::ForgedReply);
+    /// Handles a reply of a worker.
+    pub(super) fn reply(
+        &mut self,
+        turn: &mut Turn<'_>,
+        worker: PeerId,
+        part: Part,
+        reply: &WorkerReplyView<'_>,
+    ) {
+        let Some(id) = self.request_of(worker, reply.address) else {
+            return self.violate(turn, worker, Offence::ForgedReply);
         };
         // It was given this token once. What it says is late where the request has ended, or is
         // another's by now.
-        let Some(index) = self.requests.find(request) else {
-            return self.afterword(worker, request, reply);
+        let Some(request) = self.tables.requests.find(id) else {
+            return self.further_reply(turn, worker, id, reply);
         };
-        let has_id = !reply.id.is_empty()
-            || self.peers.worker_ref(worker).is_some_and(|worker| worker.can.request_ids);
-        if has_id && reply.id != self.requests[index].id {
-            return self.offend(now, worker, Offence::ForgedReply);
+        let record = &self.tables.requests[request];
+        let has_id = !reply.id.is_none()
+            || self.tables.peers.worker(worker).is_some_and(|worker| worker.can.request_ids);
+        if has_id && reply.id != record.id() {
+            return self.violate(turn, worker, Offence::ForgedReply);
         }
-        if self.requests[index].state == State::Running(worker)
-            && self.requests[index].deadline <= now
-        {
-            self.end_and_tell_worker(index, Outcome::Expired);
+        if record.place() == Place::InFlight(worker) && record.deadline <= turn.now {
+            self.end(turn, request, Outcome::Expired);
         }
-        match self.requests[index].state {
-            State::Running(at) if at == worker => match part {
-                Part::Partial => self.partial_reply(now, index, reply),
-                Part::Final => self.final_reply(now, index, Outcome::Replied, reply),
-                Part::Failed => self.final_reply(now, index, Outcome::Failed, reply),
-                Part::Rejected => self.rejected(now, index, worker, reply),
+        match self.tables.requests[request].place() {
+            Place::InFlight(at) if at == worker => match part {
+                Part::Partial => self.partial_reply(turn, request, reply),
+                Part::Final => self.final_reply(turn, request, Outcome::Replied, reply),
+                Part::Failed => self.final_reply(turn, request, Outcome::Failed, reply),
+                Part::Rejected => self.reject(turn, request, worker, reply),
             },
-            State::Abandoned(at) if at == worker => {
+            Place::Orphaned(at) if at == worker => {
                 self.counters.late_replies += 1;
                 if part != Part::Partial {
-                    self.free_slot(now, index);
+                    self.free_slot(turn, request);
                 }
             }
             _ => self.counters.late_replies += 1,
         }
     }
 
-    /// A worker says that it is still at work on a request.
-    pub(super) fn at_work(&mut self, now: Time, worker: PeerId, address: &Label) {
-        let Some(request) = self.tokens.verify(worker, address) else {
-            return self.offend(now, worker, Offence::ForgedReply);
-        };
-        if let Some(index) = self.requests.find(request)
-            && self.requests[index].state == State::Running(worker)
+    /// The request that an address stands for, if it was once given to this worker.
+    #[inline]
+    pub(super) fn request_of(&self, worker: PeerId, address: &[u8]) -> Option<RequestId> {
+        let token = Token::read(address)?;
+        let id = token.request();
+        // The hash is with the record of a request that this worker has. Only what is late or forged
+        // has it computed again.
+        if let Some(request) = self.tables.requests.find(id)
+            && let record = &self.tables.requests[request]
+            && record.place().worker() == Some(worker)
+            && record.token_hash == token.hash()
         {
-            self.notify(index, Notice::AtWork);
+            return Some(id);
+        }
+        self.tokens.verify(worker, token)
+    }
+
+    /// Handles that a worker says that it is still at work on a request.
+    pub(super) fn at_work(&mut self, turn: &mut Turn<'_>, worker: PeerId, address: &[u8]) {
+        let Some(id) = self.request_of(worker, address) else {
+            return self.violate(turn, worker, Offence::ForgedReply);
+        };
+        if let Some(request) = self.tables.requests.find(id)
+            && self.tables.requests[request].place() == Place::InFlight(worker)
+        {
+            self.notify(turn, request, Notice::AtWork);
         }
     }
 
-    fn partial_reply(&mut self, now: Time, index: u32, said: &mut WorkerReply) {
-        self.restart_timeout(now, index);
-        let client = self.requests[index].client;
-        let Some(can) = self.peers.client_ref(client).map(|client| client.can) else { return };
-        if !self.can_be_read(&said.body, &said.options, client) {
-            self.end_unreadable_followers(index, said);
-            return self.end_and_tell_worker(index, Outcome::Untranslatable);
+    fn partial_reply(&mut self, turn: &mut Turn<'_>, request: u32, said: &WorkerReplyView<'_>) {
+        self.restart_timeout(turn.now, request);
+        let client = self.tables.requests[request].client;
+        let Some(can) = self.tables.peers.client(client).map(|client| client.can) else { return };
+        if !self.can_be_read(said.body, said.options, client) {
+            self.end_unreadable_coalesced(turn, request, said);
+            return self.end(turn, request, Outcome::Untranslatable);
         }
         if can.partial_replies {
-            self.share_part(now, index, said);
-            self.requests[index].part_sent = true;
-            let reply =
-                self.reply_to(index, CODE_UNSAID, take(&mut said.options), take(&mut said.body));
+            self.share_part(turn, request, said);
+            self.tables.requests.get_mut(request).part_sent = true;
             self.counters.partials += 1;
-            return self.tell_client(client, ToClient::Partial(reply));
+            let reply = self.reply_view(request, CODE_UNSAID, said.options, said.body);
+            return turn.out.to_client(client, &ToClientView::Partial(reply));
         }
-        self.followers_hear(now, index);
-        let record = &mut self.requests[index];
-        let body = &said.body;
+        self.collect(turn, request, said.body);
+    }
+
+    /// Keeps a part of the reply for a client that takes no parts.
+    fn collect(&mut self, turn: &mut Turn<'_>, request: u32, body: FramesView<'_>) {
+        self.coalesced_hear(turn.now, request);
         let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
-        let collected = record.collected.get_or_insert_default();
+        let record = self.tables.requests.get_mut(request);
+        let charged = record.charged() + cost;
+        let collected = record.rest.collected.get_or_insert_default();
         collected.bytes += cost;
         collected.parts.push(body.detached());
-        let (collected, charged) = (collected.bytes, record.charged + cost);
-        self.recharge(index, charged);
+        let collected = collected.bytes;
+        self.tables.recharge(request, charged);
         let limits = &self.config.limits;
-        if collected > limits.reply_bytes_max || self.requests.bytes() > limits.request_bytes_max {
-            self.end_followers(index, Outcome::Failed);
-            self.end_and_tell_worker(index, Outcome::Failed);
+        if collected > limits.reply_bytes_max
+            || self.tables.requests.bytes() > limits.request_bytes_max
+        {
+            self.end_all_coalesced(turn, request, Outcome::Failed);
+            self.end(turn, request, Outcome::Failed);
         }
     }
 
-    fn final_reply(&mut self, now: Time, index: u32, mut outcome: Outcome, said: &mut WorkerReply) {
-        let record = &mut self.requests[index];
-        let whole = record.collected.is_none() && !record.part_sent;
+    fn final_reply(
+        &mut self,
+        turn: &mut Turn<'_>,
+        request: u32,
+        mut outcome: Outcome,
+        said: &WorkerReplyView<'_>,
+    ) {
+        let mut said = *said;
+        let joined;
+        let record = &self.tables.requests[request];
+        let is_whole = record.rest.collected.is_none() && !record.part_sent;
         if outcome == Outcome::Replied
-            && let Some(collected) = &mut record.collected
+            && let Some(collected) = &record.rest.collected
         {
             if collected.bytes + said.body.bytes() > self.config.limits.reply_bytes_max {
                 outcome = Outcome::Failed;
-                *said = WorkerReply::new(Label::empty(), Frames::empty());
+                said = WorkerReplyView::new(&[], FramesView::EMPTY);
             } else {
-                collected.parts.push(take(&mut said.body));
-                said.body = Frames::joined(&collected.parts);
+                joined = Frames::joined_with(&collected.parts, said.body);
+                said.body = joined.view();
             }
         }
-        self.share_end(index, outcome, said);
-        let keep = said.keep.filter(|_| whole && outcome == Outcome::Replied);
-        if let Some(keep) = keep {
-            let record = &self.requests[index];
-            if record.body.is_there() {
-                let service = self.services[record.service].name.clone();
-                self.keep(service, record.body.frames(), said, now.after(keep));
-            }
+        if record.rest.is_coalescing() {
+            self.share_end(turn, request, outcome, &said);
         }
-        self.expect_afterwords(index);
-        let outcome = self.tell_answer_of(index, outcome, said);
-        self.end_answered(now, index, outcome);
+        if let Some(time) = said.keep
+            && is_whole
+            && outcome == Outcome::Replied
+        {
+            self.cache_reply(turn.now, request, time, &said);
+        }
+        self.expect_further_replies(request);
+        self.end_answered(turn, request, outcome, &said);
     }
 
     /// Remembers who asked, where worker and client both know no end of a reply.
-    fn expect_afterwords(&mut self, index: u32) {
-        let State::Running(id) = self.requests[index].state else { return };
-        let client = self.requests[index].client;
-        if !self.peers.worker_ref(id).is_some_and(|worker| worker.can.afterwords)
-            || !self.peers.client_ref(client).is_some_and(|client| client.can.afterwords)
+    #[inline]
+    fn expect_further_replies(&mut self, request: u32) {
+        let record = &self.tables.requests[request];
+        let Some(id) = record.place().worker() else { return };
+        let peers = &self.tables.peers;
+        if peers.worker(id).is_some_and(|worker| worker.can.afterwords)
+            && peers.client(record.client).is_some_and(|client| client.can.afterwords)
         {
-            return;
-        }
-        let head = self.reply_to(index, CODE_UNSAID, Bytes::new(), Frames::EMPTY);
-        let answered = Answered { request: self.requests.id(index), client, head };
-        if let Some(worker) = self.peers.worker(id) {
-            worker.answered = Some(Box::new(answered));
+            let client = record.client;
+            let head = self.reply_view(request, CODE_UNSAID, &[], FramesView::EMPTY).to_owned();
+            let answered = Answered { request: self.tables.requests.id(request), client, head };
+            if let Some(worker) = self.tables.peers.worker_mut(id) {
+                worker.last_answered = Some(Box::new(answered));
+            }
         }
     }
 
-    /// A worker says something about a request that has ended. It is late, unless this worker never
-    /// says when it is done, and its client knows that.
-    fn afterword(&mut self, worker: PeerId, request: RequestId, reply: &mut WorkerReply) {
-        let answered = self.peers.worker_ref(worker).and_then(|worker| worker.answered.as_ref());
+    /// Handles a reply to a request that has ended. It is late, unless this worker never says when it is
+    /// done, and its client knows that.
+    fn further_reply(
+        &mut self,
+        turn: &mut Turn<'_>,
+        worker: PeerId,
+        request: RequestId,
+        reply: &WorkerReplyView<'_>,
+    ) {
+        let peers = &self.tables.peers;
+        let answered = peers.worker(worker).and_then(|worker| worker.last_answered.as_deref());
         let Some(answered) = answered.filter(|answered| answered.request == request) else {
             return self.counters.late_replies += 1;
         };
-        let (client, head) = (answered.client, answered.head.clone());
-        // Nobody waits for these words, so who does not read misses them.
-        let full = self.peers.get(client).is_none_or(|client| client.filled);
-        if full || !self.can_be_read(&reply.body, &reply.options, client) {
+        let client = answered.client;
+        // Nobody waits for this reply, so a client that does not read misses it.
+        let is_read = peers.get(client).is_some_and(|client| !client.above_high_water);
+        if !is_read || !self.can_be_read(reply.body, reply.options, client) {
             return self.counters.late_replies += 1;
         }
         self.counters.partials += 1;
-        let said = Reply { options: take(&mut reply.options), body: take(&mut reply.body), ..head };
-        self.tell_client(client, ToClient::Final(said));
-    }
-
-    /// Tells the client of a request what its worker answered; says how it ended with that.
-    fn tell_answer_of(&mut self, index: u32, outcome: Outcome, said: &mut WorkerReply) -> Outcome {
-        let client = self.requests[index].client;
-        let readable = self.can_be_read(&said.body, &said.options, client);
-        let outcome = match (outcome, readable) {
-            (Outcome::Replied, false) => Outcome::Untranslatable,
-            (outcome, _) => outcome,
-        };
-        if !readable {
-            let (options, body) = (take(&mut said.options), take(&mut said.body));
-            (said.options, said.body) = self.readable(options, body, client);
-        }
-        let (options, body) = (take(&mut said.options), take(&mut said.body));
-        let reply = self.reply_to(index, said.code, options, body);
-        match outcome {
-            Outcome::Replied => self.tell_client(client, ToClient::Final(reply)),
-            _ => self.tell_failure(index, outcome, reply),
-        }
-        outcome
-    }
-
-    /// Ends a request that is in no list with the answer to another that was equal.
-    pub(super) fn tell_answer(&mut self, index: u32, outcome: Outcome, said: &WorkerReply) {
-        let outcome = self.tell_answer_of(index, outcome, &mut said.clone());
-        self.count_end(index, outcome);
-        self.forget(index);
-    }
-
-    /// Whether a peer can be given a body, as it is or translated, and these options beside it. One
-    /// that is gone can be given anything.
-    pub(super) fn can_be_read(&self, body: &Frames, options: &Bytes, reader: PeerId) -> bool {
-        let limits = &self.config.limits;
-        self.peers.reader(reader).is_none_or(|reader| reader.takes(body, options, limits))
-    }
-
-    /// As much of options and body as this reader can be given. Options are written as they are, where
-    /// that is possible, even if the body beside them is not.
-    pub(super) fn readable(&self, options: Bytes, body: Frames, reader: PeerId) -> (Bytes, Frames) {
-        if self.can_be_read(&body, &options, reader) {
-            return (options, body);
-        }
-        let body = Frames::EMPTY.in_form(body.form(), 0);
-        let fits = self.can_be_read(&body, &options, reader);
-        (if fits { options } else { Bytes::new() }, body)
-    }
-
-    /// A part of its answer came: a request has its whole timeout again.
-    pub(super) fn restart_timeout(&mut self, now: Time, index: u32) {
-        let record = &mut self.requests[index];
-        if let Timeout::After(span) = record.timeout
-            && !span.is_zero()
-        {
-            record.deadline = now.after(span);
-        }
+        let said = ReplyView { options: reply.options, body: reply.body, ..answered.head.view() };
+        turn.out.to_client(client, &ToClientView::Final(said));
     }
 }

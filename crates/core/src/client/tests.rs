@@ -360,7 +360,7 @@ fn a_broker_without_a_welcome_is_left() {
 #[test]
 fn a_broker_is_left_that_greets_twice_or_says_something_before() {
     let left = || vec![Close(None)];
-    let notice = ToClient::Notice { id: Label::from("1"), notice: Notice::Queued };
+    let notice = ToClient::Notice { id: CorrelationId::from("1"), notice: Notice::Queued };
     check(GREETS, greeted(0).into_iter().chain([(1, welcome(0, 100), left())]));
     for early in [ToClient::Heartbeat, notice] {
         let hello = [(0, Tick, vec![Open]), (0, Opened, vec![hello()])];

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
-    CODE_UNSAID, Content, Frames, FromWorker, Label, Welcome, WorkerConfig, WorkerReply,
-    WorkerRequest,
+    CODE_UNSAID, Content, CorrelationId, Frames, FromWorker, Label, Welcome, WorkerConfig,
+    WorkerReply, WorkerRequest,
 };
 
 /// A request that the handler has, until the handler has returned.
@@ -21,7 +21,7 @@ pub(super) struct Task {
     /// Whether the connection over which it came is gone.
     orphan: bool,
     address: Label,
-    id: Label,
+    id: CorrelationId,
     /// Parts that wait for the final reply, and what they have together.
     kept: Vec<Frames>,
     kept_bytes: usize,

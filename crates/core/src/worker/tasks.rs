@@ -2,47 +2,69 @@
 
 use alloc::vec::Vec;
 
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 
 use super::TaskHandle;
 use super::task::Task;
-use crate::{HandleState, Label, WorkerRequest};
+use crate::table::Table;
+use crate::{Label, WorkerRequest};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tasks {
-    all: HashMap<TaskHandle, Task, HandleState>,
+    all: Table<Entry>,
     /// Those of this connection that owe the broker a last word, by the address that came with them.
-    by_address: HashTable<TaskHandle>,
+    by_address: HashTable<u32>,
+    /// How many requests there were before the next one.
+    next: u64,
     /// How many owe the broker a last word.
     owing: usize,
     /// How many are of an earlier connection.
     orphans: usize,
 }
 
+#[derive(Debug)]
+struct Entry {
+    task: Task,
+    /// The hash of its address.
+    hash: u64,
+    /// How many requests there were before it: their handles do not tell.
+    nth: u64,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        let (all, by_address) = (Table::new(), HashTable::new());
+        Self { all, by_address, next: 0, owing: 0, orphans: 0 }
+    }
+}
+
 impl Tasks {
-    pub(super) fn add(&mut self, handle: TaskHandle, request: &WorkerRequest) {
+    pub(super) fn add(&mut self, request: &WorkerRequest) -> TaskHandle {
         let Self { all, by_address, .. } = self;
         let hash = hash_of(&request.address);
-        all.insert(handle, Task::new(request));
-        by_address.insert_unique(hash, handle, |other| {
-            all.get(other).map_or(0, |task| hash_of(task.address()))
-        });
+        let entry = Entry { task: Task::new(request), hash, nth: self.next };
+        let (index, generation) = all.insert(entry);
+        by_address.insert_unique(hash, index, |other| all[*other].hash);
+        self.next += 1;
         self.owing += 1;
+        handle_of(index, generation)
     }
 
     /// Its handler has returned.
     pub(super) fn remove(&mut self, handle: TaskHandle) -> Option<Task> {
-        let task = self.all.remove(&handle)?;
+        let index = self.index_of(handle)?;
+        let Entry { task, hash, .. } = self.all.remove(index);
         if task.owes_a_reply() {
             self.owing -= 1;
-            forget(&mut self.by_address, handle, task.address());
+            forget(&mut self.by_address, index, hash);
         }
         self.orphans -= usize::from(task.is_orphan());
         Some(task)
     }
 
     pub(super) fn get(&self, handle: TaskHandle) -> Option<&Task> {
-        self.all.get(&handle)
+        let (index, generation) = parts_of(handle);
+        self.all.get(index, generation).map(|entry| &entry.task)
     }
 
     /// Does something with one that may say its last word by that.
@@ -52,12 +74,13 @@ impl Tasks {
         handle: TaskHandle,
         change: impl FnOnce(&mut Task) -> T,
     ) -> Option<T> {
-        let task = self.all.get_mut(&handle)?;
+        let index = self.index_of(handle)?;
+        let Entry { task, hash, .. } = &mut self.all[index];
         let owed = task.owes_a_reply();
         let changed = change(task);
         if owed && !task.owes_a_reply() {
             self.owing -= 1;
-            forget(&mut self.by_address, handle, task.address());
+            forget(&mut self.by_address, index, *hash);
         }
         Some(changed)
     }
@@ -65,10 +88,10 @@ impl Tasks {
     /// The one that came with this address over this connection, if it owes the broker a last word.
     /// Of several, the latest.
     pub(super) fn at(&self, address: &Label) -> Option<TaskHandle> {
-        let of_address = |handle: &&TaskHandle| {
-            self.all.get(*handle).is_some_and(|task| task.address() == address)
-        };
-        self.by_address.iter_hash(hash_of(address)).filter(of_address).max().copied()
+        let of_hash = self.by_address.iter_hash(hash_of(address)).copied();
+        let of_address = of_hash.filter(|index| self.all[*index].task.address() == address);
+        let latest = of_address.max_by_key(|index| self.all[*index].nth)?;
+        Some(handle_of(latest, self.all.generation(latest)))
     }
 
     /// The connection is gone, and with it all who waited: those for whom somebody did, in order.
@@ -76,11 +99,15 @@ impl Tasks {
         self.by_address.clear();
         self.owing = 0;
         self.orphans = self.all.len();
-        let all = self.all.iter_mut();
-        let mut wanted: Vec<_> =
-            all.filter_map(|(handle, task)| task.orphan().then_some(*handle)).collect();
-        wanted.sort_unstable();
-        wanted
+        let mut wanted: Vec<u32> = self.all.indices().collect();
+        wanted.retain(|index| self.all[*index].task.orphan());
+        wanted.sort_unstable_by_key(|index| self.all[*index].nth);
+        wanted.into_iter().map(|index| handle_of(index, self.all.generation(index))).collect()
+    }
+
+    fn index_of(&self, handle: TaskHandle) -> Option<u32> {
+        let (index, generation) = parts_of(handle);
+        self.all.get(index, generation).map(|_| index)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -88,7 +115,7 @@ impl Tasks {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.all.len() == 0
     }
 
     pub(super) fn owing(&self) -> usize {
@@ -100,8 +127,16 @@ impl Tasks {
     }
 }
 
-fn forget(by_address: &mut HashTable<TaskHandle>, handle: TaskHandle, address: &Label) {
-    if let Ok(entry) = by_address.find_entry(hash_of(address), |other| *other == handle) {
+fn handle_of(index: u32, generation: u32) -> TaskHandle {
+    TaskHandle(u64::from(generation) << 32 | u64::from(index))
+}
+
+fn parts_of(TaskHandle(number): TaskHandle) -> (u32, u32) {
+    (number as u32, (number >> 32) as u32)
+}
+
+fn forget(by_address: &mut HashTable<u32>, index: u32, hash: u64) {
+    if let Ok(entry) = by_address.find_entry(hash, |other| *other == index) {
         entry.remove();
     }
 }

@@ -5,13 +5,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::WorkerInput::{
-    Alive, Concurrency, Drain, Ended, Failed, Final, Lost, Offer, Opened, Part, Received, Rejected,
-    Stop, Tick, Withdraw,
+    Alive, AtWork, Concurrency, Drain, Ended, Failed, Final, Lost, Offer, Opened, Part, Received,
+    Rejected, Stop, Tick, Withdraw,
 };
-use super::WorkerOutput::{AskForLife, Cancel, Close, Deliver, Open, Send, Stopped};
+use super::WorkerOutput::{AskForLife, Cancel, Close, Credit, Deliver, Open, Send, Stopped};
 use super::*;
 use crate::{COMMAND_BYTES_MAX, Farewell, Outcome, WorkerReply};
 
+/// In scripts, tasks are numbered in the order in which they are delivered.
 const FIRST: TaskHandle = TaskHandle(0);
 const SECOND: TaskHandle = TaskHandle(1);
 
@@ -30,11 +31,49 @@ fn config() -> WorkerConfig {
 
 fn check(config: WorkerConfig, script: impl IntoIterator<Item = Step>) {
     let mut worker = Worker::new(config, 0);
+    let mut delivered = Vec::new();
     for (number, (at_ms, input, expected)) in script.into_iter().enumerate() {
         let shown = format!("step {number}: {input:?}");
-        worker.handle(Time::from_micros(at_ms * 1000), input);
-        let outputs: Vec<_> = core::iter::from_fn(|| worker.poll_output()).collect();
+        worker.handle(Time::from_micros(at_ms * 1000), with_handle(input, &delivered));
+        let outputs = core::iter::from_fn(|| worker.poll_output());
+        let outputs: Vec<_> = outputs.map(|output| numbered(output, &mut delivered)).collect();
         assert_eq!(outputs, expected, "{shown}");
+    }
+}
+
+/// The same, with the worker's handle in place of the script's number. A number that was not delivered
+/// becomes a handle that the worker does not know.
+fn with_handle(input: WorkerInput, delivered: &[TaskHandle]) -> WorkerInput {
+    let known = |TaskHandle(number)| {
+        delivered.get(number as usize).copied().unwrap_or(TaskHandle(u64::MAX))
+    };
+    match input {
+        Part(task, part) => Part(known(task), part),
+        Final(task, last, keep) => Final(known(task), last, keep),
+        Failed(task, code, why) => Failed(known(task), code, why),
+        Rejected(task, why) => Rejected(known(task), why),
+        AtWork(task) => AtWork(known(task)),
+        Ended(task, why) => Ended(known(task), why),
+        other => other,
+    }
+}
+
+/// The same, with the script's number in place of the worker's handle, which must be new with each
+/// request.
+fn numbered(output: WorkerOutput, delivered: &mut Vec<TaskHandle>) -> WorkerOutput {
+    let number = |task: TaskHandle, delivered: &[TaskHandle]| {
+        let at = delivered.iter().position(|handle| *handle == task);
+        TaskHandle(at.expect("it was delivered") as u64)
+    };
+    match output {
+        Deliver(task, request) => {
+            assert!(!delivered.contains(&task), "{task:?} is used twice");
+            delivered.push(task);
+            Deliver(number(task, delivered), request)
+        }
+        Cancel(task) => Cancel(number(task, delivered)),
+        Credit(task, more) => Credit(number(task, delivered), more),
+        other => other,
     }
 }
 
@@ -683,7 +722,7 @@ fn credit_reaches_the_handler_and_what_is_held() {
         (0, Opened, vec![hello(), takes(1), offers("echo"), offers("stock.*")]),
         (0, welcome(1_000, 3), vec![]),
         (1, task(4), vec![Deliver(FIRST, WorkerRequest { credit: 4, ..request("a") })]),
-        (1, more("a"), vec![WorkerOutput::Credit(FIRST, 3)]),
+        (1, more("a"), vec![Credit(FIRST, 3)]),
         (2, other, vec![]),
         (2, more("b"), vec![]),
         (
@@ -707,13 +746,13 @@ fn a_handler_gives_back_says_that_it_works_and_fails_with_a_code() {
     let script = greeted(0).chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
         (1, asked("b"), vec![given(SECOND, "b")]),
-        (2, WorkerInput::AtWork(FIRST), vec![at_work]),
+        (2, AtWork(FIRST), vec![at_work]),
         (
             3,
             Rejected(FIRST, Content::of(body("no"))),
             vec![replied(FromWorker::Rejected, "a", body("no"))],
         ),
-        (3, WorkerInput::AtWork(FIRST), vec![]),
+        (3, AtWork(FIRST), vec![]),
         (4, Failed(SECOND, 507, Content::of(body("no"))), vec![coded("b")]),
     ]);
     check(greeting(), script);
@@ -779,7 +818,7 @@ fn a_ticket_in_use_is_another_task() {
     let script = greeted(0).chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
         (2, asked("a"), vec![given(SECOND, "a")]),
-        (3, more, vec![WorkerOutput::Credit(SECOND, 3)]),
+        (3, more, vec![Credit(SECOND, 3)]),
         (4, Final(FIRST, Content::of(body("x")), None), vec![word]),
         (4, returned(FIRST), vec![]),
         (

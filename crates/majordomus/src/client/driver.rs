@@ -1,14 +1,15 @@
 //! The task that owns a client's connection.
 
-use std::collections::{HashMap, VecDeque};
+use std::borrow::BorrowMut;
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use majordomus_core::{
-    ClientInput, ClientOutput, Delivery, Farewell, HandleState, Notice, Request, RequestHandle,
-    Time, ToClient,
+    ClientInput, ClientOutlet, Delivery, Farewell, FromClient, HandleState, Notice, Request,
+    RequestHandle, Time, ToClient,
 };
 use majordomus_wire::Codec;
 use tokio::sync::mpsc;
@@ -112,19 +113,27 @@ struct Reader {
 
 type Readers = HashMap<RequestHandle, Reader, HandleState>;
 
+/// What the driver itself tells the state machine. It is never [`Received`](ClientInput::Received), which
+/// has a reference.
+type Told = ClientInput<Box<ToClient>>;
+
 /// Drives a client: tells it what happens, and does what it says.
 pub(crate) struct Driver {
     core: majordomus_core::Client,
-    /// What the state machine wants done, and is not done yet. It is kept for its memory.
-    outputs: VecDeque<ClientOutput>,
-    codec: Codec,
     clock: Clock,
     /// What it showed when something happened last.
     now: Option<Time>,
-    uplink: Uplink,
+    effects: Effects,
     /// `None` when every handle to the client is gone.
     asks: Option<mpsc::Receiver<Ask>>,
     wishes: mpsc::UnboundedReceiver<Wish>,
+}
+
+/// Does what the state machine wants done: with the connection, and for the users. None of it tells
+/// the state machine something.
+struct Effects {
+    codec: Codec,
+    uplink: Uplink,
     readers: Readers,
     /// A part for which its reader has no room. Nothing is read until it has.
     held: Option<(RequestHandle, Body)>,
@@ -140,20 +149,16 @@ impl Driver {
     ) -> Self {
         Self {
             core,
-            outputs: VecDeque::new(),
-            codec,
             clock: Clock::new(),
             now: None,
-            uplink,
+            effects: Effects { codec, uplink, readers: Readers::default(), held: None },
             asks: Some(asks),
             wishes,
-            readers: Readers::default(),
-            held: None,
         }
     }
 
     pub(crate) async fn run(mut self) {
-        self.tell(ClientInput::Tick);
+        self.tell(Told::Tick);
         while self.asks.is_some() || !self.core.is_idle() {
             self.turn().await;
         }
@@ -164,11 +169,11 @@ impl Driver {
         let deadline = self.core.next_deadline();
         self.now = None;
         tokio::select! {
-            happening = self.uplink.next(self.held.is_none()) => self.happened(happening),
+            happening = self.effects.uplink.next(self.effects.held.is_none()) => self.happened(happening),
             ask = next_ask(&mut self.asks) => self.asked_all(ask),
             Some(wish) = self.wishes.recv() => self.wished(wish),
-            () = room(&self.readers, &self.held) => self.release(),
-            () = self.clock.reach(deadline) => self.tell(ClientInput::Tick),
+            () = room(&self.effects.readers, &self.effects.held) => self.release(),
+            () = self.clock.reach(deadline) => self.tell(Told::Tick),
         }
         self.wished_all();
     }
@@ -176,15 +181,15 @@ impl Driver {
     fn happened(&mut self, happening: Happening) {
         match happening {
             Happening::Opened => {
-                self.uplink.opened();
-                self.tell(ClientInput::Opened);
-                if !self.codec.greets() {
-                    self.uplink.note_connected();
+                self.effects.uplink.opened();
+                self.tell(Told::Opened);
+                if !self.effects.codec.greets() {
+                    self.effects.uplink.note_connected();
                 }
                 self.read_messages();
             }
             Happening::Moved(moved) if moved.read => {
-                self.tell(ClientInput::Alive);
+                self.tell(Told::Alive);
                 self.read_messages();
             }
             Happening::Moved(_) => {}
@@ -207,8 +212,8 @@ impl Driver {
             return;
         };
         if !says.is_closed() {
-            self.readers.insert(handle, Reader { says, progress });
-            self.tell(ClientInput::Request { handle, request, silence_max });
+            self.effects.readers.insert(handle, Reader { says, progress });
+            self.tell(Told::Request { handle, request, silence_max });
         }
     }
 
@@ -224,11 +229,11 @@ impl Driver {
 
     fn wished(&mut self, wish: Wish) {
         match wish {
-            Wish::Taken(handle, parts) => self.tell(ClientInput::Taken(handle, parts)),
+            Wish::Taken(handle, parts) => self.tell(Told::Taken(handle, parts)),
             Wish::Cancel(handle) => {
-                self.readers.remove(&handle);
-                self.held.take_if(|(held, _)| *held == handle);
-                self.tell(ClientInput::Cancel(handle));
+                self.effects.readers.remove(&handle);
+                self.effects.held.take_if(|(held, _)| *held == handle);
+                self.tell(Told::Cancel(handle));
                 self.read_messages();
             }
         }
@@ -236,8 +241,8 @@ impl Driver {
 
     /// There is room for the part that was held.
     fn release(&mut self) {
-        let Some((handle, part)) = self.held.take() else { return };
-        if let Some(reader) = self.readers.get_mut(&handle) {
+        let Some((handle, part)) = self.effects.held.take() else { return };
+        if let Some(reader) = self.effects.readers.get_mut(&handle) {
             reader.says.part(part);
         }
         self.read_messages();
@@ -245,38 +250,56 @@ impl Driver {
 
     /// Takes all that was read, as long as there is room for it.
     fn read_messages(&mut self) {
-        while self.held.is_none()
-            && let Some(link) = self.uplink.link()
+        while self.effects.held.is_none()
+            && let Some(link) = self.effects.uplink.link()
         {
-            let command = match link.next_message() {
+            let message = match link.next_message() {
                 Ok(None) => return,
-                Ok(Some(message)) => self.codec.decode_to_client(message).map_err(LinkError::from),
-                Err(error) => Err(error),
+                Ok(Some(message)) => message,
+                Err(error) => {
+                    self.broken(&error);
+                    continue;
+                }
             };
-            match command {
+            // A command is large, and stays where it was decoded.
+            match &mut self.effects.codec.decode_to_client(message) {
                 Ok(command) => {
                     let welcome = matches!(command, ToClient::Welcome(_));
                     self.tell(ClientInput::Received(command));
                     if welcome {
-                        self.uplink.note_connected();
+                        self.effects.uplink.note_connected();
                     }
                 }
-                Err(error) => {
-                    self.uplink.cut();
-                    self.lost(&error);
-                }
+                Err(error) => self.broken(&LinkError::from(error.clone())),
             }
         }
     }
 
+    /// The broker broke the protocol.
+    fn broken(&mut self, error: &LinkError) {
+        self.effects.uplink.cut();
+        self.lost(error);
+    }
+
     fn lost(&mut self, error: &LinkError) {
-        self.uplink.lost(error);
-        self.tell(ClientInput::Lost);
+        self.effects.uplink.lost(error);
+        self.tell(Told::Lost);
+    }
+
+    fn tell<C: BorrowMut<ToClient>>(&mut self, input: ClientInput<C>) {
+        let now = *self.now.get_or_insert_with(|| self.clock.now());
+        self.core.handle_with(now, input, &mut self.effects);
+    }
+}
+
+impl ClientOutlet for Effects {
+    fn open(&mut self) {
+        self.uplink.open();
     }
 
     /// The state machine has the connection closed: by its own wish, or because the broker has done
     /// with us.
-    fn closed(&mut self, why: Option<Farewell>) {
+    fn close(&mut self, why: Option<Farewell>) {
         match why {
             Some(why) => {
                 let text = self.uplink.sent_away(why);
@@ -287,29 +310,16 @@ impl Driver {
         self.uplink.cut();
     }
 
-    fn tell(&mut self, input: ClientInput) {
-        let now = *self.now.get_or_insert_with(|| self.clock.now());
-        self.core.handle(now, input);
-        let mut outputs = std::mem::take(&mut self.outputs);
-        self.core.take_outputs(&mut outputs);
-        // They are large, and are read where they are. None of them tells the state machine something.
-        for output in &mut outputs {
-            match output {
-                ClientOutput::Open => self.uplink.open(),
-                ClientOutput::Close(why) => self.closed(*why),
-                ClientOutput::Send(command) => {
-                    if let Some(link) = self.uplink.link() {
-                        self.codec.encode_from_client(command, link);
-                    }
-                }
-                ClientOutput::Deliver(handle, delivery) => {
-                    let taken = Delivery::Notice(Notice::Queued);
-                    self.deliver(*handle, std::mem::replace(delivery, taken));
-                }
-            }
+    fn send(&mut self, command: &FromClient) {
+        if let Some(link) = self.uplink.link() {
+            self.codec.encode_from_client(command, link);
         }
-        outputs.clear();
-        self.outputs = outputs;
+    }
+
+    fn request(&mut self, request: Box<Request>) {
+        if let Some(link) = self.uplink.link() {
+            self.codec.encode_request(request, link);
+        }
     }
 
     fn deliver(&mut self, handle: RequestHandle, delivery: Delivery) {
@@ -325,7 +335,9 @@ impl Driver {
             reader.says.end(end);
         }
     }
+}
 
+impl Effects {
     fn deliver_part(&mut self, handle: RequestHandle, part: Body) {
         match self.readers.get_mut(&handle) {
             Some(reader) if reader.says.has_room() => reader.says.part(part),

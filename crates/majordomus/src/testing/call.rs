@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use majordomus_core::{CREDIT_UNLIMITED, WorkerInput};
+use majordomus_core::CREDIT_UNLIMITED;
 
 use crate::client::Said;
 use crate::testing::handling::{Handling, heard};
-use crate::worker::Strings;
+use crate::worker::{Saying, Strings};
 use crate::{Body, Replier, Request, RequestError, blocking};
 
 /// Parts of an answer that are collected.
@@ -171,11 +171,11 @@ impl Call {
     pub async fn part(&mut self) -> Option<Body> {
         while self.end.is_none() {
             let saying = self.handling.next().await?;
-            if let WorkerInput::AtWork(_) = saying {
+            if let Saying::AtWork(_) = saying {
                 self.signs_of_work += 1;
             }
             let keep = match &saying {
-                WorkerInput::Final(_, _, keep) => *keep,
+                Saying::Final(_, _, keep) => *keep,
                 _ => None,
             };
             self.end = match heard(saying) {

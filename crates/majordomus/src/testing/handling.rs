@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use majordomus_core::{CODE_UNSAID, Content, Failure, Outcome, TaskHandle, WorkerInput};
+use majordomus_core::{CODE_UNSAID, Content, Failure, Outcome, TaskHandle};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::client::Said;
-use crate::worker::{NO_REPLY, Outbox, SAYINGS_MAX, Strings, panic_text};
+use crate::worker::{NO_REPLY, Outbox, SAYINGS_MAX, Saying, Strings, panic_text};
 use crate::{Body, Replier, Request};
 
 /// Each has a channel of its own, so they need no names.
@@ -21,11 +21,11 @@ const CODES: (u16, u16) = (400, 999);
 /// A handler at work. It goes on when this is dropped, but it is told that nobody waits for it.
 #[derive(Debug)]
 pub(super) struct Handling {
-    sayings: mpsc::Receiver<WorkerInput>,
+    sayings: mpsc::Receiver<Saying>,
     /// `None` when it has returned.
     running: Option<JoinHandle<()>>,
     /// What is to be said of its return, which comes behind all that it said.
-    ended: Option<WorkerInput>,
+    ended: Option<Saying>,
     strings: Strings,
 }
 
@@ -49,7 +49,7 @@ impl Handling {
 
     /// What it says next: at last that it has ended, and then nothing. Can be dropped and called
     /// again.
-    pub(super) async fn next(&mut self) -> Option<WorkerInput> {
+    pub(super) async fn next(&mut self) -> Option<Saying> {
         if let Some(running) = &mut self.running {
             let returned = tokio::select! {
                 biased;
@@ -57,7 +57,7 @@ impl Handling {
                 returned = running => returned,
             };
             let why = returned.map_or_else(panic_text, |()| NO_REPLY.into());
-            self.ended = Some(WorkerInput::Ended(TASK, Body::from(why).into_frames()));
+            self.ended = Some(Saying::Ended(TASK, Body::from(why).into_frames()));
             self.running = None;
             // Whoever has its replier now is not heard.
             self.sayings.close();
@@ -78,13 +78,13 @@ impl Drop for Handling {
 }
 
 /// What a client hears of what a handler says; nothing of a sign of work.
-pub(super) fn heard(saying: WorkerInput) -> Option<Said> {
+pub(super) fn heard(saying: Saying) -> Option<Said> {
     let (outcome, code, why) = match saying {
-        WorkerInput::Part(_, part) => return Some(Said::Part(Body::received(part))),
-        WorkerInput::Final(_, last, _) => return Some(Said::Last(Body::received(last))),
-        WorkerInput::Failed(_, code, why) => (Outcome::Failed, code_of(code), why),
-        WorkerInput::Ended(_, why) => (Outcome::Failed, CODE_OF_UNSAID, Content::of(why)),
-        WorkerInput::Rejected(_, why) => (Outcome::Rejected, CODE_UNSAID, why),
+        Saying::Part(_, part) => return Some(Said::Part(Body::received(part))),
+        Saying::Final(_, last, _) => return Some(Said::Last(Body::received(last))),
+        Saying::Failed(_, code, why) => (Outcome::Failed, code_of(code), why),
+        Saying::Ended(_, why) => (Outcome::Failed, CODE_OF_UNSAID, Content::of(why)),
+        Saying::Rejected(_, why) => (Outcome::Rejected, CODE_UNSAID, why),
         _ => return None,
     };
     Some(Said::Failed(Failure::Remote(outcome, code, why).into()))

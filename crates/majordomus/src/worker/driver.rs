@@ -1,14 +1,15 @@
 //! The task that owns one connection of a worker, and the handlers that run for it.
 
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::borrow::BorrowMut;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Frames, FromWorker, HandleState, Label, Parting, TaskHandle, Time, ToWorker, WorkerInput,
-    WorkerOutput, WorkerRequest,
+    Frames, FromWorker, HandleState, Label, Parting, TaskHandle, Time, ToWorker, WorkerAction,
+    WorkerInput, WorkerOutlet, WorkerRequest,
 };
 use majordomus_wire::Codec;
 use tokio::sync::{mpsc, watch};
@@ -18,7 +19,7 @@ use tracing::{debug, error, warn};
 use crate::clock::Clock;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
-use crate::worker::outbox::Outbox;
+use crate::worker::outbox::{Outbox, Saying};
 use crate::worker::pace::Stopwatch;
 use crate::worker::service::{FirstPoll, Handling, Services};
 use crate::worker::strings::Strings;
@@ -57,12 +58,24 @@ pub(crate) enum Leave {
 /// Drives a worker: tells it what happens, and does what it says.
 pub(crate) struct Driver {
     core: majordomus_core::Worker,
-    /// What the state machine wants done, and is not done yet. It is kept for its memory.
-    outputs: VecDeque<WorkerOutput>,
-    codec: Codec,
     clock: Clock,
     /// What it showed when something happened last.
     now: Option<Time>,
+    effects: Effects,
+    /// Whether messages that were read wait for the next turn.
+    unread: bool,
+    /// What the handlers say.
+    sayings: mpsc::Receiver<Saying>,
+    plan: watch::Receiver<Plan>,
+    /// What it knows of the plan.
+    known: Plan,
+    /// When it leaves whether the handlers have returned or not.
+    leave_at: Time,
+}
+
+/// Does what the state machine wants done: with the connection, and with handlers.
+struct Effects {
+    codec: Codec,
     uplink: Uplink,
     services: Services,
     running: JoinSet<TaskHandle>,
@@ -71,17 +84,30 @@ pub(crate) struct Driver {
     /// Handlers that were polled inline in this turn.
     polled: u32,
     stopwatch: Stopwatch,
-    /// Whether messages that were read wait for the next turn.
-    unread: bool,
-    /// What the handlers say.
     outbox: Arc<Outbox>,
-    sayings: mpsc::Receiver<WorkerInput>,
-    plan: watch::Receiver<Plan>,
-    /// What it knows of the plan.
-    known: Plan,
-    /// When it leaves whether the handlers have returned or not.
-    leave_at: Time,
+    /// What came of a request that was delivered, and the state machine has not heard yet.
+    started: Option<Started>,
     stopped: bool,
+}
+
+/// A request that was given to its handler, or has none.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are polled inline, and a box costs an allocation"
+)]
+enum Started {
+    /// Its handler was polled inline, once.
+    Polled {
+        task: TaskHandle,
+        strings: Strings,
+        first_poll: FirstPoll,
+        /// What the handler said first.
+        said: Option<Saying>,
+        /// Whether what it said besides is in the channel.
+        has_more: bool,
+    },
+    /// There is no such service.
+    Unserved(TaskHandle),
 }
 
 impl Driver {
@@ -95,56 +121,59 @@ impl Driver {
         let (says, sayings) = mpsc::channel(SAYINGS_MAX);
         let outbox = Arc::new(Outbox::new(says));
         let known = plan.borrow_and_update().clone();
-        Self {
-            core,
-            outputs: VecDeque::new(),
+        let effects = Effects {
             codec,
-            clock: Clock::new(),
-            now: None,
             uplink,
             services,
             running: JoinSet::new(),
             strings: HashMap::default(),
             polled: 0,
             stopwatch: Stopwatch::new(),
-            unread: false,
             outbox,
+            started: None,
+            stopped: false,
+        };
+        Self {
+            core,
+            clock: Clock::new(),
+            now: None,
+            effects,
+            unread: false,
             sayings,
             plan,
             known,
             leave_at: Time::NEVER,
-            stopped: false,
         }
     }
 
     pub(crate) async fn run(mut self) {
-        self.tell(WorkerInput::Tick);
+        self.tell(Saying::Tick);
         self.leave(self.known.leave);
-        while !self.stopped && self.now() < self.leave_at {
+        while !self.effects.stopped && self.now() < self.leave_at {
             self.turn().await;
             // Before this is over, it does nothing else.
-            self.uplink.flushed().await;
+            self.effects.uplink.flushed().await;
         }
-        self.uplink.note_disconnected("the worker has left".into());
+        self.effects.uplink.note_disconnected("the worker has left".into());
     }
 
     /// Waits until something happens, and does what comes of it.
     async fn turn(&mut self) {
         let deadline = self.core.next_deadline().min(self.leave_at);
-        let hearing = self.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
+        let hearing = self.effects.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
         self.now = None;
-        self.polled = 0;
+        self.effects.polled = 0;
         tokio::select! {
-            happening = self.uplink.next(!self.unread) => self.happened(happening),
+            happening = self.effects.uplink.next(!self.unread) => self.happened(happening),
             // Other tasks run first, such as those of handlers.
             () = yield_now(), if self.unread => self.read_messages(),
             Some(saying) = self.sayings.recv(), if hearing => self.hear(saying),
-            Some(returned) = self.running.join_next() => self.returned_all(returned),
+            Some(returned) = self.effects.running.join_next() => self.returned_all(returned),
             plan = next_plan(&mut self.plan, &self.known) => self.follow(plan),
-            () = self.clock.reach(deadline) => self.tell(WorkerInput::Tick),
+            () = self.clock.reach(deadline) => self.tell(Saying::Tick),
         }
-        if self.polled > 0 {
-            self.stopwatch.stop();
+        if self.effects.polled > 0 {
+            self.effects.stopwatch.stop();
         }
     }
 
@@ -154,10 +183,10 @@ impl Driver {
     }
 
     /// A handler says something. Others may have, too: all that goes out in one piece.
-    fn hear(&mut self, saying: WorkerInput) {
+    fn hear(&mut self, saying: Saying) {
         self.tell(saying);
         for _ in 1..SAYINGS_MAX {
-            let hearing = self.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
+            let hearing = self.effects.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
             let Some(saying) = hearing.then(|| self.sayings.try_recv().ok()).flatten() else {
                 return;
             };
@@ -168,15 +197,15 @@ impl Driver {
     fn happened(&mut self, happening: Happening) {
         match happening {
             Happening::Opened => {
-                self.uplink.opened();
-                self.tell(WorkerInput::Opened);
-                if !self.codec.greets() {
-                    self.uplink.note_connected();
+                self.effects.uplink.opened();
+                self.tell(Saying::Opened);
+                if !self.effects.codec.greets() {
+                    self.effects.uplink.note_connected();
                 }
                 self.read_messages();
             }
             Happening::Moved(moved) if moved.read => {
-                self.tell(WorkerInput::Alive);
+                self.tell(Saying::Alive);
                 self.read_messages();
             }
             Happening::Moved(_) => {}
@@ -186,42 +215,49 @@ impl Driver {
 
     fn read_messages(&mut self) {
         self.unread = false;
-        while let Some(link) = self.uplink.link() {
-            if self.polled > 0 && !may_poll(self.polled, link.unsent_bytes()) {
+        while let Some(link) = self.effects.uplink.link() {
+            if self.effects.polled > 0 && !may_poll(self.effects.polled, link.unsent_bytes()) {
                 self.unread = true;
                 return;
             }
-            let command = match link.next_message() {
+            let message = match link.next_message() {
                 Ok(None) => return,
-                Ok(Some(message)) => self.codec.decode_to_worker(message).map_err(LinkError::from),
-                Err(error) => Err(error),
+                Ok(Some(message)) => message,
+                Err(error) => {
+                    self.broken(&error);
+                    continue;
+                }
             };
-            match command {
+            // A command is large, and stays where it was decoded.
+            match &mut self.effects.codec.decode_to_worker(message) {
                 Ok(command) => {
                     let welcome = matches!(command, ToWorker::Welcome(_));
                     self.tell(WorkerInput::Received(command));
                     if welcome {
-                        self.uplink.note_connected();
+                        self.effects.uplink.note_connected();
                     }
                 }
-                Err(error) => {
-                    self.uplink.cut();
-                    self.lost(&error);
-                }
+                Err(error) => self.broken(&LinkError::from(error.clone())),
             }
         }
     }
 
+    /// The broker broke the protocol.
+    fn broken(&mut self, error: &LinkError) {
+        self.effects.uplink.cut();
+        self.lost(error);
+    }
+
     fn lost(&mut self, error: &LinkError) {
-        self.uplink.lost(error);
-        self.tell(WorkerInput::Lost);
+        self.effects.uplink.lost(error);
+        self.tell(Saying::Lost);
     }
 
     /// A handler has returned, or panicked. Others may have, too.
     fn returned_all(&mut self, first: Result<TaskHandle, JoinError>) {
         self.returned(first);
-        for _ in 0..self.running.len() {
-            let Some(returned) = self.running.try_join_next() else { return };
+        for _ in 0..self.effects.running.len() {
+            let Some(returned) = self.effects.running.try_join_next() else { return };
             self.returned(returned);
         }
     }
@@ -234,44 +270,36 @@ impl Driver {
             }
         };
         if let Some(task) = task {
-            self.strings.remove(&task);
+            self.effects.strings.remove(&task);
             // What it said before it returned comes first.
             self.hear_rest();
-            self.ended(task, why);
-            self.carry_out();
+            self.tell(Saying::Ended(task, why));
         }
     }
 
     /// Tells the state machine what is in the channel, which has room for no more.
     fn hear_rest(&mut self) {
-        let now = self.now();
         for _ in 0..SAYINGS_MAX {
             let Ok(saying) = self.sayings.try_recv() else { return };
-            self.core.handle(now, saying);
+            self.tell_only(saying);
         }
     }
 
-    /// Tells the state machine that a handler has returned, behind all that it said.
-    fn ended(&mut self, task: TaskHandle, why: Frames) {
-        let now = self.now();
-        self.core.handle(now, WorkerInput::Ended(task, why));
-    }
-
     fn task_of(&self, id: Id) -> Option<TaskHandle> {
-        self.strings.iter().find(|(_, (_, other))| *other == id).map(|(&task, _)| task)
+        self.effects.strings.iter().find(|(_, (_, other))| *other == id).map(|(&task, _)| task)
     }
 
     /// Does what has changed in the plan.
     fn follow(&mut self, plan: Plan) {
         let before = std::mem::replace(&mut self.known, plan.clone());
         if plan.concurrency != before.concurrency {
-            self.tell(WorkerInput::Concurrency(plan.concurrency));
+            self.tell(Saying::Concurrency(plan.concurrency));
         }
         for name in before.services.iter().filter(|name| !plan.services.contains(name)) {
-            self.tell(WorkerInput::Withdraw(Label::from(name.as_str())));
+            self.tell(Saying::Withdraw(Label::from(name.as_str())));
         }
         for name in plan.services.iter().filter(|name| !before.services.contains(name)) {
-            self.tell(WorkerInput::Offer(Label::from(name.as_str())));
+            self.tell(Saying::Offer(Label::from(name.as_str())));
         }
         if plan.leave > before.leave {
             self.leave(plan.leave);
@@ -281,62 +309,56 @@ impl Driver {
     fn leave(&mut self, leave: Leave) {
         match leave {
             Leave::Never => {}
-            Leave::WhenDone => self.tell(WorkerInput::Drain),
+            Leave::WhenDone => self.tell(Saying::Drain),
             Leave::Now => {
                 self.leave_at = self.now().after(STOP_GRACE);
-                self.tell(WorkerInput::Stop);
+                self.tell(Saying::Stop);
             }
         }
     }
 
-    fn tell(&mut self, input: WorkerInput) {
+    /// Tells the state machine something, and what comes of the requests that it has delivered.
+    fn tell<C: BorrowMut<ToWorker>>(&mut self, input: WorkerInput<C>) {
+        self.tell_only(input);
+        while let Some(started) = self.effects.started.take() {
+            self.started(started);
+        }
+    }
+
+    fn tell_only<C: BorrowMut<ToWorker>>(&mut self, input: WorkerInput<C>) {
         let now = self.now();
-        self.core.handle(now, input);
-        self.carry_out();
+        self.core.handle_with(now, input, &mut self.effects);
     }
 
-    /// Does all that the state machine wants done, also what comes of that.
-    fn carry_out(&mut self) {
-        let mut outputs = std::mem::take(&mut self.outputs);
-        loop {
-            self.core.take_outputs(&mut outputs);
-            if outputs.is_empty() {
-                break;
-            }
-            // They are large, and stay where they are.
-            for output in &mut outputs {
-                self.carry_out_one(output);
-            }
-            outputs.clear();
-        }
-        self.outputs = outputs;
-    }
-
-    fn carry_out_one(&mut self, output: &mut WorkerOutput) {
-        match output {
-            WorkerOutput::Open => self.uplink.open(),
-            WorkerOutput::Close(why) => self.close(*why),
-            WorkerOutput::Send(command) => self.send(command),
-            WorkerOutput::AskForLife => {
-                if let Some(link) = self.uplink.link() {
-                    link.ping();
+    /// Tells the state machine what came of a request that it has delivered.
+    fn started(&mut self, started: Started) {
+        match started {
+            Started::Polled { task, strings, first_poll, said, has_more } => {
+                if let Some(said) = said {
+                    self.tell_only(said);
+                }
+                if has_more {
+                    self.hear_rest();
+                }
+                match first_poll {
+                    FirstPoll::Returned => self.tell_only(Saying::Ended(task, no_reply())),
+                    FirstPoll::Panicked(payload) => {
+                        let why = Body::from(payload_text(&*payload)).into_frames();
+                        self.tell_only(Saying::Ended(task, why));
+                    }
+                    FirstPoll::Pending(handling) => self.effects.go_on(task, strings, handling),
                 }
             }
-            WorkerOutput::Deliver(task, request) => self.start(*task, request),
-            WorkerOutput::Cancel(task) => {
-                if let Some((strings, _)) = self.strings.get(task) {
-                    strings.pull();
-                }
+            Started::Unserved(task) => {
+                let why = Body::from("the worker offers this no longer").into_content();
+                self.tell_only(Saying::Rejected(task, why));
+                self.tell_only(Saying::Ended(task, Frames::empty()));
             }
-            WorkerOutput::Credit(task, more) => {
-                if let Some((strings, _)) = self.strings.get(task) {
-                    strings.add(*more);
-                }
-            }
-            WorkerOutput::Stopped => self.stopped = true,
         }
     }
+}
 
+impl WorkerOutlet for Effects {
     fn send(&mut self, command: &FromWorker) {
         if let Some(link) = self.uplink.link()
             && let Err(unsayable) = self.codec.encode_from_worker(command, link)
@@ -347,6 +369,69 @@ impl Driver {
         }
     }
 
+    /// Gives a request to its handler: inline as far as its first poll goes, or in a task.
+    fn deliver(&mut self, task: TaskHandle, request: &mut WorkerRequest) {
+        let found = self.services.with_handler(&*request.service, |handler, offered| {
+            // Mostly it is the name that was asked for, and known to be text.
+            let service = match &*request.service == offered.as_bytes() {
+                true => offered.to_string(),
+                false => String::from_utf8_lossy(&request.service).into_owned(),
+            };
+            (handler.clone(), service)
+        });
+        let Some((handler, service)) = found else {
+            // It was withdrawn when the request was on its way.
+            self.started = Some(Started::Unserved(task));
+            return;
+        };
+        let strings = Strings::new(request.credit);
+        let replier = Replier::new(task, Arc::clone(&self.outbox), strings.clone());
+        // One is polled inline for each thing that the state machine hears, so that what handlers say
+        // stays in order.
+        let inline = self.started.is_none() && handler.pace().is_fast();
+        if !inline || !may_poll(self.polled, self.uplink.unsent_bytes()) {
+            let received = Request::received(request, service);
+            let id = handler.spawn(&mut self.running, task, received, replier);
+            self.strings.insert(task, (strings, id));
+            return;
+        }
+        if self.polled == 0 {
+            self.stopwatch.start();
+        }
+        self.polled += 1;
+        self.outbox.begin(task);
+        self.stopwatch.polling();
+        let first_poll = handler.poll_once(Request::received(request, service), replier);
+        self.stopwatch.polled(handler.pace());
+        let (said, has_more) = self.outbox.end();
+        self.started = Some(Started::Polled { task, strings, first_poll, said, has_more });
+    }
+
+    fn act(&mut self, action: WorkerAction) {
+        match action {
+            WorkerAction::Open => self.uplink.open(),
+            WorkerAction::Close(why) => self.close(why),
+            WorkerAction::AskForLife => {
+                if let Some(link) = self.uplink.link() {
+                    link.ping();
+                }
+            }
+            WorkerAction::Cancel(task) => {
+                if let Some((strings, _)) = self.strings.get(&task) {
+                    strings.pull();
+                }
+            }
+            WorkerAction::Credit(task, more) => {
+                if let Some((strings, _)) = self.strings.get(&task) {
+                    strings.add(more);
+                }
+            }
+            WorkerAction::Stopped => self.stopped = true,
+        }
+    }
+}
+
+impl Effects {
     fn close(&mut self, why: Parting) {
         let text = match why {
             Parting::SentAway(why) => self.uplink.sent_away(why),
@@ -366,62 +451,6 @@ impl Driver {
             Parting::SentAway(_) | Parting::Leaving => self.uplink.note_disconnected(text),
             _ => self.uplink.note_lost(text),
         }
-    }
-
-    /// Gives a request to its handler: inline as far as its first poll goes, or in a task. What comes
-    /// of it is left to [`carry_out`](Self::carry_out).
-    fn start(&mut self, task: TaskHandle, request: &mut WorkerRequest) {
-        let found = self.services.with_handler(&*request.service, |handler, offered| {
-            // Mostly it is the name that was asked for, and known to be text.
-            let service = match &*request.service == offered.as_bytes() {
-                true => offered.to_string(),
-                false => String::from_utf8_lossy(&request.service).into_owned(),
-            };
-            (handler.clone(), service)
-        });
-        let Some((handler, service)) = found else {
-            // It was withdrawn when the request was on its way.
-            return self.reject(task);
-        };
-        let strings = Strings::new(request.credit);
-        let replier = Replier::new(task, Arc::clone(&self.outbox), strings.clone());
-        if !handler.pace().is_fast() || !may_poll(self.polled, self.uplink.unsent_bytes()) {
-            let received = Request::received(request, service);
-            let id = handler.spawn(&mut self.running, task, received, replier);
-            self.strings.insert(task, (strings, id));
-            return;
-        }
-        if self.polled == 0 {
-            self.stopwatch.start();
-        }
-        self.polled += 1;
-        self.outbox.begin(task);
-        self.stopwatch.polling();
-        let first_poll = handler.poll_once(Request::received(request, service), replier);
-        self.stopwatch.polled(handler.pace());
-        let (said, has_more) = self.outbox.end();
-        if let Some(said) = said {
-            let now = self.now();
-            self.core.handle(now, said);
-        }
-        if has_more {
-            self.hear_rest();
-        }
-        match first_poll {
-            FirstPoll::Returned => self.ended(task, no_reply()),
-            FirstPoll::Panicked(payload) => {
-                self.ended(task, Body::from(payload_text(&*payload)).into_frames());
-            }
-            FirstPoll::Pending(handling) => self.go_on(task, strings, handling),
-        }
-    }
-
-    /// Gives back a request that has no handler.
-    fn reject(&mut self, task: TaskHandle) {
-        let why = Body::from("the worker offers this no longer").into_content();
-        let now = self.now();
-        self.core.handle(now, WorkerInput::Rejected(task, why));
-        self.ended(task, Frames::empty());
     }
 
     /// Moves a handler that waits for something to a task of its own.

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 pub use cancellation::Cancellation;
 pub(crate) use driver::{NO_REPLY, SAYINGS_MAX, panic_text};
-pub(crate) use outbox::Outbox;
+pub(crate) use outbox::{Outbox, Saying};
 pub use replier::{Cancelled, Replier};
 pub use request::Request;
 pub(crate) use service::{Handler, Services};

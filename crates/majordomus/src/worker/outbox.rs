@@ -2,14 +2,18 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use majordomus_core::{TaskHandle, WorkerInput};
+use majordomus_core::{TaskHandle, ToWorker, WorkerInput};
 use tokio::sync::mpsc;
+
+/// What a handler says. It is never [`Received`](WorkerInput::Received), so the box is never made: it
+/// keeps what is said small.
+pub(crate) type Saying = WorkerInput<Box<ToWorker>>;
 
 /// What the handlers of one connection have to say: a channel, and a place beside it for the handler
 /// that is polled inline, which costs less.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    channel: mpsc::Sender<WorkerInput>,
+    channel: mpsc::Sender<Saying>,
     inline: Mutex<Inline>,
 }
 
@@ -19,13 +23,13 @@ struct Inline {
     /// Its task, while it is polled.
     task: Option<TaskHandle>,
     /// What it says first. The rest goes through the channel.
-    said: Option<WorkerInput>,
+    said: Option<Saying>,
     /// Whether there is a rest.
     has_more: bool,
 }
 
 impl Outbox {
-    pub(crate) fn new(channel: mpsc::Sender<WorkerInput>) -> Self {
+    pub(crate) fn new(channel: mpsc::Sender<Saying>) -> Self {
         Self { channel, inline: Mutex::default() }
     }
 
@@ -36,14 +40,14 @@ impl Outbox {
 
     /// No handler is polled inline any more. Returns what the last one said first, and whether more of
     /// it is in the channel.
-    pub(crate) fn end(&self) -> (Option<WorkerInput>, bool) {
+    pub(crate) fn end(&self) -> (Option<Saying>, bool) {
         let mut inline = self.inline();
         inline.task = None;
         (inline.said.take(), inline.has_more)
     }
 
     /// Says something of `task`. Returns it where there is no room for it in the channel.
-    pub(crate) fn say(&self, task: TaskHandle, saying: WorkerInput) -> Option<WorkerInput> {
+    pub(crate) fn say(&self, task: TaskHandle, saying: Saying) -> Option<Saying> {
         let mut inline = self.inline();
         if inline.task == Some(task) {
             if inline.said.is_none() {
@@ -57,7 +61,7 @@ impl Outbox {
     }
 
     /// The channel, for what has to wait for room.
-    pub(crate) fn channel(&self) -> &mpsc::Sender<WorkerInput> {
+    pub(crate) fn channel(&self) -> &mpsc::Sender<Saying> {
         &self.channel
     }
 
@@ -77,7 +81,7 @@ mod tests {
     fn the_handler_that_is_polled_inline_has_a_place_of_its_own() {
         let (channel, mut said) = mpsc::channel(2);
         let outbox = Outbox::new(channel);
-        let at_work = WorkerInput::AtWork;
+        let at_work = Saying::AtWork;
         outbox.begin(FIRST);
         for task in [FIRST, SECOND, FIRST] {
             assert_eq!(outbox.say(task, at_work(task)), None);

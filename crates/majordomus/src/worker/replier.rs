@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use majordomus_core::{CODE_UNSAID, TaskHandle, WorkerInput};
+use majordomus_core::{CODE_UNSAID, TaskHandle};
 
-use crate::worker::outbox::Outbox;
+use crate::worker::outbox::{Outbox, Saying};
 use crate::worker::strings::Strings;
 use crate::{Body, Cancellation};
 
@@ -70,7 +70,7 @@ impl Replier {
         if !self.is_wanted() {
             return Err(Cancelled);
         }
-        let part = WorkerInput::Part(self.task, body.into().into_content());
+        let part = Saying::Part(self.task, body.into().into_content());
         let sending = async {
             self.strings.take().await;
             self.say(part).await
@@ -117,7 +117,7 @@ impl Replier {
     /// # }
     /// ```
     pub async fn at_work(&self) {
-        let _ = self.say(WorkerInput::AtWork(self.task)).await;
+        let _ = self.say(Saying::AtWork(self.task)).await;
     }
 
     /// Lets the broker keep the reply for so long, and answer equal requests with it. It counts for a
@@ -143,7 +143,7 @@ impl Replier {
     /// # }
     /// ```
     pub async fn finish(self, body: impl Into<Body>) {
-        let last = WorkerInput::Final(self.task, body.into().into_content(), self.keep);
+        let last = Saying::Final(self.task, body.into().into_content(), self.keep);
         let _ = self.say(last).await;
     }
 
@@ -177,7 +177,7 @@ impl Replier {
     /// # }
     /// ```
     pub async fn fail_with(self, code: u16, why: impl Into<Body>) {
-        let failed = WorkerInput::Failed(self.task, code, why.into().into_content());
+        let failed = Saying::Failed(self.task, code, why.into().into_content());
         let _ = self.say(failed).await;
     }
 
@@ -195,7 +195,7 @@ impl Replier {
     /// # }
     /// ```
     pub async fn reject(self, why: impl Into<Body>) {
-        let rejected = WorkerInput::Rejected(self.task, why.into().into_content());
+        let rejected = Saying::Rejected(self.task, why.into().into_content());
         let _ = self.say(rejected).await;
     }
 
@@ -230,7 +230,7 @@ impl Replier {
 
     /// Says something to the task, at once where there is room. Who has to wait does so in a box, so
     /// that the others are small.
-    fn say(&self, saying: WorkerInput) -> impl Future<Output = Result<(), Cancelled>> + use<> {
+    fn say(&self, saying: Saying) -> impl Future<Output = Result<(), Cancelled>> + use<> {
         let waiting = self.outbox.say(self.task, saying).map(|unsaid| {
             let channel = self.outbox.channel().clone();
             Box::pin(async move { channel.send(unsaid).await })

@@ -1,5 +1,6 @@
 //! A request as a handler gets it.
 
+use std::ascii::escape_default;
 use std::time::Instant;
 
 use majordomus_core::{Content, Label, Priority, WorkerRequest};
@@ -85,15 +86,22 @@ impl From<WorkerRequest> for Request {
     }
 }
 
-/// An address as text.
+/// An address as text. Most are the tokens of a broker, eight bytes of any value, or numbers.
 fn printable(address: &Label) -> String {
-    let is_plain = address.iter().fold(true, |plain, byte| plain & byte.is_ascii_alphanumeric());
-    if !is_plain {
-        return address.to_string();
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = Vec::with_capacity(4 * address.len());
+    for &byte in address.iter() {
+        match byte {
+            b'\t' | b'\r' | b'\n' | b'\'' | b'"' | b'\\' => text.extend(escape_default(byte)),
+            b' '..=b'~' => text.push(byte),
+            _ => {
+                let [high, low] = [byte >> 4, byte & 15].map(|digit| HEX[usize::from(digit)]);
+                text.extend_from_slice(&[b'\\', b'x', high, low]);
+            }
+        }
     }
-    // Tokens and numbers have nothing to escape. As memory of its own begins at a whole word, it is
-    // checked faster there.
-    String::from_utf8(address.to_vec()).unwrap_or_default()
+    // All of it is ASCII.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -108,9 +116,12 @@ mod tests {
             ("a b", "a b"),
             ("\0a", "\\x00a"),
             ("\u{e9}", "\\xc3\\xa9"),
+            ("\t\"'\\\x7f~", "\\t\\\"\\'\\\\\\x7f~"),
         ] {
             assert_eq!(printable(&Label::from(address)), id);
         }
         assert_eq!(printable(&Label::from(&b"\xff"[..])), "\\xff");
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(printable(&Label::from(&all[..])), all.escape_ascii().to_string());
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use majordomus::{Dialect, Frames};
 use majordomus_core::{
-    Concurrency, Farewell, FromClient, FromWorker, Label, Outcome, Reply, Request, Status,
-    ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
+    Concurrency, CorrelationId, Farewell, FromClient, FromWorker, Label, Outcome, Reply, Request,
+    Status, ToClient, ToWorkerView, Token, Welcome, WorkerReply, WorkerRequestView,
 };
 pub(crate) use majordomus_wire::Side;
-use majordomus_wire::{Codec, in_frames};
+use majordomus_wire::{Codec, Scratch, in_frames};
 use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -116,7 +116,7 @@ impl FakeBroker {
             let zmtp = Connection::listener(Security::Null, Limits::default());
             let codec = Codec::new(self.dialect, side);
             let heartbeat = self.heartbeat;
-            let mut peer = Peer { socket, zmtp, codec, heartbeat, asked: Label::empty() };
+            let mut peer = Peer { socket, zmtp, codec, heartbeat, asked: CorrelationId::NONE };
             let Some(Event::Hello(hello)) = peer.event().await else { panic!("no handshake") };
             peer.zmtp.accept(&Metadata::new(match hello.metadata.socket_type {
                 SocketType::Client => SocketType::Server,
@@ -136,13 +136,15 @@ pub(crate) struct Peer {
     codec: Codec,
     heartbeat: Duration,
     /// The id of its last request.
-    asked: Label,
+    asked: CorrelationId,
 }
 
 impl Peer {
     pub(crate) async fn client_says(&mut self) -> FromClient {
         let message = self.message().await;
-        self.codec.decode_from_client(message).expect("a command")
+        let mut scratch = Scratch::default();
+        let command = self.codec.decode_from_client(message.view(), &mut scratch);
+        command.expect("a command").to_owned()
     }
 
     /// What a worker says, in no dialect: the body in frames, without options.
@@ -150,11 +152,16 @@ impl Peer {
         let message = self.message().await;
         let plain = |reply: WorkerReply| WorkerReply {
             id: reply.id,
-            ..WorkerReply::new(reply.address, in_frames(reply.body))
+            ..WorkerReply::new(address_of(&reply.address), in_frames(reply.body))
         };
-        match self.codec.decode_from_worker(message).expect("a command") {
+        let mut scratch = Scratch::default();
+        let command = self.codec.decode_from_worker(message.view(), &mut scratch);
+        match command.expect("a command").to_owned() {
             FromWorker::Partial(reply) => FromWorker::Partial(plain(reply)),
             FromWorker::Final(reply) => FromWorker::Final(plain(reply)),
+            FromWorker::Failed(reply) => {
+                FromWorker::Failed(WorkerReply { address: address_of(&reply.address), ..reply })
+            }
             other => other,
         }
     }
@@ -180,7 +187,7 @@ impl Peer {
         self.hello().await;
         match self.codec.side() {
             Side::Client => self.send_to_client(ToClient::Welcome(welcome)).await,
-            Side::Worker => self.send_to_worker(ToWorker::Welcome(welcome)).await,
+            Side::Worker => self.send_to_worker(ToWorkerView::Welcome(&welcome)).await,
         }
     }
 
@@ -188,7 +195,7 @@ impl Peer {
     pub(crate) async fn send_away(&mut self, why: Farewell) {
         match self.codec.side() {
             Side::Client => self.send_to_client(ToClient::Disconnect(why)).await,
-            Side::Worker => self.send_to_worker(ToWorker::Disconnect(why)).await,
+            Side::Worker => self.send_to_worker(ToWorkerView::Disconnect(why)).await,
         }
     }
 
@@ -210,7 +217,7 @@ impl Peer {
     }
 
     pub(crate) async fn send_to_client(&mut self, command: ToClient) {
-        self.send(|codec, frames| codec.encode_to_client(&command, frames)).await;
+        self.send(|codec, frames| codec.encode_to_client(&command.view(), frames)).await;
     }
 
     pub(crate) async fn send_part(&mut self, body: Frames) {
@@ -233,13 +240,13 @@ impl Peer {
         Reply { id: self.asked.clone(), ..Reply::new("echo", body) }
     }
 
-    pub(crate) async fn send_to_worker(&mut self, command: ToWorker) {
+    pub(crate) async fn send_to_worker(&mut self, command: ToWorkerView<'_>) {
         self.send(|codec, frames| codec.encode_to_worker(&command, frames)).await;
     }
 
     pub(crate) async fn send_request(&mut self, address: &str, body: Frames) {
-        let request = WorkerRequest::new(address, "echo", body);
-        self.send_to_worker(ToWorker::Request(request)).await;
+        let request = WorkerRequestView::new(token_of(address), b"echo", body.view());
+        self.send_to_worker(ToWorkerView::Request(request)).await;
     }
 
     /// Sends one frame, of no dialect.
@@ -316,4 +323,22 @@ impl Peer {
 
 pub(crate) fn text(text: &str) -> Frames {
     Frames::from_slices(&[text])
+}
+
+/// The token that is sent for a short address.
+fn token_of(address: &str) -> Token {
+    let mut octets = [b' '; 16];
+    octets[..address.len()].copy_from_slice(address.as_bytes());
+    Token::read(&octets).expect("octets are a token")
+}
+
+/// The same as text, as workers of MDP see it.
+pub(crate) fn token_text(address: &str) -> String {
+    String::from_utf8(token_of(address).text().into()).expect("letters")
+}
+
+/// The short address of a token that came back; any other address as it is.
+fn address_of(address: &[u8]) -> Label {
+    let octets = Token::read(address).map(Token::octets);
+    octets.as_ref().map_or(address, |octets| octets.trim_ascii_end()).into()
 }

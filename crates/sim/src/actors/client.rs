@@ -1,6 +1,6 @@
 //! A client that follows a script.
 
-use majordomus_core::{ClientCapabilities, FromClient, Label, Time, ToClient};
+use majordomus_core::{ClientCapabilities, CorrelationId, Form, FromClient, Label, Time, ToClient};
 
 use super::{Act, Scene};
 use crate::network::Up;
@@ -127,14 +127,17 @@ impl Client {
         scene.acts.push(Act::Say(Up::Client(FromClient::More { id, credit })));
     }
 
-    fn recent_id(&self, scene: &mut Scene<'_>) -> Label {
+    fn recent_id(&self, scene: &mut Scene<'_>) -> CorrelationId {
         self.id(self.next_id.saturating_sub(scene.rng.below(5)))
     }
 
-    fn id(&self, number: u64) -> Label {
-        match self.request_ids {
-            true => Label::from(format!("{number}").as_str()),
-            false => Label::empty(),
+    /// Returns the id of its request `number`. In dialects whose ids are numbers clients greet, so that
+    /// no two of their requests in progress have the same.
+    fn id(&self, number: u64) -> CorrelationId {
+        match (self.request_ids, self.can.form) {
+            (false, _) => CorrelationId::NONE,
+            (true, Form::Frames) if self.can.greets => CorrelationId::Number(number),
+            (true, _) => CorrelationId::Text(Label::decimal(number)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use majordomus_core::{Form, Frames, Label, Time, WorkerReply};
+use majordomus_core::{CorrelationId, Form, Frames, Label, Time, WorkerReply};
 
 use super::Scene;
 use crate::workload::options;
@@ -65,8 +65,18 @@ pub(crate) fn body(scene: &mut Scene<'_>) -> Frames {
     }
 }
 
-/// What a worker says of the request that came with this address and id.
-pub(crate) fn reply(scene: &mut Scene<'_>, form: Form, address: Label, id: Label) -> WorkerReply {
+/// Returns a reply to the request with this address and id. A worker whose bodies are JSON writes the
+/// id as text.
+pub(crate) fn reply(
+    scene: &mut Scene<'_>,
+    form: Form,
+    address: Label,
+    id: &CorrelationId,
+) -> WorkerReply {
+    let id = match form {
+        Form::Json => CorrelationId::Text(id.as_ref().with_text(|text| Label::from(text))),
+        Form::Frames => id.clone(),
+    };
     let options = options(scene.rng).into();
     WorkerReply { id, options, ..WorkerReply::new(address, body(scene).in_form(form, 0)) }
 }

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use majordomus_core::{
-    CODE_UNSAID, Concurrency, FromWorker, Label, Status, Time, ToWorker, WorkerCapabilities,
-    WorkerReply,
+    CODE_UNSAID, Concurrency, CorrelationId, FromWorker, Label, Status, Time, ToWorker,
+    WorkerCapabilities, WorkerReply,
 };
 
 use super::task::{Finish, Plan, reply};
@@ -40,7 +40,7 @@ pub(crate) struct Worker {
     connected: bool,
     ready: bool,
     tasks: Vec<Task>,
-    old: Vec<(Label, Label)>,
+    old: Vec<Label>,
     heartbeat_at: Time,
     open_at: Time,
     ready_at: Time,
@@ -49,7 +49,7 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 struct Task {
     address: Label,
-    id: Label,
+    id: CorrelationId,
     plan: Plan,
 }
 
@@ -291,7 +291,7 @@ impl Worker {
         if self.old.len() >= OLD_MAX {
             self.old.remove(0);
         }
-        self.old.push((task.address, task.id));
+        self.old.push(task.address);
         match finish {
             Finish::CrashBefore | Finish::CrashDuring => scene.acts.push(Act::Crash),
             Finish::Fail => {
@@ -311,7 +311,7 @@ impl Worker {
     fn reply(&self, scene: &mut Scene<'_>, at: usize) -> WorkerReply {
         let task = &self.tasks[at];
         let named = self.can.request_ids || scene.rng.one_in(2);
-        let id = if named { task.id.clone() } else { Label::empty() };
+        let id = if named { &task.id } else { &CorrelationId::NONE };
         reply(scene, self.can.form, task.address.clone(), id)
     }
 
@@ -321,13 +321,13 @@ impl Worker {
             return;
         }
         let old = match self.old.is_empty() {
-            true => (Label::from("nothing"), Label::empty()),
+            true => Label::from("nothing"),
             false => self.old[scene.rng.below(self.old.len() as u64) as usize].clone(),
         };
         let other = scene.rng.one_in(8);
-        let id = if other { Label::from("other") } else { Label::empty() };
-        let address = old.0.clone();
-        let reply = reply(scene, self.can.form, old.0, id);
+        let id = if other { CorrelationId::from("other") } else { CorrelationId::NONE };
+        let address = old.clone();
+        let reply = reply(scene, self.can.form, old, &id);
         let command = match scene.rng.below(12) {
             0 => FromWorker::Ready { service: self.services[0].clone() },
             9 => FromWorker::AtWork { address },

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use majordomus_core::broker::{HEAD_BYTES_MAX, HEARTBEAT_INTERVAL_MIN, LossReason, Offence};
-use majordomus_core::{Concurrency, Farewell, Hello, Label, Outcome, PeerId, Welcome};
+use majordomus_core::{Concurrency, CorrelationId, Farewell, Hello, Outcome, PeerId, Welcome};
 
 use super::model::{Peer, Side};
 use super::{Judge, Rule};
@@ -146,7 +146,7 @@ impl Judge {
     }
 
     /// Whether a request has an id that its client could not tell from that of another.
-    pub(super) fn is_duplicate(&self, client: PeerId, id: &Label) -> bool {
+    pub(super) fn is_duplicate(&self, client: PeerId, id: &CorrelationId) -> bool {
         self.model.client(client).is_some_and(|client| client.can.greets)
             && !self.shut_down
             && self.model.called(client, id).is_some()

@@ -1,7 +1,7 @@
 //! What the broker is told, and what has to follow from it.
 
 use majordomus_core::broker::{Input, Offence, SERVICE_NAME_BYTES_MAX, Sign};
-use majordomus_core::{FromClient, Label, Outcome, PeerId, Redelivery, Time};
+use majordomus_core::{CorrelationId, FromClient, Label, Outcome, PeerId, Redelivery, Time};
 
 use super::model::{Peer, Side};
 use super::request::{Place, Rejection, Request, Sharing, Uid, uid_of};
@@ -189,7 +189,7 @@ impl Judge {
     }
 
     /// A client still waits for a request: the worker that has it must hear of that.
-    fn wants(&mut self, client: PeerId, id: &Label) {
+    fn wants(&mut self, client: PeerId, id: &CorrelationId) {
         let Some(uid) = self.model.called(client, id) else { return };
         let request = &self.model.requests[&uid];
         let named = match request.place {

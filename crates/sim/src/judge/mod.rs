@@ -34,15 +34,15 @@ use majordomus_core::broker::{
     Config, HEAD_BYTES_MAX, HEARTBEAT_INTERVAL_MIN, Input, Offence, Output,
 };
 use majordomus_core::{
-    CODE_UNSAID, Concurrency, Farewell, Frames, Hello, Label, Notice, Outcome, PeerId, Reply, Time,
-    Timeout,
+    CODE_UNSAID, Concurrency, CorrelationId, Farewell, Frames, Hello, Label, Notice, Outcome,
+    PeerId, Reply, Time, Timeout,
 };
 
 use crate::machine::Machine;
 use kept::Kept;
 use model::Model;
 pub use request::Uid;
-pub(crate) use request::{MARK, UID_BYTES, uid_of};
+pub(crate) use request::{MARK, UID_BYTES, uid_in, uid_of};
 pub use rule::{Breach, Rule};
 
 /// A timer of the broker fires up to two ticks of its wheel late.
@@ -132,8 +132,10 @@ struct Step {
     /// What the worker said, or what an own service is asked for.
     body: Frames,
     options: Vec<u8>,
-    /// The id of a request for an own service, or the name that a worker begins to offer.
-    id: Label,
+    /// The id of a request for one of the broker's own services.
+    id: CorrelationId,
+    /// The service that a worker registers for.
+    offered: Label,
     note: u8,
     /// The kept reply that the request may get; and whether it has to.
     kept: Option<(usize, bool)>,
@@ -229,7 +231,8 @@ impl Judge {
                 gap: Duration::ZERO,
                 body: Frames::empty(),
                 options: Vec::new(),
-                id: Label::empty(),
+                id: CorrelationId::NONE,
+                offered: Label::empty(),
                 note: 0,
                 kept: None,
                 heard: Vec::new(),

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use majordomus_core::broker::{Balance, Config, Profile};
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Form, Label, Outcome, PeerId, RequestId, Role, Time,
-    WorkerCapabilities,
+    ClientCapabilities, Concurrency, CorrelationId, Form, Label, Outcome, PeerId, RequestId, Role,
+    Time, WorkerCapabilities,
 };
 
 use super::request::{Place, Request, Uid};
@@ -418,7 +418,7 @@ impl Model {
     pub(crate) fn admit(&mut self, uid: Uid) {
         let Some(request) = self.requests.get(&uid) else { return };
         let (client, service, charged) = (request.client, request.service, request.charged);
-        let named = !request.id.is_empty() && self.called(client, &request.id).is_none();
+        let named = !request.id.is_none() && self.called(client, &request.id).is_none();
         if let Some(request) = self.requests.get_mut(&uid) {
             request.named = named;
         }
@@ -469,7 +469,7 @@ impl Model {
     }
 
     /// The request in progress that a client means by this id.
-    pub(crate) fn called(&self, client: PeerId, id: &Label) -> Option<Uid> {
+    pub(crate) fn called(&self, client: PeerId, id: &CorrelationId) -> Option<Uid> {
         let meant = |uid: &&Uid| {
             let request = &self.requests[*uid];
             request.named && request.client == client && request.id == *id

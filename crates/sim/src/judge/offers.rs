@@ -23,19 +23,19 @@ impl Judge {
             self.offends(peer, Offence::ReservedName);
         } else if offered {
             self.step.must_greet = Some(peer);
-            self.step.id = service.clone();
+            self.step.offered = service.clone();
         } else if worker.offers.len() >= most {
             self.offends(peer, Offence::TooManyServices);
         } else if self.model.offers() >= most_of_all {
             self.offends(peer, Offence::TooManyOffers);
         } else {
             self.step.must_register = Some(peer);
-            self.step.id = service.clone();
+            self.step.offered = service.clone();
         }
     }
 
     pub(super) fn registered(&mut self, peer: PeerId, service: &Label) {
-        if self.step.must_register.take() != Some(peer) || self.step.id != *service {
+        if self.step.must_register.take() != Some(peer) || self.step.offered != *service {
             let unheard = self.model.peer(peer).is_some_and(|peer| peer.is_unheard());
             let rule = if unheard { Rule::Greeting } else { Rule::Offence };
             return self.accuse(rule, format!("{peer} did not ask to register"));
@@ -68,7 +68,7 @@ impl Judge {
     /// A worker hears that it offers something, and what it is called.
     pub(super) fn hears_of_offer(&mut self, peer: PeerId, service: &Label, name: &Label) {
         let right = self.step.must_greet.take() == Some(peer)
-            && *service == self.step.id
+            && *service == self.step.offered
             && self.model.peer(peer).is_some_and(|peer| name_of(peer) == name.to_string());
         if !right {
             self.accuse(Rule::Addressee, format!("{peer} did not register {service}: {name}"));

@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use majordomus_core::{CODE_UNSAID, Frames, Label, Outcome, PeerId, Reply, RequestId, Timeout};
+use majordomus_core::{
+    CODE_UNSAID, CorrelationId, Frames, Outcome, PeerId, Reply, RequestId, Timeout,
+};
 
 use super::model::{Hand, Side, Worker};
 use super::request::{Place, Rejection, Request};
@@ -89,7 +91,7 @@ impl Judge {
         client: PeerId,
         outcome: Outcome,
         service: usize,
-        id: &Label,
+        id: &CorrelationId,
     ) -> Option<Word> {
         let name = &self.model.services[service].name;
         let at = self.step.failures.iter().position(|word| {

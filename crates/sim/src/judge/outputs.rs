@@ -1,7 +1,9 @@
 //! What the broker wants done, and whether it may.
 
 use majordomus_core::broker::{Event, Output};
-use majordomus_core::{CODE_UNSAID, Frames, Label, PeerId, Reply, ToClient, ToWorker};
+use majordomus_core::{
+    CODE_UNSAID, CorrelationId, Frames, Label, PeerId, Reply, ToClient, ToWorker,
+};
 
 use super::model::{Peer, Side};
 use super::request::{Place, Uid};
@@ -226,7 +228,7 @@ impl Judge {
     }
 
     /// A worker hears that a request is still wanted.
-    fn wanted(&mut self, peer: PeerId, address: &Label, id: &Label) {
+    fn wanted(&mut self, peer: PeerId, address: &Label, id: &CorrelationId) {
         let right = self.step.must_want.take().is_some_and(|want| {
             self.bearer(address) == Some((want.worker, want.uid))
                 && want.worker == peer

@@ -4,7 +4,9 @@
 use core::cmp::Ordering;
 
 use majordomus_core::broker::Offence;
-use majordomus_core::{CREDIT_UNLIMITED, Label, Notice, PeerId, Time, WorkerRequest};
+use majordomus_core::{
+    CREDIT_UNLIMITED, CorrelationId, Label, Notice, PeerId, Time, WorkerRequest,
+};
 
 use super::request::{Place, Request, Uid};
 use super::{Cause, Judge, Rule};
@@ -74,7 +76,7 @@ impl Judge {
     }
 
     /// A client takes so many parts more: a worker that counts them has to hear it.
-    pub(super) fn gives_credit(&mut self, client: PeerId, id: &Label, credit: u32) {
+    pub(super) fn gives_credit(&mut self, client: PeerId, id: &CorrelationId, credit: u32) {
         let Some(uid) = self.model.called(client, id) else { return };
         // It was the client that had to be waited for.
         self.restart_timeout(uid);
@@ -151,7 +153,7 @@ impl Judge {
         self.step.must_notice.retain(|due| *due != (uid, Notice::Queued));
     }
 
-    pub(super) fn noticed(&mut self, peer: PeerId, id: &Label, notice: Notice) {
+    pub(super) fn noticed(&mut self, peer: PeerId, id: &CorrelationId, notice: Notice) {
         let is_of = |uid: &Uid| {
             let request = &self.model.requests[uid];
             request.client == peer && request.id == *id && request.notices

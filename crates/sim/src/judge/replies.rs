@@ -82,7 +82,7 @@ impl Judge {
         }
         let request = &self.model.requests[&uid];
         let says_ids = self.model.worker(peer).is_some_and(|worker| worker.can.request_ids);
-        let other_id = (says_ids || !reply.id.is_empty()) && reply.id != request.id;
+        let other_id = (says_ids || !reply.id.is_none()) && reply.id != request.id;
         let in_hand =
             self.model.worker(peer).is_some_and(|worker| worker.has_in_hand(uid, self.now));
         if other_id && (request.is_live() || in_hand) {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use majordomus_core::broker::{FRAME_BYTES, REQUEST_BYTES};
-use majordomus_core::{Frames, Label, Outcome, PeerId, Priority, Time, Timeout};
+use majordomus_core::{CorrelationId, Frames, Outcome, PeerId, Priority, Time, Timeout};
 
 /// The number of a request.
 pub type Uid = u64;
@@ -14,15 +14,25 @@ pub(crate) const MARK: u8 = b'#';
 /// How long a number is, in bytes.
 pub(crate) const UID_BYTES: usize = 8;
 
-/// The number of a request, which makes it another one than all that say the same: it stands in its
-/// options behind a mark, or is its id where that has eight bytes, or its body begins with it.
-pub(crate) fn uid_of(id: &[u8], options: &[u8], body: &Frames) -> Option<Uid> {
-    let number = |bytes: &[u8]| Some(u64::from_be_bytes(*bytes.first_chunk::<UID_BYTES>()?));
+/// Returns the number of a request, which tells it from requests that say the same. The number stands
+/// in the options behind a mark, or is the id where that is a text of eight bytes, or begins the body.
+pub(crate) fn uid_of(id: &CorrelationId, options: &[u8], body: &Frames) -> Option<Uid> {
     match options.split_first() {
         Some((&MARK, rest)) => number(rest),
-        _ if id.len() == UID_BYTES => number(id),
-        _ => number(body.get(0)?),
+        _ => uid_in(id).or_else(|| number(body.get(0)?)),
     }
+}
+
+/// Returns the number of a request whose id is its number.
+pub(crate) fn uid_in(id: &CorrelationId) -> Option<Uid> {
+    match id {
+        CorrelationId::Text(text) if text.len() == UID_BYTES => number(text),
+        _ => None,
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<Uid> {
+    Some(u64::from_be_bytes(*bytes.first_chunk::<UID_BYTES>()?))
 }
 
 /// Whether two bodies are one to who reads them.
@@ -47,7 +57,7 @@ pub(crate) struct Request {
     pub(crate) place: Place,
     pub(crate) client: PeerId,
     pub(crate) service: usize,
-    pub(crate) id: Label,
+    pub(crate) id: CorrelationId,
     /// Whether its client can speak of it: it has an id that no other had when it came.
     pub(crate) named: bool,
     pub(crate) options: Vec<u8>,

@@ -71,8 +71,8 @@ impl Saboteur {
                 Input::FromWorker { peer, command: FromWorker::Ready { service } },
             ) if self.is_unheard(*peer) && !service.is_empty() && !service.starts_with(b"mmi.") => {
                 let command = FromWorker::Hello(majordomus_core::Hello::default());
-                self.broker.handle(now, Input::FromWorker { peer: *peer, command });
-                while self.broker.poll_output().is_some() {}
+                self.tell_broker(now, &Input::FromWorker { peer: *peer, command });
+                self.produced.list.clear();
             }
             (
                 Mutation::IgnoresBodyLimit,

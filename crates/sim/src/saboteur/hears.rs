@@ -70,7 +70,7 @@ impl Saboteur {
             ) => said.keep = said.keep.map(|keep| keep * 1000),
             (Mutation::KeepsSilentWorker, Input::Tick) => {
                 for peer in self.undisputed() {
-                    self.broker.handle(now, Input::Alive { peer, sign: Sign::Bytes });
+                    self.tell_broker(now, &Input::Alive { peer, sign: Sign::Bytes });
                 }
             }
             (Mutation::KeepsGoneWorker, Input::Gone { peer }) => {
@@ -80,7 +80,7 @@ impl Saboteur {
                 let busy = |peer: &PeerId| self.busy.contains_key(peer);
                 if let Some(peer) = self.undisputed().into_iter().find(busy) {
                     let command = FromWorker::Disconnect;
-                    self.broker.handle(now, Input::FromWorker { peer, command });
+                    self.tell_broker(now, &Input::FromWorker { peer, command });
                 }
             }
             (Mutation::RedeliversWithoutLeave, Input::Appeared { profile, .. }) => {
@@ -177,7 +177,7 @@ impl Saboteur {
             && let Some(request) = self.given.get(address)
         {
             let command = ToWorker::Request(request.clone());
-            self.outputs.push_back(Output::ToWorker { peer, command });
+            self.outputs.push(Output::ToWorker { peer, command });
         }
     }
 
@@ -188,7 +188,7 @@ impl Saboteur {
         let free = self.offers.iter().find(|(_, service)| *service == request.service);
         if let Some((peer, _)) = free {
             let command = ToWorker::Request(request);
-            self.outputs.push_back(Output::ToWorker { peer: *peer, command });
+            self.outputs.push(Output::ToWorker { peer: *peer, command });
         }
     }
 
@@ -200,7 +200,7 @@ impl Saboteur {
                 && let Some(peer) = self.clients.first().copied()
             {
                 let reply = Reply { id: said.id.clone(), ..Reply::new("echo", said.body.clone()) };
-                self.outputs.push_back(Output::ToClient { peer, command: ToClient::Final(reply) });
+                self.outputs.push(Output::ToClient { peer, command: ToClient::Final(reply) });
             }
             return;
         };
@@ -211,7 +211,7 @@ impl Saboteur {
             if let Some(peer) = asker.copied() {
                 let (options, body) = (said.options.clone(), said.body.clone());
                 let reply = Reply { options, body, ..reply.clone() };
-                self.outputs.push_back(Output::ToClient { peer, command: ToClient::Final(reply) });
+                self.outputs.push(Output::ToClient { peer, command: ToClient::Final(reply) });
             }
         }
         if let Some(entry) = self.sent.get_mut(&said.address) {

@@ -2,15 +2,15 @@
 
 use majordomus_core::broker::{Event, Input, Output, Sign};
 use majordomus_core::{
-    CODE_UNSAID, FromClient, FromWorker, Label, Notice, PeerId, Priority, Request, RequestId,
-    Timeout, ToClient, ToWorker,
+    CODE_UNSAID, CorrelationId, FromClient, FromWorker, Notice, PeerId, Priority, Request,
+    RequestId, Timeout, ToClient, ToWorker,
 };
 
 use super::{Mutation, Saboteur};
 use crate::judge::{Uid, uid_of};
 
 /// An id that no client gives.
-const ANOTHER: &[u8] = b"another";
+const ANOTHER: &str = "another";
 
 /// What a client said of a request.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +24,8 @@ pub(super) struct Wish {
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
     by_uid: std::collections::HashMap<Uid, Wish>,
-    ids: std::collections::HashMap<RequestId, (PeerId, Label)>,
-    heard: Option<(PeerId, Label)>,
+    ids: std::collections::HashMap<RequestId, (PeerId, CorrelationId)>,
+    heard: Option<(PeerId, CorrelationId)>,
 }
 
 impl Saboteur {
@@ -64,9 +64,10 @@ impl Saboteur {
             }
             Mutation::NoticesUnasked => request.notices = true,
             Mutation::TakesIdTwice if self.greeted.contains_key(&peer) => {
-                let same = |(other, id): &(PeerId, Label)| *other == peer && *id == request.id;
+                let same =
+                    |(other, id): &(PeerId, CorrelationId)| *other == peer && *id == request.id;
                 if self.wishes.ids.values().any(same) {
-                    request.id = Label::from(ANOTHER);
+                    request.id = CorrelationId::from(ANOTHER);
                 }
             }
             _ => {}
@@ -112,13 +113,13 @@ impl Saboteur {
                 },
             ) => return None,
             (Mutation::RepeatsMore, Output::ToWorker { command: ToWorker::More { .. }, .. }) => {
-                self.outputs.push_back(output.clone());
+                self.outputs.push(output.clone());
             }
             // The id that it was given here is ours alone.
             (
                 Mutation::TakesIdTwice,
                 Output::ToClient { command: ToClient::Failed(_, reply), .. },
-            ) if *reply.id == *ANOTHER => {
+            ) if reply.id == CorrelationId::from(ANOTHER) => {
                 if let Some((_, id)) = &self.wishes.heard {
                     (reply.id, reply.code) = (id.clone(), 400);
                 }

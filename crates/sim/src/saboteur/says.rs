@@ -13,7 +13,7 @@ impl Saboteur {
             && let Some(peer) = self.other_for(*peer, &request.service)
         {
             let command = command.clone();
-            return self.outputs.push_back(Output::ToWorker { peer, command });
+            return self.outputs.push(Output::ToWorker { peer, command });
         }
         match (self.mutation, &output) {
             (Mutation::NeverResumes, Output::Resume { .. }) => return,
@@ -23,7 +23,7 @@ impl Saboteur {
             ) if *reply.service == *b"$dir" => {
                 if let Some(body) = shorter(&reply.body) {
                     let command = ToClient::Final(Reply { body, ..reply.clone() });
-                    return self.outputs.push_back(Output::ToClient { peer: *peer, command });
+                    return self.outputs.push(Output::ToClient { peer: *peer, command });
                 }
             }
             (Mutation::LosesFollowers, Output::Event(Event::Dispatched { request, .. }))
@@ -46,7 +46,7 @@ impl Saboteur {
                 return;
             }
             (Mutation::RepliesTwice, Output::ToClient { command: ToClient::Final(_), .. }) => {
-                self.outputs.push_back(output.clone());
+                self.outputs.push(output.clone());
             }
             (
                 Mutation::ConfusesClients,
@@ -54,7 +54,7 @@ impl Saboteur {
             ) if !reply.service.starts_with(b"mmi.") => {
                 if let Some(other) = self.clients.iter().find(|other| *other != peer) {
                     let (peer, command) = (*other, command.clone());
-                    self.outputs.push_back(Output::ToClient { peer, command });
+                    self.outputs.push(Output::ToClient { peer, command });
                     return;
                 }
             }
@@ -76,12 +76,12 @@ impl Saboteur {
                     other != peer && *service == request.service
                 };
                 let other = self.offers.iter().find(fits).map(|(other, _)| *other);
-                self.outputs.push_back(output.clone());
+                self.outputs.push(output.clone());
                 if let Some(other) = other {
                     let mut request = request.clone();
                     request.address = Label::decimal(self.count);
                     let command = ToWorker::Request(request);
-                    self.outputs.push_back(Output::ToWorker { peer: other, command });
+                    self.outputs.push(Output::ToWorker { peer: other, command });
                 }
                 return;
             }
@@ -91,7 +91,7 @@ impl Saboteur {
             ) => {
                 let reply = Reply { body: Frames::empty(), ..reply.clone() };
                 let command = ToClient::Failed(Outcome::Rejected, reply);
-                self.outputs.push_back(Output::ToClient { peer: *peer, command });
+                self.outputs.push(Output::ToClient { peer: *peer, command });
                 return;
             }
             (
@@ -101,7 +101,7 @@ impl Saboteur {
                 let mut request = request.clone();
                 request.options.clear();
                 let command = ToWorker::Request(request);
-                self.outputs.push_back(Output::ToWorker { peer: *peer, command });
+                self.outputs.push(Output::ToWorker { peer: *peer, command });
                 return;
             }
             (Mutation::ForgetsToPause, Output::Pause { .. }) if self.asked => {
@@ -109,7 +109,7 @@ impl Saboteur {
             }
             _ => {}
         }
-        self.outputs.push_back(output);
+        self.outputs.push(output);
     }
 
     /// What was sent just before goes, and what was said of it.
@@ -120,8 +120,8 @@ impl Saboteur {
             };
             matches!(notice, Notice::Dispatched | Notice::Redelivered)
         };
-        while self.outputs.pop_back_if(|output| said(output)).is_some() {}
-        self.outputs.pop_back();
+        while self.outputs.pop_if(|output| said(output)).is_some() {}
+        self.outputs.pop();
     }
 
     /// Another worker gets what this one would get, or none where it does not matter who.

@@ -7,13 +7,13 @@ use std::rc::Rc;
 
 use majordomus_core::broker::{Input, Keys, Profile};
 use majordomus_core::{
-    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, Frames, FromClient, FromWorker, Label,
-    OutcomeSet, PeerId, Priority, Redelivery, Request, Role, Time, Timeout, WorkerCapabilities,
-    WorkerReply,
+    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Frames, FromClient,
+    FromWorker, Label, OutcomeSet, PeerId, Priority, Redelivery, Request, Role, Time, Timeout,
+    WorkerCapabilities, WorkerReply,
 };
 
 use super::timely;
-use crate::judge::{MARK, UID_BYTES, Uid, uid_of};
+use crate::judge::{MARK, UID_BYTES, Uid, uid_in, uid_of};
 use crate::script::{TOLD, TOLD_MOST};
 use crate::settings;
 use crate::tape::{Bearer, Clock, Entry, Tape, reply_of};
@@ -141,8 +141,8 @@ fn renumber(request: &mut Request, uid: Uid) {
         let mut options = request.options.to_vec();
         options[1..=UID_BYTES].copy_from_slice(&number);
         request.options = options.into();
-    } else if request.id.len() == UID_BYTES {
-        request.id = Label::from(&number[..]);
+    } else if uid_in(&request.id).is_some() {
+        request.id = Label::from(&number[..]).into();
     } else {
         let mut frames: Vec<Vec<u8>> = request.body.iter().map(<[u8]>::to_vec).collect();
         frames[0][..UID_BYTES].copy_from_slice(&number);
@@ -309,15 +309,15 @@ fn requests(request: &Request) -> Vec<Request> {
             |request| request.timeout = Timeout::OfService,
             |request| request.redeliver = false,
             |request| {
-                if is_marked(request) || request.id.len() != UID_BYTES {
-                    request.id = Label::empty();
+                if is_marked(request) || uid_in(&request.id).is_none() {
+                    request.id = CorrelationId::NONE;
                 }
             },
             // The number stands where it can be said best: as the body, else as the id.
             |request| {
                 if let Some(uid) = number_of(request) {
                     request.options.clear();
-                    request.id = Label::empty();
+                    request.id = CorrelationId::NONE;
                     request.body = body_like(request, &[uid.to_be_bytes()]);
                 }
             },
@@ -326,7 +326,7 @@ fn requests(request: &Request) -> Vec<Request> {
                     && let Some(uid) = number_of(request)
                 {
                     request.options.clear();
-                    request.id = Label::from(&uid.to_be_bytes()[..]);
+                    request.id = Label::from(&uid.to_be_bytes()[..]).into();
                 }
             },
             |request| match is_marked(request) {
@@ -351,7 +351,7 @@ fn worker_commands(tape: &Tape, command: &FromWorker) -> Vec<FromWorker> {
     let Some(reply) = reply_of(&mut plain) else { return Vec::new() };
     let mut changes: Vec<fn(&mut WorkerReply)> = vec![
         |reply| reply.body = Frames::empty().in_form(reply.body.form(), 0),
-        |reply| reply.id = Label::empty(),
+        |reply| reply.id = CorrelationId::NONE,
         |reply| reply.options.clear(),
         |reply| reply.keep = None,
     ];

@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 use majordomus_core::{
-    Farewell, Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, Status,
-    ToClient, ToWorker, WorkerReply, WorkerRequest,
+    CODE_UNSAID, CorrelationIdRef, Farewell, Form, Frames, FramesView, FromClientView,
+    FromWorkerView, Label, Outcome, Reply, RequestView, Status, ToClient, ToWorker,
+    WorkerReplyView, WorkerRequest,
 };
 
 use super::options::{self, RequestOptions};
@@ -16,25 +17,29 @@ use crate::detect::wrong_header;
 use crate::reading::{
     ADDRESS_BYTES_MAX, address_at, command_at, id_at, separator_at, service_at, wrong_command,
 };
-use crate::{Error, Offence, Side, errors, note};
+use crate::service::check_service_name;
+use crate::{Error, Offence, Scratch, Side, errors, hint};
 
 /// Where the command is, behind the header.
 const COMMAND_AT: usize = 1;
 
 impl Manner {
-    pub(crate) fn decode_from_client(self, message: Frames) -> Result<FromClient, Error> {
-        match self.command(&message, Side::Client)? {
+    pub(crate) fn decode_from_client<'a>(
+        self,
+        message: FramesView<'a>,
+        scratch: &'a mut Scratch,
+    ) -> Result<FromClientView<'a>, Error> {
+        match self.command(message, Side::Client)? {
             REQUEST => {
+                let service = message.get(2);
+                let service = service.ok_or_else(|| Error::at(2, Offence::MissingService))?;
                 // A client of these dialects can be told that there is no such service.
-                let service = match service_at(&message, 2) {
-                    Err(error) if error.offence() == &Offence::MissingService => return Err(error),
-                    service => service.unwrap_or_default(),
-                };
-                let id = id_at(&message, 3)?;
-                let options = message.shared(5).unwrap_or_default();
-                let said = RequestOptions::read(&options);
-                let body = asked_at(&message, 4);
-                Ok(FromClient::Request(Request {
+                let service = if check_service_name(service).is_ok() { service } else { b"" };
+                let id = id_at(message, 3)?;
+                let options = message.get(5).unwrap_or_default();
+                let said = RequestOptions::read(options, &mut scratch.target);
+                let body = asked_at(message, 4);
+                Ok(FromClientView::Request(RequestView {
                     id,
                     timeout: said.timeout,
                     redeliver: said.redeliver,
@@ -42,10 +47,10 @@ impl Manner {
                     fresh: said.fresh,
                     durable: said.durable,
                     options,
-                    ..Request::new(service, body)
+                    ..RequestView::new(service, body)
                 }))
             }
-            HEARTBEAT => self.client_heartbeat(&message),
+            HEARTBEAT => self.client_heartbeat(message),
             command => {
                 let known = matches!(command, FINAL | PARTIAL) || self.is_reject(command);
                 Err(Error::at(COMMAND_AT, wrong_command(command, known)))
@@ -53,47 +58,56 @@ impl Manner {
         }
     }
 
-    pub(crate) fn decode_from_worker(self, message: Frames) -> Result<FromWorker, Error> {
-        match self.command(&message, Side::Worker)? {
-            READY => Ok(FromWorker::Ready { service: service_at(&message, 2)? }),
-            FINAL => {
-                let answer = self.answer_of_worker(&message)?;
-                Ok(match answer.failed {
-                    true => FromWorker::Failed(answer.into_worker_reply()),
-                    false => FromWorker::Final(answer.into_worker_reply()),
+    pub(crate) fn decode_from_worker<'a>(
+        self,
+        message: FramesView<'a>,
+    ) -> Result<FromWorkerView<'a>, Error> {
+        match self.command(message, Side::Worker)? {
+            READY => Ok(FromWorkerView::Ready { service: service_at(message, 2)? }),
+            command if matches!(command, FINAL | PARTIAL) || self.is_reject(command) => {
+                let address = address_at(message, 2)?;
+                let answer = self.answer_at(message, self.after_separator(message, 3)?)?;
+                let options = self.options_at(message, answer).get(0).unwrap_or_default();
+                let reply = WorkerReplyView {
+                    address,
+                    id: answer.id,
+                    keep: options::keep(options),
+                    code: CODE_UNSAID,
+                    options,
+                    body: data_at(message, answer.data_at),
+                };
+                Ok(match command {
+                    PARTIAL => FromWorkerView::Partial(reply),
+                    FINAL if answer.failed => FromWorkerView::Failed(reply),
+                    FINAL => FromWorkerView::Final(reply),
+                    _ => FromWorkerView::Rejected(reply),
                 })
             }
-            PARTIAL => {
-                let answer = self.answer_of_worker(&message)?;
-                Ok(FromWorker::Partial(answer.into_worker_reply()))
-            }
-            command if self.is_reject(command) => {
-                let answer = self.answer_of_worker(&message)?;
-                Ok(FromWorker::Rejected(answer.into_worker_reply()))
-            }
-            HEARTBEAT => Ok(FromWorker::Heartbeat(self.status_at(&message, 3))),
-            DISCONNECT => Ok(FromWorker::Disconnect),
+            HEARTBEAT => Ok(FromWorkerView::Heartbeat(self.status_at(message, 3))),
+            DISCONNECT => Ok(FromWorkerView::Disconnect),
             command => Err(Error::at(COMMAND_AT, wrong_command(command, command == REQUEST))),
         }
     }
 
     pub(crate) fn decode_to_client(self, message: Frames) -> Result<ToClient, Error> {
-        match self.command(&message, Side::Client)? {
-            FINAL => {
-                let answer = self.answer_to_client(&message)?;
-                Ok(match answer.failed {
-                    true => ToClient::Failed(self.outcome(&answer.body), answer.into_reply()),
-                    false => ToClient::Final(answer.into_reply()),
+        let view = message.view();
+        match self.command(view, Side::Client)? {
+            command if matches!(command, FINAL | PARTIAL) || self.is_reject(command) => {
+                // No client looks at the frame before the id.
+                let answer = self.answer_at(view, 2 + usize::from(self.table.separator))?;
+                let body = data_at(view, answer.data_at);
+                let reply = Reply {
+                    id: answer.id.to_owned(),
+                    options: self.options_at(view, answer).share(0).unwrap_or_default(),
+                    ..Reply::new(Label::empty(), body.to_frames())
+                };
+                Ok(match command {
+                    PARTIAL => ToClient::Partial(reply),
+                    FINAL if answer.failed => ToClient::Failed(self.outcome(body), reply),
+                    FINAL => ToClient::Final(reply),
+                    // Only PIGATO's broker sends this.
+                    _ => ToClient::Failed(Outcome::Rejected, reply),
                 })
-            }
-            PARTIAL => {
-                let answer = self.answer_to_client(&message)?;
-                Ok(ToClient::Partial(answer.into_reply()))
-            }
-            // Our broker never says so; PIGATO's does.
-            command if self.is_reject(command) => {
-                let answer = self.answer_to_client(&message)?;
-                Ok(ToClient::Failed(Outcome::Rejected, answer.into_reply()))
             }
             HEARTBEAT => Ok(ToClient::Heartbeat),
             command => Err(Error::at(COMMAND_AT, wrong_command(command, command == REQUEST))),
@@ -101,30 +115,34 @@ impl Manner {
     }
 
     pub(crate) fn decode_to_worker(self, message: Frames) -> Result<ToWorker, Error> {
-        match self.command(&message, Side::Worker)? {
+        let view = message.view();
+        match self.command(view, Side::Worker)? {
             READY if self.table.answers => {
                 let (service, worker) = (Label::empty(), Label::empty());
                 Ok(ToWorker::Registered { service, worker })
             }
             REQUEST => {
-                let address = address_at(&message, 2)?;
+                let address = address_at(view, 2)?;
                 let mut at = 3;
-                let mut service = Label::empty();
+                let mut service: &[u8] = b"";
                 if self.table.service_in_request {
-                    service = service_at(&message, at)?;
+                    service = service_at(view, at)?;
                     at += 1;
                 }
-                let at = self.after_separator(&message, at)?;
-                let id = id_at(&message, at)?;
-                let body = asked_at(&message, at + 1);
-                let options = self.options_at(&message, at + 2);
+                let at = self.after_separator(view, at)?;
+                let id = id_at(view, at)?.to_owned();
+                let body = asked_at(view, at + 1).to_frames();
+                let options = match self.table.options {
+                    true => view.share(at + 2).unwrap_or_default(),
+                    false => Bytes::new(),
+                };
                 let request = WorkerRequest::new(address, service, body);
                 Ok(ToWorker::Request(WorkerRequest { id, options, ..request }))
             }
             HEARTBEAT if message.len() > COMMAND_AT + 1 => {
-                let address = address_at(&message, 2)?;
-                let at = self.after_separator(&message, 3)?;
-                Ok(ToWorker::StillWanted { address, id: id_at(&message, at)? })
+                let address = Label::from(address_at(view, 2)?);
+                let at = self.after_separator(view, 3)?;
+                Ok(ToWorker::StillWanted { address, id: id_at(view, at)?.to_owned() })
             }
             HEARTBEAT => Ok(ToWorker::Heartbeat),
             DISCONNECT => Ok(ToWorker::Disconnect(Farewell::Unsaid)),
@@ -136,7 +154,8 @@ impl Manner {
     }
 
     /// Reads header and command.
-    fn command(self, message: &Frames, side: Side) -> Result<u8, Error> {
+    #[inline(always)]
+    fn command(self, message: FramesView<'_>, side: Side) -> Result<u8, Error> {
         let expected = match side {
             Side::Client => CLIENT,
             Side::Worker => WORKER,
@@ -153,7 +172,7 @@ impl Manner {
         command == REJECT && self.table.worker.rejects
     }
 
-    fn after_separator(self, message: &Frames, at: usize) -> Result<usize, Error> {
+    fn after_separator(self, message: FramesView<'_>, at: usize) -> Result<usize, Error> {
         if !self.table.separator {
             return Ok(at);
         }
@@ -161,7 +180,7 @@ impl Manner {
     }
 
     /// A heartbeat of a kind that nobody knows is one all the same.
-    fn client_heartbeat(self, message: &Frames) -> Result<FromClient, Error> {
+    fn client_heartbeat<'a>(self, message: FramesView<'a>) -> Result<FromClientView<'a>, Error> {
         let request_at = match (self.table.heartbeats, message.get(2)) {
             // PIGATO's clients write one word, and its broker looks for the other.
             (Heartbeats::Named, Some(OF_REQUEST | b"req")) => 3,
@@ -169,47 +188,37 @@ impl Manner {
                 return Ok(match message.get(3) {
                     // A longer one is no routing id.
                     Some(worker @ [_, ..]) if worker.len() <= ADDRESS_BYTES_MAX => {
-                        FromClient::Vouch { worker: Label::from(worker) }
+                        FromClientView::Vouch { worker }
                     }
-                    _ => FromClient::Heartbeat,
+                    _ => FromClientView::Heartbeat,
                 });
             }
-            (Heartbeats::Named, _) => return Ok(FromClient::Heartbeat),
+            (Heartbeats::Named, _) => return Ok(FromClientView::Heartbeat),
             (Heartbeats::Plain, _) => 2,
         };
         if message.len() <= request_at {
-            return Ok(FromClient::Heartbeat);
+            return Ok(FromClientView::Heartbeat);
         }
-        Ok(FromClient::StillWanted { id: id_at(message, request_at)? })
+        Ok(FromClientView::StillWanted { id: id_at(message, request_at)? })
     }
 
-    fn status_at(self, message: &Frames, at: usize) -> Status {
+    fn status_at(self, message: FramesView<'_>, at: usize) -> Status {
         match (self.table.heartbeats, message.get(at)) {
             (Heartbeats::Named, Some(options)) => options::status(options),
             _ => Status::NOTHING,
         }
     }
 
-    fn answer_of_worker(self, message: &Frames) -> Result<Answer, Error> {
-        let address = address_at(message, 2)?;
-        let at = self.after_separator(message, 3)?;
-        self.answer_at(message, at, address)
-    }
-
-    /// No client looks at the frame before the id.
-    fn answer_to_client(self, message: &Frames) -> Result<Answer, Error> {
-        self.answer_at(message, 2 + usize::from(self.table.separator), Label::empty())
-    }
-
     /// What an error says. The broker's own are words, as JSON.
-    fn outcome(self, error: &Frames) -> Outcome {
+    fn outcome(self, error: FramesView<'_>) -> Outcome {
         let text = error.get(0).unwrap_or_default().trim_ascii();
         let word = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
         errors::outcome(word.unwrap_or_default(), self.table.client.told)
     }
 
-    /// An answer, from the id on.
-    fn answer_at(self, message: &Frames, at: usize, address: Label) -> Result<Answer, Error> {
+    /// Reads an answer from its id on.
+    #[inline(always)]
+    fn answer_at<'a>(self, message: FramesView<'a>, at: usize) -> Result<Answer<'a>, Error> {
         let id = id_at(message, at)?;
         let status_at = at + 1;
         let status = message.get(status_at).unwrap_or_default();
@@ -220,50 +229,37 @@ impl Manner {
         let error_in_status = failed && self.table.error == ErrorPlace::Status;
         // A REJECT has a status too, but not in all descriptions of the protocol.
         let short_reject =
-            message.get(COMMAND_AT) == Some(&[REJECT]) && message.len() == status_at + 1;
-        let place = if error_in_status || short_reject { status_at } else { status_at + 1 };
-        let (options, body) = (self.options_at(message, place + 1), data_at(message, place));
-        Ok(Answer { address, id, failed, options, body })
+            message.len() == status_at + 1 && message.get(COMMAND_AT) == Some(&[REJECT]);
+        let data_at = if error_in_status || short_reject { status_at } else { status_at + 1 };
+        Ok(Answer { id, failed, data_at })
     }
 
-    fn options_at(self, message: &Frames, at: usize) -> Bytes {
-        if self.table.options { message.shared(at).unwrap_or_default() } else { Bytes::new() }
+    /// Returns the options of an answer, as one frame or none.
+    #[inline]
+    fn options_at<'a>(self, message: FramesView<'a>, answer: Answer<'_>) -> FramesView<'a> {
+        if self.table.options { message.only(answer.data_at + 1) } else { FramesView::EMPTY }
     }
 }
 
 /// What an answer has in both directions.
-struct Answer {
-    address: Label,
-    id: Label,
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    id: CorrelationIdRef<'a>,
     failed: bool,
-    options: Bytes,
-    body: Frames,
-}
-
-impl Answer {
-    fn into_worker_reply(self) -> WorkerReply {
-        let keep = options::keep(&self.options);
-        let Self { address, id, options, body, .. } = self;
-        WorkerReply { id, keep, options, ..WorkerReply::new(address, body) }
-    }
-
-    fn into_reply(self) -> Reply {
-        let Self { id, options, body, .. } = self;
-        Reply { id, options, ..Reply::new(Label::empty(), body) }
-    }
+    /// The index of its data frame. The options follow.
+    data_at: usize,
 }
 
 /// The data of a request; there is a body only where there is a text.
-fn asked_at(message: &Frames, at: usize) -> Frames {
+fn asked_at(message: FramesView<'_>, at: usize) -> FramesView<'_> {
     let body = data_at(message, at);
-    let noted = body.get(0).map_or(0, note::of_json);
-    body.in_form(Form::Json, noted)
+    body.in_form(Form::Json, body.get(0).map_or(0, hint::of_json))
 }
 
-fn data_at(message: &Frames, at: usize) -> Frames {
-    match message.shared(at) {
-        Some(data) if !data.is_empty() => Frames::single(data),
-        _ => Frames::empty(),
+fn data_at(message: FramesView<'_>, at: usize) -> FramesView<'_> {
+    match message.get(at) {
+        Some([_, ..]) => message.only(at),
+        _ => FramesView::EMPTY,
     }
     .in_form(Form::Json, 0)
 }
@@ -279,5 +275,9 @@ pub(super) fn is_nothing(error: &[u8]) -> bool {
 }
 
 fn number(text: &[u8]) -> Option<f64> {
+    // The usual status.
+    if text == b"0" {
+        return Some(0.0);
+    }
     core::str::from_utf8(text).ok()?.trim().parse().ok()
 }

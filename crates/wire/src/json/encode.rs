@@ -1,10 +1,12 @@
 //! Commands to frames.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 
 use majordomus_core::{
-    Form, Frames, FromClient, FromWorker, Outcome, Reply, Status, ToClient, ToWorker, WorkerReply,
+    CorrelationIdRef, Form, FramesView, FromClient, FromWorker, Outcome, ReplyView, Status,
+    ToClientView, ToWorkerView, WorkerReply,
 };
 
 use super::decode::is_nothing;
@@ -15,71 +17,73 @@ use super::{
 };
 use crate::errors::code;
 use crate::translate::to_json;
-use crate::{Json, Sink, note};
+use crate::{Json, Sink, hint};
 
 const STATUS_DONE: &[u8] = b"0";
 const STATUS_ERROR: &[u8] = b"-1";
 
 impl Manner {
-    pub(crate) fn encode_to_client(self, command: &ToClient, sink: &mut impl Sink) {
+    pub(crate) fn encode_to_client(self, command: &ToClientView<'_>, sink: &mut impl Sink) {
         match command {
-            ToClient::Partial(reply) => {
+            ToClientView::Partial(reply) => {
                 let data = self.data_to_client(reply).of_a_part();
                 self.reply(PARTIAL, reply, Answer::Done(data), sink);
             }
-            ToClient::Final(reply) => {
+            ToClientView::Final(reply) => {
                 let data = self.data_to_client(reply).of_a_reply();
                 self.reply(FINAL, reply, Answer::Done(data), sink);
             }
-            ToClient::Failed(outcome, reply) => {
+            ToClientView::Failed(outcome, reply) => {
                 if self.table.client.told.contains(*outcome) {
-                    let error = self.data_to_client(reply).of_an_error(*outcome, &reply.body);
+                    let error = self.data_to_client(reply).of_an_error(*outcome, reply.body);
                     self.reply(FINAL, reply, Answer::Failed(error), sink);
                 }
             }
-            ToClient::Heartbeat => {
+            ToClientView::Heartbeat => {
                 if self.table.answers {
                     bare(CLIENT, HEARTBEAT, sink);
                 }
             }
-            ToClient::Welcome(_) | ToClient::Notice { .. } | ToClient::Disconnect(_) => {}
+            ToClientView::Welcome(_)
+            | ToClientView::Notice { .. }
+            | ToClientView::Disconnect(_) => {}
         }
     }
 
-    pub(crate) fn encode_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
+    pub(crate) fn encode_to_worker(self, command: &ToWorkerView<'_>, sink: &mut impl Sink) {
         match command {
-            ToWorker::Registered { .. } => {
+            ToWorkerView::Registered { .. } => {
                 if self.table.answers {
                     bare(WORKER, READY, sink);
                 }
             }
-            ToWorker::Request(request) => {
-                let rule = note::rule(request.body.note());
-                let mut data = data(&request.body, rule, false);
+            ToWorkerView::Request(request) => {
+                let rule = hint::rule(request.body.note());
+                let mut data = data(request.body, rule, false);
                 if !self.table.options {
                     // Where there are no options, nobody takes the word `undefined` either.
                     data = data.of_a_reply();
                 }
                 head(WORKER, REQUEST, sink);
-                sink.frame(&request.address, true);
+                sink.frame(&request.token.text(), true);
                 if self.table.service_in_request {
-                    sink.frame(&request.service, true);
+                    sink.frame(request.service, true);
                 }
-                self.id(&request.id, true, sink);
+                self.id(request.id, true, sink);
                 data.write(self.table.options, sink);
-                self.options(json_options(&request.options, &request.body), sink);
+                self.options(json_options(request.options, request.body), sink);
             }
-            ToWorker::StillWanted { address, id } => {
+            ToWorkerView::StillWanted { token, id } => {
                 head(WORKER, HEARTBEAT, sink);
-                sink.frame(address, true);
-                self.id(id, false, sink);
+                sink.frame(&token.text(), true);
+                self.id(*id, false, sink);
             }
-            ToWorker::Heartbeat => bare(WORKER, HEARTBEAT, sink),
-            ToWorker::Disconnect(_) => bare(WORKER, DISCONNECT, sink),
-            ToWorker::Welcome(_)
-            | ToWorker::Capacity { .. }
-            | ToWorker::More { .. }
-            | ToWorker::Cancel { .. } => {}
+            ToWorkerView::Heartbeat => bare(WORKER, HEARTBEAT, sink),
+            ToWorkerView::Disconnect(_) => bare(WORKER, DISCONNECT, sink),
+            ToWorkerView::Welcome(_)
+            | ToWorkerView::Capacity { .. }
+            | ToWorkerView::More { .. }
+            | ToWorkerView::Cancel { .. } => {}
         }
     }
 
@@ -88,9 +92,9 @@ impl Manner {
             FromClient::Request(request) => {
                 head(CLIENT, REQUEST, sink);
                 sink.frame(&request.service, true);
-                sink.frame(&request.id, true);
-                data(&request.body, self.json, false).write(true, sink);
-                let options = json_options(&request.options, &request.body);
+                request.id.as_ref().with_text(|id| sink.frame(id, true));
+                data(request.body.view(), self.json, false).write(true, sink);
+                let options = json_options(&request.options, request.body.view());
                 if options.is_empty() {
                     let retry = self.table.heartbeats == Heartbeats::Named;
                     sink.frame(&options::of_request(request, retry), false);
@@ -104,7 +108,7 @@ impl Manner {
                 if self.table.heartbeats == Heartbeats::Named {
                     sink.frame(OF_REQUEST, true);
                 }
-                sink.frame(id, false);
+                id.as_ref().with_text(|id| sink.frame(id, false));
             }
             FromClient::Vouch { worker } => {
                 if self.table.heartbeats == Heartbeats::Named {
@@ -127,22 +131,22 @@ impl Manner {
                 sink.frame(service, false);
             }
             FromWorker::Partial(reply) => {
-                let data = data(&reply.body, self.json, false).of_a_part();
+                let data = data(reply.body.view(), self.json, false).of_a_part();
                 self.worker_reply(PARTIAL, reply, Answer::Done(data), sink);
             }
             FromWorker::Final(reply) => {
-                let data = data(&reply.body, self.json, false).of_a_reply();
+                let data = data(reply.body.view(), self.json, false).of_a_reply();
                 self.worker_reply(FINAL, reply, Answer::Done(data), sink);
             }
             FromWorker::Rejected(reply) if self.table.worker.rejects => {
-                let error = data(&reply.body, self.json, false);
-                let error = error.of_an_error(Outcome::Rejected, &reply.body);
+                let error = data(reply.body.view(), self.json, false);
+                let error = error.of_an_error(Outcome::Rejected, reply.body.view());
                 // Its status is that of no error, which is how PIGATO's workers write it.
                 self.worker_reply(REJECT, reply, Answer::Done(error), sink);
             }
             FromWorker::Failed(reply) | FromWorker::Rejected(reply) => {
-                let error = data(&reply.body, self.json, false);
-                let error = error.of_an_error(Outcome::Failed, &reply.body);
+                let error = data(reply.body.view(), self.json, false);
+                let error = error.of_an_error(Outcome::Failed, reply.body.view());
                 self.worker_reply(FINAL, reply, Answer::Failed(error), sink);
             }
             FromWorker::Heartbeat(status) => {
@@ -159,14 +163,14 @@ impl Manner {
         }
     }
 
-    fn data_to_client(self, reply: &Reply) -> Data<'_> {
-        data(&reply.body, self.json, note::asked_other(reply.asked))
+    fn data_to_client<'a>(self, reply: &ReplyView<'a>) -> Data<'a> {
+        data(reply.body, self.json, hint::asked_other(reply.asked))
     }
 
-    fn reply(self, command: u8, reply: &Reply, answer: Answer<'_>, sink: &mut impl Sink) {
+    fn reply(self, command: u8, reply: &ReplyView<'_>, answer: Answer<'_>, sink: &mut impl Sink) {
         head(CLIENT, command, sink);
-        self.id(&reply.id, true, sink);
-        self.answer(answer, json_options(&reply.options, &reply.body), sink);
+        self.id(reply.id, true, sink);
+        self.answer(answer, json_options(reply.options, reply.body), sink);
     }
 
     fn worker_reply(
@@ -178,8 +182,8 @@ impl Manner {
     ) {
         head(WORKER, command, sink);
         sink.frame(&reply.address, true);
-        self.id(&reply.id, true, sink);
-        let options = json_options(&reply.options, &reply.body);
+        self.id(reply.id.as_ref(), true, sink);
+        let options = json_options(&reply.options, reply.body.view());
         if options.is_empty() {
             self.answer(answer, &options::of_reply(reply.keep), sink);
         } else {
@@ -188,11 +192,11 @@ impl Manner {
     }
 
     /// The request id, and the empty frame before it.
-    fn id(self, id: &[u8], more: bool, sink: &mut impl Sink) {
+    fn id(self, id: CorrelationIdRef<'_>, more: bool, sink: &mut impl Sink) {
         if self.table.separator {
             sink.frame(b"", true);
         }
-        sink.frame(id, more);
+        id.with_text(|id| sink.frame(id, more));
     }
 
     fn answer(self, answer: Answer<'_>, options: &[u8], sink: &mut impl Sink) {
@@ -216,7 +220,7 @@ impl Manner {
 }
 
 /// The options that go on: those of a peer whose form is frames are packed headers, and no JSON.
-fn json_options<'a>(options: &'a [u8], body: &Frames) -> &'a [u8] {
+fn json_options<'a>(options: &'a [u8], body: FramesView<'_>) -> &'a [u8] {
     if body.form() == Form::Json { options } else { b"" }
 }
 
@@ -240,21 +244,30 @@ enum Answer<'a> {
 /// One JSON text.
 enum Data<'a> {
     /// As the other end wrote it: the only frame of the body.
-    AsItIs(&'a Frames),
+    AsItIs(FramesView<'a>),
     Written(Vec<u8>),
     Word(&'static [u8]),
 }
 
 /// A body as one JSON text.
-fn data(body: &Frames, rule: Json, asked_other: bool) -> Data<'_> {
+fn data(body: FramesView<'_>, rule: Json, asked_other: bool) -> Data<'_> {
     match (body.form(), body.len()) {
-        (Form::Frames, _) => Data::Written(to_json(body, rule, asked_other)),
+        (Form::Frames, count) => match to_json(body, rule, asked_other) {
+            Cow::Owned(text) => Data::Written(text),
+            Cow::Borrowed(_) if count == 1 => Data::AsItIs(body),
+            Cow::Borrowed(_) => Data::Word(b"null"),
+        },
         (Form::Json, 0) => Data::Word(b"null"),
         (Form::Json, 1) => Data::AsItIs(body),
         // Parts that were put together for a client that takes none.
         (Form::Json, _) => {
-            let texts: Vec<&[u8]> = body.iter().collect();
-            Data::Written([b"[", &texts.join(&b","[..])[..], b"]"].concat())
+            let mut array = Vec::with_capacity(body.bytes() + body.len() + 1);
+            for (index, text) in body.iter().enumerate() {
+                array.push(if index == 0 { b'[' } else { b',' });
+                array.extend_from_slice(text);
+            }
+            array.push(b']');
+            Data::Written(array)
         }
     }
 }
@@ -285,7 +298,7 @@ impl Data<'_> {
     }
 
     /// The error, where `body` has one, else a word for the outcome.
-    fn of_an_error(self, outcome: Outcome, body: &Frames) -> Self {
+    fn of_an_error(self, outcome: Outcome, body: FramesView<'_>) -> Self {
         if body.bytes() == 0 || self.is_undefined() {
             return Data::Written(format!("\"{}\"", code(outcome)).into_bytes());
         }

@@ -6,12 +6,11 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
-use majordomus_core::{Concurrency, Label, Request, Status, Timeout};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use majordomus_core::{Concurrency, Request, Status, Timeout};
+
+use crate::json_text::{Reader, Text, Value, quote};
 
 /// Longer options are passed on and not read.
 pub const OPTIONS_BYTES_MAX: usize = 64 * 1024;
@@ -23,28 +22,51 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// one that is not there.
 const IDENTITY_BYTES_MAX: usize = 255;
 
+/// The longest string, in bytes with its quotes, that can be an identity: each byte as an escape of six.
+const ESCAPED_BYTES_MAX: usize = 6 * IDENTITY_BYTES_MAX + 2;
+
 /// What the options of a request say.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RequestOptions {
+pub(super) struct RequestOptions<'a> {
     pub(super) timeout: Timeout,
     pub(super) redeliver: bool,
-    pub(super) target: Label,
+    pub(super) target: &'a [u8],
     pub(super) fresh: bool,
     pub(super) durable: bool,
 }
 
-impl RequestOptions {
-    pub(super) fn read(options: &[u8]) -> Self {
-        let names = ["timeout", "retry", "workerId", "nocache", "persist"];
-        let [timeout, retry, worker_id, nocache, persist] =
-            fields(options, names).unwrap_or_default();
-        Self {
-            timeout: timeout_of(timeout.and_then(number)),
-            redeliver: is_true(retry),
-            target: worker_id.and_then(identity).unwrap_or_default(),
-            fresh: is_true(nocache),
-            durable: is_true(persist),
+impl<'a> RequestOptions<'a> {
+    /// Options without a field.
+    const NOTHING: RequestOptions<'static> = RequestOptions {
+        timeout: Timeout::After(DEFAULT_TIMEOUT),
+        redeliver: false,
+        target: &[],
+        fresh: false,
+        durable: false,
+    };
+
+    /// Reads options. `memory` is for a target with JSON escapes.
+    pub(super) fn read(options: &'a [u8], memory: &'a mut Vec<u8>) -> Self {
+        let mut said = Self::NOTHING;
+        let mut target = None;
+        let read = fields(options, |name, value| {
+            match name {
+                b"timeout" => said.timeout = timeout_of(number(value)),
+                b"retry" => said.redeliver = is_true(value),
+                b"workerId" => target = Some(value),
+                b"nocache" => said.fresh = is_true(value),
+                b"persist" => said.durable = is_true(value),
+                _ => return false,
+            }
+            true
+        });
+        if read.is_none() {
+            return Self::NOTHING;
         }
+        if let Some(Value::String(text)) = target {
+            said.target = identity(text, memory);
+        }
+        said
     }
 }
 
@@ -69,7 +91,9 @@ pub(super) fn of_request(request: &Request, retry: bool) -> Vec<u8> {
     }
     if !request.target.is_empty() {
         let worker = String::from_utf8_lossy(&request.target);
-        fields.push(format!("\"workerId\":{}", quoted(&worker)));
+        let mut field = Vec::from(*b"\"workerId\":");
+        quote(&worker, &mut field);
+        fields.push(String::from_utf8(field).expect("a string is UTF-8"));
     }
     if request.fresh {
         fields.push(String::from("\"nocache\":1"));
@@ -82,13 +106,26 @@ pub(super) fn of_request(request: &Request, retry: bool) -> Vec<u8> {
 
 /// Whether there are options, and these say whether to retry.
 pub(super) fn names_retry(options: &[u8]) -> Option<bool> {
-    fields(options, ["retry"]).map(|[retry]| retry.is_some())
+    let mut is_named = false;
+    fields(options, |name, _| {
+        let is_retry = name == b"retry";
+        is_named |= is_retry;
+        is_retry
+    })?;
+    Some(is_named)
 }
 
 /// How long a reply may be kept.
 pub(super) fn keep(options: &[u8]) -> Option<Duration> {
-    let [cache] = fields(options, ["cache"])?;
-    cache.and_then(number).filter(|&millis| millis > 0.0).map(span)
+    let mut cache = None;
+    fields(options, |name, value| {
+        let is_cache = name == b"cache";
+        if is_cache {
+            cache = number(value);
+        }
+        is_cache
+    })?;
+    cache.filter(|&millis| millis > 0.0).map(span)
 }
 
 /// The options of a reply of our own.
@@ -101,18 +138,30 @@ pub(super) fn of_reply(keep: Option<Duration>) -> Vec<u8> {
 
 /// What a worker says of itself.
 pub(super) fn status(options: &[u8]) -> Status {
-    let [concurrency, update] = fields(options, ["concurrency", "update"]).unwrap_or_default();
-    Status { concurrency: concurrency.and_then(concurrency_of), publish: is_true(update) }
+    let mut said = Status::NOTHING;
+    let read = fields(options, |name, value| {
+        match name {
+            b"concurrency" => said.concurrency = concurrency_of(value),
+            b"update" => said.publish = is_true(value),
+            _ => return false,
+        }
+        true
+    });
+    if read.is_some() { said } else { Status::NOTHING }
 }
 
 /// PIGATO gives a worker a request while it has fewer than this number: `null` and what is under 1
 /// give it none, 1.5 as many as 2.
-fn concurrency_of(json: &str) -> Option<Concurrency> {
-    let most = match json {
-        "null" => 0.0,
+fn concurrency_of(value: Value<'_>) -> Option<Concurrency> {
+    let most = match value {
+        Value::Null => 0.0,
         // It may come from a configuration that is all text.
-        _ if json.starts_with('"') => number(text(json)?.trim())?,
-        _ => number(json)?,
+        Value::String(text) => {
+            let mut memory = Vec::new();
+            text.append_to(&mut memory)?;
+            number_in(core::str::from_utf8(&memory).ok()?.trim())?
+        }
+        value => number(value)?,
     };
     if most == -1.0 {
         return Some(Concurrency::Unlimited);
@@ -135,13 +184,13 @@ pub(super) fn of_status(status: Status) -> Vec<u8> {
     format!("{{{}}}", fields.join(",")).into_bytes()
 }
 
-/// A text as JSON.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("every text can be written")
-}
-
 /// Milliseconds as a span; what is too long to count is the longest that there is.
 fn span(millis: f64) -> Duration {
+    // Exact, and the same as the quotient: below 2^32 ms that is off by less than half a nanosecond.
+    let whole = millis as u32;
+    if f64::from(whole) == millis {
+        return Duration::from_millis(whole.into());
+    }
     Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or(Duration::MAX)
 }
 
@@ -151,120 +200,104 @@ fn millis(span: Duration) -> u128 {
 }
 
 /// What JavaScript takes for true.
-fn is_true(json: Option<&str>) -> bool {
-    match json {
-        None | Some("null" | "false" | "\"\"") => false,
-        Some(json) => number(json) != Some(0.0),
+fn is_true(value: Value<'_>) -> bool {
+    match value {
+        Value::Null | Value::False => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Number(_) => number(value) != Some(0.0),
+        Value::True | Value::Nested(_) => true,
     }
 }
 
-/// A JSON number. One that is too large for the machine's is infinite, as in JavaScript.
-fn number(json: &str) -> Option<f64> {
+/// Returns the value of a JSON number. One that is too large is infinite, as in JavaScript.
+fn number(value: Value<'_>) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.value(),
+        _ => None,
+    }
+}
+
+/// Returns the number in a text, which need not be as JSON has it.
+fn number_in(text: &str) -> Option<f64> {
     // Other than JSON, the library reads `inf` and `nan`.
-    let begins_right = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-    json.parse().ok().filter(|_| begins_right)
+    let begins_right = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    text.parse().ok().filter(|_| begins_right)
 }
 
-fn text(json: &str) -> Option<String> {
-    serde_json::from_str(json).ok()
-}
-
-/// The routing id that a JSON string names.
-fn identity(json: &str) -> Option<Label> {
-    if !json.starts_with('"') {
-        return None;
-    }
-    // One that is no Unicode names nobody, which is not the same as anybody.
-    let text = text(json);
-    let bytes = text.as_deref().unwrap_or(json).as_bytes();
-    Some(Label::from(&bytes[..bytes.len().min(IDENTITY_BYTES_MAX + 1)]))
-}
-
-/// The JSON texts of these fields, where `json` is an object; the last of several that have one
-/// name.
-fn fields<'a, const N: usize>(json: &'a [u8], names: [&str; N]) -> Option<[Option<&'a str>; N]> {
-    // What most peers write most of the time.
-    if json.is_empty() || json == b"{}" {
-        return (!json.is_empty()).then_some([None; N]);
-    }
-    if json.len() > OPTIONS_BYTES_MAX {
-        return None;
-    }
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let found = Fields(names).deserialize(&mut reader).ok()?;
-    reader.end().is_ok().then_some(found)
-}
-
-/// Reads an object, and keeps these fields of it.
-struct Fields<'n, const N: usize>([&'n str; N]);
-
-impl<'de, const N: usize> DeserializeSeed<'de> for Fields<'_, N> {
-    type Value = [Option<&'de str>; N];
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_map(self)
-    }
-}
-
-impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
-    type Value = [Option<&'de str>; N];
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = [None; N];
-        while let Some(place) = map.next_key_seed(Place(&self.0))? {
-            match place {
-                Some(place) => found[place] = Some(map.next_value::<&RawValue>()?.get()),
-                None => _ = map.next_value::<IgnoredAny>()?,
+/// Returns the routing id in a string.
+fn identity<'a>(text: Text<'a>, memory: &'a mut Vec<u8>) -> &'a [u8] {
+    let id = match text.plain() {
+        Some(id) => id,
+        // Even if it consists of escapes, it is longer than a routing id can be.
+        None if text.quoted().len() > ESCAPED_BYTES_MAX => text.quoted(),
+        None => {
+            memory.clear();
+            match text.append_to(memory) {
+                Some(()) => &memory[..],
+                // It is not Unicode: a target that no worker has, not a request without target.
+                None => text.quoted(),
             }
         }
-        Ok(found)
-    }
+    };
+    &id[..id.len().min(IDENTITY_BYTES_MAX + 1)]
 }
 
-/// Reads a name, as its place among those that are looked for.
-struct Place<'n>(&'n [&'n str]);
-
-impl<'de> DeserializeSeed<'de> for Place<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_identifier(self)
+/// Calls `found` with the name and value of each field of an object, in order. Returns `None` where
+/// `json` is no object; `found` may have been called by then. `found` returns whether it uses the field,
+/// whose value then has to be UTF-8.
+#[inline(always)]
+fn fields<'a>(json: &'a [u8], mut found: impl FnMut(&[u8], Value<'a>) -> bool) -> Option<()> {
+    // Most peers write no options.
+    if json == b"{}" {
+        return Some(());
     }
-}
-
-impl Visitor<'_> for Place<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
+    if json.is_empty() || json.len() > OPTIONS_BYTES_MAX {
+        return None;
     }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|&other| other == name))
+    let mut reader = Reader::new(json);
+    if !reader.take(b'{') {
+        return None;
     }
+    if reader.take(b'}') {
+        return reader.is_at_end().then_some(());
+    }
+    loop {
+        let name = reader.name()?;
+        let mut unescaped = Vec::new();
+        let name = match name.plain() {
+            Some(plain) if name.is_utf8() => plain,
+            _ => {
+                name.append_to(&mut unescaped)?;
+                &unescaped
+            }
+        };
+        let value = reader.value()?;
+        if found(name, value) && !value.is_utf8() {
+            return None;
+        }
+        if !reader.take(b',') {
+            break;
+        }
+    }
+    (reader.take(b'}') && reader.is_at_end()).then_some(())
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::boxed::Box;
+
     use super::*;
 
-    const NOTHING_SAID: RequestOptions = RequestOptions {
-        timeout: Timeout::After(DEFAULT_TIMEOUT),
-        redeliver: false,
-        target: Label::empty(),
-        fresh: false,
-        durable: false,
-    };
+    /// Reads options, and leaks their memory.
+    fn read(options: impl Into<Vec<u8>>) -> RequestOptions<'static> {
+        RequestOptions::read(options.into().leak(), Box::leak(Box::default()))
+    }
 
     #[track_caller]
     fn check_timeout(json: &str, expected: Timeout) {
         let options = format!("{{\"timeout\":{json}}}");
-        let expected = RequestOptions { timeout: expected, ..NOTHING_SAID };
-        assert_eq!(RequestOptions::read(options.as_bytes()), expected, "{json}");
+        let expected = RequestOptions { timeout: expected, ..RequestOptions::NOTHING };
+        assert_eq!(read(options), expected, "{json}");
     }
 
     #[test]
@@ -287,32 +320,32 @@ mod tests {
 
     #[test]
     fn truth() {
-        let said = |field: &str, json: &str| {
-            RequestOptions::read(format!("{{\"{field}\":{json}}}").as_bytes())
-        };
+        let said = |field: &str, json: &str| read(format!("{{\"{field}\":{json}}}"));
         for json in ["1", "true", "\"1\"", "\"0\"", "{}", "[]", "-1", "0.1", "1e400"] {
             assert!(said("retry", json).redeliver, "{json}");
             assert!(said("nocache", json).fresh, "{json}");
             assert!(said("persist", json).durable, "{json}");
         }
         for json in ["0", "-0", "0.0", "0e5", "false", "null", "\"\""] {
-            assert_eq!(said("retry", json), NOTHING_SAID, "{json}");
-            assert_eq!(said("nocache", json), NOTHING_SAID, "{json}");
-            assert_eq!(said("persist", json), NOTHING_SAID, "{json}");
+            assert_eq!(said("retry", json), RequestOptions::NOTHING, "{json}");
+            assert_eq!(said("nocache", json), RequestOptions::NOTHING, "{json}");
+            assert_eq!(said("persist", json), RequestOptions::NOTHING, "{json}");
         }
     }
 
     #[test]
     fn targets() {
         let long = "x".repeat(300);
-        let named =
-            |json: &str| RequestOptions::read(format!("{{\"workerId\":{json}}}").as_bytes()).target;
-        assert_eq!(&*named("\"W\\u00e9-1\""), "Wé-1".as_bytes());
+        let named = |json: &str| read(format!("{{\"workerId\":{json}}}")).target;
+        assert_eq!(named("\"W\\u00e9-1\""), "Wé-1".as_bytes());
         for json in ["\"\"", "null", "5", "true", "{}", "[\"W1\"]"] {
             assert!(named(json).is_empty(), "{json}");
         }
-        // Somebody is named, if nobody that can be there.
+        // A target that no worker can have.
         assert_eq!(named(&format!("\"{long}\"")).len(), 256);
+        let escaped = |count| named(&format!("\"{}\"", "\\u0061".repeat(count)));
+        assert_eq!(escaped(255), [b'a'; 255]);
+        assert_eq!(escaped(256).len(), 256);
         assert!(!named("\"\\ud800\"").is_empty());
     }
 
@@ -344,17 +377,17 @@ mod tests {
             &open,
             &long,
         ] {
-            assert_eq!(RequestOptions::read(json.as_bytes()), NOTHING_SAID, "{json:.40}");
+            assert_eq!(read(json), RequestOptions::NOTHING, "{json:.40}");
             assert_eq!(status(json.as_bytes()), Status::NOTHING, "{json:.40}");
             assert_eq!(keep(json.as_bytes()), None, "{json:.40}");
         }
-        assert_eq!(RequestOptions::read(b"{\"retry\":1,\"\xff\":1}"), NOTHING_SAID);
+        assert_eq!(read(b"{\"retry\":1,\"\xff\":1}"), RequestOptions::NOTHING);
     }
 
     #[test]
     fn what_is_beside_it_does_not_matter() {
         let deep = "[".repeat(1_000) + &"]".repeat(1_000);
-        let retry = RequestOptions { redeliver: true, ..NOTHING_SAID };
+        let retry = RequestOptions { redeliver: true, ..RequestOptions::NOTHING };
         for json in [
             format!("{{\"a\":{deep},\"retry\":1}}"),
             format!("{{\"retry\":{deep}}}"),
@@ -364,7 +397,7 @@ mod tests {
             "{\"retry\":0,\"retry\":1}".into(),
             "{\"__proto__\":{\"retry\":0},\"\\u0072etry\":1}".into(),
         ] {
-            assert_eq!(RequestOptions::read(json.as_bytes()), retry, "{json:.60}");
+            assert_eq!(read(json.as_str()), retry, "{json:.60}");
         }
     }
 
@@ -421,14 +454,14 @@ mod tests {
         let said = RequestOptions {
             timeout: request.timeout,
             redeliver: true,
-            target: request.target.clone(),
+            target: &request.target,
             fresh: true,
             durable: true,
         };
-        assert_eq!(RequestOptions::read(&of_request(&request, true)), said);
+        assert_eq!(read(of_request(&request, true)), said);
         // A little is not nothing, which would mean something else.
         let short = Timeout::After(Duration::from_nanos(1));
-        let read = RequestOptions::read(&of_request(&Request { timeout: short, ..request }, true));
+        let read = read(of_request(&Request { timeout: short, ..request }, true));
         assert_eq!(read.timeout, Timeout::After(Duration::from_millis(1)));
     }
 }

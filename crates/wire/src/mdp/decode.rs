@@ -1,23 +1,47 @@
 //! Frames to commands. Frames are read from the front; `at` is the one that is looked at.
 
+use alloc::vec::Vec;
+
 use majordomus_core::{
-    Farewell, Form, Frames, FromClient, FromWorker, Label, Outcome, OutcomeSet, Reply, Request,
-    ToClient, ToWorker, WorkerReply, WorkerRequest,
+    Farewell, Form, Frames, FramesView, FromClientView, FromWorkerView, Label, Outcome, OutcomeSet,
+    Reply, RequestView, ToClient, ToWorker, WorkerReplyView, WorkerRequest,
 };
 
 use super::{Framing, Manner, NoBody, head, parts};
 use crate::detect::wrong_header;
 use crate::errors::ERROR_PREFIX;
 use crate::reading::{address_at, command_at, separator_at, service_at, wrong_command};
-use crate::{Error, Errors, Offence, Side, errors, note};
+use crate::{Error, Errors, Offence, Scratch, Side, errors, hint};
 
 impl Manner {
-    pub(crate) fn decode_from_client(self, message: Frames) -> Result<FromClient, Error> {
-        self.unpacked(message, Self::read_from_client)
+    #[inline]
+    pub(crate) fn decode_from_client<'a>(
+        self,
+        message: FramesView<'a>,
+        scratch: &'a mut Scratch,
+    ) -> Result<FromClientView<'a>, Error> {
+        match self.table.framing {
+            Framing::Frames | Framing::Head => self.read_from_client(message),
+            Framing::Parts => {
+                let parts = parts::unpack(message, &mut scratch.bounds)?;
+                self.read_from_client(parts).map_err(Error::of_part)
+            }
+        }
     }
 
-    pub(crate) fn decode_from_worker(self, message: Frames) -> Result<FromWorker, Error> {
-        self.unpacked(message, Self::read_from_worker)
+    #[inline]
+    pub(crate) fn decode_from_worker<'a>(
+        self,
+        message: FramesView<'a>,
+        scratch: &'a mut Scratch,
+    ) -> Result<FromWorkerView<'a>, Error> {
+        match self.table.framing {
+            Framing::Frames | Framing::Head => self.read_from_worker(message),
+            Framing::Parts => {
+                let parts = parts::unpack(message, &mut scratch.bounds)?;
+                self.read_from_worker(parts).map_err(Error::of_part)
+            }
+        }
     }
 
     pub(crate) fn decode_to_client(
@@ -41,44 +65,45 @@ impl Manner {
         match self.table.framing {
             Framing::Frames | Framing::Head => read(self, message),
             Framing::Parts => {
-                let parts = parts::unpack(&message)?;
+                let mut bounds = Vec::new();
+                let parts = parts::unpack(message.view(), &mut bounds)?.to_frames();
                 read(self, parts).map_err(Error::of_part)
             }
         }
     }
 
-    fn read_from_client(self, message: Frames) -> Result<FromClient, Error> {
+    fn read_from_client<'a>(self, message: FramesView<'a>) -> Result<FromClientView<'a>, Error> {
         let client = &self.table.client;
-        let mut opening = self.opening(&message, Side::Client, client.request.is_some())?;
+        let mut opening = self.opening(message, Side::Client, client.request.is_some())?;
         if client.request.is_some_and(|request| request != opening.command) {
             let replies = client.replies.as_ref();
             let known = replies.is_some_and(|replies| replies.has(opening.command));
             return Err(opening.wrong_command(known));
         }
-        let service = opening.service(&message)?;
+        let service = opening.service(message)?;
         let body_at = opening.next;
-        let body = message.skip(body_at).in_form(Form::Frames, note::of_frames(self.json));
+        let body = message.skip(body_at).in_form(Form::Frames, hint::of_frames(self.json));
         if self.table.no_body == NoBody::Refused && body.is_empty() {
             return Err(Error::at(body_at, Offence::MissingBody));
         }
-        Ok(FromClient::Request(Request::new(service, body)))
+        Ok(FromClientView::Request(RequestView::new(service, body)))
     }
 
-    fn read_from_worker(self, message: Frames) -> Result<FromWorker, Error> {
+    fn read_from_worker<'a>(self, message: FramesView<'a>) -> Result<FromWorkerView<'a>, Error> {
         let worker = &self.table.worker;
-        let mut opening = self.opening(&message, Side::Worker, true)?;
+        let mut opening = self.opening(message, Side::Worker, true)?;
         let (command, next) = (opening.command, opening.next);
         if command == worker.last {
-            Ok(FromWorker::Final(worker_reply_at(message, next)?))
+            Ok(FromWorkerView::Final(worker_reply_at(message, next)?))
         } else if Some(command) == worker.partial {
-            Ok(FromWorker::Partial(worker_reply_at(message, next)?))
+            Ok(FromWorkerView::Partial(worker_reply_at(message, next)?))
         } else if command == worker.heartbeat {
-            end_at(&message, next).map(|()| FromWorker::HEARTBEAT)
+            end_at(message, next).map(|()| FromWorkerView::HEARTBEAT)
         } else if command == worker.ready {
-            let service = opening.service(&message)?;
-            end_at(&message, opening.next).map(|()| FromWorker::Ready { service })
+            let service = opening.service(message)?;
+            end_at(message, opening.next).map(|()| FromWorkerView::Ready { service })
         } else if command == worker.disconnect {
-            end_at(&message, next).map(|()| FromWorker::Disconnect)
+            end_at(message, next).map(|()| FromWorkerView::Disconnect)
         } else {
             Err(opening.wrong_command(command == worker.request))
         }
@@ -86,14 +111,14 @@ impl Manner {
 
     fn read_to_client(self, message: Frames, errors: Errors) -> Result<ToClient, Error> {
         let client = &self.table.client;
-        let mut opening = self.opening(&message, Side::Client, client.replies.is_some())?;
+        let mut opening = self.opening(message.view(), Side::Client, client.replies.is_some())?;
         let command = opening.command;
         if client.replies.as_ref().is_some_and(|replies| !replies.has(command)) {
             return Err(opening.wrong_command(client.request == Some(command)));
         }
-        let service =
-            if client.service_in_reply { opening.service(&message)? } else { Label::empty() };
-        let reply = Reply::new(service, message.skip(opening.next));
+        let service = if client.service_in_reply { opening.service(message.view())? } else { b"" };
+        let (service, body_at) = (Label::from(service), opening.next);
+        let reply = Reply::new(service, message.skip(body_at));
         let (mut partial, mut last, mut by_nak) = (false, true, OutcomeSet::NONE);
         if let Some(replies) = &client.replies {
             if let Some(nak) = &replies.nak {
@@ -118,16 +143,17 @@ impl Manner {
 
     fn read_to_worker(self, message: Frames) -> Result<ToWorker, Error> {
         let worker = &self.table.worker;
-        let opening = self.opening(&message, Side::Worker, true)?;
+        let opening = self.opening(message.view(), Side::Worker, true)?;
         let (command, next) = (opening.command, opening.next);
         if command == worker.request {
-            let (address, body_at) = addressed_at(&message, next)?;
+            let (address, body_at) = addressed_at(message.view(), next)?;
+            let address = Label::from(address);
             let body = message.skip(body_at);
             Ok(ToWorker::Request(WorkerRequest::new(address, Label::empty(), body)))
         } else if command == worker.heartbeat {
-            end_at(&message, next).map(|()| ToWorker::Heartbeat)
+            end_at(message.view(), next).map(|()| ToWorker::Heartbeat)
         } else if command == worker.disconnect {
-            end_at(&message, next).map(|()| ToWorker::Disconnect(Farewell::Unsaid))
+            end_at(message.view(), next).map(|()| ToWorker::Disconnect(Farewell::Unsaid))
         } else {
             let known = command == worker.ready
                 || command == worker.last
@@ -137,7 +163,13 @@ impl Manner {
     }
 
     /// Reads what every message begins with, up to the command, if there `has_command`.
-    fn opening(self, message: &Frames, side: Side, has_command: bool) -> Result<Opening, Error> {
+    #[inline(always)]
+    fn opening<'a>(
+        self,
+        message: FramesView<'a>,
+        side: Side,
+        has_command: bool,
+    ) -> Result<Opening<'a>, Error> {
         if self.table.framing == Framing::Head {
             return head::read(self.table, message, side);
         }
@@ -150,7 +182,8 @@ impl Manner {
     }
 
     /// Reads the leading empty frame and the header, and says where the next frame is.
-    fn after_header(self, message: &Frames, side: Side) -> Result<usize, Error> {
+    #[inline(always)]
+    fn after_header(self, message: FramesView<'_>, side: Side) -> Result<usize, Error> {
         let Some(first) = message.get(0) else {
             return Err(Error::of_message(Offence::NoFrames));
         };
@@ -166,14 +199,15 @@ impl Manner {
         };
         match message.get(at) {
             None => Err(Error::at(at, Offence::MissingHeader)),
-            Some(header) if header == expected => Ok(at + 1),
+            // Comparing arrays of constant length takes no call.
+            Some(header) if header.as_array() == Some(expected) => Ok(at + 1),
             Some(header) => Err(Error::at(at, wrong_header(header, self.table.dialect, side))),
         }
     }
 }
 
 /// What a message begins with.
-pub(super) struct Opening {
+pub(super) struct Opening<'a> {
     /// The command; 0 where there is none.
     pub(super) command: u8,
     /// The frame that it is in.
@@ -181,12 +215,13 @@ pub(super) struct Opening {
     /// The frame behind what was read.
     pub(super) next: usize,
     /// The service, where it was read with the command.
-    pub(super) service: Option<Label>,
+    pub(super) service: Option<&'a [u8]>,
 }
 
-impl Opening {
+impl<'a> Opening<'a> {
     /// The name of the service, which comes next.
-    fn service(&mut self, message: &Frames) -> Result<Label, Error> {
+    #[inline(always)]
+    fn service(&mut self, message: FramesView<'a>) -> Result<&'a [u8], Error> {
         if let Some(service) = self.service.take() {
             return Ok(service);
         }
@@ -202,20 +237,20 @@ impl Opening {
 }
 
 /// The client address and the empty frame behind it; says where the body begins.
-fn addressed_at(message: &Frames, at: usize) -> Result<(Label, usize), Error> {
+fn addressed_at<'a>(message: FramesView<'a>, at: usize) -> Result<(&'a [u8], usize), Error> {
     let address = address_at(message, at)?;
     separator_at(message, at + 1)?;
     Ok((address, at + 2))
 }
 
-fn worker_reply_at(message: Frames, at: usize) -> Result<WorkerReply, Error> {
-    let (address, body_at) = addressed_at(&message, at)?;
-    Ok(WorkerReply::new(address, message.skip(body_at)))
+fn worker_reply_at<'a>(message: FramesView<'a>, at: usize) -> Result<WorkerReplyView<'a>, Error> {
+    let (address, body_at) = addressed_at(message, at)?;
+    Ok(WorkerReplyView::new(address, message.skip(body_at)))
 }
 
 /// Commands without a body end where the specifications end them, and every library that we know
 /// keeps to it. What comes behind would be lost, so it is refused.
-fn end_at(message: &Frames, at: usize) -> Result<(), Error> {
+fn end_at(message: FramesView<'_>, at: usize) -> Result<(), Error> {
     if message.len() > at {
         return Err(Error::at(at, Offence::ExcessFrames { count: message.len() - at }));
     }

@@ -1,10 +1,8 @@
 //! Commands to frames.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-
 use majordomus_core::{
-    Frames, FromClient, FromWorker, Outcome, Reply, ToClient, ToWorker, WorkerReply,
+    Form, FramesView, FromClient, FromWorker, Outcome, ReplyView, ToClientView, ToWorkerView,
+    WorkerReply,
 };
 
 use super::{Delimiter, Framing, Manner, NoBody, head, parts};
@@ -13,16 +11,41 @@ use crate::errors::{bare_error_text, error_text};
 use crate::{Errors, Side, Sink, Unsayable};
 
 impl Manner {
-    pub(crate) fn encode_to_client(self, command: &ToClient, errors: Errors, sink: &mut impl Sink) {
-        self.write_to_client(command, errors, &mut self.packer(Side::Client, sink));
+    #[inline]
+    pub(crate) fn encode_to_client(
+        self,
+        command: &ToClientView<'_>,
+        errors: Errors,
+        sink: &mut impl Sink,
+    ) {
+        match self.table.framing {
+            Framing::Frames => self.write_to_client(command, errors, sink),
+            Framing::Parts => self.write_to_client(command, errors, &mut parts::Packer::new(sink)),
+            Framing::Head => {
+                self.write_to_client(command, errors, &mut head::Packer::new(Side::Client, sink));
+            }
+        }
     }
 
-    pub(crate) fn encode_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
-        self.write_to_worker(command, &mut self.packer(Side::Worker, sink));
+    #[inline]
+    pub(crate) fn encode_to_worker(self, command: &ToWorkerView<'_>, sink: &mut impl Sink) {
+        match self.table.framing {
+            Framing::Frames => self.write_to_worker(command, sink),
+            Framing::Parts => self.write_to_worker(command, &mut parts::Packer::new(sink)),
+            Framing::Head => {
+                self.write_to_worker(command, &mut head::Packer::new(Side::Worker, sink));
+            }
+        }
     }
 
     pub(crate) fn encode_from_client(self, command: &FromClient, sink: &mut impl Sink) {
-        self.write_from_client(command, &mut self.packer(Side::Client, sink));
+        match self.table.framing {
+            Framing::Frames => self.write_from_client(command, sink),
+            Framing::Parts => self.write_from_client(command, &mut parts::Packer::new(sink)),
+            Framing::Head => {
+                self.write_from_client(command, &mut head::Packer::new(Side::Client, sink));
+            }
+        }
     }
 
     pub(crate) fn encode_from_worker(
@@ -30,60 +53,69 @@ impl Manner {
         command: &FromWorker,
         sink: &mut impl Sink,
     ) -> Result<(), Unsayable> {
-        self.write_from_worker(command, &mut self.packer(Side::Worker, sink))
-    }
-
-    fn packer<S: Sink>(self, side: Side, sink: &mut S) -> Packer<'_, S> {
         match self.table.framing {
-            Framing::Frames => Packer::Frames(sink),
-            Framing::Parts => Packer::Parts(parts::Packer::new(sink)),
-            Framing::Head => Packer::Head(head::Packer::new(side, sink)),
+            Framing::Frames => self.write_from_worker(command, sink),
+            Framing::Parts => self.write_from_worker(command, &mut parts::Packer::new(sink)),
+            Framing::Head => {
+                self.write_from_worker(command, &mut head::Packer::new(Side::Worker, sink))
+            }
         }
     }
 
-    fn write_to_client(self, command: &ToClient, errors: Errors, sink: &mut impl Sink) {
+    fn write_to_client(self, command: &ToClientView<'_>, errors: Errors, sink: &mut impl Sink) {
         let replies = self.table.client.replies.as_ref();
         let last = replies.map(|replies| replies.last);
         match command {
-            ToClient::Final(reply) => self.reply(last, reply, self.body(&reply.body), sink),
-            ToClient::Partial(reply) => {
+            ToClientView::Final(reply) => {
+                self.reply(last, reply, sink, |frame, sink| self.body(frame, &reply.body, sink));
+            }
+            ToClientView::Partial(reply) => {
                 if let Some(replies) = replies {
-                    self.reply(Some(replies.partial), reply, self.body(&reply.body), sink);
+                    self.reply(Some(replies.partial), reply, sink, |frame, sink| {
+                        self.body(frame, &reply.body, sink);
+                    });
                 }
             }
-            ToClient::Failed(outcome, reply) => {
+            ToClientView::Failed(outcome, reply) => {
                 let nak = replies.and_then(|replies| replies.nak.as_ref());
                 if let Some(nak) = nak.filter(|nak| nak.outcomes.contains(*outcome)) {
-                    let text = bare_error_text(*outcome, &as_frames(&reply.body));
-                    self.reply(Some(nak.command), reply, Tail::Text(text), sink);
+                    let text = bare_error_text(*outcome, as_frames(reply.body).view());
+                    self.reply(Some(nak.command), reply, sink, |frame, sink| {
+                        text_behind(frame, &text, sink);
+                    });
                 } else if errors.told().contains(*outcome) {
-                    let text = error_text(*outcome, &as_frames(&reply.body));
-                    self.reply(last, reply, Tail::Text(text), sink);
+                    let text = error_text(*outcome, as_frames(reply.body).view());
+                    self.reply(last, reply, sink, |frame, sink| text_behind(frame, &text, sink));
                 }
             }
-            ToClient::Welcome(_)
-            | ToClient::Notice { .. }
-            | ToClient::Heartbeat
-            | ToClient::Disconnect(_) => {}
+            ToClientView::Welcome(_)
+            | ToClientView::Notice { .. }
+            | ToClientView::Heartbeat
+            | ToClientView::Disconnect(_) => {}
         }
     }
 
-    fn write_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
+    fn write_to_worker(self, command: &ToWorkerView<'_>, sink: &mut impl Sink) {
         let worker = &self.table.worker;
         match command {
-            ToWorker::Request(request) => {
+            ToWorkerView::Request(request) => {
                 self.head(worker.header, sink);
                 sink.frame(&[worker.request], true);
-                addressed(&request.address, self.request_body(&request.body), sink);
+                sink.frame(&request.token.text(), true);
+                // A worker that sends a leading empty frame where it is optional is majortomo's, even
+                // if its listener is pinned to another dialect, and ignores a request without a
+                // body.
+                let of_majortomo = self.delimiter && self.table.delimiter == Delimiter::Optional;
+                body_behind(b"", &request.body, self.fills_body() || of_majortomo, sink);
             }
-            ToWorker::Heartbeat => self.bare(worker.heartbeat, sink),
-            ToWorker::Disconnect(_) => self.bare(worker.disconnect, sink),
-            ToWorker::Welcome(_)
-            | ToWorker::Registered { .. }
-            | ToWorker::StillWanted { .. }
-            | ToWorker::Capacity { .. }
-            | ToWorker::More { .. }
-            | ToWorker::Cancel { .. } => {}
+            ToWorkerView::Heartbeat => self.bare(worker.heartbeat, sink),
+            ToWorkerView::Disconnect(_) => self.bare(worker.disconnect, sink),
+            ToWorkerView::Welcome(_)
+            | ToWorkerView::Registered { .. }
+            | ToWorkerView::StillWanted { .. }
+            | ToWorkerView::Capacity { .. }
+            | ToWorkerView::More { .. }
+            | ToWorkerView::Cancel { .. } => {}
         }
     }
 
@@ -91,13 +123,11 @@ impl Manner {
         let client = &self.table.client;
         match command {
             FromClient::Request(request) => {
-                let tail = self.body(&request.body);
                 self.head(client.header, sink);
                 if let Some(request) = client.request {
                     sink.frame(&[request], true);
                 }
-                sink.frame(&request.service, tail.has_frames());
-                tail.write(sink);
+                self.body(&request.service, &request.body.view(), sink);
             }
             FromClient::Hello(_)
             | FromClient::Heartbeat
@@ -124,15 +154,18 @@ impl Manner {
             FromWorker::Partial(reply) => {
                 let unsayable = Unsayable { dialect: self.table.dialect };
                 let partial = worker.partial.ok_or(unsayable)?;
-                self.worker_reply(partial, reply, self.body(&reply.body), sink);
+                self.worker_reply(partial, reply, sink);
+                self.body(b"", &reply.body.view(), sink);
             }
             FromWorker::Final(reply) => {
-                self.worker_reply(worker.last, reply, self.body(&reply.body), sink);
+                self.worker_reply(worker.last, reply, sink);
+                self.body(b"", &reply.body.view(), sink);
             }
             // To reject a request is to fail: there is no command that gives it to another.
             FromWorker::Failed(reply) | FromWorker::Rejected(reply) => {
-                let text = error_text(Outcome::Failed, &as_frames(&reply.body));
-                self.worker_reply(worker.last, reply, Tail::Text(text), sink);
+                let text = error_text(Outcome::Failed, as_frames(reply.body.view()).view());
+                self.worker_reply(worker.last, reply, sink);
+                text_behind(b"", &text, sink);
             }
             FromWorker::Heartbeat(_) => self.bare(worker.heartbeat, sink),
             FromWorker::Disconnect => self.bare(worker.disconnect, sink),
@@ -141,24 +174,30 @@ impl Manner {
         Ok(())
     }
 
-    /// A command of the broker to a client.
-    fn reply(self, command: Option<u8>, reply: &Reply, tail: Tail<'_>, sink: &mut impl Sink) {
-        let client = &self.table.client;
-        self.head(client.header, sink);
-        if let Some(command) = command {
-            sink.frame(&[command], client.service_in_reply || tail.has_frames());
+    /// Writes a command to a client. `end` is given its last frame before the body, and writes both.
+    fn reply<S: Sink>(
+        self,
+        command: Option<u8>,
+        reply: &ReplyView<'_>,
+        sink: &mut S,
+        end: impl FnOnce(&[u8], &mut S),
+    ) {
+        self.head(self.table.client.header, sink);
+        match (command, self.table.client.service_in_reply) {
+            (Some(command), true) => {
+                sink.frame(&[command], true);
+                end(reply.service, sink);
+            }
+            (Some(command), false) => end(&[command], sink),
+            (None, _) => end(reply.service, sink),
         }
-        if client.service_in_reply {
-            sink.frame(&reply.service, tail.has_frames());
-        }
-        tail.write(sink);
     }
 
-    /// A command of a worker that answers a request.
-    fn worker_reply(self, command: u8, reply: &WorkerReply, tail: Tail<'_>, sink: &mut impl Sink) {
+    /// Writes a worker's reply up to, and without, the empty frame before the body.
+    fn worker_reply(self, command: u8, reply: &WorkerReply, sink: &mut impl Sink) {
         self.head(self.table.worker.header, sink);
         sink.frame(&[command], true);
-        addressed(&reply.address, tail, sink);
+        sink.frame(&reply.address, true);
     }
 
     /// A command of or to a worker that is nothing but a command.
@@ -167,6 +206,7 @@ impl Manner {
         sink.frame(&[command], false);
     }
 
+    #[inline]
     fn head(self, header: &[u8], sink: &mut impl Sink) {
         if self.delimiter {
             sink.frame(b"", true);
@@ -178,83 +218,33 @@ impl Manner {
         self.table.no_body != NoBody::Kept
     }
 
-    fn body(self, body: &Frames) -> Tail<'_> {
-        tail(body, self.fills_body())
-    }
-
-    /// The body of a request to a worker. A worker that begins with an empty frame where the dialect
-    /// leaves it open is majortomo's, whatever its listener is pinned to, and that one loses a
-    /// request without a body.
-    fn request_body(self, body: &Frames) -> Tail<'_> {
-        let of_majortomo = self.delimiter && self.table.delimiter == Delimiter::Optional;
-        tail(body, self.fills_body() || of_majortomo)
-    }
-}
-
-fn tail(body: &Frames, filled: bool) -> Tail<'_> {
-    let body = as_frames(body);
-    if filled && body.is_empty() { Tail::EmptyFrame } else { Tail::Body(body) }
-}
-
-/// A client address, the empty frame and what follows.
-fn addressed(address: &[u8], tail: Tail<'_>, sink: &mut impl Sink) {
-    sink.frame(address, true);
-    sink.frame(b"", tail.has_frames());
-    tail.write(sink);
-}
-
-/// What stands at the end of a message.
-enum Tail<'a> {
-    Body(Cow<'a, Frames>),
-    EmptyFrame,
-    Text(String),
-}
-
-impl Tail<'_> {
-    fn has_frames(&self) -> bool {
-        match self {
-            Tail::Body(body) => !body.is_empty(),
-            Tail::EmptyFrame | Tail::Text(_) => true,
-        }
-    }
-
-    fn write(&self, sink: &mut impl Sink) {
-        match self {
-            Tail::Body(body) => {
-                let count = body.len();
-                for index in 0..count {
-                    sink.body_frame(body, index, index + 1 < count);
-                }
-            }
-            Tail::EmptyFrame => sink.frame(b"", false),
-            Tail::Text(text) => sink.frame(text.as_bytes(), false),
-        }
-    }
-}
-
-/// Takes the frames that make up a message, and hands on the frames that are sent.
-enum Packer<'a, S> {
-    Frames(&'a mut S),
-    Parts(parts::Packer<'a, S>),
-    Head(head::Packer<'a, S>),
-}
-
-impl<S: Sink> Sink for Packer<'_, S> {
+    /// Writes the frame before a body, and the body.
     #[inline]
-    fn frame(&mut self, frame: &[u8], more: bool) {
-        match self {
-            Packer::Frames(sink) => sink.frame(frame, more),
-            Packer::Parts(packer) => packer.part(frame, more),
-            Packer::Head(packer) => packer.frame(frame, more),
-        }
+    fn body(self, frame: &[u8], body: &FramesView<'_>, sink: &mut impl Sink) {
+        body_behind(frame, body, self.fills_body(), sink);
     }
+}
 
-    #[inline]
-    fn body_frame(&mut self, frames: &Frames, index: usize, more: bool) {
-        match self {
-            Packer::Frames(sink) => sink.body_frame(frames, index, more),
-            Packer::Parts(packer) => packer.part(frames.get(index).unwrap_or_default(), more),
-            Packer::Head(packer) => packer.body_frame(frames, index, more),
+/// Writes the frame before a body, and the body. `filled` asks for an empty frame in place of an empty
+/// body.
+#[inline]
+fn body_behind(frame: &[u8], body: &FramesView<'_>, filled: bool, sink: &mut impl Sink) {
+    match body.form() {
+        Form::Frames if filled && body.is_empty() => {
+            sink.frame(frame, true);
+            sink.frame(b"", false);
         }
+        Form::Frames => sink.frame_and_body(frame, body),
+        Form::Json => translated_behind(frame, body, filled, sink),
     }
+}
+
+#[inline(never)]
+fn translated_behind(frame: &[u8], body: &FramesView<'_>, filled: bool, sink: &mut impl Sink) {
+    body_behind(frame, &as_frames(*body).view(), filled, sink);
+}
+
+fn text_behind(frame: &[u8], text: &str, sink: &mut impl Sink) {
+    sink.frame(frame, true);
+    sink.frame(text.as_bytes(), false);
 }

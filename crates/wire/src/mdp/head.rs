@@ -11,12 +11,12 @@
 
 use alloc::vec::Vec;
 
-use majordomus_core::Frames;
+use majordomus_core::FramesView;
 
 use super::Table;
 use super::decode::Opening;
 use crate::detect::wrong_header;
-use crate::service::service_name;
+use crate::service::check_service_name;
 use crate::{Error, Offence, Side, Sink};
 
 const SIGNATURE: &[u8] = b"\xAA\xA4";
@@ -35,6 +35,9 @@ fn message(id: u8) -> Option<(Side, u8)> {
         _ => None,
     }
 }
+
+/// Room for a first frame with a short name.
+const HEAD_BYTES: usize = 64;
 
 fn has_service(id: u8) -> bool {
     id <= READY
@@ -57,14 +60,18 @@ pub(super) fn wrong(frame: &[u8]) -> Option<Error> {
 }
 
 /// Reads the first frame of a message.
-pub(super) fn read(table: &Table, message: &Frames, side: Side) -> Result<Opening, Error> {
+pub(super) fn read<'a>(
+    table: &Table,
+    message: FramesView<'a>,
+    side: Side,
+) -> Result<Opening<'a>, Error> {
     let Some(frame) = message.get(0) else {
         return Err(Error::of_message(Offence::NoFrames));
     };
     fields(table, frame, side).map_err(|offence| Error::at(0, offence))
 }
 
-fn fields(table: &Table, frame: &[u8], expected: Side) -> Result<Opening, Offence> {
+fn fields<'a>(table: &Table, frame: &'a [u8], expected: Side) -> Result<Opening<'a>, Offence> {
     let Some(mut rest) = frame.strip_prefix(SIGNATURE) else {
         return Err(match frame {
             [] => Offence::UnexpectedDelimiter,
@@ -91,7 +98,9 @@ fn fields(table: &Table, frame: &[u8], expected: Side) -> Result<Opening, Offenc
     }
     let mut service = None;
     if has_service(id) {
-        service = Some(service_name(string(&mut rest)?)?);
+        let name = string(&mut rest)?;
+        check_service_name(name)?;
+        service = Some(name);
     }
     if !rest.is_empty() {
         return Err(Offence::ExcessBytes { count: rest.len() });
@@ -133,10 +142,24 @@ enum Next {
 
 impl<'a, S: Sink> Packer<'a, S> {
     pub(super) fn new(side: Side, sink: &'a mut S) -> Self {
-        Self { sink, side, head: Vec::new(), next: Next::Version }
+        Self { sink, side, head: Vec::with_capacity(HEAD_BYTES), next: Next::Version }
     }
 
-    pub(super) fn frame(&mut self, frame: &[u8], more: bool) {
+    /// A longer text than the length can say is cut; no service has such a name.
+    fn string(&mut self, text: &[u8]) {
+        let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+        self.head.push(length);
+        self.head.extend_from_slice(&text[..length.into()]);
+    }
+
+    fn end_head(&mut self, more: bool) {
+        self.sink.frame(&self.head, more);
+        self.next = Next::Frame;
+    }
+}
+
+impl<S: Sink> Sink for Packer<'_, S> {
+    fn frame(&mut self, frame: &[u8], more: bool) {
         match self.next {
             Next::Version => {
                 self.head.extend_from_slice(SIGNATURE);
@@ -167,19 +190,7 @@ impl<'a, S: Sink> Packer<'a, S> {
         }
     }
 
-    pub(super) fn body_frame(&mut self, frames: &Frames, index: usize, more: bool) {
+    fn body_frame(&mut self, frames: &FramesView<'_>, index: usize, more: bool) {
         self.sink.body_frame(frames, index, more);
-    }
-
-    /// A longer text than the length can say is cut; no service has such a name.
-    fn string(&mut self, text: &[u8]) {
-        let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
-        self.head.push(length);
-        self.head.extend_from_slice(&text[..length.into()]);
-    }
-
-    fn end_head(&mut self, more: bool) {
-        self.sink.frame(&self.head, more);
-        self.next = Next::Frame;
     }
 }

@@ -8,20 +8,30 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use majordomus_core::{Bounds, Frames};
+use majordomus_core::{Frames, FramesView};
 
 use crate::{Error, Offence, Sink};
 
 /// The most parts of one packed frame. Each costs memory, and takes no more than a byte to write.
 pub const PACKED_PARTS_MAX: usize = 1024;
 
+/// Room for the parts before the body, and for a small body.
+const HEAD_BYTES: usize = 256;
+
+/// The smallest packed message, in bytes, that is passed to the sink as shared memory.
+const SHARED_BYTES_MIN: usize = 4 * 1024;
+
 /// Stands in the place of a length that follows in four bytes.
 const LONG: u8 = 0xFF;
 
-/// The parts of a packed message, in the memory that they came in.
-pub(super) fn unpack(message: &Frames) -> Result<Frames, Error> {
+/// Returns the parts of a packed message, in the memory of the message. `bounds` receives their bounds.
+pub(super) fn unpack<'a>(
+    message: FramesView<'a>,
+    bounds: &'a mut Vec<(u32, u32)>,
+) -> Result<FramesView<'a>, Error> {
     let frame = only_frame(message)?;
-    let mut bounds = Bounds::new();
+    let (first, _) = message.bounds(0).unwrap_or_default();
+    bounds.clear();
     let mut at = 0;
     while at < frame.len() {
         let part = bounds.len();
@@ -29,18 +39,18 @@ pub(super) fn unpack(message: &Frames) -> Result<Frames, Error> {
             return Err(Error::at_part(part, Offence::TooManyParts));
         }
         let (start, end) = next(frame, at).map_err(|offence| Error::at_part(part, offence))?;
-        let bound = |at: usize| u32::try_from(at).expect("a message is under 4 GiB");
-        bounds.push((bound(start), bound(end)));
+        // Both are inside the frame, so the sums fit.
+        bounds.push((first + start as u32, first + end as u32));
         at = end;
     }
     if bounds.is_empty() {
         return Err(Error::at_part(0, Offence::MissingHeader));
     }
-    Ok(Frames::new(message.shared(0).unwrap_or_default(), bounds))
+    Ok(message.with_bounds(bounds))
 }
 
 /// The first part, whatever follows.
-pub(super) fn first(message: &Frames) -> Result<&[u8], Error> {
+pub(super) fn first<'a>(message: FramesView<'a>) -> Result<&'a [u8], Error> {
     let frame = only_frame(message)?;
     if frame.is_empty() {
         return Err(Error::at_part(0, Offence::MissingHeader));
@@ -49,7 +59,7 @@ pub(super) fn first(message: &Frames) -> Result<&[u8], Error> {
     Ok(&frame[start..end])
 }
 
-fn only_frame(message: &Frames) -> Result<&[u8], Error> {
+fn only_frame<'a>(message: FramesView<'a>) -> Result<&'a [u8], Error> {
     match (message.get(0), message.len()) {
         (None, _) => Err(Error::of_message(Offence::NoFrames)),
         (Some(frame), 1) => Ok(frame),
@@ -82,10 +92,12 @@ pub(super) struct Packer<'a, S> {
 
 impl<'a, S: Sink> Packer<'a, S> {
     pub(super) fn new(sink: &'a mut S) -> Self {
-        Self { sink, packed: Vec::new() }
+        Self { sink, packed: Vec::with_capacity(HEAD_BYTES) }
     }
+}
 
-    pub(super) fn part(&mut self, part: &[u8], more: bool) {
+impl<S: Sink> Sink for Packer<'_, S> {
+    fn frame(&mut self, part: &[u8], more: bool) {
         let length = u32::try_from(part.len()).expect("a message is under 4 GiB");
         // The least that is needed for the last part, which is most often the body.
         let room = part.len() + 5;
@@ -102,11 +114,15 @@ impl<'a, S: Sink> Packer<'a, S> {
             }
         }
         self.packed.extend_from_slice(part);
-        if !more {
-            // As part of a body, so that a sink need not copy it again.
-            let packed = Bytes::from(core::mem::take(&mut self.packed));
-            self.sink.body_frame(&Frames::single(packed), 0, false);
+        if more {
+            return;
         }
+        if self.packed.len() < SHARED_BYTES_MIN {
+            return self.sink.frame(&self.packed, false);
+        }
+        // As a body frame, so that the sink can share its memory.
+        let packed = Bytes::from(core::mem::take(&mut self.packed));
+        self.sink.body_frame(&Frames::single(packed).view(), 0, false);
     }
 }
 
@@ -114,18 +130,22 @@ impl<'a, S: Sink> Packer<'a, S> {
 mod tests {
     use super::*;
 
+    fn unpacked(message: &Frames) -> Result<Frames, Error> {
+        unpack(message.view(), &mut Vec::new()).map(|parts| parts.to_frames())
+    }
+
     #[track_caller]
     fn check(parts: &[&[u8]], packed: &[&[u8]]) {
         let packed = packed.concat();
         let mut written: Vec<Bytes> = Vec::new();
         let mut packer = Packer::new(&mut written);
         for (at, part) in parts.iter().enumerate() {
-            packer.part(part, at + 1 < parts.len());
+            packer.frame(part, at + 1 < parts.len());
         }
         assert_eq!(written, [&packed[..]]);
         let message = Frames::from_slices(&[&packed]);
-        assert_eq!(unpack(&message), Ok(Frames::from_slices(parts)));
-        assert_eq!(first(&message), Ok(parts[0]));
+        assert_eq!(unpacked(&message), Ok(Frames::from_slices(parts)));
+        assert_eq!(first(message.view()), Ok(parts[0]));
     }
 
     #[test]
@@ -140,13 +160,13 @@ mod tests {
     #[test]
     fn a_short_part_may_have_a_long_length() {
         let message = Frames::from_slices(&[b"\xff\x00\x00\x00\x02ab\x01c"]);
-        assert_eq!(unpack(&message), Ok(Frames::from_slices(&["ab", "c"])));
+        assert_eq!(unpacked(&message), Ok(Frames::from_slices(&["ab", "c"])));
     }
 
     #[test]
     fn parts_stay_in_the_memory_that_they_came_in() {
         let memory = Bytes::from_static(b"\x02ab\x01c");
-        let parts = unpack(&Frames::single(memory.clone())).expect("it is right");
+        let parts = unpacked(&Frames::single(memory.clone())).expect("it is right");
         let part = parts.shared(1).expect("there are two");
         assert_eq!(part.as_ptr(), memory[4..].as_ptr());
     }
@@ -155,11 +175,11 @@ mod tests {
     fn as_many_parts_as_there_may_be() {
         let message = |count| Frames::single(Bytes::from(alloc::vec![0; count]));
         assert_eq!(
-            unpack(&message(PACKED_PARTS_MAX)).map(|parts| parts.len()),
+            unpacked(&message(PACKED_PARTS_MAX)).map(|parts| parts.len()),
             Ok(PACKED_PARTS_MAX)
         );
         let error = Error::at_part(PACKED_PARTS_MAX, Offence::TooManyParts);
-        assert_eq!(unpack(&message(PACKED_PARTS_MAX + 1)), Err(error));
+        assert_eq!(unpacked(&message(PACKED_PARTS_MAX + 1)), Err(error));
     }
 
     /// Nothing that a peer can write makes it read past the end.
@@ -167,7 +187,7 @@ mod tests {
     fn every_cut_is_refused() {
         let whole = [b"\x01a\xff\x00\x00\x01\x00".as_slice(), &[7; 256]].concat();
         for cut in 3..whole.len() {
-            let refused = unpack(&Frames::from_slices(&[&whole[..cut]]));
+            let refused = unpacked(&Frames::from_slices(&[&whole[..cut]]));
             assert_eq!(refused.map_err(|error| error.part()), Err(Some(1)), "{cut}");
         }
     }

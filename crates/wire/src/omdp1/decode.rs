@@ -1,13 +1,12 @@
 //! Frames to commands.
 
-use core::ops::Range;
 use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    CODE_UNSAID, Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Hello, Label, Notice,
-    Outcome, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
-    WorkerRequest,
+    Concurrency, CorrelationId, Farewell, Form, Frames, FramesView, FromClientView, FromWorkerView,
+    Hello, Label, Notice, Outcome, Priority, Reply, RequestView, Status, Timeout, ToClient,
+    ToWorker, Welcome, WorkerReplyView, WorkerRequest,
 };
 
 use super::fields::{Fields, wrong};
@@ -16,49 +15,34 @@ use super::{
     FINAL, FRESH, GOODBYE, HEARTBEAT, HELLO, MORE, Manner, NOTICE, NOTICES, PARTIAL, QUEUED, READY,
     REDELIVER, REDELIVERED, REGISTERED, REQUEST, ROLE_CLIENT, ROLE_WORKER, SIGNATURE, STILL_WANTED,
     TASK, TASK_AT_WORK, TASK_CANCEL, TASK_ERROR, TASK_FINAL, TASK_MORE, TASK_PARTIAL, TASK_REJECT,
-    TASK_WANTED, TIMEOUT_OF_SERVICE, UNLIMITED, VERSION, WELCOME, WITHDRAW, codes, has_body,
-    is_said_by, is_said_to,
+    TASK_WANTED, TIMEOUT_OF_SERVICE, UNLIMITED, VERSION, WELCOME, WITHDRAW, codes, is_said_by,
+    is_said_to,
 };
-use crate::{Error, Offence, Side, note};
+use crate::{Error, Offence, Side, hint};
 
 impl Manner {
-    pub(crate) fn decode_from_client(self, message: Frames) -> Result<FromClient, Error> {
-        read(message, |command, message| self.read_from_client(command, message))
-    }
-
-    pub(crate) fn decode_from_worker(self, message: Frames) -> Result<FromWorker, Error> {
-        read(message, read_from_worker)
-    }
-
-    pub(crate) fn decode_to_client(self, message: Frames) -> Result<ToClient, Error> {
-        read(message, read_to_client)
-    }
-
-    pub(crate) fn decode_to_worker(self, message: Frames) -> Result<ToWorker, Error> {
-        read(message, read_to_worker)
-    }
-
-    fn read_from_client(self, command: u8, message: Frames) -> Result<FromClient, Error> {
-        let fields = &mut fields(&message);
-        Ok(match command {
-            HELLO => FromClient::Hello(hello_of(Side::Client, fields)?),
-            HEARTBEAT => FromClient::Heartbeat,
-            GOODBYE => FromClient::Disconnect,
+    pub(crate) fn decode_from_client<'a>(
+        self,
+        message: FramesView<'a>,
+    ) -> Result<FromClientView<'a>, Error> {
+        let (command, mut fields) = opening(message)?;
+        match command {
             REQUEST => {
-                let id = fields.id()?;
-                let flags = fields.number_1()?;
-                let priority = Priority::new(fields.number_1()?);
-                let timeout = match fields.number_4()? {
+                // One length check for five fields.
+                let fixed = &mut Fields::new(fields.octets::<18>()?);
+                let service = fields.service()?;
+                let target = fields.short()?;
+                let options = fields.headers()?;
+                let id = fixed.id()?;
+                let flags = fixed.number_1()?;
+                let priority = Priority::new(fixed.number_1()?);
+                let timeout = match fixed.number_4()? {
                     UNLIMITED => Timeout::Never,
                     TIMEOUT_OF_SERVICE => Timeout::OfService,
                     millis => Timeout::After(Duration::from_millis(millis.into())),
                 };
-                let credit = fields.number_4()?;
-                let service = fields.service()?;
-                let target = fields.label()?;
-                let options = options(&message, fields.headers()?);
-                let body = message.skip(1).in_form(Form::Frames, note::of_frames(self.json));
-                FromClient::Request(Request {
+                let credit = fixed.number_4()?;
+                Ok(FromClientView::Request(RequestView {
                     service,
                     id,
                     timeout,
@@ -70,102 +54,177 @@ impl Manner {
                     credit,
                     notices: flags & NOTICES != 0,
                     options,
-                    body,
-                })
+                    body: message.skip(1).in_form(Form::Frames, hint::of_frames(self.json)),
+                }))
             }
-            MORE => FromClient::More { id: fields.id()?, credit: fields.number_4()? },
-            CANCEL => FromClient::Cancel { id: fields.id()? },
-            STILL_WANTED => FromClient::StillWanted { id: fields.id()? },
-            command => return Err(wrong(not_said_by(Side::Client, command))),
-        })
+            command => bare_from_client(command, fields, message),
+        }
+    }
+
+    pub(crate) fn decode_from_worker<'a>(
+        self,
+        message: FramesView<'a>,
+    ) -> Result<FromWorkerView<'a>, Error> {
+        let (command, mut fields) = opening(message)?;
+        let body = message.skip(1);
+        match command {
+            TASK_PARTIAL => {
+                let reply = WorkerReplyView::new(fields.ticket()?, body);
+                let options = fields.headers()?;
+                Ok(FromWorkerView::Partial(WorkerReplyView { options, ..reply }))
+            }
+            TASK_FINAL => {
+                let reply = WorkerReplyView::new(fields.ticket()?, body);
+                let keep = match fields.number_4()? {
+                    0 => None,
+                    UNLIMITED => Some(Duration::MAX),
+                    millis => Some(Duration::from_millis(millis.into())),
+                };
+                let options = fields.headers()?;
+                Ok(FromWorkerView::Final(WorkerReplyView { keep, options, ..reply }))
+            }
+            TASK_ERROR => {
+                let reply = WorkerReplyView::new(fields.ticket()?, body);
+                let code = codes::worker(fields.number_2()?);
+                let options = fields.headers()?;
+                Ok(FromWorkerView::Failed(WorkerReplyView { code, options, ..reply }))
+            }
+            TASK_REJECT => {
+                let reply = WorkerReplyView::new(fields.ticket()?, body);
+                let options = fields.headers()?;
+                Ok(FromWorkerView::Rejected(WorkerReplyView { options, ..reply }))
+            }
+            command => bare_from_worker(command, fields, message),
+        }
+    }
+
+    pub(crate) fn decode_to_client(self, message: Frames) -> Result<ToClient, Error> {
+        let (command, mut fields) = opening(message.view())?;
+        let fields = &mut fields;
+        match command {
+            PARTIAL => {
+                let id = fields.number_8()?;
+                let options = shared(&message, fields.headers()?);
+                Ok(ToClient::Partial(reply(id, options, message)))
+            }
+            FINAL => {
+                let id = fields.number_8()?;
+                let options = shared(&message, fields.headers()?);
+                Ok(ToClient::Final(reply(id, options, message)))
+            }
+            ERROR => {
+                let id = fields.number_8()?;
+                let author = fields.number_1()?;
+                let code = fields.number_2()?;
+                let options = shared(&message, fields.headers()?);
+                let reply = reply(id, options, message);
+                let (outcome, code) = match author {
+                    AUTHOR_WORKER => (Outcome::Failed, codes::worker(code)),
+                    // An unknown author counts as the broker.
+                    _ => codes::outcome(code, &reply.body),
+                };
+                Ok(ToClient::Failed(outcome, Reply { code, ..reply }))
+            }
+            command => {
+                let said = bare_to_client(command, fields)?;
+                end(message.view()).map(|()| said)
+            }
+        }
+    }
+
+    pub(crate) fn decode_to_worker(self, message: Frames) -> Result<ToWorker, Error> {
+        let (command, mut fields) = opening(message.view())?;
+        let fields = &mut fields;
+        match command {
+            TASK => {
+                let address = Label::from(fields.ticket()?);
+                let service = Label::from(fields.service()?);
+                let deadline = fields.time()?;
+                let attempt = u32::from(fields.number_1()?).max(1);
+                let priority = Priority::new(fields.number_1()?);
+                let credit = fields.number_4()?;
+                let options = shared(&message, fields.headers()?);
+                Ok(ToWorker::Request(WorkerRequest {
+                    deadline,
+                    attempt,
+                    priority,
+                    credit,
+                    options,
+                    ..WorkerRequest::new(address, service, message.skip(1))
+                }))
+            }
+            command => {
+                let said = bare_to_worker(command, fields)?;
+                end(message.view()).map(|()| said)
+            }
+        }
     }
 }
 
-fn read_from_worker(command: u8, message: Frames) -> Result<FromWorker, Error> {
-    let fields = &mut fields(&message);
-    Ok(match command {
-        HELLO => FromWorker::Hello(hello_of(Side::Worker, fields)?),
-        HEARTBEAT => FromWorker::HEARTBEAT,
-        GOODBYE => FromWorker::Disconnect,
-        READY => FromWorker::Ready { service: fields.service()? },
-        WITHDRAW => FromWorker::Withdraw {
-            // No name stands for all of them.
+/// Reads a client's command without a body.
+#[inline(never)]
+fn bare_from_client<'a>(
+    command: u8,
+    mut fields: Fields<'a>,
+    message: FramesView<'a>,
+) -> Result<FromClientView<'a>, Error> {
+    let fields = &mut fields;
+    let said = match command {
+        HELLO => FromClientView::Hello(hello_of(Side::Client, fields)?),
+        HEARTBEAT => FromClientView::Heartbeat,
+        GOODBYE => FromClientView::Disconnect,
+        MORE => FromClientView::More { id: fields.id()?, credit: fields.number_4()? },
+        CANCEL => FromClientView::Cancel { id: fields.id()? },
+        STILL_WANTED => FromClientView::StillWanted { id: fields.id()? },
+        command => return Err(wrong(not_said_by(Side::Client, command))),
+    };
+    end(message).map(|()| said)
+}
+
+/// Reads a worker's command without a body.
+#[inline(never)]
+fn bare_from_worker<'a>(
+    command: u8,
+    mut fields: Fields<'a>,
+    message: FramesView<'a>,
+) -> Result<FromWorkerView<'a>, Error> {
+    let fields = &mut fields;
+    let said = match command {
+        HELLO => FromWorkerView::Hello(hello_of(Side::Worker, fields)?),
+        HEARTBEAT => FromWorkerView::HEARTBEAT,
+        GOODBYE => FromWorkerView::Disconnect,
+        READY => FromWorkerView::Ready { service: fields.service()? },
+        WITHDRAW => FromWorkerView::Withdraw {
+            // An empty name stands for all services.
             service: match fields.service() {
-                Err(error) if *error.offence() == Offence::EmptyService => Label::empty(),
+                Err(error) if *error.offence() == Offence::EmptyService => b"",
                 service => service?,
             },
         },
         CAPACITY => {
             let concurrency = Some(concurrency(fields.number_4()?));
-            FromWorker::Heartbeat(Status { concurrency, ..Status::NOTHING })
+            FromWorkerView::Heartbeat(Status { concurrency, ..Status::NOTHING })
         }
-        TASK_PARTIAL => {
-            let address = fields.ticket()?;
-            let headers = fields.headers()?;
-            FromWorker::Partial(worker_reply(address, None, CODE_UNSAID, headers, message))
-        }
-        TASK_FINAL => {
-            let address = fields.ticket()?;
-            let keep = match fields.time()? {
-                None => Some(Duration::MAX),
-                Some(keep) => (!keep.is_zero()).then_some(keep),
-            };
-            let headers = fields.headers()?;
-            FromWorker::Final(worker_reply(address, keep, CODE_UNSAID, headers, message))
-        }
-        TASK_ERROR => {
-            let address = fields.ticket()?;
-            let code = codes::worker(fields.number_2()?);
-            let headers = fields.headers()?;
-            FromWorker::Failed(worker_reply(address, None, code, headers, message))
-        }
-        TASK_REJECT => {
-            let address = fields.ticket()?;
-            let headers = fields.headers()?;
-            FromWorker::Rejected(worker_reply(address, None, CODE_UNSAID, headers, message))
-        }
-        TASK_AT_WORK => FromWorker::AtWork { address: fields.ticket()? },
+        TASK_AT_WORK => FromWorkerView::AtWork { address: fields.ticket()? },
         command => return Err(wrong(not_said_by(Side::Worker, command))),
-    })
+    };
+    end(message).map(|()| said)
 }
 
-fn read_to_client(command: u8, message: Frames) -> Result<ToClient, Error> {
-    let fields = &mut fields(&message);
+/// Reads a command to a client without a body.
+fn bare_to_client(command: u8, fields: &mut Fields<'_>) -> Result<ToClient, Error> {
     Ok(match command {
         WELCOME => ToClient::Welcome(welcome(fields)?),
         HEARTBEAT => ToClient::Heartbeat,
         DISCONNECT => ToClient::Disconnect(farewell(fields)?),
-        PARTIAL => {
-            let id = fields.id()?;
-            let headers = fields.headers()?;
-            ToClient::Partial(reply(id, headers, message))
-        }
-        FINAL => {
-            let id = fields.id()?;
-            let headers = fields.headers()?;
-            ToClient::Final(reply(id, headers, message))
-        }
-        ERROR => {
-            let id = fields.id()?;
-            let author = fields.number_1()?;
-            let code = fields.number_2()?;
-            let headers = fields.headers()?;
-            let reply = reply(id, headers, message);
-            let (outcome, code) = match author {
-                AUTHOR_WORKER => (Outcome::Failed, codes::worker(code)),
-                // Another that is not known is taken for the broker, too.
-                _ => codes::outcome(code, &reply.body),
-            };
-            ToClient::Failed(outcome, Reply { code, ..reply })
-        }
         NOTICE => {
-            let id = fields.id()?;
+            let id = fields.id()?.to_owned();
             let notice = match fields.number_1()? {
                 QUEUED => Notice::Queued,
                 DISPATCHED => Notice::Dispatched,
                 REDELIVERED => Notice::Redelivered,
                 AT_WORK => Notice::AtWork,
-                // All that one of a later version says to us is that the broker is there.
+                // A notice of a later version shows only that the broker is there.
                 _ => return Ok(ToClient::Heartbeat),
             };
             ToClient::Notice { id, notice }
@@ -174,101 +233,68 @@ fn read_to_client(command: u8, message: Frames) -> Result<ToClient, Error> {
     })
 }
 
-fn read_to_worker(command: u8, message: Frames) -> Result<ToWorker, Error> {
-    let fields = &mut fields(&message);
+/// Reads a command to a worker without a body.
+fn bare_to_worker(command: u8, fields: &mut Fields<'_>) -> Result<ToWorker, Error> {
+    let address = |fields: &mut Fields<'_>| fields.ticket().map(Label::from);
     Ok(match command {
         WELCOME => ToWorker::Welcome(welcome(fields)?),
         HEARTBEAT => ToWorker::Heartbeat,
         DISCONNECT => ToWorker::Disconnect(farewell(fields)?),
-        TASK => {
-            let address = fields.ticket()?;
-            let service = fields.service()?;
-            let deadline = fields.time()?;
-            let attempt = u32::from(fields.number_1()?).max(1);
-            let priority = Priority::new(fields.number_1()?);
-            let credit = fields.number_4()?;
-            let options = options(&message, fields.headers()?);
-            ToWorker::Request(WorkerRequest {
-                deadline,
-                attempt,
-                priority,
-                credit,
-                options,
-                ..WorkerRequest::new(address, service, message.skip(1))
-            })
-        }
         TASK_CANCEL => ToWorker::Cancel {
-            address: fields.ticket()?,
+            address: address(fields)?,
             outcome: codes::cancel(fields.number_2()?),
         },
-        TASK_MORE => ToWorker::More { address: fields.ticket()?, credit: fields.number_4()? },
-        TASK_WANTED => ToWorker::StillWanted { address: fields.ticket()?, id: Label::empty() },
+        TASK_MORE => ToWorker::More { address: address(fields)?, credit: fields.number_4()? },
+        TASK_WANTED => ToWorker::StillWanted { address: address(fields)?, id: CorrelationId::NONE },
         CAPACITY_IS => ToWorker::Capacity { concurrency: concurrency(fields.number_4()?) },
-        REGISTERED => ToWorker::Registered { service: fields.service()?, worker: fields.label()? },
+        REGISTERED => ToWorker::Registered {
+            service: Label::from(fields.service()?),
+            worker: Label::from(fields.short()?),
+        },
         command => return Err(wrong(not_said_to(Side::Worker, command))),
     })
 }
 
-/// Reads a message: `command` its command frame, which is there and has a command, and the body that
-/// it has or has not.
-fn read<T>(
-    message: Frames,
-    command: impl FnOnce(u8, Frames) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let id = match message.get(0) {
-        None => return Err(Error::of_message(Offence::NoFrames)),
-        Some([]) => return Err(wrong(Offence::UnexpectedDelimiter)),
-        Some([id, ..]) => *id,
-    };
-    let behind = message.len() - 1;
-    // A command is large, and most are ready where they are made.
-    if behind == 0 || has_body(id) {
-        return command(id, message);
+/// Splits a message into its command and the fields that follow.
+#[inline]
+fn opening<'a>(message: FramesView<'a>) -> Result<(u8, Fields<'a>), Error> {
+    match message.get(0) {
+        Some([command, fields @ ..]) => Ok((*command, Fields::new(fields))),
+        Some([]) => Err(wrong(Offence::UnexpectedDelimiter)),
+        None => Err(Error::of_message(Offence::NoFrames)),
     }
-    command(id, message)?;
-    Err(Error::at(1, Offence::ExcessFrames { count: behind }))
 }
 
-/// What is behind the command.
-fn fields(message: &Frames) -> Fields<'_> {
-    Fields::new(message.get(0).and_then(|frame| frame.get(1..)).unwrap_or_default())
+/// Checks that no frame follows a command without a body.
+fn end(message: FramesView<'_>) -> Result<(), Error> {
+    match message.len() - 1 {
+        0 => Ok(()),
+        count => Err(Error::at(1, Offence::ExcessFrames { count })),
+    }
 }
 
-/// The headers, which are at these octets behind the command, in the memory of the message.
-fn options(message: &Frames, headers: Range<usize>) -> Bytes {
+/// Returns headers in the memory of their message.
+fn shared(message: &Frames, headers: &[u8]) -> Bytes {
+    // Mostly there are none, and no reference is counted.
     if headers.is_empty() {
         return Bytes::new();
     }
-    let frame = message.shared(0).unwrap_or_default();
-    frame.slice(headers.start + 1..headers.end + 1)
+    message.shared(0).unwrap_or_default().slice_ref(headers)
 }
 
-// A call would have it made in one place and moved to another.
-#[inline(always)]
-fn worker_reply(
-    address: Label,
-    keep: Option<Duration>,
-    code: u16,
-    headers: Range<usize>,
-    message: Frames,
-) -> WorkerReply {
-    let options = options(&message, headers);
-    WorkerReply { address, id: Label::empty(), keep, code, options, body: message.skip(1) }
-}
-
-fn reply(id: Label, headers: Range<usize>, message: Frames) -> Reply {
-    let options = options(&message, headers);
+fn reply(id: u64, options: Bytes, message: Frames) -> Reply {
+    let id = CorrelationId::Number(id);
     Reply { id, options, ..Reply::new(Label::empty(), message.skip(1)) }
 }
 
 /// Which side says its first HELLO.
-pub(super) fn first_hello(message: &Frames) -> Result<Side, Error> {
-    read(message.clone(), |command, message| {
-        if command != HELLO {
-            return Err(wrong(Offence::HelloMissing { command }));
-        }
-        hello(&mut fields(&message)).map(|(side, _)| side)
-    })
+pub(super) fn first_hello(message: FramesView<'_>) -> Result<Side, Error> {
+    let (command, mut fields) = opening(message)?;
+    if command != HELLO {
+        return Err(wrong(Offence::HelloMissing { command }));
+    }
+    let (side, _) = hello(&mut fields)?;
+    end(message).map(|()| side)
 }
 
 fn hello_of(expected: Side, fields: &mut Fields<'_>) -> Result<Hello, Error> {
@@ -280,7 +306,7 @@ fn hello_of(expected: Side, fields: &mut Fields<'_>) -> Result<Hello, Error> {
 }
 
 fn hello(fields: &mut Fields<'_>) -> Result<(Side, Hello), Error> {
-    if &fields.octets()? != SIGNATURE {
+    if fields.octets()? != SIGNATURE {
         return Err(wrong(Offence::WrongSignature));
     }
     let lowest = fields.number_1()?.max(1);
@@ -314,7 +340,7 @@ fn welcome(fields: &mut Fields<'_>) -> Result<Welcome, Error> {
         message_bytes_max: fields.number_8()?,
         frames_max: fields.number_4()?,
         requests_max: fields.number_4()?,
-        broker: fields.label()?,
+        broker: Label::from(fields.short()?),
     };
     fields.headers()?;
     Ok(welcome)

@@ -5,11 +5,12 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    CODE_UNSAID, Concurrency, Farewell, Frames, FromClient, FromWorker, Hello, Notice, Outcome,
-    Reply, Request, Timeout, ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
+    CODE_UNSAID, Concurrency, CorrelationIdRef, Farewell, FromClient, FromWorker, Hello, Notice,
+    Outcome, ReplyView, Request, Timeout, ToClientView, ToWorkerView, Token, Welcome, WorkerReply,
+    WorkerRequestView,
 };
 
-use super::frame::{CommandFrame, millis};
+use super::frame::{fixed, headers, joined, millis, short, time, write, write_with};
 use super::{
     AT_WORK, AUTHOR_BROKER, AUTHOR_WORKER, CANCEL, CAPACITY, CAPACITY_IS, DISCONNECT, DISPATCHED,
     DURABLE, ERROR, FINAL, FRESH, GOODBYE, HEARTBEAT, HELLO, MORE, Manner, NOTICE, NOTICES,
@@ -21,155 +22,163 @@ use super::{
 use crate::errors::code;
 use crate::{Offence, Side, Sink};
 
+/// The length field of no headers.
+const NO_HEADERS: [u8; 2] = [0; 2];
+
 impl Manner {
-    pub(crate) fn encode_to_client(self, command: &ToClient, sink: &mut impl Sink) {
+    #[inline]
+    pub(crate) fn encode_to_client(self, command: &ToClientView<'_>, sink: &mut impl Sink) {
         match command {
-            ToClient::Welcome(said) => welcome(said).write(sink),
-            ToClient::Partial(reply) => replied(PARTIAL, reply, sink),
-            ToClient::Final(reply) => replied(FINAL, reply, sink),
-            ToClient::Failed(outcome, reply) => failed(*outcome, reply, sink),
-            ToClient::Notice { id, notice } => {
+            ToClientView::Partial(reply) | ToClientView::Final(reply) => {
+                let is_last = matches!(command, ToClientView::Final(_));
+                replied(if is_last { FINAL } else { PARTIAL }, reply, sink);
+            }
+            ToClientView::Failed(outcome, reply) => failed(*outcome, reply, sink),
+            ToClientView::Notice { id, notice } => {
                 let what = match notice {
                     Notice::Queued => QUEUED,
                     Notice::Dispatched => DISPATCHED,
                     Notice::Redelivered => REDELIVERED,
                     Notice::AtWork => AT_WORK,
                 };
-                CommandFrame::new(NOTICE).id(id).number_1(what).write(sink);
+                write([&[NOTICE], &number(*id), &[what]], sink);
             }
-            ToClient::Heartbeat => CommandFrame::new(HEARTBEAT).write(sink),
-            ToClient::Disconnect(why) => farewell(*why, &why.to_string()).write(sink),
+            ToClientView::Heartbeat => write([&[HEARTBEAT]], sink),
+            ToClientView::Welcome(said) => welcome(said, sink),
+            ToClientView::Disconnect(why) => disconnect(*why, &why.to_string(), sink),
         }
     }
 
-    pub(crate) fn encode_to_worker(self, command: &ToWorker, sink: &mut impl Sink) {
+    #[inline]
+    pub(crate) fn encode_to_worker(self, command: &ToWorkerView<'_>, sink: &mut impl Sink) {
         match command {
-            ToWorker::Welcome(said) => welcome(said).write(sink),
-            ToWorker::Registered { service, worker } => {
-                CommandFrame::new(REGISTERED).short(service).short(worker).write(sink);
+            ToWorkerView::Request(request) => task(request, sink),
+            ToWorkerView::StillWanted { token, .. } => write([&ticket(TASK_WANTED, *token)], sink),
+            ToWorkerView::More { token, credit } => {
+                write([&ticket(TASK_MORE, *token), &credit.to_be_bytes()], sink);
             }
-            ToWorker::Request(request) => task(request, sink),
-            ToWorker::StillWanted { address, .. } => {
-                CommandFrame::new(TASK_WANTED).short(address).write(sink);
+            ToWorkerView::Cancel { token, outcome } => {
+                let code = codes::of_cancel(*outcome).to_be_bytes();
+                write([&ticket(TASK_CANCEL, *token), &code], sink);
             }
-            ToWorker::Capacity { concurrency } => {
-                CommandFrame::new(CAPACITY_IS).number_4(requests(*concurrency)).write(sink);
+            ToWorkerView::Heartbeat => write([&[HEARTBEAT]], sink),
+            ToWorkerView::Capacity { concurrency } => {
+                write([&[CAPACITY_IS], &requests(*concurrency).to_be_bytes()], sink);
             }
-            ToWorker::More { address, credit } => {
-                CommandFrame::new(TASK_MORE).short(address).number_4(*credit).write(sink);
+            ToWorkerView::Registered { service, worker } => {
+                let ((service_length, service), (worker_length, worker)) =
+                    (short(service), short(worker));
+                write([&[REGISTERED, service_length], service, &[worker_length], worker], sink);
             }
-            ToWorker::Cancel { address, outcome } => {
-                let code = codes::of_cancel(*outcome);
-                CommandFrame::new(TASK_CANCEL).short(address).number_2(code).write(sink);
-            }
-            ToWorker::Heartbeat => CommandFrame::new(HEARTBEAT).write(sink),
-            ToWorker::Disconnect(why) => farewell(*why, &why.to_string()).write(sink),
+            ToWorkerView::Welcome(said) => welcome(said, sink),
+            ToWorkerView::Disconnect(why) => disconnect(*why, &why.to_string(), sink),
         }
     }
 
     pub(crate) fn encode_from_client(self, command: &FromClient, sink: &mut impl Sink) {
         match command {
-            FromClient::Hello(said) => hello(Side::Client, said).write(sink),
-            FromClient::Request(asked) => request(asked, sink),
+            FromClient::Hello(said) => hello(Side::Client, said, sink),
+            FromClient::Request(asked) => self.encode_request(asked, sink),
             FromClient::More { id, credit } => {
-                CommandFrame::new(MORE).id(id).number_4(*credit).write(sink);
+                write([&[MORE], &number(id.as_ref()), &credit.to_be_bytes()], sink);
             }
-            FromClient::Cancel { id } => CommandFrame::new(CANCEL).id(id).write(sink),
-            FromClient::StillWanted { id } => CommandFrame::new(STILL_WANTED).id(id).write(sink),
-            FromClient::Heartbeat => CommandFrame::new(HEARTBEAT).write(sink),
-            FromClient::Disconnect => CommandFrame::new(GOODBYE).write(sink),
+            FromClient::Cancel { id } => write([&[CANCEL], &number(id.as_ref())], sink),
+            FromClient::StillWanted { id } => write([&[STILL_WANTED], &number(id.as_ref())], sink),
+            FromClient::Heartbeat => write([&[HEARTBEAT]], sink),
+            FromClient::Disconnect => write([&[GOODBYE]], sink),
             FromClient::Vouch { .. } => {}
         }
     }
 
+    pub(crate) fn encode_request(self, asked: &Request, sink: &mut impl Sink) {
+        request(asked, sink);
+    }
+
     pub(crate) fn encode_from_worker(self, command: &FromWorker, sink: &mut impl Sink) {
+        let named = |command, name, sink| {
+            let (length, name) = short(name);
+            write([&[command, length], name], sink);
+        };
         match command {
-            FromWorker::Hello(said) => hello(Side::Worker, said).write(sink),
-            FromWorker::Ready { service } => CommandFrame::new(READY).short(service).write(sink),
-            FromWorker::Withdraw { service } => {
-                CommandFrame::new(WITHDRAW).short(service).write(sink);
-            }
-            FromWorker::Partial(reply) => {
-                answered(CommandFrame::new(TASK_PARTIAL).short(&reply.address), reply, sink);
-            }
+            FromWorker::Hello(said) => hello(Side::Worker, said, sink),
+            FromWorker::Ready { service } => named(READY, service, sink),
+            FromWorker::Withdraw { service } => named(WITHDRAW, service, sink),
+            FromWorker::Partial(reply) => answered(TASK_PARTIAL, &[], reply, sink),
             FromWorker::Final(reply) => {
                 let keep = match reply.keep {
                     None => Some(Duration::ZERO),
                     Some(Duration::MAX) => None,
                     keep => keep,
                 };
-                let mut head = CommandFrame::new(TASK_FINAL);
-                answered(head.short(&reply.address).time(keep), reply, sink);
+                answered(TASK_FINAL, &time(keep), reply, sink);
             }
             FromWorker::Failed(reply) => {
-                let code = codes::of_worker(reply.code);
-                let mut head = CommandFrame::new(TASK_ERROR);
-                answered(head.short(&reply.address).number_2(code), reply, sink);
+                let code = codes::of_worker(reply.code).to_be_bytes();
+                answered(TASK_ERROR, &code, reply, sink);
             }
-            FromWorker::Rejected(reply) => {
-                answered(CommandFrame::new(TASK_REJECT).short(&reply.address), reply, sink);
-            }
-            FromWorker::AtWork { address } => {
-                CommandFrame::new(TASK_AT_WORK).short(address).write(sink);
-            }
+            FromWorker::Rejected(reply) => answered(TASK_REJECT, &[], reply, sink),
+            FromWorker::AtWork { address } => named(TASK_AT_WORK, address, sink),
             FromWorker::Heartbeat(status) => match status.concurrency {
-                None => CommandFrame::new(HEARTBEAT).write(sink),
+                None => write([&[HEARTBEAT]], sink),
                 Some(concurrency) => {
-                    CommandFrame::new(CAPACITY).number_4(requests(concurrency)).write(sink);
+                    write([&[CAPACITY], &requests(concurrency).to_be_bytes()], sink);
                 }
             },
-            FromWorker::Disconnect => CommandFrame::new(GOODBYE).write(sink),
+            FromWorker::Disconnect => write([&[GOODBYE]], sink),
         }
     }
 }
 
 /// DISCONNECT to a peer of which only one message is known: what is wrong with it.
 pub(super) fn answer(why: Farewell, offence: &Offence) -> Bytes {
-    let frame = match offence {
-        Offence::HelloMissing { .. } => farewell(why, "HELLO first"),
-        Offence::NoCommonVersion { .. } => farewell(why, &why.to_string()),
-        offence => farewell(why, &offence.to_string()),
+    let text = match offence {
+        Offence::HelloMissing { .. } => "HELLO first".to_string(),
+        Offence::NoCommonVersion { .. } => why.to_string(),
+        offence => offence.to_string(),
     };
-    Bytes::copy_from_slice(frame.as_octets())
+    with_disconnect(why, &text, Bytes::copy_from_slice)
 }
 
-fn hello(side: Side, hello: &Hello) -> CommandFrame {
+fn disconnect(why: Farewell, text: &str, sink: &mut impl Sink) {
+    with_disconnect(why, text, |frame| sink.frame(frame, false));
+}
+
+fn with_disconnect<T>(why: Farewell, text: &str, write: impl FnOnce(&[u8]) -> T) -> T {
+    let (length, text) = short(text.as_bytes());
+    joined([&[DISCONNECT], &codes::of_farewell(why).to_be_bytes(), &[length], text], write)
+}
+
+fn hello(side: Side, hello: &Hello, sink: &mut impl Sink) {
     let role = match side {
         Side::Client => ROLE_CLIENT,
         Side::Worker => ROLE_WORKER,
     };
     let most = hello.message_bytes_max.map_or(0, |bytes| u64::try_from(bytes).unwrap_or(u64::MAX));
-    let mut frame = CommandFrame::new(HELLO);
-    frame
-        .octets(SIGNATURE)
-        .number_1(VERSION)
-        .number_1(VERSION)
-        .number_1(role)
-        .time(hello.heartbeat)
-        .number_8(most)
-        .no_headers();
-    frame
+    let versions_and_role = [VERSION, VERSION, role];
+    let heartbeat = time(hello.heartbeat);
+    write(
+        [&[HELLO], SIGNATURE, &versions_and_role, &heartbeat, &most.to_be_bytes(), &NO_HEADERS],
+        sink,
+    );
 }
 
-fn welcome(welcome: &Welcome) -> CommandFrame {
+fn welcome(welcome: &Welcome, sink: &mut impl Sink) {
     let heartbeat = Some(welcome.heartbeat).filter(|&heartbeat| heartbeat != Duration::MAX);
-    let mut frame = CommandFrame::new(WELCOME);
-    frame
-        .number_1(VERSION)
-        .time(heartbeat)
-        .number_1(u8::try_from(welcome.liveness).unwrap_or(u8::MAX))
-        .number_8(welcome.message_bytes_max)
-        .number_4(welcome.frames_max)
-        .number_4(welcome.requests_max)
-        .short(&welcome.broker)
-        .no_headers();
-    frame
-}
-
-fn farewell(why: Farewell, text: &str) -> CommandFrame {
-    let mut frame = CommandFrame::new(DISCONNECT);
-    frame.number_2(codes::of_farewell(why)).short(text.as_bytes());
-    frame
+    let (length, broker) = short(&welcome.broker);
+    write(
+        [
+            &[WELCOME, VERSION],
+            &time(heartbeat),
+            &[u8::try_from(welcome.liveness).unwrap_or(u8::MAX)],
+            &welcome.message_bytes_max.to_be_bytes(),
+            &welcome.frames_max.to_be_bytes(),
+            &welcome.requests_max.to_be_bytes(),
+            &[length],
+            broker,
+            &NO_HEADERS,
+        ],
+        sink,
+    );
 }
 
 fn request(request: &Request, sink: &mut impl Sink) {
@@ -183,44 +192,64 @@ fn request(request: &Request, sink: &mut impl Sink) {
         Timeout::OfService => TIMEOUT_OF_SERVICE,
         Timeout::After(span) => millis(span, TIMEOUT_OF_SERVICE - 1),
     };
-    CommandFrame::new(REQUEST)
-        .id(&request.id)
-        .number_1(flags)
-        .number_1(request.priority.number())
-        .number_4(timeout)
-        .number_4(request.credit)
-        .short(&request.service)
-        .short(&request.target)
-        .headers(&request.options, &request.body)
-        .write_with(&request.body, sink);
+    let body = &request.body.view();
+    let (service_length, service) = short(&request.service);
+    let (target_length, target) = short(&request.target);
+    let (headers_length, headers) = headers(&request.options, body);
+    write_with(
+        [
+            &[REQUEST],
+            &number(request.id.as_ref()),
+            &[flags, request.priority.number()],
+            &timeout.to_be_bytes(),
+            &request.credit.to_be_bytes(),
+            &[service_length],
+            service,
+            &[target_length],
+            target,
+            &headers_length,
+            headers,
+        ],
+        body,
+        sink,
+    );
 }
 
-fn task(request: &WorkerRequest, sink: &mut impl Sink) {
-    CommandFrame::new(TASK)
-        .short(&request.address)
-        .short(&request.service)
-        .time(request.deadline)
-        .number_1(u8::try_from(request.attempt).unwrap_or(u8::MAX).max(1))
-        .number_1(request.priority.number())
-        .number_4(request.credit)
-        .headers(&request.options, &request.body)
-        .write_with(&request.body, sink);
+#[inline]
+fn task(request: &WorkerRequestView<'_>, sink: &mut impl Sink) {
+    let (length, service) = short(request.service);
+    let (headers_length, headers) = headers(request.options, &request.body);
+    let attempt = u8::try_from(request.attempt).unwrap_or(u8::MAX).max(1);
+    let behind_service: [u8; 12] = fixed([
+        &time(request.deadline),
+        &[attempt, request.priority.number()],
+        &request.credit.to_be_bytes(),
+        &headers_length,
+    ]);
+    write_with(
+        [&ticket(TASK, request.token), &[length], service, &behind_service, headers],
+        &request.body,
+        sink,
+    );
 }
 
-fn replied(command: u8, reply: &Reply, sink: &mut impl Sink) {
-    CommandFrame::new(command)
-        .id(&reply.id)
-        .headers(&reply.options, &reply.body)
-        .write_with(&reply.body, sink);
+#[inline]
+fn replied(command: u8, reply: &ReplyView<'_>, sink: &mut impl Sink) {
+    let (length, headers) = headers(reply.options, &reply.body);
+    write_with([&[command], &number(reply.id), &length, headers], &reply.body, sink);
 }
 
-fn answered(head: &mut CommandFrame, reply: &WorkerReply, sink: &mut impl Sink) {
-    head.headers(&reply.options, &reply.body).write_with(&reply.body, sink);
+/// Writes a worker's reply to a task. `fields` follow the ticket.
+fn answered(command: u8, fields: &[u8], reply: &WorkerReply, sink: &mut impl Sink) {
+    let body = &reply.body.view();
+    let (ticket_length, ticket) = short(&reply.address);
+    let (length, headers) = headers(&reply.options, body);
+    write_with([&[command, ticket_length], ticket, fields, &length, headers], body, sink);
 }
 
 /// The end of a request without a reply. What a worker failed with is its own; of all other ends the
 /// broker speaks, in the words of the last worker where one rejected it.
-fn failed(outcome: Outcome, reply: &Reply, sink: &mut impl Sink) {
+fn failed(outcome: Outcome, reply: &ReplyView<'_>, sink: &mut impl Sink) {
     let Some(of_broker) = codes::of_outcome(outcome) else { return };
     let of_worker =
         outcome == Outcome::Failed && (reply.code != CODE_UNSAID || !reply.body.is_empty());
@@ -230,12 +259,29 @@ fn failed(outcome: Outcome, reply: &Reply, sink: &mut impl Sink) {
         (_, Outcome::Refused, 400..=499) => (AUTHOR_BROKER, reply.code),
         _ => (AUTHOR_BROKER, of_broker),
     };
-    let mut head = CommandFrame::new(ERROR);
-    head.id(&reply.id).number_1(author).number_2(code_written).headers(&reply.options, &reply.body);
-    if !of_worker && reply.body.is_empty() {
-        return head.write_with(&Frames::from_slices(&[code(outcome)]), sink);
+    let (length, headers) = headers(reply.options, &reply.body);
+    let code_written = code_written.to_be_bytes();
+    let parts: [&[u8]; 6] =
+        [&[ERROR], &number(reply.id), &[author], &code_written, &length, headers];
+    if of_worker || !reply.body.is_empty() {
+        return write_with(parts, &reply.body, sink);
     }
-    head.write_with(&reply.body, sink);
+    joined(parts, |frame| sink.frame(frame, true));
+    sink.frame(code(outcome).as_bytes(), false);
+}
+
+/// Returns the id field. A text that is no decimal number is written as 0: no peer of this dialect has
+/// such an id.
+#[inline]
+fn number(id: CorrelationIdRef<'_>) -> [u8; 8] {
+    id.number().unwrap_or(0).to_be_bytes()
+}
+
+/// Returns a command and its ticket field.
+#[inline]
+fn ticket(command: u8, token: Token) -> [u8; 18] {
+    let ticket = token.octets();
+    fixed([&[command, ticket.len() as u8], &ticket])
 }
 
 /// How many requests at once, as a number.

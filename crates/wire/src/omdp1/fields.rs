@@ -1,12 +1,11 @@
 //! The fields of a command frame, read from the front.
 
-use core::ops::Range;
 use core::time::Duration;
 
-use majordomus_core::Label;
+use majordomus_core::CorrelationIdRef;
 
 use super::{UNLIMITED, headers};
-use crate::service::service_name;
+use crate::service::check_service_name;
 use crate::{Error, Offence};
 
 /// What is wrong with a command frame, which is the first.
@@ -19,89 +18,103 @@ pub(super) fn wrong(offence: Offence) -> Error {
 /// made of it.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
-    frame: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(frame: &'a [u8]) -> Self {
-        Self { frame, at: 0 }
+    #[inline]
+    pub(super) const fn new(frame: &'a [u8]) -> Self {
+        Self { rest: frame }
     }
 
-    fn rest(&self) -> &'a [u8] {
-        &self.frame[self.at..]
+    /// Reads fields of constant length, one or several.
+    #[inline]
+    pub(super) fn octets<const N: usize>(&mut self) -> Result<&'a [u8; N], Error> {
+        match self.rest.split_first_chunk() {
+            Some((octets, rest)) => {
+                self.rest = rest;
+                Ok(octets)
+            }
+            None => Err(wrong(Offence::PackedFrameCut)),
+        }
     }
 
-    pub(super) fn octets<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let octets = self.rest().first_chunk().ok_or_else(|| wrong(Offence::PackedFrameCut))?;
-        self.at += N;
-        Ok(*octets)
-    }
-
+    #[inline]
     pub(super) fn number_1(&mut self) -> Result<u8, Error> {
-        self.octets().map(|[octet]| octet)
+        self.octets().map(|&[octet]| octet)
     }
 
+    #[inline]
     pub(super) fn number_2(&mut self) -> Result<u16, Error> {
-        self.octets().map(u16::from_be_bytes)
+        self.octets().map(|&octets| u16::from_be_bytes(octets))
     }
 
+    #[inline]
     pub(super) fn number_4(&mut self) -> Result<u32, Error> {
-        self.octets().map(u32::from_be_bytes)
+        self.octets().map(|&octets| u32::from_be_bytes(octets))
     }
 
+    #[inline]
     pub(super) fn number_8(&mut self) -> Result<u64, Error> {
-        self.octets().map(u64::from_be_bytes)
+        self.octets().map(|&octets| u64::from_be_bytes(octets))
     }
 
     /// Milliseconds; nothing where they are without limit.
+    #[inline]
     pub(super) fn time(&mut self) -> Result<Option<Duration>, Error> {
         let millis = self.number_4()?;
         Ok((millis != UNLIMITED).then(|| Duration::from_millis(millis.into())))
     }
 
+    #[inline]
     pub(super) fn short(&mut self) -> Result<&'a [u8], Error> {
-        let length = self.number_1()?.into();
-        let range = self.range(length)?;
-        Ok(&self.frame[range])
+        let length = self.number_1()?;
+        self.long(length.into())
     }
 
-    pub(super) fn label(&mut self) -> Result<Label, Error> {
-        self.short().map(Label::from)
+    // A call would return the name in memory, with room for an error.
+    #[inline(always)]
+    pub(super) fn service(&mut self) -> Result<&'a [u8], Error> {
+        let name = self.short()?;
+        check_service_name(name).map_err(wrong)?;
+        Ok(name)
     }
 
-    pub(super) fn service(&mut self) -> Result<Label, Error> {
-        service_name(self.short()?).map_err(wrong)
-    }
-
-    pub(super) fn ticket(&mut self) -> Result<Label, Error> {
+    #[inline]
+    pub(super) fn ticket(&mut self) -> Result<&'a [u8], Error> {
         match self.short()? {
             [] => Err(wrong(Offence::EmptyTicket)),
-            ticket => Ok(Label::from(ticket)),
+            ticket => Ok(ticket),
         }
     }
 
-    /// The id of a request, as the other dialects have it: text.
-    pub(super) fn id(&mut self) -> Result<Label, Error> {
-        self.number_8().map(Label::decimal)
+    /// Reads the id of a request.
+    #[inline]
+    pub(super) fn id(&mut self) -> Result<CorrelationIdRef<'a>, Error> {
+        self.number_8().map(CorrelationIdRef::Number)
     }
 
-    /// Where the headers are in the frame, without their length; they are right.
-    pub(super) fn headers(&mut self) -> Result<Range<usize>, Error> {
-        let length = self.number_2()?.into();
-        let range = self.range(length)?;
-        headers::check(&self.frame[range.clone()]).map_err(wrong)?;
-        Ok(range)
-    }
-
-    /// Where the next octets are.
-    fn range(&mut self, length: usize) -> Result<Range<usize>, Error> {
-        let left = self.frame.len() - self.at;
-        if length > left {
-            return Err(wrong(Offence::FieldPastEnd { bytes: length, left }));
+    /// Reads headers and checks them.
+    #[inline]
+    pub(super) fn headers(&mut self) -> Result<&'a [u8], Error> {
+        match self.number_2()? {
+            0 => Ok(&[]),
+            length => {
+                let headers = self.long(length.into())?;
+                headers::check(headers).map_err(wrong)?;
+                Ok(headers)
+            }
         }
-        let start = self.at;
-        self.at += length;
-        Ok(start..self.at)
+    }
+
+    #[inline]
+    fn long(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        match self.rest.split_at_checked(length) {
+            Some((octets, rest)) => {
+                self.rest = rest;
+                Ok(octets)
+            }
+            None => Err(wrong(Offence::FieldPastEnd { bytes: length, left: self.rest.len() })),
+        }
     }
 }

@@ -1,133 +1,140 @@
-//! A command frame that is being written.
+//! Encoding of command frames.
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use majordomus_core::{Form, Frames, Label};
+use majordomus_core::{Form, FramesView};
 
 use super::{HEADERS_BYTES_MAX, UNLIMITED};
 use crate::Sink;
 use crate::body::as_frames;
 
-/// What a command frame holds in place: all that have no long names or headers.
-const PLACE_BYTES: usize = 128;
+/// The longest command frame that is built on the stack. Only long names and headers exceed it.
+const PLACE_BYTES: usize = 96;
 
-/// The octets of a command frame.
-#[derive(Debug)]
-pub(super) struct CommandFrame {
-    place: [u8; PLACE_BYTES],
-    /// How many of them are in place.
-    length: usize,
-    /// All of them, where the place is too small.
-    spilled: Vec<u8>,
+/// Calls `write` with a command frame that consists of these parts.
+// Inlined, so that a part of constant length is copied by a few moves.
+#[inline(always)]
+pub(super) fn joined<const N: usize, T>(parts: [&[u8]; N], write: impl FnOnce(&[u8]) -> T) -> T {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut place = [0; PLACE_BYTES];
+    let mut long;
+    // One call of `write`, so that it is inlined.
+    let frame = if length > PLACE_BYTES {
+        long = Vec::with_capacity(length);
+        for part in parts {
+            long.extend_from_slice(part);
+        }
+        &long[..]
+    } else {
+        let mut at = 0;
+        for part in parts {
+            copy(&mut place[at..at + part.len()], part);
+            at += part.len();
+        }
+        &place[..length]
+    };
+    write(frame)
 }
 
-impl CommandFrame {
-    #[inline]
-    pub(super) fn new(command: u8) -> Self {
-        let mut place = [0; PLACE_BYTES];
-        place[0] = command;
-        Self { place, length: 1, spilled: Vec::new() }
-    }
-
-    #[inline]
-    pub(super) fn octets(&mut self, octets: &[u8]) -> &mut Self {
-        let end = self.length + octets.len();
-        match self.place.get_mut(self.length..end) {
-            Some(place) if self.spilled.is_empty() => {
-                place.copy_from_slice(octets);
-                self.length = end;
+/// Copies a part, without a call where it is short. Both slices have the same length.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    match from.len() {
+        0 => {}
+        1..4 => {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = *from;
             }
-            _ => self.spill(octets),
         }
-        self
+        4..=8 => copy_ends::<4>(to, from),
+        9..=16 => copy_ends::<8>(to, from),
+        _ => to.copy_from_slice(from),
     }
+}
 
-    #[cold]
-    fn spill(&mut self, octets: &[u8]) {
-        if self.spilled.is_empty() {
-            self.spilled.extend_from_slice(&self.place[..self.length]);
+/// Copies N to 2 N bytes as the first N and the last N, which may overlap.
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) {
+        if let Some(to) = to.first_chunk_mut() {
+            *to = *first;
         }
-        self.spilled.extend_from_slice(octets);
-    }
-
-    #[inline]
-    pub(super) fn number_1(&mut self, number: u8) -> &mut Self {
-        self.octets(&[number])
-    }
-
-    #[inline]
-    pub(super) fn number_2(&mut self, number: u16) -> &mut Self {
-        self.octets(&number.to_be_bytes())
-    }
-
-    #[inline]
-    pub(super) fn number_4(&mut self, number: u32) -> &mut Self {
-        self.octets(&number.to_be_bytes())
-    }
-
-    #[inline]
-    pub(super) fn number_8(&mut self, number: u64) -> &mut Self {
-        self.octets(&number.to_be_bytes())
-    }
-
-    /// Milliseconds, or that there is no limit.
-    pub(super) fn time(&mut self, span: Option<Duration>) -> &mut Self {
-        self.number_4(span.map_or(UNLIMITED, |span| millis(span, UNLIMITED - 1)))
-    }
-
-    /// What is longer than a length can say is cut: no name of ours is.
-    #[inline]
-    pub(super) fn short(&mut self, text: &[u8]) -> &mut Self {
-        let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
-        self.number_1(length).octets(&text[..length.into()])
-    }
-
-    /// The id of a request. One that is no number in decimal was given by no peer of this dialect.
-    pub(super) fn id(&mut self, id: &[u8]) -> &mut Self {
-        self.number_8(Label::number_of(id).unwrap_or(0))
-    }
-
-    /// The headers that belong to a body: packed ones beside frames, while what stands beside JSON
-    /// is JSON, too. More of them than their length can say are left out.
-    pub(super) fn headers(&mut self, packed: &[u8], body: &Frames) -> &mut Self {
-        match u16::try_from(packed.len()) {
-            Ok(0) => self.no_headers(),
-            Ok(length) if body.form() == Form::Frames && packed.len() <= HEADERS_BYTES_MAX => {
-                self.number_2(length).octets(packed)
-            }
-            _ => self.no_headers(),
-        }
-    }
-
-    pub(super) fn no_headers(&mut self) -> &mut Self {
-        self.number_2(0)
-    }
-
-    pub(super) fn as_octets(&self) -> &[u8] {
-        if self.spilled.is_empty() { &self.place[..self.length] } else { &self.spilled }
-    }
-
-    /// Writes a message that has no body.
-    pub(super) fn write(&self, sink: &mut impl Sink) {
-        sink.frame(self.as_octets(), false);
-    }
-
-    /// Writes a message with a body.
-    pub(super) fn write_with(&self, body: &Frames, sink: &mut impl Sink) {
-        let body = as_frames(body);
-        let count = body.len();
-        sink.frame(self.as_octets(), count > 0);
-        for index in 0..count {
-            sink.body_frame(&body, index, index + 1 < count);
+        if let Some(to) = to.last_chunk_mut() {
+            *to = *last;
         }
     }
 }
 
-/// A span in milliseconds, and no more than `most`. What is a little is not nothing.
+/// Writes a message without a body.
+#[inline(always)]
+pub(super) fn write<const N: usize>(parts: [&[u8]; N], sink: &mut impl Sink) {
+    joined(parts, |frame| sink.frame(frame, false));
+}
+
+/// Writes a message with a body.
+#[inline(always)]
+pub(super) fn write_with<const N: usize>(
+    parts: [&[u8]; N],
+    body: &FramesView<'_>,
+    sink: &mut impl Sink,
+) {
+    joined(parts, |frame| match body.form() {
+        Form::Frames => sink.frame_and_body(frame, body),
+        Form::Json => write_translated(frame, body, sink),
+    });
+}
+
+#[cold]
+fn write_translated(frame: &[u8], body: &FramesView<'_>, sink: &mut impl Sink) {
+    sink.frame_and_body(frame, &as_frames(*body).view());
+}
+
+/// Returns the length field of a text, and the text. A text of more than 255 bytes is cut; no name is
+/// that long.
+#[inline]
+pub(super) fn short(text: &[u8]) -> (u8, &[u8]) {
+    match u8::try_from(text.len()) {
+        Ok(length) => (length, text),
+        Err(_) => (u8::MAX, &text[..usize::from(u8::MAX)]),
+    }
+}
+
+/// Returns the length field of the headers beside a body, and the headers. Options beside a JSON body are
+/// JSON too, so they are left out, and so are headers that are longer than the field can tell.
+#[inline]
+pub(super) fn headers<'a>(packed: &'a [u8], body: &FramesView<'_>) -> ([u8; 2], &'a [u8]) {
+    if packed.is_empty() || packed.len() > HEADERS_BYTES_MAX || body.form() == Form::Json {
+        return ([0; 2], &[]);
+    }
+    ((packed.len() as u16).to_be_bytes(), packed)
+}
+
+/// Returns a time field: milliseconds, or [`UNLIMITED`] for `None`.
+#[inline]
+pub(super) fn time(span: Option<Duration>) -> [u8; 4] {
+    span.map_or(UNLIMITED, |span| millis(span, UNLIMITED - 1)).to_be_bytes()
+}
+
+/// Returns a span in milliseconds, rounded up, and `most` at the most.
+#[inline]
 pub(super) fn millis(span: Duration, most: u32) -> u32 {
-    let millis = span.as_nanos().div_ceil(1_000_000);
+    let rest = span.subsec_nanos().div_ceil(1_000_000);
+    let millis = span.as_secs().saturating_mul(1_000).saturating_add(rest.into());
     u32::try_from(millis).map_or(most, |millis| millis.min(most))
+}
+
+/// Joins fields of constant length.
+#[inline(always)]
+pub(super) fn fixed<const N: usize, const P: usize>(fields: [&[u8]; P]) -> [u8; N] {
+    let mut joined = [0; N];
+    let mut at = 0;
+    for field in fields {
+        joined[at..at + field.len()].copy_from_slice(field);
+        at += field.len();
+    }
+    debug_assert_eq!(at, N);
+    joined
 }
 
 #[cfg(test)]
@@ -135,12 +142,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_place_is_too_small_for() {
-        for length in [0, 1, PLACE_BYTES - 2, PLACE_BYTES - 1, PLACE_BYTES, 3 * PLACE_BYTES] {
-            let mut frame = CommandFrame::new(7);
-            frame.octets(&alloc::vec![8; length]).number_2(0x0102).octets(&[]);
-            let expected = [&[7][..], &alloc::vec![8; length], &[1, 2]].concat();
-            assert_eq!(frame.as_octets(), expected, "{length}");
+    fn parts_are_joined_whatever_their_length() {
+        for length in (0..40).chain([PLACE_BYTES - 3, PLACE_BYTES - 2, PLACE_BYTES, 1_000]) {
+            let name: Vec<u8> = (0..length).map(|at| at as u8).collect();
+            let expected = [&[7][..], &name, &[1, 2]].concat();
+            joined([&[7], &name, &[1, 2]], |frame| assert_eq!(frame, expected, "{length}"));
         }
     }
 

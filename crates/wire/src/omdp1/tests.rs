@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    CODE_UNSAID, Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Hello, Label, Notice,
-    Outcome, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
-    WorkerRequest,
+    CODE_UNSAID, Concurrency, Farewell, Form, Frames, FromClient, FromClientView, FromWorker,
+    FromWorkerView, Hello, Label, Notice, Outcome, Priority, Reply, Request, Status, Timeout,
+    ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 
-use crate::golden::{Case, Command, Way, Way::*, check};
-use crate::{Codec, Dialect, HEADERS_BYTES_MAX, Json, Side, note};
+use crate::golden::{Case, Command, TOKEN_OCTETS, Way, Way::*, check};
+use crate::{Codec, Dialect, HEADERS_BYTES_MAX, Json, Scratch, Side, hint};
 
 fn codec(side: Side) -> Codec {
     Codec::new(Dialect::Omdp1, side)
@@ -51,7 +51,7 @@ fn task(request: WorkerRequest) -> Command {
 }
 
 fn given() -> WorkerRequest {
-    WorkerRequest::new("t", "a", Frames::empty())
+    WorkerRequest::new(&TOKEN_OCTETS[..], "a", Frames::empty())
 }
 
 /// The fields of a request behind its id.
@@ -290,7 +290,8 @@ fn replies_that_may_be_kept() {
 #[test]
 fn tasks() {
     let deadline = |deadline| task(WorkerRequest { deadline, ..given() });
-    let frame = |deadline: &[u8], rest: &[u8]| [b"\x40\x01t\x01a", deadline, rest].concat();
+    let head = [b"\x40\x10", &TOKEN_OCTETS[..], b"\x01a"].concat();
+    let frame = |deadline: &[u8], rest: &[u8]| [&head[..], deadline, rest].concat();
     let rest = b"\x01\x04\xff\xff\xff\xff\0\0";
     check_one(Both, deadline(None), &[&frame(b"\xff\xff\xff\xff", rest)]);
     check_one(Both, deadline(Some(Duration::ZERO)), &[&frame(b"\0\0\0\0", rest)]);
@@ -316,20 +317,27 @@ fn what_the_broker_goes_by() {
 
 #[test]
 fn tasks_that_nobody_waits_for() {
-    let cancel = |outcome| Command::ToWorker(ToWorker::Cancel { address: "t".into(), outcome });
-    check_one(Both, cancel(Outcome::Cancelled), &[b"\x41\x01t\x01\xf3"]);
-    check_one(Both, cancel(Outcome::Expired), &[b"\x41\x01t\x01\x98"]);
-    check_one(Encode, cancel(Outcome::ShutDown), &[b"\x41\x01t\x01\xf3"]);
-    check_one(Encode, cancel(Outcome::ClientGone), &[b"\x41\x01t\x01\xf3"]);
-    check_one(Decode, cancel(Outcome::Cancelled), &[b"\x41\x01t\0\0"]);
-    check_one(Decode, cancel(Outcome::Cancelled), &[b"\x41\x01t\x01\xf7"]);
+    #[track_caller]
+    fn check(way: Way, outcome: Outcome, code: &[u8]) {
+        let address = TOKEN_OCTETS[..].into();
+        let frame = [b"\x41\x10", &TOKEN_OCTETS[..], code].concat();
+        check_one(way, Command::ToWorker(ToWorker::Cancel { address, outcome }), &[&frame]);
+    }
+    check(Both, Outcome::Cancelled, b"\x01\xf3");
+    check(Both, Outcome::Expired, b"\x01\x98");
+    check(Encode, Outcome::ShutDown, b"\x01\xf3");
+    check(Encode, Outcome::ClientGone, b"\x01\xf3");
+    check(Decode, Outcome::Cancelled, b"\0\0");
+    check(Decode, Outcome::Cancelled, b"\x01\xf7");
 }
 
 #[test]
 fn what_it_has_no_word_for() {
     check_one(Encode, Command::FromClient(FromClient::Vouch { worker: "W1".into() }), &[]);
-    let wanted = ToWorker::StillWanted { address: "t".into(), id: "r1".into() };
-    check_one(Encode, Command::ToWorker(wanted), &[b"\x43\x01t"]);
+    let address = TOKEN_OCTETS[..].into();
+    let wanted = ToWorker::StillWanted { address, id: "r1".into() };
+    let frame = [b"\x43\x10", &TOKEN_OCTETS[..]].concat();
+    check_one(Encode, Command::ToWorker(wanted), &[&frame]);
     // Of a reply the service, and of a worker's the id.
     let named = Reply { service: "echo".into(), ..reply(&[]) };
     check_one(Encode, Command::ToClient(ToClient::Final(named)), &[b"\x21\0\0\0\0\0\0\0\x01\0\0"]);
@@ -350,10 +358,10 @@ fn bodies_are_any_frames() {
 fn json_becomes_frames_and_its_options_stay_behind() {
     let json = |texts: &[&str]| Frames::from_slices(texts).in_form(Form::Json, 0);
     let options = || Bytes::from_static(b"{\"retry\":1}");
-    let given =
-        WorkerRequest { options: options(), ..WorkerRequest::new("t", "a", json(&["\"b\""])) };
-    let head = b"\x40\x01t\x01a\xff\xff\xff\xff\x01\x04\xff\xff\xff\xff\0\0";
-    check_one(Encode, task(given), &[head, b"b"]);
+    let given = WorkerRequest { options: options(), body: json(&["\"b\""]), ..given() };
+    let fields = b"\x01a\xff\xff\xff\xff\x01\x04\xff\xff\xff\xff\0\0";
+    let head = [b"\x40\x10", &TOKEN_OCTETS[..], fields].concat();
+    check_one(Encode, task(given), &[&head, b"b"]);
     let said = |texts| Reply { id: "1".into(), options: options(), ..Reply::new("", json(texts)) };
     let part = Command::ToClient(ToClient::Partial(said(&["[\"a\",\"b\"]"])));
     check_one(Encode, part, &[b"\x20\0\0\0\0\0\0\0\x01\0\0", b"a", b"b"]);
@@ -369,25 +377,27 @@ fn json_becomes_frames_and_its_options_stay_behind() {
 }
 
 #[test]
-fn the_body_of_a_request_notes_what_the_listener_says() {
+fn body_of_a_request_has_the_hint_of_its_listener() {
     let message = Frames::from_slices(&[
         &b"\x10\0\0\0\0\0\0\0\x01\0\x04\xff\xff\xff\xfe\xff\xff\xff\xff\x01a\0\0\0"[..],
         b"a",
     ]);
-    let notes = Json::ALL.map(|json| {
-        let read = codec(Side::Client).with_json(json).decode_from_client(message.clone());
-        let Ok(FromClient::Request(request)) = read else { panic!("it is a request") };
-        note::rule(request.body.note())
+    let hints = Json::ALL.map(|json| {
+        let scratch = &mut Scratch::default();
+        let read = codec(Side::Client).with_json(json).decode_from_client(message.view(), scratch);
+        let Ok(FromClientView::Request(request)) = read else { panic!("it is a request") };
+        hint::rule(request.body.note())
     });
-    assert_eq!(notes, Json::ALL);
+    assert_eq!(hints, Json::ALL);
 }
 
 #[test]
 fn headers_stay_in_the_memory_that_they_came_in() {
     let memory = Bytes::from_static(b"\x33\x01t\0\x07\x01a\0\0\0\x01b");
-    let read = codec(Side::Worker).decode_from_worker(Frames::single(memory.clone()));
-    let Ok(FromWorker::Partial(reply)) = read else { panic!("it is a part") };
-    assert_eq!(&reply.options[..], b"\x01a\0\0\0\x01b");
+    let (message, scratch) = (Frames::single(memory.clone()), &mut Scratch::default());
+    let read = codec(Side::Worker).decode_from_worker(message.view(), scratch);
+    let Ok(FromWorkerView::Partial(reply)) = read else { panic!("it is a part") };
+    assert_eq!(reply.options, b"\x01a\0\0\0\x01b");
     assert_eq!(reply.options.as_ptr(), memory[5..].as_ptr());
 }
 

@@ -12,7 +12,7 @@ use majordomus_core::Label;
 /// UTF-8; several frames become an array of these, and no frame `null`.
 ///
 /// ```
-/// # mod majordomus { pub use majordomus_wire as broker; }
+/// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
 /// use majordomus::broker::Json;
 ///
 /// let rule: Json = "string".parse()?;
@@ -39,7 +39,7 @@ impl Json {
     /// The name by which it is configured.
     ///
     /// ```
-    /// # mod majordomus { pub use majordomus_wire as broker; }
+    /// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
     /// assert_eq!(majordomus::broker::Json::Auto.name(), "auto");
     /// ```
     pub const fn name(self) -> &'static str {
@@ -63,7 +63,7 @@ impl FromStr for Json {
     /// The rule of this name.
     ///
     /// ```
-    /// # mod majordomus { pub use majordomus_wire as broker; }
+    /// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
     /// use majordomus::broker::Json;
     ///
     /// assert_eq!("raw".parse(), Ok(Json::Raw));
@@ -81,7 +81,7 @@ impl FromStr for Json {
 /// No rule for JSON has this name.
 ///
 /// ```
-/// # mod majordomus { pub use majordomus_wire as broker; }
+/// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
 /// use majordomus::broker::{Json, UnknownJson};
 ///
 /// let unknown: UnknownJson = "yaml".parse::<Json>().unwrap_err();

@@ -1,7 +1,7 @@
 //! What is random: bytes, frames, messages that are nearly right.
 
 use bytes::Bytes;
-use majordomus_core::{Form, Frames, Label};
+use majordomus_core::{CorrelationId, Form, Frames, Label, Token};
 
 /// xorshift64*, so that a failure can be replayed anywhere.
 pub(crate) struct Random(u64);
@@ -167,6 +167,14 @@ impl Random {
         let length = 1 + self.below(60);
         let text: String = (0..length).map(|_| char::from(b' ' + self.below(95) as u8)).collect();
         Label::from(text.as_str())
+    }
+
+    pub(crate) fn id(&mut self) -> CorrelationId {
+        CorrelationId::Text(self.label())
+    }
+
+    pub(crate) fn token(&mut self) -> Token {
+        Token::from_bits([self.next(), self.next()])
     }
 
     pub(crate) fn identity(&mut self) -> Vec<u8> {

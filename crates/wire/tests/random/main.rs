@@ -2,15 +2,19 @@
 
 mod generator;
 mod omdp1;
+#[path = "../owned/mod.rs"]
+mod owned;
+#[path = "../to_worker/mod.rs"]
+mod to_worker;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
     Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request,
-    Status, Timeout, ToClient, ToWorker, WorkerReply, WorkerRequest,
+    Status, Timeout, ToClient, ToClientView, ToWorker, WorkerReply, WorkerRequest,
 };
-use majordomus_wire::{Codec, Dialect, Errors, Json, Side, Socket};
+use majordomus_wire::{Codec, Dialect, Errors, Json, Scratch, Side, Socket};
 
 use generator::Random;
 
@@ -36,6 +40,7 @@ fn written(write: impl FnOnce(&mut Vec<Bytes>)) -> Frames {
 #[test]
 fn any_message_is_read_or_refused() {
     let mut taken = 0u64;
+    let mut scratch = Scratch::default();
     for seed in 0..MESSAGES {
         let socket = if seed % 4 == 0 { Socket::Client } else { Socket::Dealer };
         let message = match socket {
@@ -44,11 +49,11 @@ fn any_message_is_read_or_refused() {
         };
         let identity = Random::new(seed).identity();
         for pinned in [None].into_iter().chain(Dialect::ALL.map(Some)) {
-            match Codec::detect(&message, &identity, socket, pinned) {
+            match Codec::detect(message.view(), &identity, socket, pinned) {
                 // A worker is known by its header, whatever follows it.
                 Ok(codec)
                     if codec.side() == Side::Worker
-                        && codec.decode_from_worker(message.clone()).is_err() => {}
+                        && owned::from_worker(codec, &message).is_err() => {}
                 Ok(codec) => {
                     taken += 1;
                     check_rewritten(codec, &message, seed);
@@ -60,8 +65,8 @@ fn any_message_is_read_or_refused() {
             }
         }
         for codec in codecs() {
-            let _ = codec.decode_from_client(message.clone());
-            let _ = codec.decode_from_worker(message.clone());
+            let _ = codec.decode_from_client(message.view(), &mut scratch);
+            let _ = codec.decode_from_worker(message.view(), &mut scratch);
             let _ = codec.decode_to_client(message.clone());
             let _ = codec.decode_to_worker(message.clone());
         }
@@ -78,11 +83,11 @@ fn is_json(codec: Codec) -> bool {
 fn rewritten(codec: Codec, message: &Frames) -> Frames {
     match codec.side() {
         Side::Client => {
-            let command = codec.decode_from_client(message.clone()).expect("it is right");
+            let command = owned::from_client(codec, message).expect("it is right");
             written(|sink| codec.encode_from_client(&command, sink))
         }
         Side::Worker => {
-            let command = codec.decode_from_worker(message.clone()).expect("it is right");
+            let command = owned::from_worker(codec, message).expect("it is right");
             written(|sink| codec.encode_from_worker(&command, sink).expect("it was read"))
         }
     }
@@ -139,7 +144,7 @@ fn commands_come_through() {
 fn check_client(codec: Codec, random: &mut Random, seed: u64) {
     let request = FromClient::Request(Request::new(&*random.label(), random.body()));
     let message = written(|sink| codec.encode_from_client(&request, sink));
-    assert_eq!(codec.decode_from_client(message), Ok(request), "seed {seed}");
+    assert_eq!(owned::from_client(codec, &message), Ok(request), "seed {seed}");
 
     let names_service = codec.dialect() != Dialect::Majortomo;
     let service = if names_service { random.label() } else { Label::empty() };
@@ -149,7 +154,7 @@ fn check_client(codec: Codec, random: &mut Random, seed: u64) {
         replies.push(ToClient::Partial(reply));
     }
     for reply in replies {
-        let message = written(|sink| codec.encode_to_client(&reply, sink));
+        let message = written(|sink| codec.encode_to_client(&reply.view(), sink));
         let read = match reply {
             ToClient::Final(reply) if !codec.has_finals() => ToClient::Partial(reply),
             reply => reply,
@@ -173,13 +178,16 @@ fn check_worker(codec: Codec, random: &mut Random, seed: u64) {
     for command in commands {
         let message =
             written(|sink| codec.encode_from_worker(&command, sink).expect("it can be said"));
-        assert_eq!(codec.decode_from_worker(message), Ok(command), "seed {seed}");
+        assert_eq!(owned::from_worker(codec, &message), Ok(command), "seed {seed}");
     }
 
-    let request =
-        ToWorker::Request(WorkerRequest::new(random.label(), Label::empty(), random.body()));
+    let request = ToWorker::Request(WorkerRequest::new(
+        random.token().to_label(),
+        Label::empty(),
+        random.body(),
+    ));
     for command in [request, ToWorker::Heartbeat, ToWorker::Disconnect(Farewell::Unsaid)] {
-        let message = written(|sink| codec.encode_to_worker(&command, sink));
+        let message = written(|sink| codec.encode_to_worker(&to_worker::view(&command), sink));
         assert_eq!(codec.decode_to_worker(message), Ok(command), "seed {seed}");
     }
 }
@@ -189,7 +197,7 @@ fn check_json_client(codec: Codec, random: &mut Random, seed: u64) {
     let of_pigato = codec.dialect() == Dialect::Pigato;
     let after = Timeout::After(Duration::from_millis(random.below(100_000) as u64));
     let request = Request {
-        id: random.label(),
+        id: random.id(),
         timeout: if random.below(4) == 0 { Timeout::Never } else { after },
         redeliver: of_pigato && random.below(2) == 0,
         target: if random.below(2) == 0 { random.label() } else { Label::empty() },
@@ -201,27 +209,27 @@ fn check_json_client(codec: Codec, random: &mut Random, seed: u64) {
     let message = written(|sink| codec.encode_from_client(&asked, sink));
     // What it says is in the options, which go on as they are.
     let options = message.shared(5).expect("options");
-    let read = codec.decode_from_client(message);
+    let read = owned::from_client(codec, &message);
     assert_eq!(read, Ok(FromClient::Request(Request { options, ..request })), "seed {seed}");
 
-    let mut commands = vec![FromClient::Heartbeat, FromClient::StillWanted { id: random.label() }];
+    let mut commands = vec![FromClient::Heartbeat, FromClient::StillWanted { id: random.id() }];
     if of_pigato {
         commands.push(FromClient::Vouch { worker: random.label() });
     }
     for command in commands {
         let message = written(|sink| codec.encode_from_client(&command, sink));
-        assert_eq!(codec.decode_from_client(message), Ok(command), "seed {seed}");
+        assert_eq!(owned::from_client(codec, &message), Ok(command), "seed {seed}");
     }
 
     let options = if of_pigato { random.options() } else { Bytes::new() };
-    let reply = Reply { id: random.label(), options, ..Reply::new("", random.json()) };
+    let reply = Reply { id: random.id(), options, ..Reply::new("", random.json()) };
     let mut replies = vec![ToClient::Partial(reply.clone()), ToClient::Final(reply.clone())];
     // zmq-omdp has no error that is 0.
     if of_pigato || reply.body.get(0) != Some(b"0") {
         replies.push(ToClient::Failed(Outcome::Failed, reply));
     }
     for reply in replies {
-        let message = written(|sink| codec.encode_to_client(&reply, sink));
+        let message = written(|sink| codec.encode_to_client(&reply.view(), sink));
         assert_eq!(codec.decode_to_client(message), Ok(reply), "seed {seed}");
     }
 }
@@ -230,7 +238,7 @@ fn check_json_client(codec: Codec, random: &mut Random, seed: u64) {
 fn check_json_worker(codec: Codec, random: &mut Random, seed: u64) {
     let of_pigato = codec.dialect() == Dialect::Pigato;
     let options = if of_pigato { random.options() } else { Bytes::new() };
-    let (id, body) = (random.label(), random.json());
+    let (id, body) = (random.id(), random.json());
     let reply = WorkerReply { id, options, ..WorkerReply::new(random.label(), body) };
     let mut commands = vec![
         FromWorker::Ready { service: random.label() },
@@ -250,23 +258,23 @@ fn check_json_worker(codec: Codec, random: &mut Random, seed: u64) {
     for command in commands {
         let message =
             written(|sink| codec.encode_from_worker(&command, sink).expect("it can be said"));
-        assert_eq!(codec.decode_from_worker(message), Ok(command), "seed {seed}");
+        assert_eq!(owned::from_worker(codec, &message), Ok(command), "seed {seed}");
     }
 
     let (service, options) = match of_pigato {
         true => (random.label(), random.options()),
         false => (Label::empty(), Bytes::new()),
     };
-    let request = WorkerRequest::new(random.label(), service, random.json());
-    let request = ToWorker::Request(WorkerRequest { id: random.label(), options, ..request });
-    let wanted = ToWorker::StillWanted { address: random.label(), id: random.label() };
+    let request = WorkerRequest::new(random.token().to_label(), service, random.json());
+    let request = ToWorker::Request(WorkerRequest { id: random.id(), options, ..request });
+    let wanted = ToWorker::StillWanted { address: random.token().to_label(), id: random.id() };
     let mut commands =
         vec![request, wanted, ToWorker::Heartbeat, ToWorker::Disconnect(Farewell::Unsaid)];
     if of_pigato {
         commands.push(ToWorker::Registered { service: Label::empty(), worker: Label::empty() });
     }
     for command in commands {
-        let message = written(|sink| codec.encode_to_worker(&command, sink));
+        let message = written(|sink| codec.encode_to_worker(&to_worker::view(&command), sink));
         assert_eq!(codec.decode_to_worker(message), Ok(command), "seed {seed}");
     }
 }
@@ -283,7 +291,9 @@ fn any_frames_become_json() {
                 let codec = Codec::new(dialect, Side::Client).with_json(json);
                 let asked = random.below(2) as u8;
                 let reply = Reply { asked, id: "r1".into(), ..Reply::new("", body.clone()) };
-                let message = written(|sink| codec.encode_to_client(&ToClient::Final(reply), sink));
+                let message = written(|sink| {
+                    codec.encode_to_client(&ToClientView::Final(reply.view()), sink)
+                });
                 let data = message.get(if dialect == Dialect::Pigato { 5 } else { 4 });
                 let read = serde_json::from_slice::<serde_json::Value>(data.expect("data"));
                 assert!(read.is_ok(), "seed {seed}: {body:?} {message:?}");
@@ -302,7 +312,7 @@ fn any_json_becomes_frames() {
         for dialect in [Dialect::Mdp01, Dialect::Mdp02, Dialect::Majortomo] {
             let codec = Codec::new(dialect, Side::Worker);
             let request = ToWorker::Request(WorkerRequest::new("17", "echo", body.clone()));
-            let message = written(|sink| codec.encode_to_worker(&request, sink));
+            let message = written(|sink| codec.encode_to_worker(&to_worker::view(&request), sink));
             assert!(codec.decode_to_worker(message).is_ok(), "seed {seed}: {body:?}");
         }
     }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Concurrency, Farewell, Frames, FromClient, FromWorker, Hello, Label, Notice, Outcome, Priority,
-    Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
+    Concurrency, CorrelationId, Farewell, Frames, FromClient, FromWorker, Hello, Label, Notice,
+    Outcome, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
+    WorkerRequest,
 };
 use majordomus_wire::{Codec, Dialect, Side, pack_headers};
 
 use crate::generator::Random;
-use crate::written;
+use crate::{owned, to_worker, written};
 
 const MUTATIONS: u64 = 50_000;
 
@@ -33,8 +34,8 @@ impl Command {
             Command::FromWorker(command) => {
                 WORKER.encode_from_worker(command, sink).expect("it can be said");
             }
-            Command::ToClient(command) => CLIENT.encode_to_client(command, sink),
-            Command::ToWorker(command) => WORKER.encode_to_worker(command, sink),
+            Command::ToClient(command) => CLIENT.encode_to_client(&command.view(), sink),
+            Command::ToWorker(command) => WORKER.encode_to_worker(&to_worker::view(command), sink),
         })
     }
 
@@ -50,12 +51,11 @@ impl Command {
 
 /// What each decoder makes of a message.
 fn readings(message: &Frames) -> impl Iterator<Item = Command> {
-    let message = || message.clone();
     [
-        CLIENT.decode_from_client(message()).map(Command::FromClient).ok(),
-        WORKER.decode_from_worker(message()).map(Command::FromWorker).ok(),
-        CLIENT.decode_to_client(message()).map(Command::ToClient).ok(),
-        WORKER.decode_to_worker(message()).map(Command::ToWorker).ok(),
+        owned::from_client(CLIENT, message).map(Command::FromClient).ok(),
+        owned::from_worker(WORKER, message).map(Command::FromWorker).ok(),
+        CLIENT.decode_to_client(message.clone()).map(Command::ToClient).ok(),
+        WORKER.decode_to_worker(message.clone()).map(Command::ToWorker).ok(),
     ]
     .into_iter()
     .flatten()
@@ -119,9 +119,12 @@ fn options(random: &mut Random) -> Bytes {
     pack_headers(headers).expect("they are right")
 }
 
-fn id(random: &mut Random) -> Label {
-    let number = random.next() >> random.below(64);
-    Label::from(number.to_string().as_str())
+fn id(random: &mut Random) -> CorrelationId {
+    CorrelationId::Number(random.next() >> random.below(64))
+}
+
+fn ticket(random: &mut Random) -> Label {
+    Label::from(&random.token().octets()[..])
 }
 
 fn span(random: &mut Random) -> Duration {
@@ -259,17 +262,17 @@ fn to_worker(random: &mut Random) -> impl Iterator<Item = ToWorker> + use<> {
         priority: Priority::new(random.below(10) as u8),
         credit: number(random),
         options: options(random),
-        ..WorkerRequest::new(random.label(), random.label(), random.body())
+        ..WorkerRequest::new(ticket(random), random.label(), random.body())
     };
     let outcomes = [Outcome::Expired, Outcome::Cancelled];
     [
         ToWorker::Welcome(welcome(random)),
         ToWorker::Registered { service: random.label(), worker: random.label() },
         ToWorker::Request(request),
-        ToWorker::StillWanted { address: random.label(), id: Label::empty() },
-        ToWorker::More { address: random.label(), credit: number(random) },
+        ToWorker::StillWanted { address: ticket(random), id: CorrelationId::NONE },
+        ToWorker::More { address: ticket(random), credit: number(random) },
         ToWorker::Capacity { concurrency: Concurrency::AtMost(random.below(1 << 31) as u32) },
-        ToWorker::Cancel { address: random.label(), outcome: pick(random, &outcomes) },
+        ToWorker::Cancel { address: ticket(random), outcome: pick(random, &outcomes) },
         ToWorker::Heartbeat,
         ToWorker::Disconnect(pick(random, &Farewell::ALL[1..])),
     ]

@@ -1,11 +1,13 @@
 //! A conversation gives the same events wherever the reads cut it.
 
-use majordomus_zmtp::Event;
+use bytes::Bytes;
+use majordomus_zmtp::{Event, Message};
 
 use crate::{
     random::Random,
     wire::{
-        COMMAND, LONG, MORE, command, feed, feed_direct, frame, header, hello, listener, message,
+        COMMAND, LONG, MORE, command, feed, feed_direct, feed_in_place, frame, header, hello,
+        listener, message,
     },
 };
 
@@ -52,7 +54,7 @@ fn in_two_pieces_at_every_place() {
     let interesting = |at: &usize| bytes.len() < 4000 || *at < 1500 || at.is_multiple_of(997);
     let edges = bytes.len() - 21_000..bytes.len();
     for at in (0..bytes.len()).filter(interesting).chain(edges) {
-        for feed in [feed, feed_direct] {
+        for feed in [feed, feed_direct, feed_in_place] {
             let mut connection = listener();
             let mut events = feed(&mut connection, &bytes[..at]).unwrap();
             events.extend(feed(&mut connection, &bytes[at..]).unwrap());
@@ -66,7 +68,7 @@ fn in_two_pieces_at_every_place() {
 #[test]
 fn byte_by_byte() {
     let bytes = conversation();
-    for feed in [feed, feed_direct] {
+    for feed in [feed, feed_direct, feed_in_place] {
         let mut connection = listener();
         let mut events = Vec::new();
         for byte in &bytes {
@@ -90,7 +92,7 @@ fn in_random_pieces() {
         while !rest.is_empty() {
             let (piece, behind) = rest.split_at(1 + random.below(piece_max.min(rest.len())));
             rest = behind;
-            let feed = if random.below(2) == 0 { feed } else { feed_direct };
+            let feed = [feed, feed_direct, feed_in_place][random.below(3)];
             events.extend(feed(&mut connection, piece).unwrap());
         }
         assert_eq!(lasting(events), expected, "seed {seed}");
@@ -127,6 +129,43 @@ fn without_settling_and_without_polling_each_time() {
             }
         }
         events.extend(feed(&mut connection, b"").unwrap());
+        assert_eq!(lasting(events), expected, "seed {seed}");
+        assert_eq!(connection.held_bytes(), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn in_place_with_turns_that_stop_in_between() {
+    let bytes = conversation();
+    let expected = uncut(&bytes);
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let (mut connection, mut bounds, mut events) = (listener(), Vec::new(), Vec::new());
+        // Accepting late would be one more difference, so the handshake comes whole.
+        events.extend(feed(&mut connection, &bytes[..hello(1).len()]).unwrap());
+        let mut rest = &bytes[hello(1).len()..];
+        while !rest.is_empty() {
+            let (mut piece, behind) = rest.split_at(1 + random.below(rest.len().min(9000)));
+            rest = behind;
+            for _ in 0..random.below(4) {
+                let whole = connection.whole_message(piece, &mut bounds);
+                if let Some(length) = whole {
+                    let (whole, behind) = piece.split_at(length);
+                    piece = behind;
+                    let frames = bounds.iter().copied().collect();
+                    let data = Bytes::copy_from_slice(whole);
+                    events.push(Event::Message(Message { data, frames }));
+                } else if let Some(event) = connection.poll_from(&mut piece).unwrap() {
+                    if matches!(event, Event::Large { .. }) {
+                        connection.grant();
+                    }
+                    events.push(event);
+                }
+            }
+            connection.receive_copy(piece);
+            connection.settle();
+        }
+        events.extend(feed_in_place(&mut connection, b"").unwrap());
         assert_eq!(lasting(events), expected, "seed {seed}");
         assert_eq!(connection.held_bytes(), 0, "seed {seed}");
     }

@@ -3,24 +3,49 @@
 use majordomus_zmtp::{Connection, Error, Event, Limits, Security, UNGRANTED_BYTES_MAX};
 
 use crate::wire::{
-    LONG, MORE, command, feed, feed_direct, frame, greeting, header, hello, listener, message,
-    messages, open, property,
+    LONG, MORE, command, feed, feed_direct, feed_in_place, frame, greeting, header, hello,
+    listener, message, messages, open, property,
 };
 
 #[test]
 fn what_just_fits() {
     let limits = Limits { message_bytes_max: 5000, frames_max: 3, ..Limits::default() };
-    let mut connection = open(1, limits);
-    for frames in [vec![5000], vec![2500, 2500], vec![2500, 0, 2500], vec![0, 0, 0]] {
-        let frames: Vec<_> = frames.into_iter().map(|len| vec![1; len]).collect();
-        let events = feed(&mut connection, &message(&frames)).unwrap();
-        assert_eq!(messages(&events), [frames]);
+    for feed in [feed, feed_in_place] {
+        let mut connection = open(1, limits);
+        for frames in [vec![5000], vec![2500, 2500], vec![2500, 0, 2500], vec![0, 0, 0]] {
+            let frames: Vec<_> = frames.into_iter().map(|len| vec![1; len]).collect();
+            let events = feed(&mut connection, &message(&frames)).unwrap();
+            assert_eq!(messages(&events), [frames]);
+        }
+        // 28 bytes of a command between them are as good as 28 bytes of body.
+        let unknown = command("X", &[0; 24]);
+        let whole = message(&[&[1; 4000][..], &[2; 972]]);
+        let bytes = [&whole[..4009], &unknown, &whole[4009..]].concat();
+        assert_eq!(messages(&feed(&mut connection, &bytes).unwrap()).len(), 1);
     }
-    // 28 bytes of a command between them are as good as 28 bytes of body.
-    let unknown = command("X", &[0; 24]);
-    let whole = message(&[&[1; 4000][..], &[2; 972]]);
-    let bytes = [&whole[..4009], &unknown, &whole[4009..]].concat();
-    assert_eq!(messages(&feed(&mut connection, &bytes).unwrap()).len(), 1);
+}
+
+#[test]
+fn message_over_a_limit_is_not_cut_in_place() {
+    let limits = Limits { message_bytes_max: 5000, frames_max: 3, ..Limits::default() };
+    let frame_too_long = Error::FrameTooLong { len: 5001, limit: 5000 };
+    let message_too_long = Error::MessageTooLong { limit: 5000 };
+    for (lengths, error) in [
+        (&[5001][..], frame_too_long),
+        (&[2500, 2501], message_too_long),
+        (&[0; 4], Error::TooManyFrames { limit: 3 }),
+        (&[0; 40], Error::TooManyFrames { limit: 3 }),
+    ] {
+        let frames: Vec<_> = lengths.iter().map(|length| vec![1; *length]).collect();
+        let bytes = [message(&["fits"]), message(&frames)].concat();
+        let (mut connection, mut bounds) = (open(1, limits), Vec::new());
+        assert_eq!(connection.whole_message(&bytes, &mut bounds), Some(6));
+        assert_eq!(bounds, [(2, 6)]);
+        assert_eq!(connection.whole_message(&bytes[6..], &mut bounds), None);
+        assert!(bounds.len() <= limits.frames_max);
+        assert_eq!(feed_in_place(&mut connection, &bytes), Err(error));
+        assert_eq!(connection.whole_message(&bytes, &mut bounds), None, "it has failed");
+    }
 }
 
 #[test]
@@ -71,6 +96,9 @@ fn frames_without_end() {
     let mut connection = open(1, Limits::default());
     let empty = frame(MORE, b"").repeat(100);
     let error = (0..11).find_map(|_| feed(&mut connection, &empty).err());
+    assert_eq!(error, Some(Error::TooManyFrames { limit: 1024 }));
+    let mut connection = open(1, Limits::default());
+    let error = (0..11).find_map(|_| feed_in_place(&mut connection, &empty).err());
     assert_eq!(error, Some(Error::TooManyFrames { limit: 1024 }));
 
     let limits =

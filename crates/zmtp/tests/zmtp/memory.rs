@@ -78,6 +78,46 @@ fn only_the_cut_message_is_copied() {
 }
 
 #[test]
+fn large_message_takes_only_its_first_header_before_the_grant() {
+    let mut connection = open(1, Limits::default());
+    let bytes = [message(&["one"]), message(&[vec![1; 100_000]])].concat();
+    let (mut rest, mut bounds) = (&bytes[..50_000], Vec::new());
+    assert_eq!(connection.whole_message(rest, &mut bounds), Some(5));
+    rest = &rest[5..];
+    assert_eq!(connection.whole_message(rest, &mut bounds), None);
+    assert_eq!(connection.poll_from(&mut rest), Ok(Some(Event::Large { bytes: 100_009 })));
+    assert_eq!(rest.len(), 50_000 - 5 - 9, "the body is copied once, to where it stays");
+    assert_eq!(connection.poll_from(&mut rest), Ok(None));
+    assert_eq!(rest.len(), 50_000 - 5 - 9, "nothing is taken before the grant");
+    connection.grant();
+    assert_eq!(connection.poll_from(&mut rest), Ok(None));
+    assert!(rest.is_empty());
+    let events = feed_direct(&mut connection, &bytes[50_000..]).unwrap();
+    assert_eq!(messages(&events), [[vec![1; 100_000]]]);
+    assert_eq!(connection.held_bytes(), 0);
+}
+
+#[test]
+fn cut_message_takes_only_its_own_bytes() {
+    let mut connection = open(1, Limits::default());
+    let [first, second] = [message(&["first"; 3]), message(&["second"])];
+    let mut bounds = Vec::new();
+    for cut in 1..first.len() {
+        let mut rest = &first[..cut];
+        assert_eq!(connection.whole_message(rest, &mut bounds), None);
+        assert_eq!(connection.poll_from(&mut rest), Ok(None));
+        connection.settle();
+        let bytes = [&first[cut..], &second].concat();
+        let mut rest = &bytes[..];
+        assert_eq!(connection.whole_message(rest, &mut bounds), None, "it has begun");
+        let event = connection.poll_from(&mut rest).unwrap().unwrap();
+        assert_eq!(messages(&[event]), [["first"; 3]]);
+        assert_eq!(connection.whole_message(rest, &mut bounds), Some(second.len()), "cut {cut}");
+        assert_eq!(rest, second);
+    }
+}
+
+#[test]
 fn a_large_body_is_read_in_place() {
     let mut connection = open(1, Limits::default());
     let body: Vec<u8> = (0..1_000_000).map(|i| (i % 241) as u8).collect();

@@ -4,7 +4,7 @@ use majordomus_zmtp::{Event, Limits, UNGRANTED_BYTES_MAX};
 
 use crate::{
     random::Random,
-    wire::{command, connector, feed, feed_direct, hello, listener, message, open},
+    wire::{command, connector, feed, feed_direct, feed_in_place, hello, listener, message, open},
 };
 
 fn conversation(random: &mut Random) -> Vec<u8> {
@@ -45,7 +45,7 @@ fn flipped_and_cut_conversations() {
         while !rest.is_empty() && result.is_ok() {
             let (piece, behind) = rest.split_at(1 + random.below(rest.len()));
             rest = behind;
-            let feed = if random.below(2) == 0 { feed } else { feed_direct };
+            let feed = [feed, feed_direct, feed_in_place][random.below(3)];
             result = feed(&mut connection, piece);
         }
         match result {
@@ -80,4 +80,33 @@ fn noise_after_a_handshake() {
             }
         }
     }
+}
+
+#[test]
+fn noise_is_the_same_in_place() {
+    let lasting = |events: Vec<Event>| -> Vec<Event> {
+        events.into_iter().filter(|event| !matches!(event, Event::Large { .. })).collect()
+    };
+    let mut messages = 0;
+    for seed in 0..3000 {
+        let mut random = Random::new(seed);
+        let limits = Limits { message_bytes_max: 400, frames_max: 5, ..Limits::default() };
+        let [mut copied, mut in_place] = [open(1, limits), open(1, limits)];
+        for _ in 0..20 {
+            let noise = (0..1 + random.below(60)).flat_map(|_| match random.below(12) {
+                0 => command("PING", b"\0\x01ctx"),
+                1 => vec![random.below(3) as u8, random.below(3) as u8],
+                _ => message(&vec![vec![7; random.below(90)]; 1 + random.below(4)]),
+            });
+            let noise: Vec<u8> = noise.collect();
+            let expected = feed(&mut copied, &noise).map(lasting);
+            messages += expected.as_ref().map_or(0, Vec::len);
+            assert_eq!(feed_in_place(&mut in_place, &noise).map(lasting), expected, "seed {seed}");
+            assert_eq!(in_place.unsent_bytes(), copied.unsent_bytes());
+            if expected.is_err() {
+                break;
+            }
+        }
+    }
+    assert!(messages > 10_000, "{messages} events");
 }

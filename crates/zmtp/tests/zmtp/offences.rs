@@ -4,7 +4,8 @@ use bytes::Bytes;
 use majordomus_zmtp::{COMMAND_BYTES_MAX, Connection, Error, Limits, Security};
 
 use crate::wire::{
-    COMMAND, LONG, MORE, command, feed, frame, greeting, header, hello, property, ready,
+    COMMAND, LONG, MORE, command, feed, feed_in_place, frame, greeting, header, hello, property,
+    ready,
 };
 
 const LIMITS: Limits = Limits { handshake_bytes_max: 1000, message_bytes_max: 5000, frames_max: 3 };
@@ -12,21 +13,23 @@ const LIMITS: Limits = Limits { handshake_bytes_max: 1000, message_bytes_max: 50
 /// The bytes end a listener's connection with this error, at their last byte and not before.
 #[track_caller]
 fn check(bytes: &[u8], expected: &Error) {
-    let mut connection = Connection::listener(Security::Null, LIMITS);
-    assert_eq!(feed(&mut connection, bytes).as_ref(), Err(expected));
-    assert_eq!(connection.poll().as_ref(), Err(expected), "the same for ever");
-    assert_eq!(feed(&mut connection, b"\0\0").as_ref(), Err(expected));
-    assert_eq!(connection.held_bytes(), 0);
-    assert!(!connection.receiving());
+    for feed in [feed, feed_in_place] {
+        let mut connection = Connection::listener(Security::Null, LIMITS);
+        assert_eq!(feed(&mut connection, bytes).as_ref(), Err(expected));
+        assert_eq!(connection.poll().as_ref(), Err(expected), "the same for ever");
+        assert_eq!(feed(&mut connection, b"\0\0").as_ref(), Err(expected));
+        assert_eq!(connection.held_bytes(), 0);
+        assert!(!connection.receiving());
 
-    let mut connection = Connection::listener(Security::Null, LIMITS);
-    for (at, byte) in bytes.iter().enumerate() {
-        let last = at + 1 == bytes.len();
-        match feed(&mut connection, &[*byte]) {
-            Ok(_) => assert!(!last, "no error byte by byte"),
-            Err(error) => {
-                assert_eq!(&error, expected);
-                assert!(last, "the error comes with the byte that earns it");
+        let mut connection = Connection::listener(Security::Null, LIMITS);
+        for (at, byte) in bytes.iter().enumerate() {
+            let last = at + 1 == bytes.len();
+            match feed(&mut connection, &[*byte]) {
+                Ok(_) => assert!(!last, "no error byte by byte"),
+                Err(error) => {
+                    assert_eq!(&error, expected);
+                    assert!(last, "the error comes with the byte that earns it");
+                }
             }
         }
     }

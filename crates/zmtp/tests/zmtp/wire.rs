@@ -119,21 +119,50 @@ pub(crate) fn feed_direct(
     Ok(events)
 }
 
+/// As [`feed`], but the bytes stay where they are: whole messages are cut out of them, and the
+/// connection takes only what else it needs.
+pub(crate) fn feed_in_place(
+    connection: &mut Connection,
+    mut bytes: &[u8],
+) -> Result<Vec<Event>, Error> {
+    let (mut events, mut bounds) = (Vec::new(), Vec::new());
+    loop {
+        if let Some(length) = connection.whole_message(bytes, &mut bounds) {
+            let (whole, behind) = bytes.split_at(length);
+            let frames = bounds.iter().copied().collect();
+            events.push(Event::Message(Message { data: Bytes::copy_from_slice(whole), frames }));
+            bytes = behind;
+        } else if let Some(event) = connection.poll_from(&mut bytes)? {
+            answer(connection, &event);
+            events.push(event);
+        } else {
+            assert!(bytes.is_empty());
+            connection.settle();
+            return Ok(events);
+        }
+    }
+}
+
 /// Polls until nothing comes, then settles. Events that were seen before an error stay.
 pub(crate) fn poll_into(connection: &mut Connection, events: &mut Vec<Event>) -> Result<(), Error> {
     while let Some(event) = connection.poll()? {
-        match &event {
-            Event::Hello(_) => connection.accept(&Metadata::new(SocketType::Router)),
-            Event::Large { .. } => {
-                assert_eq!(connection.poll(), Ok(None), "nothing comes before the grant");
-                connection.grant();
-            }
-            _ => {}
-        }
+        answer(connection, &event);
         events.push(event);
     }
     connection.settle();
     Ok(())
+}
+
+/// Accepts who says hello, and grants what is asked for.
+fn answer(connection: &mut Connection, event: &Event) {
+    match event {
+        Event::Hello(_) => connection.accept(&Metadata::new(SocketType::Router)),
+        Event::Large { .. } => {
+            assert_eq!(connection.poll(), Ok(None), "nothing comes before the grant");
+            connection.grant();
+        }
+        _ => {}
+    }
 }
 
 /// The messages among the events, as frames.

@@ -1,6 +1,6 @@
 //! A client's connection: what it has asked, and whether what comes back is right.
 
-use majordomus_core::{Frames, Label};
+use majordomus_core::{CorrelationId, Frames};
 use majordomus_wire::{Error, Sink};
 use majordomus_zmtp::Message;
 
@@ -144,10 +144,10 @@ impl Client {
     fn ask_in_free_slot(&mut self, since: u64, sink: &mut impl Sink) -> Option<u16> {
         let slot = self.free.pop()?;
         let state = &mut self.slots[usize::from(slot)];
-        state.turn += 1;
+        self.asked += 1;
+        state.turn = self.asked as u32;
         state.since = Some(since);
         let tag = Tag { client: self.number, slot, turn: state.turn };
-        self.asked += 1;
         self.say(tag, sink);
         Some(slot)
     }
@@ -191,7 +191,7 @@ impl Client {
     }
 
     /// The tag of a reply in which all else is right.
-    fn tag_in(&self, id: &Label, body: &Frames) -> Result<Tag, String> {
+    fn tag_in(&self, id: &CorrelationId, body: &Frames) -> Result<Tag, String> {
         let frame = match body.get(0) {
             Some(frame) if body.len() == 1 => frame,
             _ => return Err(format!("{} frames came back in place of one", body.len())),
@@ -205,7 +205,7 @@ impl Client {
         if let Some(at) = filling.iter().zip(&self.filling).position(|(came, sent)| came != sent) {
             return Err(format!("byte {} came back as another one", TEXT_BYTES + at));
         }
-        if !id.is_empty() && self.speech.tag_of(id) != Some(tag) {
+        if !id.is_none() && Speech::tag_of(id) != Some(tag) {
             return Err(format!("the body of {tag} came back with the id of another request"));
         }
         Ok(tag)
@@ -228,7 +228,7 @@ impl Client {
     }
 
     /// A reply in which something is wrong. It ends the request that it is for, if it says so.
-    fn spoilt(&mut self, id: &Label, why: String) -> Came {
+    fn spoilt(&mut self, id: &CorrelationId, why: String) -> Came {
         match self.end(id) {
             Some(tag) if tag.turn == FIRST_CALL => Came::FirstCall,
             Some(_) => Came::Wrong(why),
@@ -237,8 +237,8 @@ impl Client {
     }
 
     /// Ends the request of this id; where there are no ids, the oldest, since nothing tells which.
-    fn end(&mut self, id: &Label) -> Option<Tag> {
-        let tag = if id.is_empty() {
+    fn end(&mut self, id: &CorrelationId) -> Option<Tag> {
+        let tag = if id.is_none() {
             let slots = (0..).zip(&self.slots);
             let oldest = slots.filter(|(_, slot)| slot.since.is_some());
             let (slot, turn) = match oldest.min_by_key(|(_, slot)| slot.since) {
@@ -248,7 +248,7 @@ impl Client {
             };
             Tag { client: self.number, slot, turn }
         } else {
-            self.speech.tag_of(id)?
+            Speech::tag_of(id)?
         };
         if tag.turn == FIRST_CALL {
             return Some(tag);
@@ -310,7 +310,7 @@ mod tests {
     /// What the broker would say to the client.
     fn said(dialect: Dialect, command: &ToClient) -> Message {
         let mut written = Written::default();
-        Codec::new(dialect, Side::Client).encode_to_client(command, &mut written);
+        Codec::new(dialect, Side::Client).encode_to_client(&command.view(), &mut written);
         message(&written.0)
     }
 
@@ -397,10 +397,11 @@ mod tests {
         assert!(matches!(client.take(spoilt), Ok(Came::Wrong(_))));
         for (slot, came) in [
             (0, Came::Right { since: 7 }),
-            (1, Came::Doubled(tag(1, 1))),
+            (1, Came::Doubled(tag(1, 2))),
             (2, Came::Right { since: 6 }),
         ] {
-            let right = reply(Dialect::Mdp01, tag(slot, 1), body(tag(slot, 1)));
+            let tag = tag(slot, u32::from(slot) + 1);
+            let right = reply(Dialect::Mdp01, tag, body(tag));
             assert_eq!(client.take(right), Ok(came));
         }
     }
@@ -418,7 +419,8 @@ mod tests {
         assert_eq!(started, [(10, 15), (20, 27)]);
         assert!(!client.has_unwritten());
         for (slot, since) in [(0, 15), (1, 27)] {
-            let came = client.take(reply(Dialect::Omdp1, tag(slot, 1), body(tag(slot, 1))));
+            let tag = tag(slot, u32::from(slot) + 1);
+            let came = client.take(reply(Dialect::Omdp1, tag, body(tag)));
             assert_eq!(came, Ok(Came::Right { since }));
         }
     }
@@ -430,7 +432,7 @@ mod tests {
         assert!(client.ask(1, &mut asked) && client.ask(2, &mut asked));
         assert!(!client.has_room() && !client.ask(3, &mut asked));
         assert_eq!((client.in_progress(), client.asked()), (2, 2));
-        let came = client.take(reply(Dialect::Omdp1, tag(1, 1), body(tag(1, 1))));
+        let came = client.take(reply(Dialect::Omdp1, tag(1, 2), body(tag(1, 2))));
         assert_eq!(came, Ok(Came::Right { since: 2 }));
         assert!(client.has_room());
     }

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use majordomus_core::Frames;
+use majordomus_core::FramesView;
 use majordomus_wire::Sink;
 use majordomus_zmtp::{
     Connection, Error, Event, Limits, Message, Metadata, SHARED_FRAME_BYTES_MIN, Security,
@@ -174,14 +174,14 @@ impl Sink for Line {
         self.zmtp.send_frame(frame, more);
     }
 
-    fn body_frame(&mut self, frames: &Frames, index: usize, more: bool) {
-        match frames.get(index) {
-            Some(frame) if frame.len() < SHARED_FRAME_BYTES_MIN => self.frame(frame, more),
-            _ => {
-                if let Some(frame) = frames.shared(index) {
-                    self.zmtp.send_shared(&frame, more);
-                }
-            }
+    fn body_frame(&mut self, frames: &FramesView<'_>, index: usize, more: bool) {
+        let Some(frame) = frames.get(index) else { return };
+        if frame.len() < SHARED_FRAME_BYTES_MIN {
+            return self.frame(frame, more);
+        }
+        match frames.share(index) {
+            Some(shared) => self.zmtp.send_shared(&shared, more),
+            None => self.frame(frame, more),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::fmt;
 use bytes::Bytes;
 use majordomus::Dialect;
 use majordomus_core::{
-    Concurrency, Frames, FromClient, FromWorker, Hello, Label, Outcome, Reply, Request, Status,
-    ToClient, ToWorker, WorkerReply,
+    Concurrency, CorrelationId, Frames, FromClient, FromWorker, Hello, Label, Outcome, Reply,
+    Request, Status, ToClient, ToWorker, WorkerReply,
 };
 use majordomus_wire::{Codec, Error, Side, Sink, Socket, in_frames};
 use majordomus_zmtp::{Message, Metadata, SocketType};
@@ -43,9 +43,9 @@ pub(super) enum Heard {
     /// It may ask now.
     Welcome,
     /// A reply in these frames, to the request of this id where there are ids.
-    Reply { id: Label, body: Frames },
+    Reply { id: CorrelationId, body: Frames },
     /// There is no reply.
-    Failure { id: Label, why: String },
+    Failure { id: CorrelationId, why: String },
     /// The broker has done with it.
     Farewell(String),
     /// Nothing that matters here.
@@ -100,24 +100,26 @@ impl Speech {
                 let request = Request { id: self.id(tag), ..Request::new(service, body) };
                 codec.encode_from_client(&FromClient::Request(request), sink);
             }
-            None => sink.body_frame(&body, 0, false),
+            None => sink.body_frame(&body.view(), 0, false),
         })
     }
 
     /// The id of the request of this tag; empty where there are none.
-    pub(super) fn id(self, tag: Tag) -> Label {
+    pub(super) fn id(self, tag: Tag) -> CorrelationId {
         match self {
-            Speech::Dialect(Dialect::Omdp1) => Label::decimal(tag.number()),
-            Speech::Dialect(dialect) if has_request_ids(dialect) => Label::from(&tag.text()[..]),
-            Speech::Dialect(_) | Speech::Bare | Speech::Nats => Label::empty(),
+            Speech::Dialect(Dialect::Omdp1) => CorrelationId::Number(tag.number()),
+            Speech::Dialect(dialect) if has_request_ids(dialect) => {
+                CorrelationId::Text(Label::from(&tag.text()[..]))
+            }
+            Speech::Dialect(_) | Speech::Bare | Speech::Nats => CorrelationId::NONE,
         }
     }
 
     /// The tag of the request of this id.
-    pub(super) fn tag_of(self, id: &Label) -> Option<Tag> {
-        match self {
-            Speech::Dialect(Dialect::Omdp1) => Label::number_of(id).map(Tag::of_number),
-            Speech::Dialect(_) | Speech::Bare | Speech::Nats => Tag::read(id),
+    pub(super) fn tag_of(id: &CorrelationId) -> Option<Tag> {
+        match id {
+            CorrelationId::Number(number) => Some(Tag::of_number(*number)),
+            CorrelationId::Text(text) => Tag::read(text),
         }
     }
 
@@ -125,7 +127,7 @@ impl Speech {
     pub(super) fn hear(self, message: Message) -> Result<Heard, Error> {
         let message = Frames::new(message.data, message.frames);
         let Some(codec) = self.codec(Side::Client) else {
-            return Ok(Heard::Reply { id: Label::empty(), body: message });
+            return Ok(Heard::Reply { id: CorrelationId::NONE, body: message });
         };
         Ok(match codec.decode_to_client(message)? {
             ToClient::Welcome(_) => Heard::Welcome,
@@ -187,7 +189,7 @@ impl Speech {
         let message = Frames::new(message.data, message.frames);
         let Some(codec) = self.codec(Side::Worker) else {
             for at in 0..message.len() {
-                sink.body_frame(&message, at, at + 1 < message.len());
+                sink.body_frame(&message.view(), at, at + 1 < message.len());
             }
             return Ok(Served::Request);
         };

@@ -5,12 +5,12 @@ use std::fmt;
 
 /// Letters that a tag has in a body.
 pub(super) const TEXT_BYTES: usize = 16;
-/// What tags are mixed with, so that one is found in a message only where it was put.
+/// Added to every tag, so that one is found in a message only where it was put.
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 /// The turn of calls that are made until the first one comes back, and that nobody counts.
 pub(super) const FIRST_CALL: u32 = 0;
 
-/// One request: of which client, in which of its slots, and which one in that slot.
+/// One request: of which client, in which of its slots, and which one of the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     pub(super) client: u16,
@@ -19,17 +19,18 @@ pub(super) struct Tag {
 }
 
 impl Tag {
-    /// The tag as a number.
+    /// The tag as a number. A later request of a client has a higher one, as with clients that count
+    /// their requests.
     pub(super) fn number(self) -> u64 {
         let parts =
-            u64::from(self.client) << 48 | u64::from(self.slot) << 32 | u64::from(self.turn);
-        parts ^ MIX
+            u64::from(self.turn) << 32 | u64::from(self.slot) << 16 | u64::from(self.client);
+        parts.wrapping_add(MIX)
     }
 
     /// The tag of this number.
     pub(super) fn of_number(number: u64) -> Self {
-        let parts = number ^ MIX;
-        Self { client: (parts >> 48) as u16, slot: (parts >> 32) as u16, turn: parts as u32 }
+        let parts = number.wrapping_sub(MIX);
+        Self { client: parts as u16, slot: (parts >> 16) as u16, turn: (parts >> 32) as u32 }
     }
 
     /// The tag in letters from `a` to `p`, which every dialect leaves as they are.

@@ -1,6 +1,6 @@
 //! Peers that say HELLO.
 
-use super::{Config, Output, Stage, Time, ToWorker, check, check_with};
+use super::{Config, Output, Stage, ToWorker, check, check_with};
 
 #[test]
 fn who_greets_is_welcomed_and_heard() {
@@ -360,8 +360,7 @@ fn a_broker_that_nobody_introduced_takes_messages() {
     let mut stage = Stage::new(Config::default());
     stage.act("0ms worker w greets");
     let hello = stage.hello(stage.names["w"], &[]);
-    stage.broker.handle(Time::ZERO, hello);
-    match stage.broker.poll_output() {
+    match stage.outputs(&hello).first() {
         Some(Output::ToWorker { command: ToWorker::Welcome(welcome), .. }) => {
             assert!(welcome.takes(1 << 30, 1_000));
         }

@@ -37,8 +37,8 @@ fn the_second_takes_over_when_the_first_shows_no_life() {
           > v pause
         3490ms tick
         3502ms tick
-          > v resume
           > w close identity_taken
+          > v resume
         3503ms v ready echo
           > v request #2 1
         3504ms v final #2 one
@@ -130,8 +130,8 @@ fn replies_of_the_first_do_not_go_to_the_second() {
         1s client d id=x
           > d pause
         4s w final #1 one
-          > d resume
           > c close identity_taken
+          > d resume
         = client_gone 1, late 1
         ",
     );

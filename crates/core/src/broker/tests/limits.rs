@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::*;
+use crate::broker::deadlines::UNTIMED_MAX;
 
 #[test]
 fn all_workers_together_offer_no_more_than_they_may() {
@@ -727,29 +728,12 @@ fn ask(stage: &mut Stage, client: PeerId, count: usize, bytes: usize) {
     for _ in 0..count {
         let body = Frames::from_slices(&[alloc::vec![7; bytes]]);
         let command = FromClient::Request(Request::new("echo", body));
-        stage.broker.handle(stage.now, Input::FromClient { peer: client, command });
+        stage.outputs(&Input::FromClient { peer: client, command });
     }
 }
 
 #[test]
-fn bodies_that_are_as_large_as_spare_memory_are_none() {
-    let mut stage = Stage::new(Config::default());
-    stage.play("0ms client c\n 0ms client d\n 0ms worker w concurrency=any rejects");
-    let [c, d, w] = ["c", "d", "w"].map(|name| stage.names[name]);
-    // With its length one has 256 bytes, in memory of its own since it waits.
-    ask(&mut stage, d, 500, 252);
-    let command = FromWorker::Ready { service: "echo".into() };
-    stage.broker.handle(stage.now, Input::FromWorker { peer: w, command });
-    ask(&mut stage, c, 3_000, 2);
-    assert_eq!(stage.broker.requests.pieces(), (1_024, 0));
-    stage.broker.handle(stage.now, Input::Gone { peer: d });
-    ask(&mut stage, c, 1_000, 2);
-    assert_eq!(stage.broker.requests.pieces(), (1_024, 0));
-    stage.broker.audit();
-}
-
-#[test]
-fn bodies_at_workers_have_so_much_spare_memory_and_no_more() {
+fn records_that_are_gone_leave_so_much_pooled_memory_and_no_more() {
     let mut stage = Stage::new(Config::default());
     stage.play(
         "
@@ -759,12 +743,75 @@ fn bodies_at_workers_have_so_much_spare_memory_and_no_more() {
         ",
     );
     let client = stage.names["c"];
-    for round in 0..2 {
-        ask(&mut stage, client, 3_000, 2);
+    for (round, bytes) in [2, 252, 4_000].into_iter().enumerate() {
+        ask(&mut stage, client, 3_000, bytes);
         assert_eq!(stage.broker.holdings().requests, 3_000);
-        assert_eq!(stage.broker.requests.pieces(), (1_024, 0), "round {round}");
+        assert_eq!(stage.broker.tables.requests.pooled(), 0, "round {round}");
         let command = FromClient::Disconnect;
-        stage.broker.handle(stage.now, Input::FromClient { peer: client, command });
-        assert_eq!(stage.broker.requests.pieces(), (0, 1_024), "round {round}");
+        stage.outputs(&Input::FromClient { peer: client, command });
+        let worker = stage.names["w"];
+        let command = FromWorker::Disconnect;
+        stage.outputs(&Input::FromWorker { peer: worker, command });
+        // It looks at what each of them holds, too.
+        assert_eq!(stage.broker.tables.requests.pooled(), 1_024, "round {round}");
+        stage.broker.audit();
+        let command = FromWorker::Ready { service: "echo".into() };
+        stage.outputs(&Input::FromWorker { peer: worker, command });
     }
+}
+
+/// Its request was looked at before the worker that had just registered was idle.
+#[test]
+fn deferred_request_goes_to_the_worker_that_registers_for_its_name() {
+    check_with(
+        |config| config.limits.names_max = 1,
+        "
+        0ms client c
+        0ms client d
+        0ms c request a one
+        1ms d request b two timeout=0
+        > d pause
+        2ms worker w
+        2ms w ready b
+        > w request #1 two
+        > d resume
+        ",
+    );
+}
+
+/// It was admitted before older requests were dispatched, and went to the worker in their place.
+#[test]
+fn deferred_request_overtakes_none_that_is_queued() {
+    check_with(
+        |config| config.limits.names_max = 1,
+        "
+        0ms client c
+        0ms client d
+        0ms worker w several
+        0ms w ready a
+        0ms c request x.1 one
+        1ms d request x.2 two
+        > d pause
+        2ms w ready x.*
+        > w request #1 one
+        > d resume
+        ",
+    );
+}
+
+#[test]
+fn only_so_many_requests_have_no_timer() {
+    let mut config = Config::default();
+    config.limits.client_requests_max = 1_000_000;
+    let mut stage = Stage::new(config);
+    stage.play("0ms client c");
+    let client = stage.names["c"];
+    ask(&mut stage, client, UNTIMED_MAX + 10, 0);
+    assert_eq!(stage.broker.timers.untimed(), UNTIMED_MAX);
+    // All of them expire, those with a timer and those without.
+    stage.now = Time::from_micros(61_000_000);
+    stage.outputs(&Input::Tick);
+    let ended = stage.broker.counters().outcome(Outcome::NoSuchService);
+    assert_eq!(ended, (UNTIMED_MAX + 10) as u64);
+    assert_eq!(stage.broker.timers.untimed(), 0);
 }

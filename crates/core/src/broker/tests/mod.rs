@@ -38,6 +38,7 @@ mod names;
 mod offences;
 mod offers;
 mod outcomes;
+mod outputs;
 mod progress;
 mod rejecting;
 mod sharing;
@@ -50,11 +51,13 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use self::outputs::Outputs;
 use super::*;
 use crate::{
-    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, Farewell, Form, Frames, FromClient,
-    FromWorker, Hello, Label, OutcomeSet, Priority, Redelivery, Reply, Request, Role, Status,
-    Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply, WorkerRequest,
+    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Farewell, Form, Frames,
+    FromClient, FromWorker, Hello, Label, Outcome, OutcomeSet, Priority, Redelivery, Reply,
+    Request, Role, Status, Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply,
+    WorkerRequest,
 };
 
 const TOLD: OutcomeSet = OutcomeSet::of(&Outcome::ALL);
@@ -87,6 +90,9 @@ fn shared(config: &mut Config) {
     });
 }
 
+/// The most ticks at one moment. What is due may make something else due at once, but not without end.
+const TICKS_MAX: u32 = 100;
+
 struct Stage {
     broker: Broker,
     now: Time,
@@ -94,6 +100,8 @@ struct Stage {
     json: Vec<PeerId>,
     addresses: Vec<Label>,
     shows: Vec<String>,
+    /// The line that is carried out.
+    line: String,
     /// What the broker asked for and no line has expected yet.
     asked: Vec<String>,
 }
@@ -107,6 +115,7 @@ impl Stage {
             json: Vec::new(),
             addresses: Vec::new(),
             shows: Vec::new(),
+            line: String::new(),
             asked: Vec::new(),
         }
     }
@@ -182,10 +191,17 @@ impl Stage {
     }
 
     fn act(&mut self, line: &str) {
+        self.line = line.to_string();
         let words: Vec<&str> = line.split_whitespace().collect();
         let until = moment(words[0]);
         // Time passes first, as far as something is due.
+        let mut ticks = 0;
         while let Some(due) = self.broker.next_deadline().filter(|due| *due <= until) {
+            ticks = if due > self.now { 1 } else { ticks + 1 };
+            assert!(
+                ticks <= TICKS_MAX,
+                "before `{line}` something is due again and again at {due}"
+            );
             self.now = self.now.max(due);
             self.tell(Input::Tick);
         }
@@ -204,13 +220,18 @@ impl Stage {
 
     /// As [`act`](Stage::act), but the broker did not run meanwhile.
     fn tell(&mut self, input: Input) {
-        self.broker.handle(self.now, input);
-        while let Some(output) = self.broker.poll_output() {
+        for output in self.outputs(&input) {
             if let Some(text) = self.told(output) {
                 self.asked.push(text);
             }
         }
         self.broker.audit();
+    }
+
+    fn outputs(&mut self, input: &Input) -> Vec<Output> {
+        let mut outputs = Outputs::of_line(&self.line);
+        input.with_view(|input| self.broker.handle(self.now, input, &mut outputs));
+        outputs.list
     }
 
     fn name(&self, peer: PeerId) -> &str {
@@ -286,7 +307,7 @@ impl Stage {
                 None => Label::from(address),
             };
             WorkerReply {
-                id: Label::from(option(body, "id").unwrap_or_default()),
+                id: CorrelationId::from(option(body, "id").unwrap_or_default()),
                 keep: option(body, "keep")
                     .map(|ms| Duration::from_millis(ms.parse().expect("milliseconds"))),
                 code: option(body, "code").map_or(0, |code| code.parse().expect("a number")),
@@ -312,11 +333,11 @@ impl Stage {
             }
             ["more", id, credit] => {
                 let credit = credit.parse().expect("a number");
-                let command = FromClient::More { id: Label::from(*id), credit };
+                let command = FromClient::More { id: CorrelationId::from(*id), credit };
                 return Input::FromClient { peer, command };
             }
             ["cancel", id] => {
-                let command = FromClient::Cancel { id: Label::from(*id) };
+                let command = FromClient::Cancel { id: CorrelationId::from(*id) };
                 return Input::FromClient { peer, command };
             }
             ["request"] => {
@@ -326,7 +347,7 @@ impl Stage {
             ["request", service, rest @ ..] => {
                 let body = frames(rest.first().copied().unwrap_or_default());
                 let mut request = Request::new(*service, body);
-                request.id = Label::from(option(rest, "id").unwrap_or_default());
+                request.id = CorrelationId::from(option(rest, "id").unwrap_or_default());
                 request.redeliver = rest.contains(&"again");
                 request.fresh = rest.contains(&"fresh");
                 request.target = Label::from(option(rest, "target").unwrap_or_default());
@@ -362,7 +383,7 @@ impl Stage {
                 return Input::FromClient { peer, command };
             }
             ["wants", id] => {
-                let command = FromClient::StillWanted { id: Label::from(*id) };
+                let command = FromClient::StillWanted { id: CorrelationId::from(*id) };
                 return Input::FromClient { peer, command };
             }
             ["heartbeat", status @ ..] => FromWorker::Heartbeat(Status {
@@ -386,7 +407,7 @@ impl Stage {
                 .then(|| Duration::from_millis(pace.parse().expect("milliseconds"))),
             message_bytes_max: option(options, "max").map(|it| it.parse().expect("bytes")),
         };
-        match self.broker.peers.client_ref(peer) {
+        match self.broker.tables.peers.client(peer) {
             Some(_) => Input::FromClient { peer, command: FromClient::Hello(hello) },
             None => Input::FromWorker { peer, command: FromWorker::Hello(hello) },
         }

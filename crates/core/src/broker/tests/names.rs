@@ -4,7 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Balance, Config, Services, Stage, Time, check, check_with};
+use super::super::tables::Services;
+use super::{Balance, Config, Stage, Time, check, check_with};
 
 #[test]
 fn a_wildcard_serves_what_begins_like_it() {
@@ -613,7 +614,7 @@ fn a_name_is_looked_at_once_when_all_that_serve_it_are_gone() {
     for name in &asked {
         stage.act(&format!("0ms c request {name}"));
     }
-    let services = &mut stage.broker.services;
+    let services = &mut stage.broker.tables.services;
     let index = |services: &Services, name: &String| services.find(name.as_bytes()).unwrap();
     let offered: Vec<u32> = patterns.iter().map(|name| index(services, name)).collect();
     let mut concerned = services.remove_workers(Time::ZERO, &offered);
@@ -621,4 +622,27 @@ fn a_name_is_looked_at_once_when_all_that_serve_it_are_gone() {
     let mut asking: Vec<u32> = asked.iter().map(|name| index(services, name)).collect();
     asking.sort_unstable();
     assert_eq!(concerned, asking);
+}
+
+/// The one name took all slots, because it was dispatched before the pattern was.
+#[test]
+fn names_behind_a_pattern_keep_their_turns_when_a_worker_is_lost() {
+    check(
+        "
+        0ms worker w several concurrency=2
+        0ms w ready x.1
+        0ms w ready x.2
+        0ms worker v concurrency=2
+        0ms v ready x.*
+        0ms client c
+        0ms c request x.2 a
+        > w request #1 a
+        0ms c request x.2 b
+        > w request #2 b
+        1ms c request x.1 old
+        2ms w gone
+        > v request #3 old
+        > v request #4 a
+        ",
+    );
 }

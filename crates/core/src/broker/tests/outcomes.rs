@@ -503,3 +503,21 @@ fn of_requests_with_one_id_the_first_is_meant() {
         ",
     );
 }
+
+/// Its deadline moves while it has no timer, and it joined the list of those behind requests that came
+/// later.
+#[test]
+fn deadline_that_moves_in_the_first_tenth_of_a_second_is_kept() {
+    check(
+        "
+        0ms client c told
+        0ms c request echo one id=1 timeout=88
+        14ms c more 1 1
+        60ms c request echo two
+        89ms tick
+        101ms tick
+        103ms tick
+        > c failed no_such_service
+        ",
+    );
+}

@@ -499,10 +499,10 @@ fn a_worker_does_not_look_back_when_it_offers_another_service() {
     ] {
         stage.act(&format!("0ms {line}"));
     }
-    let worker = stage.broker.peers.worker_ref(stage.names["w"]).unwrap();
-    let offer = worker.offers[0];
-    let looked_at = stage.broker.offers[offer].looked_at;
+    let worker = stage.broker.tables.peers.worker(stage.names["w"]).unwrap();
+    let first = worker.registrations()[0];
+    let looked_at = stage.broker.tables.registrations()[first].looked_at();
     stage.act("1ms w ready two");
     assert_eq!(stage.asked.last().unwrap(), "w request #3 older");
-    assert_eq!(stage.broker.offers[offer].looked_at, looked_at);
+    assert_eq!(stage.broker.tables.registrations()[first].looked_at(), looked_at);
 }

@@ -373,8 +373,8 @@ fn who_shared_a_run_that_is_over_waits_as_long_as_any() {
          3ms w gone
          110ms tick
          > a failed expired
-         > c failed expired
-         > b failed expired",
+         > b failed expired
+         > c failed expired",
     );
 }
 
@@ -397,8 +397,8 @@ fn who_gives_up_a_run_leaves_others_the_wait_of_any() {
          3ms c cancel 1
          > c failed cancelled
          110ms tick
-         > e failed expired
-         > d failed expired",
+         > d failed expired
+         > e failed expired",
     );
 }
 

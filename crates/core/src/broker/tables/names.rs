@@ -1,18 +1,18 @@
-//! Names: which offered names serve which asked ones.
+//! Names: which registered names serve which requested ones.
 //!
-//! A worker can offer a *wildcard*, `stock.*`: it serves every name that begins like this and that no
-//! worker offers exactly; of several wildcards the longest counts. A worker can offer a *version*,
+//! A worker can register a *wildcard*, `stock.*`: it serves every name that begins like this and that no
+//! worker registers exactly; of several wildcards the longest counts. A worker can register a *version*,
 //! `stock@1.2.3`: it serves that name, and every name that asks for a range with this version in it,
-//! `stock@^1.2`. What is worked out here is kept with each service as its *backers*, and only anew
-//! when a name comes to be, is offered for the first time or for the last.
+//! `stock@^1.2`. The result is kept with each service as its *matching services*, and computed anew
+//! only when a name is first known, is registered for the first time or for the last.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
-use super::keys::{KeyedState, Keys};
 use crate::Label;
+use crate::broker::keys::{KeyedState, Keys};
 use crate::version::{Range, Version, split};
 
 /// What a name is, beside itself.
@@ -70,21 +70,21 @@ impl Names {
         }
     }
 
-    /// A name comes to be, under this index: which offered names serve it too.
+    /// A name comes to be, under this index: which registered names serve it too.
     pub(super) fn add(&mut self, name: &[u8], index: u32) -> Vec<u32> {
         match Kind::of(name) {
             Kind::Range(base, range) => {
                 let family = self.families.entry(Label::from(base)).or_default();
-                let backers = family.offered_in(&range);
+                let matching = family.offered_in(&range);
                 family.asked.insert(index, range);
-                backers
+                matching
             }
-            _ => self.backers(name),
+            _ => self.matching(name),
         }
     }
 
     /// Which offered names serve this one, beside itself.
-    pub(super) fn backers(&self, name: &[u8]) -> Vec<u32> {
+    pub(super) fn matching(&self, name: &[u8]) -> Vec<u32> {
         match Kind::of(name) {
             Kind::Plain if !name.contains(&b'@') => self.wildcard_for(name).into_iter().collect(),
             Kind::Range(base, range) => {
@@ -162,7 +162,7 @@ impl Names {
     }
 }
 
-/// The names whose backers may change because another one is offered, or is no more.
+/// The names whose matching services may change because another one is registered, or is no more.
 pub(super) enum Concerned {
     /// Those that begin like the wildcard.
     Beginning,

@@ -1,6 +1,6 @@
-//! What is noted of a body beside its form, in the one byte that the core carries for us.
+//! Translation hints: one byte that the core carries with a body for its encoder.
 //!
-//! | form | the note |
+//! | form | hint |
 //! |---|---|
 //! | frames | how they are to become JSON, as the client's listener has it: its [`Json`] |
 //! | JSON | of a request, whether the data is JSON other than a string |
@@ -10,7 +10,7 @@ use crate::translate::is_other_than_string;
 
 const OTHER_THAN_STRING: u8 = 1;
 
-/// Of a body of frames.
+/// Returns the hint for a body of frames.
 pub(crate) const fn of_frames(rule: Json) -> u8 {
     match rule {
         Json::Auto => 0,
@@ -19,23 +19,24 @@ pub(crate) const fn of_frames(rule: Json) -> u8 {
     }
 }
 
-/// How a body of frames with this note is to become JSON.
-pub(crate) const fn rule(note: u8) -> Json {
-    match note {
+/// Returns how a body of frames with this hint becomes JSON.
+pub(crate) const fn rule(hint: u8) -> Json {
+    match hint {
         1 => Json::String,
         2 => Json::Raw,
         _ => Json::Auto,
     }
 }
 
-/// Of the JSON data of a request.
+/// Returns the hint for the JSON data of a request.
+#[inline]
 pub(crate) fn of_json(data: &[u8]) -> u8 {
     if is_other_than_string(data) { OTHER_THAN_STRING } else { 0 }
 }
 
-/// Whether a request with this note asked with JSON other than a string.
-pub(crate) const fn asked_other(note: u8) -> bool {
-    note == OTHER_THAN_STRING
+/// Returns whether the data of a request with this hint was JSON other than a string.
+pub(crate) const fn asked_other(hint: u8) -> bool {
+    hint == OTHER_THAN_STRING
 }
 
 #[cfg(test)]
@@ -43,11 +44,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_comes_through() {
+    fn rule_survives_a_round_trip() {
         for json in Json::ALL {
             assert_eq!(rule(of_frames(json)), json);
         }
-        // A body of which nothing is noted.
+        // A body without a hint.
         assert_eq!(rule(0), Json::default());
     }
 }

@@ -1,4 +1,4 @@
-//! The queue of a service: requests that wait for a worker, those of a higher priority first.
+//! The queue of a service: requests that wait for a worker, by priority and then by age.
 
 use smallvec::SmallVec;
 
@@ -6,33 +6,33 @@ use super::requests::{InPlace, Requests};
 use crate::Priority;
 use crate::list::List;
 
-/// Requests that wait, in a list for each priority that some of them have, the highest first.
+/// Queued requests, in a list for each priority that some of them have, the highest first.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(in crate::broker) struct Queue {
     lists: SmallVec<[(Priority, List); 1]>,
 }
 
 impl Queue {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::broker) fn is_empty(&self) -> bool {
         self.lists.is_empty()
     }
 
-    /// The one whose turn is next.
-    pub(super) fn first(&self) -> Option<u32> {
+    /// The request whose turn is next.
+    pub(in crate::broker) fn first(&self) -> Option<u32> {
         self.lists.first().and_then(|(_, list)| list.first())
     }
 
-    /// Puts a request behind all others of its priority.
+    /// Adds a request behind all others of its priority.
     pub(super) fn push_back(&mut self, requests: &mut Requests, index: u32) {
         self.list(requests[index].priority).push_back(&mut InPlace(requests), index);
     }
 
-    /// Puts a request before all others of its priority.
+    /// Adds a request before all others of its priority.
     pub(super) fn push_front(&mut self, requests: &mut Requests, index: u32) {
         self.list(requests[index].priority).push_front(&mut InPlace(requests), index);
     }
 
-    /// Takes a request out that is there.
+    /// Removes a request that is there.
     pub(super) fn remove(&mut self, requests: &mut Requests, index: u32) {
         let at = self.at(requests[index].priority);
         let Ok(at) = at else { return };
@@ -44,13 +44,13 @@ impl Queue {
     }
 
     /// Puts a request, which is in no list, in the place of one that is here.
-    pub(super) fn replace(&mut self, requests: &mut Requests, index: u32, heir: u32) {
-        if requests[index].priority == requests[heir].priority {
+    pub(super) fn replace(&mut self, requests: &mut Requests, index: u32, successor: u32) {
+        if requests[index].priority == requests[successor].priority {
             let list = self.list(requests[index].priority);
-            return list.replace(&mut InPlace(requests), index, heir);
+            return list.replace(&mut InPlace(requests), index, successor);
         }
         self.remove(requests, index);
-        self.push_front(requests, heir);
+        self.push_front(requests, successor);
     }
 
     fn at(&self, priority: Priority) -> Result<usize, usize> {
@@ -68,7 +68,7 @@ impl Queue {
 
 #[cfg(any(test, feature = "audit"))]
 impl Queue {
-    pub(super) fn lists(&self) -> &[(Priority, List)] {
+    pub(in crate::broker) fn lists(&self) -> &[(Priority, List)] {
         &self.lists
     }
 }

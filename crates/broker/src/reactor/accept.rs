@@ -1,42 +1,42 @@
-//! Connections that come and go.
+//! Accepting and closing connections.
 
 use std::io;
 use std::time::Duration;
 
 use majordomus_core::PeerId;
-use majordomus_core::broker::Input;
+use majordomus_core::broker::{CloseReason, Input};
 use majordomus_zmtp::{self as zmtp, Security};
 use mio::Interest;
 use tracing::debug;
 
 use super::Reactor;
-use crate::connection::Connection;
+use crate::connection::{Connection, Reading};
 use crate::stream::{Origin, Stream};
 
-/// Connections that one listener brings in a turn.
+/// Connections that one listener accepts in a turn.
 const ACCEPTS_MAX: usize = 64;
-/// How long a listener rests when there are no open files left.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How long nothing is accepted when there are no open files left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Reactor {
     pub(super) fn accept(&mut self, at: usize) {
         for _ in 0..ACCEPTS_MAX {
-            if self.ending.is_some() || self.resting.is_some() {
+            if self.shutdown_due.is_some() || self.accept_again.is_some() {
                 return;
             }
             match self.listeners[at].accept() {
-                Ok((stream, origin)) => self.welcome(at, stream, origin),
+                Ok((stream, origin)) => self.accepted(at, stream, origin),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The peer gave up while it was in the queue.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let text = format_args!("no connection can be accepted for now: {error}");
-                    self.census.trouble(self.now, &text);
+                    self.io.census.trouble(self.io.now, &text);
                     let made_room = is_exhaustion(&error)
                         && self.make_room("no_open_files", &"there are no open files left");
                     if !made_room {
-                        self.resting = Some(self.now.after(ACCEPT_REST));
+                        self.accept_again = Some(self.io.now.after(ACCEPT_PAUSE));
                     }
                 }
             }
@@ -45,19 +45,21 @@ impl Reactor {
         self.to_accept.push(at);
     }
 
-    /// Cuts the connection that has gone longest without a word: one that has not shaken hands,
-    /// else one that has and wants nothing. False where all have spoken, or have come this turn and
-    /// could not: that there is no open file left is said whether anybody waits for one or not.
+    /// Closes the connection that has been silent for longest: one whose handshake is not complete,
+    /// else one that has sent nothing since. False where all have sent something, or were accepted in
+    /// this turn and could not: the system reports that there is no open file left whether anybody
+    /// waits for one or not.
     fn make_room(&mut self, reason: &'static str, text: &dyn std::fmt::Display) -> bool {
-        let oldest = self.handshakes.oldest(self.now).or_else(|| self.quiet.oldest(self.now));
+        let now = self.io.now;
+        let oldest = self.handshakes.oldest(now).or_else(|| self.silent.oldest(now));
         if let Some(oldest) = oldest {
             self.cut(oldest, reason, text);
         }
         oldest.is_some()
     }
 
-    fn welcome(&mut self, listener: usize, stream: Stream, origin: Origin) {
-        self.census.accepted += 1;
+    fn accepted(&mut self, listener: usize, stream: Stream, origin: Origin) {
+        self.io.census.accepted += 1;
         let limits = &self.config.connections;
         let handshake_bytes_max = limits.handshake_bytes_max;
         let zmtp_limits = match self.config.publishes_at(listener) {
@@ -73,28 +75,29 @@ impl Reactor {
                 frames_max: limits.frames_max,
             },
         };
-        let zmtp = zmtp::Connection::listener(Security::Null, zmtp_limits);
+        let mut zmtp = zmtp::Connection::listener(Security::Null, zmtp_limits);
+        zmtp.pool_output();
         let (most, most_here) = (limits.handshakes_max, limits.handshakes_per_address_max);
         let connections_max = limits.connections_max;
         let text = "as many connections are open as may be";
-        let over =
-            self.connections.len() >= connections_max && !self.make_room("connections_max", &text);
-        let id = self.connections.next_id();
+        let over = self.io.connections.len() >= connections_max
+            && !self.make_room("connections_max", &text);
+        let id = self.io.connections.next_id();
         let mut connection = Connection::new(id, stream, zmtp, origin, listener);
         if over {
-            return self.census.close(self.now, &connection, "connections_max", &text);
+            return self.io.census.close(self.io.now, &connection, "connections_max", &text);
         }
         let token = self.token(id);
         if let Err(error) =
             self.poll.registry().register(&mut connection.stream, token, Interest::READABLE)
         {
-            return self.census.close(self.now, &connection, "not_registered", &error);
+            return self.io.census.close(self.io.now, &connection, "not_registered", &error);
         }
         debug!(peer = %origin, "connected");
-        self.connections.insert(connection);
-        self.to_write.push(id.index);
-        self.queue_read(id.index);
-        self.handshakes.begin(self.now, id, origin.address());
+        self.io.connections.insert(connection);
+        self.io.queue_write(id.index);
+        self.io.queue_read(id.index);
+        self.handshakes.begin(self.io.now, id, origin.address());
         while let Some(surplus) = self.handshakes.surplus(origin.address(), most, most_here) {
             self.cut(surplus, "handshakes_max", &"too many handshakes are not over");
         }
@@ -102,38 +105,48 @@ impl Reactor {
 
     /// Closes a connection because of what its peer did.
     pub(super) fn cut(&mut self, id: PeerId, reason: &'static str, text: &dyn std::fmt::Display) {
-        if let Some(connection) = self.connections.get(id) {
-            self.census.close(self.now, connection, reason, text);
+        if let Some(connection) = self.io.connections.get(id) {
+            self.io.census.close(self.io.now, connection, reason, text);
             self.lose(id);
         }
     }
 
-    /// A connection is gone, whoever ended it.
+    /// Closes a connection for the core, which has forgotten it.
+    pub(super) fn close(&mut self, id: PeerId, reason: CloseReason) {
+        if let Some(connection) = self.io.connections.get(id) {
+            // It may have been told why; one that does not read has had its time.
+            let _ = connection.write();
+            self.io.census.close(self.io.now, connection, reason.name(), &reason);
+            self.drop_connection(id);
+        }
+    }
+
+    /// Ends a connection that is lost, whoever closed it.
     pub(super) fn lose(&mut self, id: PeerId) {
-        let Some(connection) = self.connections.get(id) else { return };
-        if connection.codec.is_some() {
+        let Some(connection) = self.io.connections.get(id) else { return };
+        if connection.codec().is_some() {
             self.tell_core(Input::Gone { peer: id });
         }
         self.drop_connection(id);
     }
 
-    /// Closes a connection that the core knows nothing of, any more.
-    pub(super) fn drop_connection(&mut self, id: PeerId) {
-        let Some(connection) = self.connections.remove(id) else { return };
+    /// Closes a connection of which the core knows nothing, or nothing any more.
+    fn drop_connection(&mut self, id: PeerId) {
+        let Some(connection) = self.io.connections.remove(id) else { return };
         self.handshakes.end(id);
-        self.quiet.end(id);
+        self.silent.end(id);
         self.publishing.forget(id);
-        self.reception_bytes -= connection.charged;
-        if connection.wants.is_some() {
-            self.wanting.retain(|waits| *waits != id);
+        self.reassembly.charged_bytes -= connection.reassembly.charged_bytes();
+        if matches!(connection.reading, Reading::WaitingForMemory { .. }) {
+            self.reassembly.waiting.retain(|waits| *waits != id);
         }
         debug!(peer = %connection.name(), "closed");
         drop(connection);
-        if self.resting.is_some() {
+        if self.accept_again.is_some() {
             // There is an open file again.
-            self.resting = Some(self.now);
+            self.accept_again = Some(self.io.now);
         }
-        self.grant_wanted();
+        self.grant_memory();
     }
 }
 

@@ -122,7 +122,7 @@ impl Ends {
         self.outcomes.iter().sum()
     }
 
-    pub(super) fn count(&mut self, end: End) {
+    pub(in crate::broker) fn count(&mut self, end: End) {
         self.outcomes[end.outcome() as usize] += 1;
         if let End::Refused(refusal) = end {
             self.refusals[refusal as usize] += 1;
@@ -160,7 +160,7 @@ fn write_counts(f: &mut fmt::Formatter<'_>, counts: &[(&str, u64)]) -> fmt::Resu
 
 /// How one request ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum End {
+pub(in crate::broker) enum End {
     /// It has this outcome, which is not [`Outcome::Refused`].
     As(Outcome),
     /// It is refused.
@@ -168,7 +168,7 @@ pub(super) enum End {
 }
 
 impl End {
-    pub(super) fn outcome(self) -> Outcome {
+    pub(in crate::broker) fn outcome(self) -> Outcome {
         match self {
             End::As(outcome) => outcome,
             End::Refused(_) => Outcome::Refused,
@@ -241,7 +241,7 @@ struct Entry {
 }
 
 #[derive(Debug)]
-pub(super) struct Accounts {
+pub(in crate::broker) struct Accounts {
     table: Table<Entry>,
     indices: HashTable<u32>,
     keyed: KeyedState,
@@ -260,7 +260,7 @@ impl Linked for Idle<'_> {
 }
 
 impl Accounts {
-    pub(super) fn new(keys: Keys) -> Self {
+    pub(in crate::broker) fn new(keys: Keys) -> Self {
         Self {
             table: Table::new(),
             indices: HashTable::new(),
@@ -271,21 +271,21 @@ impl Accounts {
         }
     }
 
-    pub(super) fn find(&self, service: &[u8]) -> Option<u32> {
+    pub(in crate::broker) fn find(&self, service: &[u8]) -> Option<u32> {
         let table = &self.table;
         let found = |index: &u32| *table[*index].account.service == *service;
         self.indices.find(self.keyed.of(service), found).copied()
     }
 
     /// The account of a name that comes into use again; none where it has none.
-    pub(super) fn resume(&mut self, service: &[u8]) -> Option<u32> {
+    pub(in crate::broker) fn resume(&mut self, service: &[u8]) -> Option<u32> {
         let index = self.find(service)?;
         self.idle.remove(&mut Idle(&mut self.table), index);
         Some(index)
     }
 
     /// An account for a name that has none; none where `max` others are in use.
-    pub(super) fn open(&mut self, service: &Label, max: usize) -> Option<u32> {
+    pub(in crate::broker) fn open(&mut self, service: &Label, max: usize) -> Option<u32> {
         while self.table.len() >= max {
             self.close_idle()?;
         }
@@ -299,7 +299,7 @@ impl Accounts {
     }
 
     /// Nobody uses the name of an account any more.
-    pub(super) fn rest(&mut self, index: u32) {
+    pub(in crate::broker) fn rest(&mut self, index: u32) {
         self.idle.push_back(&mut Idle(&mut self.table), index);
     }
 
@@ -318,7 +318,7 @@ impl Accounts {
     }
 
     /// Counts the end of a request in this account, or with those of all names that have none.
-    pub(super) fn count(&mut self, account: Option<u32>, end: End) {
+    pub(in crate::broker) fn count(&mut self, account: Option<u32>, end: End) {
         match account {
             Some(index) => self.table[index].account.ends.count(end),
             None => self.others.count(end),
@@ -326,11 +326,11 @@ impl Accounts {
     }
 
     /// Counts the end of a request that the broker answered itself.
-    pub(super) fn count_own(&mut self, end: End) {
+    pub(in crate::broker) fn count_own(&mut self, end: End) {
         self.own.count(end);
     }
 
-    pub(super) fn statement(&self) -> Statement {
+    pub(in crate::broker) fn statement(&self) -> Statement {
         let all = self.table.indices().map(|index| self.table[index].account.clone());
         let mut services: Vec<Account> = all.collect();
         services.sort_unstable_by(|one, other| one.service.cmp(&other.service));
@@ -341,12 +341,12 @@ impl Accounts {
 #[cfg(any(test, feature = "audit"))]
 impl Accounts {
     /// How many there are, and how many of them are out of use.
-    pub(super) fn lens(&self) -> (usize, usize) {
+    pub(in crate::broker) fn lens(&self) -> (usize, usize) {
         assert_eq!(self.indices.len(), self.table.len());
         (self.table.len(), self.idle.len())
     }
 
-    pub(super) fn name(&self, index: u32) -> &Label {
+    pub(in crate::broker) fn name(&self, index: u32) -> &Label {
         &self.table[index].account.service
     }
 }

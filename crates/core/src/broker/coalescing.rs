@@ -1,0 +1,184 @@
+//! Request coalescing: where a service is set so, a request that is equal to one in progress does not
+//! go to a worker. It gets every part of the other's reply.
+//!
+//! The one that waits for a worker, or has one, is the *primary*; those that came later are *coalesced*
+//! with it. When the primary ends in another way than with its worker's reply, the others wait by
+//! themselves, and the first of them is the primary.
+
+use super::agenda::Released;
+use super::tables::{Place, Record};
+use super::{Broker, Turn};
+use crate::{
+    CODE_UNSAID, FramesView, Outcome, PeerId, Priority, Time, ToClientView, WorkerReplyView,
+};
+
+impl Broker {
+    /// The primary that a client's request may join.
+    pub(super) fn primary_for(
+        &self,
+        client: PeerId,
+        service: u32,
+        priority: Priority,
+        body: FramesView<'_>,
+    ) -> Option<u32> {
+        let peers = &self.tables.peers;
+        let in_flight = |record: &Record| matches!(record.place(), Place::InFlight(_));
+        // A client that takes parts gets what one that takes none does not.
+        let takes_parts = |id| peers.client(id).map(|client| client.can.partial_replies);
+        // The worker of a client that does not read is not read from.
+        let is_stuck =
+            |record: &Record| in_flight(record) && peers.is_above_high_water(record.client);
+        // No request waits with one that comes later than it would itself.
+        let is_later = |record: &Record| record.priority < priority && !in_flight(record);
+        let fits = |record: &Record| {
+            takes_parts(client) == takes_parts(record.client)
+                && !is_stuck(record)
+                && !is_later(record)
+        };
+        self.tables.find_primary(service, body, fits)
+    }
+
+    /// Coalesces a request, which is in no list, with another one.
+    pub(super) fn coalesce(&mut self, turn: &mut Turn<'_>, request: u32, primary: u32) {
+        let in_flight = self.is_in_flight(primary);
+        if in_flight && self.suspend(turn, request) {
+            return;
+        }
+        self.counters.shared += 1;
+        self.tables.relocate(request, Place::Coalesced(primary));
+        if in_flight {
+            self.end_wait(turn.now, request, self.tables.requests[primary].busy_until);
+        }
+        if self.tables.requests[request].deadline <= turn.now {
+            self.expire(turn, request);
+        } else {
+            self.set_request_timer(turn.now, request);
+        }
+    }
+
+    /// A primary got a worker, and so did those that are coalesced with it.
+    #[inline]
+    pub(super) fn coalesced_start(&mut self, turn: &mut Turn<'_>, primary: u32, busy_until: Time) {
+        if self.tables.first_coalesced(primary).is_none() {
+            return;
+        }
+        for request in self.tables.coalesced(primary) {
+            if !self.suspend(turn, request) {
+                self.end_wait(turn.now, request, busy_until);
+            }
+        }
+    }
+
+    /// A primary waits again, and so do those that are coalesced with it.
+    pub(super) fn coalesced_wait(&mut self, now: Time, primary: u32) {
+        for request in self.tables.coalesced(primary) {
+            self.restart_wait(now, request);
+            self.set_request_timer(now, request);
+        }
+    }
+
+    /// A part of the reply came that is kept for the end: those that are coalesced have their time
+    /// again.
+    pub(super) fn coalesced_hear(&mut self, now: Time, primary: u32) {
+        for request in self.tables.coalesced(primary) {
+            self.restart_timeout(now, request);
+        }
+    }
+
+    /// Passes a part of the reply on to those that are coalesced. None joins them any more: it would
+    /// miss this part.
+    pub(super) fn share_part(
+        &mut self,
+        turn: &mut Turn<'_>,
+        primary: u32,
+        said: &WorkerReplyView<'_>,
+    ) {
+        self.tables.close_primary(primary);
+        if self.tables.first_coalesced(primary).is_none() {
+            return;
+        }
+        for request in self.tables.coalesced(primary) {
+            self.restart_timeout(turn.now, request);
+            let client = self.tables.requests[request].client;
+            if !self.can_be_read(said.body, said.options, client) {
+                self.end(turn, request, Outcome::Untranslatable);
+                continue;
+            }
+            self.tables.requests.get_mut(request).part_sent = true;
+            self.counters.partials += 1;
+            let reply = self.reply_view(request, CODE_UNSAID, said.options, said.body);
+            turn.out.to_client(client, &ToClientView::Partial(reply));
+        }
+    }
+
+    /// Ends those that are coalesced with a request as that one ends: what stands against it stands
+    /// against them.
+    pub(super) fn end_all_coalesced(
+        &mut self,
+        turn: &mut Turn<'_>,
+        primary: u32,
+        outcome: Outcome,
+    ) {
+        self.tables.close_primary(primary);
+        while let Some(request) = self.tables.first_coalesced(primary) {
+            self.tables.relocate(request, Place::Detached);
+            self.end_quietly(turn, request, outcome);
+        }
+    }
+
+    /// Ends those that are coalesced with a request whose clients cannot be given a part of the reply.
+    pub(super) fn end_unreadable_coalesced(
+        &mut self,
+        turn: &mut Turn<'_>,
+        primary: u32,
+        said: &WorkerReplyView<'_>,
+    ) {
+        for request in self.tables.coalesced(primary) {
+            if !self.can_be_read(said.body, said.options, self.tables.requests[request].client) {
+                self.end(turn, request, Outcome::Untranslatable);
+            }
+        }
+    }
+
+    /// Ends those that are coalesced with a request as that one ends: with its worker's reply.
+    #[inline]
+    pub(super) fn share_end(
+        &mut self,
+        turn: &mut Turn<'_>,
+        primary: u32,
+        outcome: Outcome,
+        said: &WorkerReplyView<'_>,
+    ) {
+        self.tables.close_primary(primary);
+        while let Some(request) = self.tables.first_coalesced(primary) {
+            self.tables.relocate(request, Place::Detached);
+            self.end_coalesced(turn, request, outcome, said);
+        }
+    }
+
+    /// Lets a request wait by itself whose primary has ended: it joins another, or is a primary.
+    pub(super) fn resume_released(&mut self, turn: &mut Turn<'_>, released: Released) {
+        let Some(request) = self.tables.requests.find(released.request) else { return };
+        let record = &self.tables.requests[request];
+        if record.place() != Place::Detached {
+            return;
+        }
+        if record.part_sent {
+            // It must not get the parts of another reply behind those of the first.
+            return self.end_quietly(turn, request, Outcome::WorkerLost);
+        }
+        if released.was_in_flight {
+            self.restart_wait(turn.now, request);
+        }
+        let record = &self.tables.requests[request];
+        let (client, service, priority) = (record.client, record.service, record.priority);
+        let (_, body) = record.content();
+        if let Some(primary) = self.primary_for(client, service, priority, body) {
+            return self.coalesce(turn, request, primary);
+        }
+        let body = body.to_frames();
+        self.tables.make_primary(request, body.view());
+        self.requeue(turn, request);
+        self.dispatch_soon(service);
+    }
+}

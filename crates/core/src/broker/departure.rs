@@ -1,0 +1,204 @@
+//! Departures: workers that are lost, clients that go, peers that are sent away or closed.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::mem::{replace, take};
+
+use super::tables::{Claim, Place, Record, SideState};
+use super::{Action, Broker, CloseReason, Event, LossReason, Offence, Turn};
+use crate::{Farewell, Outcome, PeerId, ToClientView, ToWorkerView};
+
+impl Broker {
+    /// A worker is one no longer. Its requests go to others, or end.
+    pub(super) fn lose(&mut self, turn: &mut Turn<'_>, id: PeerId, reason: LossReason) {
+        let Some(worker) = self.tables.peers.worker_mut(id) else { return };
+        if !replace(&mut worker.registered, false) {
+            return;
+        }
+        worker.last_answered = None;
+        if let Some(timer) = worker.liveness_timer.take() {
+            self.timers.cancel(timer);
+        }
+        let registrations = self.tables.unregister(id, None);
+        let in_flight = self.tables.in_flight(id);
+        let name =
+            |at: &u32| self.tables.services[self.tables.registrations()[*at].service].name.clone();
+        let services = registrations.iter().map(name).collect();
+        turn.out.note(Event::WorkerLost { peer: id, services, reason, requests: in_flight.len() });
+        self.counters.workers_lost += 1;
+        self.end_unserved(turn, id);
+        // Each goes to the front of its queue, so the oldest goes last.
+        let mut requeued = Vec::new();
+        for request in in_flight.into_iter().rev() {
+            let Record { service, .. } = self.tables.requests[request];
+            if self.after_loss(turn, request) {
+                requeued.push(service);
+            }
+        }
+        self.end_registrations(turn, &registrations);
+        // Those behind a pattern are dispatched there first, so that each name has its turn.
+        for service in requeued {
+            self.dispatch_soon(service);
+        }
+    }
+
+    /// Ends the requests that ask for this worker and for what it does not serve, or no longer.
+    pub(super) fn end_unserved(&mut self, turn: &mut Turn<'_>, id: PeerId) {
+        let mut served = BTreeMap::new();
+        for request in self.tables.targeted(id) {
+            let service = self.tables.requests[request].service;
+            let is_served =
+                served.entry(service).or_insert_with(|| self.tables.serves(id, service));
+            if !*is_served {
+                self.end(turn, request, Outcome::NoSuchWorker);
+            }
+        }
+    }
+
+    /// Ends registrations that were removed from their worker. Only when all of them are is anything
+    /// done about it, so that no request hopes for one that is next.
+    pub(super) fn end_registrations(&mut self, turn: &mut Turn<'_>, registrations: &[u32]) {
+        if registrations.is_empty() {
+            return;
+        }
+        self.directory.changed();
+        let (services, concerned) = self.tables.end_registrations(turn.now, registrations);
+        self.rematch(turn, concerned);
+        for service in services {
+            self.tables.forget_unused(service);
+        }
+    }
+
+    /// A client went away: its requests end with it.
+    pub(super) fn client_gone(&mut self, turn: &mut Turn<'_>, id: PeerId) {
+        self.end_deferred(id, Outcome::ClientGone);
+        // Those that wait for the reply to another one end first: no successor is looked for among them.
+        for request in self.tables.of_client(id) {
+            if let Place::Coalesced(_) = self.tables.requests[request].place() {
+                self.end(turn, request, Outcome::ClientGone);
+            }
+        }
+        while let Some(first) =
+            self.tables.peers.client(id).and_then(|client| client.first_request())
+        {
+            self.end(turn, first, Outcome::ClientGone);
+        }
+        self.resume_workers_of(turn, id);
+    }
+
+    /// Sends a client away, if its dialect can say so.
+    pub(super) fn send_client_away(&mut self, turn: &mut Turn<'_>, id: PeerId, why: Farewell) {
+        if self.tables.peers.get(id).is_some_and(|peer| peer.handshake_done) {
+            self.undo_handshake(id);
+            turn.out.to_client(id, &ToClientView::Disconnect(why));
+            self.client_gone(turn, id);
+        }
+    }
+
+    /// Sends a worker away and loses it. One whose handshake is done hears of it even if it is not
+    /// registered.
+    pub(super) fn dismiss(&mut self, turn: &mut Turn<'_>, id: PeerId, reason: LossReason) {
+        let handshake_done = self.tables.peers.get(id).is_some_and(|peer| peer.handshake_done);
+        let worker = self.tables.peers.worker(id);
+        if worker.is_some_and(|worker| worker.registered || handshake_done) {
+            self.send_worker_away(turn, id, reason);
+        }
+    }
+
+    pub(super) fn send_worker_away(&mut self, turn: &mut Turn<'_>, id: PeerId, reason: LossReason) {
+        self.undo_handshake(id);
+        turn.out.to_worker(id, &ToWorkerView::Disconnect(reason.farewell()));
+        self.lose(turn, id, reason);
+    }
+
+    /// Records a violation of the protocol. A worker is sent away for it, and so is a client where it
+    /// can be told; in most dialects it cannot.
+    pub(super) fn violate(&mut self, turn: &mut Turn<'_>, id: PeerId, offence: Offence) {
+        let Some(peer) = self.tables.peers.get(id) else { return };
+        let is_worker = matches!(peer.side, SideState::Worker(_));
+        let pending = peer.handshake_pending();
+        self.record_violation(turn, id, offence);
+        if is_worker && !pending {
+            self.send_worker_away(turn, id, LossReason::Offence(offence));
+        } else if !pending {
+            self.send_client_away(turn, id, offence.farewell());
+        }
+    }
+
+    pub(super) fn record_violation(&mut self, turn: &mut Turn<'_>, id: PeerId, offence: Offence) {
+        self.counters.offend(offence);
+        turn.out.note(Event::Offended { peer: id, offence });
+    }
+
+    /// Forgets a peer whose connection is gone.
+    pub(super) fn disconnected(&mut self, turn: &mut Turn<'_>, id: PeerId) {
+        let Some(peer) = self.tables.peers.get(id) else { return };
+        match peer.side {
+            SideState::Client(_) => self.client_gone(turn, id),
+            SideState::Worker(_) => self.lose(turn, id, LossReason::Gone),
+        }
+        let Some(peer) = self.tables.remove_peer(id) else { return };
+        if let Some(timer) = peer.stall_timer {
+            self.timers.cancel(timer);
+        }
+        match peer.identity_claim {
+            Claim::Settled => {}
+            Claim::ChallengedBy(claimant) => self.agenda.inherit(claimant),
+            Claim::WaitsFor(owner, timer) => {
+                if let Some(timer) = timer {
+                    self.timers.cancel(timer);
+                }
+                if let Some(owner) = self.tables.peers.get_mut(owner) {
+                    owner.identity_claim = Claim::Settled;
+                }
+            }
+        }
+    }
+
+    /// Has a peer's connection closed.
+    pub(super) fn close(&mut self, turn: &mut Turn<'_>, id: PeerId, reason: CloseReason) {
+        let Some(peer) = self.tables.peers.get(id) else { return };
+        if peer.requires_handshake() && reason == CloseReason::IdentityInUse {
+            let why = Farewell::IdentityInUse;
+            match peer.side {
+                SideState::Client(_) => turn.out.to_client(id, &ToClientView::Disconnect(why)),
+                SideState::Worker(_) => turn.out.to_worker(id, &ToWorkerView::Disconnect(why)),
+            }
+        }
+        self.counters.close(reason);
+        self.disconnected(turn, id);
+        turn.out.act(id, Action::Close(reason));
+    }
+
+    /// Ends everything: the broker shuts down.
+    pub(super) fn shutdown(&mut self, turn: &mut Turn<'_>) {
+        self.shut_down = true;
+        for request in self.tables.requests.indices() {
+            if self.tables.requests.contains(request)
+                && self.tables.requests[request].place().in_progress()
+            {
+                self.end_quietly(turn, request, Outcome::ShutDown);
+            }
+        }
+        for id in self.tables.peers.ids().collect::<Vec<_>>() {
+            self.end_deferred(id, Outcome::ShutDown);
+            self.dismiss(turn, id, LossReason::ShutDown);
+            self.send_client_away(turn, id, Farewell::ShutDown);
+        }
+    }
+
+    /// A peer goes, or is sent away: it has to complete its handshake again before anything else.
+    pub(super) fn undo_handshake(&mut self, id: PeerId) {
+        if let Some(peer) = self.tables.peers.get_mut(id) {
+            peer.handshake_done = false;
+        }
+    }
+
+    /// Reads again from the workers that sent a client more than it has read.
+    pub(super) fn resume_workers_of(&mut self, turn: &mut Turn<'_>, client: PeerId) {
+        let Some(state) = self.tables.peers.client_mut(client) else { return };
+        for worker in take(&mut state.paused_workers) {
+            self.resume(turn, worker);
+        }
+    }
+}

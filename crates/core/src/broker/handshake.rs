@@ -1,0 +1,48 @@
+//! Handshakes of dialects that have one: a peer begins with HELLO and is told what holds here. It may
+//! say more from then on, until it is sent away or goes. Peers of other dialects may from the start.
+
+use core::time::Duration;
+
+use super::tables::SideState;
+use super::{Broker, HEARTBEAT_INTERVAL_MIN, Offence, Turn};
+use crate::{Hello, PeerId, ToClientView, ToWorkerView, Welcome};
+
+/// Bytes that a message has at the most beside a body and its options: an address, the name of a
+/// service, and numbers.
+pub const HEAD_BYTES_MAX: usize = 384;
+
+impl Broker {
+    /// Handles the HELLO of a peer.
+    pub(super) fn handshake(&mut self, turn: &mut Turn<'_>, id: PeerId, hello: Hello) {
+        let Some(peer) = self.tables.peers.get_mut(id) else { return };
+        if !peer.handshake_pending() {
+            return self.violate(turn, id, Offence::Malformed);
+        }
+        peer.handshake_done = true;
+        let interval = hello.heartbeat.map_or(Duration::MAX, |it| it.max(HEARTBEAT_INTERVAL_MIN));
+        peer.declared_interval = Some(interval);
+        let most = hello.message_bytes_max.map(|most| most.saturating_sub(HEAD_BYTES_MAX));
+        peer.body_bytes_max = most.unwrap_or(usize::MAX);
+        let (config, limits) = (&self.config, &self.config.limits);
+        let requests_max = match &mut peer.side {
+            SideState::Client(_) => limits.client_requests_max,
+            SideState::Worker(worker) => {
+                worker.concurrency = worker.can.concurrency;
+                limits.worker_requests_max
+            }
+        };
+        let about = &config.introduction;
+        let welcome = Welcome {
+            heartbeat: config.heartbeat_interval,
+            liveness: config.liveness,
+            message_bytes_max: about.message_bytes_max,
+            frames_max: about.frames_max,
+            requests_max: u32::try_from(requests_max).unwrap_or(u32::MAX),
+            broker: about.broker.clone(),
+        };
+        match peer.side {
+            SideState::Client(_) => turn.out.to_client(id, &ToClientView::Welcome(&welcome)),
+            SideState::Worker(_) => turn.out.to_worker(id, &ToWorkerView::Welcome(&welcome)),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Identities: who connects, and whose identity it is when two peers claim the same.
+
+use core::mem::replace;
+
+use super::tables::{Claim, Peer, SideState};
+use super::{Action, Broker, CloseReason, Profile, Timer, Turn};
+use crate::{PeerId, Role, Time};
+
+impl Broker {
+    /// Adds a peer whose role is known.
+    pub(super) fn connected(&mut self, turn: &mut Turn<'_>, id: PeerId, profile: Profile) {
+        let identity = profile.identity.clone();
+        let probe = profile.answers_probes && matches!(profile.role, Role::Worker(_));
+        let owner = self.tables.peers.owner(&identity);
+        self.tables.peers.add(turn.now, id, profile);
+        match owner {
+            None => self.tables.peers.own(identity, id),
+            Some(owner) => return self.claim(turn, owner, id),
+        }
+        if probe {
+            // Whether a busy worker that falls silent has stopped can only be told of one that is
+            // known to answer.
+            turn.out.act(id, Action::Probe);
+        }
+    }
+
+    /// A second connection came with an identity that has an owner: the owner is probed, and until it
+    /// answers the second one waits.
+    fn claim(&mut self, turn: &mut Turn<'_>, owner_id: PeerId, claimant: PeerId) {
+        let Some(owner) = self.tables.peers.get_mut(owner_id) else { return };
+        if owner.identity_claim != Claim::Settled {
+            return self.close(turn, claimant, CloseReason::IdentityInUse);
+        }
+        owner.identity_claim = Claim::ChallengedBy(claimant);
+        self.challenge(turn, owner_id, claimant);
+        self.pause(turn, claimant);
+    }
+
+    /// Probes the owner of an identity, and gives it its time, or its time again.
+    fn challenge(&mut self, turn: &mut Turn<'_>, owner: PeerId, claimant: PeerId) {
+        if self.tables.peers.get(owner).is_some_and(|owner| owner.answers_probes) {
+            turn.out.act(owner, Action::Probe);
+        }
+        let until = turn.now.after(self.config.identity_timeout);
+        let timer = self.timers.arm(until, Timer::Identity(claimant));
+        let Some(peer) = self.tables.peers.get_mut(claimant) else {
+            return self.timers.cancel(timer);
+        };
+        let before = replace(&mut peer.identity_claim, Claim::WaitsFor(owner, Some(timer)));
+        if let Claim::WaitsFor(_, Some(timer)) = before {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// Probes the owner of the identity that a peer claims once more: it was not read from meanwhile.
+    pub(super) fn challenge_again(&mut self, turn: &mut Turn<'_>, claimant: PeerId) {
+        let claim = self.tables.peers.get(claimant).map(|peer| peer.identity_claim);
+        if let Some(Claim::WaitsFor(owner, _)) = claim {
+            self.challenge(turn, owner, claimant);
+        }
+    }
+
+    /// The owner of an identity has shown no life in time.
+    pub(super) fn identity_due(&mut self, turn: &mut Turn<'_>, claimant: PeerId, due: Time) {
+        let was_stopped = self.was_stopped(turn.now, due);
+        let Some(peer) = self.tables.peers.get_mut(claimant) else { return };
+        let Claim::WaitsFor(owner, timer) = &mut peer.identity_claim else { return };
+        *timer = None;
+        let owner = *owner;
+        if was_stopped {
+            return self.challenge(turn, owner, claimant);
+        }
+        // One that is not read from could not show any.
+        if self.tables.peers.get(owner).is_some_and(|owner| owner.pauses > 0) {
+            self.close(turn, claimant, CloseReason::IdentityInUse);
+        } else {
+            self.close(turn, owner, CloseReason::IdentityTaken);
+        }
+    }
+
+    /// Gives a peer the identity that it claims: its owner is gone.
+    pub(super) fn inherit(&mut self, turn: &mut Turn<'_>, claimant: PeerId) {
+        let Some(peer) = self.tables.peers.get_mut(claimant) else { return };
+        if let Claim::WaitsFor(_, Some(timer)) = replace(&mut peer.identity_claim, Claim::Settled) {
+            self.timers.cancel(timer);
+        }
+        let Peer { answers_probes, side, identity, .. } = peer;
+        let probe = *answers_probes && matches!(side, SideState::Worker(_));
+        let identity = identity.clone();
+        self.tables.peers.own(identity, claimant);
+        self.resume(turn, claimant);
+        if probe {
+            turn.out.act(claimant, Action::Probe);
+        }
+    }
+}

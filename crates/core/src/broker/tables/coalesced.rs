@@ -1,0 +1,151 @@
+//! Coalesced requests: those that wait for the reply to an equal one, their primary.
+
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use hashbrown::HashTable;
+
+use super::Tables;
+use super::place::Place;
+use super::requests::{InPlace, Record, Requests};
+use crate::broker::keys::{KeyedState, Keys};
+use crate::list::List;
+use crate::{FramesView, PeerId};
+
+/// The primaries that equal requests may join, by service and body.
+#[derive(Debug)]
+pub(super) struct Primaries {
+    index: HashTable<u32>,
+    keyed: KeyedState,
+}
+
+impl Primaries {
+    pub(super) fn new(keys: Keys) -> Self {
+        Self { index: HashTable::new(), keyed: keys.state() }
+    }
+
+    fn insert(&mut self, requests: &Requests, index: u32, hash: u64) {
+        let hash_of = |other: &u32| requests[*other].primary_hash().unwrap_or_default();
+        self.index.insert_unique(hash, index, hash_of);
+    }
+
+    fn remove(&mut self, index: u32, hash: u64) {
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == index) {
+            entry.remove();
+        }
+    }
+}
+
+impl Tables {
+    /// The primary that a request with this body may join, of those for which `fits` holds: the one
+    /// whose reply comes first, as far as that can be told.
+    pub(in crate::broker) fn find_primary(
+        &self,
+        service: u32,
+        body: FramesView<'_>,
+        fits: impl Fn(&Record) -> bool,
+    ) -> Option<u32> {
+        if self.primaries.index.is_empty() {
+            return None;
+        }
+        let same = |index: &u32| {
+            let record = &self.requests[*index];
+            record.service == service && fits(record) && record.content().1.is_same(&body)
+        };
+        let turn = |index: &u32| {
+            let record = &self.requests[*index];
+            let waits = !matches!(record.place(), Place::InFlight(_));
+            (waits, Reverse(record.priority), record.rest.received, *index)
+        };
+        let hash = self.primaries.keyed.of_body(&self.services[service].name, body);
+        self.primaries.index.iter_hash(hash).copied().filter(same).min_by_key(turn)
+    }
+
+    /// Lets equal requests join a request, whose body is `body` and is retained.
+    pub(in crate::broker) fn make_primary(&mut self, request: u32, body: FramesView<'_>) {
+        let name = &self.services[self.requests[request].service].name;
+        let hash = self.primaries.keyed.of_body(name, body);
+        self.requests.get_mut(request).coalescing_mut().hash = Some(hash);
+        self.primaries.insert(&self.requests, request, hash);
+    }
+
+    /// Lets no more requests join a request.
+    pub(in crate::broker) fn close_primary(&mut self, request: u32) {
+        let coalescing = self.requests.get_mut(request).rest.coalescing.as_mut();
+        if let Some(hash) = coalescing.and_then(|coalescing| coalescing.hash.take()) {
+            self.primaries.remove(request, hash);
+        }
+    }
+
+    /// The first request that is coalesced with this one.
+    #[inline]
+    pub(in crate::broker) fn first_coalesced(&self, primary: u32) -> Option<u32> {
+        self.requests[primary].coalesced().first()
+    }
+
+    /// The requests that are coalesced with this one, in order.
+    pub(in crate::broker) fn coalesced(&mut self, primary: u32) -> Vec<u32> {
+        let mut all = Vec::new();
+        let mut at = self.first_coalesced(primary);
+        while let Some(request) = at {
+            all.push(request);
+            at = List::after(&mut InPlace(&mut self.requests), request);
+        }
+        all
+    }
+
+    /// Replaces a queued request, which ends, by the first of the highest priority that is coalesced
+    /// with it: of a lower priority it would hold that one up. It becomes the primary of the others.
+    /// False where there is none.
+    pub(in crate::broker) fn succeed(&mut self, request: u32) -> bool {
+        let coalesced = self.coalesced(request);
+        let priority = |at: &u32| Reverse(self.requests[*at].priority);
+        let Some(successor) = coalesced.iter().copied().min_by_key(priority) else { return false };
+        let Some(hash) = self.requests[request].primary_hash() else { return false };
+        self.close_primary(request);
+        self.relocate(successor, Place::Detached);
+        self.replace_queued(request, successor);
+        self.requests.get_mut(successor).coalescing_mut().hash = Some(hash);
+        self.primaries.insert(&self.requests, successor, hash);
+        for other in coalesced.into_iter().filter(|other| *other != successor) {
+            self.relocate(other, Place::Detached);
+            self.relocate(other, Place::Coalesced(successor));
+        }
+        true
+    }
+
+    /// Whether anybody but this client waits for the reply to a request.
+    pub(in crate::broker) fn is_shared_beyond(&mut self, primary: u32, client: PeerId) -> bool {
+        let mut at = self.first_coalesced(primary);
+        while let Some(request) = at
+            && self.requests[request].client == client
+        {
+            at = List::after(&mut InPlace(&mut self.requests), request);
+        }
+        at.is_some()
+    }
+
+    /// The worker that has a request, or the primary that it waits for; and that request.
+    #[inline]
+    pub(in crate::broker) fn worker_of(&self, request: u32) -> Option<(PeerId, u32)> {
+        match self.requests[request].place() {
+            Place::InFlight(worker) => Some((worker, request)),
+            Place::Coalesced(primary) => match self.requests[primary].place() {
+                Place::InFlight(worker) => Some((worker, primary)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+#[cfg(any(test, feature = "audit"))]
+impl Tables {
+    pub(in crate::broker) fn is_in_primaries(&self, request: u32, hash: u64) -> bool {
+        self.primaries.index.find(hash, |other| *other == request).is_some()
+    }
+
+    pub(in crate::broker) fn primaries_len(&self) -> usize {
+        self.primaries.index.len()
+    }
+}

@@ -1,0 +1,203 @@
+//! The id that a client gives its request, so that it can tell the replies apart.
+
+use core::fmt;
+
+use crate::Label;
+
+/// The id that a client gives its request: a number where its dialect has numbers, text where it has
+/// text, and empty text where it has none.
+///
+/// A number and its decimal text are equal, because a dialect whose ids are text writes a number so.
+///
+/// ```
+/// use majordomus_core::CorrelationId;
+///
+/// assert_eq!(CorrelationId::Number(17), CorrelationId::from("17"));
+/// assert_ne!(CorrelationId::Number(17), CorrelationId::from("017"));
+/// assert!(CorrelationId::NONE.is_none());
+/// ```
+#[derive(Clone)]
+pub enum CorrelationId {
+    /// A number.
+    Number(u64),
+    /// Opaque bytes.
+    Text(Label),
+}
+
+/// A [`CorrelationId`] that is borrowed.
+///
+/// ```
+/// use majordomus_core::{CorrelationId, CorrelationIdRef};
+///
+/// let id = CorrelationId::from("17");
+/// assert_eq!(id.as_ref(), CorrelationIdRef::Number(17));
+/// ```
+#[derive(Clone, Copy)]
+pub enum CorrelationIdRef<'a> {
+    /// A number.
+    Number(u64),
+    /// Opaque bytes.
+    Text(&'a [u8]),
+}
+
+impl CorrelationId {
+    /// The id of a request whose dialect has no ids.
+    pub const NONE: CorrelationId = CorrelationId::Text(Label::empty());
+
+    /// Borrows the id.
+    ///
+    /// ```
+    /// # use majordomus_core::CorrelationId;
+    /// assert_eq!(CorrelationId::Number(17).as_ref().number(), Some(17));
+    /// ```
+    #[inline]
+    pub fn as_ref(&self) -> CorrelationIdRef<'_> {
+        match self {
+            CorrelationId::Number(number) => CorrelationIdRef::Number(*number),
+            CorrelationId::Text(text) => CorrelationIdRef::Text(text),
+        }
+    }
+
+    /// Whether the dialect has no ids.
+    ///
+    /// ```
+    /// # use majordomus_core::CorrelationId;
+    /// assert!(!CorrelationId::Number(0).is_none());
+    /// ```
+    #[inline]
+    pub fn is_none(&self) -> bool {
+        self.as_ref().is_none()
+    }
+}
+
+impl<'a> CorrelationIdRef<'a> {
+    /// The id of a request whose dialect has no ids.
+    pub const NONE: CorrelationIdRef<'static> = CorrelationIdRef::Text(b"");
+
+    /// Whether the dialect has no ids.
+    ///
+    /// ```
+    /// # use majordomus_core::CorrelationIdRef;
+    /// assert!(CorrelationIdRef::NONE.is_none());
+    /// ```
+    #[inline]
+    pub fn is_none(self) -> bool {
+        matches!(self, CorrelationIdRef::Text([]))
+    }
+
+    /// The id as a number, where it is one or is written as one in decimal.
+    ///
+    /// ```
+    /// # use majordomus_core::CorrelationIdRef;
+    /// assert_eq!(CorrelationIdRef::Text(b"17").number(), Some(17));
+    /// assert_eq!(CorrelationIdRef::Text(b"r17").number(), None);
+    /// ```
+    #[inline]
+    pub fn number(self) -> Option<u64> {
+        match self {
+            CorrelationIdRef::Number(number) => Some(number),
+            CorrelationIdRef::Text(text) => Label::number_of(text),
+        }
+    }
+
+    /// Calls `write` with the id as text: a number in decimal.
+    ///
+    /// ```
+    /// # use majordomus_core::CorrelationIdRef;
+    /// let length = CorrelationIdRef::Number(17).with_text(|text| text.len());
+    /// assert_eq!(length, 2);
+    /// ```
+    #[inline]
+    pub fn with_text<T>(self, write: impl FnOnce(&[u8]) -> T) -> T {
+        match self {
+            CorrelationIdRef::Number(number) => {
+                write(itoa::Buffer::new().format(number).as_bytes())
+            }
+            CorrelationIdRef::Text(text) => write(text),
+        }
+    }
+
+    /// Copies the id.
+    ///
+    /// ```
+    /// # use majordomus_core::{CorrelationId, CorrelationIdRef};
+    /// assert_eq!(CorrelationIdRef::Number(17).to_owned(), CorrelationId::Number(17));
+    /// ```
+    #[inline]
+    pub fn to_owned(self) -> CorrelationId {
+        match self {
+            CorrelationIdRef::Number(number) => CorrelationId::Number(number),
+            CorrelationIdRef::Text(text) => CorrelationId::Text(Label::from(text)),
+        }
+    }
+}
+
+impl PartialEq for CorrelationIdRef<'_> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        match (*self, *other) {
+            (CorrelationIdRef::Number(one), CorrelationIdRef::Number(other)) => one == other,
+            (CorrelationIdRef::Text(one), CorrelationIdRef::Text(other)) => one == other,
+            (number @ CorrelationIdRef::Number(_), CorrelationIdRef::Text(text))
+            | (CorrelationIdRef::Text(text), number @ CorrelationIdRef::Number(_)) => {
+                number.with_text(|decimal| decimal == text)
+            }
+        }
+    }
+}
+
+impl Eq for CorrelationIdRef<'_> {}
+
+impl PartialEq for CorrelationId {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+
+impl Eq for CorrelationId {}
+
+impl Default for CorrelationId {
+    fn default() -> Self {
+        CorrelationId::NONE
+    }
+}
+
+impl From<&str> for CorrelationId {
+    fn from(text: &str) -> Self {
+        CorrelationId::Text(Label::from(text))
+    }
+}
+
+impl From<Label> for CorrelationId {
+    fn from(text: Label) -> Self {
+        CorrelationId::Text(text)
+    }
+}
+
+impl fmt::Display for CorrelationIdRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CorrelationIdRef::Number(number) => fmt::Display::fmt(number, f),
+            CorrelationIdRef::Text(text) => fmt::Display::fmt(&Label::from(*text), f),
+        }
+    }
+}
+
+impl fmt::Display for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.as_ref(), f)
+    }
+}
+
+impl fmt::Debug for CorrelationIdRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl fmt::Debug for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.as_ref(), f)
+    }
+}

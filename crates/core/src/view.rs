@@ -1,0 +1,689 @@
+//! Borrowed views of the neutral commands: what the broker is given and what it gives, in memory that
+//! belongs to its caller.
+//!
+//! A decoder makes a view of the read buffer, and the broker copies only what it has to keep. The
+//! broker makes a view of what it holds, and an encoder writes it to the peer. Each view has an owned
+//! twin in `command`, which the client and worker libraries and tests use.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::frames::SHARED_BODY_MIN;
+use crate::{
+    CODE_UNSAID, CREDIT_UNLIMITED, Concurrency, CorrelationIdRef, Farewell, Form, Frames,
+    FromClient, FromWorker, Hello, Label, Notice, Outcome, Priority, Reply, Request, Status,
+    Timeout, ToClient, ToWorker, Token, Welcome, WorkerReply, WorkerRequest,
+};
+
+/// The frames of a message or of a body, borrowed.
+///
+/// ```
+/// use majordomus_core::{Frames, FramesView};
+///
+/// let message = Frames::from_slices(&["MDPC01", "echo", "hello"]);
+/// let body: FramesView<'_> = message.view().skip(2);
+/// assert_eq!(body.iter().collect::<Vec<_>>(), [b"hello"]);
+/// ```
+#[derive(Clone, Copy)]
+pub struct FramesView<'a> {
+    pub(crate) data: &'a [u8],
+    /// Start and end of each frame in `data`.
+    pub(crate) bounds: &'a [(u32, u32)],
+    /// The memory that `data` is all of, where it can be shared.
+    pub(crate) memory: Option<&'a Bytes>,
+    pub(crate) form: Form,
+    pub(crate) note: u8,
+}
+
+impl<'a> FramesView<'a> {
+    /// No frame at all.
+    pub const EMPTY: FramesView<'static> =
+        FramesView { data: &[], bounds: &[], memory: None, form: Form::Frames, note: 0 };
+
+    /// Frames at `bounds` (start and end of each) in `data`, which belongs to somebody else.
+    ///
+    /// # Panics
+    ///
+    /// Reading a frame panics where its bounds are not in `data`.
+    ///
+    /// ```
+    /// use majordomus_core::FramesView;
+    ///
+    /// let frames = FramesView::borrowed(b"hello", &[(0, 1), (1, 5)]);
+    /// assert_eq!(frames.get(1), Some(&b"ello"[..]));
+    /// ```
+    #[inline]
+    pub const fn borrowed(data: &'a [u8], bounds: &'a [(u32, u32)]) -> Self {
+        Self { data, bounds, memory: None, form: Form::Frames, note: 0 }
+    }
+
+    /// The same, in memory that whoever keeps a frame may share.
+    ///
+    /// ```
+    /// use majordomus_core::FramesView;
+    ///
+    /// let memory = "hello".into();
+    /// let frames = FramesView::shared(&memory, &[(1, 5)]);
+    /// assert_eq!(frames.share(0).expect("it can be shared"), "ello");
+    /// ```
+    #[inline]
+    pub fn shared(memory: &'a Bytes, bounds: &'a [(u32, u32)]) -> Self {
+        Self { data: memory, bounds, memory: Some(memory), form: Form::Frames, note: 0 }
+    }
+
+    /// Frames at other bounds (start and end of each) in the same memory, which
+    /// [`share`](FramesView::share) shares as before.
+    ///
+    /// # Panics
+    ///
+    /// Reading a frame panics where its bounds are not in that memory.
+    ///
+    /// ```
+    /// use majordomus_core::Frames;
+    ///
+    /// let message = Frames::from_slices(&["a", "bc"]);
+    /// let (start, end) = message.view().bounds(1).expect("there are two");
+    /// let bounds = [(start, start + 1), (start + 1, end)];
+    /// let parts = message.view().with_bounds(&bounds);
+    /// assert_eq!(parts.iter().collect::<Vec<_>>(), [b"b", b"c"]);
+    /// ```
+    #[must_use]
+    #[inline]
+    pub const fn with_bounds(self, bounds: &'a [(u32, u32)]) -> Self {
+        Self { bounds, ..self }
+    }
+
+    /// The same frames as a body of this form. `note` is for whoever encodes them; the core passes it
+    /// on and does not look at it.
+    #[must_use]
+    #[inline]
+    pub const fn in_form(self, form: Form, note: u8) -> Self {
+        Self { form, note, ..self }
+    }
+
+    /// What the frames are.
+    #[inline]
+    pub const fn form(&self) -> Form {
+        self.form
+    }
+
+    /// What was set with [`in_form`](FramesView::in_form).
+    #[inline]
+    pub const fn note(&self) -> u8 {
+        self.note
+    }
+
+    /// Number of frames.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.bounds.len()
+    }
+
+    /// Whether there is no frame.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.bounds.is_empty()
+    }
+
+    /// Frame `index`, counted from 0.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        let &(start, end) = self.bounds.get(index)?;
+        Some(&self.data[start as usize..end as usize])
+    }
+
+    /// Start and end of frame `index` in the memory of the frames.
+    #[inline]
+    pub fn bounds(&self, index: usize) -> Option<(u32, u32)> {
+        self.bounds.get(index).copied()
+    }
+
+    /// Frame `index` as shared memory; `None` where there is no such frame, or its memory cannot be
+    /// shared.
+    #[inline]
+    pub fn share(&self, index: usize) -> Option<Bytes> {
+        let &(start, end) = self.bounds.get(index)?;
+        Some(self.memory?.slice(start as usize..end as usize))
+    }
+
+    /// The frames in order.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
+        let data = self.data;
+        self.bounds.iter().map(move |&(start, end)| &data[start as usize..end as usize])
+    }
+
+    /// These frames without the first `count`; none where there are fewer.
+    #[must_use]
+    #[inline]
+    pub fn skip(self, count: usize) -> Self {
+        Self { bounds: self.bounds.get(count..).unwrap_or_default(), ..self }
+    }
+
+    /// Frame `index` alone; none where there is no such frame.
+    #[must_use]
+    #[inline]
+    pub fn only(self, index: usize) -> Self {
+        Self { bounds: self.bounds.get(index..=index).unwrap_or_default(), ..self }
+    }
+
+    /// Bytes of all frames together.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        match self.bounds {
+            [(start, end)] => (end - start) as usize,
+            bounds => bounds.iter().map(|&(start, end)| (end - start) as usize).sum(),
+        }
+    }
+
+    /// The frames as a list of their own: sharing memory where that is possible, else a copy.
+    pub fn to_frames(&self) -> Frames {
+        match self.memory {
+            Some(memory) => Frames::new(memory.clone(), self.bounds.into()),
+            None => Frames::copied(self.iter()),
+        }
+        .in_form(self.form, self.note)
+    }
+
+    /// The frames in memory that holds nothing else, where they are small enough to be copied or their
+    /// memory cannot be shared.
+    ///
+    /// ```
+    /// # use majordomus_core::Frames;
+    /// let read = Frames::from_slices(&["a head", "a body"]).skip(1);
+    /// let retained = read.view().detached();
+    /// assert_eq!(retained, read);
+    /// assert_ne!(retained.get(0).map(<[u8]>::as_ptr), read.get(0).map(<[u8]>::as_ptr));
+    /// ```
+    pub fn detached(&self) -> Frames {
+        match self.memory {
+            Some(_) if self.bytes() >= SHARED_BODY_MIN => self.to_frames(),
+            _ => Frames::copied(self.iter()).in_form(self.form, self.note),
+        }
+    }
+
+    /// Whether two bodies are the same: the same frames, in the same form and with the same note.
+    pub(crate) fn is_same(&self, other: &FramesView<'_>) -> bool {
+        (self.form, self.note) == (other.form, other.note) && self.iter().eq(other.iter())
+    }
+}
+
+impl Frames {
+    /// Borrows the frames.
+    ///
+    /// ```
+    /// use majordomus_core::Frames;
+    ///
+    /// let frames = Frames::from_slices(&["hello"]);
+    /// assert_eq!(frames.view().to_frames(), frames);
+    /// ```
+    #[doc(hidden)]
+    #[inline]
+    pub fn view(&self) -> FramesView<'_> {
+        FramesView {
+            data: &self.data,
+            bounds: &self.bounds[self.first as usize..],
+            memory: Some(&self.data),
+            form: self.form,
+            note: self.note,
+        }
+    }
+}
+
+impl Default for FramesView<'_> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl PartialEq for FramesView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for FramesView<'_> {}
+
+impl core::fmt::Debug for FramesView<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        core::fmt::Debug::fmt(&self.to_frames(), f)
+    }
+}
+
+/// What a client says to the broker, borrowed: [`FromClient`].
+#[expect(missing_docs, reason = "each is described at its owned twin")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FromClientView<'a> {
+    Hello(Hello),
+    Request(RequestView<'a>),
+    Heartbeat,
+    StillWanted { id: CorrelationIdRef<'a> },
+    Vouch { worker: &'a [u8] },
+    Cancel { id: CorrelationIdRef<'a> },
+    More { id: CorrelationIdRef<'a>, credit: u32 },
+    Disconnect,
+}
+
+/// A request as a client makes it, borrowed: [`Request`].
+#[expect(missing_docs, reason = "each field is described at the owned twin")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestView<'a> {
+    pub service: &'a [u8],
+    pub id: CorrelationIdRef<'a>,
+    pub timeout: Timeout,
+    pub redeliver: bool,
+    pub target: &'a [u8],
+    pub fresh: bool,
+    pub durable: bool,
+    pub priority: Priority,
+    pub credit: u32,
+    pub notices: bool,
+    pub options: &'a [u8],
+    pub body: FramesView<'a>,
+}
+
+impl<'a> RequestView<'a> {
+    /// A request without id and options, and with the timeouts of the service.
+    #[inline]
+    pub const fn new(service: &'a [u8], body: FramesView<'a>) -> Self {
+        Self {
+            service,
+            id: CorrelationIdRef::NONE,
+            timeout: Timeout::OfService,
+            redeliver: false,
+            target: &[],
+            fresh: false,
+            durable: false,
+            priority: Priority::ORDINARY,
+            credit: CREDIT_UNLIMITED,
+            notices: false,
+            options: &[],
+            body,
+        }
+    }
+
+    /// Copies the request. Its body shares memory where that is possible.
+    pub fn to_owned(&self) -> Request {
+        self.with_body(self.body.to_frames())
+    }
+
+    /// Copies the request. Its body is in memory that holds nothing else, unless it is large.
+    pub(crate) fn detached(&self) -> Request {
+        self.with_body(self.body.detached())
+    }
+
+    fn with_body(&self, body: Frames) -> Request {
+        Request {
+            service: Label::from(self.service),
+            id: self.id.to_owned(),
+            timeout: self.timeout,
+            redeliver: self.redeliver,
+            target: Label::from(self.target),
+            fresh: self.fresh,
+            durable: self.durable,
+            priority: self.priority,
+            credit: self.credit,
+            notices: self.notices,
+            options: owned(self.options),
+            body,
+        }
+    }
+}
+
+impl Request {
+    /// Borrows the request.
+    pub fn view(&self) -> RequestView<'_> {
+        RequestView {
+            service: &self.service,
+            id: self.id.as_ref(),
+            timeout: self.timeout,
+            redeliver: self.redeliver,
+            target: &self.target,
+            fresh: self.fresh,
+            durable: self.durable,
+            priority: self.priority,
+            credit: self.credit,
+            notices: self.notices,
+            options: &self.options,
+            body: self.body.view(),
+        }
+    }
+}
+
+impl FromClientView<'_> {
+    /// Copies the command.
+    pub fn to_owned(&self) -> FromClient {
+        match *self {
+            FromClientView::Hello(hello) => FromClient::Hello(hello),
+            FromClientView::Request(request) => FromClient::Request(request.to_owned()),
+            FromClientView::Heartbeat => FromClient::Heartbeat,
+            FromClientView::StillWanted { id } => FromClient::StillWanted { id: id.to_owned() },
+            FromClientView::Vouch { worker } => FromClient::Vouch { worker: Label::from(worker) },
+            FromClientView::Cancel { id } => FromClient::Cancel { id: id.to_owned() },
+            FromClientView::More { id, credit } => FromClient::More { id: id.to_owned(), credit },
+            FromClientView::Disconnect => FromClient::Disconnect,
+        }
+    }
+}
+
+impl FromClient {
+    /// Borrows the command.
+    pub fn view(&self) -> FromClientView<'_> {
+        match self {
+            FromClient::Hello(hello) => FromClientView::Hello(*hello),
+            FromClient::Request(request) => FromClientView::Request(request.view()),
+            FromClient::Heartbeat => FromClientView::Heartbeat,
+            FromClient::StillWanted { id } => FromClientView::StillWanted { id: id.as_ref() },
+            FromClient::Vouch { worker } => FromClientView::Vouch { worker },
+            FromClient::Cancel { id } => FromClientView::Cancel { id: id.as_ref() },
+            FromClient::More { id, credit } => {
+                FromClientView::More { id: id.as_ref(), credit: *credit }
+            }
+            FromClient::Disconnect => FromClientView::Disconnect,
+        }
+    }
+}
+
+/// What a worker says to the broker, borrowed: [`FromWorker`].
+#[expect(missing_docs, reason = "each is described at its owned twin")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FromWorkerView<'a> {
+    Hello(Hello),
+    Ready { service: &'a [u8] },
+    Withdraw { service: &'a [u8] },
+    Partial(WorkerReplyView<'a>),
+    Final(WorkerReplyView<'a>),
+    Failed(WorkerReplyView<'a>),
+    Rejected(WorkerReplyView<'a>),
+    AtWork { address: &'a [u8] },
+    Heartbeat(Status),
+    Disconnect,
+}
+
+impl FromWorkerView<'_> {
+    /// A heartbeat that says nothing else.
+    pub const HEARTBEAT: FromWorkerView<'static> = FromWorkerView::Heartbeat(Status::NOTHING);
+}
+
+/// What is in a worker's reply, borrowed: [`WorkerReply`].
+#[expect(missing_docs, reason = "each field is described at the owned twin")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerReplyView<'a> {
+    pub address: &'a [u8],
+    pub id: CorrelationIdRef<'a>,
+    pub keep: Option<Duration>,
+    pub code: u16,
+    pub options: &'a [u8],
+    pub body: FramesView<'a>,
+}
+
+impl<'a> WorkerReplyView<'a> {
+    /// A reply without id and options.
+    #[inline]
+    pub const fn new(address: &'a [u8], body: FramesView<'a>) -> Self {
+        Self {
+            address,
+            id: CorrelationIdRef::NONE,
+            keep: None,
+            code: CODE_UNSAID,
+            options: &[],
+            body,
+        }
+    }
+
+    /// Copies the reply.
+    pub fn to_owned(&self) -> WorkerReply {
+        WorkerReply {
+            address: Label::from(self.address),
+            id: self.id.to_owned(),
+            keep: self.keep,
+            code: self.code,
+            options: owned(self.options),
+            body: self.body.to_frames(),
+        }
+    }
+}
+
+impl WorkerReply {
+    /// Borrows the reply.
+    pub fn view(&self) -> WorkerReplyView<'_> {
+        WorkerReplyView {
+            address: &self.address,
+            id: self.id.as_ref(),
+            keep: self.keep,
+            code: self.code,
+            options: &self.options,
+            body: self.body.view(),
+        }
+    }
+}
+
+impl FromWorkerView<'_> {
+    /// Copies the command.
+    pub fn to_owned(&self) -> FromWorker {
+        match *self {
+            FromWorkerView::Hello(hello) => FromWorker::Hello(hello),
+            FromWorkerView::Ready { service } => FromWorker::Ready { service: service.into() },
+            FromWorkerView::Withdraw { service } => {
+                FromWorker::Withdraw { service: service.into() }
+            }
+            FromWorkerView::Partial(reply) => FromWorker::Partial(reply.to_owned()),
+            FromWorkerView::Final(reply) => FromWorker::Final(reply.to_owned()),
+            FromWorkerView::Failed(reply) => FromWorker::Failed(reply.to_owned()),
+            FromWorkerView::Rejected(reply) => FromWorker::Rejected(reply.to_owned()),
+            FromWorkerView::AtWork { address } => FromWorker::AtWork { address: address.into() },
+            FromWorkerView::Heartbeat(status) => FromWorker::Heartbeat(status),
+            FromWorkerView::Disconnect => FromWorker::Disconnect,
+        }
+    }
+}
+
+impl FromWorker {
+    /// Borrows the command.
+    pub fn view(&self) -> FromWorkerView<'_> {
+        match self {
+            FromWorker::Hello(hello) => FromWorkerView::Hello(*hello),
+            FromWorker::Ready { service } => FromWorkerView::Ready { service },
+            FromWorker::Withdraw { service } => FromWorkerView::Withdraw { service },
+            FromWorker::Partial(reply) => FromWorkerView::Partial(reply.view()),
+            FromWorker::Final(reply) => FromWorkerView::Final(reply.view()),
+            FromWorker::Failed(reply) => FromWorkerView::Failed(reply.view()),
+            FromWorker::Rejected(reply) => FromWorkerView::Rejected(reply.view()),
+            FromWorker::AtWork { address } => FromWorkerView::AtWork { address },
+            FromWorker::Heartbeat(status) => FromWorkerView::Heartbeat(*status),
+            FromWorker::Disconnect => FromWorkerView::Disconnect,
+        }
+    }
+}
+
+/// What the broker says to a client, borrowed: [`ToClient`].
+#[expect(missing_docs, reason = "each is described at its owned twin")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToClientView<'a> {
+    Welcome(&'a Welcome),
+    Partial(ReplyView<'a>),
+    Final(ReplyView<'a>),
+    Failed(Outcome, ReplyView<'a>),
+    Notice { id: CorrelationIdRef<'a>, notice: Notice },
+    Heartbeat,
+    Disconnect(Farewell),
+}
+
+/// What is in a reply to a client, borrowed: [`Reply`].
+#[expect(missing_docs, reason = "each field is described at the owned twin")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyView<'a> {
+    pub service: &'a [u8],
+    pub id: CorrelationIdRef<'a>,
+    pub asked: u8,
+    pub code: u16,
+    pub options: &'a [u8],
+    pub body: FramesView<'a>,
+}
+
+impl<'a> ReplyView<'a> {
+    /// A reply without id and options.
+    #[inline]
+    pub const fn new(service: &'a [u8], body: FramesView<'a>) -> Self {
+        Self {
+            service,
+            id: CorrelationIdRef::NONE,
+            asked: 0,
+            code: CODE_UNSAID,
+            options: &[],
+            body,
+        }
+    }
+
+    /// Copies the reply.
+    pub fn to_owned(&self) -> Reply {
+        Reply {
+            service: Label::from(self.service),
+            id: self.id.to_owned(),
+            asked: self.asked,
+            code: self.code,
+            options: owned(self.options),
+            body: self.body.to_frames(),
+        }
+    }
+}
+
+impl Reply {
+    /// Borrows the reply.
+    pub fn view(&self) -> ReplyView<'_> {
+        ReplyView {
+            service: &self.service,
+            id: self.id.as_ref(),
+            asked: self.asked,
+            code: self.code,
+            options: &self.options,
+            body: self.body.view(),
+        }
+    }
+}
+
+impl ToClientView<'_> {
+    /// Copies the command.
+    pub fn to_owned(&self) -> ToClient {
+        match *self {
+            ToClientView::Welcome(info) => ToClient::Welcome(info.clone()),
+            ToClientView::Partial(reply) => ToClient::Partial(reply.to_owned()),
+            ToClientView::Final(reply) => ToClient::Final(reply.to_owned()),
+            ToClientView::Failed(outcome, reply) => ToClient::Failed(outcome, reply.to_owned()),
+            ToClientView::Notice { id, notice } => ToClient::Notice { id: id.to_owned(), notice },
+            ToClientView::Heartbeat => ToClient::Heartbeat,
+            ToClientView::Disconnect(why) => ToClient::Disconnect(why),
+        }
+    }
+}
+
+impl ToClient {
+    /// Borrows the command.
+    pub fn view(&self) -> ToClientView<'_> {
+        match self {
+            ToClient::Welcome(info) => ToClientView::Welcome(info),
+            ToClient::Partial(reply) => ToClientView::Partial(reply.view()),
+            ToClient::Final(reply) => ToClientView::Final(reply.view()),
+            ToClient::Failed(outcome, reply) => ToClientView::Failed(*outcome, reply.view()),
+            ToClient::Notice { id, notice } => {
+                ToClientView::Notice { id: id.as_ref(), notice: *notice }
+            }
+            ToClient::Heartbeat => ToClientView::Heartbeat,
+            ToClient::Disconnect(why) => ToClientView::Disconnect(*why),
+        }
+    }
+}
+
+/// What the broker says to a worker, borrowed: [`ToWorker`].
+#[expect(missing_docs, reason = "each is described at its owned twin")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToWorkerView<'a> {
+    Welcome(&'a Welcome),
+    Registered { service: &'a [u8], worker: &'a [u8] },
+    Request(WorkerRequestView<'a>),
+    StillWanted { token: Token, id: CorrelationIdRef<'a> },
+    More { token: Token, credit: u32 },
+    Capacity { concurrency: Concurrency },
+    Cancel { token: Token, outcome: Outcome },
+    Heartbeat,
+    Disconnect(Farewell),
+}
+
+/// What is in a request to a worker, borrowed: [`WorkerRequest`], with the broker's [`Token`] for its
+/// address.
+#[expect(missing_docs, reason = "each field is described at the owned twin")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerRequestView<'a> {
+    pub token: Token,
+    pub service: &'a [u8],
+    pub id: CorrelationIdRef<'a>,
+    pub deadline: Option<Duration>,
+    pub attempt: u32,
+    pub priority: Priority,
+    pub credit: u32,
+    pub options: &'a [u8],
+    pub body: FramesView<'a>,
+}
+
+impl<'a> WorkerRequestView<'a> {
+    /// A request without id and options.
+    #[inline]
+    pub const fn new(token: Token, service: &'a [u8], body: FramesView<'a>) -> Self {
+        Self {
+            token,
+            service,
+            id: CorrelationIdRef::NONE,
+            deadline: None,
+            attempt: 1,
+            priority: Priority::ORDINARY,
+            credit: CREDIT_UNLIMITED,
+            options: &[],
+            body,
+        }
+    }
+
+    /// Copies the request. Its address is the token as text.
+    pub fn to_owned(&self) -> WorkerRequest {
+        WorkerRequest {
+            address: self.token.to_label(),
+            service: Label::from(self.service),
+            id: self.id.to_owned(),
+            deadline: self.deadline,
+            attempt: self.attempt,
+            priority: self.priority,
+            credit: self.credit,
+            options: owned(self.options),
+            body: self.body.to_frames(),
+        }
+    }
+}
+
+impl ToWorkerView<'_> {
+    /// Copies the command. The addresses in it are tokens as text.
+    pub fn to_owned(&self) -> ToWorker {
+        match *self {
+            ToWorkerView::Welcome(info) => ToWorker::Welcome(info.clone()),
+            ToWorkerView::Registered { service, worker } => {
+                ToWorker::Registered { service: service.into(), worker: worker.into() }
+            }
+            ToWorkerView::Request(request) => ToWorker::Request(request.to_owned()),
+            ToWorkerView::StillWanted { token, id } => {
+                ToWorker::StillWanted { address: token.to_label(), id: id.to_owned() }
+            }
+            ToWorkerView::More { token, credit } => {
+                ToWorker::More { address: token.to_label(), credit }
+            }
+            ToWorkerView::Capacity { concurrency } => ToWorker::Capacity { concurrency },
+            ToWorkerView::Cancel { token, outcome } => {
+                ToWorker::Cancel { address: token.to_label(), outcome }
+            }
+            ToWorkerView::Heartbeat => ToWorker::Heartbeat,
+            ToWorkerView::Disconnect(why) => ToWorker::Disconnect(why),
+        }
+    }
+}
+
+fn owned(options: &[u8]) -> Bytes {
+    if options.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(options) }
+}
