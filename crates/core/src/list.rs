@@ -1,6 +1,8 @@
 //! Lists that run through the entries of a table: an entry joins and leaves at the same cost
 //! wherever it stands.
 
+use alloc::vec::Vec;
+
 const NONE: u32 = u32::MAX;
 
 /// The neighbours of an entry in one list.
@@ -51,6 +53,17 @@ impl List {
     pub(crate) fn after(table: &mut impl Linked, index: u32) -> Option<u32> {
         let next = table.links(index).next;
         (next != NONE).then_some(next)
+    }
+
+    /// Returns the entries in order.
+    pub(crate) fn to_vec(self, table: &mut impl Linked) -> Vec<u32> {
+        let mut all = Vec::with_capacity(self.len());
+        let mut at = self.first();
+        while let Some(index) = at {
+            all.push(index);
+            at = List::after(table, index);
+        }
+        all
     }
 
     pub(crate) fn push_back(&mut self, table: &mut impl Linked, index: u32) {
@@ -113,18 +126,12 @@ impl List {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
 
     impl Linked for Vec<Links> {
         fn links(&mut self, index: u32) -> &mut Links {
             &mut self[index as usize]
         }
-    }
-
-    fn order(list: &List, table: &mut Vec<Links>) -> Vec<u32> {
-        core::iter::successors(list.first(), |at| List::after(table, *at)).collect()
     }
 
     #[test]
@@ -136,12 +143,12 @@ mod tests {
         }
         list.push_front(&mut table, 0);
         list.push_back(&mut table, 4);
-        assert_eq!(order(&list, &mut table), [0, 1, 2, 3, 4]);
+        assert_eq!(list.to_vec(&mut table), [0, 1, 2, 3, 4]);
         for (gone, left) in
             [(2, &[0, 1, 3, 4][..]), (0, &[1, 3, 4]), (4, &[1, 3]), (1, &[3]), (3, &[])]
         {
             list.remove(&mut table, gone);
-            assert_eq!(order(&list, &mut table), left);
+            assert_eq!(list.to_vec(&mut table), left);
             assert_eq!(list.len(), left.len());
         }
         assert!(list.is_empty());

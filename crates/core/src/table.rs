@@ -118,10 +118,16 @@ impl<T> IndexMut<u32> for Table<T> {
     }
 }
 
-/// Gives back the places of a table of hashes, which something was taken out of, where most are
-/// free: what stays takes a step each, and then half of it has to go before the next time.
+/// Returns whether a collection with room for `capacity` entries should shrink to twice its `len`.
+/// Shrinking takes a step for each entry, and half of the entries have to go before the next time.
+#[inline]
+pub(crate) const fn is_sparse(len: usize, capacity: usize) -> bool {
+    capacity > PLACES_KEPT && len < capacity / 8
+}
+
+/// Shrinks a hash table that is sparse, after an entry was removed.
 pub(crate) fn give_back(table: &mut HashTable<u32>, hash: impl Fn(&u32) -> u64) {
-    if table.num_buckets() > PLACES_KEPT && table.len() < table.num_buckets() / 8 {
+    if is_sparse(table.len(), table.num_buckets()) {
         table.shrink_to(2 * table.len(), hash);
     }
 }

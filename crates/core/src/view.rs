@@ -659,6 +659,24 @@ impl<'a> WorkerRequestView<'a> {
     }
 }
 
+impl WorkerRequest {
+    /// Borrows the request. `token` replaces an address that is not a token.
+    #[doc(hidden)]
+    pub fn view(&self, token: Token) -> WorkerRequestView<'_> {
+        WorkerRequestView {
+            token: Token::read(&self.address).unwrap_or(token),
+            service: &self.service,
+            id: self.id.as_ref(),
+            deadline: self.deadline,
+            attempt: self.attempt,
+            priority: self.priority,
+            credit: self.credit,
+            options: &self.options,
+            body: self.body.view(),
+        }
+    }
+}
+
 impl ToWorkerView<'_> {
     /// Copies the command. The addresses in it are tokens as text.
     pub fn to_owned(&self) -> ToWorker {
@@ -680,6 +698,35 @@ impl ToWorkerView<'_> {
             }
             ToWorkerView::Heartbeat => ToWorker::Heartbeat,
             ToWorkerView::Disconnect(why) => ToWorker::Disconnect(why),
+        }
+    }
+}
+
+impl ToWorker {
+    /// Borrows the command. `token` replaces an address that is not a token.
+    #[doc(hidden)]
+    pub fn view(&self, token: Token) -> ToWorkerView<'_> {
+        let read = |address: &[u8]| Token::read(address).unwrap_or(token);
+        match self {
+            ToWorker::Welcome(info) => ToWorkerView::Welcome(info),
+            ToWorker::Registered { service, worker } => {
+                ToWorkerView::Registered { service, worker }
+            }
+            ToWorker::Request(request) => ToWorkerView::Request(request.view(token)),
+            ToWorker::StillWanted { address, id } => {
+                ToWorkerView::StillWanted { token: read(address), id: id.as_ref() }
+            }
+            ToWorker::More { address, credit } => {
+                ToWorkerView::More { token: read(address), credit: *credit }
+            }
+            ToWorker::Capacity { concurrency } => {
+                ToWorkerView::Capacity { concurrency: *concurrency }
+            }
+            ToWorker::Cancel { address, outcome } => {
+                ToWorkerView::Cancel { token: read(address), outcome: *outcome }
+            }
+            ToWorker::Heartbeat => ToWorkerView::Heartbeat,
+            ToWorker::Disconnect(why) => ToWorkerView::Disconnect(*why),
         }
     }
 }

@@ -24,7 +24,7 @@ mod workload;
 mod world;
 
 pub use machine::Machine;
-pub use outputs::Outputs;
+pub use outputs::{Outputs, Step};
 pub use rng::Rng;
 pub use run::{Failure, Report, run};
 pub use saboteur::{Mutation, Saboteur};

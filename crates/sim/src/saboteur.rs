@@ -22,14 +22,14 @@ pub use self::mutation::Mutation;
 use self::progress::Wishes;
 use crate::judge::{Uid, uid_of};
 use crate::machine::Machine;
-use crate::outputs::Outputs;
+use crate::outputs::{self, Outputs};
 
 /// The real broker, and somebody between it and the world.
 #[derive(Debug)]
 pub struct Saboteur {
     mutation: Mutation,
     broker: Broker,
-    /// The outputs of the broker, and what has become of them.
+    /// The broker's outputs, and the outputs after the mutation.
     produced: Outputs,
     outputs: Vec<Output>,
     /// What is known of the peers, and of the requests that workers have.
@@ -81,7 +81,7 @@ impl Machine for Saboteur {
         Self {
             mutation,
             broker: Broker::new(config.clone(), keys),
-            produced: Outputs::default(),
+            produced: outputs::empty(),
             outputs: Vec::new(),
             clients: Vec::new(),
             registered: Vec::new(),
@@ -116,7 +116,7 @@ impl Machine for Saboteur {
     }
 
     fn handle(&mut self, now: Time, input: &Input, outputs: &mut Outputs) {
-        self.produced.begin(outputs.step());
+        self.produced.begin(*outputs.input());
         self.handle_falsified(now, input.clone());
         self.outputs.drain(..).for_each(|output| outputs.push(output));
     }

@@ -357,7 +357,7 @@ fn named(name: &str, label: &Label) -> Option<Option<String>> {
 }
 
 /// Returns an id as text.
-fn text_of(id: &CorrelationId) -> Label {
+pub(crate) fn text_of(id: &CorrelationId) -> Label {
     id.as_ref().with_text(|text| Label::from(text))
 }
 

@@ -6,7 +6,7 @@ use majordomus_core::{PeerId, Time};
 
 use crate::judge::{Judge, Rule};
 use crate::machine::Machine;
-use crate::outputs::Outputs;
+use crate::outputs::{self, Outputs, Step};
 use crate::tape::{Entry, Hope, Issued};
 use crate::trace::{self, Sink};
 
@@ -37,7 +37,7 @@ impl<M: Machine> Stage<M> {
             judge: Judge::new(config),
             now: Time::ZERO,
             steps: 0,
-            outputs: Outputs::default(),
+            outputs: outputs::empty(),
             hash: 0,
             given: Vec::new(),
             recording: None,
@@ -113,7 +113,7 @@ impl<M: Machine> Stage<M> {
     /// Tells the broker something, and has all judged that it does about it. When a rule is broken,
     /// the run is over: nobody is told anything more.
     pub fn tell(&mut self, input: Input) -> &mut Vec<Output> {
-        self.outputs.begin(self.steps + 1);
+        self.outputs.begin(Step(self.steps + 1));
         if self.judge.breach().is_some() {
             return &mut self.outputs.list;
         }

@@ -20,7 +20,7 @@ use crate::translate::{Translated, to_frames};
 pub fn in_frames(body: Frames) -> Frames {
     let translated = match as_frames(body.view()) {
         Translated::AsItIs(_) => None,
-        Translated::Written(written) => Some(written.into_frames()),
+        Translated::Written(frames) => Some(frames),
         inside @ Translated::Inside(..) => Some(inside.view().to_frames()),
     };
     translated.unwrap_or_else(|| body.in_form(Form::Frames, 0))

@@ -1,9 +1,9 @@
-//! A JSON reader and writer without a data model: one pass over the text, no recursion, and no memory
-//! but for strings with escapes.
+//! A JSON reader and writer without a data model: one pass over the text, without recursion. It
+//! allocates only for strings with escapes and for nesting deeper than 128 levels.
 
 use alloc::vec::Vec;
 
-/// The bytes that a string cannot contain as they are: these two, and those below `CONTROL_END`.
+/// The bytes that need an escape in a string: `QUOTE`, `ESCAPE` and all bytes below `CONTROL_END`.
 const QUOTE: u8 = b'"';
 const ESCAPE: u8 = b'\\';
 const CONTROL_END: u8 = 0x20;
@@ -123,23 +123,29 @@ impl<'a> Text<'a> {
 
 /// Reads the digits of an escape `\u`, and the next escape where both are a surrogate pair.
 fn character(rest: &mut &[u8]) -> Option<char> {
-    let mut unit = || {
-        let (digits, behind) = rest.split_first_chunk()?;
-        *rest = behind;
-        hex(*digits)
-    };
-    let first = unit()?;
+    let first = unit(rest)?;
     let code = match first {
         0xd800..0xdc00 => {
             *rest = rest.strip_prefix(b"\\u")?;
-            let (digits, behind) = rest.split_first_chunk()?;
-            *rest = behind;
-            let second = hex(*digits)?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+            let second = unit(rest)?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
             0x1_0000 + ((first - 0xd800) << 10) + second
         }
         code => code,
     };
     char::from_u32(code)
+}
+
+/// Returns whether a byte is blank between the tokens of JSON.
+#[inline]
+pub(crate) const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+}
+
+/// Reads the four digits of an escape `\u`.
+fn unit(rest: &mut &[u8]) -> Option<u32> {
+    let (digits, behind) = rest.split_first_chunk()?;
+    *rest = behind;
+    hex(*digits)
 }
 
 fn hex(digits: [u8; 4]) -> Option<u32> {
@@ -224,7 +230,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         while let [byte, behind @ ..] = self.rest {
-            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+            if !is_blank(*byte) {
                 return Some(*byte);
             }
             self.rest = behind;

@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-/// A decoder's memory for what a message does not contain as it is: the bounds of parts that are packed
-/// into one frame, and a string without its JSON escapes.
+/// Memory that a decoder needs beside the message: the bounds of parts that are packed into one frame,
+/// and a string with its JSON escapes resolved.
 ///
 /// One value serves all connections of a thread, because a decoded command borrows it until the
-/// command is handled. Its memory is reused from message to message and stays below 10 KiB.
+/// command is handled. Its memory is reused from message to message and stays below 12 KiB.
 ///
 /// ```
 /// use majordomus_core::{FromClientView, Frames};

@@ -35,7 +35,7 @@ use majordomus_core::{Bounds, Form, Frames, FramesView};
 
 pub use rule::{Json, UnknownJson};
 
-use crate::json_text::{Reader, Text, quote};
+use crate::json_text::{Reader, Text, is_blank, quote};
 
 /// The key of the object that stands for bytes which are not UTF-8.
 const BASE64_KEY: &[u8] = b"$base64";
@@ -83,7 +83,7 @@ pub(crate) fn to_frames(body: FramesView<'_>) -> Translated<'_> {
             flat.push(text);
         }
     }
-    Translated::Written(flat)
+    Translated::Written(flat.into_frames())
 }
 
 /// Translates a body of one text. The frame stays where it is in memory where that is possible.
@@ -102,7 +102,7 @@ fn only_to_frames(body: FramesView<'_>) -> Translated<'_> {
     }
     let mut flat = Flat::default();
     if is_nothing(text) || flat.read(text).is_some() {
-        return Translated::Written(flat);
+        return Translated::Written(flat.into_frames());
     }
     Translated::AsItIs(body)
 }
@@ -114,7 +114,7 @@ pub(crate) enum Translated<'a> {
     /// The body was a string without escapes: the frame is the text between its quotes.
     Inside(FramesView<'a>, [(u32, u32); 1]),
     /// Frames in new memory.
-    Written(Flat),
+    Written(Frames),
 }
 
 impl Translated<'_> {
@@ -123,7 +123,7 @@ impl Translated<'_> {
         match self {
             Translated::AsItIs(body) => *body,
             Translated::Inside(body, bounds) => body.with_bounds(bounds),
-            Translated::Written(flat) => FramesView::borrowed(&flat.data, &flat.bounds),
+            Translated::Written(frames) => frames.view(),
         }
     }
 }
@@ -146,7 +146,7 @@ pub(crate) fn is_other_than_string(json: &[u8]) -> bool {
 
 /// Returns the last character that is not blank.
 fn last_character(json: &[u8]) -> Option<u8> {
-    json.iter().rfind(|byte| !matches!(byte, b' ' | b'\n' | b'\t' | b'\r')).copied()
+    json.iter().rfind(|byte| !is_blank(**byte)).copied()
 }
 
 fn is_scalar(mut reader: Reader<'_>) -> bool {
@@ -193,15 +193,27 @@ fn write_value(frame: &[u8], to: &mut Vec<u8>) {
 }
 
 fn array(body: FramesView<'_>, rule: Json) -> Vec<u8> {
-    let mut text = Vec::with_capacity(body.bytes() + 3 * body.len() + 1);
-    for (index, frame) in body.iter().enumerate() {
-        text.push(if index == 0 { b'[' } else { b',' });
+    array_of(body, 3 * body.len() + 1, |frame, text| {
         // A frame that is no JSON would break the array.
         if rule == Json::Raw && is_sound(frame, NESTING_MAX - 1) {
             text.extend_from_slice(frame);
         } else {
-            write_value(frame, &mut text);
+            write_value(frame, text);
         }
+    })
+}
+
+/// Returns a JSON array with an element for each frame, as `write` appends it. The elements are expected
+/// to take `more` bytes beside the frames.
+pub(crate) fn array_of(
+    body: FramesView<'_>,
+    more: usize,
+    mut write: impl FnMut(&[u8], &mut Vec<u8>),
+) -> Vec<u8> {
+    let mut text = Vec::with_capacity(body.bytes() + more);
+    for (index, frame) in body.iter().enumerate() {
+        text.push(if index == 0 { b'[' } else { b',' });
+        write(frame, &mut text);
     }
     text.push(b']');
     text
@@ -209,13 +221,13 @@ fn array(body: FramesView<'_>, rule: Json) -> Vec<u8> {
 
 /// Frames that are being read out of JSON, one behind the other.
 #[derive(Default)]
-pub(crate) struct Flat {
+struct Flat {
     data: Vec<u8>,
     bounds: Bounds,
 }
 
 impl Flat {
-    pub(crate) fn into_frames(self) -> Frames {
+    fn into_frames(self) -> Frames {
         Frames::new(self.data.into(), self.bounds)
     }
 
@@ -285,7 +297,8 @@ impl Flat {
     }
 }
 
-/// Returns a string without its escapes; `None` where the result is not Unicode.
+/// Returns a string without its escapes; `None` where an escape is not Unicode. A string without escapes
+/// is not checked for UTF-8.
 fn unescaped(text: Text<'_>) -> Option<Cow<'_, [u8]>> {
     if let Some(plain) = text.plain() {
         return Some(Cow::Borrowed(plain));

@@ -192,7 +192,7 @@ impl Connection {
         }
     }
 
-    /// Takes a copy of all of `bytes`: for what a caller of [`poll_from`](Self::poll_from) has left
+    /// Copies all of `bytes`. A caller of [`poll_from`](Self::poll_from) passes the bytes that are left
     /// when it stops polling.
     ///
     /// ```
@@ -232,8 +232,9 @@ impl Connection {
     /// each of its frames into `bounds`. Nothing is copied, and the connection does not change: the
     /// caller goes on behind the message.
     ///
-    /// `None` where there is something else to be taken first, or something else than a message that
-    /// is whole and within the limits: [`poll_from`](Self::poll_from) takes it, or says what is wrong.
+    /// Returns `None` when earlier bytes are unfinished, or when `bytes` do not begin with a complete
+    /// message within the limits. Call [`poll_from`](Self::poll_from) then: it takes the bytes or returns
+    /// the error.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -654,7 +655,7 @@ impl Connection {
         self.output.take_buffer()
     }
 
-    /// Gives memory to copy frames to, where the connection has none. What is in it is written over.
+    /// Gives memory to copy frames to, where the connection has none. Its contents are overwritten.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};

@@ -73,14 +73,12 @@ impl Input {
 
     /// Takes a copy of all of `bytes`.
     pub(crate) fn receive_copy(&mut self, bytes: &[u8]) {
-        let mut copy = BytesMut::from(bytes);
-        let first = self.rest.is_empty();
-        self.receive(&mut copy);
-        self.rest_is_own |= first;
+        self.receive(&mut BytesMut::from(bytes));
+        self.rest_is_own |= !bytes.is_empty() || self.rest.is_empty();
     }
 
-    /// Copies from the front of `bytes` what must be here before looking again is worthwhile, and
-    /// moves `bytes` behind it. What was received before has been looked at.
+    /// Copies the bytes that the next parse needs from the front of `bytes`, and advances `bytes`. The
+    /// bytes received before must have been parsed as far as they go.
     pub(crate) fn receive_front(&mut self, bytes: &mut &[u8]) {
         if self.filled == 0 {
             self.own_rest();
@@ -107,13 +105,13 @@ impl Input {
         }
     }
 
-    /// Whether nothing is here, so that what comes next begins a message or a command.
+    /// Returns whether no bytes are buffered, so that the next byte begins a message or a command.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.filled == 0 && self.rest.is_empty()
     }
 
-    /// Whether bytes are of use: not while memory is asked for.
+    /// Returns whether more bytes can be taken: false while a message waits for memory.
     pub(crate) fn takes_bytes(&self) -> bool {
         self.grant == Grant::Fits
     }

@@ -75,10 +75,9 @@
 //! # assert_eq!(socket.into_inner().len(), 64);
 //! ```
 //!
-//! A caller that stops in between, because another connection is due, gives the rest of its bytes to
-//! [`receive_copy`](Connection::receive_copy). One that keeps messages for long may do without all of
-//! this: [`receive`](Connection::receive) takes the memory itself, and [`poll`](Connection::poll) cuts
-//! it up.
+//! A caller that stops before all bytes are handled passes the rest to
+//! [`receive_copy`](Connection::receive_copy). A program that keeps messages for long can use
+//! [`receive`](Connection::receive), which takes the memory itself, and [`poll`](Connection::poll).
 //!
 //! # Messages
 //!

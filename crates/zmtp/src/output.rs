@@ -33,7 +33,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    /// What is queued, and behind `end` zeros to be written over: a frame costs one check for room.
+    /// Queued bytes up to `end`, then zeros that later frames overwrite: a frame costs one check of the
+    /// capacity.
     bytes: Vec<u8>,
     end: usize,
     /// How much of `bytes` was sent.
@@ -103,8 +104,11 @@ impl Output {
 
     fn copy_long_frame(&mut self, flags: u8, body: &[u8]) {
         if body.len() >= SHARED_FRAME_BYTES_MIN {
-            // In memory of its own it is copied once, however the rest grows.
-            return self.share_frame(flags, Bytes::copy_from_slice(body));
+            // In memory of its own it is copied once, however the rest grows, and needs no detaching.
+            let all_detached = self.detached == self.shared.len();
+            self.share_frame(flags, Bytes::copy_from_slice(body));
+            self.detached += usize::from(all_detached);
+            return;
         }
         let header = frame::long_header(flags, body.len());
         let room = self.take_room(header.len() + body.len());

@@ -1,15 +1,17 @@
 //! A command of either side in either direction, and what becomes of it on the wire.
 
+use core::fmt::Debug;
+
 use bytes::Bytes;
 use majordomus_core::{
-    Farewell, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient, ToWorker,
-    ToWorkerView, Token, WorkerReply, WorkerRequest, WorkerRequestView,
+    Farewell, Frames, FramesView, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient,
+    ToWorker, Token, WorkerReply, WorkerRequest,
 };
 use majordomus_wire::{Codec, Dialect, ERROR_TEXT_BYTES_MAX, Error, Scratch, Side, Sink};
 
 use crate::message::Message;
 
-/// What the broker writes for an address that is no token: it has none but its own.
+/// The token that is written in place of an address that is not a token.
 const TOKEN: Token = Token::from_bits([1, 2]);
 
 /// A command.
@@ -46,7 +48,7 @@ impl Command {
             Self::FromWorker(command) => {
                 let _ = codec.encode_from_worker(command, &mut written);
             }
-            Self::ToWorker(command) => codec.encode_to_worker(&view(command), &mut written),
+            Self::ToWorker(command) => codec.encode_to_worker(&command.view(TOKEN), &mut written),
         }
         written.message()
     }
@@ -104,65 +106,37 @@ impl Command {
 
 /// Decodes a message of a client from memory of each kind, with the same result.
 pub(crate) fn read_from_client(codec: Codec, message: &Message) -> Result<FromClient, Error> {
-    let mut scratch = Scratch::default();
-    let compact = message.compact();
-    let [borrowed, shared, compact] =
-        [message.borrowed(), message.shared(), compact.view()].map(|message| {
-            let read = codec.decode_from_client(message, &mut scratch);
-            read.map(|command| command.to_owned())
-        });
-    assert_eq!(borrowed, shared, "{codec:?}");
-    assert_eq!(borrowed, compact, "{codec:?}");
-    if let (Ok(FromClient::Request(one)), Ok(FromClient::Request(other))) = (&borrowed, &shared) {
-        assert_eq!((one.body.form(), one.body.note()), (other.body.form(), other.body.note()));
-    }
-    borrowed
+    let read = read_each(codec, message, |message, scratch| {
+        let command = codec.decode_from_client(message, scratch)?.to_owned();
+        let format = match &command {
+            FromClient::Request(request) => Some((request.body.form(), request.body.note())),
+            _ => None,
+        };
+        Ok((command, format))
+    });
+    read.map(|(command, _)| command)
 }
 
 /// Decodes a message of a worker from memory of each kind, with the same result.
 pub(crate) fn read_from_worker(codec: Codec, message: &Message) -> Result<FromWorker, Error> {
+    read_each(codec, message, |message, scratch| {
+        codec.decode_from_worker(message, scratch).map(|command| command.to_owned())
+    })
+}
+
+/// Decodes a message from borrowed, shared and compact memory, with the same result.
+fn read_each<T: Debug + PartialEq>(
+    codec: Codec,
+    message: &Message,
+    mut decode: impl FnMut(FramesView<'_>, &mut Scratch) -> Result<T, Error>,
+) -> Result<T, Error> {
     let mut scratch = Scratch::default();
     let compact = message.compact();
-    let [borrowed, shared, compact] =
-        [message.borrowed(), message.shared(), compact.view()].map(|message| {
-            let read = codec.decode_from_worker(message, &mut scratch);
-            read.map(|command| command.to_owned())
-        });
+    let [borrowed, shared, compact] = [message.borrowed(), message.shared(), compact.view()]
+        .map(|message| decode(message, &mut scratch));
     assert_eq!(borrowed, shared, "{codec:?}");
     assert_eq!(borrowed, compact, "{codec:?}");
     borrowed
-}
-
-/// Borrows a command to a worker, whose address becomes a token.
-fn view(command: &ToWorker) -> ToWorkerView<'_> {
-    let token = |address: &[u8]| Token::read(address).unwrap_or(TOKEN);
-    match command {
-        ToWorker::Welcome(welcome) => ToWorkerView::Welcome(welcome),
-        ToWorker::Registered { service, worker } => ToWorkerView::Registered { service, worker },
-        ToWorker::Request(request) => ToWorkerView::Request(WorkerRequestView {
-            token: token(&request.address),
-            service: &request.service,
-            id: request.id.as_ref(),
-            deadline: request.deadline,
-            attempt: request.attempt,
-            priority: request.priority,
-            credit: request.credit,
-            options: &request.options,
-            body: request.body.view(),
-        }),
-        ToWorker::StillWanted { address, id } => {
-            ToWorkerView::StillWanted { token: token(address), id: id.as_ref() }
-        }
-        ToWorker::More { address, credit } => {
-            ToWorkerView::More { token: token(address), credit: *credit }
-        }
-        ToWorker::Capacity { concurrency } => ToWorkerView::Capacity { concurrency: *concurrency },
-        ToWorker::Cancel { address, outcome } => {
-            ToWorkerView::Cancel { token: token(address), outcome: *outcome }
-        }
-        ToWorker::Heartbeat => ToWorkerView::Heartbeat,
-        ToWorker::Disconnect(why) => ToWorkerView::Disconnect(*why),
-    }
 }
 
 /// What a peer wrote, and what stands beside it.

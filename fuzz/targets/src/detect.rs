@@ -1,9 +1,9 @@
 //! A first message, to detection.
 
 use majordomus_core::Frames;
-use majordomus_wire::{Codec, Dialect, Scratch, Side, Socket};
+use majordomus_wire::{Codec, Dialect, Side, Socket};
 
-use crate::command::{Command, comes_through, shows};
+use crate::command::{Command, comes_through, read_from_client, read_from_worker, shows};
 use crate::source::Source;
 
 /// Routing ids as the libraries make them, and others.
@@ -26,14 +26,14 @@ pub fn detect(data: &[u8]) {
     let socket = if choice & 1 == 0 { Socket::Dealer } else { Socket::Client };
     let identity = IDENTITIES[(choice >> 1) % IDENTITIES.len()];
     let pinned = Dialect::ALL[(choice >> 1) / IDENTITIES.len() % Dialect::ALL.len()];
-    let message = source.message();
+    let whole = source.message();
 
-    let other = Codec::detect(message.borrowed(), identity, socket, Some(pinned));
+    let other = Codec::detect(whole.borrowed(), identity, socket, Some(pinned));
     if let Ok(codec) = other {
         assert_eq!(codec.dialect(), pinned);
     }
-    let detected = Codec::detect(message.borrowed(), identity, socket, None);
-    let message = message.compact();
+    let detected = Codec::detect(whole.borrowed(), identity, socket, None);
+    let message = whole.compact();
     assert_eq!(Codec::detect(message.view(), identity, socket, None), detected, "{message:?}");
     let codec = match detected {
         Ok(codec) => codec,
@@ -56,16 +56,9 @@ pub fn detect(data: &[u8]) {
         assert_eq!(again, codec, "{message:?}");
     }
 
-    let scratch = &mut Scratch::default();
     let said = match codec.side() {
-        Side::Client => {
-            let command = codec.decode_from_client(message.view(), scratch).unwrap();
-            Ok(Command::FromClient(command.to_owned()))
-        }
-        Side::Worker => {
-            let command = codec.decode_from_worker(message.view(), scratch);
-            command.map(|command| Command::FromWorker(command.to_owned()))
-        }
+        Side::Client => Ok(Command::FromClient(read_from_client(codec, &whole).unwrap())),
+        Side::Worker => read_from_worker(codec, &whole).map(Command::FromWorker),
     };
     // A worker is known by its header, whatever follows it.
     let Ok(said) = said else { return };

@@ -27,12 +27,12 @@ impl Message {
         Self { memory: memory.into(), bounds }
     }
 
-    /// Lends the message in memory that nobody can share.
+    /// Borrows the message from memory that cannot be shared.
     pub(crate) fn borrowed(&self) -> FramesView<'_> {
         FramesView::borrowed(&self.memory, &self.bounds)
     }
 
-    /// Lends the message in memory that whoever keeps a frame can share.
+    /// Borrows the message from memory that frames can share.
     pub(crate) fn shared(&self) -> FramesView<'_> {
         FramesView::shared(&self.memory, &self.bounds)
     }

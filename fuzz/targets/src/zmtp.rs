@@ -115,7 +115,7 @@ impl Run {
         }
     }
 
-    /// Takes whole messages where they lie, and has the connection copy what else there is.
+    /// Takes whole messages in place; the connection copies the remaining bytes.
     fn receive_in_place(&mut self, mut bytes: &[u8]) {
         let mut bounds = Vec::new();
         loop {
@@ -134,10 +134,8 @@ impl Run {
                 break;
             }
         }
-        // As long as memory is asked for, or after an error, bytes may be left.
-        if self.error.is_none() && !bytes.is_empty() {
-            self.connection.receive(&mut BytesMut::from(bytes));
-        }
+        // While memory is asked for, bytes may be left.
+        self.connection.receive_copy(bytes);
         self.settle();
     }
 

@@ -175,18 +175,6 @@ impl Broker {
         if self.tables.serves(id, service) { Ok(Some(id)) } else { Err(NoSuchWorker) }
     }
 
-    /// Ends the deferred request of a client.
-    pub(super) fn end_deferred(&mut self, client: PeerId, outcome: Outcome) {
-        let Some(Deferred { request, limit }) = self.tables.undefer(client) else { return };
-        self.count_unadmitted(&request.service, Ending::As(outcome));
-        // A request behind it may fit where it did not.
-        let service = match limit {
-            Limit::Service(service) => Some(service),
-            _ => None,
-        };
-        self.admit_soon(service, None);
-    }
-
     /// Admits the deferred request of a client, if it waits for room for a name that a worker serves by
     /// now: it is no longer among those that nobody serves.
     pub(super) fn admit_served(&mut self, turn: &mut Turn<'_>, client: PeerId) {

@@ -1,7 +1,6 @@
 //! What clients are told, and what peers can be given to read.
 
 use super::statistics::End;
-use super::tables::Place;
 use super::{Broker, Refusal, Turn, directory, mmi};
 use crate::{
     CODE_UNSAID, FramesView, Notice, Outcome, PeerId, ReplyView, RequestView, ToClientView,
@@ -77,6 +76,12 @@ impl Broker {
             || *service == *directory::NAME && !self.is_directory_served()
     }
 
+    /// Whether a worker serves the directory in the broker's place.
+    pub(super) fn is_directory_served(&self) -> bool {
+        let services = &self.tables.services;
+        services.find(directory::NAME).is_some_and(|own| services[own].workers() > 0)
+    }
+
     /// A reply to the client of a request.
     #[inline(always)]
     pub(super) fn reply_view<'a>(
@@ -149,10 +154,5 @@ impl Broker {
         if record.notices {
             turn.out.to_client(record.client, &ToClientView::Notice { id: record.id(), notice });
         }
-    }
-
-    /// Whether a request, or its primary, is at a worker.
-    pub(super) fn is_in_flight(&self, request: u32) -> bool {
-        matches!(self.tables.requests[request].place(), Place::InFlight(_))
     }
 }

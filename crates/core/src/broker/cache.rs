@@ -28,6 +28,8 @@ struct Entry {
     timer: Option<TimerId>,
     bytes: usize,
     by_use: Links,
+    /// The hash by which an equal request finds it.
+    hash: u64,
 }
 
 /// All cached replies.
@@ -60,12 +62,12 @@ impl Cache {
         self.bytes
     }
 
-    fn find(&self, service: &[u8], asked: FramesView<'_>) -> Option<u32> {
+    fn find(&self, hash: u64, service: &[u8], asked: FramesView<'_>) -> Option<u32> {
         let same = |index: &u32| {
             let entry = &self.table[*index];
             *entry.service == *service && entry.asked.view().is_same(&asked)
         };
-        self.index.find(self.keyed.of_body(service, asked), same).copied()
+        self.index.find(hash, same).copied()
     }
 
     fn touch(&mut self, index: u32) {
@@ -74,14 +76,12 @@ impl Cache {
     }
 
     fn insert(&mut self, entry: Entry) -> u32 {
-        let hash = self.keyed.of_body(&entry.service, entry.asked.view());
+        let hash = entry.hash;
         *self.services.entry(entry.service.clone()).or_default() += 1;
         self.bytes += entry.bytes;
         let (index, _) = self.table.insert(Box::new(entry));
-        let (table, keyed) = (&self.table, self.keyed);
-        self.index.insert_unique(hash, index, |other| {
-            keyed.of_body(&table[*other].service, table[*other].asked.view())
-        });
+        let table = &self.table;
+        self.index.insert_unique(hash, index, |other| table[*other].hash);
         self.by_use.push_back(&mut ByUse(&mut self.table), index);
         index
     }
@@ -89,8 +89,7 @@ impl Cache {
     fn remove(&mut self, index: u32) -> Option<TimerId> {
         self.by_use.remove(&mut ByUse(&mut self.table), index);
         let entry = self.table.remove(index);
-        let hash = self.keyed.of_body(&entry.service, entry.asked.view());
-        if let Ok(found) = self.index.find_entry(hash, |other| *other == index) {
+        if let Ok(found) = self.index.find_entry(entry.hash, |other| *other == index) {
             found.remove();
         }
         if let Some(count) = self.services.get_mut(&entry.service) {
@@ -120,7 +119,8 @@ impl Broker {
         {
             return false;
         }
-        let Some(index) = cache.find(request.service, request.body) else { return false };
+        let hash = cache.keyed.of_body(request.service, request.body);
+        let Some(index) = cache.find(hash, request.service, request.body) else { return false };
         let entry = &cache.table[index];
         let reader = self.tables.peers.get(peer).map(|peer| peer.reader());
         let takes = reader.is_some_and(|reader| {
@@ -169,8 +169,9 @@ impl Broker {
             timer: None,
             bytes,
             by_use: Links::NONE,
+            hash: self.cache.keyed.of_body(service, asked),
         };
-        if let Some(before) = self.cache.find(service, asked) {
+        if let Some(before) = self.cache.find(entry.hash, service, asked) {
             self.drop_cached(before);
         }
         self.shrink_cache(limit - bytes);

@@ -22,7 +22,7 @@ impl Broker {
         body: FramesView<'_>,
     ) -> Option<u32> {
         let peers = &self.tables.peers;
-        let in_flight = |record: &Record| matches!(record.place(), Place::InFlight(_));
+        let in_flight = |record: &Record| record.place().is_in_flight();
         // A client that takes parts gets what one that takes none does not.
         let takes_parts = |id| peers.client(id).map(|client| client.can.partial_replies);
         // The worker of a client that does not read is not read from.
@@ -40,7 +40,7 @@ impl Broker {
 
     /// Coalesces a request, which is in no list, with another one.
     pub(super) fn coalesce(&mut self, turn: &mut Turn<'_>, request: u32, primary: u32) {
-        let in_flight = self.is_in_flight(primary);
+        let in_flight = self.tables.requests[primary].place().is_in_flight();
         if in_flight && self.suspend(turn, request) {
             return;
         }
@@ -119,9 +119,7 @@ impl Broker {
         primary: u32,
         outcome: Outcome,
     ) {
-        self.tables.close_primary(primary);
-        while let Some(request) = self.tables.first_coalesced(primary) {
-            self.tables.relocate(request, Place::Detached);
+        while let Some(request) = self.tables.detach_first_coalesced(primary) {
             self.end_quietly(turn, request, outcome);
         }
     }
@@ -149,10 +147,8 @@ impl Broker {
         outcome: Outcome,
         said: &WorkerReplyView<'_>,
     ) {
-        self.tables.close_primary(primary);
-        while let Some(request) = self.tables.first_coalesced(primary) {
-            self.tables.relocate(request, Place::Detached);
-            self.end_coalesced(turn, request, outcome, said);
+        while let Some(request) = self.tables.detach_first_coalesced(primary) {
+            self.end_answered(turn, request, outcome, said);
         }
     }
 

@@ -9,16 +9,13 @@ use core::time::Duration;
 use super::tables::Place;
 use super::{Broker, Timer};
 use crate::wheel::{TimerId, Wheel};
-use crate::{RequestId, Time, Timeout};
+use crate::{RequestId, Time, Timeout, table};
 
 /// Time for which a request has no timer, unless it is due before.
 const UNTIMED: Duration = Duration::from_millis(100);
 
 /// Number of requests without a timer, at the most; further ones get theirs at once.
 pub(super) const UNTIMED_MAX: usize = 1 << 17;
-
-/// Requests for which the list keeps memory, however few are in it.
-const UNTIMED_KEPT: usize = 1_024;
 
 /// All timers, and the requests that have none yet.
 #[derive(Debug)]
@@ -64,8 +61,7 @@ impl Timers {
     /// Gives memory of the list back, where most of it is not used.
     fn give_back(&mut self) {
         let untimed = &mut self.untimed;
-        if untimed.capacity() > UNTIMED_KEPT && untimed.len() < untimed.capacity() / 8 {
-            // Half of what stays has to go before the next time.
+        if table::is_sparse(untimed.len(), untimed.capacity()) {
             untimed.shrink_to(2 * untimed.len());
         }
     }

@@ -4,7 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::mem::{replace, take};
 
-use super::tables::{Claim, Place, Record, SideState};
+use super::statistics::End;
+use super::tables::{Claim, Deferred, Limit, Place, Record, SideState};
 use super::{Action, Broker, CloseReason, Event, LossReason, Offence, Turn};
 use crate::{Farewell, Outcome, PeerId, ToClientView, ToWorkerView};
 
@@ -67,6 +68,18 @@ impl Broker {
         for service in services {
             self.tables.forget_unused(service);
         }
+    }
+
+    /// Ends the deferred request of a client.
+    pub(super) fn end_deferred(&mut self, client: PeerId, outcome: Outcome) {
+        let Some(Deferred { request, limit }) = self.tables.undefer(client) else { return };
+        self.count_unadmitted(&request.service, End::As(outcome));
+        // A request behind it may fit where it did not.
+        let service = match limit {
+            Limit::Service(service) => Some(service),
+            _ => None,
+        };
+        self.admit_soon(service, None);
     }
 
     /// A client went away: its requests end with it.

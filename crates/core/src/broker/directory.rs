@@ -93,12 +93,6 @@ impl Broker {
         true
     }
 
-    /// Whether a worker serves the directory in the broker's place.
-    pub(super) fn is_directory_served(&self) -> bool {
-        let services = &self.tables.services;
-        services.find(NAME).is_some_and(|own| services[own].workers() > 0)
-    }
-
     fn known_directory(&mut self) -> &Known {
         if self.directory.known.is_none() {
             self.directory.known = Some(self.look_around());

@@ -75,7 +75,8 @@ impl Broker {
         self.forget(request);
     }
 
-    /// Ends a request with the reply of its worker, and frees the slot of the worker.
+    /// Ends a request with the reply of its worker, whose slot is freed, or with the reply to its
+    /// primary, from which it is detached.
     pub(super) fn end_answered(
         &mut self,
         turn: &mut Turn<'_>,
@@ -85,20 +86,10 @@ impl Broker {
     ) {
         let outcome = self.tell_reply(turn, request, outcome, said);
         self.conclude(turn, request, outcome);
-        self.free_slot(turn, request);
-    }
-
-    /// Ends a coalesced request, which is in no list, with the reply to its primary.
-    pub(super) fn end_coalesced(
-        &mut self,
-        turn: &mut Turn<'_>,
-        request: u32,
-        outcome: Outcome,
-        said: &WorkerReplyView<'_>,
-    ) {
-        let outcome = self.tell_reply(turn, request, outcome, said);
-        self.conclude(turn, request, outcome);
-        self.forget(request);
+        match self.tables.requests[request].place() {
+            Place::Detached => self.forget(request),
+            _ => self.free_slot(turn, request),
+        }
     }
 
     /// Frees the slot of a worker from a request that has ended already, and forgets the request.
@@ -165,16 +156,14 @@ impl Broker {
     #[inline]
     fn release_coalesced(&mut self, request: u32) {
         if self.tables.requests[request].rest.is_coalescing() {
-            let was_in_flight = self.is_in_flight(request);
+            let was_in_flight = self.tables.requests[request].place().is_in_flight();
             self.detach_coalesced(request, was_in_flight);
         }
     }
 
     /// Detaches the requests that are coalesced with one that they can wait for no longer.
     pub(super) fn detach_coalesced(&mut self, request: u32, was_in_flight: bool) {
-        self.tables.close_primary(request);
-        while let Some(coalesced) = self.tables.first_coalesced(request) {
-            self.tables.relocate(coalesced, Place::Detached);
+        while let Some(coalesced) = self.tables.detach_first_coalesced(request) {
             let request = self.tables.requests.id(coalesced);
             self.agenda.release(Released { request, was_in_flight });
         }

@@ -2,24 +2,28 @@
 
 use core::mem::replace;
 
-use super::tables::{Claim, Peer, SideState};
+use super::tables::Claim;
 use super::{Action, Broker, CloseReason, Profile, Timer, Turn};
-use crate::{PeerId, Role, Time};
+use crate::{PeerId, Time};
 
 impl Broker {
     /// Adds a peer whose role is known.
     pub(super) fn connected(&mut self, turn: &mut Turn<'_>, id: PeerId, profile: Profile) {
-        let identity = profile.identity.clone();
-        let probe = profile.answers_probes && matches!(profile.role, Role::Worker(_));
-        let owner = self.tables.peers.owner(&identity);
+        let owner = self.tables.peers.owner(&profile.identity);
         self.tables.peers.add(turn.now, id, profile);
         match owner {
-            None => self.tables.peers.own(identity, id),
-            Some(owner) => return self.claim(turn, owner, id),
+            None => self.give_identity(turn, id),
+            Some(owner) => self.claim(turn, owner, id),
         }
+    }
+
+    /// Makes a peer the owner of its identity, and probes it if it is a worker: only of a worker that
+    /// is known to answer can the broker tell later that it has stopped.
+    fn give_identity(&mut self, turn: &mut Turn<'_>, id: PeerId) {
+        let Some(peer) = self.tables.peers.get(id) else { return };
+        let probe = peer.answers_probes && peer.as_worker().is_some();
+        self.tables.peers.own(peer.identity.clone(), id);
         if probe {
-            // Whether a busy worker that falls silent has stopped can only be told of one that is
-            // known to answer.
             turn.out.act(id, Action::Probe);
         }
     }
@@ -84,13 +88,7 @@ impl Broker {
         if let Claim::WaitsFor(_, Some(timer)) = replace(&mut peer.identity_claim, Claim::Settled) {
             self.timers.cancel(timer);
         }
-        let Peer { answers_probes, side, identity, .. } = peer;
-        let probe = *answers_probes && matches!(side, SideState::Worker(_));
-        let identity = identity.clone();
-        self.tables.peers.own(identity, claimant);
         self.resume(turn, claimant);
-        if probe {
-            turn.out.act(claimant, Action::Probe);
-        }
+        self.give_identity(turn, claimant);
     }
 }

@@ -4,15 +4,15 @@
 //!
 //! ```text
 //!   mod           one entry, one loop over the agenda
-//!   clients, workers, handshake, liveness, identity, backpressure        what peers do
-//!   admission, replies, mmi, directory, cache                            what requests and replies need
-//!   departure, matching, redelivery, coalescing, dispatch, ending        what becomes of requests
-//!   answers, deadlines, pausing, agenda                                  what all of them use
+//!   clients, workers, handshake, liveness, identity, backpressure        commands and events
+//!   admission, replies, mmi, directory, cache                            admission and replies
+//!   departure, matching, redelivery, coalescing, dispatch, ending        dispatch and endings
+//!   answers, deadlines, pausing, agenda                                  shared helpers
 //!   tables/       peers, registrations, services, requests, and what links them
 //! ```
 //!
-//! What becomes possible by an input is not done by the handler that makes it possible: it goes to the
-//! `agenda`, which one loop works off.
+//! A handler does not start the work that an input makes possible: it records it in the `agenda`, which
+//! one loop works off.
 
 mod admission;
 mod agenda;
@@ -35,6 +35,8 @@ mod keys;
 mod liveness;
 mod matching;
 mod mmi;
+#[cfg(any(test, feature = "audit"))]
+mod outputs;
 mod pausing;
 mod redelivery;
 mod replies;
@@ -56,6 +58,8 @@ pub use io::{
     Sign,
 };
 pub use keys::Keys;
+#[cfg(any(test, feature = "audit"))]
+pub use outputs::Outputs;
 pub use statistics::{Account, Ends, Refusal, Statement};
 pub use tables::best_offer;
 

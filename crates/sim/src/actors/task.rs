@@ -5,6 +5,7 @@ use core::time::Duration;
 use majordomus_core::{CorrelationId, Form, Frames, Label, Time, WorkerReply};
 
 use super::Scene;
+use crate::script::text_of;
 use crate::workload::options;
 
 /// How the work on a request ends.
@@ -74,7 +75,7 @@ pub(crate) fn reply(
     id: &CorrelationId,
 ) -> WorkerReply {
     let id = match form {
-        Form::Json => CorrelationId::Text(id.as_ref().with_text(|text| Label::from(text))),
+        Form::Json => CorrelationId::Text(text_of(id)),
         Form::Frames => id.clone(),
     };
     let options = options(scene.rng).into();

@@ -16,7 +16,7 @@ use super::{
     PARTIAL, READY, REJECT, REQUEST, WORKER,
 };
 use crate::errors::code;
-use crate::translate::to_json;
+use crate::translate::{array_of, to_json};
 use crate::{Json, Sink, hint};
 
 const STATUS_DONE: &[u8] = b"0";
@@ -260,14 +260,8 @@ fn data(body: FramesView<'_>, rule: Json, asked_other: bool) -> Data<'_> {
         (Form::Json, 0) => Data::Word(b"null"),
         (Form::Json, 1) => Data::AsItIs(body),
         // Parts that were put together for a client that takes none.
-        (Form::Json, _) => {
-            let mut array = Vec::with_capacity(body.bytes() + body.len() + 1);
-            for (index, text) in body.iter().enumerate() {
-                array.push(if index == 0 { b'[' } else { b',' });
-                array.extend_from_slice(text);
-            }
-            array.push(b']');
-            Data::Written(array)
+        (Form::Json, count) => {
+            Data::Written(array_of(body, count + 1, |text, array| array.extend_from_slice(text)))
         }
     }
 }

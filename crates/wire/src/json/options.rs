@@ -186,7 +186,8 @@ pub(super) fn of_status(status: Status) -> Vec<u8> {
 
 /// Milliseconds as a span; what is too long to count is the longest that there is.
 fn span(millis: f64) -> Duration {
-    // Exact, and the same as the quotient: below 2^32 ms that is off by less than half a nanosecond.
+    // `from_millis` is exact. Below 2^32 ms the quotient rounds to the same value, as its error is under
+    // half a nanosecond.
     let whole = millis as u32;
     if f64::from(whole) == millis {
         return Duration::from_millis(whole.into());
@@ -219,7 +220,7 @@ fn number(value: Value<'_>) -> Option<f64> {
 
 /// Returns the number in a text, which need not be as JSON has it.
 fn number_in(text: &str) -> Option<f64> {
-    // Other than JSON, the library reads `inf` and `nan`.
+    // `f64::from_str` also accepts `inf` and `nan`, which JSON does not have.
     let begins_right = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     text.parse().ok().filter(|_| begins_right)
 }
@@ -261,12 +262,13 @@ fn fields<'a>(json: &'a [u8], mut found: impl FnMut(&[u8], Value<'a>) -> bool) -
     if reader.take(b'}') {
         return reader.is_at_end().then_some(());
     }
+    let mut unescaped = Vec::new();
     loop {
         let name = reader.name()?;
-        let mut unescaped = Vec::new();
         let name = match name.plain() {
             Some(plain) if name.is_utf8() => plain,
             _ => {
+                unescaped.clear();
                 name.append_to(&mut unescaped)?;
                 &unescaped
             }

@@ -275,7 +275,7 @@ fn end(message: FramesView<'_>) -> Result<(), Error> {
 
 /// Returns headers in the memory of their message.
 fn shared(message: &Frames, headers: &[u8]) -> Bytes {
-    // Mostly there are none, and no reference is counted.
+    // Most messages have no headers; skip the reference count.
     if headers.is_empty() {
         return Bytes::new();
     }

@@ -9,14 +9,10 @@ use hashbrown::HashMap;
 use super::Tables;
 use super::peers::Client;
 use crate::broker::keys::KeyedState;
-use crate::list::List;
-use crate::{CorrelationIdRef, PeerId};
+use crate::{CorrelationIdRef, PeerId, table};
 
 /// Requests by number.
 pub(super) type ByNumber = HashMap<u64, u32, KeyedState>;
-
-/// Entries for which an index keeps memory, however few it has.
-const KEPT_ENTRIES_MAX: usize = 1_024;
 
 impl Client {
     /// Adds a request that was admitted.
@@ -40,9 +36,7 @@ impl Client {
     pub(super) fn remove_number(&mut self, number: u64) {
         if let Some(by_number) = &mut self.by_number {
             by_number.remove(&number);
-            if by_number.capacity() > KEPT_ENTRIES_MAX && by_number.len() < by_number.capacity() / 8
-            {
-                // Half of what stays has to go before the next time.
+            if table::is_sparse(by_number.len(), by_number.capacity()) {
                 by_number.shrink_to(2 * by_number.len());
             }
         }
@@ -66,13 +60,10 @@ impl Tables {
 
     fn index_by_number(&mut self, id: PeerId) {
         let mut by_number = HashMap::with_hasher(self.requests.keyed());
-        let first = self.peers.client(id).map_or(List::EMPTY, |client| client.requests).first();
-        let mut at = first;
-        while let Some(request) = at {
+        for request in self.of_client(id) {
             if let CorrelationIdRef::Number(number) = self.requests[request].id() {
                 by_number.insert(number, request);
             }
-            at = self.next_of_client(request);
         }
         if let Some(client) = self.peers.client_mut(id) {
             client.by_number = Some(by_number);

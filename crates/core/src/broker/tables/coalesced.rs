@@ -54,7 +54,7 @@ impl Tables {
         };
         let turn = |index: &u32| {
             let record = &self.requests[*index];
-            let waits = !matches!(record.place(), Place::InFlight(_));
+            let waits = !record.place().is_in_flight();
             (waits, Reverse(record.priority), record.rest.received, *index)
         };
         let hash = self.primaries.keyed.of_body(&self.services[service].name, body);
@@ -85,13 +85,16 @@ impl Tables {
 
     /// The requests that are coalesced with this one, in order.
     pub(in crate::broker) fn coalesced(&mut self, primary: u32) -> Vec<u32> {
-        let mut all = Vec::new();
-        let mut at = self.first_coalesced(primary);
-        while let Some(request) = at {
-            all.push(request);
-            at = List::after(&mut InPlace(&mut self.requests), request);
-        }
-        all
+        self.requests[primary].coalesced().to_vec(&mut InPlace(&mut self.requests))
+    }
+
+    /// Closes a primary and detaches the first request that is coalesced with it. `None` where there
+    /// is none.
+    pub(in crate::broker) fn detach_first_coalesced(&mut self, primary: u32) -> Option<u32> {
+        self.close_primary(primary);
+        let first = self.first_coalesced(primary)?;
+        self.relocate(first, Place::Detached);
+        Some(first)
     }
 
     /// Replaces a queued request, which ends, by the first of the highest priority that is coalesced

@@ -127,13 +127,9 @@ impl Tables {
 
     /// The clients that wait for a limit, in order.
     pub(in crate::broker) fn deferred_clients(&mut self, limit: Limit) -> Vec<PeerId> {
-        let mut clients = Vec::new();
-        let mut at = self.admission_queue(limit).and_then(|queue| queue.first());
-        while let Some(index) = at {
-            clients.push(self.peers.id_at(index));
-            at = List::after(&mut InAdmission(&mut self.peers), index);
-        }
-        clients
+        let queue = self.admission_queue(limit).unwrap_or(List::EMPTY);
+        let clients = queue.to_vec(&mut InAdmission(&mut self.peers));
+        clients.into_iter().map(|index| self.peers.id_at(index)).collect()
     }
 
     /// The queue of a limit; `None` where the service is forgotten, and for a client's own limit, for

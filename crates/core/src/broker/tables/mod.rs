@@ -2,9 +2,10 @@
 //!
 //! A request's [`Place`] and the list that it is linked into change together, in
 //! [`Tables::relocate`] and the operations beside it that move several at once; only `set_place` writes
-//! a place, and it holds every move against the table of legal ones. So do a worker's registrations and its being idle, and what a
-//! request counts as at its client, at its service and in all. The fields behind this are private to
-//! this folder; handlers read them through getters.
+//! a place, and it checks every move against the table of legal moves. A worker's registrations change
+//! together with its membership in the lists of idle workers, and the bytes of a request change
+//! together at its client, at its service and in the total. The fields behind this are private to this
+//! folder; handlers read them through getters.
 
 #[cfg(any(test, feature = "audit"))]
 mod audit;
@@ -29,7 +30,7 @@ use smallvec::SmallVec;
 pub(super) use self::deferred::{Admission, Deferred, End, Limit};
 pub(super) use self::idle::shuffled;
 pub use self::names::best_offer;
-pub(super) use self::peers::{Answered, Claim, Client, Peer, Peers, SideState, Standing, Worker};
+pub(super) use self::peers::{Answered, Claim, Peer, Peers, SideState, Standing, Worker};
 pub(super) use self::place::Place;
 pub(super) use self::registrations::{Registration, Registrations};
 pub(super) use self::rejection::Rejection;
@@ -346,40 +347,25 @@ impl Tables {
     /// The requests that occupy a slot of a worker, the oldest first.
     pub(super) fn in_flight(&mut self, worker: PeerId) -> Vec<u32> {
         let list = self.peers.worker(worker).map_or(List::EMPTY, |worker| worker.in_flight);
-        self.in_list(list)
+        list.to_vec(&mut InPlace(&mut self.requests))
     }
 
     /// The requests that wait for this worker and no other.
     pub(super) fn targeted(&mut self, worker: PeerId) -> Vec<u32> {
         let list = self.peers.worker(worker).map_or(List::EMPTY, |worker| worker.targeted);
-        self.in_list(list)
+        list.to_vec(&mut InPlace(&mut self.requests))
     }
 
     /// The requests of a client that are in progress, the oldest first.
     pub(super) fn of_client(&mut self, client: PeerId) -> Vec<u32> {
-        let mut all = Vec::new();
-        let mut at = self.peers.client(client).and_then(Client::first_request);
-        while let Some(request) = at {
-            all.push(request);
-            at = self.next_of_client(request);
-        }
-        all
+        let list = self.peers.client(client).map_or(List::EMPTY, |client| client.requests);
+        list.to_vec(&mut OfClient(&mut self.requests))
     }
 
     /// The requests that are set aside at a client.
     pub(super) fn suspended(&mut self, client: PeerId) -> Vec<u32> {
         let list = self.peers.client(client).map_or(List::EMPTY, |client| client.suspended);
-        self.in_list(list)
-    }
-
-    fn in_list(&mut self, list: List) -> Vec<u32> {
-        let mut all = Vec::with_capacity(list.len());
-        let mut at = list.first();
-        while let Some(request) = at {
-            all.push(request);
-            at = List::after(&mut InPlace(&mut self.requests), request);
-        }
-        all
+        list.to_vec(&mut InPlace(&mut self.requests))
     }
 
     // Services and registrations.

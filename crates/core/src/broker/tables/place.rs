@@ -66,6 +66,11 @@ impl Place {
         !matches!(self, Place::Orphaned(_))
     }
 
+    /// Whether a request here is at a worker and has no outcome yet.
+    pub(in crate::broker) const fn is_in_flight(self) -> bool {
+        matches!(self, Place::InFlight(_))
+    }
+
     /// The worker that has a request here.
     pub(in crate::broker) const fn worker(self) -> Option<PeerId> {
         match self {

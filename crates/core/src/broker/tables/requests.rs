@@ -24,8 +24,8 @@ use crate::{
 
 /// The part of a request's record that every command touches.
 ///
-/// What links it into lists is private to the tables: [`Tables::relocate`](super::Tables::relocate)
-/// writes it, and nothing else does.
+/// Its links are private to the tables: [`Tables::relocate`](super::Tables::relocate) and the operations
+/// beside it are the only writers.
 #[derive(Debug)]
 pub(in crate::broker) struct Record {
     pub(super) place: Place,
@@ -621,6 +621,7 @@ mod tests {
         assert!(size_of::<Record>() <= 128, "{}", size_of::<Record>());
         assert!(size_of::<Rest>() <= 160, "{}", size_of::<Rest>());
     }
+
     /// Two frames of a body are never one, and options are no frame.
     #[test]
     fn retained_content_comes_back_as_it_was() {

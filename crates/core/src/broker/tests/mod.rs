@@ -51,7 +51,6 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use self::outputs::Outputs;
 use super::*;
 use crate::{
     CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Farewell, Form, Frames,
@@ -229,7 +228,7 @@ impl Stage {
     }
 
     fn outputs(&mut self, input: &Input) -> Vec<Output> {
-        let mut outputs = Outputs::of_line(&self.line);
+        let mut outputs = outputs::of_line(&self.line);
         input.with_view(|input| self.broker.handle(self.now, input, &mut outputs));
         outputs.list
     }
