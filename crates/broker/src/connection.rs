@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice, Read};
 
+use bytes::Bytes;
 use majordomus_core::{Frames, FramesView, PeerId, Time};
 use majordomus_wire::{Codec, Side, Sink};
 use majordomus_zmtp as zmtp;
@@ -344,7 +345,7 @@ impl Connection {
 
     /// Whether it is a client that disconnected while the core had it paused: nobody waits for what it
     /// still has to say. A worker's last reply may be among that.
-    pub(crate) fn is_client_gone_while_paused(&self) -> bool {
+    pub(crate) fn is_disconnected_client_while_paused(&self) -> bool {
         self.incoming == Incoming::Ended
             && self.reading.is_paused()
             && self.codec().is_some_and(|codec| codec.side() == Side::Client)
@@ -424,27 +425,22 @@ impl Connection {
 pub(crate) struct FrameSink<'a>(pub(crate) &'a mut zmtp::Connection);
 
 impl Sink for FrameSink<'_> {
+    const SHARED_FRAME_BYTES_MIN: usize = zmtp::SHARED_FRAME_BYTES_MIN;
+
     #[inline]
     fn frame(&mut self, frame: &[u8], more: bool) {
         self.0.send_frame(frame, more);
     }
 
     #[inline]
-    fn body_frame(&mut self, frames: &FramesView<'_>, index: usize, more: bool) {
-        let Some(frame) = frames.get(index) else { return };
-        if frame.len() >= zmtp::SHARED_FRAME_BYTES_MIN
-            && let Some(shared) = frames.share(index)
-        {
-            self.0.send_shared(&shared, more);
-        } else {
-            self.0.send_frame(frame, more);
-        }
+    fn shared_frame(&mut self, frame: Bytes, more: bool) {
+        self.0.send_shared(&frame, more);
     }
 
     #[inline]
     fn frame_and_body(&mut self, frame: &[u8], body: &FramesView<'_>) {
         match (body.len(), body.get(0)) {
-            (1, Some(only)) if only.len() < zmtp::SHARED_FRAME_BYTES_MIN => {
+            (1, Some(only)) if only.len() < Self::SHARED_FRAME_BYTES_MIN => {
                 self.0.send_two_frames(frame, only);
             }
             (count, _) => {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use majordomus_core::{COMMAND_BYTES_MAX, Frames, FramesView, Label};
+use bytes::{Bytes, BytesMut};
+use majordomus_core::{COMMAND_BYTES_MAX, Frames, Label};
 use majordomus_wire::{Dialect, PACKED_PARTS_MAX, Sink, Socket};
 use majordomus_zmtp::{
     Connection, Event, Limits, Metadata, SHARED_FRAME_BYTES_MIN, Security, SocketType, Spares,
@@ -207,19 +207,14 @@ impl Link {
 
 /// Frames are queued, and written at the next [`turn`](Link::turn).
 impl Sink for Link {
+    const SHARED_FRAME_BYTES_MIN: usize = SHARED_FRAME_BYTES_MIN;
+
     fn frame(&mut self, frame: &[u8], more: bool) {
         self.zmtp.send_frame(frame, more);
     }
 
-    fn body_frame(&mut self, frames: &FramesView<'_>, index: usize, more: bool) {
-        let Some(frame) = frames.get(index) else { return };
-        if frame.len() >= SHARED_FRAME_BYTES_MIN
-            && let Some(shared) = frames.share(index)
-        {
-            self.zmtp.send_shared(&shared, more);
-        } else {
-            self.frame(frame, more);
-        }
+    fn shared_frame(&mut self, frame: Bytes, more: bool) {
+        self.zmtp.send_shared(&frame, more);
     }
 }
 

@@ -33,15 +33,28 @@ use majordomus_core::FramesView;
 /// assert_eq!((count.bytes, count.messages), (7, 1));
 /// ```
 pub trait Sink {
+    /// The shortest frame of a body that [`shared_frame`](Sink::shared_frame) takes, in bytes. Unless a
+    /// sink sets it, there is none.
+    const SHARED_FRAME_BYTES_MIN: usize = usize::MAX;
+
     /// Takes one frame; `more` of the same message follow, or none.
     fn frame(&mut self, frame: &[u8], more: bool);
 
-    /// Takes frame `index` of `frames`, which is part of a body.
-    ///
-    /// A sink that can pass large frames on without a copy does so here, with
-    /// [`FramesView::share`]. Unless it is overridden, this is [`frame`](Sink::frame).
+    /// Takes a frame that shares the memory of the body it is part of. The default copies it.
+    fn shared_frame(&mut self, frame: Bytes, more: bool) {
+        self.frame(&frame, more);
+    }
+
+    /// Takes frame `index` of `frames`, which is part of a body: shared if it is long enough and its
+    /// memory can be, and else as any other.
+    #[inline]
     fn body_frame(&mut self, frames: &FramesView<'_>, index: usize, more: bool) {
-        if let Some(frame) = frames.get(index) {
+        let Some(frame) = frames.get(index) else { return };
+        if frame.len() >= Self::SHARED_FRAME_BYTES_MIN
+            && let Some(shared) = frames.share(index)
+        {
+            self.shared_frame(shared, more);
+        } else {
             self.frame(frame, more);
         }
     }
@@ -63,12 +76,13 @@ pub trait Sink {
 
 /// Collects the frames of a message. Frames of a body share its memory where that is possible.
 impl Sink for Vec<Bytes> {
+    const SHARED_FRAME_BYTES_MIN: usize = 0;
+
     fn frame(&mut self, frame: &[u8], _more: bool) {
         self.push(Bytes::copy_from_slice(frame));
     }
 
-    fn body_frame(&mut self, frames: &FramesView<'_>, index: usize, _more: bool) {
-        let copied = || frames.get(index).map(Bytes::copy_from_slice);
-        self.extend(frames.share(index).or_else(copied));
+    fn shared_frame(&mut self, frame: Bytes, _more: bool) {
+        self.push(frame);
     }
 }

@@ -193,7 +193,7 @@ impl Reactor {
         let Some(connection) = self.io.connections.at(index) else { return };
         if event.is_read_closed() || event.is_error() {
             connection.incoming = Incoming::Ended;
-            if connection.is_client_gone_while_paused() {
+            if connection.is_disconnected_client_while_paused() {
                 let id = connection.id;
                 return self.lose(id);
             }

@@ -51,8 +51,8 @@ enum Delivery {
     Complete { messages: usize },
     /// There may be more, in the next turn.
     Unfinished,
-    /// The connection is no longer there.
-    Gone,
+    /// The peer is disconnected.
+    Disconnected,
 }
 
 impl Reactor {
@@ -64,10 +64,13 @@ impl Reactor {
             connection.queued_to_read = false;
             let id = connection.id;
             // What was read before comes first.
-            let backlog = connection.zmtp.receiving() || connection.has_first_message();
-            if !backlog || matches!(self.deliver(id, 0, buffer), Delivery::Complete { .. }) {
-                self.read(id, buffer);
+            if connection.zmtp.receiving() || connection.has_first_message() {
+                self.deliver_first_message(id, &mut buffer.scratch);
+                if !matches!(self.deliver(id, 0, buffer), Delivery::Complete { .. }) {
+                    continue;
+                }
             }
+            self.read(id, buffer);
         }
     }
 
@@ -94,7 +97,7 @@ impl Reactor {
             }
         }
         let Some(connection) = self.io.connections.get(id) else { return };
-        if connection.is_client_gone_while_paused() {
+        if connection.is_disconnected_client_while_paused() {
             return self.lose(id);
         }
         if let Session::Handshake { reads } = &mut connection.session {
@@ -143,11 +146,12 @@ impl Reactor {
     fn deliver(&mut self, id: PeerId, received: usize, buffer: &mut ReadBuffer) -> Delivery {
         let ReadBuffer { bytes, bounds, scratch } = buffer;
         let mut bytes = &bytes[..received];
-        self.deliver_first_message(id, scratch);
         let mut messages = 0;
         let mut delivery = Delivery::Unfinished;
         for _ in 0..MESSAGES_PER_TURN_MAX {
-            let Some(connection) = self.io.connections.get(id) else { return Delivery::Gone };
+            let Some(connection) = self.io.connections.get(id) else {
+                return Delivery::Disconnected;
+            };
             let exhausted = bytes.is_empty() && !connection.zmtp.receiving();
             if exhausted || connection.reading != Reading::Active {
                 delivery = Delivery::Complete { messages };
@@ -173,11 +177,11 @@ impl Reactor {
                 Err(error) => {
                     self.io.census.close(self.io.now, connection, error.name(), &error);
                     self.lose(id);
-                    return Delivery::Gone;
+                    return Delivery::Disconnected;
                 }
             }
         }
-        let Some(connection) = self.io.connections.get(id) else { return Delivery::Gone };
+        let Some(connection) = self.io.connections.get(id) else { return Delivery::Disconnected };
         if !bytes.is_empty() {
             connection.zmtp.receive_copy(bytes);
         }
@@ -220,13 +224,16 @@ impl Reactor {
     fn assembled_message(&mut self, id: PeerId, message: &zmtp::Message, scratch: &mut Scratch) {
         let Some(connection) = self.io.connections.get(id) else { return };
         let codec = connection.codec();
-        if connection.reassembly.charged_bytes() > 0 {
+        let charged = connection.reassembly.charged_bytes() > 0;
+        if charged {
             self.reassembly.pool.lend(&message.data);
         }
         let frames = FramesView::shared(&message.data, &message.frames);
         self.message(id, codec, frames, scratch);
         // A first message that waits holds its memory still.
-        if self.io.connections.get(id).is_some_and(|connection| !connection.has_first_message()) {
+        if charged
+            && self.io.connections.get(id).is_some_and(|connection| !connection.has_first_message())
+        {
             self.release_memory(id);
         }
     }

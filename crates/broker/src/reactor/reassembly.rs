@@ -71,24 +71,15 @@ impl Reactor {
                     return;
                 }
                 self.reassembly.charged_bytes = total;
-                connection.reassembly = match connection.reassembly {
-                    Reassembly::Charged(charge) => {
-                        let bytes = charge.bytes + more;
-                        Reassembly::Charged(Charge { bytes, progress: now, ..charge })
-                    }
-                    unwatched => {
-                        if unwatched == Reassembly::Idle {
-                            self.reassembly.watched.push(id);
-                        }
-                        let bytes = more;
-                        Reassembly::Charged(Charge {
-                            bytes,
-                            granted: now,
-                            received: 0,
-                            progress: now,
-                        })
-                    }
+                if connection.reassembly == Reassembly::Idle {
+                    self.reassembly.watched.push(id);
+                }
+                let before = match connection.reassembly {
+                    Reassembly::Charged(charge) => charge,
+                    _ => Charge { bytes: 0, granted: now, received: 0, progress: now },
                 };
+                let charge = Charge { bytes: before.bytes + more, progress: now, ..before };
+                connection.reassembly = Reassembly::Charged(charge);
                 connection.reading.memory_granted();
                 connection.zmtp.grant_in(self.reassembly.pool.take(bytes));
                 self.io.queue_read(id.index);

@@ -5,7 +5,7 @@ use majordomus_core::broker::Input;
 use mio::Interest;
 
 use super::Reactor;
-use crate::connection::{HighWater, Incoming, Progress, Reading};
+use crate::connection::{HighWater, Progress, Reading};
 
 impl Reactor {
     /// Asks the system to report when a socket takes bytes again while it takes none, and not
@@ -82,9 +82,7 @@ impl Reactor {
             // A peer that was refused.
             return self.lose(id);
         }
-        if connection.incoming == Incoming::Empty {
-            connection.incoming = Incoming::Ready;
-        }
+        connection.incoming.arrived();
         self.io.queue_read(id.index);
     }
 

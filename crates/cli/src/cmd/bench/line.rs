@@ -4,8 +4,7 @@ use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use majordomus_core::FramesView;
+use bytes::{Bytes, BytesMut};
 use majordomus_wire::Sink;
 use majordomus_zmtp::{
     Connection, Error, Event, Limits, Message, Metadata, SHARED_FRAME_BYTES_MIN, Security,
@@ -170,19 +169,14 @@ impl Line {
 
 /// Frames are queued, and written by the next [`write`](Line::write).
 impl Sink for Line {
+    const SHARED_FRAME_BYTES_MIN: usize = SHARED_FRAME_BYTES_MIN;
+
     fn frame(&mut self, frame: &[u8], more: bool) {
         self.zmtp.send_frame(frame, more);
     }
 
-    fn body_frame(&mut self, frames: &FramesView<'_>, index: usize, more: bool) {
-        let Some(frame) = frames.get(index) else { return };
-        if frame.len() < SHARED_FRAME_BYTES_MIN {
-            return self.frame(frame, more);
-        }
-        match frames.share(index) {
-            Some(shared) => self.zmtp.send_shared(&shared, more),
-            None => self.frame(frame, more),
-        }
+    fn shared_frame(&mut self, frame: Bytes, more: bool) {
+        self.zmtp.send_shared(&frame, more);
     }
 }
 
