@@ -8,9 +8,6 @@ use majordomus_wire::in_frames;
 
 use crate::{HeaderError, Headers};
 
-/// A received frame of fewer bytes is always copied.
-const SMALL_FRAME_BYTES_MAX: usize = 4 * 1024;
-
 /// What is in a request, or in a part of a reply: any number of frames, and mostly one; and beside
 /// them [`Headers`], where the dialect has any.
 ///
@@ -147,22 +144,11 @@ impl Body {
         let Content { options, body } = content;
         match body.form() {
             Form::Frames => {
-                let frames = Self::own(&body).in_form(Form::Frames, 0);
+                let frames = body.detached().in_form(Form::Frames, 0);
                 Self { frames, headers: Headers::received(&options) }
             }
             // What stands beside JSON are no headers.
-            Form::Json => Self::own(&in_frames(body)).into(),
-        }
-    }
-
-    /// Copies small frames out of the memory in which they were received.
-    fn own(frames: &Frames) -> Frames {
-        match frames.get(0) {
-            // The most frequent case in fewer steps.
-            Some(only) if frames.len() == 1 && only.len() < SMALL_FRAME_BYTES_MAX => {
-                Frames::single(Bytes::copy_from_slice(only)).in_form(frames.form(), frames.note())
-            }
-            _ => frames.detached(),
+            Form::Json => in_frames(body).detached().into(),
         }
     }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use majordomus::{Dialect, Replier, Request, Worker, WorkerBuilder};
 use majordomus_core::FromWorker;
-use support::{FakeBroker, Peer, text};
-use tokio::sync::Semaphore;
+use support::{FakeBroker, Peer, soon, text};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::yield_now;
 
 /// Longer than it takes until another handler begins.
@@ -21,6 +21,7 @@ const LONG: Duration = Duration::from_millis(1);
 const SLOW_POLLS: usize = 20;
 /// More requests than are polled in one turn.
 const MANY: usize = 1_000;
+const MESSAGE_BYTES_MAX: usize = 4_096;
 
 fn builder_for(broker: &FakeBroker) -> WorkerBuilder {
     let heartbeat = Duration::from_secs(60);
@@ -187,4 +188,29 @@ async fn more_requests_at_once_than_one_turn_takes_are_all_answered() {
     answered.sort();
     answered.dedup();
     assert_eq!(answered.len(), MANY);
+}
+
+#[tokio::test]
+async fn a_handler_whose_first_poll_ends_its_reply_is_cancelled() {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let handler = move |request: Request, reply: Replier| {
+        let tell = tell.clone();
+        async move {
+            if request.body.text() == "large" {
+                reply.part(vec![b'x'; 2 * MESSAGE_BYTES_MAX]).await.unwrap();
+                reply.cancellation().cancelled().await;
+                tell.send("cancelled").unwrap();
+            } else {
+                reply.finish(request.body).await;
+            }
+        }
+    };
+    let builder = builder_for(&broker).message_bytes_max(MESSAGE_BYTES_MAX);
+    let _worker = builder.serve("echo", handler).unwrap();
+    let mut peer = broker.accept_worker().await;
+    check_echo(&mut peer, "once").await;
+    peer.send_request("large", text("large")).await;
+    assert!(matches!(peer.worker_says().await, FromWorker::Failed(_)));
+    assert_eq!(soon(told.recv()).await, Some("cancelled"));
 }

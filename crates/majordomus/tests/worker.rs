@@ -8,8 +8,8 @@ use std::time::Duration;
 use majordomus::{
     Client, ConnectionEvent, Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder,
 };
-use majordomus_core::{Farewell, FromWorker, ToWorkerView, WorkerReply};
-use support::{FakeBroker, Peer, Side, soon, text, token_text};
+use majordomus_core::{Farewell, FromWorker, Label, Outcome, ToWorkerView, WorkerReply};
+use support::{FakeBroker, Peer, Side, soon, text, token_of, token_text};
 use tokio::sync::{Barrier, Semaphore, mpsc};
 
 fn builder_for(broker: &FakeBroker, dialect: Dialect) -> WorkerBuilder {
@@ -113,6 +113,48 @@ async fn a_request_for_what_was_withdrawn_goes_to_no_other_handler() {
         }
     };
     assert!(matches!(said, FromWorker::Rejected(_)), "{said:?}");
+}
+
+#[tokio::test]
+async fn all_held_requests_for_a_withdrawn_service_are_rejected() {
+    let broker = FakeBroker::start(Dialect::Omdp1).await;
+    let worker = builder_for(&broker, Dialect::Omdp1)
+        .concurrency(3)
+        .serve("echo", |_, reply: Replier| async move {
+            reply.at_work().await;
+            std::future::pending::<()>().await;
+        })
+        .unwrap();
+    let mut peer = broker.accept_worker().await;
+    for address in ["a", "b", "c"] {
+        peer.send_request(address, text(address)).await;
+    }
+    for _ in 0..3 {
+        assert!(matches!(peer.worker_says().await, FromWorker::AtWork { .. }));
+    }
+    drop(peer);
+    // The handlers still run, so new requests are held.
+    let mut peer = broker.accept_worker().await;
+    for address in ["d", "e", "f"] {
+        peer.send_request(address, text(address)).await;
+    }
+    // The answer shows that the others have arrived.
+    let token = token_of("f");
+    peer.send_to_worker(ToWorkerView::Cancel { token, outcome: Outcome::Cancelled }).await;
+    assert!(matches!(peer.worker_says().await, FromWorker::Failed(_)));
+    assert!(worker.withdraw("echo"));
+    worker.set_concurrency(5);
+    let mut rejected = Vec::new();
+    while rejected.len() < 2 {
+        match peer.worker_says().await {
+            FromWorker::Rejected(reply) => rejected.push(reply.address),
+            FromWorker::Heartbeat(_) | FromWorker::Withdraw { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    rejected.sort();
+    let octets = |address| Label::from(&token_of(address).octets()[..]);
+    assert_eq!(rejected, ["d", "e"].map(octets));
 }
 
 #[tokio::test]

@@ -85,29 +85,22 @@ struct Effects {
     polled: u32,
     stopwatch: Stopwatch,
     outbox: Arc<Outbox>,
-    /// What came of a request that was delivered, and the state machine has not heard yet.
-    started: Option<Started>,
+    /// The handler that was polled inline, until the state machine has been told the result.
+    first_polled: Option<FirstPolled>,
+    /// Delivered requests that no handler takes, until the state machine has been told.
+    unserved: Vec<TaskHandle>,
     stopped: bool,
 }
 
-/// A request that was given to its handler, or has none.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are polled inline, and a box costs an allocation"
-)]
-enum Started {
-    /// Its handler was polled inline, once.
-    Polled {
-        task: TaskHandle,
-        strings: Strings,
-        first_poll: FirstPoll,
-        /// What the handler said first.
-        said: Option<Saying>,
-        /// Whether what it said besides is in the channel.
-        has_more: bool,
-    },
-    /// There is no such service.
-    Unserved(TaskHandle),
+/// The first poll of a handler.
+struct FirstPolled {
+    task: TaskHandle,
+    strings: Strings,
+    result: FirstPoll,
+    /// What the handler said first.
+    said: Option<Saying>,
+    /// Whether what it said besides is in the channel.
+    has_more: bool,
 }
 
 impl Driver {
@@ -130,7 +123,8 @@ impl Driver {
             polled: 0,
             stopwatch: Stopwatch::new(),
             outbox,
-            started: None,
+            first_polled: None,
+            unserved: Vec::new(),
             stopped: false,
         };
         Self {
@@ -320,8 +314,14 @@ impl Driver {
     /// Tells the state machine something, and what comes of the requests that it has delivered.
     fn tell<C: BorrowMut<ToWorker>>(&mut self, input: WorkerInput<C>) {
         self.tell_only(input);
-        while let Some(started) = self.effects.started.take() {
-            self.started(started);
+        loop {
+            if let Some(polled) = self.effects.first_polled.take() {
+                self.tell_first_poll(polled);
+            } else if let Some(task) = self.effects.unserved.pop() {
+                self.reject_unserved(task);
+            } else {
+                return;
+            }
         }
     }
 
@@ -330,31 +330,34 @@ impl Driver {
         self.core.handle_with(now, input, &mut self.effects);
     }
 
-    /// Tells the state machine what came of a request that it has delivered.
-    fn started(&mut self, started: Started) {
-        match started {
-            Started::Polled { task, strings, first_poll, said, has_more } => {
-                if let Some(said) = said {
-                    self.tell_only(said);
-                }
-                if has_more {
-                    self.hear_rest();
-                }
-                match first_poll {
-                    FirstPoll::Returned => self.tell_only(Saying::Ended(task, no_reply())),
-                    FirstPoll::Panicked(payload) => {
-                        let why = Body::from(payload_text(&*payload)).into_frames();
-                        self.tell_only(Saying::Ended(task, why));
-                    }
-                    FirstPoll::Pending(handling) => self.effects.go_on(task, strings, handling),
-                }
+    /// Tells the state machine what a handler said in its first poll, and how that ended. A handler that
+    /// goes on can be cancelled before that: what it said may be the reason.
+    fn tell_first_poll(&mut self, polled: FirstPolled) {
+        let FirstPolled { task, strings, result, said, has_more } = polled;
+        let ended = match result {
+            FirstPoll::Returned => Some(no_reply()),
+            FirstPoll::Panicked(payload) => Some(Body::from(payload_text(&*payload)).into_frames()),
+            FirstPoll::Pending(handling) => {
+                self.effects.go_on(task, strings, handling);
+                None
             }
-            Started::Unserved(task) => {
-                let why = Body::from("the worker offers this no longer").into_content();
-                self.tell_only(Saying::Rejected(task, why));
-                self.tell_only(Saying::Ended(task, Frames::empty()));
-            }
+        };
+        if let Some(said) = said {
+            self.tell_only(said);
         }
+        if has_more {
+            self.hear_rest();
+        }
+        if let Some(why) = ended {
+            self.tell_only(Saying::Ended(task, why));
+        }
+    }
+
+    /// Rejects a request for a service that was withdrawn when the request was on its way.
+    fn reject_unserved(&mut self, task: TaskHandle) {
+        let why = Body::from("the worker no longer offers this service").into_content();
+        self.tell_only(Saying::Rejected(task, why));
+        self.tell_only(Saying::Ended(task, Frames::empty()));
     }
 }
 
@@ -380,15 +383,14 @@ impl WorkerOutlet for Effects {
             (handler.clone(), service)
         });
         let Some((handler, service)) = found else {
-            // It was withdrawn when the request was on its way.
-            self.started = Some(Started::Unserved(task));
+            self.unserved.push(task);
             return;
         };
         let strings = Strings::new(request.credit);
         let replier = Replier::new(task, Arc::clone(&self.outbox), strings.clone());
         // One is polled inline for each thing that the state machine hears, so that what handlers say
         // stays in order.
-        let inline = self.started.is_none() && handler.pace().is_fast();
+        let inline = self.first_polled.is_none() && handler.pace().is_fast();
         if !inline || !may_poll(self.polled, self.uplink.unsent_bytes()) {
             let received = Request::received(request, service);
             let id = handler.spawn(&mut self.running, task, received, replier);
@@ -401,10 +403,10 @@ impl WorkerOutlet for Effects {
         self.polled += 1;
         self.outbox.begin(task);
         self.stopwatch.polling();
-        let first_poll = handler.poll_once(Request::received(request, service), replier);
+        let result = handler.poll_once(Request::received(request, service), replier);
         self.stopwatch.polled(handler.pace());
         let (said, has_more) = self.outbox.end();
-        self.started = Some(Started::Polled { task, strings, first_poll, said, has_more });
+        self.first_polled = Some(FirstPolled { task, strings, result, said, has_more });
     }
 
     fn act(&mut self, action: WorkerAction) {

@@ -380,9 +380,10 @@ impl WorkerBuilder {
     /// A handler is polled once in the task that owns the connection, and is spawned as a task only if it
     /// is pending then. A service whose first polls take long (100 µs) gets a task for each request, so
     /// that handlers that compute run in parallel on a runtime of several threads. Its first request
-    /// gets a task in any case. Afterwards, two slow polls close to each other make a service slow, and a
-    /// number of fast ones make it fast again. A handler that only sometimes blocks or computes for long
-    /// holds up the whole connection meanwhile: it should do so in `tokio::task::spawn_blocking`.
+    /// gets a task in any case. A service whose first polls become slow is found out after at most six of
+    /// them in a row, and one that becomes fast again after a number of fast ones. A handler that only
+    /// sometimes blocks or computes for long delays the other requests of its connection meanwhile: it
+    /// should do so in `tokio::task::spawn_blocking`.
     ///
     /// ```no_run
     /// use majordomus::Worker;

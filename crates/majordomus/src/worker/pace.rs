@@ -11,8 +11,9 @@ const FAST_POLLS: (u32, u32) = (16, 4_096);
 /// A slow poll counts if another one came at most this many polls before. A single one is mostly the
 /// machine's fault.
 const SUSPECT_POLLS: u32 = 16;
-/// First polls between two looks at the clock.
-const POLLS_PER_LAP: u32 = 8;
+/// First polls between two looks at the clock. When handlers begin to block, these and two more block
+/// the connection.
+const POLLS_PER_LAP: u32 = 4;
 
 /// Whether a service's handlers are polled inline first, in the task that owns the connection.
 ///

@@ -326,7 +326,7 @@ pub(crate) fn text(text: &str) -> Frames {
 }
 
 /// The token that is sent for a short address.
-fn token_of(address: &str) -> Token {
+pub(crate) fn token_of(address: &str) -> Token {
     let mut octets = [b' '; 16];
     octets[..address.len()].copy_from_slice(address.as_bytes());
     Token::read(&octets).expect("octets are a token")
