@@ -1,5 +1,6 @@
-//! The guard: what one operation of the core, one of the codec of each dialect, and a whole exchange
-//! through both cost in instructions and in allocations, held against what was recorded in `benches/recorded.txt`. No clock is asked.
+//! The guard: the cost, in instructions and allocations, of one operation of the core, of one operation
+//! of each dialect's codec, and of a whole exchange through both, compared with the costs recorded in
+//! `benches/recorded.txt`. It measures no time.
 //!
 //! More is a miss. So is less, until it is recorded: a bar that hangs too low guards nothing. With
 //! `UPDATE_RECORD=1` what was measured becomes what is recorded.

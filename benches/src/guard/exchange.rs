@@ -182,7 +182,7 @@ impl Exchange {
         core.handle(*now, InputView::FromWorker { peer: WORKER, command: &command }, peers);
     }
 
-    /// Panics where something else was measured than was meant.
+    /// Panics unless every exchange ended with a reply.
     pub(super) fn check(&self, exchanges: u64) {
         let counters = self.core.counters();
         // One is carried out to begin with.
@@ -191,7 +191,7 @@ impl Exchange {
     }
 }
 
-/// The peers of the core: what is said to them is encoded at once.
+/// The peers of the core. Encodes each command at once.
 struct Peers {
     client: Codec,
     worker: Codec,

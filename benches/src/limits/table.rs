@@ -94,7 +94,7 @@ pub(super) const LIMITS: &[Limit] = &[
         what: "replies: no worker answers a request that it was not given",
         source: &[
             part("broker/replies.rs", "request_of", "record.token_hash"),
-            part("core/src/token.rs", "verify", "self.hash("),
+            part("core/src/token.rs", "issue", "self.hash("),
             part("broker/replies.rs", "reply", "reply.id != "),
         ],
     },

@@ -73,7 +73,7 @@ Examples:
   majordomus bench run --rate 20000 --duration 30s
       How long requests take at a load that it can bear.
   majordomus bench run --pin 0,1 --worker-transport ipc
-      What a request costs with the workers on the broker's machine.";
+      Measure the cost of a request with the workers connected over ipc.";
 
 /// Measure what a broker can do
 #[derive(Args, Clone, Debug)]
@@ -252,8 +252,8 @@ impl RunArgs {
         }
         let transport = self.transport.or(self.worker_transport);
         if self.broker.is_some() && transport.is_some() {
-            let text = "--transport and --worker-transport are for a broker of its own, without \
-                        --broker";
+            let text = "use --transport and --worker-transport without --broker: with it, its \
+                        endpoint sets the transport";
             misused("bench", text);
         }
         let transport = self.transport.unwrap_or(Transport::Tcp);

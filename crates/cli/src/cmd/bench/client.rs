@@ -140,7 +140,7 @@ impl Client {
         }
     }
 
-    /// Makes a request that counts since then: the slot that it has, if there was a free one.
+    /// Makes a request whose latency counts from `since`. Returns its slot, or `None` if no slot is free.
     fn ask_in_free_slot(&mut self, since: u64, sink: &mut impl Sink) -> Option<u16> {
         let slot = self.free.pop()?;
         let state = &mut self.slots[usize::from(slot)];

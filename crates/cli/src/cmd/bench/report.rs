@@ -21,8 +21,6 @@ const BROKER_BUSY_MIN: f64 = 0.95;
 const GENERATOR_BUSY_MAX: f64 = 0.90;
 /// or others took more of the machine than that.
 const OTHERS_MAX: f64 = 0.05;
-/// A run at a rate is void where this quantile of the generator's lateness exceeds the median latency.
-const LATENESS_QUANTILE: f64 = 0.99;
 
 /// Runs that are over.
 #[derive(Debug)]
@@ -223,8 +221,7 @@ impl Run {
         if let Some(others) = self.others().filter(|others| *others > OTHERS_MAX) {
             why.push(format!("others took {} of the machine", percent(others)));
         }
-        if let (Some(late), Some(median)) =
-            (self.lateness_us(LATENESS_QUANTILE), self.within_us(0.5))
+        if let (Some(late), Some(median)) = (self.lateness_us(0.99), self.within_us(0.5))
             && late > median
         {
             why.push(format!(
@@ -299,8 +296,8 @@ mod tests {
 
     const US: u64 = 1_000;
 
-    /// A run at a rate, with a broker and a generator that are half busy. Each request takes 100 µs;
-    /// one in a hundred starts late by `lateness`, and the others at once.
+    /// A run at a rate, with a broker and a generator that are half busy. Each request takes 100 µs; of
+    /// every hundred, `late_per_hundred` start `lateness` nanoseconds late, and the others on time.
     fn run_at_rate(lateness: u64, late_per_hundred: u64) -> Run {
         let second = Duration::from_secs(1);
         let mut tally = Tally::new(true);

@@ -10,7 +10,7 @@ const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 /// The turn of calls that are made until the first one comes back, and that nobody counts.
 pub(super) const FIRST_CALL: u32 = 0;
 
-/// One request: of which client, in which of its slots, and which one of the client's.
+/// A request: its client, its slot there, and its number among that client's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     pub(super) client: u16,
