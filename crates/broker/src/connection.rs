@@ -437,7 +437,7 @@ impl Sink for FrameSink<'_> {
         self.0.send_shared(&frame, more);
     }
 
-    #[inline]
+    #[inline(always)]
     fn frame_and_body(&mut self, frame: &[u8], body: &FramesView<'_>) {
         match (body.len(), body.get(0)) {
             (1, Some(only)) if only.len() < Self::SHARED_FRAME_BYTES_MIN => {

@@ -66,6 +66,7 @@ impl List {
         all
     }
 
+    #[inline(always)]
     pub(crate) fn push_back(&mut self, table: &mut impl Linked, index: u32) {
         *table.links(index) = Links { prev: self.tail, next: NONE };
         match self.tail {
@@ -101,7 +102,7 @@ impl List {
     }
 
     /// Moves an entry that is in this list behind all others.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn move_to_back(&mut self, table: &mut impl Linked, index: u32) {
         if self.tail != index {
             self.remove(table, index);
@@ -110,6 +111,7 @@ impl List {
     }
 
     /// Takes out an entry that is in this list.
+    #[inline(always)]
     pub(crate) fn remove(&mut self, table: &mut impl Linked, index: u32) {
         let Links { prev, next } = core::mem::replace(table.links(index), Links::NONE);
         match prev {

@@ -31,6 +31,7 @@ impl<T> Table<T> {
     }
 
     /// Puts an entry in a free place: its index and the generation of the place.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, entry: T) -> (u32, u32) {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: self.first_generation, entry: None });
@@ -46,6 +47,7 @@ impl<T> Table<T> {
     }
 
     /// Takes an entry out. Its place gets another generation.
+    #[inline(always)]
     pub(crate) fn remove(&mut self, index: u32) -> T {
         let place = &mut self.places[index as usize];
         let entry = place.entry.take().expect("an entry is removed once");
@@ -107,12 +109,14 @@ impl<T> Table<T> {
 impl<T> Index<u32> for Table<T> {
     type Output = T;
 
+    #[inline(always)]
     fn index(&self, index: u32) -> &T {
         self.places[index as usize].entry.as_ref().expect("the entry is there")
     }
 }
 
 impl<T> IndexMut<u32> for Table<T> {
+    #[inline(always)]
     fn index_mut(&mut self, index: u32) -> &mut T {
         self.places[index as usize].entry.as_mut().expect("the entry is there")
     }

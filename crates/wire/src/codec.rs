@@ -490,7 +490,7 @@ impl Codec {
     /// codec.with_errors(Errors::Final).encode_to_client(&lost, &mut written);
     /// assert_eq!(written, ["MDPC02", "\x03", "echo", "-1 B_WORKER_LOST"]);
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn encode_to_client(&self, command: &ToClientView<'_>, sink: &mut impl Sink) {
         match self.manner() {
             Manner::Omdp1(manner) => manner.encode_to_client(command, sink),
@@ -516,7 +516,7 @@ impl Codec {
     /// codec.encode_to_worker(&ToWorkerView::Disconnect(Farewell::Unsaid), &mut written);
     /// assert_eq!(written, ["MDPW02", "\x06"]);
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn encode_to_worker(&self, command: &ToWorkerView<'_>, sink: &mut impl Sink) {
         match self.manner() {
             Manner::Omdp1(manner) => manner.encode_to_worker(command, sink),

@@ -511,7 +511,7 @@ impl Connection {
     ///     connection.send_two_frames(command, body);
     /// }
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn send_two_frames(&mut self, first: &[u8], last: &[u8]) {
         if self.may_send(false) {
             self.output.copy_two_frames((frame::MORE, first), (0, last));

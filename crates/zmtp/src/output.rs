@@ -84,7 +84,7 @@ impl Output {
     }
 
     /// Queues two frames by copying them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn copy_two_frames(&mut self, one: (u8, &[u8]), other: (u8, &[u8])) {
         let headers =
             (frame::short_header(one.0, one.1.len()), frame::short_header(other.0, other.1.len()));
@@ -243,7 +243,7 @@ impl Output {
     }
 
     /// The next `len` bytes, to be written over. They count as queued.
-    #[inline]
+    #[inline(always)]
     fn take_room(&mut self, len: usize) -> &mut [u8] {
         if self.bytes.len() - self.end < len {
             self.make_room(len);

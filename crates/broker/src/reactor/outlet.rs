@@ -94,22 +94,41 @@ impl Io {
         }
     }
 
-    /// Lets `encode` queue something for a peer, and sees to it that it is written.
-    #[inline]
-    fn output(&mut self, peer: PeerId, encode: impl FnOnce(&mut Connection)) {
-        let Some(connection) = self.connections.get(peer) else { return };
+    /// Begins an output for a peer, if it is connected.
+    #[inline(always)]
+    fn output(&mut self, peer: PeerId) -> Option<Output<'_>> {
+        let connection = self.connections.get(peer)?;
         let before = connection.zmtp.unsent_bytes();
         if before == 0
             && let Some(buffer) = self.output_buffers.pop()
         {
             connection.zmtp.give_output_buffer(buffer);
         }
-        encode(connection);
-        if connection.writing.queue() {
-            self.to_write.push(peer.index);
+        let Self { to_write, follow_ups, unsent_bytes_max, .. } = self;
+        Some(Output { connection, before, to_write, follow_ups, most: *unsent_bytes_max })
+    }
+}
+
+/// An output that is being queued at a connection.
+struct Output<'a> {
+    connection: &'a mut Connection,
+    /// How much waited there before it.
+    before: usize,
+    to_write: &'a mut Vec<u32>,
+    follow_ups: &'a mut VecDeque<FollowUp>,
+    /// How much may wait to be written to one peer.
+    most: usize,
+}
+
+impl Output<'_> {
+    /// Sees to it that the output is written.
+    #[inline(always)]
+    fn end(self) {
+        if self.connection.writing.queue() {
+            self.to_write.push(self.connection.id.index);
         }
-        if connection.zmtp.unsent_bytes() > self.unsent_bytes_max / HELD_PER_BYTE_MAX {
-            self.follow_ups.extend(check_unsent(connection, before, self.unsent_bytes_max));
+        if self.connection.zmtp.unsent_bytes() > self.most / HELD_PER_BYTE_MAX {
+            self.follow_ups.extend(check_unsent(self.connection, self.before, self.most));
         }
     }
 }
@@ -144,27 +163,30 @@ fn check_unsent(connection: &mut Connection, before: usize, most: usize) -> Opti
 impl Outlet for Io {
     #[inline]
     fn to_client(&mut self, client: PeerId, command: &ToClientView<'_>) {
-        self.output(client, |connection| {
-            if let Some(codec) = connection.codec() {
-                codec.encode_to_client(command, &mut FrameSink(&mut connection.zmtp));
-            }
-        });
+        let Some(output) = self.output(client) else { return };
+        if let Some(codec) = output.connection.codec() {
+            codec.encode_to_client(command, &mut FrameSink(&mut output.connection.zmtp));
+        }
+        output.end();
     }
 
     #[inline]
     fn to_worker(&mut self, worker: PeerId, command: &ToWorkerView<'_>) {
-        self.output(worker, |connection| {
-            if let Some(codec) = connection.codec() {
-                codec.encode_to_worker(command, &mut FrameSink(&mut connection.zmtp));
-            }
-        });
+        let Some(output) = self.output(worker) else { return };
+        if let Some(codec) = output.connection.codec() {
+            codec.encode_to_worker(command, &mut FrameSink(&mut output.connection.zmtp));
+        }
+        output.end();
     }
 
     fn act(&mut self, peer: PeerId, action: Action) {
         match action {
-            Action::Probe => self.output(peer, |connection| {
-                connection.zmtp.ping(0, b"");
-            }),
+            Action::Probe => {
+                if let Some(output) = self.output(peer) {
+                    output.connection.zmtp.ping(0, b"");
+                    output.end();
+                }
+            }
             Action::Pause => {
                 if let Some(connection) = self.connections.get(peer) {
                     connection.reading.pause();

@@ -162,7 +162,11 @@ impl Reactor {
                 let (message, behind) = bytes.split_at(length);
                 bytes = behind;
                 messages += 1;
-                self.message(id, codec, FramesView::borrowed(message, bounds), scratch);
+                let message = FramesView::borrowed(message, bounds);
+                match codec {
+                    Some(codec) => self.decode(id, codec, message, scratch),
+                    None => self.first_message(id, message, scratch),
+                }
                 continue;
             }
             match connection.zmtp.poll_from(&mut bytes) {
@@ -282,7 +286,7 @@ impl Reactor {
         self.io.queue_write(id.index);
     }
 
-    /// Decodes a message and hands it to the core. Without a codec it is the first of its connection.
+    /// Handles a message. Without a codec it is the first of its connection.
     fn message(
         &mut self,
         id: PeerId,
@@ -290,7 +294,15 @@ impl Reactor {
         message: FramesView<'_>,
         scratch: &mut Scratch,
     ) {
-        let Some(codec) = codec else { return self.first_message(id, message, scratch) };
+        match codec {
+            Some(codec) => self.decode(id, codec, message, scratch),
+            None => self.first_message(id, message, scratch),
+        }
+    }
+
+    /// Decodes a message and hands it to the core.
+    #[inline(always)]
+    fn decode(&mut self, id: PeerId, codec: Codec, message: FramesView<'_>, scratch: &mut Scratch) {
         match codec.side() {
             // A command is large: it stays where it was decoded.
             Side::Client => match &codec.decode_from_client(message, scratch) {

@@ -40,7 +40,7 @@ impl Broker {
         self.limit_reached(has_room, request, service)
     }
 
-    #[inline]
+    #[inline(always)]
     fn limit_reached(
         &self,
         has_room: bool,

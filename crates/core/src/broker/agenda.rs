@@ -148,7 +148,7 @@ impl Broker {
     }
 
     /// Gives a worker what it can take, later in this input. One that is idle has all that it can.
-    #[inline]
+    #[inline(always)]
     pub(super) fn feed_soon(&mut self, worker: PeerId) {
         if let Some(state) = self.tables.peers.worker_mut(worker)
             && !state.is_idle()

@@ -114,11 +114,12 @@ impl Broker {
 
     /// Whether a peer can be given a body, as it is or translated, and these options beside it. One
     /// that is gone can be given anything.
-    #[inline]
+    #[inline(always)]
     pub(super) fn can_be_read(&self, body: FramesView<'_>, options: &[u8], reader: PeerId) -> bool {
-        let limits = &self.config.limits;
-        let reader = self.tables.peers.get(reader);
-        reader.is_none_or(|peer| peer.reader().takes(body, options, limits))
+        match self.tables.peers.get(reader) {
+            Some(peer) => peer.reader().takes(body, options, &self.config.limits),
+            None => true,
+        }
     }
 
     /// As much of options and body as this reader can be given. Options are written as they are, where

@@ -111,7 +111,7 @@ impl Broker {
     }
 
     /// Arms the timer of a request for this moment, unless it fires earlier anyway.
-    #[inline]
+    #[inline(always)]
     pub(super) fn arm_by(&mut self, now: Time, request: u32, due: Time) {
         let record = self.tables.requests.get_mut(request);
         if record.timer.is_some_and(|timer| self.timers.wheel.due(timer) <= due) {

@@ -1,6 +1,6 @@
 //! Dispatch: bringing queued requests and idle workers together.
 
-use super::tables::{Place, Started, Worker, shuffled};
+use super::tables::{Place, Started, Worker, next_draw};
 use super::{Broker, Event, Turn};
 use crate::{Notice, Outcome, PeerId, RequestView, Time, ToWorkerView, Token, WorkerRequestView};
 
@@ -17,13 +17,13 @@ impl Broker {
         let record = &self.tables.requests[request];
         let (asked, deadline) = (record.service, record.deadline);
         // Of those that are idle the best for what it asks for, which need not serve this service.
-        let Some(worker) = self.tables.idle_worker(asked, self.random) else { return false };
+        let Some(worker) = self.tables.idle_worker(asked, self.draw) else { return false };
         if deadline <= turn.now {
             self.expire(turn, request);
             return true;
         }
         if !self.suspend(turn, request) {
-            self.start(turn, request, worker, None);
+            self.start_waiting(turn, request, worker);
         }
         if asked != service {
             // It has had its turn.
@@ -37,12 +37,18 @@ impl Broker {
     pub(super) fn idle_worker(&self, service: u32, target: Option<PeerId>) -> Option<PeerId> {
         match target {
             Some(id) => self.tables.peers.worker(id).filter(|worker| worker.is_idle()).map(|_| id),
-            None => self.tables.idle_worker(service, self.random),
+            None => self.tables.idle_worker(service, self.draw),
         }
+    }
+
+    /// Gives a request that waits to a worker that is free for it.
+    pub(super) fn start_waiting(&mut self, turn: &mut Turn<'_>, request: u32, worker: PeerId) {
+        self.start(turn, request, worker, None);
     }
 
     /// Gives a request to a worker. One that has just come brings its options and body; those of others
     /// are retained.
+    #[inline(always)]
     pub(super) fn start(
         &mut self,
         turn: &mut Turn<'_>,
@@ -95,10 +101,10 @@ impl Broker {
             let request = self.tables.requests.id(request);
             turn.out.note(Event::Dispatched { request, worker, attempt });
         }
-        self.random = shuffled(self.random);
+        self.draw = next_draw(self.draw);
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_request(
         &self,
         turn: &mut Turn<'_>,
@@ -188,7 +194,7 @@ impl Broker {
             if self.tables.requests[request].deadline <= turn.now {
                 self.expire(turn, request);
             } else if !self.suspend(turn, request) {
-                self.start(turn, request, id, None);
+                self.start_waiting(turn, request, id);
             }
         }
     }
@@ -205,7 +211,7 @@ impl Broker {
             if record.deadline <= turn.now {
                 self.expire(turn, request);
             } else if !self.suspend(turn, request) {
-                self.start(turn, request, id, None);
+                self.start_waiting(turn, request, id);
             }
         }
     }

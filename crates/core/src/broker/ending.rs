@@ -77,6 +77,7 @@ impl Broker {
 
     /// Ends a request with the reply of its worker, whose slot is freed, or with the reply to its
     /// primary, from which it is detached.
+    #[inline(always)]
     pub(super) fn end_answered(
         &mut self,
         turn: &mut Turn<'_>,
@@ -93,6 +94,7 @@ impl Broker {
     }
 
     /// Frees the slot of a worker from a request that has ended already, and forgets the request.
+    #[inline(always)]
     pub(super) fn free_slot(&mut self, turn: &mut Turn<'_>, request: u32) {
         let Some(worker) = self.tables.requests[request].place().worker() else { return };
         self.tables.free_slot(turn.now, request);
@@ -101,6 +103,7 @@ impl Broker {
     }
 
     /// Tells the client of a request what its worker answered. Returns how it ended with that.
+    #[inline(always)]
     fn tell_reply(
         &self,
         turn: &mut Turn<'_>,
@@ -138,7 +141,7 @@ impl Broker {
     }
 
     /// Counts the outcome of a request, and gives back what it held. What waited for that is done soon.
-    #[inline]
+    #[inline(always)]
     fn conclude(&mut self, turn: &mut Turn<'_>, request: u32, outcome: Outcome) {
         self.release_coalesced(request);
         let Record { client, service, .. } = self.tables.requests[request];
@@ -153,7 +156,7 @@ impl Broker {
     }
 
     /// Detaches the requests that are coalesced with one that ends. They wait by themselves soon.
-    #[inline]
+    #[inline(always)]
     fn release_coalesced(&mut self, request: u32) {
         if self.tables.requests[request].rest.is_coalescing() {
             let was_in_flight = self.tables.requests[request].place().is_in_flight();
@@ -170,6 +173,7 @@ impl Broker {
     }
 
     /// Forgets a request that has ended and is in no list.
+    #[inline(always)]
     pub(super) fn forget(&mut self, request: u32) {
         if let Some(timer) = self.tables.requests[request].timer {
             self.timers.cancel(timer);

@@ -8,7 +8,7 @@ use crate::{Concurrency, Outcome, PeerId, Time, ToWorkerView};
 
 impl Broker {
     /// A peer showed life. Returns what its commands are held against, where the broker knows it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn show_life(
         &mut self,
         turn: &mut Turn<'_>,

@@ -99,8 +99,8 @@ pub struct Broker {
     cache: Cache,
     directory: Directory,
     counters: Counters,
-    /// The next random number.
-    random: u64,
+    /// Where the next random choice comes from.
+    draw: u64,
     shut_down: bool,
 }
 
@@ -140,7 +140,7 @@ impl Broker {
             cache: Cache::new(keys),
             directory: Directory::default(),
             counters: Counters::default(),
-            random: keys.random(),
+            draw: keys.random(),
             shut_down: false,
         }
     }
@@ -171,7 +171,7 @@ impl Broker {
     }
 
     /// Does the work on the agenda, and what that leaves behind.
-    #[inline]
+    #[inline(always)]
     fn work_off(&mut self, turn: &mut Turn<'_>) {
         while let Some(work) = self.agenda.pop() {
             self.follow_up(turn, work);

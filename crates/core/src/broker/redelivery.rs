@@ -124,9 +124,9 @@ impl Broker {
         if self.tables.requests[request].deadline <= now {
             return self.expire(turn, request);
         }
-        if let Some(worker) = self.tables.idle_worker_for_rejected(request, self.random) {
+        if let Some(worker) = self.tables.idle_worker_for_rejected(request, self.draw) {
             if !self.suspend(turn, request) {
-                self.start(turn, request, worker, None);
+                self.start_waiting(turn, request, worker);
             }
             return;
         }

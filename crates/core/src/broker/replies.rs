@@ -48,9 +48,12 @@ impl Broker {
         match self.tables.requests[request].place() {
             Place::InFlight(at) if at == worker => match part {
                 Part::Partial => self.partial_reply(turn, request, reply),
-                Part::Final => self.final_reply(turn, request, Outcome::Replied, reply),
-                Part::Failed => self.final_reply(turn, request, Outcome::Failed, reply),
                 Part::Rejected => self.reject(turn, request, worker, reply),
+                Part::Final | Part::Failed => {
+                    let failed = part == Part::Failed;
+                    let outcome = if failed { Outcome::Failed } else { Outcome::Replied };
+                    self.final_reply(turn, request, outcome, reply);
+                }
             },
             Place::Orphaned(at) if at == worker => {
                 self.counters.late_replies += 1;
@@ -129,43 +132,54 @@ impl Broker {
         }
     }
 
+    /// Ends a request with the end of its worker's reply, and with the parts of it that were kept.
+    #[inline(always)]
     fn final_reply(
         &mut self,
         turn: &mut Turn<'_>,
         request: u32,
-        mut outcome: Outcome,
+        outcome: Outcome,
         said: &WorkerReplyView<'_>,
     ) {
-        let mut said = *said;
-        let joined;
+        let collected = match &self.tables.requests[request].rest.collected {
+            Some(collected) if outcome == Outcome::Replied => collected,
+            _ => return self.finish_reply(turn, request, outcome, said),
+        };
+        if collected.bytes + said.body.bytes() > self.config.limits.reply_bytes_max {
+            let nothing = WorkerReplyView::new(&[], FramesView::EMPTY);
+            return self.finish_reply(turn, request, Outcome::Failed, &nothing);
+        }
+        let joined = Frames::joined_with(&collected.parts, said.body);
+        let whole = WorkerReplyView { body: joined.view(), ..*said };
+        self.finish_reply(turn, request, outcome, &whole);
+    }
+
+    #[inline(always)]
+    fn finish_reply(
+        &mut self,
+        turn: &mut Turn<'_>,
+        request: u32,
+        outcome: Outcome,
+        said: &WorkerReplyView<'_>,
+    ) {
         let record = &self.tables.requests[request];
-        let is_whole = record.rest.collected.is_none() && !record.part_sent;
-        if outcome == Outcome::Replied
-            && let Some(collected) = &record.rest.collected
-        {
-            if collected.bytes + said.body.bytes() > self.config.limits.reply_bytes_max {
-                outcome = Outcome::Failed;
-                said = WorkerReplyView::new(&[], FramesView::EMPTY);
-            } else {
-                joined = Frames::joined_with(&collected.parts, said.body);
-                said.body = joined.view();
-            }
-        }
         if record.rest.is_coalescing() {
-            self.share_end(turn, request, outcome, &said);
+            self.share_end(turn, request, outcome, said);
         }
+        let record = &self.tables.requests[request];
         if let Some(time) = said.keep
-            && is_whole
+            && record.rest.collected.is_none()
+            && !record.part_sent
             && outcome == Outcome::Replied
         {
-            self.cache_reply(turn.now, request, time, &said);
+            self.cache_reply(turn.now, request, time, said);
         }
         self.expect_further_replies(request);
-        self.end_answered(turn, request, outcome, &said);
+        self.end_answered(turn, request, outcome, said);
     }
 
     /// Remembers who asked, where worker and client both know no end of a reply.
-    #[inline]
+    #[inline(always)]
     fn expect_further_replies(&mut self, request: u32) {
         let record = &self.tables.requests[request];
         let Some(id) = record.place().worker() else { return };

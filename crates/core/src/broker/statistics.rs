@@ -122,6 +122,7 @@ impl Ends {
         self.outcomes.iter().sum()
     }
 
+    #[inline(always)]
     pub(in crate::broker) fn count(&mut self, end: End) {
         self.outcomes[end.outcome() as usize] += 1;
         if let End::Refused(refusal) = end {
@@ -318,6 +319,7 @@ impl Accounts {
     }
 
     /// Counts the end of a request in this account, or with those of all names that have none.
+    #[inline(always)]
     pub(in crate::broker) fn count(&mut self, account: Option<u32>, end: End) {
         match account {
             Some(index) => self.table[index].account.ends.count(end),

@@ -26,7 +26,7 @@ use crate::{Offence, Side, Sink};
 const NO_HEADERS: [u8; 2] = [0; 2];
 
 impl Manner {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode_to_client(self, command: &ToClientView<'_>, sink: &mut impl Sink) {
         match command {
             ToClientView::Partial(reply) | ToClientView::Final(reply) => {
@@ -49,7 +49,7 @@ impl Manner {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode_to_worker(self, command: &ToWorkerView<'_>, sink: &mut impl Sink) {
         match command {
             ToWorkerView::Request(request) => task(request, sink),
@@ -215,7 +215,7 @@ fn request(request: &Request, sink: &mut impl Sink) {
     );
 }
 
-#[inline]
+#[inline(always)]
 fn task(request: &WorkerRequestView<'_>, sink: &mut impl Sink) {
     let (length, service) = short(request.service);
     let (headers_length, headers) = headers(request.options, &request.body);
@@ -233,7 +233,7 @@ fn task(request: &WorkerRequestView<'_>, sink: &mut impl Sink) {
     );
 }
 
-#[inline]
+#[inline(always)]
 fn replied(command: u8, reply: &ReplyView<'_>, sink: &mut impl Sink) {
     let (length, headers) = headers(reply.options, &reply.body);
     write_with([&[command], &number(reply.id), &length, headers], &reply.body, sink);

@@ -32,7 +32,7 @@ impl Client {
     }
 
     /// Removes a request that ended.
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove_number(&mut self, number: u64) {
         if let Some(by_number) = &mut self.by_number {
             by_number.remove(&number);

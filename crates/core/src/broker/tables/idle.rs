@@ -57,12 +57,14 @@ impl Idle {
         }
     }
 
-    /// The registration whose worker gets the next request. `draw` is a random number.
+    /// The registration whose worker gets the next request. `draw` is the next of a sequence, from which
+    /// a random one is chosen.
+    #[inline(always)]
     pub(super) fn next(&self, draw: u64) -> Option<u32> {
         match self {
             Idle::LeastRecent(list) => list.first(),
             Idle::LeastLoaded(set) => set.first().map(|(_, _, index)| *index),
-            Idle::Random(all) => (!all.is_empty()).then(|| all[(draw % all.len() as u64) as usize]),
+            Idle::Random(all) => (!all.is_empty()).then(|| all[place_of(draw, all.len())]),
         }
     }
 
@@ -87,7 +89,7 @@ impl Idle {
                 set.iter().map(|(_, _, index)| *index).find(|index| fits(registrations, *index))
             }
             Idle::Random(all) => {
-                let start = if all.is_empty() { 0 } else { (draw % all.len() as u64) as usize };
+                let start = if all.is_empty() { 0 } else { place_of(draw, all.len()) };
                 let (before, behind) = all.split_at(start);
                 behind.iter().chain(before).copied().find(|index| fits(registrations, *index))
             }
@@ -147,10 +149,15 @@ impl Idle {
     }
 }
 
-/// The next number of a pseudo-random sequence (SplitMix64).
-pub(in crate::broker) const fn shuffled(chance: u64) -> u64 {
-    let mut mixed = chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+/// The next draw. Only its place among others is random.
+pub(in crate::broker) const fn next_draw(draw: u64) -> u64 {
+    draw.wrapping_add(0x9E37_79B9_7F4A_7C15)
+}
+
+/// A random number below `count`: what SplitMix64 makes of a draw.
+const fn place_of(draw: u64, count: usize) -> usize {
+    let mut mixed = (draw ^ draw >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ mixed >> 31
+    mixed ^= mixed >> 31;
+    (mixed % count as u64) as usize
 }

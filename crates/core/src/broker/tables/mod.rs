@@ -28,7 +28,8 @@ use core::mem::take;
 use smallvec::SmallVec;
 
 pub(super) use self::deferred::{Admission, Deferred, End, Limit};
-pub(super) use self::idle::shuffled;
+use self::idle::Idle;
+pub(super) use self::idle::next_draw;
 pub use self::names::best_offer;
 pub(super) use self::peers::{Answered, Claim, Peer, Peers, SideState, Standing, Worker};
 pub(super) use self::place::Place;
@@ -39,7 +40,7 @@ pub(super) use self::services::Services;
 
 use self::coalesced::Primaries;
 use self::requests::{Discharged, InPlace, OfClient};
-use super::config::{Balance, Config};
+use super::config::Config;
 use super::keys::Keys;
 use super::statistics::End as Ending;
 use crate::list::List;
@@ -142,6 +143,7 @@ impl Tables {
         record.place = place;
     }
 
+    #[inline(always)]
     fn unlink(&mut self, request: u32, place: Place) {
         let Self { peers, services, requests, .. } = self;
         match place {
@@ -243,7 +245,7 @@ impl Tables {
 
     /// Gives a request to a worker at `now`, under a token with this hash. The worker goes behind the
     /// other idle ones of its services, or leaves them where it has no slot left.
-    #[inline]
+    #[inline(always)]
     pub(super) fn start(
         &mut self,
         request: u32,
@@ -280,27 +282,22 @@ impl Tables {
     }
 
     /// Takes a request out of the slot of its worker.
-    #[inline]
+    #[inline(always)]
     pub(super) fn free_slot(&mut self, now: Time, request: u32) {
         let Some(id) = self.requests[request].place.worker() else { return };
         self.relocate_to(request, Place::Detached, End::Back);
-        let Some(worker) = self.peers.worker_mut(id) else { return };
+        let Self { peers, services, registrations, .. } = self;
+        let Some(worker) = peers.worker_mut(id) else { return };
         if worker.in_flight.is_empty() {
             worker.idle_since = now;
         }
         if worker.is_idle {
-            self.rank_idle(id);
-        }
-    }
-
-    /// An idle worker has fewer requests in flight: its rank may be another.
-    fn rank_idle(&mut self, id: PeerId) {
-        let Some(worker) = self.peers.worker(id) else { return };
-        let load = worker.load();
-        for at in &worker.registrations {
-            let service = self.services.get_mut(self.registrations[*at].service);
-            if service.idle.balance() == Balance::LeastLoaded {
-                service.idle.requeue(&mut self.registrations, *at, load);
+            let load = worker.load();
+            for at in &worker.registrations {
+                let service = services.get_mut(registrations[*at].service);
+                if matches!(service.idle, Idle::LeastLoaded(_)) {
+                    service.idle.requeue(registrations, *at, load);
+                }
             }
         }
     }
@@ -317,6 +314,7 @@ impl Tables {
     }
 
     /// Counts a request nowhere any more. It is still where it was.
+    #[inline(always)]
     pub(super) fn discharge(&mut self, request: u32, end: Ending) {
         let Discharged { client, service, charged, number } = self.requests.discharge(request);
         if let Some(client) = self.peers.client_mut(client) {
@@ -517,7 +515,7 @@ impl Tables {
     }
 
     /// The idle worker that gets the next request of a service; `draw` is a random number.
-    #[inline]
+    #[inline(always)]
     pub(super) fn idle_worker(&self, service: u32, draw: u64) -> Option<PeerId> {
         let at = self.services.idle_worker(service, draw)?;
         Some(self.registrations[at].worker)

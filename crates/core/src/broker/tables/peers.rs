@@ -117,7 +117,7 @@ pub(in crate::broker) struct Reader {
 
 impl Reader {
     /// Whether it can be given a body, as it is or translated, and these options beside it.
-    #[inline]
+    #[inline(always)]
     pub(in crate::broker) fn takes(
         self,
         body: FramesView<'_>,

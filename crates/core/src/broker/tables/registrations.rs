@@ -38,7 +38,7 @@ pub(in crate::broker) type Registrations = Table<Registration>;
 pub(super) struct InIdle<'a>(pub(super) &'a mut Registrations);
 
 impl Linked for InIdle<'_> {
-    #[inline]
+    #[inline(always)]
     fn links(&mut self, at: u32) -> &mut Links {
         &mut self.0[at].links
     }

@@ -138,7 +138,7 @@ pub(super) struct Discharged {
 
 impl Record {
     /// A worker has got the request, under a token with this hash.
-    #[inline]
+    #[inline(always)]
     pub(super) fn start(&mut self, token_hash: u64, busy_until: Time) {
         self.token_hash = token_hash;
         self.attempts += 1;
@@ -238,6 +238,7 @@ impl Content {
 
     /// Retains both: a small body is copied, so that it does not hold the memory that it was read
     /// into; a large one stays where it is, if its memory can be shared.
+    #[inline(always)]
     fn retain(&mut self, options: &[u8], body: FramesView<'_>) {
         if self.is_retained {
             self.release();
@@ -274,7 +275,7 @@ impl Content {
     }
 
     /// Releases the content, and all memory but a little.
-    #[inline]
+    #[inline(always)]
     fn give_back(&mut self) {
         self.release();
         if self.bytes.capacity() > POOLED_BYTES {
@@ -285,6 +286,7 @@ impl Content {
         }
     }
 
+    #[inline(always)]
     fn release(&mut self) {
         self.bytes.truncate(self.id_bytes as usize);
         self.bounds.clear();
@@ -439,7 +441,7 @@ impl Requests {
     }
 
     /// Counts a request no more; its record may stay as an orphan.
-    #[inline]
+    #[inline(always)]
     pub(super) fn discharge(&mut self, index: u32) -> Discharged {
         self.in_progress -= 1;
         let record = &self.table[index];
@@ -462,7 +464,7 @@ impl Requests {
     }
 
     /// Forgets a request that is in no list.
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove(&mut self, index: u32) {
         let Record { place, rest, .. } = self.table.remove(index);
         debug_assert_eq!(place, Place::Detached, "a request that is in no list is forgotten");
@@ -547,6 +549,7 @@ impl Rest {
     }
 
     /// Drops everything but the memory that the next record can use.
+    #[inline(always)]
     fn emptied(mut self: Box<Self>) -> Box<Self> {
         let content = &mut self.content;
         content.id_bytes = 0;
@@ -571,7 +574,7 @@ impl core::ops::Index<u32> for Requests {
 pub(super) struct InPlace<'a>(pub(super) &'a mut Requests);
 
 impl Linked for InPlace<'_> {
-    #[inline]
+    #[inline(always)]
     fn links(&mut self, index: u32) -> &mut Links {
         &mut self.0.table[index].links
     }
@@ -581,7 +584,7 @@ impl Linked for InPlace<'_> {
 pub(super) struct OfClient<'a>(pub(super) &'a mut Requests);
 
 impl Linked for OfClient<'_> {
-    #[inline]
+    #[inline(always)]
     fn links(&mut self, index: u32) -> &mut Links {
         &mut self.0.table[index].client_links
     }

@@ -281,6 +281,7 @@ impl Services {
     }
 
     /// Forgets a name that nobody uses any more.
+    #[inline(always)]
     pub(super) fn forget_unused(&mut self, index: u32) {
         if !self.table.contains(index) {
             return;
@@ -386,6 +387,7 @@ impl Services {
 
     /// The registration of the idle worker that gets the next request of a service: one of its own,
     /// else of the best matching service that has one.
+    #[inline(always)]
     pub(in crate::broker) fn idle_worker(&self, index: u32, draw: u64) -> Option<u32> {
         let service = &self.table[index];
         service.idle.next(draw).or_else(|| {
@@ -422,6 +424,7 @@ impl Services {
     }
 
     /// Counts the end of a request for a service.
+    #[inline(always)]
     pub(in crate::broker) fn count(&mut self, index: u32, end: End) {
         let service = &self.table[index];
         let of_other = || self.table[*service.matching.first()?].account;
@@ -485,6 +488,7 @@ impl Services {
 impl core::ops::Index<u32> for Services {
     type Output = Service;
 
+    #[inline(always)]
     fn index(&self, index: u32) -> &Service {
         &self.table[index]
     }
