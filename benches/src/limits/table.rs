@@ -60,7 +60,7 @@ pub(super) const LIMITS: &[Limit] = &[
             part("broker/tables/requests.rs", "insert", "charged"),
             part("broker/tables/requests.rs", "discharge", "self.in_progress"),
             part("broker/tables/requests.rs", "discharge", "charged"),
-            part("broker/tables/mod.rs", "admit", "Requests::charge("),
+            part("broker/clients.rs", "request", "Requests::charge("),
             part("broker/tables/mod.rs", "admit", "bytes += charged"),
             part("broker/tables/mod.rs", "admit", "service.requests"),
             part("broker/tables/mod.rs", "discharge", "bytes -= charged"),

@@ -13,11 +13,12 @@ struct NoSuchWorker;
 
 impl Broker {
     /// The limit that a request which has just come has reached, where its client `has_room` for it or
-    /// not. One that comes after others that wait for the same limit has reached it, too.
+    /// not. It is `charged` so many bytes. One that comes after others that wait for the same limit has reached it, too.
     #[inline]
     pub(super) fn limit_for(
         &self,
         has_room: bool,
+        charged: usize,
         request: &RequestView<'_>,
         service: Option<u32>,
     ) -> Option<Limit> {
@@ -37,23 +38,23 @@ impl Broker {
                 return Some(Limit::Broker);
             }
         }
-        self.limit_reached(has_room, request, service)
+        self.limit_reached(has_room, charged, request, service)
     }
 
     #[inline(always)]
     fn limit_reached(
         &self,
         has_room: bool,
+        charged: usize,
         request: &RequestView<'_>,
         service: Option<u32>,
     ) -> Option<Limit> {
         let limits = &self.config.limits;
-        let bytes = Requests::charge(request);
         if !has_room {
             return Some(Limit::Client);
         }
         match service {
-            Some(index) if !self.tables.services[index].has_room(limits, bytes) => {
+            Some(index) if !self.tables.services[index].has_room(limits, charged) => {
                 return Some(Limit::Service(index));
             }
             None if self.tables.services.unserved() >= limits.names_max
@@ -63,7 +64,7 @@ impl Broker {
             }
             _ => {}
         }
-        (!self.tables.requests.has_room(limits, bytes)).then_some(Limit::Broker)
+        (!self.tables.requests.has_room(limits, charged)).then_some(Limit::Broker)
     }
 
     /// Refuses a request that has reached a limit, if its client can be told so; else defers it, and
@@ -93,12 +94,14 @@ impl Broker {
         self.pause(turn, peer);
     }
 
-    /// Admits a request: it gets a record, and goes to a worker or waits for one.
+    /// Admits a request that is `charged` so many bytes: it gets a record, and goes to a worker or waits
+    /// for one.
     pub(super) fn admit(
         &mut self,
         turn: &mut Turn<'_>,
         peer: PeerId,
         request: &RequestView<'_>,
+        charged: usize,
         service: Option<u32>,
     ) {
         let now = turn.now;
@@ -130,7 +133,7 @@ impl Broker {
         };
         let idle = self.idle_worker(service, target);
         let admitted =
-            Admitted { client: peer, service, target, redeliver, received: now, deadline };
+            Admitted { client: peer, service, target, redeliver, charged, received: now, deadline };
         let index = self.tables.admit(admitted, request);
         self.counters.receive();
         if self.config.request_events {
@@ -232,13 +235,13 @@ impl Broker {
         };
         let view = request.view();
         let service = self.tables.services.find(view.service);
-        let bytes = Requests::charge(&view);
+        let charged = Requests::charge(&view);
         let limits = &self.config.limits;
         let state = self.tables.peers.client(client);
-        let has_room = state.is_some_and(|client| client.has_room(limits, bytes));
-        match self.limit_reached(has_room, &view, service) {
+        let has_room = state.is_some_and(|client| client.has_room(limits, charged));
+        match self.limit_reached(has_room, charged, &view, service) {
             None => {
-                self.admit(turn, client, &view, service);
+                self.admit(turn, client, &view, charged, service);
                 self.resume(turn, client);
                 true
             }

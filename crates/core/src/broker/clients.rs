@@ -53,7 +53,8 @@ impl Broker {
         }
         let Some(client) = self.tables.peers.client(peer) else { return };
         let last_service = client.last_service;
-        let has_room = client.has_room(&self.config.limits, Requests::charge(request));
+        let charged = Requests::charge(request);
+        let has_room = client.has_room(&self.config.limits, charged);
         if client.can.greets
             && !client.is_above_all(request.id)
             && self.tables.request_of_client(peer, request.id).is_some()
@@ -70,8 +71,8 @@ impl Broker {
             return;
         }
         let service = self.tables.services.find_near(last_service, request.service);
-        match self.limit_for(has_room, request, service) {
-            None => self.admit(turn, peer, request, service),
+        match self.limit_for(has_room, charged, request, service) {
+            None => self.admit(turn, peer, request, charged, service),
             Some(limit) => self.refuse_or_defer(turn, peer, request, limit),
         }
     }

@@ -92,8 +92,8 @@ impl Tables {
 
     /// Makes a record of a request, which is in no list yet, and counts it everywhere.
     pub(super) fn admit(&mut self, admitted: Admitted, request: &RequestView<'_>) -> u32 {
-        let charged = Requests::charge(request);
-        let index = self.requests.insert(admitted, request, charged);
+        let charged = admitted.charged;
+        let index = self.requests.insert(admitted, request);
         if let Some(client) = self.peers.client_mut(admitted.client) {
             client.requests.push_back(&mut OfClient(&mut self.requests), index);
             client.bytes += charged;

@@ -122,6 +122,8 @@ pub(in crate::broker) struct Admitted {
     pub(in crate::broker) service: u32,
     pub(in crate::broker) target: Option<PeerId>,
     pub(in crate::broker) redeliver: bool,
+    /// Bytes that it counts as in every limit.
+    pub(in crate::broker) charged: usize,
     pub(in crate::broker) received: Time,
     pub(in crate::broker) deadline: Time,
 }
@@ -345,12 +347,8 @@ impl Requests {
     }
 
     /// Makes a record of a request, which is in no list yet.
-    pub(super) fn insert(
-        &mut self,
-        admitted: Admitted,
-        request: &RequestView<'_>,
-        charged: usize,
-    ) -> u32 {
+    pub(super) fn insert(&mut self, admitted: Admitted, request: &RequestView<'_>) -> u32 {
+        let charged = admitted.charged;
         let mut rest = self.pool.pop().unwrap_or_else(|| Box::new(Rest::EMPTY));
         rest.received = admitted.received;
         rest.timeout = request.timeout;
