@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use majordomus_core::{COMMAND_BYTES_MAX, Frames, Label};
+use majordomus_core::{COMMAND_BYTES_MAX, Frames, FramesView, Label};
 use majordomus_wire::{Dialect, PACKED_PARTS_MAX, Sink, Socket};
 use majordomus_zmtp::{
     Connection, Event, Limits, Metadata, SHARED_FRAME_BYTES_MIN, Security, SocketType, Spares,
@@ -68,7 +68,9 @@ impl Link {
         let opening = async {
             let stream = Stream::connect(&endpoint).await?;
             let ours = Metadata::new(ours).with_routing_id(&routing_id);
-            let zmtp = Connection::connector(Security::Null, limits, ours);
+            let mut zmtp = Connection::connector(Security::Null, limits, ours);
+            // A busy connection fills more than 4 KiB in each turn.
+            zmtp.pool_output();
             let (read_buffer, spares) = (BytesMut::new(), Spares::new(SPARE_BYTES_MAX));
             let mut link = Self { stream, zmtp, read_buffer, spares, granted: false };
             link.shake_hands(theirs).await?;
@@ -215,6 +217,21 @@ impl Sink for Link {
 
     fn shared_frame(&mut self, frame: Bytes, more: bool) {
         self.zmtp.send_shared(&frame, more);
+    }
+
+    #[inline]
+    fn frame_and_body(&mut self, frame: &[u8], body: &FramesView<'_>) {
+        match (body.len(), body.get(0)) {
+            (1, Some(only)) if only.len() < Self::SHARED_FRAME_BYTES_MIN => {
+                self.zmtp.send_two_frames(frame, only);
+            }
+            (count, _) => {
+                self.frame(frame, count > 0);
+                for index in 0..count {
+                    self.body_frame(body, index, index + 1 < count);
+                }
+            }
+        }
     }
 }
 

@@ -627,8 +627,8 @@ impl Connection {
 
 /// Output memory that connections share.
 impl Connection {
-    /// Keeps up to 64 KiB of output memory when all is written, and not only 4 KiB, because the program
-    /// takes it with [`take_output_buffer`](Self::take_output_buffer).
+    /// Keeps up to 64 KiB of output memory when all is written, and not only 4 KiB: for a program that
+    /// takes it with [`take_output_buffer`](Self::take_output_buffer), or that has few connections.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
