@@ -196,20 +196,16 @@ fn request(request: &Request, sink: &mut impl Sink) {
     let (service_length, service) = short(&request.service);
     let (target_length, target) = short(&request.target);
     let (headers_length, headers) = headers(&request.options, body);
+    let before_service: [u8; 20] = fixed([
+        &[REQUEST],
+        &number(request.id.as_ref()),
+        &[flags, request.priority.number()],
+        &timeout.to_be_bytes(),
+        &request.credit.to_be_bytes(),
+        &[service_length],
+    ]);
     write_with(
-        [
-            &[REQUEST],
-            &number(request.id.as_ref()),
-            &[flags, request.priority.number()],
-            &timeout.to_be_bytes(),
-            &request.credit.to_be_bytes(),
-            &[service_length],
-            service,
-            &[target_length],
-            target,
-            &headers_length,
-            headers,
-        ],
+        [&before_service, service, &[target_length], target, &headers_length, headers],
         body,
         sink,
     );
