@@ -321,30 +321,29 @@ impl Worker {
     pub fn handle_with<C: BorrowMut<ToWorker>>(
         &mut self,
         now: Time,
-        input: WorkerInput<C>,
+        mut input: WorkerInput<C>,
         out: &mut impl WorkerOutlet,
     ) {
-        match input {
+        // A body is large, and is moved once: from the input to the command.
+        match &mut input {
             WorkerInput::Opened => self.register(now, out),
             WorkerInput::Lost => self.lose(now, out),
-            WorkerInput::Received(mut command) => {
-                self.handle_command(now, command.borrow_mut(), out);
-            }
+            WorkerInput::Received(command) => self.handle_command(now, command.borrow_mut(), out),
             WorkerInput::Alive => self.hear(now),
-            WorkerInput::Part(handle, part) => self.handle_part(now, handle, part, out),
+            WorkerInput::Part(handle, part) => self.handle_part(now, *handle, part, out),
             WorkerInput::Final(handle, last, keep) => {
-                self.end(now, handle, out, |task, room| task.finish(room, last, keep));
+                self.end(now, *handle, out, |task, room| task.finish(room, last, *keep));
             }
             WorkerInput::Rejected(handle, why) if self.config.rejects => {
-                self.end(now, handle, out, |task, room| task.reject(room, why));
+                self.end(now, *handle, out, |task, room| task.reject(room, why));
             }
-            WorkerInput::Rejected(handle, why) => self.fail(now, handle, CODE_UNSAID, why, out),
-            WorkerInput::Failed(handle, code, why) => self.fail(now, handle, code, why, out),
-            WorkerInput::AtWork(handle) => self.handle_at_work(handle, out),
-            WorkerInput::Ended(handle, why) => self.handle_ended(now, handle, why, out),
-            WorkerInput::Concurrency(tasks_max) => self.config.tasks_max = tasks_max,
+            WorkerInput::Rejected(handle, why) => self.fail(now, *handle, CODE_UNSAID, why, out),
+            WorkerInput::Failed(handle, code, why) => self.fail(now, *handle, *code, why, out),
+            WorkerInput::AtWork(handle) => self.handle_at_work(*handle, out),
+            WorkerInput::Ended(handle, why) => self.handle_ended(now, *handle, why, out),
+            WorkerInput::Concurrency(tasks_max) => self.config.tasks_max = *tasks_max,
             WorkerInput::Offer(service) => self.handle_offer(now, service, out),
-            WorkerInput::Withdraw(service) => self.handle_withdraw(now, &service, out),
+            WorkerInput::Withdraw(service) => self.handle_withdraw(now, service, out),
             WorkerInput::Drain if self.purpose == Purpose::Serve => self.purpose = Purpose::Drain,
             WorkerInput::Stop => self.leave(now, out),
             WorkerInput::Drain | WorkerInput::Tick => {}
@@ -454,7 +453,7 @@ impl Worker {
         &mut self,
         now: Time,
         handle: TaskHandle,
-        part: Content,
+        part: &mut Content,
         out: &mut impl WorkerOutlet,
     ) {
         let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
@@ -468,7 +467,7 @@ impl Worker {
             }
             Err(TooLarge) => {
                 out.act(WorkerAction::Cancel(handle));
-                self.fail(now, handle, CODE_UNSAID, TooLarge.content(), out);
+                self.fail(now, handle, CODE_UNSAID, &mut TooLarge.content(), out);
             }
         }
     }
@@ -478,7 +477,7 @@ impl Worker {
         now: Time,
         handle: TaskHandle,
         code: u16,
-        why: Content,
+        why: &mut Content,
         out: &mut impl WorkerOutlet,
     ) {
         self.end(now, handle, out, |task, room| task.fail(room, code, why));
@@ -488,14 +487,14 @@ impl Worker {
         &mut self,
         now: Time,
         handle: TaskHandle,
-        why: Frames,
+        why: &mut Frames,
         out: &mut impl WorkerOutlet,
     ) {
-        let task = self.tasks.remove(handle).filter(Task::owes_a_reply);
-        let Some(mut task) = task else { return };
-        let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
-        let last = task.fail(room, CODE_UNSAID, Content::of(why));
-        self.say_last(now, last, out);
+        if self.tasks.get(handle).is_some_and(Task::owes_a_reply) {
+            let mut why = Content::of(core::mem::take(why));
+            self.fail(now, handle, CODE_UNSAID, &mut why, out);
+        }
+        self.tasks.remove(handle);
     }
 
     fn handle_at_work(&mut self, handle: TaskHandle, out: &mut impl WorkerOutlet) {
@@ -516,13 +515,14 @@ impl Worker {
         }
     }
 
-    fn handle_offer(&mut self, now: Time, service: Label, out: &mut impl WorkerOutlet) {
-        if self.config.services.contains(&service) {
+    fn handle_offer(&mut self, now: Time, service: &Label, out: &mut impl WorkerOutlet) {
+        if self.config.services.contains(service) {
             return;
         }
         self.config.services.push(service.clone());
         if self.uplink.is_open() && self.purpose == Purpose::Serve {
             self.unregistered += usize::from(self.config.greets);
+            let service = service.clone();
             out.send(&FromWorker::Ready { service });
         }
         self.uplink.changed(now);
@@ -550,15 +550,15 @@ impl Worker {
         last: impl FnOnce(&mut Task, Room<'_>) -> Option<FromWorker>,
     ) {
         let room = Room { config: &self.config, welcome: self.welcome.as_ref() };
-        let last = self.tasks.change(handle, |task| last(task, room)).flatten();
-        self.say_last(now, last, out);
-    }
-
-    /// Sends the last that is said to a request, if it had not ended before.
-    fn say_last(&mut self, now: Time, last: Option<FromWorker>, out: &mut impl WorkerOutlet) {
-        let Some(last) = last else { return };
-        out.send(&last);
-        if !self.is_busy() {
+        let is_last = self.tasks.change(handle, |task| match last(task, room) {
+            Some(last) => {
+                out.send(&last);
+                true
+            }
+            // It had ended before.
+            None => false,
+        });
+        if is_last == Some(true) && !self.is_busy() {
             // The broker may have been silent for good reason so far.
             self.heard_at = now;
         }
@@ -607,15 +607,17 @@ impl Worker {
         self.heard_while_busy |= self.is_busy();
     }
 
-    /// Heartbeats, and what the broker's silence means.
+    /// Heartbeats, and what the broker's silence means. Mostly nothing is due.
+    #[inline]
     fn keep_in_touch(&mut self, now: Time, out: &mut impl WorkerOutlet) {
-        if !self.uplink.is_open() {
-            return;
+        let quiet = now < self.heartbeat_at && now < self.heard_at.after(self.silence_max);
+        if !quiet && self.uplink.is_open() {
+            self.keep_in_touch_now(now, out);
         }
-        // Nothing is due, as with nearly all inputs.
-        if now < self.heartbeat_at && now < self.heard_at.after(self.silence_max) {
-            return;
-        }
+    }
+
+    #[cold]
+    fn keep_in_touch_now(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         if now >= self.silence_ends_at() {
             self.part(now, Parting::Silence, out);
         } else if now >= self.heartbeat_at {
@@ -645,9 +647,10 @@ impl Worker {
     }
 
     /// Tells the broker how many requests it takes, where that is not what it was told.
+    #[inline]
     fn say_capacity(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         let capacity = self.capacity();
-        if self.config.says_capacity && self.uplink.is_open() && self.said != capacity {
+        if self.said != capacity && self.config.says_capacity && self.uplink.is_open() {
             self.said = capacity;
             self.told_max = self.told_max.max(capacity);
             self.unanswered = self.unanswered.saturating_add(1);
@@ -676,8 +679,10 @@ impl Worker {
         }
     }
 
+    #[inline]
     fn deliver_held(&mut self, out: &mut impl WorkerOutlet) {
-        while self.tasks.len() < self.delivered_max()
+        while !self.held.is_empty()
+            && self.tasks.len() < self.delivered_max()
             && let Some(mut request) = self.held.pop_front()
         {
             self.deliver(&mut request, out);
@@ -689,8 +694,15 @@ impl Worker {
         out.deliver(handle, request);
     }
 
-    /// Opens the connection when it is time, and leaves when all is done.
+    /// Opens the connection when it is time, and leaves when all is done. Mostly it serves.
+    #[inline]
     fn move_on(&mut self, now: Time, out: &mut impl WorkerOutlet) {
+        if self.purpose != Purpose::Serve || !self.uplink.is_open() {
+            self.open_or_leave(now, out);
+        }
+    }
+
+    fn open_or_leave(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         if self.may_open() && self.uplink.open_if_due(now) {
             out.act(WorkerAction::Open);
         }

@@ -1,6 +1,7 @@
 //! A request that a worker's handler has.
 
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
 
 use crate::{
@@ -51,9 +52,9 @@ impl Room<'_> {
     }
 
     /// Why a request fails, or that this is too large.
-    fn fit(self, why: Content) -> Content {
+    fn fit(self, why: &mut Content) -> Content {
         let bytes = why.body.bytes().saturating_add(why.options.len());
-        self.check(bytes, why.body.len()).map_or_else(TooLarge::content, |()| why)
+        self.check(bytes, why.body.len()).map_or_else(TooLarge::content, |()| mem::take(why))
     }
 }
 
@@ -123,18 +124,18 @@ impl Task {
     pub(super) fn take_part(
         &mut self,
         room: Room<'_>,
-        part: Content,
+        part: &mut Content,
     ) -> Result<Option<WorkerReply>, TooLarge> {
         if !self.is_open() {
             return Ok(None);
         }
-        self.check_size(room, &part)?;
+        self.check_size(room, part)?;
         if room.config.partial_replies {
-            return Ok(Some(self.reply(part)));
+            return Ok(Some(self.reply(mem::take(part))));
         }
         self.kept_bytes += part.body.bytes();
         self.kept_frames += part.body.len();
-        self.kept.push(part.body);
+        self.kept.push(mem::take(&mut part.body));
         Ok(None)
     }
 
@@ -144,28 +145,33 @@ impl Task {
     pub(super) fn finish(
         &mut self,
         room: Room<'_>,
-        mut last: Content,
+        last: &mut Content,
         keep: Option<Duration>,
     ) -> Option<FromWorker> {
         self.end(|task| {
-            if task.check_size(room, &last).is_err() {
+            if task.check_size(room, last).is_err() {
                 return FromWorker::Failed(task.reply(TooLarge.content()));
             }
             if !task.kept.is_empty() {
-                task.kept.push(last.body);
+                task.kept.push(mem::take(&mut last.body));
                 last.body = Frames::joined(&task.kept);
             }
-            FromWorker::Final(task.reply_with(last, CODE_UNSAID, keep))
+            FromWorker::Final(task.reply_with(mem::take(last), CODE_UNSAID, keep))
         })
     }
 
     /// Ends it with a failure. Returns what is to be sent: nothing where it was over.
-    pub(super) fn fail(&mut self, room: Room<'_>, code: u16, why: Content) -> Option<FromWorker> {
+    pub(super) fn fail(
+        &mut self,
+        room: Room<'_>,
+        code: u16,
+        why: &mut Content,
+    ) -> Option<FromWorker> {
         self.end(|task| FromWorker::Failed(task.reply_with(room.fit(why), code, None)))
     }
 
     /// Gives it back. Returns what is to be sent: nothing where it was over.
-    pub(super) fn reject(&mut self, room: Room<'_>, why: Content) -> Option<FromWorker> {
+    pub(super) fn reject(&mut self, room: Room<'_>, why: &mut Content) -> Option<FromWorker> {
         self.end(|task| FromWorker::Rejected(task.reply(room.fit(why))))
     }
 
