@@ -4,7 +4,7 @@ use std::any::Any;
 use std::borrow::BorrowMut;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use majordomus_core::{
@@ -84,6 +84,10 @@ struct Effects {
     /// Handlers that were polled inline in this turn.
     polled: u32,
     stopwatch: Stopwatch,
+    /// When the first request of this turn was delivered.
+    delivered_at: Option<Instant>,
+    /// What reached a handler that has returned, for the next one.
+    spare_strings: Option<Strings>,
     outbox: Arc<Outbox>,
     /// The handler that was polled inline, until the state machine has been told the result.
     first_polled: Option<FirstPolled>,
@@ -97,10 +101,6 @@ struct FirstPolled {
     task: TaskHandle,
     strings: Strings,
     result: FirstPoll,
-    /// What the handler said first.
-    said: Option<Saying>,
-    /// Whether what it said besides is in the channel.
-    has_more: bool,
 }
 
 impl Driver {
@@ -122,6 +122,8 @@ impl Driver {
             strings: HashMap::default(),
             polled: 0,
             stopwatch: Stopwatch::new(),
+            delivered_at: None,
+            spare_strings: None,
             outbox,
             first_polled: None,
             unserved: Vec::new(),
@@ -157,6 +159,7 @@ impl Driver {
         let hearing = self.effects.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
         self.now = None;
         self.effects.polled = 0;
+        self.effects.delivered_at = None;
         tokio::select! {
             happening = self.effects.uplink.next(!self.unread) => self.happened(happening),
             // Other tasks run first, such as those of handlers.
@@ -333,23 +336,30 @@ impl Driver {
     /// Tells the state machine what a handler said in its first poll, and how that ended. A handler that
     /// goes on can be cancelled before that: what it said may be the reason.
     fn tell_first_poll(&mut self, polled: FirstPolled) {
-        let FirstPolled { task, strings, result, said, has_more } = polled;
-        let ended = match result {
-            FirstPoll::Returned => Some(no_reply()),
-            FirstPoll::Panicked(payload) => Some(Body::from(payload_text(&*payload)).into_frames()),
-            FirstPoll::Pending(handling) => {
-                self.effects.go_on(task, strings, handling);
+        let FirstPolled { task, strings, result } = polled;
+        let panicked = match result {
+            FirstPoll::Returned => {
+                self.effects.spare_strings = Some(strings);
                 None
             }
+            FirstPoll::Panicked(payload) => Some(payload),
+            FirstPoll::Pending(handling) => {
+                self.effects.go_on(task, strings, handling);
+                return self.tell_said_inline();
+            }
         };
+        self.tell_said_inline();
+        self.tell_only(Saying::Ended(task, why_ended(panicked)));
+    }
+
+    /// Tells the state machine what the handler said that was polled inline last.
+    fn tell_said_inline(&mut self) {
+        let (said, has_more) = self.effects.outbox.end();
         if let Some(said) = said {
             self.tell_only(said);
         }
         if has_more {
             self.hear_rest();
-        }
-        if let Some(why) = ended {
-            self.tell_only(Saying::Ended(task, why));
         }
     }
 
@@ -386,13 +396,16 @@ impl WorkerOutlet for Effects {
             self.unserved.push(task);
             return;
         };
-        let strings = Strings::new(request.credit);
+        let strings = match self.spare_strings.take() {
+            Some(spare) => spare.renewed(request.credit),
+            None => Strings::new(request.credit),
+        };
         let replier = Replier::new(task, Arc::clone(&self.outbox), strings.clone());
         // One is polled inline for each thing that the state machine hears, so that what handlers say
         // stays in order.
         let inline = self.first_polled.is_none() && handler.pace().is_fast();
         if !inline || !may_poll(self.polled, self.uplink.unsent_bytes()) {
-            let received = Request::received(request, service);
+            let received = Request::received(request, service, self.now());
             let id = handler.spawn(&mut self.running, task, received, replier);
             self.strings.insert(task, (strings, id));
             return;
@@ -403,10 +416,10 @@ impl WorkerOutlet for Effects {
         self.polled += 1;
         self.outbox.begin(task);
         self.stopwatch.polling();
-        let result = handler.poll_once(Request::received(request, service), replier);
+        let received = Request::received(request, service, self.now());
+        let result = handler.poll_once(received, replier);
         self.stopwatch.polled(handler.pace());
-        let (said, has_more) = self.outbox.end();
-        self.first_polled = Some(FirstPolled { task, strings, result, said, has_more });
+        self.first_polled = Some(FirstPolled { task, strings, result });
     }
 
     fn act(&mut self, action: WorkerAction) {
@@ -434,6 +447,11 @@ impl WorkerOutlet for Effects {
 }
 
 impl Effects {
+    /// When the requests of this turn were delivered. All of them have one look at the clock.
+    fn now(&mut self) -> Instant {
+        *self.delivered_at.get_or_insert_with(Instant::now)
+    }
+
     fn close(&mut self, why: Parting) {
         let text = match why {
             Parting::SentAway(why) => self.uplink.sent_away(why),
@@ -485,6 +503,15 @@ async fn next_plan(plan: &mut watch::Receiver<Plan>, known: &Plan) -> Plan {
         return std::future::pending().await;
     }
     Plan { leave: Leave::Now, ..known.clone() }
+}
+
+/// What a request fails with whose handler returned, or panicked with this payload, without an end of its
+/// reply.
+fn why_ended(panicked: Option<Box<dyn Any + Send>>) -> Frames {
+    match panicked {
+        None => no_reply(),
+        Some(payload) => Body::from(payload_text(&*payload)).into_frames(),
+    }
 }
 
 /// What a request fails with whose handler returned without an end of its reply.

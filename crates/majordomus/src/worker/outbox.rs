@@ -35,7 +35,9 @@ impl Outbox {
 
     /// The handler of `task` is polled inline from now on.
     pub(crate) fn begin(&self, task: TaskHandle) {
-        *self.inline() = Inline { task: Some(task), said: None, has_more: false };
+        let mut inline = self.inline();
+        inline.task = Some(task);
+        inline.has_more = false;
     }
 
     /// No handler is polled inline any more. Returns what the last one said first, and whether more of

@@ -1,6 +1,5 @@
 //! A request as a handler gets it.
 
-use std::ascii::escape_default;
 use std::time::Instant;
 
 use majordomus_core::{Content, Label, Priority, WorkerRequest};
@@ -64,15 +63,15 @@ impl Request {
 }
 
 impl Request {
-    /// A request that was received. Its body and its options are taken out of it.
-    pub(crate) fn received(request: &mut WorkerRequest, service: String) -> Self {
+    /// A request that was received, at `now`. Its body and its options are taken out of it.
+    pub(crate) fn received(request: &mut WorkerRequest, service: String, now: Instant) -> Self {
         let (options, body) =
             (std::mem::take(&mut request.options), std::mem::take(&mut request.body));
         Self {
             service,
             id: printable(&request.address),
             body: Body::received(Content { options, body }),
-            deadline: request.deadline.and_then(|span| Instant::now().checked_add(span)),
+            deadline: request.deadline.and_then(|span| now.checked_add(span)),
             attempt: request.attempt,
             priority: request.priority.number(),
         }
@@ -82,26 +81,45 @@ impl Request {
 impl From<WorkerRequest> for Request {
     fn from(mut request: WorkerRequest) -> Self {
         let service = String::from_utf8_lossy(&request.service).into_owned();
-        Self::received(&mut request, service)
+        Self::received(&mut request, service, Instant::now())
     }
 }
 
 /// An address as text. Most are the tokens of a broker, eight bytes of any value, or numbers.
 fn printable(address: &Label) -> String {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut text = Vec::with_capacity(4 * address.len());
     for &byte in address.iter() {
-        match byte {
-            b'\t' | b'\r' | b'\n' | b'\'' | b'"' | b'\\' => text.extend(escape_default(byte)),
-            b' '..=b'~' => text.push(byte),
-            _ => {
-                let [high, low] = [byte >> 4, byte & 15].map(|digit| HEX[usize::from(digit)]);
-                text.extend_from_slice(&[b'\\', b'x', high, low]);
-            }
-        }
+        let (escaped, length) = &ESCAPED[usize::from(byte)];
+        let end = text.len() + length;
+        // A copy of constant length is one move.
+        text.extend_from_slice(escaped);
+        text.truncate(end);
     }
     // All of it is ASCII.
     String::from_utf8(text).unwrap_or_default()
+}
+
+/// Each byte as [`escape_ascii`](u8::escape_ascii) writes it, and how much of that counts.
+static ESCAPED: [([u8; 4], usize); 256] = {
+    let mut all = [([0; 4], 0); 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        all[byte] = escaped(byte as u8);
+        byte += 1;
+    }
+    all
+};
+
+const fn escaped(byte: u8) -> ([u8; 4], usize) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    match byte {
+        b'\t' => (*b"\\t\0\0", 2),
+        b'\r' => (*b"\\r\0\0", 2),
+        b'\n' => (*b"\\n\0\0", 2),
+        b'\'' | b'"' | b'\\' => ([b'\\', byte, 0, 0], 2),
+        b' '..=b'~' => ([byte, 0, 0, 0], 1),
+        _ => ([b'\\', b'x', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]], 4),
+    }
 }
 
 #[cfg(test)]

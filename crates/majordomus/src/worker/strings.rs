@@ -18,13 +18,30 @@ struct Both {
     parts: Option<Semaphore>,
 }
 
+impl Both {
+    fn new(parts: u32) -> Self {
+        let countable = Semaphore::MAX_PERMITS.min(parts as usize);
+        let parts = (parts != CREDIT_UNLIMITED).then(|| Semaphore::new(countable));
+        Self { wanted: Semaphore::new(0), parts }
+    }
+}
+
 impl Strings {
     /// For a reply of which so many parts may be sent. What is beyond the largest number that can be
     /// counted is left out.
     pub(crate) fn new(parts: u32) -> Self {
-        let countable = Semaphore::MAX_PERMITS.min(parts as usize);
-        let parts = (parts != CREDIT_UNLIMITED).then(|| Semaphore::new(countable));
-        Self(Arc::new(Both { wanted: Semaphore::new(0), parts }))
+        Self(Arc::new(Both::new(parts)))
+    }
+
+    /// The same for another reply, in the same memory where nobody else has it.
+    pub(crate) fn renewed(mut self, parts: u32) -> Self {
+        match Arc::get_mut(&mut self.0) {
+            Some(both) => {
+                *both = Both::new(parts);
+                self
+            }
+            None => Self::new(parts),
+        }
     }
 
     /// Nobody waits any more.
