@@ -658,6 +658,7 @@ impl Client {
         }
     }
 
+    #[cold]
     fn keep_in_touch_now(&mut self, now: Time, out: &mut impl ClientOutlet) {
         if self.uplink.is_open() && !self.is_welcome() {
             self.heartbeat_at = self.heard_at.after(self.config.silence_max());

@@ -85,7 +85,8 @@ enum State {
     Asked(oneshot::Receiver<First>),
     /// Parts come.
     Begun(mpsc::Receiver<Box<Said>>),
-    Failed(RequestError),
+    /// In a box, so that a reply is small.
+    Failed(Box<RequestError>),
     Ended,
 }
 
@@ -136,7 +137,12 @@ impl Reply {
     }
 
     pub(crate) fn failed(error: RequestError) -> Self {
-        Self { state: State::Failed(error), asked: None, parts_left: None, deadline: None }
+        Self {
+            state: State::Failed(Box::new(error)),
+            asked: None,
+            parts_left: None,
+            deadline: None,
+        }
     }
 
     pub(crate) fn with_deadline(mut self, deadline: Option<Deadline>) -> Self {
@@ -208,7 +214,7 @@ impl Reply {
                     else {
                         return Poll::Ready(None);
                     };
-                    return Poll::Ready(Some(Said::Failed(error)));
+                    return Poll::Ready(Some(Said::Failed(*error)));
                 }
             }
         };
