@@ -53,10 +53,24 @@ impl<T> Table<T> {
         let entry = place.entry.take().expect("an entry is removed once");
         place.generation = place.generation.wrapping_add(1);
         self.free.push(index);
+        self.give_back_if_few();
+        entry
+    }
+
+    /// Drops an entry where it is, so that a large one is not moved. Its place gets another generation.
+    pub(crate) fn discard(&mut self, index: u32) {
+        let place = &mut self.places[index as usize];
+        place.entry = None;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(index);
+        self.give_back_if_few();
+    }
+
+    #[inline(always)]
+    fn give_back_if_few(&mut self) {
         if self.places.len() > PLACES_KEPT && self.len() <= self.look_at {
             self.give_back();
         }
-        entry
     }
 
     /// Gives back the places behind the last entry, where most are free. A look takes a step for

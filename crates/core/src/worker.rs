@@ -310,22 +310,21 @@ impl Worker {
     }
 
     /// Tells it what happened at `now`. Drain [`poll_output`](Self::poll_output) after each call.
-    pub fn handle(&mut self, now: Time, input: WorkerInput) {
+    pub fn handle(&mut self, now: Time, mut input: WorkerInput) {
         let mut outputs = core::mem::take(&mut self.outputs);
-        self.handle_with(now, input, &mut outputs);
+        self.handle_with(now, &mut input, &mut outputs);
         self.outputs = outputs;
     }
 
     /// Tells it what happened at `now`. What it wants done goes to `out` at once, in order, and without
-    /// a copy of requests and replies.
+    /// a copy of requests and replies: bodies are large, and are moved out of the input.
     pub fn handle_with<C: BorrowMut<ToWorker>>(
         &mut self,
         now: Time,
-        mut input: WorkerInput<C>,
+        input: &mut WorkerInput<C>,
         out: &mut impl WorkerOutlet,
     ) {
-        // A body is large, and is moved once: from the input to the command.
-        match &mut input {
+        match input {
             WorkerInput::Opened => self.register(now, out),
             WorkerInput::Lost => self.lose(now, out),
             WorkerInput::Received(command) => self.handle_command(now, command.borrow_mut(), out),
@@ -349,7 +348,9 @@ impl Worker {
             WorkerInput::Drain | WorkerInput::Tick => {}
         }
         self.keep_in_touch(now, out);
-        self.deliver_held(out);
+        if !self.held.is_empty() {
+            self.deliver_held(out);
+        }
         self.say_capacity(now, out);
         self.move_on(now, out);
     }
@@ -679,10 +680,8 @@ impl Worker {
         }
     }
 
-    #[inline]
     fn deliver_held(&mut self, out: &mut impl WorkerOutlet) {
-        while !self.held.is_empty()
-            && self.tasks.len() < self.delivered_max()
+        while self.tasks.len() < self.delivered_max()
             && let Some(mut request) = self.held.pop_front()
         {
             self.deliver(&mut request, out);

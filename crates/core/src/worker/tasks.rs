@@ -51,15 +51,15 @@ impl Tasks {
     }
 
     /// Its handler has returned.
-    pub(super) fn remove(&mut self, handle: TaskHandle) -> Option<Task> {
-        let index = self.index_of(handle)?;
-        let Entry { task, hash, .. } = self.all.remove(index);
+    pub(super) fn remove(&mut self, handle: TaskHandle) {
+        let Some(index) = self.index_of(handle) else { return };
+        let Entry { task, hash, .. } = &self.all[index];
         if task.owes_a_reply() {
             self.owing -= 1;
-            forget(&mut self.by_address, index, hash);
+            forget(&mut self.by_address, index, *hash);
         }
         self.orphans -= usize::from(task.is_orphan());
-        Some(task)
+        self.all.discard(index);
     }
 
     pub(super) fn get(&self, handle: TaskHandle) -> Option<&Task> {

@@ -277,8 +277,8 @@ impl Driver {
     /// Tells the state machine what is in the channel, which has room for no more.
     fn hear_rest(&mut self) {
         for _ in 0..SAYINGS_MAX {
-            let Ok(saying) = self.sayings.try_recv() else { return };
-            self.tell_only(saying);
+            let Ok(mut saying) = self.sayings.try_recv() else { return };
+            self.tell_only(&mut saying);
         }
     }
 
@@ -315,8 +315,8 @@ impl Driver {
     }
 
     /// Tells the state machine something, and what comes of the requests that it has delivered.
-    fn tell<C: BorrowMut<ToWorker>>(&mut self, input: WorkerInput<C>) {
-        self.tell_only(input);
+    fn tell<C: BorrowMut<ToWorker>>(&mut self, mut input: WorkerInput<C>) {
+        self.tell_only(&mut input);
         loop {
             if let Some(polled) = self.effects.first_polled.take() {
                 self.tell_first_poll(polled);
@@ -328,7 +328,7 @@ impl Driver {
         }
     }
 
-    fn tell_only<C: BorrowMut<ToWorker>>(&mut self, input: WorkerInput<C>) {
+    fn tell_only<C: BorrowMut<ToWorker>>(&mut self, input: &mut WorkerInput<C>) {
         let now = self.now();
         self.core.handle_with(now, input, &mut self.effects);
     }
@@ -349,13 +349,13 @@ impl Driver {
             }
         };
         self.tell_said_inline();
-        self.tell_only(Saying::Ended(task, why_ended(panicked)));
+        self.tell_only(&mut Saying::Ended(task, why_ended(panicked)));
     }
 
     /// Tells the state machine what the handler said that was polled inline last.
     fn tell_said_inline(&mut self) {
-        let (said, has_more) = self.effects.outbox.end();
-        if let Some(said) = said {
+        let (mut said, has_more) = self.effects.outbox.end();
+        if let Some(said) = &mut said {
             self.tell_only(said);
         }
         if has_more {
@@ -366,8 +366,8 @@ impl Driver {
     /// Rejects a request for a service that was withdrawn when the request was on its way.
     fn reject_unserved(&mut self, task: TaskHandle) {
         let why = Body::from("the worker no longer offers this service").into_content();
-        self.tell_only(Saying::Rejected(task, why));
-        self.tell_only(Saying::Ended(task, Frames::empty()));
+        self.tell_only(&mut Saying::Rejected(task, why));
+        self.tell_only(&mut Saying::Ended(task, Frames::empty()));
     }
 }
 

@@ -100,7 +100,11 @@ impl Stopwatch {
 
     /// Begins a lap: what happened since the last poll does not count.
     pub(crate) fn start(&mut self) {
-        self.begun = Instant::now();
+        self.start_at(Instant::now());
+    }
+
+    fn start_at(&mut self, now: Instant) {
+        self.begun = now;
         self.left = if self.closely > 0 { 1 } else { POLLS_PER_LAP };
     }
 
@@ -129,7 +133,8 @@ impl Stopwatch {
     }
 
     fn lap(&mut self, pace: &Pace) {
-        let took = self.begun.elapsed();
+        let now = Instant::now();
+        let took = now - self.begun;
         if self.closely > 0 {
             pace.record(took);
         }
@@ -139,7 +144,7 @@ impl Stopwatch {
             self.closely = self.closely.saturating_sub(1);
             pace.record_lap();
         }
-        self.start();
+        self.start_at(now);
     }
 }
 

@@ -145,12 +145,15 @@ impl Manner {
                 let credit = fields.number_4()?;
                 let options = shared(&message, fields.headers()?);
                 Ok(ToWorker::Request(WorkerRequest {
+                    address,
+                    service,
+                    id: CorrelationId::NONE,
                     deadline,
                     attempt,
                     priority,
                     credit,
                     options,
-                    ..WorkerRequest::new(address, service, message.skip(1))
+                    body: message.skip(1),
                 }))
             }
             command => {
