@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice, Read};
 
 use bytes::Bytes;
-use majordomus_core::{Frames, FramesView, PeerId, Time};
+use majordomus_core::{Frames, PeerId, Time};
 use majordomus_wire::{Codec, Side, Sink};
 use majordomus_zmtp as zmtp;
 
@@ -438,18 +438,8 @@ impl Sink for FrameSink<'_> {
     }
 
     #[inline(always)]
-    fn frame_and_body(&mut self, frame: &[u8], body: &FramesView<'_>) {
-        match (body.len(), body.get(0)) {
-            (1, Some(only)) if only.len() < Self::SHARED_FRAME_BYTES_MIN => {
-                self.0.send_two_frames(frame, only);
-            }
-            (count, _) => {
-                self.frame(frame, count > 0);
-                for index in 0..count {
-                    self.body_frame(body, index, index + 1 < count);
-                }
-            }
-        }
+    fn last_two_frames(&mut self, first: &[u8], last: &[u8]) {
+        self.0.send_two_frames(first, last);
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use majordomus_core::{COMMAND_BYTES_MAX, Frames, FramesView, Label};
+use majordomus_core::{COMMAND_BYTES_MAX, Frames, Label};
 use majordomus_wire::{Dialect, PACKED_PARTS_MAX, Sink, Socket};
 use majordomus_zmtp::{
     Connection, Event, Limits, Metadata, SHARED_FRAME_BYTES_MIN, Security, SocketType, Spares,
@@ -219,19 +219,9 @@ impl Sink for Link {
         self.zmtp.send_shared(&frame, more);
     }
 
-    #[inline]
-    fn frame_and_body(&mut self, frame: &[u8], body: &FramesView<'_>) {
-        match (body.len(), body.get(0)) {
-            (1, Some(only)) if only.len() < Self::SHARED_FRAME_BYTES_MIN => {
-                self.zmtp.send_two_frames(frame, only);
-            }
-            (count, _) => {
-                self.frame(frame, count > 0);
-                for index in 0..count {
-                    self.body_frame(body, index, index + 1 < count);
-                }
-            }
-        }
+    #[inline(always)]
+    fn last_two_frames(&mut self, first: &[u8], last: &[u8]) {
+        self.zmtp.send_two_frames(first, last);
     }
 }
 

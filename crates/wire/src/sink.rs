@@ -59,17 +59,27 @@ pub trait Sink {
         }
     }
 
-    /// Takes a frame, and after it all frames of a body, which end the message.
-    ///
-    /// Most bodies are one small frame, so a sink can reserve room for both frames at once here. The
-    /// default calls [`frame`](Sink::frame), and [`body_frame`](Sink::body_frame) for each frame of the
-    /// body.
+    /// Takes the last two frames of a message. Most messages are one small frame of a body behind another
+    /// one, so a sink can reserve room for both at once here. The default calls [`frame`](Sink::frame).
     #[inline]
+    fn last_two_frames(&mut self, first: &[u8], last: &[u8]) {
+        self.frame(first, true);
+        self.frame(last, false);
+    }
+
+    /// Takes a frame, and after it all frames of a body, which end the message.
+    #[inline(always)]
     fn frame_and_body(&mut self, frame: &[u8], body: &FramesView<'_>) {
-        let count = body.len();
-        self.frame(frame, count > 0);
-        for index in 0..count {
-            self.body_frame(body, index, index + 1 < count);
+        match (body.len(), body.get(0)) {
+            (1, Some(only)) if only.len() < Self::SHARED_FRAME_BYTES_MIN => {
+                self.last_two_frames(frame, only);
+            }
+            (count, _) => {
+                self.frame(frame, count > 0);
+                for index in 0..count {
+                    self.body_frame(body, index, index + 1 < count);
+                }
+            }
         }
     }
 }

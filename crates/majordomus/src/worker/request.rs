@@ -86,10 +86,8 @@ impl From<WorkerRequest> for Request {
 }
 
 /// An address as text. Most are the tokens of a broker, 16 bytes of any value, or numbers.
-#[expect(clippy::slow_vector_initialization, reason = "for so little, glibc's calloc is slower")]
 fn printable(address: &Label) -> String {
-    let mut text = Vec::with_capacity(4 * address.len());
-    text.resize(text.capacity(), 0);
+    let mut text = vec![0; 4 * address.len()];
     let mut end = 0;
     for &byte in address.iter() {
         let (escaped, length) = &ESCAPED[usize::from(byte)];

@@ -178,6 +178,10 @@ impl Sink for Line {
     fn shared_frame(&mut self, frame: Bytes, more: bool) {
         self.zmtp.send_shared(&frame, more);
     }
+
+    fn last_two_frames(&mut self, first: &[u8], last: &[u8]) {
+        self.zmtp.send_two_frames(first, last);
+    }
 }
 
 impl Read for Socket {
