@@ -48,7 +48,8 @@ pub(in crate::broker) struct Record {
     pub(in crate::broker) timer: Option<TimerId>,
     /// The hash in the token of its worker.
     pub(in crate::broker) token_hash: u64,
-    /// The correlation id, where it is a number.
+    /// The correlation id if it is a number, or the hash by which client and id find the request if it
+    /// is text.
     id: u64,
     /// Parts of the reply that the client takes, all grants together.
     pub(in crate::broker) credit: u32,
@@ -72,8 +73,6 @@ pub(in crate::broker) struct Record {
 pub(in crate::broker) struct Rest {
     pub(in crate::broker) received: Time,
     pub(in crate::broker) timeout: Timeout,
-    /// The hash by which client and correlation id find it, where the id is text.
-    name_hash: u64,
     /// The one worker that may have it, where the client asks for one.
     pub(in crate::broker) target: Option<PeerId>,
     content: Content,
@@ -358,10 +357,8 @@ impl Requests {
             CorrelationIdRef::Text(text) => {
                 rest.content.bytes.extend_from_slice(text);
                 rest.content.id_bytes = text.len() as u32;
-                if !text.is_empty() {
-                    rest.name_hash = self.name_hash(admitted.client, text);
-                }
-                (0, false)
+                let is_name = !text.is_empty();
+                (if is_name { self.name_hash(admitted.client, text) } else { 0 }, false)
             }
         };
         self.in_progress += 1;
@@ -400,12 +397,12 @@ impl Requests {
     fn name(&mut self, index: u32) {
         let table = &self.table;
         let record = &table[index];
-        let hash = record.rest.name_hash;
+        let hash = record.id;
         let same = |other: &u32| {
             let other = &table[*other];
             other.client == record.client && other.id() == record.id()
         };
-        self.named.entry(hash, same, |other| table[*other].rest.name_hash).or_insert(index);
+        self.named.entry(hash, same, |other| table[*other].id).or_insert(index);
     }
 
     pub(super) fn keyed(&self) -> KeyedState {
@@ -453,12 +450,12 @@ impl Requests {
     }
 
     fn unname(&mut self, index: u32) {
-        let hash = self.table[index].rest.name_hash;
+        let hash = self.table[index].id;
         if let Ok(entry) = self.named.find_entry(hash, |other| *other == index) {
             entry.remove();
         }
         let table = &self.table;
-        table::give_back(&mut self.named, |other| table[*other].rest.name_hash);
+        table::give_back(&mut self.named, |other| table[*other].id);
     }
 
     /// Forgets a request that is in no list.
@@ -523,7 +520,6 @@ impl Rest {
     const EMPTY: Rest = Rest {
         received: Time::ZERO,
         timeout: Timeout::OfService,
-        name_hash: 0,
         target: None,
         content: Content {
             bytes: Vec::new(),
