@@ -1,4 +1,5 @@
-//! What can be set: timings, and the limits. Every limit has a name and a default.
+//! Broker configuration: timings, limits, and settings per service. Every limit has a name and a
+//! default.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -6,16 +7,16 @@ use core::time::Duration;
 
 use crate::Label;
 
-/// The longest name of a service, in bytes.
+/// The maximum length of a service name, in bytes.
 pub const SERVICE_NAME_BYTES_MAX: usize = 255;
 
-/// Heartbeats do not come closer together than this.
+/// The minimum heartbeat interval.
 pub const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// What every worker has rejected waits at least so long for another.
+/// The minimum of [`Config::reject_wait`].
 pub const REJECT_WAIT_MIN: Duration = Duration::from_millis(1);
 
-/// How the broker behaves.
+/// The broker's configuration.
 ///
 /// ```
 /// # mod majordomus {
@@ -33,39 +34,44 @@ pub const REJECT_WAIT_MIN: Duration = Duration::from_millis(1);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How often workers are told that the broker is there, and how often they are expected to say
-    /// the same.
+    /// The interval at which the broker sends heartbeats to workers and expects heartbeats from
+    /// them. Defaults to 2.5 seconds.
     pub heartbeat_interval: Duration,
-    /// After how many intervals of silence a worker is lost.
+    /// The number of silent heartbeat intervals after which a worker is lost. Defaults to 3.
     pub liveness: u32,
-    /// How long a request waits for a worker.
+    /// Time that a request waits for a worker. Defaults to 60 seconds.
     pub wait_timeout: Duration,
-    /// How long a request waits for a worker where none offers its service at all, if not as long
-    /// as for any other.
+    /// Time that a request waits for a worker when none is registered for its service. Defaults to
+    /// `None`: such a request waits as long as any other.
     pub no_worker_wait: Option<Duration>,
-    /// The busy limit: how long a worker may have one request in hand.
+    /// The busy limit: the maximum time that one request may be in flight at a worker. Defaults to
+    /// 900 seconds.
     pub busy_timeout: Duration,
-    /// How long a peer may leave what is sent to it unread before it is cut.
+    /// Time after which the broker closes a peer that does not read its messages. Defaults to 10
+    /// seconds.
     pub stall_timeout: Duration,
-    /// How long the owner of an identity has to show life when another connection claims it.
+    /// Time that the owner of an identity has to show liveness when another connection claims the
+    /// identity. Defaults to 2.5 seconds.
     pub identity_timeout: Duration,
-    /// How often a request is given to a worker at the most.
+    /// The maximum number of times that a request is dispatched. Defaults to 3.
     pub attempts_max: u32,
-    /// How long a request that every worker has rejected waits for another.
+    /// Time that a request rejected by every worker waits for another worker. Defaults to 1 second.
     pub reject_wait: Duration,
-    /// Which of its free workers a service gives a request to.
+    /// The policy by which a service selects an idle worker. Defaults to [`Balance::LeastRecent`].
     pub balance: Balance,
-    /// Limits on what is held.
+    /// Resource limits.
     pub limits: Limits,
-    /// Where single services differ.
+    /// Settings for individual services.
     pub services: Vec<ServiceConfig>,
-    /// Whether [`Event`](super::Event)s about single requests are put out.
+    /// Emits the [`Event`](super::Event)s of individual requests if true. Defaults to false.
     pub request_events: bool,
-    /// What peers that greet are told of the broker. A broker with sockets fills it in by itself.
+    /// Information about the broker for peers with a handshake. A broker with sockets fills it in
+    /// by itself.
     pub introduction: Introduction,
 }
 
-/// What peers that greet are told of the broker, and what the core itself has no use for.
+/// Information about the broker that it sends to peers with a handshake. The core itself does not
+/// use it.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
@@ -74,11 +80,11 @@ pub struct Config {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
-    /// The name of the broker; empty where it has none.
+    /// The broker's name; empty if it has none.
     pub broker: Label,
-    /// How many bytes a message may have; 0 for any number.
+    /// The maximum size of a message in bytes; 0 for no limit.
     pub message_bytes_max: u64,
-    /// How many frames.
+    /// The maximum number of frames in a message.
     pub frames_max: u32,
 }
 
@@ -110,7 +116,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The same, with nothing in it that would have the broker do something for ever.
+    /// Raises settings that would make the broker loop forever to their minimum.
     pub(super) fn sane(mut self) -> Self {
         self.heartbeat_interval = self.heartbeat_interval.max(HEARTBEAT_INTERVAL_MIN);
         self.liveness = self.liveness.max(1);
@@ -118,12 +124,12 @@ impl Config {
         self
     }
 
-    /// How long a worker may be silent.
+    /// Returns the time for which a worker may be silent.
     pub(super) fn silence_max(&self) -> Duration {
         self.heartbeat_interval.saturating_mul(self.liveness)
     }
 
-    /// What holds for one service.
+    /// Returns the settings of one service.
     pub(super) fn settings(&self, service: &[u8]) -> Settings {
         let own = self.services.iter().find(|own| own.name.as_bytes() == service);
         Settings {
@@ -135,7 +141,7 @@ impl Config {
     }
 }
 
-/// What is set for one service in place of the broker's value.
+/// Settings of one service that override the broker's.
 ///
 /// ```
 /// # mod majordomus {
@@ -165,12 +171,12 @@ pub struct ServiceConfig {
     pub busy_timeout: Option<Duration>,
     /// See [`Config::balance`].
     pub balance: Option<Balance>,
-    /// Whether equal requests that are in progress at the same time share one answer. Only for what
-    /// has no effect beside its answer.
+    /// Enables request coalescing: equal requests in progress at the same time share one reply.
+    /// Enable it only for requests without side effects.
     pub share: bool,
 }
 
-/// Which of the free workers of a service gets the next request.
+/// The policy that selects an idle worker for the next request of a service.
 ///
 /// ```
 /// # mod majordomus {
@@ -185,21 +191,21 @@ pub struct ServiceConfig {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Balance {
-    /// The one that has waited longest.
+    /// The worker that has been idle longest.
     #[default]
     LeastRecent,
-    /// The one with the fewest requests in hand; of several, the one that was given the fewest so
-    /// far.
+    /// The worker with the fewest requests in flight; among equals, the one that has received the
+    /// fewest requests so far.
     LeastLoaded,
-    /// Any.
+    /// A random worker.
     Random,
 }
 
 impl Balance {
-    /// All ways, in the order in which they are shown.
+    /// All policies, in display order.
     pub const ALL: [Balance; 3] = [Balance::LeastRecent, Balance::LeastLoaded, Balance::Random];
 
-    /// The name by which it is configured.
+    /// Returns the name used in the configuration.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -222,7 +228,7 @@ impl fmt::Display for Balance {
     }
 }
 
-/// What holds for one service.
+/// The settings in force for one service.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) wait: Duration,
@@ -231,8 +237,8 @@ pub(super) struct Settings {
     pub(super) share: bool,
 }
 
-/// How much is held at the most. A request counts from its arrival to its outcome, with its body
-/// for as long as that is kept and [`REQUEST_BYTES`] for the rest.
+/// Resource limits. A request counts from its arrival to its outcome. It counts as
+/// [`REQUEST_BYTES`] plus its body, as long as the broker retains the body.
 ///
 /// ```
 /// # mod majordomus {
@@ -248,39 +254,45 @@ pub(super) struct Settings {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests in progress, in all.
+    /// The maximum number of requests in progress. Defaults to 1,000,000.
     pub requests_max: usize,
-    /// Bytes of requests in progress, in all.
+    /// The maximum bytes of requests in progress. Defaults to 1 GiB.
     pub request_bytes_max: usize,
-    /// Requests in progress for one service.
+    /// The maximum number of requests in progress for one service. Defaults to 200,000.
     pub service_requests_max: usize,
-    /// Bytes of requests in progress for one service.
+    /// The maximum bytes of requests in progress for one service. Defaults to 512 MiB.
     pub service_bytes_max: usize,
-    /// Requests in progress for one client.
+    /// The maximum number of requests in progress for one client. Defaults to 20,000.
     pub client_requests_max: usize,
-    /// Bytes of requests in progress for one client.
+    /// The maximum bytes of requests in progress for one client. Defaults to 128 MiB.
     pub client_bytes_max: usize,
-    /// Requests that one worker has in hand, those that ended meanwhile among them. One that
-    /// registers before this is changed keeps what it was.
+    /// The maximum number of requests in flight at one worker, including requests that have ended
+    /// but still occupy a worker slot. A worker that is already registered keeps the limit in force
+    /// at its registration. Defaults to 100,000.
     pub worker_requests_max: usize,
-    /// Services that one worker may offer.
+    /// The maximum number of services that one worker may register. Defaults to 1,000.
     pub worker_services_max: usize,
-    /// The same for all workers together, a service counting once for each that offers it.
+    /// The maximum number of registrations of all workers. A service counts once for each worker
+    /// that registered it. Defaults to 1,000,000.
     pub offers_max: usize,
-    /// Workers that may reject one request. When so many have, it counts as rejected by all.
+    /// The number of workers that may reject one request before it counts as rejected by all.
+    /// Defaults to 100.
     pub rejections_max: u32,
-    /// Names that clients asked for and no worker offers.
+    /// The maximum number of requested names without a registered worker. Defaults to 10,000.
     pub names_max: usize,
-    /// Services whose requests are counted by name; those of others are counted together.
+    /// The maximum number of services with statistics of their own; the requests of all others are
+    /// counted together. Defaults to 1,000.
     pub accounts_max: usize,
-    /// Bytes of the parts of one reply that are kept for a client that takes no parts, with
-    /// [`PART_BYTES`] for each part and [`FRAME_BYTES`] for each frame. They count for the request.
+    /// The maximum bytes of reply parts that the broker collects for a client that takes only
+    /// complete replies. Each part adds [`PART_BYTES`] and each frame [`FRAME_BYTES`]. These bytes
+    /// are charged to the request. Defaults to 64 MiB.
     pub reply_bytes_max: usize,
-    /// Bytes of replies that are kept for equal requests, with
-    /// [`KEPT_REPLY_BYTES`](super::KEPT_REPLY_BYTES) for each; 0 to keep none.
+    /// The maximum bytes of cached replies. Each reply adds
+    /// [`KEPT_REPLY_BYTES`](super::KEPT_REPLY_BYTES). 0 disables the reply cache. Defaults to 64
+    /// MiB.
     pub cache_bytes_max: usize,
-    /// Bytes of a body that has to be translated because its reader takes another
-    /// [`Form`](crate::Form).
+    /// The maximum size in bytes of a body that must be translated because its reader takes another
+    /// [`Form`](crate::Form). Defaults to 1 MiB.
     pub translate_bytes_max: usize,
 }
 
@@ -306,11 +318,11 @@ impl Default for Limits {
     }
 }
 
-/// What a part of a reply is counted as, in bytes, beside its frames.
+/// Bytes charged for a reply part in addition to its frames.
 pub const PART_BYTES: usize = 128;
 
-/// What a frame of a part is counted as, in bytes, beside its body.
+/// Bytes charged for a frame of a part in addition to its body.
 pub const FRAME_BYTES: usize = 8;
 
-/// What a request is counted as, in bytes, beside its body.
+/// Bytes charged for a request in addition to its body.
 pub const REQUEST_BYTES: usize = 256;

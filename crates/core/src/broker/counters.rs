@@ -1,11 +1,11 @@
-//! What has happened, in numbers.
+//! Counters of requests, workers, violations and closed connections.
 
 use super::statistics::{End, Ends};
 use super::{CloseReason, Offence, Refusal};
 use crate::Outcome;
 
-/// Counts since the start. [`received`](Counters::received) is the sum of all outcomes and of what
-/// is in progress, at every moment.
+/// Counts since the start. At every moment, [`received`](Counters::received) is the sum of all
+/// outcomes and of the requests in progress.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
@@ -20,27 +20,27 @@ use crate::Outcome;
 pub struct Counters {
     /// Requests that arrived.
     pub received: u64,
-    /// Requests that have no outcome yet.
+    /// Requests without an outcome yet.
     pub in_progress: u64,
-    /// Deliveries of requests to workers.
+    /// Dispatches of requests to workers.
     pub dispatched: u64,
-    /// Requests that went back to wait because their worker was lost.
+    /// Requests that were queued again because their worker was lost.
     pub redelivered: u64,
-    /// Requests that a worker gave back to go to another.
+    /// Rejections of requests by workers.
     pub rejections: u64,
-    /// Requests that were answered with a reply that was kept.
+    /// Requests that were answered from the reply cache.
     pub kept_replies: u64,
-    /// Requests that shared the answer to another.
+    /// Requests that were coalesced with another one.
     pub shared: u64,
-    /// Parts of replies that were passed on, final ones not counted.
+    /// Partial replies that were relayed.
     pub partials: u64,
-    /// Replies to requests that had ended.
+    /// Replies to requests that had already ended.
     pub late_replies: u64,
-    /// Clients that were not read from for a while because a limit stood against their request.
+    /// Deferred requests: a limit was reached, and the broker stopped reading from the client.
     pub held: u64,
-    /// Workers that registered.
+    /// Registered workers.
     pub workers_registered: u64,
-    /// Workers that were lost, or left.
+    /// Workers that were lost or left.
     pub workers_lost: u64,
     ends: Ends,
     offences: [u64; Offence::ALL.len()],
@@ -48,7 +48,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Requests that ended so.
+    /// Returns the number of requests that ended with this outcome.
     ///
     /// ```
     /// # mod majordomus { pub mod broker { pub use majordomus_core::{Outcome, broker::*}; } }
@@ -60,7 +60,7 @@ impl Counters {
         self.ends.outcome(outcome)
     }
 
-    /// Requests that were refused for this.
+    /// Returns the number of requests that were refused for this reason.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -72,7 +72,7 @@ impl Counters {
         self.ends.refusal(refusal)
     }
 
-    /// Breaches of this kind.
+    /// Returns the number of violations of this kind.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -85,7 +85,7 @@ impl Counters {
         self.offences[offence as usize]
     }
 
-    /// Connections that the broker had closed for this reason.
+    /// Returns the number of connections that the broker closed for this reason.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -97,7 +97,7 @@ impl Counters {
         self.closed[reason as usize]
     }
 
-    /// Whether every request has exactly one outcome or is in progress.
+    /// Returns true if every received request either has exactly one outcome or is in progress.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }

@@ -1,4 +1,4 @@
-//! What goes into the broker and what comes out of it.
+//! Inputs and outputs of the broker.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -10,86 +10,86 @@ use crate::{
     RequestId, Role, Time, ToClient, ToClientView, ToWorker, ToWorkerView,
 };
 
-/// Something that happened. An input about a peer that the broker does not know (any more) changes
-/// nothing.
+/// An input of the broker. An input about an unknown or forgotten peer has no effect.
 ///
-/// Commands are owned here, so that tests and simulations can keep inputs and replay them;
-/// [`with_view`](Input::with_view) lends them to the broker.
+/// This type owns its commands, so that tests and simulations can store and replay inputs.
+/// [`with_view`](Input::with_view) passes them to the broker by reference.
 #[derive(Clone, Debug)]
 pub enum Input<C = FromClient, W = FromWorker> {
-    /// A peer said its first word, so that its capabilities are known.
+    /// A peer connected: its first message arrived, so its capabilities are known.
     Appeared {
-        /// Who.
+        /// The peer.
         peer: PeerId,
-        /// What is known of it.
+        /// The peer's identity and capabilities.
         profile: Profile,
     },
-    /// A client said this.
+    /// A client sent a command.
     FromClient {
-        /// Who.
+        /// The client.
         peer: PeerId,
-        /// What.
+        /// The command.
         command: C,
     },
-    /// A worker said this.
+    /// A worker sent a command.
     FromWorker {
-        /// Who.
+        /// The worker.
         peer: PeerId,
-        /// What.
+        /// The command.
         command: W,
     },
-    /// A peer said something that its dialect does not allow.
+    /// A peer sent a message that its dialect does not allow.
     Malformed {
-        /// Who.
+        /// The peer.
         peer: PeerId,
     },
-    /// A peer showed life without saying anything yet.
+    /// A peer showed liveness without a complete command.
     Alive {
-        /// Who.
+        /// The peer.
         peer: PeerId,
-        /// How.
+        /// The kind of evidence.
         sign: Sign,
     },
-    /// A single message is more than may wait to be written to a peer, and nothing else waits: it
-    /// has to be read in time like what fills a peer, and harms nobody meanwhile.
+    /// An oversized message is pending: one message alone exceeds the peer's high-water mark, and
+    /// nothing else is queued for the peer. The peer must read it within the stall timeout, but
+    /// nobody waits for it meanwhile.
     Laden {
-        /// Who.
+        /// The peer.
         peer: PeerId,
     },
-    /// What waits to be written to a peer is as much as may wait.
+    /// The bytes queued for a peer reached the high-water mark.
     Filled {
-        /// Who.
+        /// The peer.
         peer: PeerId,
     },
-    /// A good part of what waits to be written to a full or laden peer has been, and as much waits
-    /// still: it reads, but not fast.
+    /// A peer with an oversized message or above the high-water mark is making progress: it reads,
+    /// but slowly. A large part of its queued bytes was written, and as much is still queued.
     Draining {
-        /// Who.
+        /// The peer.
         peer: PeerId,
     },
-    /// What waited to be written to a peer has been.
+    /// The bytes queued for a peer were written: the peer is below the low-water mark.
     Drained {
-        /// Who.
+        /// The peer.
         peer: PeerId,
     },
-    /// A peer's connection is gone.
+    /// A peer disconnected.
     Gone {
-        /// Who.
+        /// The peer.
         peer: PeerId,
     },
     /// Time has passed.
     Tick,
     /// The configuration changed.
     Configured(Box<Config>),
-    /// End everything.
+    /// The broker must end all requests and disconnect its peers.
     Shutdown,
 }
 
-/// An [`Input`] as the broker takes it: its command is borrowed.
+/// A borrowed [`Input`], as the broker handles it.
 pub type InputView<'a> = Input<&'a FromClientView<'a>, &'a FromWorkerView<'a>>;
 
 impl Input {
-    /// Calls `handle` with the input, borrowed.
+    /// Calls `handle` with a borrowed view of the input.
     ///
     /// ```
     /// use majordomus_core::broker::{Input, InputView};
@@ -125,30 +125,31 @@ impl Input {
     }
 }
 
-/// What is known of a peer when it appears.
+/// A peer's properties at the time it connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// The identity it gave itself; empty where it did not.
+    /// The identity that the peer chose; empty if it chose none.
     pub identity: Label,
-    /// Whether it can be asked for life below its dialect, by ZMTP's PING.
+    /// True if the peer can be probed below its dialect, by ZMTP's PING.
     pub answers_probes: bool,
-    /// What it is and can do.
+    /// The peer's role and capabilities.
     pub role: Role,
 }
 
-/// A sign of life.
+/// Evidence of a peer's liveness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    /// Bytes came, a part of a message perhaps.
+    /// Bytes arrived, possibly only part of a message.
     Bytes,
-    /// It answered [`Output::Probe`].
+    /// The peer answered an [`Output::Probe`].
     Pong,
 }
 
-/// Takes what the broker wants done, as it arises.
+/// Receives the broker's outputs as they arise.
 ///
-/// A method must not call the broker: what it notices while it writes (a peer that has too much
-/// waiting, for example) is told to the broker after [`handle`](super::Broker::handle) has returned.
+/// A method must not call the broker. A condition that it detects while it writes, such as a peer
+/// above its high-water mark, must be passed to the broker after [`handle`](super::Broker::handle)
+/// has returned.
 ///
 /// ```
 /// use majordomus_core::PeerId;
@@ -176,27 +177,27 @@ pub trait Outlet {
     /// Sends a command to a worker.
     fn to_worker(&mut self, worker: PeerId, command: &ToWorkerView<'_>);
 
-    /// Does something with a peer's connection.
+    /// Performs an action on a peer's connection.
     fn act(&mut self, peer: PeerId, action: Action);
 
-    /// Tells observers of an event.
+    /// Reports an event to observers.
     fn note(&mut self, event: Event);
 }
 
-/// Something to do with a peer's connection.
+/// An action on a peer's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Ask the peer whether it is alive; [`Sign::Pong`] reports the answer.
+    /// Probe the peer for liveness; [`Sign::Pong`] reports the answer.
     Probe,
-    /// Stop delivering this peer's commands, at once, until [`Resume`](Action::Resume).
+    /// Stop delivering this peer's commands immediately, until [`Resume`](Action::Resume).
     Pause,
     /// Deliver this peer's commands again.
     Resume,
-    /// Close the connection. The broker has forgotten the peer already.
+    /// Close the connection. The broker has already forgotten the peer.
     Close(CloseReason),
 }
 
-/// Collects what the broker wants done, for tests and simulations.
+/// Collects the broker's outputs, for tests and simulations.
 impl Outlet for Vec<Output> {
     fn to_client(&mut self, peer: PeerId, command: &ToClientView<'_>) {
         self.push(Output::ToClient { peer, command: command.to_owned() });
@@ -220,50 +221,50 @@ impl Outlet for Vec<Output> {
     }
 }
 
-/// Something that the broker wants done, owned: how tests and simulations see it.
+/// An output of the broker that owns its data, for tests and simulations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send this to a client.
+    /// Send a command to a client.
     ToClient {
-        /// Whom.
+        /// The client.
         peer: PeerId,
-        /// What.
+        /// The command.
         command: ToClient,
     },
-    /// Send this to a worker.
+    /// Send a command to a worker.
     ToWorker {
-        /// Whom.
+        /// The worker.
         peer: PeerId,
-        /// What.
+        /// The command.
         command: ToWorker,
     },
-    /// Ask a peer for life; it is told by [`Sign::Pong`] if there was an answer.
+    /// Probe a peer for liveness; [`Sign::Pong`] reports the answer.
     Probe {
-        /// Whom.
+        /// The peer.
         peer: PeerId,
     },
-    /// Take no more commands from a peer, at once, until [`Output::Resume`].
+    /// Stop delivering this peer's commands immediately, until [`Output::Resume`].
     Pause {
-        /// From whom.
+        /// The peer.
         peer: PeerId,
     },
-    /// Take commands from a peer again.
+    /// Deliver this peer's commands again.
     Resume {
-        /// From whom.
+        /// The peer.
         peer: PeerId,
     },
-    /// Close a peer's connection. The broker has forgotten it already.
+    /// Close a peer's connection. The broker has already forgotten the peer.
     Close {
-        /// Whose.
+        /// The peer.
         peer: PeerId,
-        /// Why.
+        /// The reason.
         reason: CloseReason,
     },
-    /// Something that observers may want to know.
+    /// An event for observers.
     Event(Event),
 }
 
-/// Why the broker has a connection closed.
+/// The reason for which the broker closes a connection.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
@@ -273,13 +274,13 @@ pub enum Output {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// Its identity belongs to a peer that is alive.
+    /// The identity belongs to another peer that is alive.
     IdentityInUse,
-    /// Another connection has its identity, and it did not answer when it was asked for life.
+    /// Another connection claimed the identity, and this peer did not answer a probe.
     IdentityTaken,
-    /// It did not read what was sent to it.
+    /// The peer did not read its messages.
     SlowReader,
-    /// There was no memory left for what it sent.
+    /// No memory was left for the peer's messages.
     NoMemory,
 }
 
@@ -292,7 +293,7 @@ impl CloseReason {
         CloseReason::NoMemory,
     ];
 
-    /// The name by which it is logged and counted.
+    /// Returns the name used in logs and counters.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -321,7 +322,7 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// A breach of the protocol.
+/// A protocol violation.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
@@ -331,26 +332,26 @@ impl fmt::Display for CloseReason {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offence {
-    /// A message that its dialect does not allow.
+    /// A message that the peer's dialect does not allow.
     Malformed,
-    /// A peer said something before READY, or before HELLO where it has to greet.
+    /// A command before READY, or before HELLO if the peer's dialect requires a handshake.
     NotReady,
-    /// A worker said READY twice.
+    /// A second READY from a worker.
     ReadyTwice,
-    /// A worker offered a name that belongs to the broker.
+    /// A registration of a name that is reserved for the broker.
     ReservedName,
-    /// A worker offered a service without a name, or with one that is too long.
+    /// A registration of an empty or too long service name.
     BadName,
-    /// A worker replied to a request that it was never given.
+    /// A reply to a request that the worker never received.
     ForgedReply,
-    /// A worker offered more services than it may.
+    /// A registration above the limit of services per worker.
     TooManyServices,
-    /// A worker offered one service more than all workers may together.
+    /// A registration above the limit of registrations of all workers.
     TooManyOffers,
 }
 
 impl Offence {
-    /// All offences, in the order in which they are counted.
+    /// All violations, in the order in which they are counted.
     pub const ALL: [Offence; 8] = [
         Offence::Malformed,
         Offence::NotReady,
@@ -362,7 +363,7 @@ impl Offence {
         Offence::TooManyOffers,
     ];
 
-    /// The name by which it is logged and counted.
+    /// Returns the name used in logs and counters.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -383,7 +384,7 @@ impl Offence {
 }
 
 impl Offence {
-    /// What its peer is told, where that can be told why.
+    /// Returns the disconnect reason that the peer receives, if its dialect has one.
     ///
     /// ```
     /// # mod majordomus { pub mod broker { pub use majordomus_core::{Farewell, broker::*}; } }
@@ -417,27 +418,27 @@ impl fmt::Display for Offence {
     }
 }
 
-/// Why a worker is one no longer.
+/// The reason for which a worker is no longer registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossReason {
-    /// It said that it goes.
+    /// The worker sent a disconnect.
     Left,
-    /// Its connection is gone.
+    /// The worker's connection closed.
     Gone,
-    /// It was idle, and silent for too long.
+    /// The worker was idle and silent for too long.
     Silent,
-    /// It was busy, and what answered for it before no longer does.
+    /// The worker was busy and stopped answering probes.
     Stopped,
-    /// It had one request in hand for longer than the busy limit.
+    /// One request was in flight at the worker for longer than the busy limit.
     Overdue,
     /// The broker shuts down.
     ShutDown,
-    /// It broke the protocol.
+    /// The worker violated the protocol.
     Offence(Offence),
 }
 
 impl LossReason {
-    /// What the worker is told, where it can be told why.
+    /// Returns the disconnect reason that the worker receives, if its dialect has one.
     pub const fn farewell(self) -> Farewell {
         match self {
             LossReason::ShutDown => Farewell::ShutDown,
@@ -464,67 +465,67 @@ impl fmt::Display for LossReason {
     }
 }
 
-/// Something that happened.
+/// An event for logs and observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A worker offers a service.
+    /// A worker registered a service.
     WorkerRegistered {
-        /// Who.
+        /// The worker.
         peer: PeerId,
-        /// What.
+        /// The service.
         service: Label,
     },
-    /// A worker offers a service no longer.
+    /// A worker withdrew a service.
     WorkerWithdrew {
-        /// Who.
+        /// The worker.
         peer: PeerId,
-        /// What.
+        /// The service.
         service: Label,
     },
-    /// A worker offers nothing any more.
+    /// A worker was lost or left, with all its registrations.
     WorkerLost {
-        /// Who.
+        /// The worker.
         peer: PeerId,
-        /// What it offered.
+        /// The services that it had registered.
         services: Vec<Label>,
-        /// Why.
+        /// The reason.
         reason: LossReason,
-        /// How many requests it had in hand.
+        /// The number of requests that were in flight at the worker.
         requests: usize,
     },
-    /// A peer broke the protocol.
+    /// A peer violated the protocol.
     Offended {
-        /// Who.
+        /// The peer.
         peer: PeerId,
-        /// How.
+        /// The violation.
         offence: Offence,
     },
-    /// A request arrived. This and the next two only where
+    /// A request arrived. The broker emits this event and the next two only if
     /// [`Config::request_events`](super::Config::request_events) is set.
     Received {
-        /// Which.
+        /// The request.
         request: RequestId,
-        /// From whom.
+        /// The request's client.
         client: PeerId,
-        /// For what.
+        /// The service's name.
         service: Label,
     },
-    /// A request went to a worker.
+    /// A request was dispatched to a worker.
     Dispatched {
-        /// Which.
+        /// The request.
         request: RequestId,
-        /// To whom.
+        /// The worker.
         worker: PeerId,
-        /// How many times it has gone to one, with this.
+        /// The number of this dispatch, starting at 1.
         attempt: u32,
     },
     /// A request ended.
     Ended {
-        /// Which.
+        /// The request.
         request: RequestId,
-        /// How.
+        /// The request's outcome.
         outcome: Outcome,
-        /// When it had arrived.
+        /// The time at which the request arrived.
         received: Time,
     },
 }

@@ -1,6 +1,6 @@
-//! The broker: brings each request to an idle worker, and every part of the reply back.
+//! The broker state machine: dispatches requests to idle workers and relays their replies.
 //!
-//! An input goes down through these files, and none calls one above it:
+//! An input passes down through these files. No file calls into a file above it:
 //!
 //! ```text
 //!   mod           one entry, one loop over the agenda
@@ -11,8 +11,8 @@
 //!   tables/       peers, registrations, services, requests, and what links them
 //! ```
 //!
-//! A handler does not start the work that an input makes possible: it records it in the `agenda`, which
-//! one loop works off.
+//! An input can make further work possible, such as a dispatch. A handler records that work in the
+//! `agenda` instead of calling the next handler. One loop then runs the agenda.
 
 mod admission;
 mod agenda;
@@ -73,8 +73,8 @@ use crate::{PeerId, Time};
 
 /// The broker's state machine.
 ///
-/// It changes only when it is told something, and does nothing by itself. Whoever drives it does
-/// this, for ever:
+/// The broker performs no I/O and starts no work by itself. Its state changes only in
+/// [`handle`](Self::handle). The driver repeats these two steps:
 ///
 /// ```
 /// use majordomus_core::broker::{Broker, Config, Input, Keys, Output};
@@ -82,11 +82,11 @@ use crate::{PeerId, Time};
 ///
 /// let mut broker = Broker::new(Config::default(), Keys([1, 2, 3, 4]));
 /// let now = Time::ZERO;
-/// // 1. Handle what happened. What is to be done about it goes to an `Outlet` as it arises: a
-/// //    reactor writes it to its peers, this one collects it.
+/// // 1. Handle an input. Each resulting output goes to an `Outlet` at once: a reactor writes it
+/// //    to its peers, this example collects it in a vector.
 /// let mut outputs: Vec<Output> = Vec::new();
 /// broker.handle(now, Input::Tick, &mut outputs);
-/// // 2. Sleep until something happens, or until this moment, and then handle `Input::Tick`.
+/// // 2. Sleep until the next input or until this deadline, then handle `Input::Tick`.
 /// assert_eq!(broker.next_deadline(), None);
 /// ```
 #[derive(Debug)]
@@ -99,37 +99,37 @@ pub struct Broker {
     cache: Cache,
     directory: Directory,
     counters: Counters,
-    /// Where the next random choice comes from.
+    /// State of the random number generator.
     draw: u64,
     shut_down: bool,
 }
 
-/// What a timer is for.
+/// The purpose of a timer.
 #[derive(Clone, Copy, Debug)]
 enum Timer {
-    /// A request's deadline, or its worker's busy limit, may have come.
+    /// Fires at a request's deadline or at its worker's busy limit.
     Request(u32),
-    /// A worker is due a heartbeat, or has been silent for too long.
+    /// Fires when a worker is due a heartbeat or has been silent for too long.
     Liveness(PeerId),
-    /// A peer has not read what was sent to it.
+    /// Fires when a peer has not read its messages within the stall timeout.
     Stall(PeerId),
-    /// The owner of the identity that this peer claims has not shown life.
+    /// Fires when the owner of the identity that this peer claims has shown no liveness in time.
     Identity(PeerId),
-    /// A reply has been cached for as long as it is good.
+    /// Fires when a cached reply expires.
     Cached(u32),
 }
 
-/// The time of one input, and where goes what is to be done about it.
+/// The time of one input, and the outlet for its outputs.
 struct Turn<'a> {
     now: Time,
     out: &'a mut dyn Outlet,
 }
 
 impl Broker {
-    /// A broker without peers.
+    /// Creates a broker without peers.
     ///
-    /// `keys` seed its hashes and tokens: unforeseeable in earnest, fixed where a run is to be
-    /// replayed.
+    /// `keys` seed the broker's hashes and tokens. Use unpredictable keys in production, and fixed
+    /// keys to replay a run.
     pub fn new(config: Config, keys: Keys) -> Self {
         Self {
             config: config.sane(),
@@ -145,8 +145,8 @@ impl Broker {
         }
     }
 
-    /// Handles an input that happened at `now`, which is never before an earlier `now`, and puts what
-    /// is to be done about it into `out` as it arises.
+    /// Handles an input that happened at `now`, and writes each output to `out` as it arises. `now`
+    /// must not be earlier than the `now` of a previous call.
     pub fn handle(&mut self, now: Time, input: InputView<'_>, out: &mut dyn Outlet) {
         let turn = &mut Turn { now, out };
         match input {
@@ -170,7 +170,7 @@ impl Broker {
         debug_assert!(self.counters.balanced());
     }
 
-    /// Does the work on the agenda, and what that leaves behind.
+    /// Runs the work on the agenda, and all work that it adds.
     #[inline(always)]
     fn work_off(&mut self, turn: &mut Turn<'_>) {
         while let Some(work) = self.agenda.pop() {
@@ -211,35 +211,36 @@ impl Broker {
         self.config = config.sane();
         self.tables.configure(&self.config);
         for request in self.tables.requests.indices() {
-            // Something may be due earlier than before.
+            // The new configuration may make a deadline earlier.
             self.set_request_timer(now, request);
         }
         self.shrink_cache(self.config.limits.cache_bytes_max);
         self.admit_all_soon();
     }
 
-    /// When the broker wants to be told of the time, if nothing else happens before.
+    /// Returns the time at which the broker needs the next [`Input::Tick`], if no other input comes
+    /// first.
     pub fn next_deadline(&self) -> Option<Time> {
         self.timers.next_due()
     }
 
-    /// What has happened so far, in numbers.
+    /// Returns the counters since the start.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// How requests ended, for each service by itself: together as many as
-    /// [`counters`](Self::counters) has.
+    /// Returns how requests ended, for each service. The totals equal those of
+    /// [`counters`](Self::counters).
     pub fn statement(&self) -> Statement {
         self.tables.services.statement()
     }
 
-    /// The configuration in force.
+    /// Returns the current configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What is held at this moment.
+    /// Returns the current gauges.
     pub fn holdings(&self) -> Holdings {
         Holdings {
             peers: self.tables.peers.len(),
@@ -262,13 +263,13 @@ impl Broker {
                 Timer::Identity(peer) => self.identity_due(turn, peer, due),
                 Timer::Cached(index) => self.cached_due(index),
             }
-            // A worker that became idle by this takes what waits, before the next timer is looked at.
+            // A worker that became idle takes queued requests before the next timer is handled.
             self.work_off(turn);
         }
     }
 }
 
-/// What the broker holds at a moment.
+/// Gauges: what the broker currently holds.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
@@ -281,18 +282,19 @@ impl Broker {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// Peers that have appeared.
+    /// Connected peers.
     pub peers: usize,
-    /// Names of services that are known.
+    /// Known service names.
     pub services: usize,
-    /// Those of them that no worker offers.
+    /// Known service names without a registered worker.
     pub unoffered_services: usize,
     /// Requests in progress.
     pub requests: usize,
-    /// What they hold, in bytes.
+    /// Bytes of the requests in progress.
     pub request_bytes: usize,
-    /// Clients that are not read from because a limit stands against their request.
+    /// Clients whose request is deferred because it reached a limit. The broker does not read from
+    /// them.
     pub held_clients: usize,
-    /// Bytes of replies that are kept.
+    /// Bytes of cached replies.
     pub kept_bytes: usize,
 }

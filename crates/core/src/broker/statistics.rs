@@ -1,8 +1,9 @@
-//! The accounts: how requests ended, for each service by itself.
+//! Statistics: outcomes of requests, for each service.
 //!
-//! A name gets an account when a worker offers it, and keeps it when nobody uses the name any more,
-//! until another needs the room: the one that has been out of use for longest gives way. What is
-//! asked of a name that only a wildcard or a version serves is in the account of that.
+//! A name gets statistics of its own when a worker registers it. They remain when the name falls
+//! out of use. When the limit is reached, the statistics that have been out of use longest are
+//! merged into the others. A request for a name that only a wildcard or a version serves counts for
+//! that wildcard or version.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -14,7 +15,7 @@ use crate::list::{Linked, Links, List};
 use crate::table::Table;
 use crate::{Label, Outcome};
 
-/// What a request was refused for.
+/// The reason for which a request was refused.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
@@ -27,22 +28,22 @@ use crate::{Label, Outcome};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
-    /// Its client has as much in progress as one may have.
+    /// The client reached its limit of requests in progress.
     Client,
-    /// Its service has.
+    /// The service reached its limit of requests in progress.
     Service,
-    /// There are as many names that nobody offers as may be.
+    /// The limit of names without a registered worker was reached.
     Names,
-    /// The whole broker has as much in progress as it may have.
+    /// The broker reached its limit of requests in progress.
     Broker,
-    /// So much waits at the door that nothing more can.
+    /// The admission queues are full.
     Door,
-    /// Its client has a request in progress with the same id.
+    /// The client has a request in progress with the same id.
     IdInUse,
 }
 
 impl Refusal {
-    /// All of them, in the order in which they are shown.
+    /// All reasons, in display order.
     pub const ALL: [Refusal; 6] = [
         Refusal::Client,
         Refusal::Service,
@@ -52,7 +53,7 @@ impl Refusal {
         Refusal::IdInUse,
     ];
 
-    /// The name by which it is logged and counted.
+    /// Returns the name used in logs and counters.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -72,7 +73,7 @@ impl Refusal {
     }
 }
 
-/// How requests ended, counted.
+/// Counts of ended requests, by outcome.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
@@ -87,7 +88,7 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Requests that ended so.
+    /// Returns the number of requests that ended with this outcome.
     ///
     /// ```
     /// # mod majordomus { pub mod broker { pub use majordomus_core::{Outcome, broker::*}; } }
@@ -99,8 +100,8 @@ impl Ends {
         self.outcomes[outcome as usize]
     }
 
-    /// Requests that were refused for this. All of them together are those whose outcome is
-    /// [`Refused`](Outcome::Refused).
+    /// Returns the number of requests that were refused for this reason. The sum over all reasons
+    /// equals the number of requests with the outcome [`Refused`](Outcome::Refused).
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -112,7 +113,7 @@ impl Ends {
         self.refusals[refusal as usize]
     }
 
-    /// Requests that ended, in whichever way.
+    /// Returns the number of ended requests, with any outcome.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -136,7 +137,7 @@ impl Ends {
     }
 }
 
-/// What is not 0 of it, as it is logged: `replied 3, refused 2 (client_limit 2)`.
+/// Writes all counts that are not 0, as in logs: `replied 3, refused 2 (client_limit 2)`.
 impl fmt::Display for Ends {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let outcomes = Outcome::ALL.map(|outcome| (outcome.name(), self.outcome(outcome)));
@@ -159,12 +160,12 @@ fn write_counts(f: &mut fmt::Formatter<'_>, counts: &[(&str, u64)]) -> fmt::Resu
     Ok(())
 }
 
-/// How one request ends.
+/// The end of one request.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::broker) enum End {
-    /// It has this outcome, which is not [`Outcome::Refused`].
+    /// The request ends with this outcome, which is not [`Outcome::Refused`].
     As(Outcome),
-    /// It is refused.
+    /// The request is refused.
     Refused(Refusal),
 }
 
@@ -177,7 +178,7 @@ impl End {
     }
 }
 
-/// Whose requests ended how.
+/// Statistics of one service.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
@@ -189,13 +190,13 @@ impl End {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The name under which workers offer, or offered, the service.
+    /// The name under which workers register, or registered, the service.
     pub service: Label,
-    /// How its requests ended.
+    /// Counts of its ended requests.
     pub ends: Ends,
 }
 
-/// How requests ended, for all services.
+/// Statistics of all services.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
@@ -207,18 +208,19 @@ pub struct Account {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
-    /// Services by name, in order.
+    /// The services, sorted by name.
     pub services: Vec<Account>,
-    /// What the broker answers itself: `mmi.` and `$dir`.
+    /// Requests that the broker answers itself: `mmi.` and `$dir`.
     pub own: Ends,
-    /// All other names together: those that no worker offers, and those that have no account, or no
-    /// more, as there are only so many (`accounts_max`).
+    /// All other names together: names without a registered worker, and names without statistics of
+    /// their own because of the limit `accounts_max`.
     pub others: Ends,
 }
 
 impl Statement {
-    /// All of it that has something to say, in the order in which it is shown, with what the broker
-    /// answered itself as `the broker's own` and all other names as `others`.
+    /// Returns all entries with at least one ended request, in display order. The name `the
+    /// broker's own` stands for requests that the broker answered itself, and `others` for all
+    /// other names.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
@@ -237,7 +239,7 @@ impl Statement {
 #[derive(Debug)]
 struct Entry {
     account: Account,
-    /// Its place among the accounts that are out of use.
+    /// Links in the list of unused entries.
     idle: Links,
 }
 
@@ -246,7 +248,7 @@ pub(in crate::broker) struct Accounts {
     table: Table<Entry>,
     indices: HashTable<u32>,
     keyed: KeyedState,
-    /// Those whose service nobody uses, the one that has been so for longest first.
+    /// Entries whose service is not in use, the longest unused first.
     idle: List,
     own: Ends,
     others: Ends,
@@ -278,14 +280,14 @@ impl Accounts {
         self.indices.find(self.keyed.of(service), found).copied()
     }
 
-    /// The account of a name that comes into use again; none where it has none.
+    /// Returns the statistics of a name that comes back into use, if it has any.
     pub(in crate::broker) fn resume(&mut self, service: &[u8]) -> Option<u32> {
         let index = self.find(service)?;
         self.idle.remove(&mut Idle(&mut self.table), index);
         Some(index)
     }
 
-    /// An account for a name that has none; none where `max` others are in use.
+    /// Adds statistics for a name that has none. Returns `None` if `max` entries are in use.
     pub(in crate::broker) fn open(&mut self, service: &Label, max: usize) -> Option<u32> {
         while self.table.len() >= max {
             self.close_idle()?;
@@ -299,12 +301,12 @@ impl Accounts {
         Some(index)
     }
 
-    /// Nobody uses the name of an account any more.
+    /// Marks an entry as unused.
     pub(in crate::broker) fn rest(&mut self, index: u32) {
         self.idle.push_back(&mut Idle(&mut self.table), index);
     }
 
-    /// Has the account that has been out of use for longest give way.
+    /// Removes the longest unused entry and adds its counts to the others.
     fn close_idle(&mut self) -> Option<()> {
         let index = self.idle.first()?;
         self.idle.remove(&mut Idle(&mut self.table), index);
@@ -318,7 +320,7 @@ impl Accounts {
         Some(())
     }
 
-    /// Counts the end of a request in this account, or with those of all names that have none.
+    /// Counts the end of a request in this entry, or among the others if there is none.
     #[inline(always)]
     pub(in crate::broker) fn count(&mut self, account: Option<u32>, end: End) {
         match account {
@@ -342,7 +344,7 @@ impl Accounts {
 
 #[cfg(any(test, feature = "audit"))]
 impl Accounts {
-    /// How many there are, and how many of them are out of use.
+    /// Returns the number of entries, and the number of unused ones.
     pub(in crate::broker) fn lens(&self) -> (usize, usize) {
         assert_eq!(self.indices.len(), self.table.len());
         (self.table.len(), self.idle.len())
