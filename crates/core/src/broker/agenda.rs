@@ -1,12 +1,12 @@
-//! The agenda: follow-up work that an input leaves behind.
+//! The agenda: follow-up work within one input.
 //!
-//! A handler does not call the handler of what becomes possible next. It records the work here, and the
-//! one loop in [`Broker::handle`](super::Broker::handle) does it, in this order: work that is possible
-//! at once; then coalesced requests whose primary has ended, the most urgent first; then requests in
+//! A handler does not call the handler of the next step. It records the work here, and the loop in
+//! [`Broker::handle`](super::Broker::handle) runs it, in this order: work that is possible at once;
+//! then coalesced requests whose primary has ended, the highest priority first; then requests in
 //! admission queues.
 //!
-//! Nothing is here twice, so the agenda is bounded by what the broker holds: two entries for each
-//! service, four for each peer, one for each request in progress.
+//! The agenda contains no duplicates, so its size is bounded by what the broker holds: two entries
+//! for each service, four for each peer, one for each request in progress.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -16,24 +16,24 @@ use super::Broker;
 use super::tables::Limit;
 use crate::{PeerId, RequestId};
 
-/// One piece of follow-up work.
+/// One item of follow-up work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Give queued requests of this service, or of those that it matches, to idle workers.
+    /// Dispatch queued requests of this service, and of those that it matches, to idle workers.
     Dispatch(u32),
-    /// Give this worker what it can take.
+    /// Dispatch requests to this worker until it has no free slot.
     Feed(PeerId),
-    /// Probe the owner of an identity that this peer claims.
+    /// Probe the owner of the identity that this peer claims.
     Challenge(PeerId),
-    /// Give this peer the identity that it claims: its owner is gone.
+    /// Give this peer the identity that it claims, because the owner has disconnected.
     Inherit(PeerId),
-    /// Order the requests that were released.
+    /// Sort the released requests by priority.
     OrderReleased,
-    /// Let this request, whose primary has ended, wait by itself.
+    /// Let this request, whose primary has ended, wait on its own.
     Release(Released),
-    /// Admit the deferred request of this client, if a worker serves its name by now.
+    /// Admit this client's deferred request, if a worker now serves its name.
     AdmitServed(PeerId),
-    /// Admit the deferred request of this client, which had reached its own limit.
+    /// Admit this client's deferred request, which had reached the client's own limit.
     AdmitClient(PeerId),
     /// Admit requests that had reached this limit.
     Admit(Limit),
@@ -43,16 +43,16 @@ pub(super) enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Released {
     pub(super) request: RequestId,
-    /// Whether its primary was at a worker.
+    /// True if the primary was in flight.
     pub(super) was_in_flight: bool,
 }
 
-/// Follow-up work, until there is none.
+/// Follow-up work that is not done yet.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     next: VecDeque<Work>,
     released: Vec<Released>,
-    /// Those that were released before, the most urgent first.
+    /// Requests that were released earlier, the highest priority first.
     ordered: VecDeque<Released>,
     served: VecDeque<PeerId>,
     clients: VecDeque<PeerId>,
@@ -78,17 +78,17 @@ impl Agenda {
         self.released.push(released);
     }
 
-    /// Probes the owner of an identity that a peer claims.
+    /// Schedules a probe of the owner of the identity that a peer claims.
     pub(super) fn challenge(&mut self, claimant: PeerId) {
         self.push(Work::Challenge(claimant));
     }
 
-    /// Gives a peer the identity that it claims.
+    /// Schedules the transfer of an identity to the peer that claims it.
     pub(super) fn inherit(&mut self, claimant: PeerId) {
         self.push(Work::Inherit(claimant));
     }
 
-    /// The next piece of work.
+    /// Removes and returns the next item.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Work> {
         if self.is_empty { None } else { self.pop_one() }
@@ -123,7 +123,7 @@ impl Agenda {
         None
     }
 
-    /// Number of pieces of work.
+    /// Returns the number of items.
     #[cfg(any(test, feature = "audit"))]
     pub(super) fn len(&self) -> usize {
         self.next.len()
@@ -138,7 +138,7 @@ impl Agenda {
 }
 
 impl Broker {
-    /// Dispatches queued requests of a service later in this input.
+    /// Schedules a dispatch of a service's queued requests.
     pub(super) fn dispatch_soon(&mut self, service: u32) {
         if self.tables.services.contains(service)
             && !replace(&mut self.tables.services.get_mut(service).dispatch_due, true)
@@ -147,7 +147,7 @@ impl Broker {
         }
     }
 
-    /// Gives a worker what it can take, later in this input. One that is idle has all that it can.
+    /// Schedules a dispatch to a worker. An idle worker needs none: no request waits for it.
     #[inline(always)]
     pub(super) fn feed_soon(&mut self, worker: PeerId) {
         if let Some(state) = self.tables.peers.worker_mut(worker)
@@ -158,7 +158,7 @@ impl Broker {
         }
     }
 
-    /// Admits deferred requests later in this input, after a request of this service and client has
+    /// Schedules admission of deferred requests, after a request of this service and client has
     /// ended.
     #[inline]
     pub(super) fn admit_soon(&mut self, service: Option<u32>, client: Option<PeerId>) {
@@ -181,7 +181,8 @@ impl Broker {
         }
     }
 
-    /// Admits the requests that wait for room for a name and whose name is served, later in this input.
+    /// Schedules admission of the requests that are deferred by the limit of names and whose name a
+    /// worker now serves.
     pub(super) fn admit_served_soon(&mut self) {
         if self.tables.admission.clients() > 0 {
             self.admit_soon(None, None);
@@ -189,13 +190,14 @@ impl Broker {
         }
     }
 
-    /// Admits more of the requests that had reached this limit, before those of other limits.
+    /// Schedules admission of further requests that had reached this limit, before those of other
+    /// limits.
     pub(super) fn admit_more_soon(&mut self, limit: Limit) {
         self.agenda.push(Work::Admit(limit));
     }
 
-    /// Orders the requests that were released: the most urgent comes first, so that it waits with none
-    /// that would come later.
+    /// Sorts the released requests by priority, the highest first, so that no request joins a
+    /// primary that would be dispatched later.
     pub(super) fn order_released(&mut self) {
         let mut released = take(&mut self.agenda.released);
         let requests = &self.tables.requests;

@@ -1,4 +1,4 @@
-//! What clients are told, and what peers can be given to read.
+//! Replies and outcome reports to clients, and checks of what a peer can receive.
 
 use super::statistics::End;
 use super::{Broker, Refusal, Turn, directory, mmi};
@@ -6,17 +6,17 @@ use crate::{
     CODE_UNSAID, FramesView, Notice, Outcome, PeerId, ReplyView, RequestView, ToClientView,
 };
 
-/// What a client is told that gives a request the id of another one in progress.
+/// The status code for a request whose id is in use by another request in progress.
 const CODE_ID_IN_USE: u16 = 400;
 
 impl Broker {
-    /// Whether the dialect of a client can report an outcome.
+    /// Returns true if the client's dialect can report an outcome.
     #[inline]
     pub(super) fn reports(&self, client: PeerId, outcome: Outcome) -> bool {
         self.tables.peers.client(client).is_some_and(|client| client.can.told.contains(outcome))
     }
 
-    /// Ends a request that is not admitted at all.
+    /// Ends a request that is not admitted.
     pub(super) fn refuse(
         &mut self,
         turn: &mut Turn<'_>,
@@ -41,7 +41,7 @@ impl Broker {
         }
     }
 
-    /// Answers a request without a worker: it is received and ended at once.
+    /// Answers a request without a worker: the request is received and ended at once.
     pub(super) fn answer(
         &mut self,
         turn: &mut Turn<'_>,
@@ -70,19 +70,19 @@ impl Broker {
         }
     }
 
-    /// Whether the broker answers a name itself.
+    /// Returns true if the broker itself answers requests for this name.
     fn is_built_in(&self, service: &[u8]) -> bool {
         service.starts_with(mmi::PREFIX)
             || *service == *directory::NAME && !self.is_directory_served()
     }
 
-    /// Whether a worker serves the directory in the broker's place.
+    /// Returns true if a worker serves the directory instead of the broker.
     pub(super) fn is_directory_served(&self) -> bool {
         let services = &self.tables.services;
         services.find(directory::NAME).is_some_and(|own| services[own].workers() > 0)
     }
 
-    /// A reply to the client of a request.
+    /// Creates a reply to the client of a request.
     #[inline(always)]
     pub(super) fn reply_view<'a>(
         &'a self,
@@ -96,7 +96,7 @@ impl Broker {
         ReplyView { service, id: record.id(), asked: record.asked, code, options, body }
     }
 
-    /// Tells a client how its request ended, if its dialect can report that.
+    /// Reports a request's outcome to its client, if the client's dialect can report it.
     pub(super) fn tell_failure(
         &self,
         turn: &mut Turn<'_>,
@@ -112,8 +112,8 @@ impl Broker {
         }
     }
 
-    /// Whether a peer can be given a body, as it is or translated, and these options beside it. One
-    /// that is gone can be given anything.
+    /// Returns true if a peer can receive a body, translated if necessary, with these options.
+    /// Returns true also for a disconnected peer.
     #[inline(always)]
     pub(super) fn can_be_read(&self, body: FramesView<'_>, options: &[u8], reader: PeerId) -> bool {
         match self.tables.peers.get(reader) {
@@ -122,8 +122,8 @@ impl Broker {
         }
     }
 
-    /// As much of options and body as this reader can be given. Options are written as they are, where
-    /// that is possible, even if the body beside them is not.
+    /// Returns the options and the part of the body that this reader can receive. If it cannot
+    /// receive the body, it still gets the options if they fit.
     pub(super) fn readable<'a>(
         &self,
         options: &'a [u8],
@@ -138,7 +138,7 @@ impl Broker {
         (if fits { options } else { &[] }, body)
     }
 
-    /// Reports progress of a request to its client, and to those that are coalesced with it.
+    /// Reports a request's progress to its client, and to the clients of coalesced requests.
     #[inline]
     pub(super) fn notify(&mut self, turn: &mut Turn<'_>, request: u32, notice: Notice) {
         self.notify_one(turn, request, notice);

@@ -1,4 +1,4 @@
-//! Backpressure: peers that do not read what is sent to them, and the workers that send it.
+//! Backpressure: peers that do not read their messages, and the workers that send to them.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use super::{Broker, CloseReason, Timer, Turn};
 use crate::{PeerId, Time};
 
 impl Broker {
-    /// One message is more than may wait for a peer: it has its time to read it.
+    /// Gives a peer time to read an oversized message.
     pub(super) fn oversized_pending(&mut self, now: Time, id: PeerId) {
         let until = now.after(self.config.stall_timeout);
         if let Some(peer) = self.tables.peers.get_mut(id)
@@ -17,8 +17,8 @@ impl Broker {
         }
     }
 
-    /// As much waits for a peer as may wait. It is not read from until it has read, so that it cannot
-    /// ask for more replies.
+    /// Pauses a peer that reached its high-water mark until it has read, so that it cannot request
+    /// more replies. Also pauses the workers that send to it.
     pub(super) fn above_high_water(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         self.oversized_pending(turn.now, id);
         let Some(peer) = self.tables.peers.get_mut(id) else { return };
@@ -38,8 +38,8 @@ impl Broker {
         }
     }
 
-    /// Stops reading from a worker that sends to a client which does not read. Where that would hold up
-    /// others, the client is closed instead.
+    /// Pauses a worker that sends to a client which does not read. If that would delay other
+    /// clients, closes the client instead.
     fn pause_worker_of(&mut self, turn: &mut Turn<'_>, client: PeerId, worker: PeerId) {
         let state = self.tables.peers.client(client);
         if state.is_none_or(|client| client.paused_workers.contains(&worker)) {
@@ -57,7 +57,7 @@ impl Broker {
         self.pause(turn, worker);
     }
 
-    /// A peer reads, if slowly: it has its time again.
+    /// Restarts the stall timeout of a peer that reads slowly.
     pub(super) fn making_progress(&mut self, now: Time, id: PeerId) {
         let until = now.after(self.config.stall_timeout);
         if let Some(peer) = self.tables.peers.get_mut(id)
@@ -68,7 +68,7 @@ impl Broker {
         }
     }
 
-    /// A peer has read most of what waited for it.
+    /// Resumes a peer that has read most of its queued messages.
     pub(super) fn below_low_water(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         let Some(peer) = self.tables.peers.get_mut(id) else { return };
         if let Some(timer) = peer.stall_timer.take() {
@@ -82,7 +82,7 @@ impl Broker {
         self.resume_suspended(turn, id);
     }
 
-    /// It is the turn again of requests that were set aside: their client reads.
+    /// Requeues the suspended requests of a client that reads again.
     fn resume_suspended(&mut self, turn: &mut Turn<'_>, client: PeerId) {
         let (mut queued, mut targeted, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
         for request in self.tables.suspended(client) {
@@ -97,7 +97,7 @@ impl Broker {
         for request in &queued {
             self.set_request_timer(turn.now, *request);
         }
-        // The last goes to the front first, so that all stand there in their order.
+        // In reverse order, because each request goes to the front of its queue.
         for (request, _) in targeted.iter().rev() {
             self.requeue(turn, *request);
         }
@@ -109,7 +109,7 @@ impl Broker {
                 self.give_targeted(turn, worker);
             }
         }
-        // What waits behind a pattern is dispatched there, so that each name has its turn.
+        // Matching services are dispatched first, so that each name gets its round-robin turn.
         let services: Vec<u32> =
             queued.iter().map(|request| self.tables.requests[*request].service).collect();
         let matching = services.iter().flat_map(|at| self.tables.services[*at].matching());
@@ -119,7 +119,7 @@ impl Broker {
         }
     }
 
-    /// A peer has had its time to read.
+    /// Closes a peer whose stall timeout has passed.
     pub(super) fn stalled(&mut self, turn: &mut Turn<'_>, id: PeerId, due: Time) {
         let was_stopped = self.was_stopped(turn.now, due);
         let until = turn.now.after(self.config.stall_timeout);

@@ -1,4 +1,4 @@
-//! The reply cache: what a worker said is good for a while, for other requests of the same service and
+//! The reply cache: stores replies for a limited time, to answer requests with the same service and
 //! body.
 
 use alloc::boxed::Box;
@@ -15,7 +15,7 @@ use crate::table::Table;
 use crate::wheel::TimerId;
 use crate::{Frames, FramesView, Label, PeerId, RequestView, Time, WorkerReplyView};
 
-/// Bytes that a cached reply counts as, beside both bodies.
+/// Bytes charged for a cached reply in addition to both bodies.
 pub const KEPT_REPLY_BYTES: usize = 512;
 
 #[derive(Debug)]
@@ -28,19 +28,19 @@ struct Entry {
     timer: Option<TimerId>,
     bytes: usize,
     by_use: Links,
-    /// The hash by which an equal request finds it.
+    /// The hash of service and request body, by which an equal request finds the entry.
     hash: u64,
 }
 
-/// All cached replies.
+/// The cached replies.
 #[derive(Debug)]
 pub(super) struct Cache {
     table: Table<Box<Entry>>,
     index: HashTable<u32>,
     keyed: KeyedState,
-    /// Number of replies of each service, so that requests for others are not even hashed.
+    /// The number of cached replies of each service. Requests for other services are not hashed.
     services: HashMap<Label, usize, KeyedState>,
-    /// The least recently used one comes first.
+    /// All entries, the least recently used first.
     by_use: List,
     bytes: usize,
 }
@@ -104,7 +104,7 @@ impl Cache {
 }
 
 impl Broker {
-    /// Answers a request with the reply that is cached for it. False where there is none.
+    /// Answers a request from the cache. Returns false if no reply is cached for it.
     pub(super) fn answer_from_cache(
         &mut self,
         turn: &mut Turn<'_>,
@@ -112,7 +112,7 @@ impl Broker {
         request: &RequestView<'_>,
     ) -> bool {
         let cache = &self.cache;
-        // A client that asks for one worker wants the reply of that one.
+        // A client that targets one worker expects that worker's reply.
         if request.fresh
             || !request.target.is_empty()
             || !cache.services.contains_key(request.service)
@@ -136,8 +136,8 @@ impl Broker {
         true
     }
 
-    /// Caches the reply to a request for so long, as far as there is room. The least recently used ones
-    /// give way.
+    /// Caches a request's reply for `time`, if it fits. Evicts the least recently used replies as
+    /// needed.
     pub(super) fn cache_reply(
         &mut self,
         now: Time,
@@ -152,7 +152,7 @@ impl Broker {
         let limit = self.config.limits.cache_bytes_max;
         let service = &self.tables.services[record.service].name;
         let (_, asked) = record.content();
-        // Each frame is held with its bounds.
+        // Each frame is stored with its bounds.
         let frames = FRAME_BYTES * (asked.len() + reply.body.len());
         let bytes =
             asked.bytes() + reply.body.bytes() + frames + reply.options.len() + KEPT_REPLY_BYTES;
@@ -179,7 +179,7 @@ impl Broker {
         self.cache.table[index].timer = Some(self.timers.arm(until, Timer::Cached(index)));
     }
 
-    /// Drops cached replies until they hold no more than `bytes`.
+    /// Evicts cached replies until at most `bytes` are left.
     pub(super) fn shrink_cache(&mut self, bytes: usize) {
         while self.cache.bytes > bytes
             && let Some(oldest) = self.cache.by_use.first()
@@ -194,7 +194,7 @@ impl Broker {
         }
     }
 
-    /// Drops a cached reply whose time is over.
+    /// Removes an expired reply.
     pub(super) fn cached_due(&mut self, index: u32) {
         self.cache.remove(index);
     }

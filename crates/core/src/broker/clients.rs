@@ -1,4 +1,4 @@
-//! Commands of clients.
+//! Handling of clients' commands.
 
 use super::statistics::End;
 use super::tables::{Place, Requests};
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Broker {
-    /// Handles a command of a client.
+    /// Handles a client's command.
     pub(super) fn client_command(
         &mut self,
         turn: &mut Turn<'_>,
@@ -59,7 +59,7 @@ impl Broker {
             && !client.is_above_all(request.id)
             && self.tables.request_of_client(peer, request.id).is_some()
         {
-            // It could not tell the replies apart.
+            // The client could not tell the replies apart.
             return self.refuse(turn, peer, request, End::Refused(Refusal::IdInUse));
         }
         if request.service.starts_with(mmi::PREFIX) {
@@ -77,7 +77,8 @@ impl Broker {
         }
     }
 
-    /// A client still waits for a request: its worker is told, if its dialect can say so.
+    /// Relays a client's request keep-alive to the request's worker, if the worker's dialect
+    /// supports it.
     fn keep_request_alive(&mut self, turn: &mut Turn<'_>, peer: PeerId, id: CorrelationIdRef<'_>) {
         let Some(request) = self.tables.request_of_client(peer, id) else { return };
         if let Some((worker, request)) = self.tables.worker_of(request) {
@@ -86,8 +87,8 @@ impl Broker {
         }
     }
 
-    /// A client takes more parts of a reply: its worker is told, if it counts them. The request has its
-    /// whole timeout again, since it was the client that had to be waited for.
+    /// Grants credit for more reply parts, and relays the grant to a worker that counts credit. The
+    /// request's timeout restarts, because the request waited for the client.
     fn grant_credit(
         &mut self,
         turn: &mut Turn<'_>,
@@ -110,7 +111,7 @@ impl Broker {
         }
     }
 
-    /// A client says that the worker of this identity is alive.
+    /// Keeps a worker alive on behalf of a client, by the worker's identity.
     fn keep_worker_alive(&mut self, turn: &mut Turn<'_>, worker: &[u8]) {
         if let Some(id) = self.tables.peers.named(worker)
             && self.tables.peers.worker(id).is_some_and(|worker| worker.registered)

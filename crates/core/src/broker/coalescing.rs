@@ -1,9 +1,9 @@
-//! Request coalescing: where a service is set so, a request that is equal to one in progress does not
-//! go to a worker. It gets every part of the other's reply.
+//! Request coalescing: if a service enables it, a request that is equal to one in progress is not
+//! dispatched. It receives every part of the other request's reply.
 //!
-//! The one that waits for a worker, or has one, is the *primary*; those that came later are *coalesced*
-//! with it. When the primary ends in another way than with its worker's reply, the others wait by
-//! themselves, and the first of them is the primary.
+//! The request that is queued or in flight is the *primary*; later equal requests are *coalesced*
+//! with it. If the primary ends without its worker's reply, the coalesced requests wait on their
+//! own, and the first of them becomes the primary.
 
 use super::agenda::Released;
 use super::tables::{Place, Record};
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Broker {
-    /// The primary that a client's request may join.
+    /// Returns the primary that a client's request may join.
     pub(super) fn primary_for(
         &self,
         client: PeerId,
@@ -23,12 +23,12 @@ impl Broker {
     ) -> Option<u32> {
         let peers = &self.tables.peers;
         let in_flight = |record: &Record| record.place().is_in_flight();
-        // A client that takes parts gets what one that takes none does not.
+        // A client that accepts partial replies receives different messages from one that does not.
         let takes_parts = |id| peers.client(id).map(|client| client.can.partial_replies);
-        // The worker of a client that does not read is not read from.
+        // The worker is paused if the primary's client does not read.
         let is_stuck =
             |record: &Record| in_flight(record) && peers.is_above_high_water(record.client);
-        // No request waits with one that comes later than it would itself.
+        // A request must not wait for a primary that is dispatched later than itself.
         let is_later = |record: &Record| record.priority < priority && !in_flight(record);
         let fits = |record: &Record| {
             takes_parts(client) == takes_parts(record.client)
@@ -38,7 +38,7 @@ impl Broker {
         self.tables.find_primary(service, body, fits)
     }
 
-    /// Coalesces a request, which is in no list, with another one.
+    /// Coalesces a detached request with a primary.
     pub(super) fn coalesce(&mut self, turn: &mut Turn<'_>, request: u32, primary: u32) {
         let in_flight = self.tables.requests[primary].place().is_in_flight();
         if in_flight && self.suspend(turn, request) {
@@ -56,7 +56,7 @@ impl Broker {
         }
     }
 
-    /// A primary got a worker, and so did those that are coalesced with it.
+    /// Ends the wait of the requests that are coalesced with a dispatched primary.
     #[inline]
     pub(super) fn coalesced_start(&mut self, turn: &mut Turn<'_>, primary: u32, busy_until: Time) {
         if self.tables.first_coalesced(primary).is_none() {
@@ -69,7 +69,7 @@ impl Broker {
         }
     }
 
-    /// A primary waits again, and so do those that are coalesced with it.
+    /// Restarts the wait of the requests that are coalesced with a requeued primary.
     pub(super) fn coalesced_wait(&mut self, now: Time, primary: u32) {
         for request in self.tables.coalesced(primary) {
             self.restart_wait(now, request);
@@ -77,16 +77,15 @@ impl Broker {
         }
     }
 
-    /// A part of the reply came that is kept for the end: those that are coalesced have their time
-    /// again.
+    /// Restarts the timeouts of coalesced requests after a part of the reply was collected.
     pub(super) fn coalesced_hear(&mut self, now: Time, primary: u32) {
         for request in self.tables.coalesced(primary) {
             self.restart_timeout(now, request);
         }
     }
 
-    /// Passes a part of the reply on to those that are coalesced. None joins them any more: it would
-    /// miss this part.
+    /// Relays a part of the reply to coalesced requests. No further request may join, since it
+    /// would miss this part.
     pub(super) fn share_part(
         &mut self,
         turn: &mut Turn<'_>,
@@ -111,8 +110,8 @@ impl Broker {
         }
     }
 
-    /// Ends those that are coalesced with a request as that one ends: what stands against it stands
-    /// against them.
+    /// Ends all coalesced requests with the outcome of their primary, because it applies to them
+    /// too.
     pub(super) fn end_all_coalesced(
         &mut self,
         turn: &mut Turn<'_>,
@@ -124,7 +123,7 @@ impl Broker {
         }
     }
 
-    /// Ends those that are coalesced with a request whose clients cannot be given a part of the reply.
+    /// Ends the coalesced requests whose clients cannot receive a part of the reply.
     pub(super) fn end_unreadable_coalesced(
         &mut self,
         turn: &mut Turn<'_>,
@@ -138,7 +137,7 @@ impl Broker {
         }
     }
 
-    /// Ends those that are coalesced with a request as that one ends: with its worker's reply.
+    /// Ends all coalesced requests with the reply to their primary.
     #[inline]
     pub(super) fn share_end(
         &mut self,
@@ -152,7 +151,8 @@ impl Broker {
         }
     }
 
-    /// Lets a request wait by itself whose primary has ended: it joins another, or is a primary.
+    /// Lets a request whose primary has ended wait on its own: it joins another primary or becomes
+    /// one.
     pub(super) fn resume_released(&mut self, turn: &mut Turn<'_>, released: Released) {
         let Some(request) = self.tables.requests.find(released.request) else { return };
         let record = &self.tables.requests[request];
@@ -160,7 +160,7 @@ impl Broker {
             return;
         }
         if record.part_sent {
-            // It must not get the parts of another reply behind those of the first.
+            // The client must not receive parts of a second reply after parts of the first.
             return self.end_quietly(turn, request, Outcome::WorkerLost);
         }
         if released.was_in_flight {

@@ -1,4 +1,4 @@
-//! Departures: workers that are lost, clients that go, peers that are sent away or closed.
+//! Departures: lost workers, disconnecting clients, and connections that the broker closes.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use super::{Action, Broker, CloseReason, Event, LossReason, Offence, Turn};
 use crate::{Farewell, Outcome, PeerId, ToClientView, ToWorkerView};
 
 impl Broker {
-    /// A worker is one no longer. Its requests go to others, or end.
+    /// Ends a worker's registrations. Its requests are redelivered or end.
     pub(super) fn lose(&mut self, turn: &mut Turn<'_>, id: PeerId, reason: LossReason) {
         let Some(worker) = self.tables.peers.worker_mut(id) else { return };
         if !replace(&mut worker.registered, false) {
@@ -28,7 +28,7 @@ impl Broker {
         turn.out.note(Event::WorkerLost { peer: id, services, reason, requests: in_flight.len() });
         self.counters.workers_lost += 1;
         self.end_unserved(turn, id);
-        // Each goes to the front of its queue, so the oldest goes last.
+        // Each request goes to the front of its queue, so the oldest request goes last.
         let mut requeued = Vec::new();
         for request in in_flight.into_iter().rev() {
             let Record { service, .. } = self.tables.requests[request];
@@ -37,13 +37,15 @@ impl Broker {
             }
         }
         self.end_registrations(turn, &registrations);
-        // Those behind a pattern are dispatched there first, so that each name has its turn.
+        // Services behind a pattern are dispatched after it, so that each name gets its round-robin
+        // turn.
         for service in requeued {
             self.dispatch_soon(service);
         }
     }
 
-    /// Ends the requests that ask for this worker and for what it does not serve, or no longer.
+    /// Ends the requests that target this worker for a service that it does not serve, or no longer
+    /// serves.
     pub(super) fn end_unserved(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         let mut served = BTreeMap::new();
         for request in self.tables.targeted(id) {
@@ -56,8 +58,8 @@ impl Broker {
         }
     }
 
-    /// Ends registrations that were removed from their worker. Only when all of them are is anything
-    /// done about it, so that no request hopes for one that is next.
+    /// Ends registrations that were removed from their worker. Requests are rematched only after
+    /// all of them have ended, so that no request waits for a registration that ends next.
     pub(super) fn end_registrations(&mut self, turn: &mut Turn<'_>, registrations: &[u32]) {
         if registrations.is_empty() {
             return;
@@ -70,11 +72,11 @@ impl Broker {
         }
     }
 
-    /// Ends the deferred request of a client.
+    /// Ends a client's deferred request.
     pub(super) fn end_deferred(&mut self, client: PeerId, outcome: Outcome) {
         let Some(Deferred { request, limit }) = self.tables.undefer(client) else { return };
         self.count_unadmitted(&request.service, End::As(outcome));
-        // A request behind it may fit where it did not.
+        // A request behind the deferred one may fit although the deferred one did not.
         let service = match limit {
             Limit::Service(service) => Some(service),
             _ => None,
@@ -82,10 +84,10 @@ impl Broker {
         self.admit_soon(service, None);
     }
 
-    /// A client went away: its requests end with it.
+    /// Ends all requests of a client that disconnected.
     pub(super) fn client_gone(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         self.end_deferred(id, Outcome::ClientGone);
-        // Those that wait for the reply to another one end first: no successor is looked for among them.
+        // Coalesced requests end first, so that none of them succeeds an ended primary.
         for request in self.tables.of_client(id) {
             if let Place::Coalesced(_) = self.tables.requests[request].place() {
                 self.end(turn, request, Outcome::ClientGone);
@@ -99,7 +101,7 @@ impl Broker {
         self.resume_workers_of(turn, id);
     }
 
-    /// Sends a client away, if its dialect can say so.
+    /// Disconnects a client, if its dialect has a disconnect message.
     pub(super) fn send_client_away(&mut self, turn: &mut Turn<'_>, id: PeerId, why: Farewell) {
         if self.tables.peers.get(id).is_some_and(|peer| peer.handshake_done) {
             self.undo_handshake(id);
@@ -108,8 +110,8 @@ impl Broker {
         }
     }
 
-    /// Sends a worker away and loses it. One whose handshake is done hears of it even if it is not
-    /// registered.
+    /// Disconnects a worker and ends its registrations. A worker with a completed handshake
+    /// receives the disconnect even if it is not registered.
     pub(super) fn dismiss(&mut self, turn: &mut Turn<'_>, id: PeerId, reason: LossReason) {
         let handshake_done = self.tables.peers.get(id).is_some_and(|peer| peer.handshake_done);
         let worker = self.tables.peers.worker(id);
@@ -124,8 +126,8 @@ impl Broker {
         self.lose(turn, id, reason);
     }
 
-    /// Records a violation of the protocol. A worker is sent away for it, and so is a client where it
-    /// can be told; in most dialects it cannot.
+    /// Records a protocol violation. Disconnects a worker, and also a client if its dialect has a
+    /// disconnect message. Most dialects have none for clients.
     pub(super) fn violate(&mut self, turn: &mut Turn<'_>, id: PeerId, offence: Offence) {
         let Some(peer) = self.tables.peers.get(id) else { return };
         let is_worker = matches!(peer.side, SideState::Worker(_));
@@ -143,7 +145,7 @@ impl Broker {
         turn.out.note(Event::Offended { peer: id, offence });
     }
 
-    /// Forgets a peer whose connection is gone.
+    /// Removes a peer whose connection closed.
     pub(super) fn disconnected(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         let Some(peer) = self.tables.peers.get(id) else { return };
         match peer.side {
@@ -168,7 +170,7 @@ impl Broker {
         }
     }
 
-    /// Has a peer's connection closed.
+    /// Closes a peer's connection.
     pub(super) fn close(&mut self, turn: &mut Turn<'_>, id: PeerId, reason: CloseReason) {
         let Some(peer) = self.tables.peers.get(id) else { return };
         if peer.requires_handshake() && reason == CloseReason::IdentityInUse {
@@ -183,7 +185,7 @@ impl Broker {
         turn.out.act(id, Action::Close(reason));
     }
 
-    /// Ends everything: the broker shuts down.
+    /// Shuts the broker down: ends all requests and disconnects all peers.
     pub(super) fn shutdown(&mut self, turn: &mut Turn<'_>) {
         self.shut_down = true;
         for request in self.tables.requests.indices() {
@@ -200,14 +202,14 @@ impl Broker {
         }
     }
 
-    /// A peer goes, or is sent away: it has to complete its handshake again before anything else.
+    /// Requires a peer that disconnects, or is disconnected, to complete its handshake again.
     pub(super) fn undo_handshake(&mut self, id: PeerId) {
         if let Some(peer) = self.tables.peers.get_mut(id) {
             peer.handshake_done = false;
         }
     }
 
-    /// Reads again from the workers that sent a client more than it has read.
+    /// Resumes the workers that were paused because they sent to this client faster than it reads.
     pub(super) fn resume_workers_of(&mut self, turn: &mut Turn<'_>, client: PeerId) {
         let Some(state) = self.tables.peers.client_mut(client) else { return };
         for worker in take(&mut state.paused_workers) {

@@ -1,22 +1,22 @@
-//! Dispatch: bringing queued requests and idle workers together.
+//! Dispatch: assigning queued requests to idle workers.
 
 use super::tables::{Place, Started, Worker, next_draw};
 use super::{Broker, Event, Turn};
 use crate::{Notice, Outcome, PeerId, RequestView, Time, ToWorkerView, Token, WorkerRequestView};
 
 impl Broker {
-    /// Gives queued requests to idle workers until one of the two runs out: those that this service
-    /// concerns, as the one that is asked for or as the one that workers registered for.
+    /// Dispatches queued requests until no request or no idle worker is left. This covers the
+    /// requests for this service, and those for services that it matches.
     pub(super) fn dispatch(&mut self, turn: &mut Turn<'_>, service: u32) {
         while self.dispatch_next(turn, service) {}
     }
 
-    /// The same for one request. False where there is none, or no worker.
+    /// Dispatches one request. Returns false if there is no request or no idle worker.
     fn dispatch_next(&mut self, turn: &mut Turn<'_>, service: u32) -> bool {
         let Some(request) = self.tables.next_for(service) else { return false };
         let record = &self.tables.requests[request];
         let (asked, deadline) = (record.service, record.deadline);
-        // Of those that are idle the best for what it asks for, which need not serve this service.
+        // The best idle worker for the requested name may be registered for another service.
         let Some(worker) = self.tables.idle_worker(asked, self.draw) else { return false };
         if deadline <= turn.now {
             self.expire(turn, request);
@@ -26,13 +26,13 @@ impl Broker {
             self.start_waiting(turn, request, worker);
         }
         if asked != service {
-            // It has had its turn.
+            // The requested service has used its round-robin turn.
             self.tables.end_turn(asked);
         }
         true
     }
 
-    /// The worker that a request gets that has just come, if one is idle.
+    /// Returns the idle worker for a request that has just arrived, if there is one.
     #[inline]
     pub(super) fn idle_worker(&self, service: u32, target: Option<PeerId>) -> Option<PeerId> {
         match target {
@@ -41,13 +41,13 @@ impl Broker {
         }
     }
 
-    /// Gives a request that waits to a worker that is free for it.
+    /// Dispatches a waiting request to a worker with a free slot.
     pub(super) fn start_waiting(&mut self, turn: &mut Turn<'_>, request: u32, worker: PeerId) {
         self.start(turn, request, worker, None);
     }
 
-    /// Gives a request to a worker. One that has just come brings its options and body; those of others
-    /// are retained.
+    /// Dispatches a request to a worker. A request that has just arrived passes its options and
+    /// body in `fresh`; for any other request they are retained.
     #[inline(always)]
     pub(super) fn start(
         &mut self,
@@ -64,14 +64,14 @@ impl Broker {
         let limits = &self.config.limits;
         let reader = peer.reader();
         if !reader.takes(body, options, limits) {
-            // The options are its own, and go to nobody for those that are coalesced with it.
+            // The options belong to this request only. Coalesced requests do not need them.
             if !reader.takes(body, &[], limits) {
                 self.end_all_coalesced(turn, request, Outcome::Untranslatable);
             }
             self.detach(request);
             return self.end_quietly(turn, request, Outcome::Untranslatable);
         }
-        // Whether it may have to go to another worker after this one.
+        // The request may need another worker later, so its content must be retained.
         let record = &self.tables.requests[request];
         let comes_back = record.redeliver
             || record.is_primary()
@@ -133,8 +133,8 @@ impl Broker {
         turn.out.to_worker(worker, &ToWorkerView::Request(view));
     }
 
-    /// Sets a request aside whose turn has come, if its client does not read: a worker that took it
-    /// would have to wait for the client. True where it was set aside.
+    /// Suspends a request that could be dispatched now, if its client does not read: its worker
+    /// would have to wait for the client. Returns true if the request was suspended.
     pub(super) fn suspend(&mut self, turn: &mut Turn<'_>, request: u32) -> bool {
         let client = self.tables.requests[request].client;
         if !self.tables.peers.is_above_high_water(client) {
@@ -142,12 +142,12 @@ impl Broker {
         }
         self.tables.relocate(request, Place::Suspended);
         self.set_request_timer(turn.now, request);
-        // Those that wait for its reply do not wait for its client.
+        // Coalesced requests have clients of their own, so they do not wait for this client.
         self.detach_coalesced(request, false);
         true
     }
 
-    /// Gives a worker what it can take, if it is read from and has a slot.
+    /// Dispatches requests to a worker that is not paused and has a free slot.
     pub(super) fn feed(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         let Some(peer) = self.tables.peers.get(id) else { return };
         let is_read_from = peer.pauses == 0;
@@ -170,7 +170,7 @@ impl Broker {
         }
     }
 
-    /// Of the services of an idle worker, the one whose next request has waited longest.
+    /// Returns the service of an idle worker whose next request has waited longest.
     fn longest_waiting(&self, id: PeerId) -> Option<u32> {
         let worker = self.tables.peers.worker(id).filter(|worker| worker.is_idle())?;
         if let [only] = worker.registrations() {
@@ -185,7 +185,7 @@ impl Broker {
         waiting.min_by_key(|(since, _)| *since).map(|(_, service)| service)
     }
 
-    /// Gives a worker that has a slot the requests that want no other.
+    /// Dispatches the requests that target this worker, as long as it has free slots.
     pub(super) fn give_targeted(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         while let Some(worker) = self.tables.peers.worker(id)
             && worker.has_slot()
@@ -199,8 +199,8 @@ impl Broker {
         }
     }
 
-    /// Gives a worker that has become idle the rejected requests that it has not had, as far as it takes
-    /// them.
+    /// Dispatches rejected requests to a worker that became idle, except for those that it has
+    /// rejected itself.
     pub(super) fn give_rejected(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         while let Some(request) = self.tables.next_rejected(id) {
             let record = &self.tables.requests[request];
@@ -216,14 +216,14 @@ impl Broker {
         }
     }
 
-    /// Takes a request out of the list that it is in.
+    /// Removes a request from its list.
     pub(super) fn detach(&mut self, request: u32) {
         if self.tables.requests[request].place() != Place::Detached {
             self.tables.relocate(request, Place::Detached);
         }
     }
 
-    /// Whether a worker is idle, so that it can be given requests at once.
+    /// Returns true if a worker is idle, so that requests can be dispatched to it at once.
     pub(super) fn is_idle(&self, worker: PeerId) -> bool {
         self.tables.peers.worker(worker).is_some_and(Worker::is_idle)
     }

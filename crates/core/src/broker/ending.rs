@@ -1,4 +1,4 @@
-//! Ending requests: each gets its one outcome here, and nowhere else.
+//! Ends of requests. Each request gets exactly one outcome, always in this file.
 
 use super::agenda::Released;
 use super::statistics::End;
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Broker {
-    /// Ends a request for another reason than its worker's reply. A worker that has it is told if its
-    /// dialect can say so, and has its slot occupied until it answers.
+    /// Ends a request for another reason than its worker's reply. A worker whose dialect can cancel
+    /// receives a cancel message. The request occupies the worker's slot until the worker answers.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>, request: u32, outcome: Outcome) {
         if let Place::InFlight(worker) = self.tables.requests[request].place()
             && self.tables.peers.worker(worker).is_some_and(|worker| worker.can.cancel)
@@ -21,7 +21,7 @@ impl Broker {
         self.end_quietly(turn, request, outcome);
     }
 
-    /// As [`end`](Broker::end), without telling the worker.
+    /// Ends a request like [`end`](Broker::end), but does not cancel it at the worker.
     pub(super) fn end_quietly(&mut self, turn: &mut Turn<'_>, request: u32, outcome: Outcome) {
         match self.tables.requests[request].place() {
             Place::InFlight(worker) => {
@@ -39,7 +39,7 @@ impl Broker {
         }
     }
 
-    /// Ends a request that waits, and for which no worker came in time.
+    /// Ends a waiting request for which no worker became available in time.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>, request: u32) {
         let record = &self.tables.requests[request];
         let served = self.tables.services[record.service].served_after(record.waiting_since);
@@ -55,13 +55,13 @@ impl Broker {
             None if served || record.rest.target.is_some() => Outcome::Expired,
             None => Outcome::NoSuchService,
         };
-        // A client that times out by itself has forgotten the request by now.
+        // A client with its own timeout has forgotten the request by now.
         let timed_out = matches!(timeout, Timeout::After(_)) && record.deadline <= turn.now;
         let told = !timed_out || self.reports(record.client, Outcome::Expired);
         self.end_waiting(turn, request, outcome, told);
     }
 
-    /// Ends a request that no worker has.
+    /// Ends a request that is not at a worker.
     fn end_waiting(&mut self, turn: &mut Turn<'_>, request: u32, outcome: Outcome, told: bool) {
         let place = self.tables.requests[request].place();
         let succeeded = place == Place::Queued && self.tables.succeed(request);
@@ -75,8 +75,8 @@ impl Broker {
         self.forget(request);
     }
 
-    /// Ends a request with the reply of its worker, whose slot is freed, or with the reply to its
-    /// primary, from which it is detached.
+    /// Ends a request with its worker's reply and frees the worker's slot, or ends a detached
+    /// request with the reply to its primary.
     #[inline(always)]
     pub(super) fn end_answered(
         &mut self,
@@ -93,7 +93,7 @@ impl Broker {
         }
     }
 
-    /// Frees the slot of a worker from a request that has ended already, and forgets the request.
+    /// Frees the worker slot of a request that has already ended, and forgets the request.
     #[inline(always)]
     pub(super) fn free_slot(&mut self, turn: &mut Turn<'_>, request: u32) {
         let Some(worker) = self.tables.requests[request].place().worker() else { return };
@@ -102,7 +102,7 @@ impl Broker {
         self.feed_soon(worker);
     }
 
-    /// Tells the client of a request what its worker answered. Returns how it ended with that.
+    /// Sends a worker's reply to the client of a request. Returns the resulting outcome.
     #[inline(always)]
     fn tell_reply(
         &self,
@@ -126,7 +126,7 @@ impl Broker {
         outcome
     }
 
-    /// Tells a client of an end that is not its worker's reply to this request.
+    /// Reports an outcome to a client, other than its worker's reply to this request.
     fn tell_end(&mut self, turn: &mut Turn<'_>, request: u32, outcome: Outcome) {
         let rejection = match outcome {
             Outcome::Rejected => self.tables.requests.get_mut(request).rest.rejection.take(),
@@ -140,7 +140,8 @@ impl Broker {
         self.tell_failure(turn, request, outcome, CODE_UNSAID, content);
     }
 
-    /// Counts the outcome of a request, and gives back what it held. What waited for that is done soon.
+    /// Counts a request's outcome and releases its limits. Schedules the work that was waiting for
+    /// them.
     #[inline(always)]
     fn conclude(&mut self, turn: &mut Turn<'_>, request: u32, outcome: Outcome) {
         self.release_coalesced(request);
@@ -155,7 +156,8 @@ impl Broker {
         }
     }
 
-    /// Detaches the requests that are coalesced with one that ends. They wait by themselves soon.
+    /// Detaches the requests that are coalesced with a request that ends. They soon wait on their
+    /// own.
     #[inline(always)]
     fn release_coalesced(&mut self, request: u32) {
         if self.tables.requests[request].rest.is_coalescing() {
@@ -164,7 +166,8 @@ impl Broker {
         }
     }
 
-    /// Detaches the requests that are coalesced with one that they can wait for no longer.
+    /// Detaches the requests that are coalesced with a request, because they can no longer wait for
+    /// it.
     pub(super) fn detach_coalesced(&mut self, request: u32, was_in_flight: bool) {
         while let Some(coalesced) = self.tables.detach_first_coalesced(request) {
             let request = self.tables.requests.id(coalesced);
@@ -181,7 +184,7 @@ impl Broker {
         self.tables.forget(request);
     }
 
-    /// The token of a request for the worker that has it.
+    /// Returns the token of a request for its worker.
     pub(super) fn token(&self, request: u32) -> Token {
         let hash = self.tables.requests[request].token_hash;
         Token::from_bits([self.tables.requests.id(request).to_bits(), hash])

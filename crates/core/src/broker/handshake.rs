@@ -1,5 +1,6 @@
-//! Handshakes of dialects that have one: a peer begins with HELLO and is told what holds here. It may
-//! say more from then on, until it is sent away or goes. Peers of other dialects may from the start.
+//! Handshakes. A peer whose dialect has a handshake starts with HELLO and receives the broker info.
+//! Other commands are allowed from then on, until the peer disconnects or is disconnected. Peers of
+//! other dialects may send commands at once.
 
 use core::time::Duration;
 
@@ -7,12 +8,12 @@ use super::tables::SideState;
 use super::{Broker, HEARTBEAT_INTERVAL_MIN, Offence, Turn};
 use crate::{Hello, PeerId, ToClientView, ToWorkerView, Welcome};
 
-/// Bytes that a message has at the most beside a body and its options: an address, the name of a
-/// service, and numbers.
+/// The maximum number of bytes in a message in addition to the body and its options: an address,
+/// the name of a service, and numbers.
 pub const HEAD_BYTES_MAX: usize = 384;
 
 impl Broker {
-    /// Handles the HELLO of a peer.
+    /// Handles a peer's HELLO.
     pub(super) fn handshake(&mut self, turn: &mut Turn<'_>, id: PeerId, hello: Hello) {
         let Some(peer) = self.tables.peers.get_mut(id) else { return };
         if !peer.handshake_pending() {

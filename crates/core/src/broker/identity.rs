@@ -1,4 +1,4 @@
-//! Identities: who connects, and whose identity it is when two peers claim the same.
+//! Identities: ownership, and conflicts between two connections with the same identity.
 
 use core::mem::replace;
 
@@ -17,8 +17,8 @@ impl Broker {
         }
     }
 
-    /// Makes a peer the owner of its identity, and probes it if it is a worker: only of a worker that
-    /// is known to answer can the broker tell later that it has stopped.
+    /// Makes a peer the owner of its identity. Probes a worker, because the broker can detect a
+    /// stopped worker only if that worker has answered a probe before.
     fn give_identity(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         let Some(peer) = self.tables.peers.get(id) else { return };
         let probe = peer.answers_probes && peer.as_worker().is_some();
@@ -28,8 +28,8 @@ impl Broker {
         }
     }
 
-    /// A second connection came with an identity that has an owner: the owner is probed, and until it
-    /// answers the second one waits.
+    /// Handles a connection that claims an identity which already has an owner. The broker probes
+    /// the owner and pauses the claimant until the owner answers or times out.
     fn claim(&mut self, turn: &mut Turn<'_>, owner_id: PeerId, claimant: PeerId) {
         let Some(owner) = self.tables.peers.get_mut(owner_id) else { return };
         if owner.identity_claim != Claim::Settled {
@@ -40,7 +40,7 @@ impl Broker {
         self.pause(turn, claimant);
     }
 
-    /// Probes the owner of an identity, and gives it its time, or its time again.
+    /// Probes the owner of an identity, and starts or restarts its timeout.
     fn challenge(&mut self, turn: &mut Turn<'_>, owner: PeerId, claimant: PeerId) {
         if self.tables.peers.get(owner).is_some_and(|owner| owner.answers_probes) {
             turn.out.act(owner, Action::Probe);
@@ -56,7 +56,8 @@ impl Broker {
         }
     }
 
-    /// Probes the owner of the identity that a peer claims once more: it was not read from meanwhile.
+    /// Probes the owner of a claimed identity again, because the broker did not read from the owner
+    /// meanwhile.
     pub(super) fn challenge_again(&mut self, turn: &mut Turn<'_>, claimant: PeerId) {
         let claim = self.tables.peers.get(claimant).map(|peer| peer.identity_claim);
         if let Some(Claim::WaitsFor(owner, _)) = claim {
@@ -64,7 +65,7 @@ impl Broker {
         }
     }
 
-    /// The owner of an identity has shown no life in time.
+    /// Handles an owner that has shown no liveness within the identity timeout.
     pub(super) fn identity_due(&mut self, turn: &mut Turn<'_>, claimant: PeerId, due: Time) {
         let was_stopped = self.was_stopped(turn.now, due);
         let Some(peer) = self.tables.peers.get_mut(claimant) else { return };
@@ -74,7 +75,7 @@ impl Broker {
         if was_stopped {
             return self.challenge(turn, owner, claimant);
         }
-        // One that is not read from could not show any.
+        // A paused owner could not show liveness.
         if self.tables.peers.get(owner).is_some_and(|owner| owner.pauses > 0) {
             self.close(turn, claimant, CloseReason::IdentityInUse);
         } else {
@@ -82,7 +83,7 @@ impl Broker {
         }
     }
 
-    /// Gives a peer the identity that it claims: its owner is gone.
+    /// Gives a peer the identity that it claims, because the owner has disconnected.
     pub(super) fn inherit(&mut self, turn: &mut Turn<'_>, claimant: PeerId) {
         let Some(peer) = self.tables.peers.get_mut(claimant) else { return };
         if let Claim::WaitsFor(_, Some(timer)) = replace(&mut peer.identity_claim, Claim::Settled) {

@@ -1,5 +1,5 @@
-//! The keys of our hashes: given by the caller, so that nobody outside can choose names that collide,
-//! and a run can be replayed.
+//! Hash keys. The caller supplies them, so that peers cannot choose colliding names, and a run can
+//! be replayed.
 
 use core::hash::{BuildHasher, Hasher};
 
@@ -7,8 +7,8 @@ use siphasher::sip::SipHasher13;
 
 use crate::FramesView;
 
-/// The seed of everything in the broker that must not be foreseeable. 32 bytes from a good source
-/// in earnest, any in a test.
+/// The seed of all values in the broker that must be unpredictable. Use 32 bytes from a secure
+/// random source in production, and any value in tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys(pub [u64; 4]);
 
@@ -26,7 +26,7 @@ impl Keys {
     }
 }
 
-/// Makes keyed hashers for tables.
+/// Builds keyed hashers for tables.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyedState(u64, u64);
 
@@ -38,7 +38,7 @@ impl KeyedState {
         hasher.finish()
     }
 
-    /// The hash of a request for this service with this body.
+    /// Returns the hash of a request by service and body.
     pub(super) fn of_body(&self, service: &[u8], body: FramesView<'_>) -> u64 {
         let mut hasher = self.build_hasher();
         hasher.write(service);

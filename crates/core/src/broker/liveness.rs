@@ -1,4 +1,4 @@
-//! Liveness: heartbeats, silence, and workers that have had a request for too long.
+//! Liveness: heartbeats, silent workers, and the busy limit.
 
 use core::time::Duration;
 
@@ -7,7 +7,8 @@ use super::{Action, Broker, CloseReason, Config, LossReason, Sign, Timer, Turn};
 use crate::{Concurrency, Outcome, PeerId, Time, ToWorkerView};
 
 impl Broker {
-    /// A peer showed life. Returns what its commands are held against, where the broker knows it.
+    /// Records a peer's liveness. Returns the state that its commands are checked against, or
+    /// `None` for an unknown peer.
     #[inline(always)]
     pub(super) fn show_life(
         &mut self,
@@ -27,8 +28,8 @@ impl Broker {
         Some(standing)
     }
 
-    /// How long a worker may be silent while it has nothing to do: by the interval that it declared, if
-    /// it did.
+    /// Returns the time for which an idle worker may be silent. The interval that the worker
+    /// declared takes precedence over the broker's.
     fn silence_max(&self, id: PeerId) -> Duration {
         match self.tables.peers.get(id).and_then(|peer| peer.declared_interval) {
             Some(interval) => interval.saturating_mul(self.config.liveness),
@@ -36,7 +37,7 @@ impl Broker {
         }
     }
 
-    /// Arms the timer by which a worker is sent a heartbeat, and is lost if it is silent.
+    /// Arms a worker's timer for the next heartbeat or for its silence limit.
     pub(super) fn arm_liveness(&mut self, id: PeerId) {
         let (interval, silence_max) = (self.config.heartbeat_interval, self.silence_max(id));
         let Some(peer) = self.tables.peers.get_mut(id) else { return };
@@ -51,13 +52,13 @@ impl Broker {
         worker.liveness_timer = Some(self.timers.arm(due, Timer::Liveness(id)));
     }
 
-    /// Whether a timer fires so late that it was the broker that did not run: the program was stopped,
-    /// or the machine. What peers did meanwhile is still to be read.
+    /// Returns true if a timer fires so late that the broker itself did not run, because the
+    /// process or the machine was stopped. Messages that peers sent meanwhile are still unread.
     pub(super) fn was_stopped(&self, now: Time, due: Time) -> bool {
         now.since(due) > self.config.heartbeat_interval
     }
 
-    /// A worker is due a heartbeat, or has been silent for too long.
+    /// Handles a worker that is due a heartbeat or has been silent for too long.
     pub(super) fn liveness_due(&mut self, turn: &mut Turn<'_>, id: PeerId, due: Time) {
         let now = turn.now;
         let (interval, silence_max) = (self.config.heartbeat_interval, self.silence_max(id));
@@ -65,8 +66,9 @@ impl Broker {
         let Some(peer) = self.tables.peers.get_mut(id) else { return };
         let SideState::Worker(worker) = &mut peer.side else { return };
         worker.liveness_timer = None;
-        // No peer is silent while it is not read from: because it is paused, or because the broker was
-        // stopped and learns of the time before it learns of what came meanwhile.
+        // A peer does not count as silent while the broker does not read from it: because the peer
+        // is paused, or because the broker was stopped and handles the tick before messages that
+        // arrived meanwhile.
         if peer.pauses > 0 || was_stopped {
             peer.seen = now;
             peer.probed = None;
@@ -87,7 +89,7 @@ impl Broker {
             if !peer.above_high_water {
                 turn.out.to_worker(id, &ToWorkerView::Heartbeat);
             }
-            // An idle worker has to speak for itself; a busy one may be unable to.
+            // An idle worker must send heartbeats itself; a busy worker may be unable to.
             if !idle && peer.answers_probes && silent >= interval {
                 peer.probed.get_or_insert(now);
                 turn.out.act(id, Action::Probe);
@@ -96,7 +98,8 @@ impl Broker {
         self.arm_liveness(id);
     }
 
-    /// The timer of a request fired: something may be due, or it was armed for something that has moved.
+    /// Handles a request's timer: something is due, or its due time has moved since the timer was
+    /// armed.
     pub(super) fn request_due(&mut self, turn: &mut Turn<'_>, request: u32) {
         self.tables.requests.get_mut(request).timer = None;
         let record = &self.tables.requests[request];
@@ -114,7 +117,7 @@ impl Broker {
 
     fn waiting_due(&mut self, turn: &mut Turn<'_>, request: u32) {
         let record = &self.tables.requests[request];
-        // What was rejected ends as that, even if no worker is there now.
+        // A rejected request ends as rejected, even if its service has no workers now.
         let unserved = !matches!(record.place(), Place::Targeted(_))
             && record.rest.rejection.is_none()
             && self.config.no_worker_wait.is_some_and(|wait| {
@@ -130,9 +133,9 @@ impl Broker {
         }
     }
 
-    /// A worker has had one request for longer than the busy limit. One that serves a request at a
-    /// time is lost with it; one that serves many and is not silent loses only the slot, or not even that
-    /// where it is told to cancel.
+    /// Handles a request that was in flight for longer than the busy limit. A worker with a
+    /// concurrency of one, or a silent worker, is lost. Any other worker loses only the slot, and a
+    /// worker that can be told to cancel keeps even that until it answers.
     fn overdue(&mut self, turn: &mut Turn<'_>, id: PeerId, request: u32) {
         let Some(peer) = self.tables.peers.get(id) else { return };
         let is_silent = turn.now.since(peer.seen) >= self.config.silence_max();
@@ -142,10 +145,10 @@ impl Broker {
         }
         let told = worker.can.cancel;
         if told {
-            // It says itself when the slot is free.
+            // The worker itself reports when the slot is free.
             self.tables.requests.get_mut(request).busy_until = Time::NEVER;
         }
-        // Its own deadline is still to come, or there is none: its client waits for a reply.
+        // The request's own deadline has not passed, or it has none, so its client still waits.
         if self.tables.requests[request].place().in_progress() {
             self.end(turn, request, Outcome::WorkerLost);
         }
@@ -155,8 +158,8 @@ impl Broker {
     }
 }
 
-/// When a busy worker that has answered probes before, and was probed again, counts as stopped. It
-/// has an interval to answer, however long it has been silent.
+/// Returns the time at which a busy worker counts as stopped, if it has answered probes before and
+/// was probed again. The worker has one interval to answer, however long it has been silent.
 fn stopped_at(peer: &Peer, config: &Config) -> Option<Time> {
     let probed = peer.probed.filter(|_| peer.answered_probe)?;
     Some(peer.seen.after(config.silence_max()).max(probed.after(config.heartbeat_interval)))

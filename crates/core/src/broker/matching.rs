@@ -1,4 +1,5 @@
-//! Matching: which services' workers serve a service, when a pattern that may match it has come or gone.
+//! Matching: which services' workers also serve a service, recomputed when a wildcard or version is
+//! registered or withdrawn.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -7,12 +8,12 @@ use super::tables::Place;
 use super::{Broker, Turn};
 
 impl Broker {
-    /// Looks anew at who serves these services. The workers that serve them from now on are fed when all
-    /// are looked at, so that each has its turn.
+    /// Recomputes the matching services of these services. New matching services are dispatched
+    /// only afterwards, so that each service gets its round-robin turn.
     pub(super) fn rematch(&mut self, turn: &mut Turn<'_>, concerned: Vec<u32>) {
         let mut feeding = BTreeSet::new();
         for service in concerned {
-            // What was done for one before may have been the end of this one.
+            // Work for an earlier service may have removed this one.
             if !self.tables.services.contains(service) {
                 continue;
             }

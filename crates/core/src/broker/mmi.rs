@@ -1,15 +1,16 @@
-//! 8/MMI: the services that the broker answers itself. Every name that begins with `mmi.` is its own.
+//! 8/MMI: the services that the broker answers itself. All names with the prefix `mmi.` are
+//! reserved for them.
 
 use super::directory::wanted;
 use super::statistics::End;
 use super::{Broker, Turn};
 use crate::{FramesView, Outcome, PeerId, RequestView};
 
-/// How the broker's own names begin.
+/// The prefix of the reserved names.
 pub(super) const PREFIX: &[u8] = b"mmi.";
 
 impl Broker {
-    /// Answers at once: such a request never waits and counts towards no limit.
+    /// Answers a request immediately. Such a request never waits and counts towards no limit.
     pub(super) fn answer_mmi(
         &mut self,
         turn: &mut Turn<'_>,

@@ -6,8 +6,8 @@ use core::fmt;
 use super::{Action, Event, Outlet, Output};
 use crate::{PeerId, ToClientView, ToWorkerView};
 
-/// Collects the outputs of one input, and panics when there are more than `max`: a broker that produces
-/// more is in an endless loop. `I` names the input in that message.
+/// Collects the outputs of one input, and panics when there are more than `max`: a broker that
+/// produces more is in an endless loop. `I` is a name of the input for the panic message.
 ///
 /// ```
 /// use majordomus_core::broker::{Broker, Config, Input, Keys, Outputs};
@@ -27,12 +27,12 @@ pub struct Outputs<I> {
 }
 
 impl<I: fmt::Display> Outputs<I> {
-    /// Collects the outputs of `input`, of which there may be `max`.
+    /// Creates a collector for the outputs of `input`, with a maximum of `max` outputs.
     pub fn new(input: I, max: usize) -> Self {
         Self { list: Vec::new(), input, max }
     }
 
-    /// Drops all outputs, and collects those of another input.
+    /// Drops all outputs, and starts to collect those of another input.
     pub fn begin(&mut self, input: I) {
         self.list.clear();
         self.input = input;

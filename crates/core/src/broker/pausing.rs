@@ -1,27 +1,27 @@
-//! Pausing: peers that are not read from for as long as there is a reason.
+//! Pausing: stopping and resuming reads from a peer.
 
 use super::tables::Claim;
 use super::{Action, Broker, Turn};
 use crate::PeerId;
 
 impl Broker {
-    /// Reads no more from a peer until each of its reasons is gone.
+    /// Adds a reason to pause a peer. The broker reads from the peer again when no reason is left.
     pub(super) fn pause(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         let Some(peer) = self.tables.peers.get_mut(id) else { return };
         peer.pauses += 1;
         if peer.pauses == 1 {
             turn.out.act(id, Action::Pause);
-            // A worker that is not read from could not be done with what it is given.
+            // A paused worker could not finish a request, so it must not get any.
             self.tables.set_busy(id);
         }
     }
 
-    /// One of the reasons for which a peer is not read from is gone.
+    /// Removes one reason to pause a peer.
     pub(super) fn resume(&mut self, turn: &mut Turn<'_>, id: PeerId) {
         let Some(peer) = self.tables.peers.get_mut(id) else { return };
         peer.pauses -= 1;
         if peer.pauses == 0 {
-            // It could not show life meanwhile.
+            // The peer could not show liveness while it was paused.
             peer.seen = turn.now;
             turn.out.act(id, Action::Resume);
             if let Claim::ChallengedBy(claimant) = peer.identity_claim {

@@ -1,4 +1,4 @@
-//! Replies of workers: parts, ends, failures, rejections.
+//! Workers' replies: partial and final replies, failures, and rejections.
 
 use alloc::boxed::Box;
 
@@ -10,7 +10,7 @@ use crate::{
     Token, WorkerReplyView,
 };
 
-/// What a reply is, for its client.
+/// The kind of a worker's reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Partial,
@@ -20,7 +20,7 @@ pub(super) enum Part {
 }
 
 impl Broker {
-    /// Handles a reply of a worker.
+    /// Handles a worker's reply.
     pub(super) fn reply(
         &mut self,
         turn: &mut Turn<'_>,
@@ -31,8 +31,8 @@ impl Broker {
         let Some(id) = self.request_of(worker, reply.address) else {
             return self.violate(turn, worker, Offence::ForgedReply);
         };
-        // It was given this token once. What it says is late where the request has ended, or is
-        // another's by now.
+        // The token was issued to this worker. The reply is late if the request has ended or is in
+        // flight at another worker.
         let Some(request) = self.tables.requests.find(id) else {
             return self.further_reply(turn, worker, id, reply);
         };
@@ -65,13 +65,13 @@ impl Broker {
         }
     }
 
-    /// The request that an address stands for, if it was once given to this worker.
+    /// Returns the request of an address, if that address was issued to this worker.
     #[inline]
     pub(super) fn request_of(&self, worker: PeerId, address: &[u8]) -> Option<RequestId> {
         let token = Token::read(address)?;
         let id = token.request();
-        // The hash is with the record of a request that this worker has. Only what is late or forged
-        // has it computed again.
+        // The hash is stored with the record of a request that this worker has. It is computed
+        // again only for late or forged addresses.
         if let Some(request) = self.tables.requests.find(id)
             && let record = &self.tables.requests[request]
             && record.place().worker() == Some(worker)
@@ -82,7 +82,7 @@ impl Broker {
         self.tokens.verify(worker, token)
     }
 
-    /// Handles that a worker says that it is still at work on a request.
+    /// Handles a worker's notice that it is still working on a request.
     pub(super) fn at_work(&mut self, turn: &mut Turn<'_>, worker: PeerId, address: &[u8]) {
         let Some(id) = self.request_of(worker, address) else {
             return self.violate(turn, worker, Offence::ForgedReply);
@@ -112,7 +112,7 @@ impl Broker {
         self.collect(turn, request, said.body);
     }
 
-    /// Keeps a part of the reply for a client that takes no parts.
+    /// Collects a part of the reply for a client that does not accept partial replies.
     fn collect(&mut self, turn: &mut Turn<'_>, request: u32, body: FramesView<'_>) {
         self.coalesced_hear(turn.now, request);
         let cost = PART_BYTES + FRAME_BYTES * body.len() + body.bytes();
@@ -132,7 +132,7 @@ impl Broker {
         }
     }
 
-    /// Ends a request with the end of its worker's reply, and with the parts of it that were kept.
+    /// Ends a request with its worker's final reply, joined with the collected parts.
     #[inline(always)]
     fn final_reply(
         &mut self,
@@ -178,7 +178,8 @@ impl Broker {
         self.end_answered(turn, request, outcome, said);
     }
 
-    /// Remembers who asked, where worker and client both know no end of a reply.
+    /// Stores the client of an answered request, if neither the worker's nor the client's dialect
+    /// marks the end of a reply.
     #[inline(always)]
     fn expect_further_replies(&mut self, request: u32) {
         let record = &self.tables.requests[request];
@@ -196,8 +197,8 @@ impl Broker {
         }
     }
 
-    /// Handles a reply to a request that has ended. It is late, unless this worker never says when it is
-    /// done, and its client knows that.
+    /// Handles a reply to a request that has ended. The reply is late, unless the dialects of
+    /// worker and client do not mark the end of a reply.
     fn further_reply(
         &mut self,
         turn: &mut Turn<'_>,
@@ -211,7 +212,7 @@ impl Broker {
             return self.counters.late_replies += 1;
         };
         let client = answered.client;
-        // Nobody waits for this reply, so a client that does not read misses it.
+        // No request waits for this reply, so it is dropped if the client does not read.
         let is_read = peers.get(client).is_some_and(|client| !client.above_high_water);
         if !is_read || !self.can_be_read(reply.body, reply.options, client) {
             return self.counters.late_replies += 1;

@@ -1,4 +1,4 @@
-//! Commands of workers.
+//! Handling of workers' commands.
 
 use super::config::SERVICE_NAME_BYTES_MAX;
 use super::replies::Part;
@@ -6,7 +6,7 @@ use super::{Broker, Event, LossReason, Offence, Sign, Turn, mmi};
 use crate::{FromWorkerView, Label, PeerId, Status, ToWorkerView, WorkerReplyView};
 
 impl Broker {
-    /// Handles a command of a worker.
+    /// Handles a worker's command.
     pub(super) fn worker_command(
         &mut self,
         turn: &mut Turn<'_>,
@@ -33,13 +33,13 @@ impl Broker {
                 self.violate(turn, peer, Offence::Malformed);
             }
             FromWorkerView::Withdraw { service } => self.withdraw(turn, peer, service),
-            // One that is not registered may leave without a word.
+            // A disconnect from an unregistered worker is not a violation.
             FromWorkerView::Disconnect => {
                 self.undo_handshake(peer);
                 self.lose(turn, peer, LossReason::Left);
             }
-            // One that was sent away may not know it yet: what it says to a request that it had is
-            // late.
+            // A disconnected worker may not have received the disconnect yet. Its reply to one of
+            // its requests is late, not a violation.
             FromWorkerView::Partial(WorkerReplyView { address, .. })
             | FromWorkerView::Final(WorkerReplyView { address, .. })
             | FromWorkerView::Failed(WorkerReplyView { address, .. })
@@ -67,7 +67,7 @@ impl Broker {
         let (answered, greets) = (worker.can.heartbeats_answered, worker.can.greets);
         if let Some(concurrency) = status.concurrency {
             worker.concurrency = concurrency;
-            // What it may have from now on goes out before it is told so.
+            // Dispatch up to the new concurrency before confirming it to the worker.
             match worker.has_slot() {
                 true => self.feed(turn, id),
                 false => self.tables.set_busy(id),
@@ -139,8 +139,8 @@ impl Broker {
         turn.out.to_worker(id, &ToWorkerView::Registered { service, worker });
     }
 
-    /// A worker serves this no longer, or nothing at all where it names nothing. It keeps what it has in
-    /// flight.
+    /// Withdraws a worker's service, or all of its services if the name is empty. The worker keeps
+    /// its requests in flight.
     fn withdraw(&mut self, turn: &mut Turn<'_>, id: PeerId, name: &[u8]) {
         let one = self.tables.own_registration(id, name);
         if one.is_none() && !name.is_empty() {
