@@ -1,5 +1,4 @@
-//! Admission: which limit a request has reached, how it gets its record, and when those that were
-//! deferred get theirs.
+//! Admission: limit checks, request records, and admission of deferred requests.
 
 use alloc::boxed::Box;
 
@@ -8,12 +7,13 @@ use super::tables::{Admitted, Deferred, End, Limit, Place, Requests};
 use super::{Broker, CloseReason, Event, Refusal, Turn};
 use crate::{Notice, Outcome, PeerId, Redelivery, RequestView, Time, Timeout};
 
-/// The one worker that a request asks for is not there, or serves something else.
+/// The worker that a request targets is not connected, or does not serve the requested service.
 struct NoSuchWorker;
 
 impl Broker {
-    /// The limit that a request which has just come has reached, where its client `has_room` for it or
-    /// not. It is `charged` so many bytes. One that comes after others that wait for the same limit has reached it, too.
+    /// Returns the limit that a new request has reached, if any. `has_room` is true if the client's
+    /// own limits allow the request, which is `charged` this many bytes. A request behind deferred
+    /// requests for the same limit has reached that limit too.
     #[inline]
     pub(super) fn limit_for(
         &self,
@@ -67,10 +67,12 @@ impl Broker {
         (!self.tables.requests.has_room(limits, charged)).then_some(Limit::Broker)
     }
 
-    /// Refuses a request that has reached a limit, if its client can be told so; else defers it, and
-    /// does not read from the client until it is admitted.
+    /// Refuses a request that has reached a limit, if the client's dialect can report that.
+    /// Otherwise defers the request and stops reading from the client until the request is
+    /// admitted.
     ///
-    /// What is deferred is bounded like what is in progress; beyond that the client is closed.
+    /// Deferred requests are limited to the same total of bytes as requests in progress. Beyond
+    /// that, the client is closed.
     pub(super) fn refuse_or_defer(
         &mut self,
         turn: &mut Turn<'_>,
@@ -94,8 +96,8 @@ impl Broker {
         self.pause(turn, peer);
     }
 
-    /// Admits a request that is `charged` so many bytes: it gets a record, and goes to a worker or waits
-    /// for one.
+    /// Admits a request that is `charged` this many bytes: creates its record, then dispatches or
+    /// queues it.
     pub(super) fn admit(
         &mut self,
         turn: &mut Turn<'_>,
@@ -106,7 +108,7 @@ impl Broker {
     ) {
         let now = turn.now;
         let Some(client) = self.tables.peers.get(peer) else { return };
-        // A request whose client does not read goes to no worker.
+        // A request whose client does not read must not be dispatched.
         let reads = !client.above_high_water;
         let Some(client) = client.as_client() else { return };
         let redeliver = match client.can.redelivery {
@@ -156,19 +158,19 @@ impl Broker {
         if shares {
             self.tables.make_primary(index, request.body);
         }
-        // Where a worker is idle its turn has come already, and it is set aside.
+        // If a worker is idle, the request could be dispatched now, so it is suspended.
         if idle.is_none() || !self.suspend(turn, index) {
             self.tables.relocate(index, target.map_or(Place::Queued, Place::Targeted));
         }
         if self.tables.requests[index].deadline <= now {
-            // Its client wanted a worker that is idle, and none is.
+            // The client asked for an idle worker, and there is none.
             self.expire(turn, index);
         } else {
             self.set_request_timer(now, index);
         }
     }
 
-    /// The one worker that a request asks for, if it asks for one.
+    /// Returns the worker that a request targets, if it targets one.
     #[inline]
     fn target(&self, service: u32, identity: &[u8]) -> Result<Option<PeerId>, NoSuchWorker> {
         if identity.is_empty() {
@@ -178,8 +180,8 @@ impl Broker {
         if self.tables.serves(id, service) { Ok(Some(id)) } else { Err(NoSuchWorker) }
     }
 
-    /// Admits the deferred request of a client, if it waits for room for a name that a worker serves by
-    /// now: it is no longer among those that nobody serves.
+    /// Admits a client's deferred request, if it waits for the limit of names and a worker now
+    /// serves its name.
     pub(super) fn admit_served(&mut self, turn: &mut Turn<'_>, client: PeerId) {
         let deferred = self.tables.peers.client(client).and_then(|client| client.deferred());
         if deferred.is_some_and(|deferred| {
@@ -190,7 +192,7 @@ impl Broker {
         }
     }
 
-    /// Admits the deferred request of a client, if it waits for that client's own limit.
+    /// Admits a client's deferred request, if it waits for that client's own limit.
     pub(super) fn admit_of_client(&mut self, turn: &mut Turn<'_>, client: PeerId) {
         let Some(state) = self.tables.peers.client_mut(client) else { return };
         state.admission_due = false;
@@ -199,7 +201,7 @@ impl Broker {
         }
     }
 
-    /// Admits the first request that waits for a limit, and looks at the next one soon.
+    /// Admits the first request that waits for a limit, and schedules the next one.
     pub(super) fn admit_next(&mut self, turn: &mut Turn<'_>, limit: Limit) {
         if let Limit::Service(service) = limit
             && self.tables.services.contains(service)
@@ -215,7 +217,7 @@ impl Broker {
         }
     }
 
-    /// Looks at every admission queue: the limits themselves have changed.
+    /// Schedules admission from every queue, because the limits have changed.
     pub(super) fn admit_all_soon(&mut self) {
         if self.tables.admission.clients() > 0 {
             for service in self.tables.services.indices() {
@@ -227,8 +229,8 @@ impl Broker {
         }
     }
 
-    /// Admits a client's deferred request, or moves it to the queue of another limit. False where the
-    /// same limit still stands.
+    /// Admits a client's deferred request, or moves it to the queue of another limit. Returns false
+    /// if it still reaches the same limit.
     fn admit_deferred(&mut self, turn: &mut Turn<'_>, client: PeerId) -> bool {
         let Some(Deferred { request, limit: before }) = self.tables.undefer(client) else {
             return false;

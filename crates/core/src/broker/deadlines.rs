@@ -1,7 +1,8 @@
-//! Deadlines of requests, and the timers that fire at them.
+//! Deadlines of requests, and their timers.
 //!
-//! Most requests end within milliseconds, so a request has no timer at first: it is in a list that is
-//! looked at once it is [`UNTIMED`] old. One that is due before gets a timer at once.
+//! Most requests end within milliseconds, so a new request has no timer. It is in a list of untimed
+//! requests, and gets a timer when it is [`UNTIMED`] old. A request that is due earlier gets a
+//! timer at once.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -11,17 +12,17 @@ use super::{Broker, Timer};
 use crate::wheel::{TimerId, Wheel};
 use crate::{RequestId, Time, Timeout, table};
 
-/// Time for which a request has no timer, unless it is due before.
+/// Time for which a request has no timer, unless it is due earlier.
 const UNTIMED: Duration = Duration::from_millis(100);
 
-/// Number of requests without a timer, at the most; further ones get theirs at once.
+/// The maximum number of requests without a timer; further requests get a timer at once.
 pub(super) const UNTIMED_MAX: usize = 1 << 17;
 
-/// All timers, and the requests that have none yet.
+/// All timers, and the requests without a timer.
 #[derive(Debug)]
 pub(super) struct Timers {
     wheel: Wheel<Timer>,
-    /// By the time at which they were received.
+    /// The requests without a timer, ordered by the time of their arrival.
     untimed: VecDeque<(RequestId, Time)>,
 }
 
@@ -43,12 +44,12 @@ impl Timers {
         self.wheel.due(timer)
     }
 
-    /// Takes one timer that is due, and when it was.
+    /// Removes one due timer, and returns it with its due time.
     pub(super) fn pop(&mut self, now: Time) -> Option<(Timer, Time)> {
         self.wheel.pop(now)
     }
 
-    /// Takes one request that has been without a timer for long enough.
+    /// Removes one request that has been without a timer for long enough.
     fn pop_untimed(&mut self, now: Time) -> Option<RequestId> {
         let (request, received) = *self.untimed.front()?;
         if received.after(UNTIMED) > now {
@@ -58,7 +59,7 @@ impl Timers {
         Some(request)
     }
 
-    /// Gives memory of the list back, where most of it is not used.
+    /// Shrinks the list if most of its memory is unused.
     fn give_back(&mut self) {
         let untimed = &mut self.untimed;
         if table::is_sparse(untimed.len(), untimed.capacity()) {
@@ -74,7 +75,7 @@ impl Timers {
         }
     }
 
-    /// Number of requests in the list of those without a timer, ended ones among them.
+    /// Returns the number of requests in the untimed list, including ended ones.
     #[cfg(any(test, feature = "audit"))]
     pub(super) fn untimed(&self) -> usize {
         self.untimed.len()
@@ -82,7 +83,7 @@ impl Timers {
 }
 
 impl Broker {
-    /// The next moment at which something is due for a request.
+    /// Returns the next time at which something is due for a request.
     pub(super) fn request_due_at(&self, request: u32) -> Time {
         let record = &self.tables.requests[request];
         match record.place() {
@@ -104,13 +105,13 @@ impl Broker {
         }
     }
 
-    /// Arms the timer of a request for what is due next, unless it fires earlier anyway.
+    /// Arms a request's timer for its next due time, unless the timer fires earlier anyway.
     pub(super) fn set_request_timer(&mut self, now: Time, request: u32) {
         let due = self.request_due_at(request);
         self.arm_by(now, request, due);
     }
 
-    /// Arms the timer of a request for this moment, unless it fires earlier anyway.
+    /// Arms a request's timer for `due`, unless the timer fires earlier anyway.
     #[inline(always)]
     pub(super) fn arm_by(&mut self, now: Time, request: u32, due: Time) {
         let record = self.tables.requests.get_mut(request);
@@ -123,7 +124,7 @@ impl Broker {
                 return;
             }
             let received = record.rest.received;
-            // The list is in the order in which they are received, so none joins it later.
+            // The list is ordered by arrival, so an older request cannot be added.
             if now == received && record.timer.is_none() && self.timers.untimed.len() < UNTIMED_MAX
             {
                 record.untimed = true;
@@ -145,7 +146,7 @@ impl Broker {
         }
     }
 
-    /// Gives timers to the requests that have been without one for long enough.
+    /// Arms timers for the requests that have been without one for long enough.
     pub(super) fn time_untimed(&mut self, now: Time) {
         while let Some(id) = self.timers.pop_untimed(now) {
             if let Some(request) = self.tables.requests.find(id) {
@@ -156,25 +157,25 @@ impl Broker {
         self.timers.give_back();
     }
 
-    /// A request, or its primary, has got a worker: its time to wait is over.
+    /// Ends a request's wait, because it or its primary was dispatched.
     #[inline]
     pub(super) fn end_wait(&mut self, now: Time, request: u32, busy_until: Time) {
         self.tables.requests.get_mut(request).end_wait(busy_until);
         self.set_request_timer(now, request);
     }
 
-    /// Counts the time that a request waits from now on.
+    /// Restarts a request's wait for a worker.
     pub(super) fn restart_wait(&mut self, now: Time, request: u32) {
         let wait = self.tables.services[self.tables.requests[request].service].settings.wait;
         let record = self.tables.requests.get_mut(request);
         record.waiting_since = now;
-        // One that asked for an idle worker has had one; from here on it waits like any other.
+        // A request that asked for an idle worker has had one; from now on it waits like any other.
         if matches!(record.rest.timeout, Timeout::OfService | Timeout::After(Duration::ZERO)) {
             record.deadline = now.after(wait);
         }
     }
 
-    /// A part of its reply came: a request has its whole timeout again.
+    /// Restarts a request's timeout, because a part of its reply arrived.
     pub(super) fn restart_timeout(&mut self, now: Time, request: u32) {
         let record = self.tables.requests.get_mut(request);
         if let Timeout::After(span) = record.rest.timeout

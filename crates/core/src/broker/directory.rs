@@ -1,8 +1,8 @@
-//! The directory: `$dir`, a service of the broker's own that says who offers what, unless a worker
-//! offers that name.
+//! The directory: the built-in service `$dir`, which lists the workers of each service. A worker
+//! that registers `$dir` replaces it.
 //!
-//! Asked for a name, it answers with the workers that offer exactly this one; asked for nothing, with
-//! all names. The answer is JSON in both cases.
+//! A request with a service name is answered with the workers registered for exactly that name. An
+//! empty request is answered with all names. Both answers are JSON.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -14,43 +14,44 @@ use super::statistics::End;
 use super::{Broker, Turn};
 use crate::{Form, Frames, FramesView, Label, Outcome, PeerId, RequestView};
 
-/// The name of the directory.
+/// The directory's service name.
 pub(super) const NAME: &[u8] = b"$dir";
 
-/// Who offers what, worked out when it is asked for after a change.
+/// The directory's content, computed when it is first requested after a change.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     known: Option<Known>,
-    /// How often it was to be published.
+    /// Grows with each change and each publish request.
     edition: u64,
 }
 
 #[derive(Debug)]
 struct Known {
-    /// The workers of each name, as JSON.
+    /// The workers of each service, as a JSON array.
     services: BTreeMap<Label, Bytes>,
-    /// All of it, as JSON.
+    /// The whole directory, as a JSON object.
     all: Bytes,
 }
 
 impl Directory {
-    /// Who offers what is another from now on.
+    /// Marks the content as changed.
     pub(super) fn changed(&mut self) {
         self.known = None;
         self.edition += 1;
     }
 
-    /// Somebody wants it published, though it is the same.
+    /// Marks the unchanged content as due for publication.
     pub(super) fn wanted(&mut self) {
         self.edition += 1;
     }
 }
 
 impl Broker {
-    /// Who offers what: a JSON object with an array of the workers' names for each service that is
-    /// offered.
+    /// Returns the directory: a JSON object with an array of worker names for each registered
+    /// service.
     ///
-    /// A worker's name is its identity, or a name of ours where it has none that is text.
+    /// A worker's name is its identity, or a name assigned by the broker if it has no textual
+    /// identity.
     ///
     /// ```
     /// use majordomus_core::broker::{Broker, Config, Keys};
@@ -62,12 +63,13 @@ impl Broker {
         self.known_directory().all.clone()
     }
 
-    /// A number that grows whenever the directory has changed, or somebody wants it published.
+    /// Returns a number that grows whenever the directory has changed or a worker asks to publish
+    /// it.
     pub fn directory_edition(&self) -> u64 {
         self.directory.edition
     }
 
-    /// Answers for the directory at once, unless a worker does. False where one does.
+    /// Answers a directory request at once. Returns false if a worker serves the directory.
     pub(super) fn answer_directory(
         &mut self,
         turn: &mut Turn<'_>,
@@ -83,7 +85,7 @@ impl Broker {
             None => known.all.clone(),
             Some(name) => known.services.get(&name[..]).cloned().unwrap_or_else(|| "[]".into()),
         };
-        // To a reader of frames it is one frame of JSON: a list must not become frames.
+        // A client of frames gets one frame of JSON: the list must not be split into frames.
         let body = Frames::single(text).in_form(request.body.form(), 0);
         if self.can_be_read(body.view(), &[], peer) {
             self.answer(turn, peer, request, &[], body.view());
@@ -133,12 +135,13 @@ impl Broker {
     }
 }
 
-/// The name of a service that a body asks for; nothing where it asks for none in particular.
+/// Returns the service name in a request's body, or `None` for a request for the whole directory.
 pub(super) fn wanted(body: FramesView<'_>) -> Option<Vec<u8>> {
     let asked = body.get(0)?;
     let name = match body.form() {
         Form::Frames => asked.to_vec(),
-        // JSON that is no text names no service: nothing in particular, or one that is unknown.
+        // JSON that is not a string asks for the whole directory if it is empty, and for an unknown
+        // service otherwise.
         Form::Json => match serde_json::from_slice::<String>(asked) {
             Ok(name) => name.into_bytes(),
             Err(_) if is_nothing(asked) => return None,
@@ -148,7 +151,7 @@ pub(super) fn wanted(body: FramesView<'_>) -> Option<Vec<u8>> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Whether this JSON asks for nothing in particular.
+/// Returns true if this JSON asks for the whole directory.
 fn is_nothing(json: &[u8]) -> bool {
     matches!(json.trim_ascii(), b"" | b"null" | b"undefined" | b"false" | b"0")
 }

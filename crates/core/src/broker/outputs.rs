@@ -20,7 +20,7 @@ use crate::{PeerId, ToClientView, ToWorkerView};
 /// ```
 #[derive(Debug)]
 pub struct Outputs<I> {
-    /// The outputs in order.
+    /// The outputs, in order.
     pub list: Vec<Output>,
     input: I,
     max: usize,

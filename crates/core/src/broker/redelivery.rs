@@ -1,10 +1,10 @@
-//! Redelivery: requests that go to another worker, because theirs was lost or rejected them.
+//! Redelivery: requests that go to another worker because theirs was lost or rejected them.
 //!
-//! A rejected request goes to every worker of its service once at the most, waits a while for one that
-//! has not had it, and then ends with what the last one said. Rejected requests wait apart from the
-//! others, in the order in which they were rejected, so that a request which no idle worker may have
-//! again does not stand in the way. A worker that becomes idle looks only at those that came there
-//! since it looked last: the others it has rejected itself.
+//! A rejected request goes to each worker of its service at most once. It then waits for a limited
+//! time for a worker that has not rejected it, and finally ends with the last worker's error.
+//! Rejected requests wait in a list of their own, in the order of their rejections, so that a
+//! request which no idle worker may take does not block others. A worker that becomes idle examines
+//! only requests added since it last looked: it has rejected all earlier ones itself.
 
 use alloc::boxed::Box;
 
@@ -14,7 +14,7 @@ use super::{Broker, Turn};
 use crate::{Outcome, PeerId, WorkerReplyView};
 
 impl Broker {
-    /// Requeues a request whose worker was lost, or ends it. True where it waits again.
+    /// Requeues a request whose worker was lost, or ends it. Returns true if it was requeued.
     pub(super) fn after_loss(&mut self, turn: &mut Turn<'_>, request: u32) -> bool {
         let record = &self.tables.requests[request];
         if !record.place().in_progress() {
@@ -41,7 +41,8 @@ impl Broker {
         true
     }
 
-    /// Handles that a worker rejects a request that it has: another gets it, or it waits for one.
+    /// Handles a worker's rejection of a request: dispatches it to another worker, or lets it wait
+    /// for one.
     pub(super) fn reject(
         &mut self,
         turn: &mut Turn<'_>,
@@ -60,8 +61,8 @@ impl Broker {
         let before = rejection.bytes();
         rejection.record(worker, reply, fits);
         let held = rejection.bytes();
-        // A client that has had a part of the reply of one worker must not get those of another.
-        // And one that wants no other worker gets none.
+        // A client that has received a part of one worker's reply must not receive parts of
+        // another's. A request with a target worker must not go to another worker.
         let over =
             record.part_sent || record.rest.target.is_some() || rejection.count() >= rejections_max;
         let charged = record.charged() - before + held;
@@ -76,18 +77,18 @@ impl Broker {
             self.drop_collected(request);
             self.wait_again(turn, request);
         }
-        // Only then, so that what it has just rejected goes to others first.
+        // Feed the worker last, so that the rejected request goes to other workers first.
         self.feed_soon(worker);
     }
 
-    /// Lets a request that was at a worker, and is in no list, wait for another.
+    /// Lets a request that was at a worker, and is in no list, wait for another worker.
     fn wait_again(&mut self, turn: &mut Turn<'_>, request: u32) {
         self.restart_wait(turn.now, request);
         self.coalesced_wait(turn.now, request);
         self.requeue(turn, request);
     }
 
-    /// Gives up the parts that one worker has sent, as another one begins anew.
+    /// Drops the collected parts of a lost worker's reply, because another worker starts again.
     fn drop_collected(&mut self, request: u32) {
         let record = self.tables.requests.get_mut(request);
         let collected = record.rest.collected.take();
@@ -97,13 +98,13 @@ impl Broker {
         self.admit_soon(Some(service), Some(client));
     }
 
-    /// Puts a request that is in no list, or set aside at its client, back where it waited, before all
-    /// others. Whoever calls has its service dispatched.
+    /// Requeues a detached or suspended request in front of all others. The caller must schedule a
+    /// dispatch of its service.
     pub(super) fn requeue(&mut self, turn: &mut Turn<'_>, request: u32) {
         let record = &self.tables.requests[request];
         if let Some(worker) = record.rest.target {
             if !self.tables.serves(worker, record.service) {
-                // It went meanwhile, or serves something else by now.
+                // The target worker left meanwhile, or no longer serves this service.
                 self.detach(request);
                 return self.end_quietly(turn, request, Outcome::NoSuchWorker);
             }
@@ -117,8 +118,8 @@ impl Broker {
         self.set_request_timer(turn.now, request);
     }
 
-    /// Gives a rejected request that is in no list to an idle worker that has not had it, or lets it
-    /// wait for one.
+    /// Dispatches a rejected, detached request to an idle worker that has not rejected it, or lets
+    /// it wait for one.
     pub(super) fn seek_another(&mut self, turn: &mut Turn<'_>, request: u32) {
         let now = turn.now;
         if self.tables.requests[request].deadline <= now {
@@ -130,7 +131,8 @@ impl Broker {
             }
             return;
         }
-        // That they all have may be so for a while: others have begun or ceased to serve it.
+        // All workers may already have rejected the request before: others have registered or left
+        // since.
         let by_all = self.tables.all_rejected(request);
         let rejection = self.tables.requests[request].rest.rejection.as_ref();
         let before = rejection.and_then(|rejection| rejection.by_all_since);
@@ -147,7 +149,7 @@ impl Broker {
         self.set_request_timer(now, request);
     }
 
-    /// Looks whether a worker may still take a rejected request.
+    /// Checks if any worker may still take a rejected request.
     pub(super) fn look_at_rejected(&mut self, turn: &mut Turn<'_>, request: u32) {
         let (all, wait, now) =
             (self.tables.all_rejected(request), self.config.reject_wait, turn.now);

@@ -1,6 +1,6 @@
-//! An audit of everything that must hold between two inputs: every list against the places of what is
-//! in it, turns, ranks, charges, names, timers. The scripts call it after each line, and with the
-//! feature `audit` the fuzzer after each command.
+//! Audit of the invariants that hold between two inputs: lists against the places of their members,
+//! turns, ranks, charges, names, timers. The test scripts run it after each line, and with the
+//! feature `audit` the fuzzer runs it after each command.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -30,12 +30,12 @@ fn walk(list: &List, table: &mut impl Linked) -> Vec<u32> {
 }
 
 impl Broker {
-    /// Looks at everything that must hold between two inputs. It takes time with all that is held, so it
-    /// is for tests.
+    /// Checks the invariants that must hold between two inputs. Its run time is proportional to the
+    /// broker's state, so it is for tests only.
     ///
     /// # Panics
     ///
-    /// Where something is wrong.
+    /// Panics if an invariant is violated.
     pub fn audit(&mut self) {
         let now_shut = self.shut_down;
         let ids: Vec<PeerId> = self.tables.peers.ids().collect();
@@ -106,7 +106,7 @@ impl Broker {
                 .copied()
                 .collect();
             assert_eq!(offering.len(), service.workers as usize);
-            // free
+            // idle workers
             let members: Vec<u32> = match &self.tables.services[s].idle {
                 Idle::LeastRecent(list) => {
                     let list = *list;

@@ -1,8 +1,9 @@
-//! A client's requests by the numbers that it gave them.
+//! Index of a client's requests by numeric correlation id.
 //!
-//! A client of a dialect whose ids are numbers gives each of its requests in progress another one, and
-//! most never name one again. So there is no index until a request is asked for by its number: it is
-//! made of all that the client has in progress, and kept from then on.
+//! A client whose dialect has numeric ids gives each request in progress a different number. Most
+//! clients never refer to a request by its number. So the index is built only when a request is
+//! first looked up by number, from all of the client's requests in progress, and is maintained from
+//! then on.
 
 use hashbrown::HashMap;
 
@@ -15,7 +16,7 @@ use crate::{CorrelationIdRef, PeerId, table};
 pub(super) type ByNumber = HashMap<u64, u32, KeyedState>;
 
 impl Client {
-    /// Adds a request that was admitted.
+    /// Adds an admitted request.
     #[inline]
     pub(super) fn add_number(&mut self, number: u64, request: u32) {
         self.next_number = self.next_number.max(number.saturating_add(1));
@@ -24,14 +25,15 @@ impl Client {
         }
     }
 
-    /// Whether an id is above all that it has given, so that it cannot be in use.
+    /// Returns true if an id is greater than all earlier ids of the client, so that it cannot be in
+    /// use.
     #[inline]
     pub(in crate::broker) fn is_above_all(&self, id: CorrelationIdRef<'_>) -> bool {
         matches!(id, CorrelationIdRef::Number(number)
             if number >= self.next_number && number < u64::MAX)
     }
 
-    /// Removes a request that ended.
+    /// Removes an ended request.
     #[inline(always)]
     pub(super) fn remove_number(&mut self, number: u64) {
         if let Some(by_number) = &mut self.by_number {
@@ -44,7 +46,7 @@ impl Client {
 }
 
 impl Tables {
-    /// The request in progress to which a client has given this id.
+    /// Returns a client's request in progress with this id.
     pub(in crate::broker) fn request_of_client(
         &mut self,
         client: PeerId,
@@ -70,7 +72,8 @@ impl Tables {
         }
     }
 
-    /// As [`request_of_client`](Self::request_of_client), as far as there is an index.
+    /// Does the same as [`request_of_client`](Self::request_of_client), but does not build the
+    /// index.
     pub(in crate::broker) fn find_of_client(
         &self,
         client: PeerId,

@@ -1,4 +1,4 @@
-//! Coalesced requests: those that wait for the reply to an equal one, their primary.
+//! Coalesced requests, which wait for the reply to an equal request, their primary.
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -37,8 +37,8 @@ impl Primaries {
 }
 
 impl Tables {
-    /// The primary that a request with this body may join, of those for which `fits` holds: the one
-    /// whose reply comes first, as far as that can be told.
+    /// Returns the primary that a request with this body may join, of those for which `fits`
+    /// returns true. Prefers the primary whose reply is expected first.
     pub(in crate::broker) fn find_primary(
         &self,
         service: u32,
@@ -61,7 +61,7 @@ impl Tables {
         self.primaries.index.iter_hash(hash).copied().filter(same).min_by_key(turn)
     }
 
-    /// Lets equal requests join a request, whose body is `body` and is retained.
+    /// Lets equal requests join a request with this body, which must be retained.
     pub(in crate::broker) fn make_primary(&mut self, request: u32, body: FramesView<'_>) {
         let name = &self.services[self.requests[request].service].name;
         let hash = self.primaries.keyed.of_body(name, body);
@@ -77,19 +77,19 @@ impl Tables {
         }
     }
 
-    /// The first request that is coalesced with this one.
+    /// Returns the first request that is coalesced with this one.
     #[inline]
     pub(in crate::broker) fn first_coalesced(&self, primary: u32) -> Option<u32> {
         self.requests[primary].coalesced().first()
     }
 
-    /// The requests that are coalesced with this one, in order.
+    /// Returns the requests that are coalesced with this one, in order.
     pub(in crate::broker) fn coalesced(&mut self, primary: u32) -> Vec<u32> {
         self.requests[primary].coalesced().to_vec(&mut InPlace(&mut self.requests))
     }
 
-    /// Closes a primary and detaches the first request that is coalesced with it. `None` where there
-    /// is none.
+    /// Closes a primary and detaches the first request that is coalesced with it. Returns `None` if
+    /// there is none.
     pub(in crate::broker) fn detach_first_coalesced(&mut self, primary: u32) -> Option<u32> {
         self.close_primary(primary);
         let first = self.first_coalesced(primary)?;
@@ -97,9 +97,9 @@ impl Tables {
         Some(first)
     }
 
-    /// Replaces a queued request, which ends, by the first of the highest priority that is coalesced
-    /// with it: of a lower priority it would hold that one up. It becomes the primary of the others.
-    /// False where there is none.
+    /// Replaces an ending primary in the queue by the first coalesced request of the highest
+    /// priority, so that this one is not delayed by a primary of a lower priority. It becomes the
+    /// primary of the others. Returns false if there is no coalesced request.
     pub(in crate::broker) fn succeed(&mut self, request: u32) -> bool {
         let coalesced = self.coalesced(request);
         let priority = |at: &u32| Reverse(self.requests[*at].priority);
@@ -117,7 +117,7 @@ impl Tables {
         true
     }
 
-    /// Whether anybody but this client waits for the reply to a request.
+    /// Returns true if any other client waits for the reply to a request.
     pub(in crate::broker) fn is_shared_beyond(&mut self, primary: u32, client: PeerId) -> bool {
         let mut at = self.first_coalesced(primary);
         while let Some(request) = at
@@ -128,7 +128,7 @@ impl Tables {
         at.is_some()
     }
 
-    /// The worker that has a request, or the primary that it waits for; and that request.
+    /// Returns the worker of a request or of its primary, and the request that is in flight there.
     #[inline]
     pub(in crate::broker) fn worker_of(&self, request: u32) -> Option<(PeerId, u32)> {
         match self.requests[request].place() {

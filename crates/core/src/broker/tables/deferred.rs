@@ -1,8 +1,9 @@
-//! Admission queues: requests of clients that cannot be told that a limit is reached.
+//! Admission queues: deferred requests of clients whose dialect cannot report that a limit was
+//! reached.
 //!
-//! Such a client is not read from while its one request waits here, so what waits is at most one
-//! message for each connection. There is a queue for each limit, so that a client that waits for one
-//! does not stand in the way of a client that waits for another.
+//! The broker does not read from such a client while its one request is deferred, so the queues
+//! hold at most one message for each connection. Each limit has its own queue, so that a client
+//! that waits for one limit does not block a client that waits for another.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -17,18 +18,18 @@ use crate::{PeerId, Request};
 /// The limit that a request has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::broker) enum Limit {
-    /// Its client has as much in progress as a client may.
+    /// The limit of requests in progress for one client.
     Client,
-    /// Its service has.
+    /// The limit of requests in progress for one service.
     Service(u32),
-    /// There are as many names without workers as may be.
+    /// The limit of names without a registered worker.
     Names,
-    /// The whole broker has as much in progress as it may.
+    /// The limit of requests in progress for the whole broker.
     Broker,
 }
 
 impl Limit {
-    /// The reason for which a request is refused that has reached it.
+    /// Returns the reason for refusing a request that has reached this limit.
     pub(in crate::broker) fn refusal(self) -> Refusal {
         match self {
             Limit::Client => Refusal::Client,
@@ -46,14 +47,14 @@ pub(in crate::broker) struct Deferred {
     pub(in crate::broker) limit: Limit,
 }
 
-/// Which end of a queue.
+/// An end of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::broker) enum End {
     Front,
     Back,
 }
 
-/// The admission queues that belong to no service, and what is in all of them.
+/// The admission queues that belong to no service, and the totals of all queues.
 #[derive(Debug)]
 pub(in crate::broker) struct Admission {
     names: List,
@@ -67,13 +68,13 @@ impl Admission {
         Self { names: List::EMPTY, broker: List::EMPTY, clients: 0, bytes: 0 }
     }
 
-    /// Number of clients with a deferred request.
+    /// Returns the number of clients with a deferred request.
     #[inline]
     pub(in crate::broker) fn clients(&self) -> usize {
         self.clients
     }
 
-    /// Bytes of all deferred requests.
+    /// Returns the bytes of all deferred requests.
     pub(in crate::broker) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -112,28 +113,28 @@ impl Tables {
         Some(deferred)
     }
 
-    /// Whether requests wait for a limit.
+    /// Returns true if requests wait for a limit.
     #[inline]
     pub(in crate::broker) fn is_deferring(&self, limit: Limit) -> bool {
         self.admission.clients > 0
             && self.admission_queue(limit).is_some_and(|queue| !queue.is_empty())
     }
 
-    /// The client that has waited longest for a limit.
+    /// Returns the client that has waited longest for a limit.
     pub(in crate::broker) fn first_deferred(&self, limit: Limit) -> Option<PeerId> {
         let first = self.admission_queue(limit)?.first()?;
         Some(self.peers.id_at(first))
     }
 
-    /// The clients that wait for a limit, in order.
+    /// Returns the clients that wait for a limit, in order.
     pub(in crate::broker) fn deferred_clients(&mut self, limit: Limit) -> Vec<PeerId> {
         let queue = self.admission_queue(limit).unwrap_or(List::EMPTY);
         let clients = queue.to_vec(&mut InAdmission(&mut self.peers));
         clients.into_iter().map(|index| self.peers.id_at(index)).collect()
     }
 
-    /// The queue of a limit; `None` where the service is forgotten, and for a client's own limit, for
-    /// which only that client waits.
+    /// Returns the queue of a limit. Returns `None` if the service was forgotten, and for a
+    /// client's own limit, for which only that client waits.
     fn admission_queue(&self, limit: Limit) -> Option<List> {
         match limit {
             Limit::Client => None,

@@ -1,4 +1,4 @@
-//! The idle workers of a service, in the order in which they get a request.
+//! Idle workers of a service, ordered by the balance policy.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -11,11 +11,12 @@ use crate::list::List;
 /// The idle workers of a service, by their registrations.
 #[derive(Debug)]
 pub(in crate::broker) enum Idle {
-    /// The one that has been idle longest comes first.
+    /// The worker that has been idle longest comes first.
     LeastRecent(List),
-    /// The one with the fewest requests in flight, then with the fewest ever.
+    /// The worker with the fewest requests in flight comes first; among equals, the one with the
+    /// fewest dispatched requests.
     LeastLoaded(BTreeSet<(u32, u64, u32)>),
-    /// A random one.
+    /// The next worker is random.
     Random(Vec<u32>),
 }
 
@@ -44,8 +45,8 @@ impl Idle {
         }
     }
 
-    /// Moves a registration that is there behind the others, where the order is that in which they
-    /// came; else updates its rank.
+    /// Moves a registration behind the others if the order is that of insertion, and updates its
+    /// rank otherwise.
     #[inline]
     pub(super) fn requeue(&mut self, registrations: &mut Registrations, at: u32, load: (u32, u64)) {
         match self {
@@ -57,8 +58,8 @@ impl Idle {
         }
     }
 
-    /// The registration whose worker gets the next request. `draw` is the next of a sequence, from which
-    /// a random one is chosen.
+    /// Returns the registration of the worker that gets the next request. `draw` is the current
+    /// value of the random sequence.
     #[inline(always)]
     pub(super) fn next(&self, draw: u64) -> Option<u32> {
         match self {
@@ -68,7 +69,7 @@ impl Idle {
         }
     }
 
-    /// The first one, in the order in which they get requests, for which `fits` holds.
+    /// Returns the first registration for which `fits` returns true, in the order of the policy.
     pub(super) fn find(
         &self,
         registrations: &mut Registrations,
@@ -96,7 +97,7 @@ impl Idle {
         }
     }
 
-    /// Adds a registration that is not there, of a worker with this load.
+    /// Inserts the registration of a worker with this load.
     pub(super) fn insert(&mut self, registrations: &mut Registrations, at: u32, load: (u32, u64)) {
         match self {
             Idle::LeastRecent(list) => list.push_back(&mut InIdle(registrations), at),
@@ -111,7 +112,7 @@ impl Idle {
         }
     }
 
-    /// Removes a registration that is there.
+    /// Removes a registration.
     pub(super) fn remove(&mut self, registrations: &mut Registrations, at: u32) {
         match self {
             Idle::LeastRecent(list) => list.remove(&mut InIdle(registrations), at),
@@ -129,7 +130,7 @@ impl Idle {
         }
     }
 
-    /// The same registrations, in another order from now on.
+    /// Reorders the registrations for another policy.
     pub(super) fn rebalance(
         &mut self,
         registrations: &mut Registrations,
@@ -149,12 +150,12 @@ impl Idle {
     }
 }
 
-/// The next draw. Only its place among others is random.
+/// Returns the next draw. The sequence is not random itself; `place_of` mixes it.
 pub(in crate::broker) const fn next_draw(draw: u64) -> u64 {
     draw.wrapping_add(0x9E37_79B9_7F4A_7C15)
 }
 
-/// A random number below `count`: what SplitMix64 makes of a draw.
+/// Returns a random number below `count`, by applying the mixing function of SplitMix64 to a draw.
 const fn place_of(draw: u64, count: usize) -> usize {
     let mut mixed = (draw ^ draw >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -1,11 +1,12 @@
-//! The tables: peers, registrations, services and requests, and the one writer of what links them.
+//! Tables of peers, registrations, services and requests, and the only code that writes the links
+//! between them.
 //!
-//! A request's [`Place`] and the list that it is linked into change together, in
-//! [`Tables::relocate`] and the operations beside it that move several at once; only `set_place` writes
-//! a place, and it checks every move against the table of legal moves. A worker's registrations change
-//! together with its membership in the lists of idle workers, and the bytes of a request change
-//! together at its client, at its service and in the total. The fields behind this are private to this
-//! folder; handlers read them through getters.
+//! A request's [`Place`] and its list membership change together, in [`Tables::relocate`] and the
+//! operations beside it that move several requests at once. Only `set_place` writes a place, and it
+//! checks every move against the table of legal moves. A worker's registrations change together
+//! with its membership in the lists of idle workers. A request's bytes change together at its
+//! client, at its service and in the total. The underlying fields are private to this folder;
+//! handlers read them through getters.
 
 #[cfg(any(test, feature = "audit"))]
 mod audit;
@@ -46,7 +47,7 @@ use super::statistics::End as Ending;
 use crate::list::List;
 use crate::{CorrelationIdRef, PeerId, RequestView, Time};
 
-/// Everything that the broker knows of peers, services and requests.
+/// The broker's state of peers, services and requests.
 #[derive(Debug)]
 pub(super) struct Tables {
     pub(super) peers: Peers,
@@ -57,17 +58,17 @@ pub(super) struct Tables {
     primaries: Primaries,
 }
 
-/// A request that a worker has got.
+/// A request that was dispatched to a worker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Started {
-    /// Number of times that it went to a worker, with this.
+    /// The number of this dispatch, starting at 1.
     pub(super) attempt: u32,
-    /// Whether its client wants notices of its progress.
+    /// True if the client wants progress notices.
     pub(super) notices: bool,
-    /// Whether others may wait for its reply.
+    /// True if other requests may be coalesced with it.
     pub(super) is_shared: bool,
     pub(super) busy_until: Time,
-    /// The next moment at which something is due for it.
+    /// The next time at which something is due for the request.
     pub(super) due: Time,
 }
 
@@ -83,14 +84,14 @@ impl Tables {
         }
     }
 
-    /// All registrations.
+    /// Returns all registrations.
     pub(super) fn registrations(&self) -> &Registrations {
         &self.registrations
     }
 
     // Requests.
 
-    /// Makes a record of a request, which is in no list yet, and counts it everywhere.
+    /// Creates a record of a request, which is in no list yet, and counts it towards all limits.
     pub(super) fn admit(&mut self, admitted: Admitted, request: &RequestView<'_>) -> u32 {
         let charged = admitted.charged;
         let index = self.requests.insert(admitted, request);
@@ -108,20 +109,19 @@ impl Tables {
         index
     }
 
-    /// Moves a request to another place: out of the list that it is in, and behind all others of the
-    /// list of the new place.
+    /// Moves a request to another place, at the back of that place's list.
     pub(super) fn relocate(&mut self, request: u32, place: Place) {
         self.relocate_to(request, place, End::Back);
     }
 
-    /// Moves a request to another place, at this end of its list.
+    /// Moves a request to another place, at the given end of its list.
     ///
-    /// Where the place is known to the compiler it knows what to do, so this is inlined in what every
-    /// request goes through.
+    /// Inlined on the path of every request: with a constant place, the compiler removes the other
+    /// cases.
     #[inline(always)]
     pub(super) fn relocate_to(&mut self, request: u32, place: Place, end: End) {
         let before = self.requests[request].place;
-        // An orphan keeps the slot that it occupies.
+        // An orphaned request keeps its worker slot.
         if !matches!(place, Place::Orphaned(_)) {
             if !matches!(before, Place::Detached) {
                 self.unlink(request, before);
@@ -131,7 +131,7 @@ impl Tables {
         self.set_place(request, place);
     }
 
-    /// Writes where a request is. Nothing else does.
+    /// Writes a request's place. No other function does.
     #[inline(always)]
     fn set_place(&mut self, request: u32, place: Place) {
         let record = self.requests.get_mut(request);
@@ -220,8 +220,8 @@ impl Tables {
         }
     }
 
-    /// Moves requests that are in no list, or set aside at their client, to the front of the queues of
-    /// their services, where they stand in this order. Their services take their turns in it, too.
+    /// Moves detached or suspended requests to the front of their services' queues, in this order.
+    /// Their services join the round-robin in the same order.
     pub(super) fn requeue_in_front(&mut self, requests: &[u32]) {
         for request in requests.iter().rev() {
             let before = self.requests[*request].place;
@@ -234,7 +234,7 @@ impl Tables {
         }
     }
 
-    /// Puts a request that is in no list in the place of a queued one, which is in none then.
+    /// Replaces a queued request by a detached one. The queued request is detached afterwards.
     fn replace_queued(&mut self, request: u32, successor: u32) {
         debug_assert_eq!(self.requests[request].place, Place::Queued);
         debug_assert_eq!(self.requests[successor].place, Place::Detached);
@@ -243,8 +243,8 @@ impl Tables {
         self.set_place(successor, Place::Queued);
     }
 
-    /// Gives a request to a worker at `now`, under a token with this hash. The worker goes behind the
-    /// other idle ones of its services, or leaves them where it has no slot left.
+    /// Dispatches a request to a worker at `now`, under a token with this hash. The worker moves
+    /// behind the other idle workers of its services, or leaves them if it has no free slot.
     #[inline(always)]
     pub(super) fn start(
         &mut self,
@@ -281,7 +281,7 @@ impl Tables {
         }
     }
 
-    /// Takes a request out of the slot of its worker.
+    /// Removes a request from its worker's slot.
     #[inline(always)]
     pub(super) fn free_slot(&mut self, now: Time, request: u32) {
         let Some(id) = self.requests[request].place.worker() else { return };
@@ -302,7 +302,7 @@ impl Tables {
         }
     }
 
-    /// Counts a request as so many bytes, everywhere.
+    /// Changes the bytes that a request is charged, in all limits.
     pub(super) fn recharge(&mut self, request: u32, charged: usize) {
         let Record { client, service, charged: before, .. } = self.requests[request];
         self.requests.recharge(request, charged);
@@ -313,7 +313,7 @@ impl Tables {
         }
     }
 
-    /// Counts a request nowhere any more. It is still where it was.
+    /// Removes a request from all counts and limits. Its place does not change.
     #[inline(always)]
     pub(super) fn discharge(&mut self, request: u32, end: Ending) {
         let Discharged { client, service, charged, number } = self.requests.discharge(request);
@@ -331,36 +331,36 @@ impl Tables {
         self.services.forget_unused(service);
     }
 
-    /// Forgets a request that counts nowhere and is in no list.
+    /// Forgets a request that is discharged and in no list.
     #[inline]
     pub(super) fn forget(&mut self, request: u32) {
         self.requests.remove(request);
     }
 
-    /// The request of the same client behind this one.
+    /// Returns the next request of the same client.
     pub(super) fn next_of_client(&mut self, request: u32) -> Option<u32> {
         List::after(&mut OfClient(&mut self.requests), request)
     }
 
-    /// The requests that occupy a slot of a worker, the oldest first.
+    /// Returns the requests that occupy a slot of a worker, the oldest first.
     pub(super) fn in_flight(&mut self, worker: PeerId) -> Vec<u32> {
         let list = self.peers.worker(worker).map_or(List::EMPTY, |worker| worker.in_flight);
         list.to_vec(&mut InPlace(&mut self.requests))
     }
 
-    /// The requests that wait for this worker and no other.
+    /// Returns the requests that target this worker and wait for it.
     pub(super) fn targeted(&mut self, worker: PeerId) -> Vec<u32> {
         let list = self.peers.worker(worker).map_or(List::EMPTY, |worker| worker.targeted);
         list.to_vec(&mut InPlace(&mut self.requests))
     }
 
-    /// The requests of a client that are in progress, the oldest first.
+    /// Returns a client's requests in progress, the oldest first.
     pub(super) fn of_client(&mut self, client: PeerId) -> Vec<u32> {
         let list = self.peers.client(client).map_or(List::EMPTY, |client| client.requests);
         list.to_vec(&mut OfClient(&mut self.requests))
     }
 
-    /// The requests that are set aside at a client.
+    /// Returns a client's suspended requests.
     pub(super) fn suspended(&mut self, client: PeerId) -> Vec<u32> {
         let list = self.peers.client(client).map_or(List::EMPTY, |client| client.suspended);
         list.to_vec(&mut InPlace(&mut self.requests))
@@ -368,7 +368,8 @@ impl Tables {
 
     // Services and registrations.
 
-    /// Registers a worker for a service. Returns the services whose matching services may have changed.
+    /// Registers a worker for a service. Returns the services whose matching services may have
+    /// changed.
     pub(super) fn register(
         &mut self,
         now: Time,
@@ -387,8 +388,8 @@ impl Tables {
         concerned
     }
 
-    /// Removes registrations of a worker: this one, or all where it names none. They are still in the
-    /// table, until [`end_registrations`](Self::end_registrations).
+    /// Removes one registration of a worker, or all if `one` is `None`. They stay in the table
+    /// until [`end_registrations`](Self::end_registrations).
     pub(super) fn unregister(&mut self, worker: PeerId, one: Option<u32>) -> SmallVec<[u32; 1]> {
         let was_idle = self.peers.worker(worker).is_some_and(Worker::is_idle);
         self.set_busy(worker);
@@ -406,8 +407,8 @@ impl Tables {
         removed
     }
 
-    /// Forgets registrations that were removed from their worker. Returns their services, and those
-    /// whose matching services may have changed.
+    /// Forgets registrations that were removed from their worker. Returns their services, and the
+    /// services whose matching services may have changed.
     pub(super) fn end_registrations(
         &mut self,
         now: Time,
@@ -419,7 +420,7 @@ impl Tables {
         (services, concerned)
     }
 
-    /// Adds a worker to the idle ones of its services.
+    /// Adds a worker to the idle workers of its services.
     pub(super) fn set_idle(&mut self, id: PeerId) {
         let Some(worker) = self.peers.worker_mut(id) else { return };
         debug_assert!(!worker.is_idle, "{id} is idle already");
@@ -431,14 +432,14 @@ impl Tables {
         }
     }
 
-    /// Counts the time for which a worker has nothing in flight from now on.
+    /// Restarts the time for which a worker has had nothing in flight.
     pub(super) fn restart_idle_time(&mut self, now: Time, worker: PeerId) {
         if let Some(worker) = self.peers.worker_mut(worker) {
             worker.idle_since = now;
         }
     }
 
-    /// Removes a worker from the idle ones of its services, if it is there.
+    /// Removes a worker from the idle workers of its services, if it is idle.
     pub(super) fn set_busy(&mut self, id: PeerId) {
         let Some(worker) = self.peers.worker_mut(id) else { return };
         if !core::mem::replace(&mut worker.is_idle, false) {
@@ -450,14 +451,14 @@ impl Tables {
         }
     }
 
-    /// The registration by which a worker serves exactly this name.
+    /// Returns the registration of a worker for exactly this name.
     pub(super) fn own_registration(&self, worker: PeerId, name: &[u8]) -> Option<u32> {
         let service = self.services.find(name)?;
         let registrations = self.peers.worker(worker)?.registrations();
         registrations.iter().copied().find(|at| self.registrations[*at].service == service)
     }
 
-    /// Whether a worker serves this service, by whatever name.
+    /// Returns true if a worker serves this service, by its own name, a wildcard or a version.
     pub(super) fn serves(&self, worker: PeerId, service: u32) -> bool {
         let serving = self.services.serving(service);
         self.peers.worker(worker).is_some_and(|worker| {
@@ -467,12 +468,13 @@ impl Tables {
         })
     }
 
-    /// Gives a service other matching services. None of its requests may be among the rejected ones.
+    /// Sets a service's matching services. None of its requests may be in a list of rejected
+    /// requests.
     pub(super) fn set_matching(&mut self, now: Time, service: u32, matching: Vec<u32>) {
         self.services.set_matching(now, service, matching);
     }
 
-    /// Forgets a service that nobody uses any more.
+    /// Forgets a service that is no longer in use.
     pub(super) fn forget_unused(&mut self, service: u32) {
         self.services.forget_unused(service);
     }
@@ -487,9 +489,10 @@ impl Tables {
         self.services.configure(config, &mut self.registrations, &self.peers);
     }
 
-    // Who gets what.
+    // Selection of requests and workers.
 
-    /// The request whose turn it is at the idle workers of this service, and of those that it matches.
+    /// Returns the next request for the idle workers of this service: one of its own, or of a
+    /// service that it matches.
     #[inline]
     pub(super) fn next_for(&self, service: u32) -> Option<u32> {
         if !self.services.contains(service) {
@@ -506,7 +509,7 @@ impl Tables {
         }
     }
 
-    /// Ends the turn of a service, which goes behind the others.
+    /// Ends a service's round-robin turn and moves it behind the others.
     pub(super) fn end_turn(&mut self, service: u32) {
         if self.services.contains(service) {
             self.services.leave_turn(service);
@@ -514,14 +517,14 @@ impl Tables {
         }
     }
 
-    /// The idle worker that gets the next request of a service; `draw` is a random number.
+    /// Returns the idle worker for the next request of a service; `draw` is a random number.
     #[inline(always)]
     pub(super) fn idle_worker(&self, service: u32, draw: u64) -> Option<PeerId> {
         let at = self.services.idle_worker(service, draw)?;
         Some(self.registrations[at].worker)
     }
 
-    /// The idle worker that may have a rejected request next.
+    /// Returns the idle worker that may take a rejected request next.
     pub(super) fn idle_worker_for_rejected(&mut self, request: u32, draw: u64) -> Option<PeerId> {
         let Self { services, requests, registrations, .. } = self;
         let record = &requests[request];
@@ -532,7 +535,7 @@ impl Tables {
         Some(self.registrations[found].worker)
     }
 
-    /// Whether every worker of its service that is there has rejected a request.
+    /// Returns true if all current workers of its service have rejected a request.
     pub(super) fn all_rejected(&self, request: u32) -> bool {
         let record = &self.requests[request];
         let service = record.service;
@@ -546,8 +549,8 @@ impl Tables {
         rejection.by().iter().map(of_worker).sum::<usize>() == self.services.workers_for(service)
     }
 
-    /// The first rejected request that an idle worker has not looked at, by rank. It counts as looked
-    /// at from then on.
+    /// Returns the first rejected request, by rank, that an idle worker has not examined yet, and
+    /// marks it as examined.
     pub(super) fn next_rejected(&mut self, id: PeerId) -> Option<u32> {
         let worker = self.peers.worker(id).filter(|worker| worker.is_idle)?;
         let next = |at: &u32| {

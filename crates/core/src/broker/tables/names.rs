@@ -1,10 +1,11 @@
-//! Names: which registered names serve which requested ones.
+//! Wildcards and versions: which registered names also serve a requested name.
 //!
-//! A worker can register a *wildcard*, `stock.*`: it serves every name that begins like this and that no
-//! worker registers exactly; of several wildcards the longest counts. A worker can register a *version*,
-//! `stock@1.2.3`: it serves that name, and every name that asks for a range with this version in it,
-//! `stock@^1.2`. The result is kept with each service as its *matching services*, and computed anew
-//! only when a name is first known, is registered for the first time or for the last.
+//! A worker can register a *wildcard*, `stock.*`. It serves every name with this prefix that no
+//! worker has registered exactly; of several wildcards the longest is used. A worker can register a
+//! *version*, `stock@1.2.3`. It serves that name, and every name with a range that contains the
+//! version, `stock@^1.2`. The result is stored with each service as its *matching services*. It is
+//! recomputed only when a name is added, and when the first worker registers a name or the last one
+//! withdraws it.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -15,9 +16,9 @@ use crate::Label;
 use crate::broker::keys::{KeyedState, Keys};
 use crate::version::{Range, Version, split};
 
-/// What a name is, beside itself.
+/// The kind of a name.
 enum Kind<'a> {
-    /// All names that begin like this.
+    /// All names with this prefix.
     Wildcard(&'a [u8]),
     /// One version of a service.
     Version(&'a [u8], Version),
@@ -42,20 +43,20 @@ impl<'a> Kind<'a> {
     }
 }
 
-/// Those that share what is before the `@`.
+/// All names with the same part before the `@`.
 #[derive(Debug, Default)]
 struct Family {
-    /// The versions that are offered, the highest first.
+    /// The registered versions, the highest first.
     offered: Vec<(Version, u32)>,
-    /// The ranges that are asked for, by who asks.
+    /// The requested ranges, by service index.
     asked: BTreeMap<u32, Range>,
 }
 
-/// The patterns that are offered, and who asks for what they match.
+/// The registered wildcards and versions, and the requested ranges.
 #[derive(Debug)]
 pub(super) struct Names {
     wildcards: HashMap<Label, u32, KeyedState>,
-    /// How many wildcards there are of each length.
+    /// The number of wildcards of each length.
     lengths: BTreeMap<usize, usize>,
     families: HashMap<Label, Family, KeyedState>,
 }
@@ -70,7 +71,7 @@ impl Names {
         }
     }
 
-    /// A name comes to be, under this index: which registered names serve it too.
+    /// Adds a name with this index. Returns the registered names that also serve it.
     pub(super) fn add(&mut self, name: &[u8], index: u32) -> Vec<u32> {
         match Kind::of(name) {
             Kind::Range(base, range) => {
@@ -83,7 +84,7 @@ impl Names {
         }
     }
 
-    /// Which offered names serve this one, beside itself.
+    /// Returns the registered names, other than this one, that serve it.
     pub(super) fn matching(&self, name: &[u8]) -> Vec<u32> {
         match Kind::of(name) {
             Kind::Plain if !name.contains(&b'@') => self.wildcard_for(name).into_iter().collect(),
@@ -99,7 +100,7 @@ impl Names {
         lengths.into_iter().find_map(|(length, _)| self.wildcards.get(&name[..*length]).copied())
     }
 
-    /// A name is asked for no more.
+    /// Removes a name.
     pub(super) fn remove(&mut self, name: &[u8], index: u32) {
         if let Some((base, _)) = split(name)
             && let Some(family) = self.families.get_mut(base)
@@ -109,7 +110,7 @@ impl Names {
         }
     }
 
-    /// A first worker offers this name: whom that concerns, beside itself.
+    /// Adds a registered name. Returns the other names that it may serve.
     pub(super) fn offer(&mut self, name: &[u8], index: u32) -> Concerned {
         match Kind::of(name) {
             Kind::Wildcard(prefix) => {
@@ -128,7 +129,7 @@ impl Names {
         }
     }
 
-    /// Nobody offers this name any more: whom that concerns, beside itself.
+    /// Removes a registered name. Returns the other names that it may have served.
     pub(super) fn withdraw(&mut self, name: &[u8], index: u32) -> Concerned {
         match Kind::of(name) {
             Kind::Wildcard(prefix) => {
@@ -162,9 +163,9 @@ impl Names {
     }
 }
 
-/// The names whose matching services may change because another one is registered, or is no more.
+/// The names whose matching services may change because a name was registered or withdrawn.
 pub(super) enum Concerned {
-    /// Those that begin like the wildcard.
+    /// All names with the wildcard's prefix.
     Beginning,
     These(Vec<u32>),
 }
@@ -181,9 +182,9 @@ impl Family {
     }
 }
 
-/// The place of the name among `offered` that serves the name `asked`: the same name, else the longest
-/// wildcard that matches, or the highest version in the range that is asked for. It is what a worker
-/// with several services needs that is given the name which the client asked for.
+/// Returns the index of the name in `offered` that serves the name `asked`: the same name, or else
+/// the longest matching wildcard, or the highest version in the requested range. A worker with
+/// several services needs it, because it receives the name that the client requested.
 ///
 /// ```
 /// use majordomus_core::broker::best_offer;
@@ -220,7 +221,7 @@ pub fn best_offer<T: AsRef<[u8]>>(offered: &[T], asked: impl AsRef<[u8]>) -> Opt
     }
 }
 
-/// Whether a wildcard can serve this name: one that is neither a pattern itself nor has a version.
+/// Returns true if a wildcard can serve this name: it is not a wildcard itself and has no version.
 pub(super) fn is_plain(name: &[u8]) -> bool {
     !name.contains(&b'@') && !name.ends_with(b"*")
 }

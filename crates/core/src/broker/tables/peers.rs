@@ -1,4 +1,4 @@
-//! The peers: who is connected, what each can do, and the lists that begin at it.
+//! Connected peers: capabilities, liveness state, and lists of their requests.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -26,30 +26,32 @@ pub(in crate::broker) struct Peer {
     pub(in crate::broker) id: PeerId,
     pub(in crate::broker) identity: Label,
     pub(in crate::broker) answers_probes: bool,
-    /// Whether it has ever answered a probe.
+    /// True if it has ever answered a probe.
     pub(in crate::broker) answered_probe: bool,
-    /// When it was first probed, if it has shown no life since.
+    /// The time of the first probe since the peer last showed liveness.
     pub(in crate::broker) probed: Option<Time>,
-    /// When its last byte came.
+    /// The time at which its last bytes arrived.
     pub(in crate::broker) seen: Time,
-    /// Fires when it has had its time to read what is more than may wait for it.
+    /// Fires if the peer is above its high-water mark, or has an oversized message pending, for the
+    /// stall timeout.
     pub(in crate::broker) stall_timer: Option<TimerId>,
-    /// Whether as much waits to be written to it as may wait.
+    /// True while it is above its high-water mark.
     pub(in crate::broker) above_high_water: bool,
-    /// Number of reasons for which it is not read from.
+    /// The number of reasons for which it is paused.
     pub(in crate::broker) pauses: u32,
     pub(in crate::broker) identity_claim: Claim,
-    /// Whether its handshake is done, where its dialect has one, and it was not sent away since.
+    /// True if its dialect has a handshake, the handshake is done, and the peer was not
+    /// disconnected since.
     pub(in crate::broker) handshake_done: bool,
-    /// How long it is silent at the most, where it says so itself.
+    /// The heartbeat interval that it declared, if any.
     pub(in crate::broker) declared_interval: Option<Duration>,
-    /// Bytes that a body and the options beside it may have for this peer.
+    /// The maximum bytes of a body and its options that this peer accepts.
     pub(in crate::broker) body_bytes_max: usize,
     pub(in crate::broker) side: SideState,
 }
 
 impl Peer {
-    /// Whether its dialect has a handshake, and tells it why it is disconnected.
+    /// Returns true if its dialect has a handshake and a disconnect reason.
     #[inline]
     pub(in crate::broker) fn requires_handshake(&self) -> bool {
         match &self.side {
@@ -58,13 +60,13 @@ impl Peer {
         }
     }
 
-    /// Whether it has to complete its handshake before anything else.
+    /// Returns true if it must complete its handshake before any other command.
     #[inline]
     pub(in crate::broker) fn handshake_pending(&self) -> bool {
         !self.handshake_done && self.requires_handshake()
     }
 
-    /// What its commands are held against.
+    /// Returns the state that its commands are checked against.
     #[inline]
     pub(in crate::broker) fn standing(&self) -> Standing {
         let (handshake, worker) = match &self.side {
@@ -74,7 +76,7 @@ impl Peer {
         Standing { handshake_pending: handshake && !self.handshake_done, worker }
     }
 
-    /// What it can be given to read.
+    /// Returns the limits of the messages that it can receive.
     #[inline]
     pub(in crate::broker) fn reader(&self) -> Reader {
         let form = match &self.side {
@@ -99,16 +101,16 @@ impl Peer {
     }
 }
 
-/// What the commands of a peer are held against.
+/// The state that a peer's commands are checked against.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::broker) struct Standing {
-    /// Whether it has to complete its handshake before anything else.
+    /// True if the peer must complete its handshake before any other command.
     pub(in crate::broker) handshake_pending: bool,
-    /// Whether it is registered and what it can do, where it is a worker.
+    /// For a worker, true if it is registered, and its capabilities.
     pub(in crate::broker) worker: Option<(bool, WorkerCapabilities)>,
 }
 
-/// What a peer can be given to read.
+/// The limits of the messages that a peer can receive.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::broker) struct Reader {
     form: Form,
@@ -116,7 +118,7 @@ pub(in crate::broker) struct Reader {
 }
 
 impl Reader {
-    /// Whether it can be given a body, as it is or translated, and these options beside it.
+    /// Returns true if the peer can receive a body, translated if necessary, with these options.
     #[inline(always)]
     pub(in crate::broker) fn takes(
         self,
@@ -130,18 +132,19 @@ impl Reader {
     }
 }
 
-/// How far a peer has come with the identity it gave itself.
+/// The state of a peer's claim to its identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::broker) enum Claim {
-    /// Nobody disputes it.
+    /// The identity is not disputed.
     Settled,
-    /// It owns it, and that other peer waits for it to show life, or not.
+    /// The peer owns the identity. The other peer claims it and waits for the owner to show
+    /// liveness or time out.
     ChallengedBy(PeerId),
-    /// That other peer owns it and was probed; the timer says until when, until it fires.
+    /// The other peer owns the identity and was probed. The timer is `None` once it has fired.
     WaitsFor(PeerId, Option<TimerId>),
 }
 
-/// What is known of a peer by its role.
+/// A peer's state that depends on its role.
 #[derive(Debug)]
 pub(in crate::broker) enum SideState {
     Client(Client),
@@ -155,26 +158,26 @@ pub(in crate::broker) struct Client {
     /// Its requests in progress.
     pub(super) requests: List,
     pub(super) bytes: usize,
-    /// Its requests by id, where its dialect has numbers for ids: made when one is asked for.
+    /// Its requests by numeric id; built when a request is first looked up.
     pub(super) by_number: Option<ByNumber>,
-    /// The number behind the highest that it has given a request: no higher one is in use.
+    /// One more than its highest request number so far: no number from here on is in use.
     pub(super) next_number: u64,
-    /// The service that it asked for last, which may be another by now.
+    /// The service of its last request; the index may be in use by another service now.
     pub(in crate::broker) last_service: u32,
-    /// Its request in an admission queue, if it has one there.
+    /// Its deferred request, if any.
     pub(super) deferred: Option<Deferred>,
     pub(super) admission_links: Links,
-    /// Requests whose turn came while it did not read.
+    /// Requests that could have been dispatched while the client did not read.
     pub(super) suspended: List,
-    /// Workers that are not read from until this client has read what they sent it.
+    /// Workers that are paused until this client has read their messages.
     pub(in crate::broker) paused_workers: Vec<PeerId>,
-    /// Whether the agenda has it among those whose deferred request may be admitted.
+    /// True while the agenda has an admission for this client.
     pub(in crate::broker) admission_due: bool,
 }
 
 impl Client {
-    /// Whether a request of `bytes` more is within the limits for one client. One that is too large
-    /// for the limit of bytes is admitted alone.
+    /// Returns true if a request of `bytes` fits within the limits of one client. A request above
+    /// the byte limit is admitted if the client has no other request in progress.
     #[inline]
     pub(in crate::broker) fn has_room(&self, limits: &Limits, bytes: usize) -> bool {
         self.requests.is_empty()
@@ -182,12 +185,12 @@ impl Client {
                 && self.bytes + bytes <= limits.client_bytes_max
     }
 
-    /// Its oldest request in progress.
+    /// Returns its oldest request in progress.
     pub(in crate::broker) fn first_request(&self) -> Option<u32> {
         self.requests.first()
     }
 
-    /// Its request in an admission queue.
+    /// Returns its deferred request.
     #[inline]
     pub(in crate::broker) fn deferred(&self) -> Option<&Deferred> {
         self.deferred.as_ref()
@@ -198,50 +201,50 @@ impl Client {
 #[derive(Debug)]
 pub(in crate::broker) struct Worker {
     pub(in crate::broker) can: WorkerCapabilities,
-    /// Number of requests that it takes at once, by its last word since READY.
+    /// The number of requests that it accepts at once, as of its last message.
     pub(in crate::broker) concurrency: Concurrency,
-    /// Number of requests that it may have in flight whatever it takes.
+    /// The maximum number of requests in flight, regardless of its concurrency.
     pub(in crate::broker) in_flight_max: usize,
-    /// Whether it has registered, and was not lost since.
+    /// True if it has registered, and was not lost since.
     pub(in crate::broker) registered: bool,
     /// Its registrations, by index.
     pub(super) registrations: SmallVec<[u32; 1]>,
-    /// Whether it is among the idle workers of its services.
+    /// True while it is in the lists of idle workers of its services.
     pub(super) is_idle: bool,
-    /// Number of requests that it was given.
+    /// The number of requests dispatched to it.
     pub(super) dispatched: u64,
-    /// Requests that occupy a slot of it, orphans among them.
+    /// Requests that occupy its slots, including orphaned requests.
     pub(super) in_flight: List,
-    /// Requests that wait for this worker and no other.
+    /// Waiting requests that target this worker.
     pub(super) targeted: List,
-    /// The request that it answered last, where it may go on about it.
+    /// The last request that it answered, if further replies to it may follow.
     pub(in crate::broker) last_answered: Option<Box<Answered>>,
-    /// When its last request left it.
+    /// The time at which it last became free of requests.
     pub(super) idle_since: Time,
     pub(in crate::broker) heartbeat_sent: Time,
     pub(in crate::broker) liveness_timer: Option<TimerId>,
-    /// Whether the agenda has it among those that may take a request.
+    /// True while the agenda has a dispatch to this worker.
     pub(in crate::broker) feed_due: bool,
 }
 
-/// A request that has ended, of which its worker may still speak.
+/// An ended request that its worker may still send replies to.
 #[derive(Debug)]
 pub(in crate::broker) struct Answered {
     pub(in crate::broker) request: RequestId,
     pub(in crate::broker) client: PeerId,
-    /// What every further reply to it begins with.
+    /// The head of every further reply.
     pub(in crate::broker) head: Reply,
 }
 
 impl Worker {
-    /// Whether it can take one more request, as far as its concurrency goes.
+    /// Returns true if it has a free slot.
     #[inline]
     pub(in crate::broker) fn has_slot(&self) -> bool {
         let occupied = self.in_flight.len();
         self.concurrency.allows_beyond(occupied) && occupied < self.in_flight_max
     }
 
-    /// Whether it is among the idle workers of its services.
+    /// Returns true if it is in the lists of idle workers of its services.
     #[inline]
     pub(in crate::broker) fn is_idle(&self) -> bool {
         self.is_idle
@@ -251,28 +254,28 @@ impl Worker {
         &self.registrations
     }
 
-    /// Number of requests that occupy a slot of it.
+    /// Returns the number of requests that occupy its slots.
     pub(in crate::broker) fn in_flight_len(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// The first request that waits for this worker and no other.
+    /// Returns the first waiting request that targets this worker.
     pub(in crate::broker) fn first_targeted(&self) -> Option<u32> {
         self.targeted.first()
     }
 
-    /// When its last request left it.
+    /// Returns the time at which it last became free of requests.
     pub(in crate::broker) fn idle_since(&self) -> Time {
         self.idle_since
     }
 
-    /// How loaded it is: by requests in flight, then by requests it ever had.
+    /// Returns its load: requests in flight, then requests ever dispatched.
     pub(super) fn load(&self) -> (u32, u64) {
         (self.in_flight.len() as u32, self.dispatched)
     }
 }
 
-/// All peers, under the index of their id.
+/// All peers, by the index of their id.
 #[derive(Debug)]
 pub(in crate::broker) struct Peers {
     slots: Vec<Option<Box<Peer>>>,
@@ -388,19 +391,20 @@ impl Peers {
         self.get(id)?.as_worker()
     }
 
-    /// The id of the peer at `index`, which is there.
+    /// Returns the id of the peer at `index`, which must exist.
     pub(super) fn id_at(&self, index: u32) -> PeerId {
         self.slots[index as usize].as_ref().expect("a peer is there").id
     }
 
-    /// The owner of an identity.
+    /// Returns the owner of an identity.
     pub(in crate::broker) fn owner(&self, identity: &Label) -> Option<PeerId> {
         self.identities.get(identity).copied()
     }
 
-    /// The peer of this name: an identity, or a name of ours for one that has none.
+    /// Returns the peer with this name: an identity, or a name assigned by the broker.
     pub(in crate::broker) fn named(&self, name: &[u8]) -> Option<PeerId> {
-        // Ours first: nobody takes the name of another by an identity that looks like it.
+        // Assigned names come first, so that no peer can take another's name by choosing a similar
+        // identity.
         self.named_by_us(name).or_else(|| self.identities.get(name).copied())
     }
 
@@ -410,8 +414,8 @@ impl Peers {
         self.get(id).filter(|peer| text_of(&peer.identity).is_none()).map(|_| id)
     }
 
-    /// The name by which others may ask for a peer: its identity, or one of ours where it has none
-    /// that is text.
+    /// Returns the name by which clients can target a peer: its identity, or an assigned name if it
+    /// has no textual identity.
     pub(in crate::broker) fn name_of(&self, id: PeerId) -> String {
         let identity = self.get(id).and_then(|peer| text_of(&peer.identity));
         identity.map_or_else(|| id.to_string(), String::from)
@@ -432,14 +436,14 @@ impl Peers {
         self.count
     }
 
-    /// Whether as much waits to be written to a peer as may wait.
+    /// Returns true if a peer is above its high-water mark.
     #[inline]
     pub(in crate::broker) fn is_above_high_water(&self, id: PeerId) -> bool {
         self.get(id).is_some_and(|peer| peer.above_high_water)
     }
 }
 
-/// An identity that is text.
+/// Returns an identity as text, if it is text.
 fn text_of(identity: &Label) -> Option<&str> {
     str::from_utf8(identity).ok().filter(|text| !text.is_empty())
 }

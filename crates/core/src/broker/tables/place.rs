@@ -1,8 +1,8 @@
-//! Where a request is, and which moves between places there are.
+//! Places of a request, and the legal moves between them.
 
 use crate::PeerId;
 
-/// Where a request is: which list it is linked into.
+/// A request's place: the list that it is linked into.
 ///
 /// ```text
 ///                        ┌───────────── Coalesced ◄──┐
@@ -24,26 +24,26 @@ use crate::PeerId;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::broker) enum Place {
-    /// In no list, while one input is handled.
+    /// In no list; only while one input is handled.
     Detached,
     /// In the queue of its service.
     Queued,
-    /// Among the rejected requests of its service, waiting for a worker that has not rejected it.
+    /// In the rejected requests of its service, waiting for a worker that has not rejected it.
     Rejected,
-    /// In the queue of the one worker that may have it.
+    /// In the queue of the one worker that may take it.
     Targeted(PeerId),
-    /// Set aside at its client, which does not read, so that no worker waits for that.
+    /// Suspended at its client, which does not read, so that no worker waits for the client.
     Suspended,
-    /// Waiting for the reply to this equal request, its primary.
+    /// Waiting for the reply to an equal request, its primary.
     Coalesced(u32),
-    /// At this worker.
+    /// In flight at this worker.
     InFlight(PeerId),
     /// Ended, but still occupying a slot of this worker.
     Orphaned(PeerId),
 }
 
 impl Place {
-    /// Whether a request may move from here to `next`.
+    /// Returns true if a request may move from here to `next`.
     pub(super) const fn may_become(self, next: Place) -> bool {
         use Place::{
             Coalesced, Detached, InFlight, Orphaned, Queued, Rejected, Suspended, Targeted,
@@ -61,17 +61,17 @@ impl Place {
         }
     }
 
-    /// Whether a request here has no outcome yet.
+    /// Returns true if a request here has no outcome yet.
     pub(in crate::broker) const fn in_progress(self) -> bool {
         !matches!(self, Place::Orphaned(_))
     }
 
-    /// Whether a request here is at a worker and has no outcome yet.
+    /// Returns true if a request here is at a worker and has no outcome yet.
     pub(in crate::broker) const fn is_in_flight(self) -> bool {
         matches!(self, Place::InFlight(_))
     }
 
-    /// The worker that has a request here.
+    /// Returns the worker that has a request here.
     pub(in crate::broker) const fn worker(self) -> Option<PeerId> {
         match self {
             Place::InFlight(worker) | Place::Orphaned(worker) => Some(worker),
@@ -102,7 +102,7 @@ mod tests {
             InFlight(WORKER),
             Orphaned(WORKER),
         ];
-        // A row is where a request is, a column where it goes.
+        // Rows are the places before a move, columns the places after it.
         let legal = [
             ("Detached ", "- Q R T S C I -"),
             ("Queued   ", "D - - - S - I -"),

@@ -1,4 +1,4 @@
-//! The queue of a service: requests that wait for a worker, by priority and then by age.
+//! Request queue of a service, ordered by priority and then by age.
 
 use smallvec::SmallVec;
 
@@ -6,7 +6,7 @@ use super::requests::{InPlace, Requests};
 use crate::Priority;
 use crate::list::List;
 
-/// Queued requests, in a list for each priority that some of them have, the highest first.
+/// Queued requests: one list for each priority in use, the highest first.
 #[derive(Debug, Default)]
 pub(in crate::broker) struct Queue {
     lists: SmallVec<[(Priority, List); 1]>,
@@ -17,7 +17,7 @@ impl Queue {
         self.lists.is_empty()
     }
 
-    /// The request whose turn is next.
+    /// Returns the next request.
     pub(in crate::broker) fn first(&self) -> Option<u32> {
         self.lists.first().and_then(|(_, list)| list.first())
     }
@@ -32,7 +32,7 @@ impl Queue {
         self.list(requests[index].priority).push_front(&mut InPlace(requests), index);
     }
 
-    /// Removes a request that is there.
+    /// Removes a queued request.
     pub(super) fn remove(&mut self, requests: &mut Requests, index: u32) {
         let at = self.at(requests[index].priority);
         let Ok(at) = at else { return };
@@ -43,7 +43,7 @@ impl Queue {
         }
     }
 
-    /// Puts a request, which is in no list, in the place of one that is here.
+    /// Replaces a queued request by a detached one.
     pub(super) fn replace(&mut self, requests: &mut Requests, index: u32, successor: u32) {
         if requests[index].priority == requests[successor].priority {
             let list = self.list(requests[index].priority);

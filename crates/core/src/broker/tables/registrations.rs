@@ -1,20 +1,20 @@
-//! Registrations: that a worker serves a service. A worker has one for each of its services, and is
-//! idle for all of them or for none.
+//! Registrations of workers for services. A worker has one for each of its services. It is idle for
+//! all of them or for none.
 
 use crate::PeerId;
 use crate::list::{Linked, Links};
 use crate::table::Table;
 
-/// That one worker serves one service.
+/// The registration of one worker for one service.
 #[derive(Debug)]
 pub(in crate::broker) struct Registration {
     pub(in crate::broker) worker: PeerId,
     pub(in crate::broker) service: u32,
-    /// Its neighbours among the idle workers of the service.
+    /// Its links among the idle workers of the service.
     pub(super) links: Links,
-    /// What orders it among the idle workers, where that is not the order in which they came.
+    /// Its rank among the idle workers, if they are not in order of insertion.
     pub(super) rank: (u32, u64),
-    /// The rank up to which its worker has looked at the rejected requests of the service.
+    /// The rank up to which the worker has examined the service's rejected requests.
     pub(super) looked_at: u64,
 }
 

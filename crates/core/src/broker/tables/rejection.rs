@@ -1,4 +1,4 @@
-//! What is known of a request that was rejected.
+//! Rejection state of a request.
 
 use alloc::vec::Vec;
 
@@ -7,15 +7,15 @@ use bytes::Bytes;
 use crate::broker::config::FRAME_BYTES;
 use crate::{Frames, PeerId, Time, WorkerReplyView};
 
-/// The workers that rejected a request, and what the last of them said.
+/// The workers that rejected a request, and the error of the last one.
 #[derive(Debug)]
 pub(in crate::broker) struct Rejection {
     by: Vec<PeerId>,
     pub(in crate::broker) error: Frames,
     pub(in crate::broker) options: Bytes,
-    /// Since when all workers that are there have rejected it, as far as that was looked at.
+    /// The time since which all current workers have rejected the request, as of the last check.
     pub(in crate::broker) by_all_since: Option<Time>,
-    /// When that is looked at again.
+    /// The time of the next check.
     pub(in crate::broker) look_at: Time,
     /// Its rank among the rejected requests of its service.
     pub(super) rank: u64,
@@ -31,7 +31,7 @@ impl Rejection {
         rank: 0,
     };
 
-    /// Records that a worker rejected the request. What it said is dropped where it does not fit.
+    /// Records a worker's rejection. Drops the worker's error unless it `fits`.
     pub(in crate::broker) fn record(
         &mut self,
         worker: PeerId,
@@ -45,17 +45,17 @@ impl Rejection {
         };
     }
 
-    /// Bytes that it holds.
+    /// Returns the bytes that the rejection holds.
     pub(in crate::broker) fn bytes(&self) -> usize {
         self.error.bytes() + FRAME_BYTES * self.error.len() + self.options.len()
     }
 
-    /// The workers that rejected the request.
+    /// Returns the workers that rejected the request.
     pub(in crate::broker) fn by(&self) -> &[PeerId] {
         &self.by
     }
 
-    /// Number of workers that rejected the request.
+    /// Returns the number of workers that rejected the request.
     pub(in crate::broker) fn count(&self) -> u32 {
         u32::try_from(self.by.len()).unwrap_or(u32::MAX)
     }

@@ -1,4 +1,4 @@
-//! Request records: those in progress, and those that ended but still occupy a slot of their worker.
+//! Request records: requests in progress, and ended requests that still occupy a worker slot.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -22,45 +22,44 @@ use crate::{
     RequestView, Time, Timeout,
 };
 
-/// The part of a request's record that every command touches.
+/// The part of a request's record that every command accesses.
 ///
-/// Its links are private to the tables: [`Tables::relocate`](super::Tables::relocate) and the operations
-/// beside it are the only writers.
+/// The links are private to the tables: [`Tables::relocate`](super::Tables::relocate) and the
+/// operations beside it are the only writers.
 #[derive(Debug)]
 pub(in crate::broker) struct Record {
     pub(super) place: Place,
-    /// The request's neighbours in the list of its place.
+    /// The request's links in the list of its place.
     pub(super) links: Links,
-    /// The request's neighbours among those of its client.
+    /// The request's links in the list of its client's requests.
     pub(super) client_links: Links,
-    /// Bytes that the request counts as in every limit.
+    /// Bytes that the request is charged in every limit.
     pub(super) charged: usize,
-    /// The service that the client asked for. The name may be forgotten once the request is
+    /// The service that the client requested. The name may be forgotten once the request is
     /// orphaned.
     pub(in crate::broker) service: u32,
     pub(in crate::broker) client: PeerId,
-    /// When the request began to wait for a worker, this time.
+    /// The start of the current wait for a worker.
     pub(in crate::broker) waiting_since: Time,
     pub(in crate::broker) deadline: Time,
-    /// When the busy limit of its worker passes.
+    /// The time at which the worker's busy limit passes.
     pub(in crate::broker) busy_until: Time,
-    /// Fires at the next of these moments that matters, or before.
+    /// Fires at or before the next due time.
     pub(in crate::broker) timer: Option<TimerId>,
-    /// The hash in the token of its worker.
+    /// The hash in the token for its worker.
     pub(in crate::broker) token_hash: u64,
-    /// The correlation id if it is a number, or the hash by which client and id find the request if it
-    /// is text.
+    /// The correlation id if it is a number, or the hash of client and correlation id if the id is text.
     id: u64,
-    /// Parts of the reply that the client takes, all grants together.
+    /// The number of reply parts that the client accepts, summed over all grants.
     pub(in crate::broker) credit: u32,
     pub(in crate::broker) attempts: u32,
     id_is_number: bool,
     pub(in crate::broker) redeliver: bool,
-    /// Whether the client wants notices of its progress.
+    /// True if the client wants progress notices.
     pub(in crate::broker) notices: bool,
-    /// Whether a part of the reply has gone to the client.
+    /// True if a part of the reply was sent to the client.
     pub(in crate::broker) part_sent: bool,
-    /// Whether it is in the list of requests that have no timer yet.
+    /// True while the request is in the list of requests without a timer.
     pub(in crate::broker) untimed: bool,
     pub(in crate::broker) priority: Priority,
     /// The translation hint of its body.
@@ -68,30 +67,30 @@ pub(in crate::broker) struct Record {
     pub(in crate::broker) rest: Box<Rest>,
 }
 
-/// The part of a request's record that only some commands touch, and what it holds of its content.
+/// The part of a request's record that only some commands access, and the retained content.
 #[derive(Debug)]
 pub(in crate::broker) struct Rest {
     pub(in crate::broker) received: Time,
     pub(in crate::broker) timeout: Timeout,
-    /// The one worker that may have it, where the client asks for one.
+    /// The one worker that may take the request, if the client targets one.
     pub(in crate::broker) target: Option<PeerId>,
     content: Content,
-    /// The workers that rejected it, if any.
+    /// The workers that rejected the request, if any.
     pub(in crate::broker) rejection: Option<Box<Rejection>>,
     pub(super) coalescing: Option<Box<Coalescing>>,
-    /// Parts of the reply for a client that takes none, if any.
+    /// Collected parts of the reply, for a client that does not accept partial replies.
     pub(in crate::broker) collected: Option<Box<Collected>>,
 }
 
-/// A correlation id that is text, and the retained options and body of a request.
+/// A textual correlation id, and the retained options and body of a request.
 #[derive(Debug, Default)]
 struct Content {
-    /// The id; behind it, if the content is retained, the options; behind them the frames of the body,
-    /// unless they are in shared memory.
+    /// The id, followed by the options if the content is retained, followed by the frames of the
+    /// body unless they are in shared memory.
     bytes: Vec<u8>,
     id_bytes: u32,
     options_bytes: u32,
-    /// Where the frames are.
+    /// The bounds of the frames.
     bounds: SmallVec<[(u32, u32); 1]>,
     shared: Option<Box<Bytes>>,
     form: Form,
@@ -99,46 +98,46 @@ struct Content {
     is_retained: bool,
 }
 
-/// The requests that wait for the reply to this one.
+/// The requests that are coalesced with this one.
 #[derive(Debug)]
 pub(super) struct Coalescing {
-    /// The hash by which equal requests find it, while they may join.
+    /// The hash by which equal requests find this one, while they may join.
     pub(super) hash: Option<u64>,
     pub(super) coalesced: List,
 }
 
-/// Parts of a reply that wait for its end, and what they count as.
+/// Collected parts of a reply, and the bytes charged for them.
 #[derive(Debug, Default)]
 pub(in crate::broker) struct Collected {
     pub(in crate::broker) parts: Vec<Frames>,
     pub(in crate::broker) bytes: usize,
 }
 
-/// What a new record begins with, beside the request itself.
+/// The initial values of a new record, in addition to the request itself.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::broker) struct Admitted {
     pub(in crate::broker) client: PeerId,
     pub(in crate::broker) service: u32,
     pub(in crate::broker) target: Option<PeerId>,
     pub(in crate::broker) redeliver: bool,
-    /// Bytes that it counts as in every limit.
+    /// Bytes that the request is charged in every limit.
     pub(in crate::broker) charged: usize,
     pub(in crate::broker) received: Time,
     pub(in crate::broker) deadline: Time,
 }
 
-/// What counted a request.
+/// The values that identify where a discharged request was counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Discharged {
     pub(super) client: PeerId,
     pub(super) service: u32,
     pub(super) charged: usize,
-    /// Its correlation id, where that is a number.
+    /// The correlation id, if it is a number.
     pub(super) number: Option<u64>,
 }
 
 impl Record {
-    /// A worker has got the request, under a token with this hash.
+    /// Records a dispatch to a worker, under a token with this hash.
     #[inline(always)]
     pub(super) fn start(&mut self, token_hash: u64, busy_until: Time) {
         self.token_hash = token_hash;
@@ -146,16 +145,17 @@ impl Record {
         self.busy_until = busy_until;
         self.end_wait(busy_until);
         if let Some(rejection) = &mut self.rest.rejection {
-            // Should it come back, its wait begins anew.
+            // If the request is requeued, its wait restarts.
             rejection.by_all_since = None;
         }
         if self.is_primary() {
-            // Those that are coalesced with it may take more than its own client does.
+            // The clients of coalesced requests may accept more than the request's own client.
             self.credit = CREDIT_UNLIMITED;
         }
     }
 
-    /// Ends the request's time to wait: it, or its primary, has got a worker with this busy limit.
+    /// Ends the request's wait: it, or its primary, was dispatched to a worker with this busy
+    /// limit.
     #[inline]
     pub(in crate::broker) fn end_wait(&mut self, busy_until: Time) {
         match self.rest.timeout {
@@ -165,18 +165,18 @@ impl Record {
         }
     }
 
-    /// Where the request is.
+    /// Returns the request's place.
     #[inline]
     pub(in crate::broker) fn place(&self) -> Place {
         self.place
     }
 
-    /// Bytes that the request counts as.
+    /// Returns the bytes that the request is charged.
     pub(in crate::broker) fn charged(&self) -> usize {
         self.charged
     }
 
-    /// The id that its client gave it.
+    /// Returns the client's correlation id.
     #[inline]
     pub(in crate::broker) fn id(&self) -> CorrelationIdRef<'_> {
         if self.id_is_number {
@@ -187,19 +187,19 @@ impl Record {
         }
     }
 
-    /// Whether equal requests may join it.
+    /// Returns true if equal requests may join.
     #[inline]
     pub(in crate::broker) fn is_primary(&self) -> bool {
         self.primary_hash().is_some()
     }
 
-    /// The hash by which equal requests find it, while they may join.
+    /// Returns the hash by which equal requests find this one, while they may join.
     #[inline]
     pub(super) fn primary_hash(&self) -> Option<u64> {
         self.rest.coalescing.as_ref()?.hash
     }
 
-    /// The requests that wait for the reply to this one.
+    /// Returns the requests that are coalesced with this one.
     #[inline]
     pub(super) fn coalesced(&self) -> List {
         self.rest.coalescing.as_ref().map_or(List::EMPTY, |coalescing| coalescing.coalesced)
@@ -211,13 +211,13 @@ impl Record {
             .get_or_insert_with(|| Box::new(Coalescing { hash: None, coalesced: List::EMPTY }))
     }
 
-    /// Whether options and body are retained.
+    /// Returns true if options and body are retained.
     #[inline]
     pub(in crate::broker) fn is_retained(&self) -> bool {
         self.rest.content.is_retained
     }
 
-    /// The retained options and body; nothing and no frame where they are not.
+    /// Returns the retained options and body, or empty ones if they are not retained.
     #[inline]
     pub(in crate::broker) fn content(&self) -> (&[u8], FramesView<'_>) {
         self.rest.content.view()
@@ -237,8 +237,8 @@ impl Content {
         (&self.bytes[options], body.in_form(self.form, self.note))
     }
 
-    /// Retains both: a small body is copied, so that it does not hold the memory that it was read
-    /// into; a large one stays where it is, if its memory can be shared.
+    /// Retains options and body. A small body is copied, so that it does not keep its receive
+    /// buffer alive. A large body is shared with its buffer if possible.
     #[inline(always)]
     fn retain(&mut self, options: &[u8], body: FramesView<'_>) {
         if self.is_retained {
@@ -275,7 +275,7 @@ impl Content {
         }
     }
 
-    /// Releases the content, and all memory but a little.
+    /// Releases the content, and all memory above the pooled size.
     #[inline(always)]
     fn give_back(&mut self) {
         self.release();
@@ -298,8 +298,8 @@ impl Content {
     }
 }
 
-/// Memory of one record's content that is kept for the next one, and how many there are. Where more
-/// requests are in progress, their content has no more memory than it needs.
+/// The maximum bytes of content memory that a pooled record keeps, and the maximum number of pooled
+/// records. If more requests are in progress, their content uses no more memory than it needs.
 pub(super) const POOLED_BYTES: usize = REQUEST_BYTES;
 pub(super) const POOLED_MAX: usize = 1_024;
 
@@ -307,13 +307,13 @@ pub(super) const POOLED_MAX: usize = 1_024;
 #[derive(Debug)]
 pub(in crate::broker) struct Requests {
     pub(super) table: Table<Record>,
-    /// Those in progress to which their client gave text for an id, which no other of its requests has,
-    /// by both.
+    /// Requests in progress with a textual id, by client and id. If a client uses an id twice, only
+    /// the first request is included.
     named: HashTable<u32>,
     keyed: KeyedState,
     in_progress: usize,
     bytes: usize,
-    /// Rests of records that are gone, for the next ones.
+    /// A pool of the `Rest`s of removed records.
     #[expect(clippy::vec_box, reason = "a record holds the box, so it is not moved out of one")]
     pool: Vec<Box<Rest>>,
 }
@@ -330,14 +330,14 @@ impl Requests {
         }
     }
 
-    /// Bytes that a request counts as.
+    /// Returns the bytes that a request is charged.
     #[inline]
     pub(in crate::broker) fn charge(request: &RequestView<'_>) -> usize {
         request.body.bytes() + request.options.len() + REQUEST_BYTES
     }
 
-    /// Whether a request of `bytes` more is within the limits for all. One that is too large for
-    /// the limit of bytes is admitted alone.
+    /// Returns true if a request of `bytes` fits within the broker's limits. A request above the
+    /// byte limit is admitted if no other request is in progress.
     #[inline]
     pub(in crate::broker) fn has_room(&self, limits: &Limits, bytes: usize) -> bool {
         self.in_progress == 0
@@ -345,7 +345,7 @@ impl Requests {
                 && self.bytes + bytes <= limits.request_bytes_max
     }
 
-    /// Makes a record of a request, which is in no list yet.
+    /// Creates a record of a request, which is in no list yet.
     pub(super) fn insert(&mut self, admitted: Admitted, request: &RequestView<'_>) -> u32 {
         let charged = admitted.charged;
         let mut rest = self.pool.pop().unwrap_or_else(|| Box::new(Rest::EMPTY));
@@ -393,7 +393,7 @@ impl Requests {
         index
     }
 
-    /// Lets a request be found by its id, which is text, unless another one of its client is.
+    /// Adds a request to the index of textual ids, unless its client already uses the id.
     fn name(&mut self, index: u32) {
         let table = &self.table;
         let record = &table[index];
@@ -409,7 +409,7 @@ impl Requests {
         self.keyed
     }
 
-    /// The hash by which a request of this client with that text for an id is found.
+    /// Returns the hash of a client and a textual id.
     #[inline]
     fn name_hash(&self, client: PeerId, id: &[u8]) -> u64 {
         let mut hasher = self.keyed.build_hasher();
@@ -418,8 +418,8 @@ impl Requests {
         hasher.finish()
     }
 
-    /// The request in progress to which this client has given that text for an id. Where it has given it
-    /// to several at once, the first; the others have no name.
+    /// Returns this client's request in progress with a textual id. If the client has used the id
+    /// several times, returns the first request.
     pub(super) fn named(&self, client: PeerId, id: &[u8]) -> Option<u32> {
         let same = |index: &u32| {
             let record = &self.table[*index];
@@ -428,14 +428,14 @@ impl Requests {
         self.named.find(self.name_hash(client, id), same).copied()
     }
 
-    /// Counts a request as so many bytes more, or fewer.
+    /// Changes the bytes that a request is charged.
     pub(super) fn recharge(&mut self, index: u32, charged: usize) {
         let record = &mut self.table[index];
         self.bytes = self.bytes - record.charged + charged;
         record.charged = charged;
     }
 
-    /// Counts a request no more; its record may stay as an orphan.
+    /// Removes a request from the counts; its record may stay as an orphan.
     #[inline(always)]
     pub(super) fn discharge(&mut self, index: u32) -> Discharged {
         self.in_progress -= 1;
@@ -468,19 +468,19 @@ impl Requests {
         }
     }
 
-    /// Retains options and body, in case the request goes to a worker later, or to another.
+    /// Retains options and body, in case the request is dispatched later or again.
     #[inline]
     pub(in crate::broker) fn retain(&mut self, index: u32, options: &[u8], body: FramesView<'_>) {
         self.table[index].rest.content.retain(options, body);
     }
 
-    /// Releases the retained options and body, and memory of them that no pool would keep.
+    /// Releases the retained options and body, and their memory above the pooled size.
     #[inline]
     pub(in crate::broker) fn release(&mut self, index: u32) {
         self.table[index].rest.content.give_back();
     }
 
-    /// The record of a request, to be changed in everything but its place.
+    /// Returns the record of a request. Callers can change all of it except its place.
     #[inline]
     pub(in crate::broker) fn get_mut(&mut self, index: u32) -> &mut Record {
         &mut self.table[index]
@@ -491,7 +491,7 @@ impl Requests {
         RequestId::new(index, self.table.generation(index))
     }
 
-    /// The index of the request with this id, where it is still there.
+    /// Returns the index of the request with this id, if it still exists.
     #[inline]
     pub(in crate::broker) fn find(&self, id: RequestId) -> Option<u32> {
         self.table.get(id.index, id.generation).map(|_| id.index)
@@ -536,13 +536,13 @@ impl Rest {
         collected: None,
     };
 
-    /// Whether it is, or was, a primary.
+    /// Returns true if the request is, or was, a primary.
     #[inline]
     pub(in crate::broker) fn is_coalescing(&self) -> bool {
         self.coalescing.is_some()
     }
 
-    /// Drops everything but the memory that the next record can use.
+    /// Clears all fields, and keeps the memory that the next record can use.
     #[inline(always)]
     fn emptied(mut self: Box<Self>) -> Box<Self> {
         let content = &mut self.content;
@@ -574,7 +574,7 @@ impl Linked for InPlace<'_> {
     }
 }
 
-/// The links of requests among those of their client.
+/// The links of requests in the list of their client.
 pub(super) struct OfClient<'a>(pub(super) &'a mut Requests);
 
 impl Linked for OfClient<'_> {
@@ -586,7 +586,7 @@ impl Linked for OfClient<'_> {
 
 #[cfg(any(test, feature = "audit"))]
 impl Record {
-    /// Memory of its content, in bytes.
+    /// Returns the memory of the content, in bytes.
     pub(super) fn content_capacity(&self) -> usize {
         let content = &self.rest.content;
         let bounds = if content.bounds.spilled() { 8 * content.bounds.capacity() } else { 0 };
@@ -596,7 +596,7 @@ impl Record {
 
 #[cfg(any(test, feature = "audit"))]
 impl Requests {
-    /// Number of pooled rests.
+    /// Returns the number of pooled `Rest`s.
     pub(in crate::broker) fn pooled(&self) -> usize {
         assert!(self.pool.len() <= POOLED_MAX);
         assert!(self.pool.iter().all(|rest| rest.content.bytes.capacity() <= POOLED_BYTES));
@@ -612,14 +612,14 @@ impl Requests {
 mod tests {
     use super::*;
 
-    /// Two cache lines for what every command touches.
+    /// The part that every command accesses fits into two cache lines.
     #[test]
     fn record_fits_two_cache_lines() {
         assert!(size_of::<Record>() <= 128, "{}", size_of::<Record>());
         assert!(size_of::<Rest>() <= 160, "{}", size_of::<Rest>());
     }
 
-    /// Two frames of a body are never one, and options are no frame.
+    /// Two frames of a body are never merged, and options are not a frame.
     #[test]
     fn retained_content_comes_back_as_it_was() {
         let large = alloc::vec![7u8; SHARED_BODY_MIN];

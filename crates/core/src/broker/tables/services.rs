@@ -1,9 +1,10 @@
-//! The services: names that workers register for or clients ask for, each with its queue and its idle
+//! Services: names that workers register or clients request, each with its queue and its idle
 //! workers.
 //!
-//! A service is served by its own workers and by those of its *matching services* (see `names`). While
-//! it has queued requests, it has a *turn* with each of these, so that a worker that becomes idle finds
-//! it without a search. It keeps its turn when they come and go.
+//! A service is served by its own workers and by the workers of its *matching services* (see
+//! `names`). While it has queued requests, it has a *round-robin turn* with each matching service,
+//! so that a worker that becomes idle finds it without a search. It keeps its turn when matching
+//! services come and go.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -25,69 +26,69 @@ use crate::list::List;
 use crate::table::{self, Table};
 use crate::{Label, Time};
 
-/// A name, its queue and its workers.
+/// A name with its queue and its workers.
 #[derive(Debug)]
 pub(in crate::broker) struct Service {
     pub(in crate::broker) name: Label,
     pub(in crate::broker) settings: Settings,
     pub(super) queue: Queue,
-    /// Requests that were rejected and wait for a worker that has not had them, by rank: its own, and
+    /// Rejected requests that wait for a worker which has not rejected them, by rank: its own, and
     /// those of the services that it matches.
     rejected: BTreeMap<u64, u32>,
-    /// Its own workers that can take a request.
+    /// Its own idle workers.
     pub(super) idle: Idle,
-    /// Number of its own workers, busy ones too.
+    /// The number of its own workers, including busy ones.
     pub(super) workers: u32,
-    /// The services whose workers serve it too, the best first.
+    /// The services whose workers also serve this one, the best first.
     matching: Vec<u32>,
-    /// Its turn among the services with queued requests that wait for the same workers.
+    /// Its round-robin turn among the services with queued requests that wait for the same workers.
     turn: Option<u64>,
-    /// The services that it matches and that have queued requests, by turn.
+    /// The services with queued requests that it matches, by turn.
     turns: BTreeMap<u64, u32>,
-    /// When the last worker that served it was lost, if there ever was one.
+    /// The time at which the service lost its last worker, if it ever had one.
     unserved_since: Option<Time>,
-    /// Requests in progress, and what they count as.
+    /// Requests in progress, and the bytes that they are charged.
     pub(super) requests: usize,
     pub(super) bytes: usize,
-    /// Clients whose request waits in the admission queue of this service.
+    /// Clients in this service's admission queue.
     pub(super) admission: List,
-    /// Where its requests are counted, if it has a place of its own for that.
+    /// Its statistics, if it has its own.
     account: Option<u32>,
-    /// Whether the agenda has it among those with requests to dispatch.
+    /// True while the agenda has a dispatch of this service.
     pub(in crate::broker) dispatch_due: bool,
-    /// Whether the agenda has it among those whose admission queue may move.
+    /// True while the agenda has an admission for this service.
     pub(in crate::broker) admission_due: bool,
 }
 
 impl Service {
-    /// Whether any worker serves it.
+    /// Returns true if any worker serves it.
     pub(in crate::broker) fn is_served(&self) -> bool {
         self.workers > 0 || !self.matching.is_empty()
     }
 
-    /// Whether some worker has served it at `since` or later.
+    /// Returns true if a worker served it at `since` or later.
     pub(in crate::broker) fn served_after(&self, since: Time) -> bool {
         self.is_served() || self.unserved_since.is_some_and(|at| at >= since)
     }
 
-    /// Number of its own workers.
+    /// Returns the number of its own workers.
     pub(in crate::broker) fn workers(&self) -> u32 {
         self.workers
     }
 
-    /// The services whose workers serve it too, the best first.
+    /// Returns the services whose workers also serve this one, the best first.
     pub(in crate::broker) fn matching(&self) -> &[u32] {
         &self.matching
     }
 
-    /// Its next queued request.
+    /// Returns its next queued request.
     #[inline]
     pub(super) fn first_queued(&self) -> Option<u32> {
         self.queue.first()
     }
 
-    /// Whether a request of `bytes` more is within the limits for one service. One that is too
-    /// large for the limit of bytes is admitted alone.
+    /// Returns true if a request of `bytes` fits within the limits of one service. A request above
+    /// the byte limit is admitted if the service has no other request in progress.
     #[inline]
     pub(in crate::broker) fn has_room(&self, limits: &Limits, bytes: usize) -> bool {
         self.requests == 0
@@ -95,13 +96,13 @@ impl Service {
                 && self.bytes + bytes <= limits.service_bytes_max
     }
 
-    /// The service that it matches and whose turn is next.
+    /// Returns the service whose turn is next, of those that it matches.
     pub(super) fn next_in_turn(&self) -> Option<u32> {
         self.turns.first_key_value().map(|(_, index)| *index)
     }
 
-    /// The first rejected request behind this rank that its workers may take, as far as they have
-    /// not rejected it.
+    /// Returns the first rejected request after this rank. Its workers may take it unless they have
+    /// rejected it themselves.
     pub(super) fn rejected_after(&self, rank: u64) -> Option<(u64, u32)> {
         let behind = (Bound::Excluded(rank), Bound::Unbounded);
         self.rejected.range(behind).next().map(|(rank, index)| (*rank, *index))
@@ -116,9 +117,9 @@ pub(in crate::broker) struct Services {
     keyed: KeyedState,
     names: Names,
     accounts: Accounts,
-    /// Number of names that no worker serves.
+    /// The number of names without a worker.
     unserved: usize,
-    /// The last turn or rank that was given out.
+    /// The last assigned turn or rank.
     last_rank: u64,
 }
 
@@ -141,13 +142,13 @@ impl Services {
         self.indices.find(self.keyed.of(name), found).copied()
     }
 
-    /// The same, without a hash where it is this one.
+    /// Returns the service with this name, without hashing if it is `guess`.
     pub(in crate::broker) fn find_near(&self, guess: u32, name: &[u8]) -> Option<u32> {
         let is_it = self.table.contains(guess) && *self.table[guess].name == *name;
         if is_it { Some(guess) } else { self.find(name) }
     }
 
-    /// Whether any worker serves this name, which need not be known.
+    /// Returns true if any worker serves this name, which need not be in the table.
     pub(in crate::broker) fn is_served(&self, name: &[u8]) -> bool {
         match self.find(name) {
             Some(index) => self.table[index].is_served(),
@@ -155,7 +156,7 @@ impl Services {
         }
     }
 
-    /// The service of that name, which is added if it is not there.
+    /// Returns the service with this name, and adds it if it is missing.
     pub(in crate::broker) fn find_or_add(&mut self, name: &[u8], config: &Config) -> u32 {
         if let Some(index) = self.find(name) {
             return index;
@@ -187,8 +188,8 @@ impl Services {
         index
     }
 
-    /// Adds a worker to a service, which gets an account if there are not `accounts_max` in use.
-    /// Returns the services whose matching services may have changed.
+    /// Adds a worker to a service. The service gets its own statistics, unless `accounts_max` are
+    /// in use. Returns the services whose matching services may have changed.
     pub(super) fn add_worker(&mut self, now: Time, index: u32, accounts_max: usize) -> Vec<u32> {
         self.note_served(now, index, |service| service.workers += 1);
         let service = &mut self.table[index];
@@ -203,8 +204,8 @@ impl Services {
         self.concerned(index, concerned)
     }
 
-    /// Removes a worker from each of these services. Returns the services whose matching services may
-    /// have changed, each once.
+    /// Removes a worker from each of these services. Returns the services whose matching services
+    /// may have changed, without duplicates.
     pub(in crate::broker) fn remove_workers(&mut self, now: Time, indices: &[u32]) -> Vec<u32> {
         let mut seen = BTreeSet::new();
         let mut all = Vec::new();
@@ -225,8 +226,9 @@ impl Services {
         self.concerned(index, concerned)
     }
 
-    /// The services that may have other matching services now that `index` is registered, or no more:
-    /// itself, where a wildcard serves it unless it is, and those that it matches.
+    /// Returns the services whose matching services may change because `index` was registered or
+    /// withdrawn: the services that it matches, and itself if it is a plain name, since a wildcard
+    /// serves it only while it has no worker of its own.
     fn concerned(&self, index: u32, concerned: Concerned) -> Vec<u32> {
         match concerned {
             Concerned::These(mut these) => {
@@ -244,7 +246,7 @@ impl Services {
         }
     }
 
-    /// The matching services that a service ought to have.
+    /// Computes a service's matching services.
     pub(in crate::broker) fn matching_due(&self, index: u32) -> Vec<u32> {
         let service = &self.table[index];
         if service.workers > 0 && is_plain(&service.name) {
@@ -253,8 +255,8 @@ impl Services {
         self.names.matching(&service.name)
     }
 
-    /// Gives a service other matching services, with the turn that it has. None of its rejected requests
-    /// may wait with those before.
+    /// Sets a service's matching services, and keeps its turn. None of its rejected requests may be
+    /// in the lists of the previous ones.
     pub(super) fn set_matching(&mut self, now: Time, index: u32, matching: Vec<u32>) {
         if let Some(turn) = self.table[index].turn {
             self.for_each_matching(index, |other| _ = other.turns.remove(&turn));
@@ -265,7 +267,8 @@ impl Services {
         self.note_served(now, index, |service| service.matching = matching);
     }
 
-    /// Changes whether a service is served, and counts it.
+    /// Applies a change that can affect if a service is served, and updates the count of unserved
+    /// services.
     fn note_served(&mut self, now: Time, index: u32, change: impl FnOnce(&mut Service)) {
         let service = &mut self.table[index];
         let before = service.is_served();
@@ -280,7 +283,7 @@ impl Services {
         }
     }
 
-    /// Forgets a name that nobody uses any more.
+    /// Forgets a name that is no longer in use.
     #[inline(always)]
     pub(super) fn forget_unused(&mut self, index: u32) {
         if !self.table.contains(index) {
@@ -311,8 +314,8 @@ impl Services {
         self.take_turn(index);
     }
 
-    /// Queues a request before all others of its service and priority. Its service has to
-    /// [take its turn](Self::take_turn) then.
+    /// Queues a request before all others of its service and priority. The caller must then [take a
+    /// turn](Self::take_turn) for the service.
     pub(super) fn push_front(&mut self, requests: &mut Requests, request: u32) {
         let index = requests[request].service;
         self.table[index].queue.push_front(requests, request);
@@ -327,13 +330,13 @@ impl Services {
         }
     }
 
-    /// Replaces a queued request by one of the same service, which is in no list.
+    /// Replaces a queued request by a detached one of the same service.
     pub(super) fn succeed(&mut self, requests: &mut Requests, request: u32, successor: u32) {
         let index = requests[request].service;
         self.table[index].queue.replace(requests, request, successor);
     }
 
-    /// Gives a service with queued requests a turn behind all others.
+    /// Gives a service with queued requests a turn behind all others, unless it has one.
     pub(super) fn take_turn(&mut self, index: u32) {
         let service = &mut self.table[index];
         if service.turn.is_some() || service.queue.is_empty() {
@@ -345,7 +348,7 @@ impl Services {
         self.for_each_matching(index, |other| _ = other.turns.insert(turn, index));
     }
 
-    /// Gives up the turn of a service.
+    /// Removes a service's turn.
     pub(super) fn leave_turn(&mut self, index: u32) {
         let service = &mut self.table[index];
         let Some(turn) = service.turn.take() else { return };
@@ -364,7 +367,7 @@ impl Services {
         self.table[index].matching = matching;
     }
 
-    /// Adds a rejected request, for the workers that serve it. Returns its rank.
+    /// Adds a rejected request for all workers that serve the service. Returns its rank.
     pub(super) fn push_rejected(&mut self, index: u32, request: u32) -> u64 {
         self.last_rank += 1;
         let rank = self.last_rank;
@@ -379,14 +382,14 @@ impl Services {
         self.for_each_matching(index, |other| _ = other.rejected.remove(&rank));
     }
 
-    /// The rejected requests that are of this service itself.
+    /// Returns the rejected requests of the service itself.
     pub(in crate::broker) fn rejected_of(&self, requests: &Requests, index: u32) -> Vec<u32> {
         let own = |request: &&u32| requests[**request].service == index;
         self.table[index].rejected.values().filter(own).copied().collect()
     }
 
-    /// The registration of the idle worker that gets the next request of a service: one of its own,
-    /// else of the best matching service that has one.
+    /// Returns the registration of the idle worker that gets a service's next request: one of its
+    /// own, or else one of the best matching service with an idle worker.
     #[inline(always)]
     pub(in crate::broker) fn idle_worker(&self, index: u32, draw: u64) -> Option<u32> {
         let service = &self.table[index];
@@ -395,7 +398,7 @@ impl Services {
         })
     }
 
-    /// The same, but for one for which `fits` holds.
+    /// Returns the registration of the best idle worker for which `fits` returns true.
     pub(super) fn find_idle_worker(
         &self,
         registrations: &mut Registrations,
@@ -408,14 +411,15 @@ impl Services {
         all.into_iter().find_map(|at| self.table[*at].idle.find(registrations, draw, &fits))
     }
 
-    /// Number of registrations that serve it, its own and those of its matching services.
+    /// Returns the number of registrations that serve it: its own, and those of its matching
+    /// services.
     pub(in crate::broker) fn workers_for(&self, index: u32) -> usize {
         let service = &self.table[index];
         let matching = service.matching.iter().map(|other| self.table[*other].workers as usize);
         service.workers as usize + matching.sum::<usize>()
     }
 
-    /// The services whose workers serve this one, itself among them, in the order of their indices.
+    /// Returns the services whose workers serve this one, including itself, sorted by index.
     pub(in crate::broker) fn serving(&self, index: u32) -> SmallVec<[u32; 2]> {
         let matching = self.table[index].matching.iter().copied();
         let mut serving: SmallVec<_> = core::iter::once(index).chain(matching).collect();
@@ -423,7 +427,7 @@ impl Services {
         serving
     }
 
-    /// Counts the end of a request for a service.
+    /// Counts the end of a service's request.
     #[inline(always)]
     pub(in crate::broker) fn count(&mut self, index: u32, end: End) {
         let service = &self.table[index];
@@ -432,7 +436,7 @@ impl Services {
         self.accounts.count(account, end);
     }
 
-    /// The same for a name, which need not be known.
+    /// Counts the end of a request for a name that need not be in the table.
     pub(in crate::broker) fn count_named(&mut self, name: &[u8], end: End) {
         match self.find(name) {
             Some(index) => self.count(index, end),
@@ -445,7 +449,7 @@ impl Services {
         self.accounts.count_own(end);
     }
 
-    /// The service at this index, to be changed in everything but its lists.
+    /// Returns the service at this index. Callers can change all of it except its lists.
     #[inline]
     pub(in crate::broker) fn get_mut(&mut self, index: u32) -> &mut Service {
         &mut self.table[index]

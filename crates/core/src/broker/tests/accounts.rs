@@ -1,4 +1,4 @@
-//! Accounts: how requests ended, for each service by itself.
+//! Tests of the statistics of each service.
 
 use super::{check, check_with};
 

@@ -1,5 +1,5 @@
-//! Answers without a worker: the directory and replies that are kept; words behind an answer; and
-//! bodies that have to be translated.
+//! Tests of replies without a worker (the directory and the reply cache), of further replies after
+//! the final one, and of bodies that must be translated.
 
 use super::{check, check_with};
 

@@ -1,4 +1,4 @@
-//! Who gets a request, when, and what comes back.
+//! Tests of dispatch: the worker that gets a request, the time at which it gets it, and the reply.
 
 use super::{check, check_with};
 

@@ -1,4 +1,4 @@
-//! Peers that say HELLO.
+//! Tests of peers whose dialect has a handshake.
 
 use super::{Config, Output, Stage, ToWorker, check, check_with};
 
@@ -102,7 +102,7 @@ fn an_id_that_is_in_progress_is_refused_and_the_first_goes_on() {
     );
 }
 
-/// What the broker answers by itself has an id like any other.
+/// Requests that the broker answers itself are checked for duplicate ids too.
 #[test]
 fn an_id_that_is_in_progress_is_refused_whatever_is_asked_for() {
     check(
@@ -130,7 +130,7 @@ fn an_id_that_is_in_progress_is_refused_whatever_is_asked_for() {
     );
 }
 
-/// It may have said it before it read that it was sent away.
+/// The worker may have sent the notice before it received the disconnect.
 #[test]
 fn an_old_sign_of_work_is_late_and_no_offence() {
     check(
@@ -171,7 +171,7 @@ fn capacity_may_come_before_ready() {
     );
 }
 
-/// So a worker that drains knows when nothing more can come.
+/// This tells a draining worker when no further request can arrive.
 #[test]
 fn nothing_comes_behind_the_word_that_a_capacity_counts() {
     check(
@@ -354,7 +354,8 @@ fn an_answer_of_ours_is_no_larger_than_its_client_takes() {
     );
 }
 
-/// Its 0 frames were taken at their word, and nothing was ever sent to it.
+/// Regression test: the default broker info had a limit of 0 frames, so peers sent nothing to the
+/// broker.
 #[test]
 fn a_broker_that_nobody_introduced_takes_messages() {
     let mut stage = Stage::new(Config::default());

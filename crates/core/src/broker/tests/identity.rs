@@ -1,4 +1,4 @@
-//! Two connections with one identity: no reply ever goes to the wrong one.
+//! Tests of two connections with the same identity: no reply ever goes to the wrong one.
 
 use super::{check, check_with};
 
@@ -66,7 +66,7 @@ fn the_second_takes_over_at_once_when_the_first_goes() {
 
 #[test]
 fn the_second_is_refused_while_the_first_is_not_read_from() {
-    // It could not show that it lives.
+    // A paused client cannot show liveness.
     check(
         "
         0ms client c id=x

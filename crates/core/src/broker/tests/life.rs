@@ -1,4 +1,4 @@
-//! Heartbeats both ways, and when a worker is lost.
+//! Tests of heartbeats in both directions, and of lost workers.
 
 use core::time::Duration;
 
@@ -44,7 +44,8 @@ fn an_idle_worker_is_lost_after_three_silent_intervals() {
 
 #[test]
 fn a_silent_idle_worker_is_lost_though_its_zmtp_answers() {
-    // It is asked once when it comes; that answer counts as any byte does, but nobody asks again.
+    // An idle worker is probed once, when it connects. Its answer counts as liveness like any other
+    // bytes, but no further probe follows.
     check(
         "
         show probes
@@ -97,7 +98,7 @@ fn any_bytes_are_life() {
 
 #[test]
 fn a_busy_worker_that_is_blocked_keeps_its_request() {
-    // It computes, but its ZMTP answers.
+    // The worker is busy, but its ZMTP layer answers probes.
     check(
         "
         show probes
@@ -165,7 +166,7 @@ fn a_busy_worker_without_probes_keeps_its_request() {
 
 #[test]
 fn a_busy_worker_that_is_stopped_loses_its_request() {
-    // It answered before and now does not.
+    // The worker has answered a probe before and no longer does.
     check(
         "
         0ms client c
@@ -191,7 +192,7 @@ fn a_busy_worker_that_is_stopped_loses_its_request() {
 
 #[test]
 fn a_worker_is_not_silent_while_it_is_busy_and_then_idle() {
-    // Silence is counted from the end of its work at the earliest.
+    // A worker's silence is measured from the end of its last request at the earliest.
     check(
         "
         0ms client c
@@ -209,7 +210,8 @@ fn a_worker_is_not_silent_while_it_is_busy_and_then_idle() {
 
 #[test]
 fn time_that_jumps_loses_nobody() {
-    // The broker was stopped for a minute. It learns of the time before it reads what came.
+    // The broker was stopped for a minute. It handles the tick before the messages that arrived
+    // meanwhile.
     check_with(
         |_| {},
         "

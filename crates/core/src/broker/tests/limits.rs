@@ -1,4 +1,4 @@
-//! Nothing is unbounded: what happens at each limit.
+//! Tests of limits: every queue and table is bounded.
 
 use core::time::Duration;
 
@@ -723,7 +723,7 @@ fn who_wants_a_worker_at_once_and_does_not_read_gets_none() {
     );
 }
 
-/// Has a client make so many requests with bodies of so many bytes.
+/// Sends `count` requests with bodies of `bytes` bytes from a client.
 fn ask(stage: &mut Stage, client: PeerId, count: usize, bytes: usize) {
     for _ in 0..count {
         let body = Frames::from_slices(&[alloc::vec![7; bytes]]);
@@ -752,7 +752,7 @@ fn records_that_are_gone_leave_so_much_pooled_memory_and_no_more() {
         let worker = stage.names["w"];
         let command = FromWorker::Disconnect;
         stage.outputs(&Input::FromWorker { peer: worker, command });
-        // It looks at what each of them holds, too.
+        // `pooled` also checks the memory of each entry.
         assert_eq!(stage.broker.tables.requests.pooled(), 1_024, "round {round}");
         stage.broker.audit();
         let command = FromWorker::Ready { service: "echo".into() };
@@ -760,7 +760,7 @@ fn records_that_are_gone_leave_so_much_pooled_memory_and_no_more() {
     }
 }
 
-/// Its request was looked at before the worker that had just registered was idle.
+/// Regression test: the deferred request was admitted before the newly registered worker was idle.
 #[test]
 fn deferred_request_goes_to_the_worker_that_registers_for_its_name() {
     check_with(
@@ -779,7 +779,8 @@ fn deferred_request_goes_to_the_worker_that_registers_for_its_name() {
     );
 }
 
-/// It was admitted before older requests were dispatched, and went to the worker in their place.
+/// Regression test: the deferred request was admitted before older queued requests were dispatched,
+/// and took the worker in their place.
 #[test]
 fn deferred_request_overtakes_none_that_is_queued() {
     check_with(
@@ -808,7 +809,7 @@ fn only_so_many_requests_have_no_timer() {
     let client = stage.names["c"];
     ask(&mut stage, client, UNTIMED_MAX + 10, 0);
     assert_eq!(stage.broker.timers.untimed(), UNTIMED_MAX);
-    // All of them expire, those with a timer and those without.
+    // All requests expire, with or without a timer.
     stage.now = Time::from_micros(61_000_000);
     stage.outputs(&Input::Tick);
     let ended = stage.broker.counters().outcome(Outcome::NoSuchService);

@@ -1,8 +1,8 @@
-//! The broker's tests are scripts: what it is told, and what it asks for in answer.
+//! Scripted tests of the broker: each script lists inputs and the expected outputs.
 //!
-//! A line that begins with a moment is something that happens; the lines behind it that begin with
-//! `>` are all that the broker wants done about it, in order. Between two moments time passes, and
-//! what comes of that is expected before the next line is carried out, so `tick` is enough to see it.
+//! A line that begins with a time is an input. The following lines that begin with `>` are all
+//! outputs of the broker for it, in order. Time passes between two inputs, and timers fire before
+//! the next input is handled, so `tick` is enough to let time pass.
 //!
 //! ```text
 //! 0ms  worker w              a worker appears; options: concurrency=N|any cancels rejects answered
@@ -23,9 +23,9 @@
 //! # so                       a remark
 //! ```
 //!
-//! Heartbeats, probes and events are left out unless the script says `show heartbeats`, `show probes`,
-//! `show registered`; what comes with a request only where it says `show tasks`, and why a peer is sent
-//! away where it says `show reasons`.
+//! Heartbeats, probes and registrations are omitted unless the script contains `show heartbeats`,
+//! `show probes` or `show registered`. Request properties are shown only with `show tasks`, and
+//! disconnect reasons only with `show reasons`.
 
 mod accounts;
 mod answers;
@@ -68,19 +68,19 @@ const TOLD_BUT_EXPIRED: OutcomeSet = OutcomeSet::of(&[
     Outcome::Refused,
 ]);
 
-/// Runs a script with the default configuration, but for a heartbeat interval of a second.
+/// Runs a script with the default configuration, except for a heartbeat interval of 1 second.
 fn check(script: &str) {
     check_with(|_| {}, script);
 }
 
-/// Runs a script with a configuration of its own.
+/// Runs a script with a changed configuration.
 fn check_with(configure: impl FnOnce(&mut Config), script: &str) {
     let mut config = Config { heartbeat_interval: Duration::from_secs(1), ..Config::default() };
     configure(&mut config);
     Stage::new(config).play(script);
 }
 
-/// Requests for `echo` share their answers.
+/// Enables request coalescing for `echo`.
 fn shared(config: &mut Config) {
     config.services.push(ServiceConfig {
         name: Label::from("echo"),
@@ -89,7 +89,8 @@ fn shared(config: &mut Config) {
     });
 }
 
-/// The most ticks at one moment. What is due may make something else due at once, but not without end.
+/// The maximum number of ticks at one time. A timer may make another one due at once, but not
+/// endlessly.
 const TICKS_MAX: u32 = 100;
 
 struct Stage {
@@ -99,9 +100,9 @@ struct Stage {
     json: Vec<PeerId>,
     addresses: Vec<Label>,
     shows: Vec<String>,
-    /// The line that is carried out.
+    /// The current line.
     line: String,
-    /// What the broker asked for and no line has expected yet.
+    /// Outputs that no line has matched yet.
     asked: Vec<String>,
 }
 
@@ -170,7 +171,7 @@ impl Stage {
         }
     }
 
-    /// How many requests of a service ended so: `echo/replied`.
+    /// Returns the number of a service's requests with an outcome, such as `echo/replied`.
     fn counted(&self, name: &str) -> u64 {
         let (service, end) = name.split_once('/').expect("a service and an end");
         let statement = self.broker.statement();
@@ -193,7 +194,7 @@ impl Stage {
         self.line = line.to_string();
         let words: Vec<&str> = line.split_whitespace().collect();
         let until = moment(words[0]);
-        // Time passes first, as far as something is due.
+        // Timers that are due fire first.
         let mut ticks = 0;
         while let Some(due) = self.broker.next_deadline().filter(|due| *due <= until) {
             ticks = if due > self.now { 1 } else { ticks + 1 };
@@ -217,7 +218,7 @@ impl Stage {
         self.tell(input);
     }
 
-    /// As [`act`](Stage::act), but the broker did not run meanwhile.
+    /// Handles an input without letting time pass before it, unlike [`act`](Stage::act).
     fn tell(&mut self, input: Input) {
         for output in self.outputs(&input) {
             if let Some(text) = self.told(output) {
@@ -420,7 +421,7 @@ impl Stage {
         })
     }
 
-    /// An output as the scripts write it; nothing where they leave it out.
+    /// Formats an output as in the scripts, or returns `None` if it is omitted.
     fn told(&mut self, output: Output) -> Option<String> {
         let shows = |what: &str| self.shows.iter().any(|shown| shown == what);
         let (peer, text) = match output {
@@ -510,7 +511,7 @@ fn farewell(why: Farewell, shown: bool) -> String {
     if shown { format!("disconnect {why:?}") } else { "disconnect".to_string() }
 }
 
-/// What comes with a request to a worker.
+/// Formats the properties of a request to a worker.
 fn task(request: &WorkerRequest) -> String {
     let deadline = request.deadline.map_or("never".to_string(), |it| it.as_millis().to_string());
     let priority = request.priority.number();
@@ -521,7 +522,7 @@ fn task(request: &WorkerRequest) -> String {
     format!(" deadline={deadline} attempt={} priority={priority} credit={credit}", request.attempt)
 }
 
-/// The body of a reply, and the note of the request's where there is one.
+/// Formats a reply's body, its code, and the translation hint of the request.
 fn replied(reply: &Reply) -> String {
     let mut shown = text(&reply.body);
     for (name, number) in [("code", reply.code), ("note", u16::from(reply.asked))] {

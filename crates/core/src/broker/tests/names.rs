@@ -1,4 +1,4 @@
-//! Names that match others, workers that are asked for, and which of the free ones gets a request.
+//! Tests of wildcards and versions, of targeted workers, and of the selection of idle workers.
 
 use alloc::format;
 use alloc::string::String;
@@ -497,8 +497,8 @@ fn nobody_takes_the_name_that_we_gave_another() {
     );
 }
 
-/// A worker that gets free takes what waits for its name; the range that waits behind it goes to the
-/// highest version even so. Found by the simulation (seed 5488119224397035994, 17581 steps).
+/// An idle worker takes requests queued for its own name. A range that waits behind them still goes
+/// to the highest version. Found by the simulation (seed 5488119224397035994, 17581 steps).
 #[test]
 fn a_range_that_lost_its_worker_goes_to_the_highest_version_that_is_free() {
     check(
@@ -519,8 +519,9 @@ fn a_range_that_lost_its_worker_goes_to_the_highest_version_that_is_free() {
     );
 }
 
-/// A worker of a wildcard that comes and goes takes the names that wait in turn, and does not begin
-/// with the same one each time. Found by the simulation (seed 14314541141288026705, 15517 steps).
+/// A wildcard's worker that disconnects and reconnects serves the queued names in turn, and does
+/// not start with the same name each time. Found by the simulation (seed 14314541141288026705,
+/// 15517 steps).
 #[test]
 fn names_behind_a_wildcard_keep_their_turns_when_its_worker_comes_again() {
     check(
@@ -597,8 +598,8 @@ fn what_waits_for_a_name_goes_to_its_wildcard_when_its_own_workers_are_gone() {
     );
 }
 
-/// A worker with a thousand patterns left, and each name was looked at once for every pattern that
-/// matched it.
+/// Regression test: when a worker with a thousand patterns left, each name was rematched once for
+/// every pattern that matched it.
 #[test]
 fn a_name_is_looked_at_once_when_all_that_serve_it_are_gone() {
     let mut stage = Stage::new(Config::default());
@@ -624,7 +625,7 @@ fn a_name_is_looked_at_once_when_all_that_serve_it_are_gone() {
     assert_eq!(concerned, asking);
 }
 
-/// The one name took all slots, because it was dispatched before the pattern was.
+/// Regression test: one name took all slots, because it was dispatched before the pattern.
 #[test]
 fn names_behind_a_pattern_keep_their_turns_when_a_worker_is_lost() {
     check(

@@ -1,4 +1,4 @@
-//! Breaches of the protocol: the worker is sent away, and nothing reaches a client.
+//! Tests of protocol violations: the worker is disconnected, and nothing reaches a client.
 
 use super::check;
 

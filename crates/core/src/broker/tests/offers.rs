@@ -1,4 +1,4 @@
-//! Workers with several services.
+//! Tests of workers with several services.
 
 use super::{Balance, check, check_with};
 

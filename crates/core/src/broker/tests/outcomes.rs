@@ -1,4 +1,4 @@
-//! Every request ends in exactly one outcome: a test for each, and for what a client hears of it.
+//! Tests of outcomes: each request ends with exactly one, and the client receives its report.
 
 use core::time::Duration;
 
@@ -129,7 +129,7 @@ fn a_deadline_starts_again_with_every_part() {
 
 #[test]
 fn an_expired_request_is_never_dispatched() {
-    // The worker comes at the very moment of the deadline, before the timer has fired.
+    // The worker registers exactly at the deadline, before the timer has fired.
     check(
         "
         0ms client c told
@@ -504,8 +504,8 @@ fn of_requests_with_one_id_the_first_is_meant() {
     );
 }
 
-/// Its deadline moves while it has no timer, and it joined the list of those behind requests that came
-/// later.
+/// Regression test: the deadline moves while the request has no timer, and the request was added to
+/// the untimed list behind requests that had arrived later.
 #[test]
 fn deadline_that_moves_in_the_first_tenth_of_a_second_is_kept() {
     check(

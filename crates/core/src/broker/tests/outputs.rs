@@ -1,12 +1,12 @@
-//! The limit on the outputs of one input, which have to end.
+//! The limit on the outputs of one input, which detects endless loops.
 
 use alloc::format;
 use alloc::string::String;
 
 use super::{Action, Outlet, Outputs, PeerId};
 
-/// The most outputs that one input of a script may make the broker produce. The largest script ends a
-/// few thousand requests at once; a broker that produces more is in an endless loop.
+/// The maximum number of outputs for one input of a script. The largest script ends a few thousand
+/// requests at once; a broker that produces more is in an endless loop.
 const OUTPUTS_MAX: usize = 100_000;
 
 /// Creates an empty list for the outputs of a line.

@@ -1,4 +1,4 @@
-//! What goes with a request: priority, deadline, attempts, credit, notices, codes.
+//! Tests of request properties: priority, deadline, attempts, credit, notices, status codes.
 
 use super::{check, check_with, shared};
 

@@ -1,4 +1,4 @@
-//! Requests that workers give back, and workers whose concurrency changes.
+//! Tests of rejected requests, and of workers whose concurrency changes.
 
 use alloc::format;
 use core::time::Duration;
@@ -449,15 +449,15 @@ fn a_rejected_request_goes_to_nobody_after_its_deadline() {
         stage.act(&format!("0ms {line}"));
     }
     stage.asked.clear();
-    // The time has come, and the worker goes before the broker hears of it.
+    // The timer is due, but the worker disconnects before the broker handles the tick.
     stage.now = Time::from_micros(2_000_000);
     let peer = stage.names["w1"];
     stage.tell(Input::Gone { peer });
     assert_eq!(stage.asked, ["c1 failed expired"]);
 }
 
-/// That a worker has got it is hope: when that one is lost, the wait begins anew. Found by the
-/// simulation (seed 5550634763526541338, 13029 steps).
+/// A dispatch may still fail: if the worker is lost, the wait restarts. Found by the simulation
+/// (seed 5550634763526541338, 13029 steps).
 #[test]
 fn the_wait_of_a_rejected_request_begins_anew_when_it_was_dispatched_meanwhile() {
     check(
@@ -481,8 +481,8 @@ fn the_wait_of_a_rejected_request_begins_anew_when_it_was_dispatched_meanwhile()
     );
 }
 
-/// Its place among those that it had looked at went back to what it offered last, and it looked at all
-/// of them again.
+/// Regression test: the worker's position in the rejected requests was reset to that of its last
+/// registration, so it examined all of them again.
 #[test]
 fn a_worker_does_not_look_back_when_it_offers_another_service() {
     let mut stage = Stage::new(Config::default());

@@ -1,4 +1,4 @@
-//! Answers that equal requests share.
+//! Tests of request coalescing.
 
 use core::time::Duration;
 
