@@ -5,8 +5,8 @@
 //! then coalesced requests whose primary has ended, the highest priority first; then requests in
 //! admission queues.
 //!
-//! The agenda contains no duplicates, so its size is bounded by what the broker holds: two entries
-//! for each service, four for each peer, one for each request in progress.
+//! The agenda contains no duplicates, so its size is bounded by the broker's state: two entries for
+//! each service, four for each peer, one for each request in progress.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -15,7 +15,7 @@ use crate::table::Table;
 use crate::wheel::TimerId;
 use crate::{Frames, FramesView, Label, PeerId, RequestView, Time, WorkerReplyView};
 
-/// Bytes charged for a cached reply in addition to both bodies.
+/// Bytes charged for a cached reply in addition to both bodies, their frames and the options.
 pub const KEPT_REPLY_BYTES: usize = 512;
 
 #[derive(Debug)]

@@ -39,23 +39,25 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// The number of silent heartbeat intervals after which a worker is lost. Defaults to 3.
     pub liveness: u32,
-    /// Time that a request waits for a worker. Defaults to 60 seconds.
+    /// The time for which a request waits for a worker. Defaults to 60 seconds.
     pub wait_timeout: Duration,
-    /// Time that a request waits for a worker when none is registered for its service. Defaults to
-    /// `None`: such a request waits as long as any other.
+    /// The time for which a request waits for a worker when none is registered for its service.
+    /// Defaults to `None`: such a request waits as long as any other.
     pub no_worker_wait: Option<Duration>,
     /// The busy limit: the maximum time that one request may be in flight at a worker. Defaults to
     /// 900 seconds.
     pub busy_timeout: Duration,
-    /// Time after which the broker closes a peer that does not read its messages. Defaults to 10
-    /// seconds.
+    /// The time after which the broker closes a peer that does not read its messages. Defaults to
+    /// 10 seconds.
     pub stall_timeout: Duration,
-    /// Time that the owner of an identity has to show liveness when another connection claims the
-    /// identity. Defaults to 2.5 seconds.
+    /// The time in which the owner of an identity must show liveness when another connection claims
+    /// the identity. Defaults to 2.5 seconds.
     pub identity_timeout: Duration,
-    /// The maximum number of times that a request is dispatched. Defaults to 3.
+    /// The maximum number of times that a request is dispatched, not counting dispatches that ended
+    /// in a rejection. Defaults to 3.
     pub attempts_max: u32,
-    /// Time that a request rejected by every worker waits for another worker. Defaults to 1 second.
+    /// The time for which a request rejected by every worker waits for another worker. Defaults to
+    /// 1 second.
     pub reject_wait: Duration,
     /// The policy by which a service selects an idle worker. Defaults to [`Balance::LeastRecent`].
     pub balance: Balance,
@@ -283,7 +285,7 @@ pub struct Limits {
     /// The maximum number of services with statistics of their own; the requests of all others are
     /// counted together. Defaults to 1,000.
     pub accounts_max: usize,
-    /// The maximum bytes of reply parts that the broker collects for a client that takes only
+    /// The maximum bytes of reply parts that the broker collects for a client that accepts only
     /// complete replies. Each part adds [`PART_BYTES`] and each frame [`FRAME_BYTES`]. These bytes
     /// are charged to the request. Defaults to 64 MiB.
     pub reply_bytes_max: usize,
@@ -291,7 +293,7 @@ pub struct Limits {
     /// [`KEPT_REPLY_BYTES`](super::KEPT_REPLY_BYTES). 0 disables the reply cache. Defaults to 64
     /// MiB.
     pub cache_bytes_max: usize,
-    /// The maximum size in bytes of a body that must be translated because its reader takes another
+    /// The maximum size in bytes of a body that must be translated because its reader uses another
     /// [`Form`](crate::Form). Defaults to 1 MiB.
     pub translate_bytes_max: usize,
 }

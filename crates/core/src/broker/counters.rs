@@ -38,7 +38,7 @@ pub struct Counters {
     pub late_replies: u64,
     /// Deferred requests: a limit was reached, and the broker stopped reading from the client.
     pub held: u64,
-    /// Registered workers.
+    /// Workers that have registered.
     pub workers_registered: u64,
     /// Workers that were lost or left.
     pub workers_lost: u64,

@@ -12,7 +12,7 @@ use super::{Broker, Timer};
 use crate::wheel::{TimerId, Wheel};
 use crate::{RequestId, Time, Timeout, table};
 
-/// Time for which a request has no timer, unless it is due earlier.
+/// The age up to which a request has no timer, unless it is due earlier.
 const UNTIMED: Duration = Duration::from_millis(100);
 
 /// The maximum number of requests without a timer; further requests get a timer at once.

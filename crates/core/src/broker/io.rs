@@ -49,25 +49,25 @@ pub enum Input<C = FromClient, W = FromWorker> {
         /// The kind of evidence.
         sign: Sign,
     },
-    /// An oversized message is pending: one message alone exceeds the peer's high-water mark, and
-    /// nothing else is queued for the peer. The peer must read it within the stall timeout, but
-    /// nobody waits for it meanwhile.
+    /// An oversized message is pending: a single message took the bytes queued for a peer above the
+    /// high-water mark. The peer must read it within the stall timeout. The broker pauses nobody
+    /// meanwhile.
     Laden {
         /// The peer.
         peer: PeerId,
     },
-    /// The bytes queued for a peer reached the high-water mark.
+    /// The bytes queued for a peer are above the high-water mark.
     Filled {
         /// The peer.
         peer: PeerId,
     },
-    /// A peer with an oversized message or above the high-water mark is making progress: it reads,
-    /// but slowly. A large part of its queued bytes was written, and as much is still queued.
+    /// A peer with an oversized message pending or above the high-water mark is making progress: it
+    /// has read a large part of its queued bytes, but is not below the low-water mark yet.
     Draining {
         /// The peer.
         peer: PeerId,
     },
-    /// The bytes queued for a peer were written: the peer is below the low-water mark.
+    /// The bytes queued for a peer are below the low-water mark again.
     Drained {
         /// The peer.
         peer: PeerId,

@@ -73,7 +73,7 @@ use crate::{PeerId, Time};
 
 /// The broker's state machine.
 ///
-/// The broker performs no I/O and starts no work by itself. Its state changes only in
+/// The broker performs no I/O and starts no work by itself: it only reacts to calls of
 /// [`handle`](Self::handle). The driver repeats these two steps:
 ///
 /// ```
@@ -229,7 +229,7 @@ impl Broker {
         &self.counters
     }
 
-    /// Returns how requests ended, for each service. The totals equal those of
+    /// Returns the statistics of each service. Their totals equal those of
     /// [`counters`](Self::counters).
     pub fn statement(&self) -> Statement {
         self.tables.services.statement()
@@ -269,7 +269,7 @@ impl Broker {
     }
 }
 
-/// Gauges: what the broker currently holds.
+/// Gauges of the broker's current state.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }

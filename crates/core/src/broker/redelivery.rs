@@ -131,8 +131,8 @@ impl Broker {
             }
             return;
         }
-        // All workers may already have rejected the request before: others have registered or left
-        // since.
+        // All workers may have rejected the request some time ago already: this also runs when
+        // workers register or leave.
         let by_all = self.tables.all_rejected(request);
         let rejection = self.tables.requests[request].rest.rejection.as_ref();
         let before = rejection.and_then(|rejection| rejection.by_all_since);
@@ -149,7 +149,7 @@ impl Broker {
         self.set_request_timer(now, request);
     }
 
-    /// Checks if any worker may still take a rejected request.
+    /// Checks whether any worker may still take a rejected request.
     pub(super) fn look_at_rejected(&mut self, turn: &mut Turn<'_>, request: u32) {
         let (all, wait, now) =
             (self.tables.all_rejected(request), self.config.reject_wait, turn.now);

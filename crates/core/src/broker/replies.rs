@@ -132,7 +132,8 @@ impl Broker {
         }
     }
 
-    /// Ends a request with its worker's final reply, joined with the collected parts.
+    /// Ends a request with its worker's final reply or failure. A final reply is joined with the
+    /// collected parts.
     #[inline(always)]
     fn final_reply(
         &mut self,
@@ -197,8 +198,8 @@ impl Broker {
         }
     }
 
-    /// Handles a reply to a request that has ended. The reply is late, unless the dialects of
-    /// worker and client do not mark the end of a reply.
+    /// Handles a reply to a request that has ended. The reply is late, unless neither the worker's
+    /// nor the client's dialect marks the end of a reply.
     fn further_reply(
         &mut self,
         turn: &mut Turn<'_>,

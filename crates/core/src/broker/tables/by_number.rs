@@ -72,7 +72,7 @@ impl Tables {
         }
     }
 
-    /// Does the same as [`request_of_client`](Self::request_of_client), but does not build the
+    /// Finds a request like [`request_of_client`](Self::request_of_client), but does not build the
     /// index.
     pub(in crate::broker) fn find_of_client(
         &self,

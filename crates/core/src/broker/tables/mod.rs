@@ -63,7 +63,7 @@ pub(super) struct Tables {
 pub(super) struct Started {
     /// The number of this dispatch, starting at 1.
     pub(super) attempt: u32,
-    /// True if the client wants progress notices.
+    /// True if the client requested progress notices.
     pub(super) notices: bool,
     /// True if other requests may be coalesced with it.
     pub(super) is_shared: bool,

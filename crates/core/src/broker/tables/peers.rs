@@ -167,7 +167,7 @@ pub(in crate::broker) struct Client {
     /// Its deferred request, if any.
     pub(super) deferred: Option<Deferred>,
     pub(super) admission_links: Links,
-    /// Requests that could have been dispatched while the client did not read.
+    /// Its suspended requests, which could have been dispatched while it did not read.
     pub(super) suspended: List,
     /// Workers that are paused until this client has read their messages.
     pub(in crate::broker) paused_workers: Vec<PeerId>,

@@ -55,7 +55,7 @@ pub(in crate::broker) struct Record {
     pub(in crate::broker) attempts: u32,
     id_is_number: bool,
     pub(in crate::broker) redeliver: bool,
-    /// True if the client wants progress notices.
+    /// True if the client requested progress notices.
     pub(in crate::broker) notices: bool,
     /// True if a part of the reply was sent to the client.
     pub(in crate::broker) part_sent: bool,

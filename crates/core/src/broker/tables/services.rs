@@ -267,8 +267,8 @@ impl Services {
         self.note_served(now, index, |service| service.matching = matching);
     }
 
-    /// Applies a change that can affect if a service is served, and updates the count of unserved
-    /// services.
+    /// Applies a change that can affect whether a service is served, and updates the count of
+    /// unserved services.
     fn note_served(&mut self, now: Time, index: u32, change: impl FnOnce(&mut Service)) {
         let service = &mut self.table[index];
         let before = service.is_served();

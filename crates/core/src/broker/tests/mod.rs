@@ -23,9 +23,9 @@
 //! # so                       a remark
 //! ```
 //!
-//! Heartbeats, probes and registrations are omitted unless the script contains `show heartbeats`,
-//! `show probes` or `show registered`. Request properties are shown only with `show tasks`, and
-//! disconnect reasons only with `show reasons`.
+//! Events are omitted. Heartbeats, probes and registrations are omitted unless the script contains
+//! `show heartbeats`, `show probes` or `show registered`. Request properties are shown only with
+//! `show tasks`, and disconnect reasons only with `show reasons`.
 
 mod accounts;
 mod answers;
