@@ -122,8 +122,8 @@ impl Broker {
         }
     }
 
-    /// Returns the options and the part of the body that this reader can receive. If it cannot
-    /// receive the body, it still gets the options if they fit.
+    /// Returns options and body as far as this reader can receive them: both, the options alone, or
+    /// neither.
     pub(super) fn readable<'a>(
         &self,
         options: &'a [u8],

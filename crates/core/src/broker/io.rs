@@ -50,8 +50,8 @@ pub enum Input<C = FromClient, W = FromWorker> {
         sign: Sign,
     },
     /// An oversized message is pending: a single message took the bytes queued for a peer above the
-    /// high-water mark. The peer must read it within the stall timeout. The broker pauses nobody
-    /// meanwhile.
+    /// high-water mark. The peer must read it within the stall timeout. The broker pauses no peer
+    /// for it.
     Laden {
         /// The peer.
         peer: PeerId,

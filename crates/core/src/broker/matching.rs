@@ -1,5 +1,5 @@
-//! Matching: which services' workers also serve a service, recomputed when a wildcard or version is
-//! registered or withdrawn.
+//! Matching services: services whose workers also serve another service by a wildcard or version.
+//! They are recomputed when such a name is registered or withdrawn.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
