@@ -1,4 +1,4 @@
-//! What is in a request, or in a part of a reply.
+//! Message bodies of requests and replies.
 
 use std::borrow::Cow;
 
@@ -8,8 +8,8 @@ use majordomus_wire::in_frames;
 
 use crate::{HeaderError, Headers};
 
-/// What is in a request, or in a part of a reply: any number of frames, and mostly one; and beside
-/// them [`Headers`], where the dialect has any.
+/// The body of a request or of one part of a reply. A body consists of any number of frames,
+/// usually one. It also carries [`Headers`], if the dialect supports them.
 ///
 /// ```
 /// use majordomus::Body;
@@ -28,7 +28,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// No frame at all.
+    /// Creates a body without frames.
     ///
     /// ```
     /// assert!(majordomus::Body::empty().frames().is_empty());
@@ -37,7 +37,7 @@ impl Body {
         Self::default()
     }
 
-    /// A copy of these frames, in order.
+    /// Creates a body by copying these frames, in order.
     ///
     /// ```
     /// let body = majordomus::Body::from_frames([vec![1, 2], vec![]]);
@@ -51,7 +51,7 @@ impl Body {
         Frames::from_slices(&frames).into()
     }
 
-    /// The frames.
+    /// Returns the frames.
     ///
     /// ```
     /// let body = majordomus::Body::from("hello");
@@ -63,7 +63,7 @@ impl Body {
         &self.frames
     }
 
-    /// The frames, of which the body consists.
+    /// Converts the body into its frames and discards the headers.
     ///
     /// ```
     /// let frames = majordomus::Body::from("hello").into_frames();
@@ -73,7 +73,7 @@ impl Body {
         self.frames
     }
 
-    /// What stands beside the frames.
+    /// Returns the headers.
     ///
     /// ```
     /// use majordomus::Body;
@@ -86,7 +86,7 @@ impl Body {
         &self.headers
     }
 
-    /// The same, with these headers in place of those that it had.
+    /// Replaces the headers.
     ///
     /// ```
     /// use majordomus::{Body, Headers};
@@ -100,11 +100,11 @@ impl Body {
         Self { headers, ..self }
     }
 
-    /// The same, with one header more.
+    /// Appends a header.
     ///
     /// # Errors
     ///
-    /// Those of [`Headers::with`].
+    /// Returns the errors of [`Headers::with`].
     ///
     /// ```
     /// assert!(majordomus::Body::from("hello").with_header("", "nameless").is_err());
@@ -113,7 +113,8 @@ impl Body {
         Ok(Self { headers: self.headers.with(name, value)?, frames: self.frames })
     }
 
-    /// The bytes of all frames, one frame behind the other. Copies nothing where there is one.
+    /// Returns the bytes of all frames, concatenated. The bytes are borrowed if there is at most
+    /// one frame, and copied otherwise.
     ///
     /// ```
     /// assert_eq!(&*majordomus::Body::from_frames(["a", "b"]).bytes(), b"ab");
@@ -126,7 +127,7 @@ impl Body {
         }
     }
 
-    /// The [`bytes`](Self::bytes) as text. What is not UTF-8 becomes replacement characters.
+    /// Returns the [`bytes`](Self::bytes) as text. Invalid UTF-8 is replaced with U+FFFD.
     ///
     /// ```
     /// assert_eq!(majordomus::Body::from(&b"caf\xE9"[..]).text(), "caf\u{FFFD}");
@@ -138,8 +139,8 @@ impl Body {
         }
     }
 
-    /// Frames that were just received. Small ones are copied, so that a small body that the user
-    /// keeps does not keep the read buffer that it came in. JSON becomes frames.
+    /// Creates a body from received content. Small frames are copied, so that a small body that the
+    /// user retains does not keep the read buffer alive. JSON is converted to frames.
     pub(crate) fn received(content: Content) -> Self {
         let Content { options, body } = content;
         match body.form() {
@@ -147,12 +148,13 @@ impl Body {
                 let frames = body.detached().in_form(Form::Frames, 0);
                 Self { frames, headers: Headers::received(&options) }
             }
-            // What stands beside JSON are no headers.
+            // The options of a JSON message are not headers.
             Form::Json => in_frames(body).detached().into(),
         }
     }
 
-    /// The frames of all of them, with the headers of the last. One alone is not copied.
+    /// Concatenates the frames of all parts and keeps the headers of the last part. A single part
+    /// is not copied.
     pub(crate) fn joined(parts: Vec<Self>) -> Self {
         let headers = parts.last().map(|part| part.headers.clone()).unwrap_or_default();
         let mut frames: Vec<Frames> = parts.into_iter().map(Self::into_frames).collect();
@@ -177,43 +179,43 @@ impl From<Frames> for Body {
     }
 }
 
-/// One frame.
+/// Creates a body of one frame.
 impl From<Bytes> for Body {
     fn from(frame: Bytes) -> Self {
         Frames::single(frame).into()
     }
 }
 
-/// One frame.
+/// Creates a body of one frame.
 impl From<Vec<u8>> for Body {
     fn from(frame: Vec<u8>) -> Self {
         Bytes::from(frame).into()
     }
 }
 
-/// One frame.
+/// Creates a body of one frame.
 impl From<String> for Body {
     fn from(frame: String) -> Self {
         Bytes::from(frame).into()
     }
 }
 
-/// One frame, copied.
+/// Creates a body of one frame by copying the bytes.
 impl From<&[u8]> for Body {
     fn from(frame: &[u8]) -> Self {
         Bytes::copy_from_slice(frame).into()
     }
 }
 
-/// One frame, copied.
+/// Creates a body of one frame by copying the text.
 impl From<&str> for Body {
     fn from(frame: &str) -> Self {
         frame.as_bytes().into()
     }
 }
 
-/// What is said of an error: see [`RequestError`](crate::RequestError), which is small because it
-/// keeps that elsewhere.
+/// Creates the text of an error. [`RequestError`](crate::RequestError) boxes the body to stay
+/// small.
 impl From<&str> for Box<Body> {
     fn from(frame: &str) -> Self {
         Box::new(frame.into())

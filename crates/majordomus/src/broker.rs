@@ -1,7 +1,6 @@
-//! The broker, to be embedded in a program or a test (feature `broker`).
+//! An embedded broker for programs and tests (feature `broker`).
 //!
-//! [`Broker::start`] takes an endpoint, or a [`Config`] where something is to differ from the
-//! defaults.
+//! [`Broker::start`] takes an endpoint, or a [`Config`] to override the defaults.
 //!
 //! ```
 //! use std::time::Duration;
@@ -11,7 +10,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // For this process, and for others on a port that is free.
+//! // Listens for this process, and for other processes on a free port.
 //! let mut config = Config::try_from("inproc://both")?;
 //! config.listen.push(Listen::new("tcp://127.0.0.1:0".parse()?));
 //! config.core.wait_timeout = Duration::from_secs(5);
@@ -36,16 +35,16 @@ pub use majordomus_broker::{
     Statement, Tally, UnknownJson,
 };
 
-/// A broker that runs in a thread of its own, inside this process, until it is shut down or dropped.
+/// A broker that runs in its own thread inside this process, until it is shut down or dropped.
 ///
-/// It listens on `tcp://` and `ipc://` as the program does, and on `inproc://name` for the clients
-/// and workers of this process: they may connect before it is there and find it when it is. It needs
-/// no runtime and takes nothing from one. A connection over `inproc://` has two open files of this
-/// process; limits on connections hold there as everywhere.
+/// The broker listens on `tcp://` and `ipc://` like the standalone program, and on `inproc://name`
+/// for clients and workers of this process. They can connect before the broker starts, and find it
+/// once it is running. The broker does not need or use an async runtime. An `inproc://` connection
+/// uses two file descriptors of this process, and connection limits apply to it as to any other.
 ///
-/// Dropping it has it end too, without waiting for that, so that no thread of a runtime is blocked.
-/// Its names are free at once then, its paths and ports a moment later. Whoever wants its last
-/// numbers, or wants to be sure that everybody has heard the end, [shuts it down](Self::shutdown).
+/// Dropping the broker also ends it, without waiting, so that no runtime thread is blocked. Its
+/// `inproc://` names are free at once, and its paths and ports a moment later. To get the final
+/// statistics, or to be sure that all peers were notified, call [`shutdown`](Self::shutdown).
 ///
 /// ```
 /// use majordomus::{Broker, Client, Worker};
@@ -68,24 +67,25 @@ pub struct Broker {
     endpoints: Vec<Endpoint>,
     publication: Option<Endpoint>,
     control: Control,
-    /// It is there until its end is waited for, which is the end of this handle too.
+    /// `None` once the end of the broker has been waited for, which consumes this handle.
     running: Option<majordomus_broker::Broker>,
-    /// Its other side is held by the broker's thread, and says nothing but that it is gone.
+    /// The broker's thread holds the sender and never sends. A closed channel means that the broker
+    /// has ended.
     ended: watch::Receiver<()>,
 }
 
 impl Broker {
-    /// Listens on an endpoint, or on all endpoints of a [`Config`], and begins to serve.
+    /// Starts a broker that listens on an endpoint, or on all endpoints of a [`Config`].
     ///
-    /// An endpoint is `tcp://HOST:PORT` with `0` for any free port, `ipc://PATH`, or
-    /// `inproc://NAME` with `*` for a name that nobody has; [`endpoint`](Self::endpoint) tells what
-    /// became of it. The limit of open files is raised as far as the system allows.
+    /// An endpoint is `tcp://HOST:PORT` (port `0` selects a free port), `ipc://PATH`, or
+    /// `inproc://NAME` (`*` generates an unused name). [`endpoint`](Self::endpoint) returns the
+    /// resulting endpoint. The open file limit is raised as far as the system allows.
     ///
     /// # Errors
     ///
-    /// [`StartError::Endpoint`] for what is no endpoint, [`StartError::Bind`] where the endpoint is
-    /// in use or cannot be listened on, [`StartError::Config`] for a configuration that cannot be,
-    /// [`StartError::System`] where the system gives no thread.
+    /// Returns [`StartError::Endpoint`] if the endpoint is invalid, [`StartError::Bind`] if the
+    /// endpoint is in use or cannot be listened on, [`StartError::Config`] if the configuration is
+    /// invalid, and [`StartError::System`] if the system cannot create a thread.
     ///
     /// ```
     /// use majordomus::Broker;
@@ -111,7 +111,8 @@ impl Broker {
         })
     }
 
-    /// The first endpoint on which it listens, as clients and workers take it.
+    /// Returns the first endpoint on which the broker listens, in the form that clients and workers
+    /// accept.
     ///
     /// ```
     /// use majordomus::{Broker, Client};
@@ -127,8 +128,8 @@ impl Broker {
         &self.endpoint
     }
 
-    /// All endpoints on which it listens, in the order of its configuration, with the ports that the
-    /// system chose and the names that were made up.
+    /// Returns all endpoints on which the broker listens, in configuration order, with the ports
+    /// chosen by the system and the generated names.
     ///
     /// ```
     /// use majordomus::{Broker, Client};
@@ -145,7 +146,8 @@ impl Broker {
         &self.endpoints
     }
 
-    /// Where it publishes the directory of workers, if its [`Config::intch`] says so.
+    /// Returns the endpoint on which the broker publishes the directory of workers, if
+    /// [`Config::intch`] enables it.
     ///
     /// ```
     /// use majordomus::Broker;
@@ -157,7 +159,7 @@ impl Broker {
         self.publication.as_ref()
     }
 
-    /// What happened so far and what it holds; nothing where it has ended.
+    /// Returns the broker's current statistics and gauges, or `None` if the broker has ended.
     ///
     /// ```
     /// use majordomus::Broker;
@@ -173,14 +175,14 @@ impl Broker {
     pub async fn snapshot(&self) -> Option<Snapshot> {
         let (tell, told) = oneshot::channel();
         self.control.snapshot_to(|snapshot| {
-            // Whoever asked may have gone.
+            // The caller may have stopped waiting.
             let _ = tell.send(snapshot);
         });
         told.await.ok()
     }
 
-    /// Something to end it with from elsewhere, and to ask for its numbers where waiting for them
-    /// blocks nobody.
+    /// Returns a handle that shuts the broker down from another thread or task. It can also request
+    /// the statistics in a thread that may block.
     ///
     /// ```
     /// use majordomus::Broker;
@@ -198,7 +200,8 @@ impl Broker {
         self.control.clone()
     }
 
-    /// Returns when it has ended, because it was told so by its [`Control`] or the system failed it.
+    /// Waits until the broker has ended, because its [`Control`] shut it down or because of a
+    /// system error.
     ///
     /// ```
     /// use majordomus::Broker;
@@ -214,20 +217,20 @@ impl Broker {
     /// ```
     pub async fn ended(&self) {
         let mut ended = self.ended.clone();
-        // Nothing is ever sent, so this is the other side going away.
+        // Nothing is ever sent, so this returns when the sender is dropped.
         let _ = ended.changed().await;
     }
 
-    /// Waits until it has ended: what happened. Where the returned future is dropped, so is the
-    /// broker.
+    /// Waits until the broker has ended and returns its final statistics. Dropping the returned
+    /// future drops the broker.
     ///
     /// # Errors
     ///
-    /// Where the system failed the broker.
+    /// Returns the system error that ended the broker.
     ///
     /// # Panics
     ///
-    /// Where the broker's thread did.
+    /// Panics if the broker's thread panicked.
     ///
     /// ```
     /// use majordomus::Broker;
@@ -243,20 +246,21 @@ impl Broker {
     /// ```
     pub async fn wait(self) -> io::Result<Snapshot> {
         self.ended().await;
-        // Its thread returns at this moment.
+        // The broker's thread returns at this moment.
         self.blocking_wait()
     }
 
-    /// Has it end, and waits for that: what happened. Workers get DISCONNECT, requests that are not
-    /// over their outcome, and whoever does not read that in half a second is cut.
+    /// Shuts the broker down, waits for its end and returns its final statistics. Workers receive
+    /// DISCONNECT, and clients receive the outcome of each unfinished request. A peer that does not
+    /// read this within half a second is disconnected.
     ///
     /// # Errors
     ///
-    /// Where the system failed the broker.
+    /// Returns the system error that ended the broker.
     ///
     /// # Panics
     ///
-    /// Where the broker's thread did.
+    /// Panics if the broker's thread panicked.
     ///
     /// ```
     /// use majordomus::Broker;
@@ -274,11 +278,12 @@ impl Broker {
         self.wait().await
     }
 
-    /// As [`wait`](Self::wait), for a program without a runtime: it blocks the thread.
+    /// Does the same as [`wait`](Self::wait), but blocks the thread, for programs without a
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// Those of [`wait`](Self::wait), whose panics it has too.
+    /// Returns the errors of [`wait`](Self::wait), and panics in the same case.
     ///
     /// ```
     /// use majordomus::Broker;
@@ -298,11 +303,12 @@ impl Broker {
         }
     }
 
-    /// As [`shutdown`](Self::shutdown), for a program without a runtime: it blocks the thread.
+    /// Does the same as [`shutdown`](Self::shutdown), but blocks the thread, for programs without a
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// Those of [`wait`](Self::wait), whose panics it has too.
+    /// Returns the errors of [`wait`](Self::wait), and panics in the same case.
     ///
     /// ```
     /// use majordomus::Broker;

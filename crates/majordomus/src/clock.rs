@@ -1,4 +1,4 @@
-//! The time that the state machines are told.
+//! The clock and timer of the client and worker state machines.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::pin::Pin;
 use majordomus_core::Time;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Microseconds since it was made, and one timer.
+/// A clock that counts microseconds since its creation, with one timer.
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
@@ -25,7 +25,7 @@ impl Clock {
         Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    /// Waits until `deadline`. Can be dropped and called again at no cost.
+    /// Waits until `deadline`. This method is cancel safe, and calling it again is cheap.
     pub(crate) async fn reach(&mut self, deadline: Time) {
         let at = self.start.checked_add(deadline.since(Time::ZERO));
         let (false, Some(at)) = (deadline == Time::NEVER, at) else { return pending().await };

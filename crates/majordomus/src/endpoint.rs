@@ -1,14 +1,14 @@
-//! To which brokers a client or a worker connects.
+//! Broker endpoints that clients and workers connect to.
 
 use majordomus_zmtp::Endpoint;
 
 use crate::SetupError;
 
-/// One broker, or several: what [`Client::connect`](crate::Client::connect) and
-/// [`Worker::builder`](crate::Worker::builder) take.
+/// One or more broker endpoints. [`Client::connect`](crate::Client::connect) and
+/// [`Worker::builder`](crate::Worker::builder) accept any implementation.
 ///
-/// It is a text or an [`Endpoint`], or an array, a slice or a vector of these, by value or by
-/// reference.
+/// The trait is implemented for strings and [`Endpoint`]s, for arrays, slices and vectors of them,
+/// and for references to all of these.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -26,7 +26,7 @@ use crate::SetupError;
 /// # }
 /// ```
 pub trait Endpoints {
-    /// The endpoints, as text.
+    /// Returns the endpoints as strings.
     fn texts(&self) -> Vec<String>;
 }
 
@@ -72,7 +72,7 @@ impl<T: Endpoints + ?Sized> Endpoints for &T {
     }
 }
 
-/// Reads endpoints to connect to, of which there has to be one at least.
+/// Parses endpoints to connect to. At least one is required.
 pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Endpoint>, SetupError> {
     if texts.is_empty() {
         return Err(SetupError::NoEndpoint);

@@ -1,4 +1,4 @@
-//! What can go wrong when a client or a worker is set up, and when something is asked for.
+//! Errors of client and worker setup, and of requests.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use majordomus_wire::{Dialect, Offence, RequestOption};
 
 use crate::{Body, Endpoint, EndpointError};
 
-/// Why a client or a worker could not be set up: something that it was given makes no sense.
+/// An error in the configuration of a client or a worker.
 ///
-/// That there is no broker is none of these, because there may be one later.
+/// An unreachable broker is not a setup error, because it may become reachable later.
 ///
 /// ```
 /// use majordomus::{SetupError, Worker};
@@ -24,37 +24,38 @@ use crate::{Body, Endpoint, EndpointError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The endpoint is none.
+    /// The endpoint is invalid.
     Endpoint(EndpointError),
-    /// The endpoint stands for any host, port or name, which is for those who listen.
+    /// The endpoint contains a wildcard for the host, port or name, which is valid only for
+    /// listening.
     Wildcard(Endpoint),
-    /// The endpoint is one of this process, in which no broker can be without the feature `broker`.
+    /// The endpoint is `inproc://`, which requires the feature `broker`.
     InprocWithoutBroker(Endpoint),
-    /// There is no endpoint.
+    /// No endpoint was given.
     NoEndpoint,
-    /// No service can have this name, which a worker was to offer.
+    /// The name of a service that the worker registers is invalid.
     Service {
-        /// The name.
+        /// The service name.
         name: String,
-        /// What is wrong with it.
+        /// The reason why the name is invalid.
         offence: Offence,
     },
-    /// The worker was to offer a service of the broker's own, whose names begin with `mmi.`.
+    /// The service name begins with `mmi.`, which is reserved for the broker's own services.
     ReservedService(String),
-    /// The worker offers no service.
+    /// The worker has no service.
     NoService,
-    /// The worker offers this service twice.
+    /// The worker registers this service twice.
     ServiceTwice(String),
-    /// The worker cannot have this name: it is too long, or begins with a zero.
+    /// The worker's name is invalid: it is too long or begins with a zero byte.
     Name(String),
-    /// The worker cannot have this name together with this service: in this dialect its connection is
-    /// called by both, and that is too long, or the mark of another dialect.
+    /// The worker's name is invalid together with this service. This dialect combines both into the
+    /// connection's identity, and the result is too long or is reserved for another dialect.
     NameWithService {
         /// The worker's name.
         name: String,
-        /// The service.
+        /// The service name.
         service: String,
-        /// What it is to speak.
+        /// The worker's dialect.
         dialect: Dialect,
     },
     /// The interval between two heartbeats is zero.
@@ -63,11 +64,11 @@ pub enum SetupError {
     NoLiveness,
     /// The concurrency is zero.
     NoConcurrency,
-    /// A message may have no byte.
+    /// The maximum message size is zero.
     NoMessageBytes,
-    /// The worker was told to leave, or has left: it offers nothing more.
+    /// The worker is draining or has stopped, and accepts no new services.
     Leaves,
-    /// The system gave no thread to run on.
+    /// The system could not create a thread for the runtime.
     NoRuntime(String),
 }
 
@@ -137,7 +138,7 @@ impl From<EndpointError> for SetupError {
     }
 }
 
-/// Why there is no reply, or no more of it.
+/// The reason why a request has no reply, or no complete reply.
 ///
 /// ```
 /// use majordomus::{RequestError, Retriable};
@@ -149,84 +150,88 @@ impl From<EndpointError> for SetupError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// A limit of the broker stands against it, or too much waits in this client already. It was not
-    /// done.
+    /// A limit of the broker was reached, or the client's queue is full. The request was not
+    /// processed.
     Refused,
-    /// The broker did not take it, and would not take it again: it does not fit, as where its id is
-    /// another's. It was not done.
+    /// The broker rejected the request for a reason other than a limit, for example a duplicate
+    /// request id. Retrying would fail again. The request was not processed.
     NotTaken {
-        /// The broker's code, which begins with a 4.
+        /// The broker's error code, in the range 400 to 499.
         code: u16,
-        /// What it said: mostly one frame of text.
+        /// The broker's message, usually one frame of text.
         why: Box<Body>,
     },
-    /// Its time was over. It may have been done or not.
+    /// The request timed out. It may have been processed.
     Expired,
-    /// Its worker said nothing for longer than [`silence`](crate::RequestBuilder::silence) allows. It
-    /// may have been done or not.
+    /// The worker was silent for longer than [`silence`](crate::RequestBuilder::silence) allows.
+    /// The request may have been processed.
     Silent,
-    /// Its worker was lost, or had it for as long as the broker lets a worker have a request (the busy
-    /// limit, 15 minutes unless set). It may have been done or not.
+    /// The worker was lost, or exceeded the broker's limit for processing a request (the busy
+    /// limit, default: 15 minutes). The request may have been processed.
     ///
-    /// One that is [repeatable](crate::RequestBuilder::repeatable) goes to another worker first, unless a
-    /// part of its reply came, it is for [one worker](crate::RequestBuilder::target), or so many workers
-    /// were lost with it as the broker tries: three, unless set.
+    /// The broker first redelivers a [repeatable](crate::RequestBuilder::repeatable) request to
+    /// another worker. It does not redeliver the request if a part of the reply has arrived, if the
+    /// request is for [one worker](crate::RequestBuilder::target), or if the maximum number of
+    /// workers (default: three) was lost while processing it.
     WorkerLost,
-    /// No worker offers the service, or the worker that was asked for is not there. It was not done.
+    /// No worker is registered for the service, or the requested worker is not connected. The
+    /// request was not processed.
     NoSuchService,
-    /// All workers that offer the service have rejected it. It was not done.
+    /// All workers of the service rejected the request. It was not processed.
     Rejected {
-        /// What the last of them said, if it said anything.
+        /// The message of the last worker that rejected the request; empty if it sent none.
         why: Box<Body>,
     },
-    /// The worker answered with an error.
+    /// The worker replied with an error.
     ///
-    /// The broker's own errors are those above and below. In all dialects but [`Dialect::Omdp1`] they are
-    /// told by their words (`B_BUSY`, `B_WORKER_LOST` and so on): there a worker's error whose text is
-    /// such a word is taken for the broker's, and what every worker has rejected comes like this, if the
-    /// last one said why.
+    /// The broker's own errors are the other variants. Only [`Dialect::Omdp1`] marks them as such.
+    /// All other dialects identify them by their text (`B_BUSY`, `B_WORKER_LOST` and so on), with
+    /// two consequences: a worker's error with such a text is reported as the broker's, and a
+    /// request that all workers rejected is reported as `Remote` if the last worker gave a reason.
     Remote {
-        /// The worker's code; 0 where its dialect, or the client's, has none.
+        /// The worker's error code, or 0 if the worker's or the client's dialect has no error
+        /// codes.
         code: u16,
-        /// What it said: mostly one frame of text.
+        /// The worker's message, usually one frame of text.
         why: Box<Body>,
     },
-    /// No broker is connected. It was not sent.
+    /// No broker is connected. The request was not sent.
     NotConnected,
-    /// The broker does not want this client, and has said why; so it is with all of them, where there are
-    /// several. It was not sent: there will be no connection for a minute
-    /// ([`Farewell::IdentityInUse`]), or none ever again, so a request does not wait for one.
+    /// The broker turned this client away and gave a reason. If there are several brokers, all of
+    /// them did. The request was not sent and is not queued, because the client does not reconnect
+    /// for a minute ([`Farewell::IdentityInUse`]) or ever again.
     SentAway(Farewell),
-    /// The connection to the broker was lost when the request was with it. It may have been done or
-    /// not.
+    /// The connection to the broker was lost after the request was sent. The request may have been
+    /// processed.
     Disconnected,
-    /// The broker shuts down. It may have been done or not.
+    /// The broker is shutting down. The request may have been processed.
     ShutDown,
-    /// The request is larger than a message [may be](crate::ClientBuilder::message_bytes_max), here or
-    /// at the broker, or has too many frames. It was not sent.
+    /// The request exceeds the [maximum message size](crate::ClientBuilder::message_bytes_max) of
+    /// the client or the broker, or has too many frames. It was not sent.
     TooLarge,
-    /// The broker cannot give it to its worker, or the reply to us: it is too large for the other
-    /// side, or cannot be translated into its dialect. It may have been done or not.
+    /// The broker cannot forward the request to its worker or the reply to this client, because it
+    /// is too large for the receiver or cannot be translated into the receiver's dialect. The
+    /// request may have been processed.
     Untranslatable,
-    /// No service can have this name. It was not sent.
+    /// The service name is invalid. The request was not sent.
     BadService {
-        /// The name that was asked for.
+        /// The requested service name.
         service: String,
-        /// What is wrong with it.
+        /// The reason why the name is invalid.
         offence: Offence,
     },
-    /// The client's dialect has no words for what was said of the request. It was not sent.
+    /// The client's dialect does not support an option of the request. The request was not sent.
     Unsayable {
-        /// What it cannot say.
+        /// The unsupported option.
         option: RequestOption,
         /// The client's dialect.
         dialect: Dialect,
     },
-    /// The client's task has ended, with its runtime. It may have been done or not.
+    /// The client's task has ended together with its runtime. The request may have been processed.
     Stopped,
 }
 
-/// Whether it is safe to ask again after an error.
+/// The kinds of requests that are safe to retry after an error.
 ///
 /// ```
 /// use majordomus::{RequestError, Retriable};
@@ -244,16 +249,16 @@ pub enum RequestError {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retriable {
-    /// It was not done.
+    /// Every request: the request was not processed.
     Always,
-    /// It may have been done: only what may be done twice.
+    /// Only idempotent requests: the request may have been processed.
     IfRepeatable,
-    /// Asking again will hardly help, or only the worker's error tells.
+    /// No request: a retry would fail again, or only the worker's error tells if it is safe.
     Never,
 }
 
 impl RequestError {
-    /// Whether it is safe to ask again.
+    /// Returns which requests are safe to retry after this error.
     ///
     /// ```
     /// use majordomus::{RequestError, Retriable};
@@ -284,8 +289,8 @@ impl RequestError {
         }
     }
 
-    /// What a worker said of the error, or the broker that did [not take](Self::NotTaken) the request, as
-    /// text; empty where nobody said anything.
+    /// Returns the text of a worker's error, or of the broker's [rejection](Self::NotTaken).
+    /// Returns an empty string if there is no text.
     ///
     /// ```
     /// use majordomus::RequestError;
@@ -393,7 +398,7 @@ impl From<Failure> for RequestError {
 mod tests {
     use super::*;
 
-    /// The place of a variant in the table. A new one needs a new line there.
+    /// Returns the index of a variant in the table. A new variant requires a new row in the table.
     fn place(error: &RequestError) -> usize {
         match error {
             RequestError::Refused => 0,

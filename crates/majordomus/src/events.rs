@@ -1,4 +1,4 @@
-//! Connections that come and go, for those who want to hear of it.
+//! Connection events of clients and workers.
 
 use std::fmt;
 
@@ -7,20 +7,21 @@ use tokio::sync::{broadcast, watch};
 
 use crate::Endpoint;
 
-/// Events that wait for one who listens; of what comes beyond that, the oldest are left out.
+/// The maximum number of events that are queued for each receiver. If the queue is full, the oldest
+/// events are dropped.
 ///
 /// ```
 /// use std::collections::VecDeque;
 ///
 /// use majordomus::EVENTS_MAX;
 ///
-/// // As many as can have waited.
+/// // This vector has room for as many events as can be queued.
 /// let mut latest: VecDeque<String> = VecDeque::with_capacity(EVENTS_MAX);
 /// ```
 pub const EVENTS_MAX: usize = 64;
 
-/// What happened to the connection to a broker. Of several connections to one broker, which a worker
-/// may have, the first that is open counts, and the last that is not open any more.
+/// An event on the connection to a broker. If a worker has several connections to one broker, the
+/// first connection to open is reported as connected, and the last one to close as disconnected.
 ///
 /// ```no_run
 /// use majordomus::ConnectionEvent;
@@ -39,41 +40,42 @@ pub const EVENTS_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionEvent {
-    /// It is open, and the broker serves us.
+    /// The connection is open, and the broker accepts requests and registrations.
     Connected {
-        /// Where the broker is.
+        /// The broker's endpoint.
         endpoint: Endpoint,
     },
-    /// It is not open any more. It will be tried again, unless the broker has
-    /// [sent us away](Self::SentAway) for good.
+    /// The connection is closed. The peer reconnects, unless the broker has [turned it
+    /// away](Self::SentAway) for good.
     Disconnected {
-        /// Where the broker is.
+        /// The broker's endpoint.
         endpoint: Endpoint,
-        /// What happened.
+        /// The reason for the disconnection.
         why: String,
     },
-    /// The broker does not want us, or no longer, and says why. Where it was connected,
-    /// [`Disconnected`](Self::Disconnected) comes next.
+    /// The broker turned this client or worker away and gave a reason. If the connection was open,
+    /// [`Disconnected`](Self::Disconnected) follows.
     ///
-    /// It is tried again after a wait, as section 4 of OMDP/1 has it: after
-    /// [`Farewell::IdentityInUse`] not before a minute, and not at all after what
-    /// [is for good](Farewell::is_for_good), but that a worker which was [`Farewell::Forbidden`] tries
-    /// again when it offers something else.
+    /// The peer reconnects after a delay, as section 4 of OMDP/1 specifies. After
+    /// [`Farewell::IdentityInUse`] the delay is at least one minute. After a
+    /// [permanent](Farewell::is_for_good) reason the peer does not reconnect, with one exception: a
+    /// worker that was turned away with [`Farewell::Forbidden`] reconnects when its set of services
+    /// changes.
     SentAway {
-        /// Where the broker is.
+        /// The broker's endpoint.
         endpoint: Endpoint,
-        /// Why it does not want us.
+        /// The broker's reason.
         why: Farewell,
     },
-    /// It could not be opened, and will be tried again. Of a row of failures, the first is told, the
-    /// second, the fourth, the eighth and so on; so it is with [`SentAway`](Self::SentAway) where it says
-    /// the same again.
+    /// The connection could not be opened, and will be retried. Of consecutive failures, only the
+    /// first, second, fourth, eighth and so on are reported. The same applies to repeated
+    /// [`SentAway`](Self::SentAway) events with the same reason.
     Failed {
-        /// Where the broker is.
+        /// The broker's endpoint.
         endpoint: Endpoint,
-        /// What happened.
+        /// The reason for the failure.
         why: String,
-        /// How many times in a row there was no connection to be had.
+        /// The number of consecutive failures.
         row: u32,
     },
 }
@@ -95,10 +97,10 @@ impl fmt::Display for ConnectionEvent {
     }
 }
 
-/// What happens to the connections of a client or a worker, from
+/// A receiver of the connection events of a client or a worker, created by
 /// [`Client::events`](crate::Client::events) or [`Worker::events`](crate::Worker::events).
 ///
-/// Of one who does not listen for long, the oldest events are left out: [`EVENTS_MAX`] wait.
+/// A slow receiver loses the oldest events: at most [`EVENTS_MAX`] events are queued.
 ///
 /// ```no_run
 /// # async fn example(worker: majordomus::Worker) {
@@ -116,8 +118,8 @@ pub struct ConnectionEvents {
 }
 
 impl ConnectionEvents {
-    /// The next one; `None` when there is nobody any more whose connections these are. Can be dropped
-    /// and called again.
+    /// Waits for the next event. Returns `None` once the client or worker no longer exists. This
+    /// method is cancel safe.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) {
@@ -138,7 +140,7 @@ impl ConnectionEvents {
     }
 }
 
-/// What is known of the connections to each of several brokers. Each broker is known by its place.
+/// The state of the connections to each of several brokers. Each broker is identified by its index.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
     places: watch::Sender<Vec<Place>>,
@@ -147,18 +149,18 @@ pub(crate) struct Connections {
 
 #[derive(Clone, Debug, Default)]
 struct Place {
-    /// How many connections are open.
+    /// The number of open connections.
     open: usize,
-    /// How often one could not be opened, or was refused, since the first was open.
+    /// The number of failed or refused connection attempts since a connection was last opened.
     failures: u32,
-    /// What the broker said last when it refused one since then.
+    /// The broker's last disconnect reason since then.
     farewell: Option<Farewell>,
-    /// Why none is tried for long, or ever.
+    /// The reason why reconnecting is suspended for a long time or for good.
     refused: Option<Farewell>,
 }
 
 impl Place {
-    /// Takes in what happened. Whether it is to be told.
+    /// Applies an event. Returns true if the event must be reported to receivers.
     fn note(&mut self, event: &mut ConnectionEvent) -> bool {
         match event {
             ConnectionEvent::Connected { .. } => {
@@ -192,18 +194,18 @@ impl Connections {
         Self { places: watch::Sender::new(vec![Place::default(); count]), events }
     }
 
-    /// Notes what happened at this place, and tells those who listen what is news. Nobody notes the end
-    /// of a connection whose beginning was not noted.
+    /// Records an event for the broker at this index, and reports it to receivers if necessary. A
+    /// caller must not record a disconnection without a preceding connection.
     pub(crate) fn note(&self, at: usize, mut event: ConnectionEvent) {
         let mut news = false;
         self.places.send_modify(|places| news = places[at].note(&mut event));
         if news {
-            // Nobody may listen.
+            // There may be no receiver.
             let _ = self.events.send(event);
         }
     }
 
-    /// Notes why none is tried at this place for long, or that one is.
+    /// Records why reconnecting to this broker is suspended, or that it is not.
     pub(crate) fn note_refused(&self, at: usize, why: Option<Farewell>) {
         self.places.send_if_modified(|places| {
             let before = std::mem::replace(&mut places[at].refused, why);
@@ -219,17 +221,18 @@ impl Connections {
         any_open(&self.places.borrow())
     }
 
-    /// Waits until one of them is open.
+    /// Waits until a connection is open.
     pub(crate) async fn opened(&self) {
-        // The sender is here, so it does not end before that.
+        // `self` holds the sender, so the channel cannot close while this waits.
         let _ = self.places.subscribe().wait_for(|places| any_open(places)).await;
     }
 
-    /// Waits until one of them is open, or none is tried any more: then it says why.
+    /// Waits until a connection is open. Returns the refusal reason if reconnecting is suspended
+    /// for all brokers.
     pub(crate) async fn opened_or_refused(&self) -> Result<(), Farewell> {
         let mut refused = None;
         let settled = |places: &Vec<Place>| {
-            // One that is tried may be open soon.
+            // A broker that is not suspended may become connected soon.
             let tried = places.iter().any(|place| place.refused.is_none());
             refused = places.first().and_then(|place| place.refused).filter(|_| !tried);
             any_open(places) || refused.is_some()

@@ -1,25 +1,25 @@
-//! Headers: what stands beside a body, by name.
+//! Message headers: named values that accompany a body.
 
 use std::fmt;
 
 use bytes::Bytes;
 use majordomus_wire::{Offence, pack_headers};
 
-/// How many bytes the headers of one message may have, with what they take in the message.
+/// The maximum size of a message's headers, in bytes of their encoded form.
 ///
 /// ```
 /// use majordomus::{HEADERS_BYTES_MAX, HeaderError, Headers};
 ///
-/// // With its name it has more.
+/// // Together with its name, the header exceeds the limit.
 /// let value = vec![0; HEADERS_BYTES_MAX];
 /// assert_eq!(Headers::new().with("x", value), Err(HeaderError::TooLarge));
 /// ```
 pub const HEADERS_BYTES_MAX: usize = majordomus_wire::HEADERS_BYTES_MAX;
 
-/// What stands beside the body of a request or of a reply: names and values, such as a `traceparent`.
+/// The headers of a request or a reply: names and values, such as a `traceparent`.
 ///
-/// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has headers. In the other dialects, and on the way
-/// to a peer that speaks one of them, they are left out.
+/// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) supports headers. They are omitted from messages
+/// to a peer that uses another dialect.
 ///
 /// ```
 /// use majordomus::Headers;
@@ -31,13 +31,13 @@ pub const HEADERS_BYTES_MAX: usize = majordomus_wire::HEADERS_BYTES_MAX;
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
-    /// As the specification packs them (OMDP/1, section 3): a length and a name, a length and a
-    /// value, and so on.
+    /// The headers in the encoding of OMDP/1, section 3: for each header, the length of the name,
+    /// the name, the length of the value and the value.
     packed: Bytes,
 }
 
 impl Headers {
-    /// None.
+    /// Creates an empty set of headers.
     ///
     /// ```
     /// assert!(majordomus::Headers::new().is_empty());
@@ -46,12 +46,14 @@ impl Headers {
         Self { packed: Bytes::new() }
     }
 
-    /// The same, and one more behind them. A name may come again; the first counts.
+    /// Appends a header. A name can occur more than once; [`get`](Self::get) returns the first
+    /// value.
     ///
     /// # Errors
     ///
-    /// When it is no name (1 to 255 letters, digits, `-`, `_`, `.` or `+`), or all of them have more
-    /// than [`HEADERS_BYTES_MAX`] bytes.
+    /// Returns [`HeaderError::Name`] if the name is invalid (valid: 1 to 255 letters, digits, `-`,
+    /// `_`, `.` or `+`), and [`HeaderError::TooLarge`] if all headers together exceed
+    /// [`HEADERS_BYTES_MAX`] bytes.
     ///
     /// ```
     /// use majordomus::{HeaderError, Headers};
@@ -70,7 +72,7 @@ impl Headers {
         Ok(Self { packed })
     }
 
-    /// The value of the first header of this name, whatever case its letters have.
+    /// Returns the value of the first header with this name, ignoring ASCII case.
     ///
     /// ```
     /// use majordomus::Headers;
@@ -83,7 +85,7 @@ impl Headers {
         self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// All of them, in order.
+    /// Returns an iterator over all headers, in order.
     ///
     /// ```
     /// use majordomus::Headers;
@@ -97,7 +99,7 @@ impl Headers {
         majordomus_wire::Headers::read(&self.packed).into_iter().flat_map(|read| read.iter())
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no headers.
     ///
     /// ```
     /// assert!(!majordomus::Headers::new().with("a", "")?.is_empty());
@@ -107,7 +109,7 @@ impl Headers {
         self.packed.is_empty()
     }
 
-    /// Those that were received, in memory of their own.
+    /// Copies received headers into their own memory.
     pub(crate) fn received(packed: &Bytes) -> Self {
         let packed = if packed.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(packed) };
         Self { packed }
@@ -125,7 +127,7 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// What cannot be a header.
+/// An error that occurs when a header is added.
 ///
 /// ```
 /// use majordomus::{HeaderError, Headers};
@@ -134,10 +136,10 @@ impl fmt::Debug for Headers {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderError {
-    /// The name is empty, longer than 255 bytes, or has other bytes than letters, digits, `-`, `_`,
-    /// `.` and `+`.
+    /// The name is empty, is longer than 255 bytes, or contains bytes other than letters, digits,
+    /// `-`, `_`, `.` and `+`.
     Name,
-    /// The headers have more than [`HEADERS_BYTES_MAX`] bytes with it.
+    /// The headers exceed [`HEADERS_BYTES_MAX`] bytes together with the new header.
     TooLarge,
 }
 

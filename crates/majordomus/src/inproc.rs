@@ -1,10 +1,10 @@
-//! The way to a broker in this process.
+//! Connections to a broker in this process (`inproc://`).
 
 use std::io;
 
 use tokio::net::UnixStream;
 
-/// Connects to the broker of this process that has the name. It does not wait.
+/// Connects to the broker with this name in this process. Never blocks.
 #[cfg(feature = "broker")]
 pub(crate) fn connect(name: &str) -> io::Result<UnixStream> {
     let stream = majordomus_broker::inproc::connect(name)?;
@@ -12,7 +12,8 @@ pub(crate) fn connect(name: &str) -> io::Result<UnixStream> {
     UnixStream::from_std(stream)
 }
 
-/// There is none: an endpoint that says so was not read, it was made by hand.
+/// Always fails. The parser rejects `inproc://` endpoints without the feature `broker`, so only an
+/// endpoint constructed in code can get here.
 #[cfg(not(feature = "broker"))]
 pub(crate) fn connect(_name: &str) -> io::Result<UnixStream> {
     Err(io::ErrorKind::Unsupported.into())

@@ -1,9 +1,11 @@
-//! Clients and workers for Majordomo service brokers: a client asks for a service by its name, a
-//! worker offers one, and the broker brings them together.
+//! Clients and workers for Majordomo service brokers. A client sends a request to a service by
+//! name, a worker registers a service, and the broker routes requests to workers and replies to
+//! clients.
 //!
-//! Both connect, and connect again, by themselves, over `tcp://` and `ipc://`. They are handles to
-//! tasks of a tokio runtime, and what is lost is said and never silently repeated. This crate starts
-//! no runtime and no thread, but those of [`blocking`] and of a broker that you embed.
+//! Clients and workers connect over `tcp://` and `ipc://` and reconnect automatically. [`Client`]
+//! and [`Worker`] are handles to tasks of a Tokio runtime. A lost request is reported as an error
+//! and is never silently repeated. Only [`blocking`] and an embedded broker start threads or a
+//! runtime; the rest of this crate starts neither.
 //!
 //! # A worker
 //!
@@ -28,36 +30,37 @@
 //! }
 //! ```
 //!
-//! A [`Body`] is any number of frames of any bytes, and mostly one; beside them stand [`Headers`].
-//! Nothing is sent until a request is awaited or [sent](RequestBuilder::send), and one client has any
-//! number of them at once. Clones of a client share its connection.
+//! A [`Body`] is any number of frames of arbitrary bytes, usually one. [`Headers`] carry metadata
+//! next to it. A request is sent when it is awaited or [sent](RequestBuilder::send). A client can
+//! have any number of requests in flight. Clones of a client share its connection.
 //!
-//! # Errors, and asking again
+//! # Errors and retries
 //!
-//! | [`RequestError`] | what it means | was it done? | safe to ask again? |
+//! | [`RequestError`] | Meaning | Was the request processed? | Safe to retry? |
 //! |---|---|---|---|
-//! | [`Refused`](RequestError::Refused) | a limit of the broker or of this client stands against it | no | yes, later |
-//! | [`NotConnected`](RequestError::NotConnected) | no broker is connected; it was not sent | no | yes |
-//! | [`SentAway`](RequestError::SentAway) | the broker does not want this client, and has said why; it was not sent | no | it would not help |
-//! | [`NoSuchService`](RequestError::NoSuchService) | no worker offered it in time, or the [one asked for](RequestBuilder::target) is not there | no | yes |
-//! | [`Rejected`](RequestError::Rejected) | every worker [gave it back](Replier::reject) | no | yes, later |
-//! | [`WorkerLost`](RequestError::WorkerLost) | its worker was lost, or had it for longer than the broker allows (the busy limit, 15 minutes unless set), and it was given to no other: it was not [repeatable](RequestBuilder::repeatable), was for [one worker](RequestBuilder::target), a part had come, or three workers were lost with it | perhaps | if it may be done twice |
-//! | [`Disconnected`](RequestError::Disconnected) | the connection to the broker was lost | perhaps | if it may be done twice |
-//! | [`ShutDown`](RequestError::ShutDown) | the broker shuts down | perhaps | if it may be done twice |
-//! | [`Silent`](RequestError::Silent) | its worker said nothing for [too long](RequestBuilder::silence) | perhaps | if it may be done twice |
-//! | [`Expired`](RequestError::Expired) | its time was over | perhaps | if it may be done twice; `retry` does not |
-//! | [`Stopped`](RequestError::Stopped) | the client's task has ended, with its runtime | perhaps | if it may be done twice; `retry` does not |
-//! | [`Remote`](RequestError::Remote) | the worker answered with an error, panicked, or gave no reply | the error may say | only you can tell |
-//! | [`TooLarge`](RequestError::TooLarge) | it is larger than a message may be | no | it would not help |
-//! | [`NotTaken`](RequestError::NotTaken) | the broker did not take it, and not for a limit | no | it would not help |
-//! | [`Untranslatable`](RequestError::Untranslatable) | it is too large for its worker, or its reply for this client, or one of them cannot be translated | perhaps | it would not help |
-//! | [`BadService`](RequestError::BadService) | no service can have this name | no | it would not help |
-//! | [`Unsayable`](RequestError::Unsayable) | the client's dialect has no words for [something](RequestOption) that was said of it | no | it would not help |
+//! | [`Refused`](RequestError::Refused) | The request reached a limit of the broker or of this client. | no | yes, later |
+//! | [`NotConnected`](RequestError::NotConnected) | No broker is connected. The request was not sent. | no | yes |
+//! | [`SentAway`](RequestError::SentAway) | The broker turned this client away and gave a reason. The request was not sent. | no | no: it would fail again |
+//! | [`NoSuchService`](RequestError::NoSuchService) | No worker registered the service in time, or the [requested worker](RequestBuilder::target) is not connected. | no | yes |
+//! | [`Rejected`](RequestError::Rejected) | Every worker [rejected](Replier::reject) the request. | no | yes, later |
+//! | [`WorkerLost`](RequestError::WorkerLost) | The worker was lost, or exceeded the broker's busy limit (default: 15 minutes), and the broker did not redeliver the request. The broker does not redeliver a request that is not [repeatable](RequestBuilder::repeatable), that is for [one worker](RequestBuilder::target), that has a partial reply, or that has lost three workers. | maybe | if the request is idempotent |
+//! | [`Disconnected`](RequestError::Disconnected) | The connection to the broker was lost. | maybe | if the request is idempotent |
+//! | [`ShutDown`](RequestError::ShutDown) | The broker is shutting down. | maybe | if the request is idempotent |
+//! | [`Silent`](RequestError::Silent) | The worker was silent for [too long](RequestBuilder::silence). | maybe | if the request is idempotent |
+//! | [`Expired`](RequestError::Expired) | The request timed out. | maybe | if the request is idempotent; `retry` does not retry it |
+//! | [`Stopped`](RequestError::Stopped) | The client's task has ended together with its runtime. | maybe | if the request is idempotent; `retry` does not retry it |
+//! | [`Remote`](RequestError::Remote) | The worker replied with an error, panicked, or sent no reply. | the error may tell | depends on the worker's error |
+//! | [`TooLarge`](RequestError::TooLarge) | The request exceeds the maximum message size. | no | no: it would fail again |
+//! | [`NotTaken`](RequestError::NotTaken) | The broker rejected the request for a reason other than a limit. | no | no: it would fail again |
+//! | [`Untranslatable`](RequestError::Untranslatable) | The request is too large for the worker, the reply is too large for this client, or one of them cannot be translated. | maybe | no: it would fail again |
+//! | [`BadService`](RequestError::BadService) | The service name is invalid. | no | no: it would fail again |
+//! | [`Unsayable`](RequestError::Unsayable) | The client's dialect does not support an [option](RequestOption) of the request. | no | no: it would fail again |
 //!
-//! [`RequestError::retriable`] says the last column to programs. [`RequestBuilder::retry`] does it:
-//! at another broker where there is one, after waits that grow, and never once a part of the reply has
-//! come. It also lets the broker give the request to another worker when its worker is lost, which
-//! [`RequestBuilder::repeatable`] does alone.
+//! [`RequestError::retriable`] returns the last column as a value. [`RequestBuilder::retry`]
+//! retries automatically, with increasing delays and at another broker if there is one. It never
+//! retries after a part of the reply has arrived. It also marks the request as
+//! [repeatable](RequestBuilder::repeatable), so that the broker can redeliver it to another worker
+//! if its worker is lost.
 //!
 #![cfg_attr(feature = "broker", doc = "```")]
 #![cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -78,12 +81,12 @@
 //! # }
 //! ```
 //!
-//! # Replies in parts
+//! # Multipart replies
 //!
-//! A handler sends [parts](Replier::part) and then [the last one](Replier::finish); a client takes them
-//! one by one from the [`Reply`], which is a stream too, or has [all in one body](Reply::whole). The
-//! client counts out how many parts it takes, 16 ahead of its reader, and [`Replier::part`] waits for
-//! that: who reads slowly slows this reply, and no other.
+//! A handler sends [parts](Replier::part) and then [the last one](Replier::finish). A client reads
+//! the parts one by one from the [`Reply`], which is also a stream, or collects them [into one
+//! body](Reply::whole). The client grants credit for 16 parts ahead of its reader, and
+//! [`Replier::part`] waits for credit. A slow reader therefore slows down only its own reply.
 //!
 #![cfg_attr(feature = "broker", doc = "```")]
 #![cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -91,7 +94,7 @@
 //!
 //! async fn count(reply: Replier) {
 //!     for number in 1..3 {
-//!         // An error says that nobody waits for it any more.
+//!         // An error means that the client no longer waits for the reply.
 //!         if reply.part(number.to_string()).await.is_err() {
 //!             return;
 //!         }
@@ -114,15 +117,15 @@
 //! # }
 //! ```
 //!
-//! # Cancelling
+//! # Cancellation
 //!
-//! Dropping a [`Reply`] before its end gives the request up. Its worker hears of it within a round
-//! trip: [`Replier::part`] fails, and the [`Cancellation`] of the request is pulled. So it is when the
-//! time of the request is over, and when the worker loses its broker or is stopped.
+//! Dropping a [`Reply`] before its end cancels the request. The worker is notified within one round
+//! trip: [`Replier::part`] returns an error, and the request's [`Cancellation`] is triggered. The
+//! same happens when the request times out, and when the worker loses its broker or is stopped.
 //!
-//! A handler that looks at neither goes on to its end, for nobody, and takes its place among those
-//! that [run at once](WorkerBuilder::concurrency) until it returns: it is never aborted, unless the
-//! worker is [stopped](Worker::stop) or dropped.
+//! A handler that checks neither runs to its end, and its result is discarded. It counts towards
+//! the worker's [concurrency](WorkerBuilder::concurrency) until it returns. A handler is aborted
+//! only if the worker is [stopped](Worker::stop) or dropped.
 //!
 //! ```no_run
 //! # async fn long_computation() -> Vec<u8> { Vec::new() }
@@ -135,30 +138,33 @@
 //! }
 //! ```
 //!
-//! What blocks or computes for long belongs into `tokio::task::spawn_blocking`, where it can look at
-//! [`Cancellation::is_cancelled`].
+//! Run blocking or long computations in `tokio::task::spawn_blocking`, and check
+//! [`Cancellation::is_cancelled`] there.
 //!
-//! # How long it may take
+//! # Timeouts
 //!
-//! - [`timeout`](RequestBuilder::timeout): how long the client waits for the next part, anew from
-//!   each; 60 s unless set.
-//! - [`deadline`](RequestBuilder::deadline): how long all of it may take, with all that is asked again.
-//! - [`silence`](RequestBuilder::silence): how long its worker may neither send a part nor say that it
-//!   is [at work](Replier::at_work).
+//! - [`timeout`](RequestBuilder::timeout): the maximum time to wait for the next part. It restarts
+//!   with each part. Default: 60 s.
+//! - [`deadline`](RequestBuilder::deadline): the maximum time for the complete reply, including all
+//!   retries.
+//! - [`silence`](RequestBuilder::silence): the maximum time in which the worker sends neither a
+//!   part nor an [at-work notice](Replier::at_work).
 //!
-//! The worker sees until when the reply is wanted in [`Request::deadline`]. A request whose time is over
-//! is never given to a worker.
+//! [`Request::deadline`] gives the worker the time at which the client stops waiting for the reply.
+//! The broker never dispatches an expired request.
 //!
-//! # Several services, several brokers
+//! # Several services and several brokers
 //!
-//! A worker offers any number of services over one connection, more of them or fewer
-//! [while it runs](Worker::offer), with [wildcards and versions](WorkerBuilder::service), and takes
-//! [so many requests at once](WorkerBuilder::concurrency); one unless set. [`Worker::drain`] finishes
-//! what runs before it leaves.
+//! A worker registers any number of services over one connection, including [wildcards and
+//! versions](WorkerBuilder::service). It can add and remove services [while it
+//! runs](Worker::offer). It processes up to [`concurrency`](WorkerBuilder::concurrency) requests at
+//! once (default: 1). [`Worker::drain`] finishes all requests in flight before the worker
+//! disconnects.
 //!
-//! Where several endpoints are named, a worker serves all of these brokers at once. A client has a
-//! connection to each and asks the first that is there, or [each in turn](Brokers::Spread). What the
-//! connections do is told by [`Client::events`] and [`Worker::events`].
+//! Given several endpoints, a worker serves all of these brokers at once. A client opens a
+//! connection to each broker and sends each request to the first connected one, or to [each in
+//! turn](Brokers::Spread). [`Client::events`] and [`Worker::events`] report changes of the
+//! connections.
 //!
 //! ```no_run
 //! use majordomus::{Client, Replier, Request, Retry, Worker};
@@ -177,10 +183,11 @@
 //! # }
 //! ```
 //!
-//! # The broker inside, and tests
+//! # Embedded broker and tests
 //!
-//! With the feature `broker` there is a `Broker` to embed in a program or a test. It listens on
-//! `tcp://` and `ipc://`, and on `inproc://` for its own process, so a test needs no port.
+//! The feature `broker` adds a `Broker` to embed in a program or a test. It listens on `tcp://`, on
+//! `ipc://`, and on `inproc://` for clients and workers in the same process, so a test needs no
+//! port.
 //!
 #![cfg_attr(feature = "broker", doc = "```")]
 #![cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -201,25 +208,27 @@
 //! }
 //! ```
 //!
-//! # What it speaks
+//! # Dialects
 //!
-//! OMDP/1 unless told otherwise ([`Dialect::Omdp1`]), which our broker speaks and which alone has
-//! headers, codes, priorities, progress, credit and a limit on silence. With other brokers it speaks
-//! what they do: 7/MDP, 18/MDP, and those of majortomo, PIGATO, zmq-omdp, generaldomo and
-//! zeromq/majordomo; set it with [`ClientBuilder::dialect`] and [`WorkerBuilder::dialect`]. With our
-//! broker that is not needed: it brings clients and workers of all dialects together.
+//! Clients and workers use OMDP/1 ([`Dialect::Omdp1`]) by default. Our broker supports it, and it
+//! is the only dialect with headers, error codes, priorities, progress, credit and a limit on
+//! silence. For other brokers, select their dialect with [`ClientBuilder::dialect`] and
+//! [`WorkerBuilder::dialect`]: 7/MDP, 18/MDP, or the dialect of majortomo, PIGATO, zmq-omdp,
+//! generaldomo or zeromq/majordomo. With our broker this is not necessary: it connects clients and
+//! workers of all dialects.
 //!
-//! # Without a runtime, without a broker
+//! # Blocking API and unit tests
 //!
-//! [`blocking`] has the client and the worker for programs without an async runtime. [`testing`] has a
-//! client whose requests are answered by handlers, and a call of one handler, for unit tests.
+//! [`blocking`] provides a client and a worker for programs without an async runtime. [`testing`]
+//! provides, for unit tests, a client whose requests are answered by handlers, and a way to call a
+//! single handler.
 //!
 //! # Features
 //!
-//! - `broker`: the broker to embed, and `inproc://`. Without it the crate has the client and the worker
-//!   alone.
-//! - `json`: `Body::from_json` and `Body::json`, for values of your own.
-//! - `msgpack`: the same in MessagePack.
+//! - `broker`: the embedded broker and `inproc://`. Without this feature, the crate contains only
+//!   the client and the worker.
+//! - `json`: `Body::from_json` and `Body::json`, which convert values to and from JSON.
+//! - `msgpack`: the same conversions for MessagePack.
 
 pub mod blocking;
 mod body;
@@ -256,7 +265,7 @@ pub use majordomus_zmtp::{Endpoint, EndpointError};
 pub use values::BodyError;
 pub use worker::{Cancellation, Cancelled, Replier, Request, Worker, WorkerBuilder};
 
-/// A number that is another one each time, for what must not happen everywhere at once.
+/// Returns a random number, different on each call. It spreads out actions of many peers in time.
 fn ambient_seed() -> u64 {
     RandomState::new().hash_one(())
 }

@@ -1,4 +1,4 @@
-//! ZMTP over a socket.
+//! A ZMTP connection over a TCP or Unix socket.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -16,45 +16,45 @@ use tokio::time::timeout;
 
 use crate::Endpoint;
 
-/// In how many frames what comes before the body of a message may be.
+/// The maximum number of frames before a message's body.
 pub(crate) const HEAD_FRAMES_MAX: usize = 8;
-/// How long the connection and its handshake may take.
+/// The timeout for connecting, including the handshake.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long what is unsent may take when the link is closed.
+/// The timeout for writing the remaining output when the link is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How much is read at once, at most.
+/// The maximum number of bytes per read.
 const READ_BYTES_MAX: usize = 64 * 1024;
-/// Below this much room, a new read buffer is taken.
+/// The minimum free space in the read buffer. Below it, a new buffer is allocated.
 const READ_BYTES_MIN: usize = 4 * 1024;
-/// How much memory of large messages is kept for the next ones.
+/// The maximum size of the buffer pool for large messages.
 const SPARE_BYTES_MAX: usize = 4 << 20;
-/// For how long, when nothing happens.
+/// The time after which the buffer pool of an idle connection is cleared.
 const SPARE_TIME: Duration = Duration::from_secs(1);
-/// How many slices are written at once.
+/// The maximum number of slices per write.
 const SLICES_MAX: usize = 64;
 
-/// How many bytes a message may have besides those of its body.
+/// Returns the maximum number of bytes in a message in addition to its body.
 pub(crate) const fn head_bytes_max(dialect: Dialect) -> usize {
     match dialect.socket() {
         Socket::Dealer => COMMAND_BYTES_MAX,
-        // Each frame is packed behind its length.
+        // Each frame is preceded by its length.
         Socket::Client => COMMAND_BYTES_MAX + 5 * PACKED_PARTS_MAX,
     }
 }
 
-/// A connection to a broker whose handshake is over.
+/// A connection to a broker that has completed its handshake.
 #[derive(Debug)]
 pub(crate) struct Link {
     stream: Stream,
     zmtp: Connection,
     read_buffer: BytesMut,
     spares: Spares,
-    /// Whether the message in reception has memory of its own, and not of the read buffer.
+    /// True if the incoming message uses its own buffer instead of the read buffer.
     granted: bool,
 }
 
 impl Link {
-    /// Connects to a broker, with such a socket.
+    /// Connects to a broker with the given socket type, and performs the handshake.
     pub(crate) async fn open(
         endpoint: Endpoint,
         socket: Socket,
@@ -69,7 +69,7 @@ impl Link {
             let stream = Stream::connect(&endpoint).await?;
             let ours = Metadata::new(ours).with_routing_id(&routing_id);
             let mut zmtp = Connection::connector(Security::Null, limits, ours);
-            // A busy connection fills more than 4 KiB in each turn.
+            // A busy connection writes more than 4 KiB per iteration.
             zmtp.pool_output();
             let (read_buffer, spares) = (BytesMut::new(), Spares::new(SPARE_BYTES_MAX));
             let mut link = Self { stream, zmtp, read_buffer, spares, granted: false };
@@ -86,7 +86,7 @@ impl Link {
                     let found = peer.metadata.socket_type;
                     return Err(LinkError::OtherSocket { found, expected });
                 }
-                // What the broker may have sent already is left for `next_message`.
+                // Messages that follow the handshake are left for `next_message`.
                 Some(Event::Hello(_)) => return Ok(()),
                 Some(_) => {}
                 None => {
@@ -97,8 +97,8 @@ impl Link {
         }
     }
 
-    /// Waits until bytes can be read, if `reading`, or written, if there are any, and does that
-    /// once. Can be dropped and called again.
+    /// Waits until the socket is readable (if `reading`) or writable (if output is pending), and
+    /// reads or writes once. This method is cancel safe.
     pub(crate) async fn turn(&mut self, reading: bool) -> Result<Moved, LinkError> {
         let writing = self.zmtp.unsent_bytes() > 0;
         let interest = match (reading, writing) {
@@ -125,7 +125,7 @@ impl Link {
         self.stream.ready(interest).await
     }
 
-    /// The next message among the bytes that were read; `None` when more must be read.
+    /// Returns the next message in the received bytes, or `None` if more bytes are needed.
     pub(crate) fn next_message(&mut self) -> Result<Option<Frames>, LinkError> {
         loop {
             match self.zmtp.poll()? {
@@ -135,7 +135,8 @@ impl Link {
                     }
                     return Ok(Some(Frames::new(message.data, message.frames)));
                 }
-                // There is one broker, and what it may send is limited.
+                // There is only one broker, and its message size is limited, so the memory is
+                // always granted.
                 Some(Event::Large { bytes }) => {
                     self.zmtp.grant_in(self.spares.take(bytes));
                     self.granted = true;
@@ -149,7 +150,7 @@ impl Link {
         }
     }
 
-    /// Asks the broker for life, where its ZMTP can be asked.
+    /// Sends a PING to the broker, if its ZMTP version supports PING.
     pub(crate) fn ping(&mut self) {
         self.zmtp.ping(0, b"");
     }
@@ -158,14 +159,14 @@ impl Link {
         self.zmtp.unsent_bytes()
     }
 
-    /// Closes it when what is unsent was written, or could not be.
+    /// Writes the remaining output, if possible within the timeout, and closes the connection.
     pub(crate) async fn close(mut self) {
         let flushing =
             async { while self.zmtp.unsent_bytes() > 0 && self.turn(false).await.is_ok() {} };
         let _ = timeout(CLOSE_TIMEOUT, flushing).await;
     }
 
-    /// Reads once; false where nothing was there after all.
+    /// Reads once. Returns false if no bytes were available.
     fn read(&mut self) -> Result<bool, LinkError> {
         let read = if let Some(place) = self.zmtp.direct_buffer() {
             let read = self.stream.try_read(place);
@@ -207,7 +208,7 @@ impl Link {
     }
 }
 
-/// Frames are queued, and written at the next [`turn`](Link::turn).
+/// Queues frames, which the next [`turn`](Link::turn) writes.
 impl Sink for Link {
     const SHARED_FRAME_BYTES_MIN: usize = SHARED_FRAME_BYTES_MIN;
 
@@ -225,10 +226,10 @@ impl Sink for Link {
     }
 }
 
-/// What came of a turn.
+/// The result of [`Link::turn`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moved {
-    /// Whether bytes were read.
+    /// True if bytes were read.
     pub(crate) read: bool,
 }
 
@@ -280,7 +281,7 @@ impl Stream {
     }
 }
 
-/// Why there is no link any more, or none yet.
+/// The reason why a link could not be opened or has been closed.
 #[derive(Debug)]
 pub(crate) enum LinkError {
     Io(io::Error),
@@ -290,7 +291,7 @@ pub(crate) enum LinkError {
     Ended,
     /// The connection or its handshake took too long.
     NoHandshake,
-    /// What answers is no broker.
+    /// The peer has the wrong socket type and is therefore not a broker.
     OtherSocket {
         found: SocketType,
         expected: SocketType,

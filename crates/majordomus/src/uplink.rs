@@ -1,5 +1,5 @@
-//! The connection to the broker as a state machine asks for it: closed, being opened, or open; and
-//! what users hear of that.
+//! A broker connection that a client or worker state machine controls, and its reported state. The
+//! connection is closed, opening or open.
 
 use std::fmt;
 use std::future::{Future, pending};
@@ -14,23 +14,23 @@ use crate::events::Connections;
 use crate::link::{Link, LinkError, Moved};
 use crate::{ConnectionEvent, Endpoint, ambient_seed};
 
-/// The one connection of a client, or of a worker that takes one request at a time.
+/// The only connection of a client, or of a worker that processes one request at a time.
 #[derive(Debug)]
 pub(crate) struct Uplink {
     endpoint: Endpoint,
     codec: Codec,
     limits: Limits,
-    /// The routing id, where it has one of its own choice.
+    /// The routing id; empty to generate one for each connection.
     name: Label,
     state: State,
-    /// One that was closed, and may have something to write.
+    /// A closed connection that may have output to flush.
     closing: Option<Box<Link>>,
-    /// Where it is noted whether the broker serves us, and at which place.
+    /// The shared connection states, in which this connection's state is recorded at index `place`.
     connections: Connections,
     place: usize,
-    /// Whether it was noted that the broker serves us.
+    /// True if the connection is recorded as connected.
     connected: bool,
-    /// Whether the user was warned that there is no broker, since there was one.
+    /// True if the user has been warned that the broker is unreachable since the last connection.
     warned: bool,
 }
 
@@ -50,13 +50,13 @@ impl fmt::Debug for State {
     }
 }
 
-/// What happened to the connection.
+/// An event on the connection.
 #[derive(Debug)]
 pub(crate) enum Happening {
     Opened,
     /// Bytes were read or written.
     Moved(Moved),
-    /// It broke, or could not be opened. It is closed.
+    /// The connection was lost or could not be opened, and is now closed.
     Lost(LinkError),
 }
 
@@ -83,7 +83,7 @@ impl Uplink {
         }
     }
 
-    /// The same, with this routing id.
+    /// Sets the routing id.
     pub(crate) fn with_name(self, name: Label) -> Self {
         Self { name, ..self }
     }
@@ -93,7 +93,8 @@ impl Uplink {
     }
 
     pub(crate) fn open(&mut self) {
-        // Another one each time: the broker may not know yet that the last connection is gone.
+        // Each connection uses a new routing id, because the broker may not have noticed yet that
+        // the previous connection is closed.
         let random = u128::from(ambient_seed()) << 64 | u128::from(ambient_seed());
         let routing_id = match self.name.is_empty() {
             true => self.codec.routing_id(random),
@@ -105,19 +106,19 @@ impl Uplink {
         self.state = State::Opening(Box::pin(opening));
     }
 
-    /// Closes it at once, whatever is unsent.
+    /// Closes the connection immediately and discards pending output.
     pub(crate) fn cut(&mut self) {
         self.state = State::Closed;
     }
 
-    /// Closes it. What is unsent waits to be [`flushed`](Self::flushed).
+    /// Closes the connection. Pending output is kept for [`flushed`](Self::flushed).
     pub(crate) fn close(&mut self) {
         if let State::Open(link) = std::mem::replace(&mut self.state, State::Closed) {
             self.closing = Some(link);
         }
     }
 
-    /// Writes what was unsent when it was closed, or gives up when that takes too long.
+    /// Writes the pending output of the closed connection, and gives up after a timeout.
     pub(crate) async fn flushed(&mut self) {
         if let Some(link) = self.closing.take() {
             link.close().await;
@@ -138,8 +139,8 @@ impl Uplink {
         }
     }
 
-    /// Waits until something happens to it; for ever while it is closed. Can be dropped and called
-    /// again.
+    /// Waits for the next event. Waits forever while the connection is closed. This method is
+    /// cancel safe.
     pub(crate) async fn next(&mut self, reading: bool) -> Happening {
         let ended = match &mut self.state {
             State::Closed => return pending().await,
@@ -159,7 +160,7 @@ impl Uplink {
         Happening::Lost(ended)
     }
 
-    /// It was opened.
+    /// Logs that the connection was opened.
     pub(crate) fn opened(&mut self) {
         let endpoint = &self.endpoint;
         if std::mem::take(&mut self.warned) {
@@ -169,7 +170,7 @@ impl Uplink {
         }
     }
 
-    /// It broke, or could not be opened.
+    /// Logs and records that the connection was lost or could not be opened.
     pub(crate) fn lost(&mut self, error: &LinkError) {
         let endpoint = &self.endpoint;
         if self.warned {
@@ -181,7 +182,7 @@ impl Uplink {
         self.note_lost(error.to_string());
     }
 
-    /// The broker has done with us. Returns why there is no connection, in words.
+    /// Logs and records that the broker turned this peer away. Returns a text with the reason.
     pub(crate) fn sent_away(&self, why: Farewell) -> String {
         let endpoint = self.endpoint.clone();
         match why {
@@ -210,7 +211,8 @@ impl Uplink {
         }
     }
 
-    /// It is not there, for no reason of our own and without a word of the broker.
+    /// Records that the connection was lost or could not be opened, and that neither this peer nor
+    /// a message of the broker caused it.
     pub(crate) fn note_lost(&mut self, why: String) {
         if self.connected {
             return self.note_disconnected(why);

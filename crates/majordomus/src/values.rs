@@ -1,4 +1,4 @@
-//! Bodies as values of a program, in JSON or MessagePack (features `json` and `msgpack`).
+//! Conversions between bodies and values in JSON or MessagePack (features `json` and `msgpack`).
 
 use std::error::Error;
 use std::fmt;
@@ -9,12 +9,12 @@ use serde::de::DeserializeOwned;
 use crate::Body;
 
 impl Body {
-    /// This value in JSON: one frame, without headers.
+    /// Serializes a value as JSON into a body with one frame and no headers.
     ///
     /// # Errors
     ///
-    /// [`BodyError::WriteJson`] for what JSON cannot say: a map whose keys are no text, or a value
-    /// whose own `Serialize` fails.
+    /// Returns [`BodyError::WriteJson`] if JSON cannot represent the value, for example a map with
+    /// keys that are not strings, or if the value's `Serialize` implementation fails.
     ///
     /// ```
     /// use majordomus::Body;
@@ -35,13 +35,13 @@ impl Body {
         serde_json::to_vec(value).map(Self::from).map_err(BodyError::WriteJson)
     }
 
-    /// The value that its one frame says in JSON. Its headers do not matter.
+    /// Deserializes the body's only frame from JSON. Headers are ignored.
     ///
     /// # Errors
     ///
-    /// [`BodyError::NoFrame`] for a body without frames, [`BodyError::SeveralFrames`] for one with
-    /// more than one, and [`BodyError::ReadJson`] where the frame is no JSON, says something else, or
-    /// says more. A frame without bytes is no JSON.
+    /// Returns [`BodyError::NoFrame`] if the body has no frame, [`BodyError::SeveralFrames`] if it
+    /// has more than one, and [`BodyError::ReadJson`] if the frame is not valid JSON, does not
+    /// match the type, or has trailing characters. An empty frame is not valid JSON.
     ///
     /// ```
     /// use majordomus::{Body, BodyError};
@@ -55,13 +55,13 @@ impl Body {
         serde_json::from_slice(self.only_frame()?).map_err(BodyError::ReadJson)
     }
 
-    /// This value in MessagePack: one frame, without headers. The fields of a struct go by their
-    /// names, so that programs in other languages find them.
+    /// Serializes a value as MessagePack into a body with one frame and no headers. Structs are
+    /// encoded as maps with field names, so that programs in other languages can read them.
     ///
     /// # Errors
     ///
-    /// [`BodyError::WriteMsgpack`] for what MessagePack cannot say, or a value whose own `Serialize`
-    /// fails.
+    /// Returns [`BodyError::WriteMsgpack`] if MessagePack cannot represent the value, or if the
+    /// value's `Serialize` implementation fails.
     ///
     /// ```
     /// use majordomus::Body;
@@ -75,15 +75,15 @@ impl Body {
         rmp_serde::to_vec_named(value).map(Self::from).map_err(BodyError::WriteMsgpack)
     }
 
-    /// The value that its one frame says in MessagePack. Its headers do not matter. The fields of a
-    /// struct may go by their names or by their order.
+    /// Deserializes the body's only frame from MessagePack. Headers are ignored. Structs can be
+    /// encoded as maps with field names or as arrays in field order.
     ///
     /// # Errors
     ///
-    /// [`BodyError::NoFrame`] for a body without frames, [`BodyError::SeveralFrames`] for one with
-    /// more than one, [`BodyError::ReadMsgpack`] where the frame is no MessagePack or says something
-    /// else, and [`BodyError::BytesLeft`] where it says more. A frame without bytes is no
-    /// MessagePack.
+    /// Returns [`BodyError::NoFrame`] if the body has no frame, [`BodyError::SeveralFrames`] if it
+    /// has more than one, [`BodyError::ReadMsgpack`] if the frame is not valid MessagePack or does
+    /// not match the type, and [`BodyError::BytesLeft`] if it has trailing bytes. An empty frame is
+    /// not valid MessagePack.
     ///
     /// ```
     /// use majordomus::{Body, BodyError};
@@ -114,7 +114,7 @@ impl Body {
     }
 }
 
-/// Why a value is no body, or a body not the value that was looked for.
+/// An error of the conversion between a body and a value.
 ///
 /// ```
 /// let error = majordomus::BodyError::NoFrame;
@@ -123,23 +123,23 @@ impl Body {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The body has no frame, where a value is one frame.
+    /// The body has no frame; a value requires exactly one.
     NoFrame,
-    /// The body has so many frames, where a value is one frame.
+    /// The body has this number of frames; a value requires exactly one.
     SeveralFrames(usize),
-    /// The value cannot be said in JSON.
+    /// The value cannot be serialized as JSON.
     #[cfg(feature = "json")]
     WriteJson(serde_json::Error),
-    /// The body is no JSON, or says another value than was looked for.
+    /// The body is not valid JSON, or does not match the requested type.
     #[cfg(feature = "json")]
     ReadJson(serde_json::Error),
-    /// The value cannot be said in MessagePack.
+    /// The value cannot be serialized as MessagePack.
     #[cfg(feature = "msgpack")]
     WriteMsgpack(rmp_serde::encode::Error),
-    /// The body is no MessagePack, or says another value than was looked for.
+    /// The body is not valid MessagePack, or does not match the requested type.
     #[cfg(feature = "msgpack")]
     ReadMsgpack(rmp_serde::decode::Error),
-    /// So many bytes stand behind the value in MessagePack.
+    /// The body has this number of trailing bytes after the MessagePack value.
     #[cfg(feature = "msgpack")]
     BytesLeft(usize),
 }
@@ -175,5 +175,5 @@ impl fmt::Display for BodyError {
     }
 }
 
-/// What the format says is in the text already, so there is no source beside it.
+/// `source` returns `None`, because the message already contains the underlying error.
 impl Error for BodyError {}
