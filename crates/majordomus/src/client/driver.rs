@@ -20,33 +20,35 @@ use crate::clock::Clock;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
 
-/// Requests on their way from the users to the task.
+/// The maximum number of requests that are queued for the task.
 pub(crate) const ASKS_MAX: usize = 1_024;
 
-/// How many of them are written in one piece: what is written soon is still in the cache.
+/// The maximum number of requests per batch. A small batch is still in the CPU cache when it is
+/// written.
 const ASKS_AT_ONCE_MAX: usize = 128;
 
-/// A request on its way to the task.
+/// A request that is passed to the task.
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) handle: RequestHandle,
     pub(crate) request: Box<Request>,
-    /// How long its worker may be silent.
+    /// The maximum silence of the worker.
     pub(crate) silence_max: Option<Duration>,
     pub(crate) says: Says,
     pub(crate) progress: Option<Tell>,
 }
 
-/// What a user wants of a request that the task has.
+/// A control message of the user for a request that the task has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wish {
-    /// Nothing more.
+    /// Cancels the request.
     Cancel(RequestHandle),
-    /// More parts: so many were taken.
+    /// Grants credit: this number of parts was read.
     Taken(RequestHandle, u32),
 }
 
-/// How far a request has come, from [`RequestBuilder::progress`](crate::RequestBuilder::progress).
+/// A progress report of a request, enabled by
+/// [`RequestBuilder::progress`](crate::RequestBuilder::progress).
 ///
 /// ```
 /// use majordomus::{Progress, testing};
@@ -64,20 +66,20 @@ pub(crate) enum Wish {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Progress {
-    /// It waits for a worker.
+    /// The request is queued for a worker.
     Queued,
-    /// A worker has it.
+    /// The request was dispatched to a worker.
     Dispatched,
-    /// Another worker has it, after one was lost with it or rejected it, or it was
-    /// [made again](crate::RequestBuilder::retry).
+    /// The request was dispatched to another worker, after a worker was lost or rejected it, or
+    /// after a [retry](crate::RequestBuilder::retry).
     Redelivered,
 }
 
-/// Who is told how far a request has come, in all its attempts.
+/// The progress channel of a request, shared by all its attempts.
 #[derive(Clone, Debug)]
 pub(crate) struct Tell {
     to: mpsc::Sender<Progress>,
-    /// Whether a worker had it before.
+    /// True if the request has been dispatched before.
     had_worker: Arc<AtomicBool>,
 }
 
@@ -86,13 +88,13 @@ impl Tell {
         Self { to, had_worker: Arc::default() }
     }
 
-    /// Tells of what the broker says. What finds no room is left out.
+    /// Forwards a notice of the broker. The report is dropped if the channel is full.
     pub(crate) fn tell(&self, notice: Notice) {
         let progress = match notice {
             Notice::Queued => Progress::Queued,
             Notice::AtWork => return,
             Notice::Dispatched | Notice::Redelivered => {
-                // To the broker, what is asked again is another request.
+                // To the broker, a retry is a new request.
                 let before = self.had_worker.swap(true, Ordering::Relaxed);
                 match before || notice == Notice::Redelivered {
                     true => Progress::Redelivered,
@@ -104,7 +106,7 @@ impl Tell {
     }
 }
 
-/// Who reads what is said to a request.
+/// The channels to the user who waits for a reply.
 #[derive(Debug)]
 struct Reader {
     says: Says,
@@ -113,29 +115,30 @@ struct Reader {
 
 type Readers = HashMap<RequestHandle, Reader, HandleState>;
 
-/// What the driver itself tells the state machine. It is never [`Received`](ClientInput::Received), which
-/// has a reference.
+/// An input of the driver to the state machine. It is never [`Received`](ClientInput::Received),
+/// which contains a reference.
 type Told = ClientInput<Box<ToClient>>;
 
-/// Drives a client: tells it what happens, and does what it says.
+/// The driver of a client's state machine. It passes events to the state machine and executes the
+/// resulting actions.
 pub(crate) struct Driver {
     core: majordomus_core::Client,
     clock: Clock,
-    /// What it showed when something happened last.
+    /// The cached time of the current event.
     now: Option<Time>,
     effects: Effects,
-    /// `None` when every handle to the client is gone.
+    /// `None` once all handles of the client are dropped.
     asks: Option<mpsc::Receiver<Ask>>,
     wishes: mpsc::UnboundedReceiver<Wish>,
 }
 
-/// Does what the state machine wants done: with the connection, and for the users. None of it tells
-/// the state machine something.
+/// The actions of the state machine: sending, connection control and deliveries to users. None of
+/// them produces an input to the state machine.
 struct Effects {
     codec: Codec,
     uplink: Uplink,
     readers: Readers,
-    /// A part for which its reader has no room. Nothing is read until it has.
+    /// A part that does not fit into its reader's buffer. The task reads nothing until it fits.
     held: Option<(RequestHandle, Body)>,
 }
 
@@ -164,7 +167,7 @@ impl Driver {
         }
     }
 
-    /// Waits until something happens, and does what comes of it.
+    /// Waits for the next event and handles it.
     async fn turn(&mut self) {
         let deadline = self.core.next_deadline();
         self.now = None;
@@ -197,7 +200,7 @@ impl Driver {
         }
     }
 
-    /// A user asks for something. Others may, too: all that goes out in one piece.
+    /// Handles a request and further queued requests, so that they are written in one batch.
     fn asked_all(&mut self, first: Option<Ask>) {
         self.asked(first);
         for _ in 1..ASKS_AT_ONCE_MAX {
@@ -217,9 +220,8 @@ impl Driver {
         }
     }
 
-    /// Does all that was wished until now. So no more wishes wait than can be made in one turn, in
-    /// which each reply that there is can be given up once, and have its parts taken that were sent
-    /// to it: [`PARTS_MAX`]` + 1` of them for a reply, and the channel needs no other bound.
+    /// Handles all queued control messages. This bounds the queue: in one iteration, each reply can
+    /// be cancelled once and can report at most [`PARTS_MAX`]` + 1` read parts.
     fn wished_all(&mut self) {
         for _ in 0..self.wishes.len() {
             let Ok(wish) = self.wishes.try_recv() else { return };
@@ -239,7 +241,7 @@ impl Driver {
         }
     }
 
-    /// There is room for the part that was held.
+    /// Delivers the part that waited for buffer space.
     fn release(&mut self) {
         let Some((handle, part)) = self.effects.held.take() else { return };
         if let Some(reader) = self.effects.readers.get_mut(&handle) {
@@ -248,7 +250,7 @@ impl Driver {
         self.read_messages();
     }
 
-    /// Takes all that was read, as long as there is room for it.
+    /// Handles all received messages, while the readers' buffers have room.
     fn read_messages(&mut self) {
         while self.effects.held.is_none()
             && let Some(link) = self.effects.uplink.link()
@@ -261,7 +263,7 @@ impl Driver {
                     continue;
                 }
             };
-            // A command is large, and stays where it was decoded.
+            // A decoded command is large, so it is passed by reference.
             match &mut self.effects.codec.decode_to_client(message) {
                 Ok(command) => {
                     let welcome = matches!(command, ToClient::Welcome(_));
@@ -275,7 +277,7 @@ impl Driver {
         }
     }
 
-    /// The broker broke the protocol.
+    /// Closes the connection after a protocol violation by the broker.
     fn broken(&mut self, error: &LinkError) {
         self.effects.uplink.cut();
         self.lost(error);
@@ -297,8 +299,8 @@ impl ClientOutlet for Effects {
         self.uplink.open();
     }
 
-    /// The state machine has the connection closed: by its own wish, or because the broker has done
-    /// with us.
+    /// Closes the connection, either because the state machine requests it or because the broker
+    /// turned the client away.
     fn close(&mut self, why: Option<Farewell>) {
         match why {
             Some(why) => {
@@ -329,7 +331,8 @@ impl ClientOutlet for Effects {
             Delivery::Final(last) => Said::Last(Body::received(last)),
             Delivery::Failed(failure) => Said::Failed(failure.into()),
         };
-        // Nothing is read while a part is held, so this is not the end that would follow it.
+        // Nothing is read while a part waits for buffer space, so this is not the end that follows
+        // that part.
         self.held.take_if(|(held, _)| *held == handle);
         if let Some(reader) = self.readers.remove(&handle) {
             reader.says.end(end);
@@ -344,7 +347,7 @@ impl Effects {
             Some(_) => {
                 self.held = Some((handle, part));
             }
-            // Its reader is gone, which we shall hear presently.
+            // The reader was dropped, and its cancellation is about to be received.
             None => {}
         }
     }
@@ -357,7 +360,8 @@ impl Effects {
     }
 }
 
-/// The next request; `None` once when there will be none any more.
+/// Returns the next request. Returns `None` once when all senders are dropped, and waits forever
+/// afterwards.
 pub(crate) async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
     match asks {
         Some(asks) => asks.recv().await,
@@ -365,7 +369,7 @@ pub(crate) async fn next_ask(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<A
     }
 }
 
-/// Waits until there is room for the held part, or nobody any more who would read it.
+/// Waits until the waiting part fits into its reader's buffer, or the reader is dropped.
 async fn room(readers: &Readers, held: &Option<(RequestHandle, Body)>) {
     let Some((handle, _)) = held else { return pending().await };
     if let Some(reader) = readers.get(handle) {

@@ -1,4 +1,4 @@
-//! The client.
+//! The asynchronous client.
 
 mod driver;
 mod reply;
@@ -32,25 +32,25 @@ use crate::events::Connections;
 use crate::uplink::Uplink;
 use crate::{Body, ConnectionEvents, Endpoints, SetupError, ambient_seed};
 
-/// How long a request may take where nothing else is said.
+/// The default request timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client of one broker, or of several.
 ///
-/// It is a handle to a task that owns the connection, opens it again by itself when it is lost, and
-/// ends when every clone of the handle is gone and every reply has ended. Clones are cheap and share
-/// the connection.
+/// `Client` is a handle to a task that owns the connection. The task reconnects automatically, and
+/// ends when all clones of the handle are dropped and all replies have ended. Clones are cheap and
+/// share the connection.
 ///
-/// It speaks [`Dialect::Omdp1`] unless told otherwise, and has any number of requests at once over one
-/// connection. With several brokers there is a connection to each, and [`Brokers`] says which one a
-/// request goes to.
+/// By default, a client uses [`Dialect::Omdp1`], which allows any number of requests in flight over
+/// one connection. A client of several brokers opens a connection to each, and [`Brokers`] selects
+/// the broker of each request.
 ///
-/// Most older dialects have no request ids. There a connection has one request at a time, in the order in
-/// which they were made, and the others wait; and a request that is given up, by a timeout or
-/// because its [`Reply`] was dropped, costs the connection, because its late reply would be taken
-/// for the next one's. So does every request in [`Dialect::Libmdp`], where nobody says which reply is
-/// the last. Who needs several at once there uses several clients; [`Dialect::Pigato`]
-/// and [`Dialect::Omdp`] have ids.
+/// Most older dialects have no request ids. In these dialects, a connection has one request in
+/// flight at a time, and further requests are queued in order. A cancelled request, which timed out
+/// or whose [`Reply`] was dropped, closes the connection, because its late reply would be taken for
+/// the reply to the next request. In [`Dialect::Libmdp`], every request closes the connection,
+/// because no reply is marked as the last one. To have several requests in flight, use several
+/// clients, or [`Dialect::Pigato`] or [`Dialect::Omdp`], which have request ids.
 ///
 #[cfg_attr(feature = "broker", doc = "```")]
 #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -60,7 +60,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let broker = Broker::start("inproc://client")?;
 /// let client = Client::connect("inproc://client")?;
-/// // Whether anybody offers it, which the broker itself answers.
+/// // Asks the broker itself if a worker is registered for the service.
 /// let reply = client.request("mmi.service", "echo").await?;
 /// assert_eq!(reply.text(), "404");
 /// # Ok(())
@@ -75,37 +75,36 @@ pub struct Client {
 pub(crate) struct Shared {
     routes: Routes,
     next_request: AtomicU64,
-    /// Requests that wait until they can be given to a task, and how many may.
+    /// The number of requests that wait to be passed to a task, and its limit.
     waiting: AtomicUsize,
     waiting_max: usize,
     timeout: Option<Duration>,
     limits: Limits,
     dialect: Dialect,
-    /// Whether the dialect tells which reply is the last.
+    /// True if the dialect marks the last part of a reply.
     has_finals: bool,
-    /// How long a broker may be silent.
+    /// The time after which a silent broker is considered lost.
     silence_max: Duration,
-    /// How much longer the end of a request is waited for than it may take.
+    /// The additional time after a request's timeout in which the broker can report the outcome.
     grace: Duration,
 }
 
 impl Client {
-    /// A client of the broker at this endpoint, or of several brokers, with the defaults of
-    /// [`ClientBuilder`].
+    /// Creates a client of one or more brokers, with the defaults of [`ClientBuilder`].
     ///
-    /// Returns at once: the connection is made in the background, and requests wait for it. What is in
-    /// its way is told by its [events](Self::events).
+    /// This function returns immediately. The connection is opened in the background, and requests
+    /// are queued until it is open. [`events`](Self::events) reports connection failures.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Endpoint`] for something that is no endpoint, [`SetupError::Wildcard`] for one that
-    /// is for those who listen, [`SetupError::InprocWithoutBroker`] for one of this process without the
-    /// feature `broker`, and [`SetupError::NoEndpoint`] where there is none. That nobody answers there
-    /// is no error.
+    /// Returns [`SetupError::Endpoint`] if an endpoint is invalid, [`SetupError::Wildcard`] if it
+    /// is valid only for listening, [`SetupError::InprocWithoutBroker`] if it is an `inproc://`
+    /// endpoint and the feature `broker` is disabled, and [`SetupError::NoEndpoint`] if there is
+    /// none. An unreachable broker is not an error.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     ///
     /// ```
     /// use majordomus::Client;
@@ -120,7 +119,7 @@ impl Client {
         Self::builder(endpoints).connect()
     }
 
-    /// A client whose options are to be set.
+    /// Returns a builder to set the options of a client.
     ///
     /// ```no_run
     /// use majordomus::{Client, Dialect};
@@ -143,7 +142,7 @@ impl Client {
         }
     }
 
-    /// Asks a service for something. Nothing is sent until the result is awaited, or
+    /// Creates a request to a service. The request is sent when it is awaited or
     /// [sent](RequestBuilder::send).
     ///
     /// ```no_run
@@ -159,7 +158,7 @@ impl Client {
         RequestBuilder::new(self.clone(), service, body.into())
     }
 
-    /// Whether a broker is connected at this moment.
+    /// Returns true if a broker is currently connected.
     ///
     /// ```no_run
     /// # fn example(client: majordomus::Client) {
@@ -172,8 +171,8 @@ impl Client {
         self.shared.routes.connections.any_open()
     }
 
-    /// Returns when a broker is connected, at once where one is. Nobody has to wait for that: requests
-    /// do it by themselves. Can be dropped and called again.
+    /// Waits until a broker is connected. Requests also wait for a connection, so calling this
+    /// method first is not necessary. This method is cancel safe.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -187,7 +186,7 @@ impl Client {
         self.shared.routes.connections.opened().await;
     }
 
-    /// What happens to its connections from now on.
+    /// Returns a receiver of future connection events.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) {
@@ -202,7 +201,7 @@ impl Client {
     }
 }
 
-/// The options of a [`Client`].
+/// A builder for a [`Client`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -231,7 +230,7 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// What it speaks; [`Dialect::Omdp1`] unless set.
+    /// Sets the dialect (default: [`Dialect::Omdp1`]).
     ///
     /// ```
     /// let builder = majordomus::Client::builder("ipc://broker").dialect("mdp01".parse()?);
@@ -242,7 +241,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Which of several brokers a request goes to; [`Brokers::FailOver`] unless set.
+    /// Sets how the client selects one of several brokers for a request (default:
+    /// [`Brokers::FailOver`]).
     ///
     /// ```
     /// use majordomus::{Brokers, Client};
@@ -255,8 +255,9 @@ impl ClientBuilder {
         self
     }
 
-    /// How often it asks, while it waits for replies, whether the broker is there, and says what it
-    /// still wants; 2.5 s unless set. Dialects of 7/MDP and 18/MDP have no such thing.
+    /// Sets the heartbeat interval (default: 2.5 s). While replies are outstanding, the client
+    /// sends a heartbeat and keep-alives of its requests to the broker at this interval. The
+    /// dialects of 7/MDP and 18/MDP do not support either.
     ///
     /// ```
     /// use std::time::Duration;
@@ -268,7 +269,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How many intervals the broker may be silent though it was asked; 3 unless set.
+    /// Sets the liveness (default: 3): the number of heartbeat intervals without an answer after
+    /// which the broker is considered lost.
     ///
     /// ```
     /// let builder = majordomus::Client::builder("ipc://broker").liveness(5);
@@ -278,11 +280,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether a final reply of one frame of text that begins with `-1 ` is an error; true unless
-    /// set.
+    /// Sets whether a final reply of one text frame that begins with `-1 ` is treated as an error
+    /// (default: true).
     ///
-    /// The MDP dialects have no error replies, so our worker and our broker write errors like that.
-    /// Set it to false where such a text is an ordinary reply.
+    /// The MDP dialects have no error replies, so our worker and our broker encode errors in this
+    /// form. Disable this option if such a text is an ordinary reply.
     ///
     /// ```
     /// let builder = majordomus::Client::builder("ipc://broker").error_replies(false);
@@ -292,9 +294,9 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a request may take, counted from when it is sent to the client's task and again
-    /// from each part of its reply; `None` is as long as it takes. 60 s unless set, and
-    /// [`RequestBuilder::timeout`] goes before it.
+    /// Sets the default request timeout (default: 60 s). The time starts when the request is passed
+    /// to the client's task, and restarts with each part of the reply. `None` disables the timeout.
+    /// [`RequestBuilder::timeout`] overrides this value.
     ///
     /// ```
     /// let builder = majordomus::Client::builder("ipc://broker").timeout(None);
@@ -304,9 +306,10 @@ impl ClientBuilder {
         self
     }
 
-    /// The shortest and the longest wait before a lost connection is opened again; 100 ms and 5 s
-    /// unless set. The waits double from one to the other, and a random part of each is left out. A broker
-    /// that [does not want us](crate::ConnectionEvent::SentAway) is left alone for longer.
+    /// Sets the shortest and the longest delay before the client reconnects (default: 100 ms and 5
+    /// s). The delays double from the shortest to the longest, and each is reduced by a random
+    /// amount. After a broker [turns the client away](crate::ConnectionEvent::SentAway), the delay
+    /// is longer.
     ///
     /// ```
     /// use std::time::Duration;
@@ -319,8 +322,9 @@ impl ClientBuilder {
         self
     }
 
-    /// How many requests may be with a broker at once, where the dialect has more than one; 65,536 unless
-    /// set, and never more than the broker says that it takes. Others wait.
+    /// Sets the maximum number of requests in flight per broker (default: 65,536). The broker's
+    /// limit applies if it is lower. Further requests are queued. In dialects without request ids,
+    /// the maximum is always 1.
     ///
     /// ```
     /// let builder = majordomus::Client::builder("ipc://broker").running(100);
@@ -330,9 +334,9 @@ impl ClientBuilder {
         self
     }
 
-    /// How many requests may wait for the connection or for those before them, and how many bytes
-    /// they may have together; 1,024 and 64 MiB unless set. More are
-    /// [refused](crate::RequestError::Refused).
+    /// Sets the maximum number of queued requests and their maximum total size (default: 1,024
+    /// requests and 64 MiB). A request that exceeds a limit fails with
+    /// [`Refused`](crate::RequestError::Refused).
     ///
     /// ```
     /// let builder = majordomus::Client::builder("ipc://broker").waiting(10, 1024 * 1024);
@@ -343,12 +347,12 @@ impl ClientBuilder {
         self
     }
 
-    /// How many bytes a message may have, either way; 64 MiB unless set. A broker that sends more
-    /// loses the connection.
+    /// Sets the maximum size of a sent or received message in bytes (default: 64 MiB). The client
+    /// closes the connection if the broker sends a larger message.
     ///
-    /// Of what is sent 640 bytes are kept back for all that stands beside a body and its headers, in
-    /// [`Dialect::Gdp`] 5,760; what is larger than the rest is
-    /// [too large](crate::RequestError::TooLarge).
+    /// Of each sent message, 640 bytes (5,760 bytes in [`Dialect::Gdp`]) are reserved for the data
+    /// that precedes the body and its headers. A request that exceeds the remaining size fails with
+    /// [`TooLarge`](crate::RequestError::TooLarge).
     ///
     /// ```
     /// use majordomus::{Client, RequestError};
@@ -366,18 +370,18 @@ impl ClientBuilder {
         self
     }
 
-    /// Starts the client, as [`Client::connect`] does.
+    /// Starts the client. This method returns immediately, like [`Client::connect`].
     ///
     /// # Errors
     ///
-    /// Those of [`Client::connect`], [`SetupError::NoHeartbeatInterval`] where the
-    /// [heartbeat](Self::heartbeat) has no time, [`SetupError::NoLiveness`] where the
-    /// [liveness](Self::liveness) is zero, and [`SetupError::NoMessageBytes`] where a message
-    /// [may have no byte](Self::message_bytes_max).
+    /// Returns the errors of [`Client::connect`], [`SetupError::NoHeartbeatInterval`] if the
+    /// [heartbeat](Self::heartbeat) interval is zero, [`SetupError::NoLiveness`] if the
+    /// [liveness](Self::liveness) is zero, and [`SetupError::NoMessageBytes`] if the [maximum
+    /// message size](Self::message_bytes_max) is zero.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), majordomus::SetupError> {
@@ -414,7 +418,7 @@ impl ClientBuilder {
         Ok(self.client(routes, &codec))
     }
 
-    /// How the state machine is to behave in this dialect.
+    /// Returns the configuration of the state machine for this dialect.
     fn config_for(&self, codec: &Codec) -> ClientConfig {
         ClientConfig {
             request_ids: codec.has_request_ids(),
@@ -424,13 +428,14 @@ impl ClientBuilder {
             told_of_expiry: is_told_of_expiry(codec),
             credit: codec.has_credit().then_some(PARTS_MAX as u32),
             message_bytes_max: Some(self.limits.message_bytes_max),
-            // Where there are several brokers, they wait for any that is connected.
+            // With several brokers, requests wait for any connected broker instead of one
+            // connection.
             waits_for_connection: self.endpoints.len() == 1,
             ..self.config
         }
     }
 
-    /// A client over these ways.
+    /// Creates a client with this routing table.
     pub(crate) fn client(self, routes: Routes, codec: &Codec) -> Client {
         let ClientConfig { heartbeat_interval, liveness, .. } = self.config;
         let shared = Shared {
@@ -449,7 +454,7 @@ impl ClientBuilder {
     }
 }
 
-/// Whether a client hears from its broker that a request has expired.
+/// Returns true if the broker reports the expiry of a request to the client.
 fn is_told_of_expiry(codec: &Codec) -> bool {
     match codec.role() {
         Role::Client(client) => client.told.contains(Outcome::Expired),
@@ -462,7 +467,7 @@ impl Shared {
         RequestHandle(self.next_request.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// One more waits until it can be given to a task, unless too many do.
+    /// Counts a request that waits to be passed to a task. Returns `None` if the limit is reached.
     fn waits(&self) -> Option<Place<'_>> {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let place = Place(self);

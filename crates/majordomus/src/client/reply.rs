@@ -1,4 +1,4 @@
-//! The reply to a request.
+//! The reply to a client's request.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -14,14 +14,14 @@ use crate::client::driver::Wish;
 use crate::client::says::{First, PARTS_MAX, Said};
 use crate::{Body, RequestError};
 
-/// The reply to a request, part by part, from [`RequestBuilder::send`](crate::RequestBuilder::send).
+/// The reply to a request, returned by [`RequestBuilder::send`](crate::RequestBuilder::send).
 ///
-/// It is a [`Stream`] of its parts; [`next`](Self::next) is for those who use no stream library, and
-/// [`whole`](Self::whole) for those who want all of it. Dropping it before its end gives the request
-/// up, at the worker too where that can be told.
+/// `Reply` is a [`Stream`] of the reply's parts. [`next`](Self::next) reads parts without a stream
+/// library, and [`whole`](Self::whole) collects all of them. Dropping a `Reply` before its end
+/// cancels the request, also at the worker if the dialect supports it.
 ///
-/// A reader that is slow makes the worker wait: 16 parts come before they are read. Where the dialect
-/// does not count parts, no other reply of the client is read either, once so many wait.
+/// A slow reader slows the worker down: at most 16 unread parts are buffered. In dialects without
+/// credit, a full buffer also stops the client from reading its other replies.
 ///
 /// ```
 /// use majordomus::{Replier, testing};
@@ -38,7 +38,7 @@ use crate::{Body, RequestError};
 /// while let Some(part) = reply.next().await {
 ///     parts.push(part?.text().into_owned());
 /// }
-/// // It ends with a part without a frame.
+/// // The last part has no frame.
 /// assert_eq!(parts, ["one", "two", ""]);
 /// # Ok(())
 /// # }
@@ -46,20 +46,21 @@ use crate::{Body, RequestError};
 #[derive(Debug)]
 pub struct Reply {
     state: State,
-    /// Where it was asked for; nowhere that we know where it may be asked for again.
+    /// The request in the client's task; `None` if the request is retried and can move to another
+    /// broker.
     asked: Option<Asked>,
-    /// After how many parts it ends, where nobody says that one is the last.
+    /// The number of parts until the end of the reply, if the dialect does not mark the last part.
     parts_left: Option<u32>,
-    /// When it is given up, whatever comes.
+    /// The time at which the request is cancelled in any case.
     deadline: Option<Deadline>,
 }
 
-/// When a request is given up, whatever comes.
+/// The deadline of a request, with its timer.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     at: Instant,
-    /// How much longer a broker that says what became of the request is given to say so, where no part
-    /// of the reply has come.
+    /// The additional time in which the broker can report the outcome, if it does so and no part of
+    /// the reply has arrived.
     grace: Duration,
     timer: Pin<Box<Sleep>>,
 }
@@ -81,23 +82,23 @@ impl Deadline {
 
 #[derive(Debug)]
 enum State {
-    /// Nothing has come yet.
+    /// Nothing has been received yet.
     Asked(oneshot::Receiver<First>),
-    /// Parts come.
+    /// Parts are being received.
     Begun(mpsc::Receiver<Box<Said>>),
-    /// In a box, so that a reply is small.
+    /// Boxed, so that a `Reply` is small.
     Failed(Box<RequestError>),
     Ended,
 }
 
-/// A request that is with a client's task.
+/// A request that was passed to a client's task.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) handle: RequestHandle,
-    /// The place of its broker.
+    /// The index of the broker.
     pub(crate) broker: usize,
     pub(crate) wishes: mpsc::UnboundedSender<Wish>,
-    /// Parts that were taken and the task does not know of.
+    /// The number of parts that were read since the last report to the task.
     taken: u32,
 }
 
@@ -110,7 +111,7 @@ impl Asked {
         Self { handle, broker, wishes, taken: 0 }
     }
 
-    /// A part was taken: its task hears of it now and then.
+    /// Counts a part as read. Reports to the task after every half buffer.
     fn take(&mut self) {
         self.taken += 1;
         if self.taken as usize >= PARTS_MAX / 2 {
@@ -118,7 +119,7 @@ impl Asked {
         }
     }
 
-    /// Tells its task what was taken: when that is much, and when there is nothing more to take.
+    /// Reports the number of read parts to the task, if there are any.
     fn tell_taken(&mut self) {
         if self.taken > 0 {
             let taken = std::mem::take(&mut self.taken);
@@ -150,17 +151,17 @@ impl Reply {
         self
     }
 
-    /// The place of the broker that it was asked of.
+    /// Returns the index of the broker that received the request.
     pub(crate) fn broker(&self) -> Option<usize> {
         self.asked.as_ref().map(|asked| asked.broker)
     }
 
-    /// The next part; `None` after the last one or an error. Can be dropped and called again: no
-    /// part is lost.
+    /// Returns the next part, or `None` after the last part or an error. This method is cancel
+    /// safe: no part is lost.
     ///
     /// # Errors
     ///
-    /// When there is no reply, or no more of it.
+    /// Returns the error that ended the reply.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -183,7 +184,7 @@ impl Reply {
         })
     }
 
-    /// What comes next, as it was said.
+    /// Returns the next message of the reply: a part, the last part or an error.
     pub(crate) async fn said(&mut self) -> Option<Said> {
         poll_fn(|context| self.poll_said(context)).await
     }
@@ -198,7 +199,7 @@ impl Reply {
                         self.becomes(reply);
                         return Poll::Ready(Some(Said::Part(part)));
                     }
-                    // Mostly that is all, and passed on at once.
+                    // Most replies have one part, which is returned at once.
                     Poll::Ready(Ok(First::End(end))) => {
                         (self.state, self.deadline) = (State::Ended, None);
                         return Poll::Ready(Some(end));
@@ -219,7 +220,7 @@ impl Reply {
             }
         };
         match said {
-            // While parts wait to be read, nobody else looks at the time.
+            // No other code checks the deadline while parts are buffered.
             Poll::Ready(Some(Said::Part(_))) if self.is_late(context) => {
                 self.give_up();
                 Poll::Ready(Some(Said::Failed(RequestError::Expired)))
@@ -242,14 +243,15 @@ impl Reply {
         }
     }
 
-    /// Whether its deadline is over.
+    /// Returns true if the deadline has passed.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         let has_begun = matches!(self.state, State::Begun(_));
         let deadline = self.deadline.as_mut();
         deadline.is_some_and(|deadline| deadline.poll(has_begun, context).is_ready())
     }
 
-    /// A part came. It may be the last, though nobody says so.
+    /// Counts a received part. If the dialect does not mark the last part, detects it by the number
+    /// of parts.
     fn took(&mut self, part: Body) -> Said {
         if let Some(asked) = &mut self.asked {
             asked.take();
@@ -257,7 +259,8 @@ impl Reply {
         if let Some(left) = &mut self.parts_left {
             *left = left.saturating_sub(1);
             if *left == 0 {
-                // The broker may still say more to it, and must not say it to the next one.
+                // The broker may send more parts of this reply, and they must not reach the next
+                // request.
                 self.give_up();
                 return Said::Last(part);
             }
@@ -265,7 +268,7 @@ impl Reply {
         Said::Part(part)
     }
 
-    /// Goes on as that reply does, which has begun.
+    /// Continues as the given reply, whose first part has been received.
     fn becomes(&mut self, mut begun: Reply) {
         self.state = std::mem::replace(&mut begun.state, State::Ended);
         self.asked = begun.asked.take();
@@ -279,12 +282,12 @@ impl Reply {
         }
     }
 
-    /// The frames of all parts that have not been read yet, in one body, when the last one is here.
-    /// The headers are those of the last part.
+    /// Collects all unread parts into one body and waits for the last part. The body has the frames
+    /// of all parts, in order, and the headers of the last part.
     ///
     /// # Errors
     ///
-    /// When there is no reply, or no more of it: the parts that came are lost.
+    /// Returns the error that ended the reply. Parts that were already received are lost.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -307,11 +310,11 @@ impl Reply {
         Ok(Body::joined(parts))
     }
 
-    /// All parts that have not been read yet, one by one, when the last one is here.
+    /// Collects all unread parts into a vector and waits for the last part.
     ///
     /// # Errors
     ///
-    /// When there is no reply, or no more of it: the parts that came are lost.
+    /// Returns the error that ended the reply. Parts that were already received are lost.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -330,7 +333,7 @@ impl Reply {
     }
 }
 
-/// Its parts, in order; the last item is the last part, or the error that ends it.
+/// Yields the parts in order. The last item is the last part, or the error that ended the reply.
 impl Stream for Reply {
     type Item = Result<Body, RequestError>;
 

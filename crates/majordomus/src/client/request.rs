@@ -1,4 +1,4 @@
-//! A request before it is sent.
+//! The builder of a request.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -19,18 +19,18 @@ use crate::client::{Client, Shared};
 use crate::link::{HEAD_FRAMES_MAX, head_bytes_max};
 use crate::{Body, HeaderError, Progress, Reply, RequestError, Retry};
 
-/// No worker has a longer name: it is a routing id of ZMTP.
+/// The maximum length of a worker's name, which is a ZMTP routing id.
 const ROUTING_ID_BYTES_MAX: usize = 255;
 
-/// A request before it is sent, from [`Client::request`].
+/// A request that has not been sent yet, created by [`Client::request`].
 ///
-/// Awaiting it sends it and waits for the whole reply. [`send`](Self::send) is for those who want
+/// Awaiting the request sends it and waits for the complete reply. Use [`send`](Self::send) to read
 /// the parts of the reply one by one.
 ///
-/// What its client's dialect [has no words for](RequestOption) is not left out in silence: such a
-/// request is not sent, and fails with [`Unsayable`](RequestError::Unsayable). What asks nothing of
-/// the broker ([`deadline`](Self::deadline), [`retry`](Self::retry), [`progress`](Self::progress),
-/// [`reports`](Self::reports)) can be said in every dialect.
+/// A request with an [option](RequestOption) that the client's dialect does not support is not
+/// sent: it fails with [`Unsayable`](RequestError::Unsayable). Options that the client implements
+/// alone ([`deadline`](Self::deadline), [`retry`](Self::retry), [`progress`](Self::progress),
+/// [`reports`](Self::reports)) are available in every dialect.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,15 +53,15 @@ pub struct RequestBuilder {
     asking: Asking,
     retry: Option<Retry>,
     deadline: Option<Duration>,
-    /// What was said first of that for which the dialect has no words.
+    /// The first option that the dialect does not support.
     unsayable: Option<RequestOption>,
 }
 
-/// A request, and what its client does about it.
+/// A request and its client-side options.
 #[derive(Clone, Debug)]
 pub(crate) struct Asking {
     client: Client,
-    /// In a box from the first, so that it is never copied on its way to the connection.
+    /// Boxed from the start, so that the request is never copied on its way to the connection.
     request: Box<majordomus_core::Request>,
     silence_max: Option<Duration>,
     progress: Option<Tell>,
@@ -78,7 +78,7 @@ impl RequestBuilder {
         Self { asking, retry: None, deadline: None, unsayable: None }
     }
 
-    /// It says this, if it can.
+    /// Records the option as unsupported if the dialect does not support it.
     fn says(mut self, option: RequestOption) -> Self {
         if !option.is_in(self.asking.client.shared.dialect) {
             self.unsayable.get_or_insert(option);
@@ -86,12 +86,14 @@ impl RequestBuilder {
         self
     }
 
-    /// How long it may take, counted from when it is sent and again from each part of its reply;
-    /// `None` is as long as it takes. While parts wait to be read by you, no time is counted. With
-    /// [`retry`](Self::retry) it is for all attempts together.
+    /// Sets the request timeout (default:
+    /// [`ClientBuilder::timeout`](crate::ClientBuilder::timeout)). The time starts when the request
+    /// is sent, and restarts with each part of the reply. The time in which received parts wait to
+    /// be read does not count. `None` disables the timeout. With [`retry`](Self::retry), the
+    /// timeout applies to all attempts together.
     ///
-    /// Nothing at all ([`Duration::ZERO`]) is: only if a worker is free now, which
-    /// [`Dialect::Omdp1`](crate::Dialect::Omdp1) alone can ask for.
+    /// [`Duration::ZERO`] requires a worker that is idle now. Only
+    /// [`Dialect::Omdp1`](crate::Dialect::Omdp1) supports this.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -107,8 +109,8 @@ impl RequestBuilder {
         self
     }
 
-    /// How long all of it may take, from when it is sent to the end of the reply, whatever comes
-    /// meanwhile and however often it is made again; none unless set.
+    /// Sets the maximum time from sending the request to the end of the reply (default: unlimited).
+    /// It includes all parts of the reply and all retries.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -124,12 +126,12 @@ impl RequestBuilder {
         self
     }
 
-    /// How long its worker may be silent, without a part of the reply and without
-    /// [a sign](crate::Replier::at_work) that it is still at work; as long as it likes unless set. Then
-    /// the request is given up, and its worker told, where that can be done.
+    /// Sets the maximum time in which the worker sends neither a part of the reply nor an [at-work
+    /// notice](crate::Replier::at_work) (default: unlimited). When this time is over, the request
+    /// is cancelled, and the worker is notified if its dialect supports it.
     ///
-    /// Time is counted from when a worker has it, of which [`Dialect::Omdp1`](crate::Dialect::Omdp1)
-    /// alone tells.
+    /// The time starts when a worker receives the request. Only
+    /// [`Dialect::Omdp1`](crate::Dialect::Omdp1) reports this.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -145,8 +147,9 @@ impl RequestBuilder {
         self.says(RequestOption::Silence)
     }
 
-    /// Its priority among the requests that wait for the same service, from 0 (last) to 9 (first); 4
-    /// unless set, and 9 for what is above. Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has any.
+    /// Sets the priority among the requests that are queued for the same service, from 0 (lowest)
+    /// to 9 (highest); larger values count as 9 (default: 4). Only
+    /// [`Dialect::Omdp1`](crate::Dialect::Omdp1) supports priorities.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -159,11 +162,11 @@ impl RequestBuilder {
         self.says(RequestOption::Priority)
     }
 
-    /// Says that it may be done twice: where its worker is lost before a part of the reply came, the
-    /// broker gives it to another.
+    /// Marks the request as idempotent. If its worker is lost before a part of the reply has
+    /// arrived, the broker redelivers the request to another worker.
     ///
-    /// In the dialects of 7/MDP and 18/MDP all requests are taken to be so; in
-    /// [`Dialect::Omdp`](crate::Dialect::Omdp) none can be.
+    /// The dialects of 7/MDP and 18/MDP treat all requests as idempotent.
+    /// [`Dialect::Omdp`](crate::Dialect::Omdp) does not support this option.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -176,18 +179,19 @@ impl RequestBuilder {
         self.says(RequestOption::Repeatable)
     }
 
-    /// Makes it again when it fails, at another broker where there is one, as long as no part of the
-    /// reply has come. It says with that that it [may be done twice](Self::repeatable), where there are
-    /// words for it.
+    /// Retries the request if it fails before a part of the reply has arrived, at another broker if
+    /// there is one. This option also marks the request as [repeatable](Self::repeatable), if the
+    /// dialect supports it.
     ///
-    /// What makes no sense to be made again is not: a worker's own error, a time that is over, a
-    /// request that is too large. All attempts, and the waits between them, share its
-    /// [`timeout`](Self::timeout): each has what is left of that, also from each part of its reply on.
-    /// When the next wait would take all that is left, the last error is the answer.
+    /// Errors that a retry cannot fix are not retried: a worker's own error, a timeout, or a
+    /// request that is too large. All attempts and the delays between them share the request's
+    /// [`timeout`](Self::timeout): the timeout of each attempt is the time that remains at its
+    /// start, and it restarts with each part of the reply. If the next delay would use up the
+    /// remaining time, the request fails with the last error.
     ///
-    /// To its brokers each attempt is another request, so its worker sees a first
-    /// [`attempt`](crate::Request::attempt) each time. Its user is
-    /// [told](Self::progress) of the second worker that it was redelivered, whoever did that.
+    /// To the broker, each attempt is a new request, so each worker sees it as the first
+    /// [`attempt`](crate::Request::attempt). [`progress`](Self::progress) reports a second worker
+    /// as a redelivery, both after a retry and after a redelivery by the broker.
     ///
     /// ```no_run
     /// use majordomus::Retry;
@@ -203,11 +207,12 @@ impl RequestBuilder {
         self
     }
 
-    /// Asks for one worker, by its name: its ZMTP identity, or what `$dir` calls it. It has to be there
-    /// and to offer the service, or else there is [no such service](RequestError::NoSuchService).
+    /// Sends the request to one specific worker, identified by its ZMTP identity or its name in
+    /// `$dir`. If this worker is not connected or has not registered the service, the request fails
+    /// with [`NoSuchService`](RequestError::NoSuchService).
     ///
-    /// [`Dialect::Omdp1`](crate::Dialect::Omdp1), [`Dialect::Pigato`](crate::Dialect::Pigato) and
-    /// [`Dialect::Omdp`](crate::Dialect::Omdp) can ask for one.
+    /// This option is supported by [`Dialect::Omdp1`](crate::Dialect::Omdp1),
+    /// [`Dialect::Pigato`](crate::Dialect::Pigato) and [`Dialect::Omdp`](crate::Dialect::Omdp).
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -220,8 +225,8 @@ impl RequestBuilder {
         self.says(RequestOption::Target)
     }
 
-    /// Wants a new reply, and none that the broker has kept from an equal request. The dialects that
-    /// can ask for one [worker](Self::target) can say this.
+    /// Bypasses the broker's reply cache. This option is supported by the same dialects as
+    /// [`target`](Self::target).
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -234,14 +239,15 @@ impl RequestBuilder {
         self.says(RequestOption::NoCache)
     }
 
-    /// One header more, beside those that its body has.
+    /// Appends a header to the headers of the body.
     ///
-    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has headers. Those of the body go as far as the
-    /// dialect takes them, so that what was received can be passed on in any.
+    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) supports headers. In other dialects, the
+    /// headers of the body itself are omitted without an error, so that a received body can be
+    /// forwarded in any dialect.
     ///
     /// # Errors
     ///
-    /// Those of [`Headers::with`](crate::Headers::with).
+    /// Returns the errors of [`Headers::with`](crate::Headers::with).
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -257,10 +263,12 @@ impl RequestBuilder {
         Ok(self.says(RequestOption::Header))
     }
 
-    /// Tells how far it has come: when it waits for a worker, when one has it, and when another one
-    /// does. What finds no room in the channel is left out.
+    /// Reports the progress of the request to a channel: when it is queued for a worker, when it is
+    /// dispatched to a worker, and when it is redelivered. A report is dropped if the channel is
+    /// full.
     ///
-    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) tells of that; in the others nothing comes.
+    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) reports progress. In other dialects, nothing
+    /// is sent to the channel.
     ///
     /// ```no_run
     /// use majordomus::Progress;
@@ -279,9 +287,9 @@ impl RequestBuilder {
         self
     }
 
-    /// How many reports make up its reply in [`Dialect::Libmdp`](crate::Dialect::Libmdp), which has
-    /// any number of them and does not say which is the last; 1 unless set, and none is as good as
-    /// 1. In other dialects the reply tells its own end, and this changes nothing.
+    /// Sets the number of reports in the reply in [`Dialect::Libmdp`](crate::Dialect::Libmdp),
+    /// which does not mark the last one (default: 1; 0 counts as 1). In other dialects, this option
+    /// has no effect.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -297,10 +305,10 @@ impl RequestBuilder {
         self
     }
 
-    /// Gives it to the client's task, and returns where the reply will come. Waits only while many
-    /// others are being given to the task.
+    /// Passes the request to the client's task and returns its reply. This method waits only while
+    /// the task's queue is full.
     ///
-    /// Whatever is wrong with it is the first thing that the reply says.
+    /// If the request cannot be sent, the error is the first item of the reply.
     ///
     /// ```no_run
     /// # async fn example(client: majordomus::Client) -> Result<(), majordomus::RequestError> {
@@ -324,7 +332,7 @@ impl RequestBuilder {
         }
         let grace = asking.client.shared.grace;
         let until = deadline.map(|deadline| Deadline::new(deadline, grace));
-        // Where a broker goes before it is sent, it is sent to another.
+        // If a broker disconnects before the request is sent, the request goes to another broker.
         let again = retry.or(asking.client.shared.routes.are_several().then_some(Retry::times(0)));
         let reply = match again {
             Some(retry) => Reply::new(ask_again(asking, retry), None, None),
@@ -333,7 +341,7 @@ impl RequestBuilder {
         reply.with_deadline(until)
     }
 
-    /// Whether it can be sent at all.
+    /// Returns an error if the request cannot be sent.
     fn check(&self) -> Result<(), RequestError> {
         let Asking { client, request, .. } = &self.asking;
         let Shared { limits, dialect, .. } = &*client.shared;
@@ -363,37 +371,37 @@ impl RequestBuilder {
 }
 
 impl Asking {
-    /// How long it may be asked again and again.
+    /// Returns the maximum time for all attempts.
     pub(crate) fn patience(&self) -> Option<Duration> {
         match self.request.timeout {
-            // Who wants a worker that is free now waits so long for a broker that can be asked.
+            // A request that needs an idle worker still waits this long for a connected broker.
             Timeout::After(Duration::ZERO) => Some(self.client.shared.silence_max),
             Timeout::After(span) => Some(span),
             Timeout::Never | Timeout::OfService => None,
         }
     }
 
-    /// Gives it no more time than this.
+    /// Shortens the timeout to the remaining time.
     pub(crate) fn shorten(&mut self, left: Duration) {
         if let Timeout::After(span) = &mut self.request.timeout {
             *span = left.min(*span);
         }
     }
 
-    /// Asks once, elsewhere than at the broker where it has failed, if there is another.
+    /// Sends one attempt, if possible to another broker than the one at which it failed.
     pub(crate) async fn ask(self, failed: Option<usize>) -> Reply {
         let shared = Arc::clone(&self.client.shared);
-        // Mostly there is room at once, and nobody needs a clock.
+        // Usually the queue has room, and no timer is needed.
         if let Some((broker, route)) = shared.routes.pick(failed)
             && let Ok(place) = route.asks.try_reserve()
         {
             return self.hand_over(broker, route, place);
         }
-        // In a box, so that those who need not wait are small.
+        // Boxed, so that the future of the common case stays small.
         Box::pin(self.ask_later(shared, failed)).await
     }
 
-    /// Asks when there is room, unless too many wait for that.
+    /// Sends the request when the queue has room, unless too many requests wait already.
     async fn ask_later(self, shared: Arc<Shared>, failed: Option<usize>) -> Reply {
         let Some(_waiting) = shared.waits() else { return Reply::failed(RequestError::Refused) };
         let patience = self.patience();
@@ -416,7 +424,7 @@ impl Asking {
         }
     }
 
-    /// Gives it to the task of a broker, where there is a place for it.
+    /// Passes the request to the task of a broker, using a reserved slot in its queue.
     fn hand_over(self, broker: usize, route: &Route, place: mpsc::Permit<'_, Ask>) -> Reply {
         let Self { client, request, silence_max, progress, reports } = self;
         let handle = client.shared.next_request();
@@ -428,7 +436,7 @@ impl Asking {
     }
 }
 
-/// One of those who wait until a request can be given to a task.
+/// The count of one request that waits to be passed to a task. Dropping it decrements the counter.
 pub(crate) struct Place<'a>(pub(crate) &'a Shared);
 
 impl Drop for Place<'_> {
@@ -445,7 +453,7 @@ impl IntoFuture for RequestBuilder {
     type Output = Result<Body, RequestError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    /// Sends it and waits for the whole reply.
+    /// Sends the request and waits for the complete reply.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async { self.send().await.whole().await })
     }

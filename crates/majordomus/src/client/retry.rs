@@ -1,4 +1,4 @@
-//! Requests that are made again when they fail.
+//! Retries of failed requests.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::client::request::Asking;
 use crate::client::says::{First, Said};
 use crate::{RequestError, Retriable, ambient_seed};
 
-/// How often, and when, a request is made again that has failed, from
-/// [`RequestBuilder::retry`](crate::RequestBuilder::retry).
+/// A retry policy for [`RequestBuilder::retry`](crate::RequestBuilder::retry): the number of
+/// retries and the delays between them.
 ///
-/// The waits double from the shortest to the longest. Of each, a random part, up to a half, is left
-/// out, so that many who failed at once do not all come back at once.
+/// The delays double from the shortest to the longest. Each delay is reduced by a random amount of
+/// up to one half, so that clients that failed at the same time do not retry at the same time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Makes it again so many times at the most, after 50 ms at first and 2 s in the end.
+    /// Creates a policy with this maximum number of retries and delays from 50 ms to 2 s.
     ///
     /// ```
     /// let retry = majordomus::Retry::times(5);
@@ -40,7 +40,7 @@ impl Retry {
         Self { times, shortest: Duration::from_millis(50), longest: Duration::from_secs(2) }
     }
 
-    /// The same, with other waits.
+    /// Sets the shortest and the longest delay.
     ///
     /// ```
     /// use std::time::Duration;
@@ -52,7 +52,7 @@ impl Retry {
         Self { shortest, longest, ..self }
     }
 
-    /// How long to wait before it is made again for the `nth` time, from 0 on.
+    /// Returns the delay before retry `nth`, counted from 0.
     fn wait(&self, nth: u32) -> Duration {
         let doubled = self.shortest.saturating_mul(1 << nth.min(20));
         let wait = doubled.min(self.longest);
@@ -62,14 +62,14 @@ impl Retry {
 }
 
 impl Default for Retry {
-    /// Three times.
+    /// Returns a policy with three retries.
     fn default() -> Self {
         Self::times(3)
     }
 }
 
-/// Asks again and again, in a task of its own, until a reply begins, or there is an error that stays.
-/// It ends when nobody waits for the reply any more.
+/// Spawns a task that retries the request until a reply begins or an error cannot be retried. The
+/// task ends early if the reply is dropped.
 pub(crate) fn ask_again(asking: Asking, retry: Retry) -> oneshot::Receiver<First> {
     let (mut says, heard) = oneshot::channel();
     tokio::spawn(async move {
@@ -82,7 +82,7 @@ pub(crate) fn ask_again(asking: Asking, retry: Retry) -> oneshot::Receiver<First
     heard
 }
 
-/// All attempts share the time that the request has: each is given what is left of it.
+/// Runs all attempts. They share the request's timeout: each attempt gets the remaining time.
 async fn attempts(mut asking: Asking, retry: Retry) -> First {
     let mut failed = None;
     let mut nth = 0;
@@ -91,13 +91,13 @@ async fn attempts(mut asking: Asking, retry: Retry) -> First {
     loop {
         let mut reply = asking.clone().ask(failed).await;
         let error = match reply.said().await {
-            // What its user has had a part of cannot begin anew.
+            // A reply cannot restart after the user has received a part of it.
             Some(Said::Part(part)) => return First::Begun(Box::new((part, reply))),
             Some(last @ Said::Last(_)) => return First::End(last),
             Some(Said::Failed(error)) => error,
             None => RequestError::Stopped,
         };
-        // What was not sent has not been tried.
+        // An attempt that was not sent does not count.
         let untried = error == RequestError::NotConnected;
         let again = untried || nth < retry.times && may_go_again(&error);
         let wait = if untried { Duration::ZERO } else { retry.wait(nth) };
@@ -109,7 +109,7 @@ async fn attempts(mut asking: Asking, retry: Retry) -> First {
             sleep(wait).await;
             nth += 1;
         }
-        // Nothing at all would be another wish: a worker that is free now.
+        // A timeout of zero would mean something else: it requires an idle worker.
         asking.shorten(left().max(Duration::from_millis(1)));
     }
 }
@@ -117,7 +117,7 @@ async fn attempts(mut asking: Asking, retry: Retry) -> First {
 fn may_go_again(error: &RequestError) -> bool {
     match error.retriable() {
         Retriable::Always => true,
-        // It would only take as long again.
+        // A retry after a timeout would only take as long again.
         Retriable::IfRepeatable => !matches!(error, RequestError::Expired | RequestError::Stopped),
         Retriable::Never => false,
     }

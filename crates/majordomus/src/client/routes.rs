@@ -1,4 +1,4 @@
-//! The ways to the brokers, and which of them a request goes.
+//! The routing table of a client: its brokers and the selection of one for each request.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::client::driver::{Ask, Wish};
 use crate::events::Connections;
 
-/// Which of several brokers a client asks.
+/// The policy that selects one of several brokers for a request.
 ///
 /// ```
 /// use majordomus::{Brokers, Client};
@@ -19,21 +19,21 @@ use crate::events::Connections;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Brokers {
-    /// The first that is connected, in the order in which they were given.
+    /// Selects the first connected broker, in the order of the endpoints.
     #[default]
     FailOver,
-    /// Each connected one in turn.
+    /// Selects the connected brokers in round-robin order.
     Spread,
 }
 
-/// The way to one broker: the task that owns the connection.
+/// The channels to the task that owns the connection to one broker.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) asks: mpsc::Sender<Ask>,
     pub(crate) wishes: mpsc::UnboundedSender<Wish>,
 }
 
-/// The ways to all brokers of a client.
+/// The channels to the tasks of all brokers.
 #[derive(Debug)]
 pub(crate) struct Routes {
     all: Vec<Route>,
@@ -47,19 +47,21 @@ impl Routes {
         Self { all, connections, brokers, turn: AtomicUsize::new(0) }
     }
 
-    /// Whether there are several brokers.
+    /// Returns true if there are several brokers.
     pub(crate) fn are_several(&self) -> bool {
         self.all.len() > 1
     }
 
-    /// The way that the next request goes, and its place. Where there is but one broker, requests wait
-    /// at it for the connection; where there are several, for the first that is connected.
+    /// Selects the broker for the next request and returns its index and channels. With one broker,
+    /// returns immediately, and the request waits for the connection in the broker's task. With
+    /// several brokers, waits until one is connected.
     ///
-    /// `failed` is the place of a broker at which it has failed: it is left out where there is another.
+    /// `failed` is the index of a broker at which the request failed. It is avoided if another
+    /// broker is connected.
     ///
     /// # Errors
     ///
-    /// Why the first does not want us, where none does.
+    /// Returns the first broker's disconnect reason if all brokers turned the client away.
     pub(crate) async fn choose(&self, failed: Option<usize>) -> Result<(usize, &Route), Farewell> {
         loop {
             if let Some(chosen) = self.pick(failed) {
@@ -69,7 +71,8 @@ impl Routes {
         }
     }
 
-    /// As [`choose`](Self::choose), where nothing has to be waited for.
+    /// Selects a broker like [`choose`](Self::choose), without waiting. Returns `None` if there are
+    /// several brokers and none is connected.
     pub(crate) fn pick(&self, failed: Option<usize>) -> Option<(usize, &Route)> {
         if let [only] = &self.all[..] {
             return Some((0, only));

@@ -1,16 +1,16 @@
-//! What is said to a request, from the task that has it to whoever reads its reply.
+//! The channel that delivers a reply from the client's task to its reader.
 //!
-//! Mostly that is one thing, and takes one small piece of memory. A reply of several parts has a
-//! channel for them from its first one on.
+//! Most replies have one message, which needs only one small allocation. A multipart reply gets a
+//! channel for its parts when the first part arrives.
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Body, Reply, RequestError};
 
-/// Parts of one reply that wait for its reader.
+/// The maximum number of unread parts of one reply.
 pub(crate) const PARTS_MAX: usize = 16;
 
-/// What is said to a request: any number of parts, then one of the others.
+/// A message of a reply: any number of `Part`s, followed by one of the other variants.
 #[derive(Debug)]
 pub(crate) enum Said {
     Part(Body),
@@ -18,19 +18,19 @@ pub(crate) enum Said {
     Failed(RequestError),
 }
 
-/// What a reader hears first.
+/// The first message to a reader.
 #[derive(Debug)]
 pub(crate) enum First {
-    /// All that there is.
+    /// The complete reply.
     End(Said),
-    /// That parts come, and where. The channel has memory for some 32 of them at once: in boxes, that
-    /// is little.
+    /// The channel for a multipart reply. The channel allocates memory for about 32 messages at
+    /// once, which is little because they are boxed.
     Parts(mpsc::Receiver<Box<Said>>),
-    /// A part, and the reply that goes on behind it.
+    /// The first part, and the reply with the remaining parts.
     Begun(Box<(Body, Reply)>),
 }
 
-/// By what it is said.
+/// The sender of a reply.
 #[derive(Debug)]
 pub(crate) struct Says {
     first: Option<oneshot::Sender<First>>,
@@ -43,7 +43,7 @@ impl Says {
         (Self { first: Some(first), parts: None }, heard)
     }
 
-    /// Whether nobody reads any more.
+    /// Returns true if the reader was dropped.
     pub(crate) fn is_closed(&self) -> bool {
         let nobody = |first: &oneshot::Sender<First>| first.is_closed();
         match &self.parts {
@@ -52,7 +52,7 @@ impl Says {
         }
     }
 
-    /// Waits until nobody reads any more.
+    /// Waits until the reader is dropped.
     pub(crate) async fn closed(&mut self) {
         match (&mut self.first, &self.parts) {
             (_, Some(parts)) => parts.closed().await,
@@ -61,34 +61,34 @@ impl Says {
         }
     }
 
-    /// Whether there is room for a part, besides the place that is kept for the end.
+    /// Returns true if there is room for a part. One slot is reserved for the end of the reply.
     pub(crate) fn has_room(&self) -> bool {
         self.parts.as_ref().is_none_or(|parts| parts.capacity() >= 2)
     }
 
-    /// Waits until there is such room, or nobody reads any more.
+    /// Waits until there is room for a part, or until the reader is dropped.
     pub(crate) async fn room(&self) {
         if let Some(parts) = &self.parts {
             let _ = parts.reserve_many(2).await;
         }
     }
 
-    /// Whether parts wait for their reader.
+    /// Returns true if there are unread parts.
     pub(crate) fn is_unread(&self) -> bool {
         self.parts.as_ref().is_some_and(|parts| parts.capacity() < parts.max_capacity())
     }
 
-    /// Says a part, for which there [is room](Self::has_room).
+    /// Sends a part. The caller must check [`has_room`](Self::has_room) first.
     pub(crate) fn part(&mut self, part: Body) {
         let Some(first) = self.first.take() else { return self.say(Said::Part(part)) };
-        // One place more than there may be parts, so that the end always finds room.
+        // The capacity is one more than the maximum number of parts, so that the end always fits.
         let (parts, heard) = mpsc::channel(PARTS_MAX + 1);
         self.parts = Some(parts);
         self.say(Said::Part(part));
         let _ = first.send(First::Parts(heard));
     }
 
-    /// Says the last thing.
+    /// Sends the end of the reply.
     pub(crate) fn end(self, end: Said) {
         match self.first {
             Some(first) => {
