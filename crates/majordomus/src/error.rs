@@ -197,9 +197,9 @@ pub enum RequestError {
     },
     /// No broker is connected. The request was not sent.
     NotConnected,
-    /// The broker turned this client away and gave a reason. If there are several brokers, all of
-    /// them did. The request was not sent and is not queued, because the client does not reconnect
-    /// for a minute ([`Farewell::IdentityInUse`]) or ever again.
+    /// The broker disconnected this client for a reason that prevents reconnecting, either for one
+    /// minute ([`Farewell::IdentityInUse`]) or permanently. If there are several brokers, all of
+    /// them did. The request was not sent, and it is not queued.
     SentAway(Farewell),
     /// The connection to the broker was lost after the request was sent. The request may have been
     /// processed.
@@ -253,7 +253,7 @@ pub enum Retriable {
     Always,
     /// Only idempotent requests: the request may have been processed.
     IfRepeatable,
-    /// No request: a retry would fail again, or only the worker's error tells if it is safe.
+    /// No request: a retry would fail again, or the worker's error decides.
     Never,
 }
 

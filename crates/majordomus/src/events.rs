@@ -45,22 +45,21 @@ pub enum ConnectionEvent {
         /// The broker's endpoint.
         endpoint: Endpoint,
     },
-    /// The connection is closed. The peer reconnects, unless the broker has [turned it
-    /// away](Self::SentAway) for good.
+    /// The connection is closed. The client or worker reconnects, unless the broker sent a
+    /// permanent [disconnect reason](Self::SentAway).
     Disconnected {
         /// The broker's endpoint.
         endpoint: Endpoint,
         /// The reason for the disconnection.
         why: String,
     },
-    /// The broker turned this client or worker away and gave a reason. If the connection was open,
-    /// [`Disconnected`](Self::Disconnected) follows.
+    /// The broker disconnected this client or worker, or did not admit it, and gave a reason. If
+    /// the connection was reported as connected, [`Disconnected`](Self::Disconnected) follows.
     ///
-    /// The peer reconnects after a delay, as section 4 of OMDP/1 specifies. After
-    /// [`Farewell::IdentityInUse`] the delay is at least one minute. After a
-    /// [permanent](Farewell::is_for_good) reason the peer does not reconnect, with one exception: a
-    /// worker that was turned away with [`Farewell::Forbidden`] reconnects when its set of services
-    /// changes.
+    /// The client or worker reconnects after a delay, as section 4 of OMDP/1 specifies. After
+    /// [`Farewell::IdentityInUse`], the delay is at least one minute. After a
+    /// [permanent](Farewell::is_for_good) reason, it does not reconnect, with one exception: a
+    /// worker that received [`Farewell::Forbidden`] reconnects when its set of services changes.
     SentAway {
         /// The broker's endpoint.
         endpoint: Endpoint,

@@ -40,7 +40,7 @@
 //! |---|---|---|---|
 //! | [`Refused`](RequestError::Refused) | The request reached a limit of the broker or of this client. | no | yes, later |
 //! | [`NotConnected`](RequestError::NotConnected) | No broker is connected. The request was not sent. | no | yes |
-//! | [`SentAway`](RequestError::SentAway) | The broker turned this client away and gave a reason. The request was not sent. | no | no: it would fail again |
+//! | [`SentAway`](RequestError::SentAway) | The broker disconnected this client for a reason that prevents reconnecting. The request was not sent. | no | no: it would fail again |
 //! | [`NoSuchService`](RequestError::NoSuchService) | No worker registered the service in time, or the [requested worker](RequestBuilder::target) is not connected. | no | yes |
 //! | [`Rejected`](RequestError::Rejected) | Every worker [rejected](Replier::reject) the request. | no | yes, later |
 //! | [`WorkerLost`](RequestError::WorkerLost) | The worker was lost, or exceeded the broker's busy limit (default: 15 minutes), and the broker did not redeliver the request. The broker does not redeliver a request that is not [repeatable](RequestBuilder::repeatable), that is for [one worker](RequestBuilder::target), that has a partial reply, or that has lost three workers. | maybe | if the request is idempotent |

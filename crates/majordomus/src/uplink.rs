@@ -182,7 +182,7 @@ impl Uplink {
         self.note_lost(error.to_string());
     }
 
-    /// Logs and records that the broker turned this peer away. Returns a text with the reason.
+    /// Logs and records the disconnect reason that the broker sent. Returns it as text.
     pub(crate) fn sent_away(&self, why: Farewell) -> String {
         let endpoint = self.endpoint.clone();
         match why {
@@ -211,8 +211,8 @@ impl Uplink {
         }
     }
 
-    /// Records that the connection was lost or could not be opened, and that neither this peer nor
-    /// a message of the broker caused it.
+    /// Records that the connection was lost or could not be opened, without a disconnect reason
+    /// from the broker.
     pub(crate) fn note_lost(&mut self, why: String) {
         if self.connected {
             return self.note_disconnected(why);

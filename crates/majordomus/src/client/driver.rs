@@ -300,7 +300,7 @@ impl ClientOutlet for Effects {
     }
 
     /// Closes the connection, either because the state machine requests it or because the broker
-    /// turned the client away.
+    /// sent a disconnect reason.
     fn close(&mut self, why: Option<Farewell>) {
         match why {
             Some(why) => {

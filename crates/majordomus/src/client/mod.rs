@@ -269,8 +269,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the liveness (default: 3): the number of heartbeat intervals without an answer after
-    /// which the broker is considered lost.
+    /// Sets the liveness (default: 3): the number of silent heartbeat intervals after which the
+    /// broker is considered lost.
     ///
     /// ```
     /// let builder = majordomus::Client::builder("ipc://broker").liveness(5);
@@ -306,10 +306,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the shortest and the longest delay before the client reconnects (default: 100 ms and 5
-    /// s). The delays double from the shortest to the longest, and each is reduced by a random
-    /// amount. After a broker [turns the client away](crate::ConnectionEvent::SentAway), the delay
-    /// is longer.
+    /// Sets the shortest and the longest reconnect delay (default: 100 ms and 5 s). The delays
+    /// double from the shortest to the longest, and each is reduced by a random amount of up to one
+    /// half. The delay can be longer after the broker sent a [disconnect
+    /// reason](crate::ConnectionEvent::SentAway).
     ///
     /// ```
     /// use std::time::Duration;
@@ -334,8 +334,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the maximum number of queued requests and their maximum total size (default: 1,024
-    /// requests and 64 MiB). A request that exceeds a limit fails with
+    /// Sets the maximum number of queued requests and the maximum total size of their bodies in
+    /// bytes (default: 1,024 requests and 64 MiB). A request that exceeds a limit fails with
     /// [`Refused`](crate::RequestError::Refused).
     ///
     /// ```

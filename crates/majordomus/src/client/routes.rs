@@ -61,7 +61,8 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// Returns the first broker's disconnect reason if all brokers turned the client away.
+    /// Returns the disconnect reason of the first broker if all brokers sent a reason that prevents
+    /// reconnecting.
     pub(crate) async fn choose(&self, failed: Option<usize>) -> Result<(usize, &Route), Farewell> {
         loop {
             if let Some(chosen) = self.pick(failed) {
