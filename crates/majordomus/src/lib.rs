@@ -162,9 +162,9 @@
 //! disconnects.
 //!
 //! Given several endpoints, a worker serves all of these brokers at once. A client opens a
-//! connection to each broker and sends each request to the first connected one, or to [each in
-//! turn](Brokers::Spread). [`Client::events`] and [`Worker::events`] report changes of the
-//! connections.
+//! connection to each broker and sends each request to the first connected one, or to all of them
+//! [in round-robin order](Brokers::Spread). [`Client::events`] and [`Worker::events`] report
+//! connection changes.
 //!
 //! ```no_run
 //! use majordomus::{Client, Replier, Request, Retry, Worker};
@@ -210,12 +210,12 @@
 //!
 //! # Dialects
 //!
-//! Clients and workers use OMDP/1 ([`Dialect::Omdp1`]) by default. Our broker supports it, and it
-//! is the only dialect with headers, error codes, priorities, progress, credit and a limit on
-//! silence. For other brokers, select their dialect with [`ClientBuilder::dialect`] and
-//! [`WorkerBuilder::dialect`]: 7/MDP, 18/MDP, or the dialect of majortomo, PIGATO, zmq-omdp,
-//! generaldomo or zeromq/majordomo. With our broker this is not necessary: it connects clients and
-//! workers of all dialects.
+//! Clients and workers use OMDP/1 ([`Dialect::Omdp1`]) by default. It is the dialect of the
+//! Majordomus broker, and the only one with headers, error codes, priorities, progress, credit and
+//! a limit on silence. To connect to another broker, select its dialect with
+//! [`ClientBuilder::dialect`] and [`WorkerBuilder::dialect`]: 7/MDP, 18/MDP, or the dialect of
+//! majortomo, PIGATO, zmq-omdp, generaldomo or zeromq/majordomo. The Majordomus broker accepts
+//! clients and workers of all dialects and translates between them.
 //!
 //! # Blocking API and unit tests
 //!
@@ -265,7 +265,8 @@ pub use majordomus_zmtp::{Endpoint, EndpointError};
 pub use values::BodyError;
 pub use worker::{Cancellation, Cancelled, Replier, Request, Worker, WorkerBuilder};
 
-/// Returns a random number, different on each call. It spreads out actions of many peers in time.
+/// Returns a random number, different on each call. Clients and workers use it to avoid acting all
+/// at the same time.
 fn ambient_seed() -> u64 {
     RandomState::new().hash_one(())
 }

@@ -283,8 +283,8 @@ impl ClientBuilder {
     /// Sets whether a final reply of one text frame that begins with `-1 ` is treated as an error
     /// (default: true).
     ///
-    /// The MDP dialects have no error replies, so our worker and our broker encode errors in this
-    /// form. Disable this option if such a text is an ordinary reply.
+    /// The MDP dialects have no error replies, so Majordomus workers and brokers encode errors in
+    /// this form. Disable this option if such a text is an ordinary reply.
     ///
     /// ```
     /// let builder = majordomus::Client::builder("ipc://broker").error_replies(false);

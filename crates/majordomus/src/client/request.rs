@@ -148,7 +148,7 @@ impl RequestBuilder {
     }
 
     /// Sets the priority among the requests that are queued for the same service, from 0 (lowest)
-    /// to 9 (highest); larger values count as 9 (default: 4). Only
+    /// to 9 (highest). The default is 4, and larger values than 9 count as 9. Only
     /// [`Dialect::Omdp1`](crate::Dialect::Omdp1) supports priorities.
     ///
     /// ```no_run
