@@ -1,29 +1,32 @@
-//! What a peer can do, as far as the broker must know it. A dialect is told to the core as these,
-//! never by its name.
+//! Peer capabilities: the properties of a peer's dialect that the broker depends on. The core never
+//! sees a dialect's name.
 
 use crate::{Form, OutcomeSet};
 
-/// What a client can do.
+/// A client's capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientCapabilities {
-    /// Takes a reply in parts. One that does not gets a single final reply with all frames.
+    /// True if the client accepts a reply in parts. Other clients get a single final reply with all
+    /// frames.
     pub partial_replies: bool,
-    /// The ends of a request that it can be told of with an error reply. A client that cannot be
-    /// told of [`Outcome::Refused`](crate::Outcome::Refused) is not read from while a limit stands
-    /// against its request.
+    /// The outcomes that the client's dialect can report in an error reply. If they do not include
+    /// [`Outcome::Refused`](crate::Outcome::Refused), the broker stops reading from the client
+    /// while a limit holds back its request.
     pub told: OutcomeSet,
-    /// Whether a request of it may go to another worker when its worker is lost.
+    /// The redelivery policy for the client's requests when a worker is lost.
     pub redelivery: Redelivery,
-    /// Takes what a worker says after the reply, too, where the worker never says that it is done.
+    /// True if the client accepts messages that a worker sends after its reply, from workers whose
+    /// dialect has no final reply.
     pub afterwords: bool,
-    /// Begins with [`Hello`](crate::FromClient::Hello), and is told why it ends.
+    /// True if the session starts with [`Hello`](crate::FromClient::Hello) and ends with a
+    /// disconnect reason.
     pub greets: bool,
-    /// How the bodies are written that it reads.
+    /// The body format that the client reads.
     pub form: Form,
 }
 
 impl Default for ClientCapabilities {
-    /// One that can do nothing but ask and take a reply.
+    /// A client that can only send requests and receive replies.
     fn default() -> Self {
         Self {
             partial_replies: false,
@@ -36,48 +39,48 @@ impl Default for ClientCapabilities {
     }
 }
 
-/// Whether requests may be delivered a second time.
+/// The policy for delivering a request a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redelivery {
-    /// Workers are taken to be idempotent.
+    /// Always redeliver: workers are assumed to be idempotent.
     Always,
-    /// Where the request asks for it.
+    /// Redeliver if the request allows it.
     WhereAsked,
-    /// Never.
+    /// Never redeliver.
     Never,
 }
 
-/// What a worker can do.
+/// A worker's capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerCapabilities {
-    /// How many requests it takes at once, until it says otherwise.
+    /// The maximum number of concurrent requests, until the worker reports another number.
     pub concurrency: Concurrency,
-    /// Can be told to give a request up.
+    /// True if the worker accepts cancellations.
     pub cancel: bool,
-    /// Says with each reply which request it is for, beside the address: the two must agree.
+    /// True if each reply carries the request's id beside the address. The two must agree.
     pub request_ids: bool,
-    /// May reject a request, so that another worker gets it.
+    /// True if the worker can reject a request, so that another worker gets it.
     pub rejects: bool,
-    /// Never says that a request is done: its first reply is the end of one, and what comes behind
-    /// it goes to clients that take it.
+    /// True if the dialect has no final reply. The first reply ends the request, and later messages
+    /// go to clients that accept them.
     pub afterwords: bool,
-    /// Wants an answer to each of its heartbeats.
+    /// True if the worker expects an answer to each heartbeat.
     pub heartbeats_answered: bool,
-    /// May say READY again for what it offers, which changes nothing.
+    /// True if the worker may repeat READY for a registered service, which has no effect.
     pub ready_again: bool,
-    /// May offer several services, and withdraw one.
+    /// True if the worker may register several services and withdraw one.
     pub several_services: bool,
-    /// Counts the parts that it sends, and can be told that its client takes more.
+    /// True if the worker counts the parts that it sends and accepts credit from its client.
     pub credit: bool,
-    /// Begins with [`Hello`](crate::FromWorker::Hello), and may say how many requests it takes before
-    /// it offers a service.
+    /// True if the session starts with [`Hello`](crate::FromWorker::Hello). The worker can then
+    /// report its maximum number of concurrent requests before it registers a service.
     pub greets: bool,
-    /// How the bodies are written that it reads.
+    /// The body format that the worker reads.
     pub form: Form,
 }
 
 impl Default for WorkerCapabilities {
-    /// One that has one request at a time.
+    /// A worker that handles one request at a time.
     fn default() -> Self {
         Self {
             concurrency: Concurrency::ONE,
@@ -95,20 +98,20 @@ impl Default for WorkerCapabilities {
     }
 }
 
-/// How many requests a worker takes at once.
+/// The maximum number of requests that a worker handles concurrently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Concurrency {
-    /// So many; none at all for the time being where it is 0.
+    /// At most this many requests; 0 suspends dispatch.
     AtMost(u32),
-    /// Any number.
+    /// No limit.
     Unlimited,
 }
 
 impl Concurrency {
-    /// One at a time.
+    /// One request at a time.
     pub const ONE: Concurrency = Concurrency::AtMost(1);
 
-    /// Whether one that has `held` requests takes another.
+    /// Returns true if a worker with `held` requests in flight accepts another.
     ///
     /// ```
     /// use majordomus_core::Concurrency;
@@ -125,11 +128,11 @@ impl Concurrency {
     }
 }
 
-/// What a peer is, and can do.
+/// A peer's role, with its capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It asks.
+    /// The peer sends requests.
     Client(ClientCapabilities),
-    /// It serves.
+    /// The peer serves requests.
     Worker(WorkerCapabilities),
 }

@@ -1,4 +1,4 @@
-//! The client: what it asks of the broker, and what came of it.
+//! The client state machine: request queue, in-flight requests, time limits and reconnection.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -21,45 +21,47 @@ use crate::{
     Reply, Request, Time, Timeout, ToClient, Welcome,
 };
 
-/// How a client behaves, and what its dialect can do.
+/// A client's configuration, including its dialect's features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
-    /// Whether requests and replies carry the client's own id. Without it, a connection has one
-    /// request at a time, and a request that is given up costs the connection: a late reply would
-    /// be taken for the next one's.
+    /// True if requests and replies carry the client's id. Otherwise a connection has at most one
+    /// request in flight. Cancelling that request closes the connection, because a late reply would
+    /// be taken for the next request's reply.
     pub request_ids: bool,
-    /// How many requests may be with the broker at once, where they have ids.
+    /// The maximum number of requests in flight, if the dialect has request ids.
     pub running_max: usize,
-    /// How many requests may wait for the connection or for those before them.
+    /// The maximum number of requests queued in the client.
     pub waiting_max: usize,
-    /// How many bytes the bodies of those may have together.
+    /// The maximum total size, in bytes, of the queued requests' bodies.
     pub waiting_bytes_max: usize,
-    /// Whether the client begins with HELLO, and is told what holds at the broker.
+    /// True if the client starts with HELLO and the broker answers with its limits.
     pub greets: bool,
-    /// Whether it can say HEARTBEAT, and is answered: so it can tell whether the broker is there.
+    /// True if the client can send HEARTBEAT and the broker answers, so that the client detects a
+    /// lost broker.
     pub heartbeats: bool,
-    /// Whether it can say which requests it still wants.
+    /// True if the client can send request keep-alives.
     pub still_wanted: bool,
-    /// Whether the broker says when a request has expired. The client gives it
-    /// [`EXPIRY_GRACE`] then, before it goes by its own clock.
+    /// True if the broker reports expired requests. The client then waits [`EXPIRY_GRACE`] longer
+    /// before it applies its own deadline.
     pub told_of_expiry: bool,
-    /// Whether parts of replies are counted: how many it takes ahead of its user.
+    /// The number of reply parts that the client accepts ahead of its user; `None` if the dialect
+    /// does not count parts.
     pub credit: Option<u32>,
-    /// How many bytes a message to it may have; nothing where it does not say.
+    /// The size limit, in bytes, of a message to the client; `None` to declare none.
     pub message_bytes_max: Option<usize>,
-    /// How often it asks whether the broker is there, while it waits for replies, and says which
-    /// requests it still wants.
+    /// The interval between heartbeats and request keep-alives while requests are in flight.
     pub heartbeat_interval: Duration,
-    /// How many intervals the broker may be silent.
+    /// The number of heartbeat intervals for which the broker can be silent.
     pub liveness: u32,
-    /// Whether requests wait for the connection, unless the broker does not want us. Where there are
-    /// other brokers that may be asked, they fail at once, with [`Failure::NotSent`].
+    /// True to queue requests while there is no connection, unless the broker rejected this client.
+    /// If requests can go to other brokers, set this to false: they then fail at once with
+    /// [`Failure::NotSent`].
     pub waits_for_connection: bool,
-    /// When a lost connection is opened again.
+    /// The backoff between connection attempts.
     pub backoff: Backoff,
 }
 
-/// How much longer a client waits for the broker to say that a request has expired.
+/// The extra time that a client waits for the broker to report an expired request.
 pub const EXPIRY_GRACE: Duration = Duration::from_millis(250);
 
 impl ClientConfig {
@@ -69,8 +71,8 @@ impl ClientConfig {
 }
 
 impl Default for ClientConfig {
-    /// No request ids; 65,536 requests may be with the broker, 1,024 and 64 MiB may wait; a heartbeat every 2.5 s and a liveness of
-    /// 3, where the dialect has any.
+    /// No request ids, at most 65,536 requests in flight, at most 1,024 requests and 64 MiB queued.
+    /// If the dialect has heartbeats, one every 2.5 s and a liveness of 3.
     fn default() -> Self {
         Self {
             request_ids: false,
@@ -91,73 +93,73 @@ impl Default for ClientConfig {
     }
 }
 
-/// What a client is told. `C` is the broker's command: owned, or a reference to it, since commands are
+/// An input to a client. `C` is the broker's command: owned, or a reference, because commands are
 /// large.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientInput<C = ToClient> {
-    /// The connection that [`ClientOutput::Open`] asked for is there.
+    /// The connection requested by [`ClientOutput::Open`] is open.
     Opened,
-    /// The connection broke, or could not be opened.
+    /// The connection broke or could not be opened.
     Lost,
-    /// The broker says something.
+    /// A command from the broker arrived.
     Received(C),
-    /// The broker showed life: bytes came from it, of whatever kind.
+    /// Bytes of any kind arrived from the broker.
     Alive,
-    /// The user asks for something.
+    /// The user submits a request.
     Request {
-        /// What its outcome is to be delivered under.
+        /// The handle for the request's deliveries.
         handle: RequestHandle,
-        /// What. Its id and its credit are the client's own matter.
+        /// The request. The client sets its id and its credit.
         request: Box<Request>,
-        /// How long its worker may be silent, without a part and without a sign of work; `None` where
-        /// that does not matter, or its dialect cannot tell.
+        /// The longest time that the worker may stay silent, without sending a part or reporting
+        /// progress; `None` if there is no limit or the dialect does not report progress.
         silence_max: Option<Duration>,
     },
-    /// The user has taken so many parts of this reply. While there are parts that it has not, the time
-    /// of the request stands still.
+    /// The user consumed this many parts of the reply. The request's timers are stopped while parts
+    /// are unconsumed.
     Taken(RequestHandle, u32),
-    /// The user no longer wants this; nothing more is delivered of it.
+    /// The user cancels the request. There are no more deliveries for it.
     Cancel(RequestHandle),
-    /// Nothing but time passed.
+    /// Only time passed.
     Tick,
 }
 
-/// What a client wants done.
+/// An output of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientOutput {
-    /// Open a connection to the broker, and answer with [`ClientInput::Opened`] or
+    /// Open a connection to the broker, then report [`ClientInput::Opened`] or
     /// [`ClientInput::Lost`].
     Open,
-    /// Close the connection at once, and report nothing more of it; because the broker has done with
-    /// us, where it says why.
+    /// Close the connection at once and report nothing more about it. The reason is the broker's,
+    /// if the broker ended the session.
     Close(Option<Farewell>),
-    /// Send this to the broker.
+    /// Send a command to the broker.
     Send(FromClient),
-    /// Give this to the user.
+    /// Deliver a result to the user.
     Deliver(RequestHandle, Delivery),
 }
 
-/// Takes what a client wants done, as it arises.
+/// A sink for a client's outputs, called as they occur.
 ///
-/// A `VecDeque` of [`ClientOutput`] is one that collects it.
+/// `VecDeque<ClientOutput>` implements it by collecting the outputs.
 pub trait ClientOutlet {
-    /// Opens a connection, as with [`ClientOutput::Open`].
+    /// Opens a connection; see [`ClientOutput::Open`].
     fn open(&mut self);
 
-    /// Closes the connection, as with [`ClientOutput::Close`].
+    /// Closes the connection; see [`ClientOutput::Close`].
     fn close(&mut self, why: Option<Farewell>);
 
-    /// Sends this to the broker.
+    /// Sends a command to the broker.
     fn send(&mut self, command: &FromClient);
 
-    /// Sends a request to the broker, which is mostly what is sent.
+    /// Sends a request to the broker, the most frequent output.
     fn request(&mut self, request: Box<Request>);
 
-    /// Gives this to the user.
+    /// Delivers a result to the user.
     fn deliver(&mut self, request: RequestHandle, delivery: Delivery);
 }
 
-/// Collects what a client wants done.
+/// Collects a client's outputs.
 impl ClientOutlet for VecDeque<ClientOutput> {
     fn open(&mut self) {
         self.push_back(ClientOutput::Open);
@@ -180,53 +182,53 @@ impl ClientOutlet for VecDeque<ClientOutput> {
     }
 }
 
-/// What the user gets for a request: any number of parts, then one of the others.
+/// A delivery to the user: any number of parts and notices, then a final reply or a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// A part of the reply; more follow.
+    /// A part of the reply, followed by others.
     Part(Content),
-    /// The reply, or its last part.
+    /// The whole reply, or its last part.
     Final(Content),
-    /// There is no reply, or no more of it.
+    /// The request ended without a reply, or without the rest of it.
     Failed(Failure),
-    /// How far the request has come, where its user wants to hear that.
+    /// A progress report, if the user asked for them.
     Notice(Notice),
 }
 
-/// Why there is no reply.
+/// The reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Its time was over.
+    /// The time limit passed.
     Timeout,
-    /// Its worker was silent for longer than the user would have it.
+    /// The worker was silent for longer than the user allowed.
     Silent,
-    /// The connection was lost, or the broker broke the protocol, when the request was with it. It
-    /// may have been done or not.
+    /// The connection was lost, or the broker violated the protocol, while the request was in
+    /// flight. The request may or may not have been processed.
     Disconnected,
-    /// There is no connection. It was not sent.
+    /// There is no connection. The request was not sent.
     NotSent,
-    /// There is no connection, and will be none for long, or ever: the broker does not want us, and
-    /// has said why. It was not sent.
+    /// There is no connection, because the broker rejected this client for the given reason. The
+    /// client does not reconnect soon, or at all. The request was not sent.
     SentAway(Farewell),
-    /// Too many requests, or too many bytes, wait already. It was not sent.
+    /// The queue is full, by number or by bytes. The request was not sent.
     Refused,
-    /// It is larger than the broker takes. It was not sent.
+    /// The request is larger than the broker accepts. It was not sent.
     TooLarge,
-    /// The broker or the worker says why: with a code, where it has one, and in words.
+    /// The broker or the worker reported a failure, with its code, if any, and its text.
     Remote(Outcome, u16, Content),
 }
 
-/// What a part of a reply, or a failure, says.
+/// The content of a reply part or a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// What stands beside the body: see [`Reply::options`].
+    /// The options: see [`Reply::options`].
     pub options: Bytes,
     /// The body.
     pub body: Frames,
 }
 
 impl Content {
-    /// A body, and nothing beside it.
+    /// Creates a content with a body and no options.
     ///
     /// ```
     /// use majordomus_core::{Content, Frames};
@@ -238,7 +240,7 @@ impl Content {
     }
 }
 
-/// Takes what a reply says out of it.
+/// Moves the content out of a reply.
 fn content_of(reply: &mut Reply) -> Content {
     let Reply { options, body, .. } = reply;
     Content { options: core::mem::take(options), body: core::mem::take(body) }
@@ -246,8 +248,8 @@ fn content_of(reply: &mut Reply) -> Content {
 
 /// A client of one broker, over one connection at a time.
 ///
-/// It is a state machine without I/O and without a clock. Its driver tells it what happened, with
-/// the time, and then does what it says, until it says nothing more:
+/// The client is a state machine without I/O and without a clock. The driver passes in each event
+/// with the current time, and then performs the outputs until there are none:
 ///
 /// ```
 /// use majordomus_core::{Client, ClientConfig, ClientInput, ClientOutput, Time};
@@ -261,26 +263,27 @@ fn content_of(reply: &mut Reply) -> Content {
 /// assert_eq!(client.next_deadline(), Time::NEVER);
 /// ```
 ///
-/// A request waits until the connection is open and it is its turn, runs when it was sent, and ends
-/// with exactly one [`Delivery::Final`] or [`Delivery::Failed`], unless it is cancelled. One that
-/// runs when the connection is lost is not sent again, because the client cannot know whether it
-/// was done; one that waits stays until its time is over.
+/// A request is queued until the connection is open and the requests before it are sent. It then is
+/// in flight, and it ends with exactly one [`Delivery::Final`] or [`Delivery::Failed`], unless it
+/// is cancelled. If the connection is lost, requests in flight are not sent again, because the
+/// client cannot tell whether they were processed. Queued requests stay queued until their time
+/// limit passes.
 #[derive(Debug)]
 pub struct Client {
     config: ClientConfig,
     uplink: Uplink,
-    /// Those that were not sent yet; the first is the next.
+    /// The queued requests, in sending order.
     waiting: BTreeMap<RequestHandle, Waiting>,
     waiting_bytes: usize,
-    /// Those that are with the broker.
+    /// The requests in flight.
     running: HashMap<RequestHandle, Running, HandleState>,
-    /// When each request that has a limit of time, waiting or running, is looked at.
+    /// The next check of each request with a time limit, queued or in flight.
     deadlines: Deadlines,
-    /// When the broker was last heard, or last had no reason to speak.
+    /// The last time that the broker sent data or had no reason to.
     heard_at: Time,
-    /// When a heartbeat is due, while requests are with the broker.
+    /// The time of the next heartbeat while requests are in flight.
     heartbeat_at: Time,
-    /// What holds at the broker, where it has said so.
+    /// The broker info, once received.
     welcome: Option<Welcome>,
     outputs: VecDeque<ClientOutput>,
 }
@@ -294,25 +297,25 @@ struct Waiting {
 #[derive(Debug)]
 struct Running {
     service: Label,
-    /// Whether its user wants to hear how far it has come.
+    /// True if the user asked for progress reports.
     notices: bool,
-    /// Parts that its user has not taken yet.
+    /// The number of parts that the user has not consumed.
     untaken: u32,
-    /// Parts that its user has taken and the broker does not know of.
+    /// The number of consumed parts for which no credit was sent to the broker.
     taken: u32,
     clock: Clock,
 }
 
-/// The time that a request has.
+/// A request's timers.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     timeout: Option<Duration>,
     silence_max: Option<Duration>,
-    /// When its time is over.
+    /// The end of the request's time limit.
     deadline: Time,
-    /// When its worker has been silent for too long.
+    /// The end of the allowed silence of the worker.
     silent_at: Time,
-    /// Whether a worker is known to have it.
+    /// True once a worker is known to have the request.
     has_worker: bool,
 }
 
@@ -321,16 +324,16 @@ impl Clock {
         self.deadline.min(self.silent_at)
     }
 
-    /// It has its whole time again, which no broker counts yet.
+    /// Restarts the whole time limit, by the client's clock alone.
     fn restart(&mut self, now: Time, config: &ClientConfig) {
         let at_once = self.timeout == Some(Duration::ZERO) && config.told_of_expiry;
         self.deadline = match self.timeout {
-            // Who wants a worker at once waits so long for a broker that can be asked.
+            // A zero timeout asks for an idle worker. It still allows time to reach a broker.
             Some(_) if at_once => now.after(config.silence_max()),
             Some(span) => now.after(span),
             None => Time::NEVER,
         };
-        // Where no worker has it yet, none can be silent.
+        // The silence timer runs only once a worker has the request.
         if self.has_worker {
             self.restart_silence(now);
         }
@@ -340,15 +343,15 @@ impl Clock {
         self.silent_at = self.silence_max.map_or(Time::NEVER, |span| now.after(span));
     }
 
-    /// No time is counted.
+    /// Stops both timers.
     fn stop(&mut self) {
         (self.deadline, self.silent_at) = (Time::NEVER, Time::NEVER);
     }
 
-    /// When its time is over by our own clock, where the request is with the broker.
+    /// Returns the client's own deadline for a request in flight.
     fn with_broker(&self, config: &ClientConfig) -> Time {
         match self.timeout {
-            // The broker says at once whether there is a worker.
+            // The broker reports at once if there is no worker.
             Some(Duration::ZERO) if config.told_of_expiry => Time::NEVER,
             Some(_) if config.told_of_expiry => self.deadline.after(EXPIRY_GRACE),
             _ => self.deadline,
@@ -357,7 +360,7 @@ impl Clock {
 }
 
 impl Client {
-    /// A client that wants to be connected. `seed` varies its waits before it reconnects.
+    /// Creates a client that connects as soon as it is driven. `seed` varies its reconnect waits.
     pub fn new(config: ClientConfig, seed: u64) -> Self {
         Self {
             config,
@@ -373,14 +376,14 @@ impl Client {
         }
     }
 
-    /// Tells it what happened at `now`. Drain [`poll_output`](Self::poll_output) after each call.
+    /// Handles an input at time `now`. Drain [`poll_output`](Self::poll_output) after each call.
     pub fn handle(&mut self, now: Time, input: ClientInput) {
         let mut outputs = core::mem::take(&mut self.outputs);
         self.handle_with(now, input, &mut outputs);
         self.outputs = outputs;
     }
 
-    /// Tells it what happened at `now`. What it wants done goes to `out` at once, in order, and without
+    /// Handles an input at time `now` and passes the outputs to `out` at once and in order, without
     /// a copy of requests and replies.
     pub fn handle_with<C: BorrowMut<ToClient>>(
         &mut self,
@@ -396,7 +399,7 @@ impl Client {
             }
             ClientInput::Alive => self.heard_at = now,
             ClientInput::Request { handle, request, silence_max } => {
-                // Whether the broker is there is known before it is sent.
+                // Detects a lost broker before the request is sent.
                 self.expire(now, out);
                 self.keep_in_touch(now, out);
                 self.handle_request(now, handle, request, silence_max, out);
@@ -415,18 +418,18 @@ impl Client {
         }
     }
 
-    /// The next thing to do; `None` when all is done.
+    /// Returns the next output, or `None` if there is none.
     pub fn poll_output(&mut self) -> Option<ClientOutput> {
         self.outputs.pop_front()
     }
 
-    /// When it must be told the time, by [`ClientInput::Tick`] or anything else, at the latest.
+    /// Returns the latest time for the next input; pass [`ClientInput::Tick`] if there is no other.
     pub fn next_deadline(&self) -> Time {
         let expiry = self.deadlines.first().filter(|_| !self.is_idle()).unwrap_or(Time::NEVER);
         expiry.min(self.uplink.due_at()).min(self.heartbeat_at)
     }
 
-    /// Whether no request waits or runs.
+    /// Returns true if no request is queued or in flight.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
@@ -485,8 +488,8 @@ impl Client {
         self.waiting.insert(handle, Waiting { request, clock });
     }
 
-    /// The user took parts. When it has taken all, the request has its whole time again; when half of
-    /// what we let come has been taken, more may come.
+    /// Handles consumed parts. When the user has consumed all parts, the time limit restarts. When
+    /// it has consumed half of the credit window, the client sends credit.
     fn handle_taken(
         &mut self,
         now: Time,
@@ -563,7 +566,7 @@ impl Client {
             ToClient::Final(reply) => Delivery::Final(content_of(reply)),
             _ => return,
         };
-        // What ended here before is not heard.
+        // Ignores replies to requests that have ended.
         if self.forget(handle) {
             self.uplink.proven();
             out.deliver(handle, delivery);
@@ -583,7 +586,8 @@ impl Client {
         if running.notices && notice != Notice::AtWork {
             out.deliver(handle, Delivery::Notice(notice));
         }
-        // Its worker's silence begins when it has one, and whenever it is heard.
+        // The silence timer starts when a worker has the request, and restarts with each progress
+        // report.
         if notice != Notice::Queued {
             self.change(handle, |running, _| {
                 running.clock.has_worker = true;
@@ -594,15 +598,15 @@ impl Client {
         }
     }
 
-    /// The broker has done with us: what was with it is lost.
+    /// Handles a disconnect by the broker. The requests in flight fail.
     fn sent_away(&mut self, now: Time, why: Farewell, out: &mut impl ClientOutlet) {
         out.close(Some(why));
         self.uplink.sent_away(now, why);
         self.fail_all(out);
     }
 
-    /// Which request a reply answers, which may have ended; none that there ever was, as far as can be
-    /// told, where there is none.
+    /// Returns the request that a reply answers. The request may have ended. Returns `None` if the
+    /// reply cannot belong to any request.
     fn request_of(&self, reply: &Reply) -> Option<RequestHandle> {
         if self.config.request_ids {
             return handle_of(&reply.id);
@@ -611,7 +615,7 @@ impl Client {
         (reply.service.is_empty() || reply.service == running.service).then_some(handle)
     }
 
-    /// Ends a request that is no longer wanted, also at the broker where it is there.
+    /// Cancels a request, also at the broker if it is in flight.
     fn give_up(&mut self, now: Time, handle: RequestHandle, out: &mut impl ClientOutlet) {
         if !self.forget(handle) {
             return;
@@ -647,10 +651,11 @@ impl Client {
         }
     }
 
-    /// While requests are with the broker, says so again and again, and looks whether it lives.
+    /// Sends heartbeats and keep-alives while requests are in flight, and checks the broker's
+    /// liveness.
     #[inline]
     fn keep_in_touch(&mut self, now: Time, out: &mut impl ClientOutlet) {
-        // Nothing is due, as with nearly all inputs.
+        // The common case: nothing is due.
         let in_touch = self.config.heartbeats || self.config.still_wanted;
         let quiet = in_touch && now < self.heartbeat_at && self.heartbeat_at != Time::NEVER;
         if !quiet || !self.is_welcome() || self.running.is_empty() {
@@ -674,7 +679,7 @@ impl Client {
         }
         let interval = self.config.heartbeat_interval;
         if self.heartbeat_at == Time::NEVER {
-            // It had no reason to speak before.
+            // The broker had no reason to send anything before.
             self.heard_at = now;
             self.heartbeat_at = now.after(interval);
         }
@@ -694,7 +699,7 @@ impl Client {
                 let wanted = FromClient::StillWanted { id: id_of(handle) };
                 out.send(&wanted);
             }
-            // The time of a request whose user is slow stands still at the broker, too.
+            // Also stops the broker's timer for a request with a slow user.
             if self.config.credit.is_some() && untaken > 0 {
                 let more = FromClient::More { id: id_of(handle), credit: 0 };
                 out.send(&more);
@@ -702,18 +707,18 @@ impl Client {
         }
     }
 
-    /// Whether the broker is there and has said what holds, where it says so.
+    /// Returns true if the connection is open and the handshake, if any, is complete.
     fn is_welcome(&self) -> bool {
         self.uplink.is_open() && (!self.config.greets || self.welcome.is_some())
     }
 
-    /// Whether the broker would take this, as far as it has said.
+    /// Returns true if the request is within the limits in the broker info.
     fn would_be_taken(&self, request: &Request) -> bool {
         let Some(welcome) = &self.welcome else { return true };
         welcome.takes(request.body.bytes() + request.options.len(), request.body.len())
     }
 
-    /// The broker broke the protocol: what it says from here on cannot be trusted.
+    /// Closes the connection after a protocol violation by the broker or its silence.
     fn drop_broker(&mut self, now: Time, out: &mut impl ClientOutlet) {
         out.close(None);
         self.lose(now, out);
@@ -724,7 +729,8 @@ impl Client {
         self.fail_all(out);
     }
 
-    /// Why a request does not wait for a connection, where it does not.
+    /// Returns the failure for requests that are not queued without a connection, or `None` if they
+    /// are queued.
     fn why_not_wait(&self) -> Option<Failure> {
         if !self.config.waits_for_connection {
             return Some(Failure::NotSent);
@@ -732,7 +738,8 @@ impl Client {
         self.uplink.refused().map(Failure::SentAway)
     }
 
-    /// Ends all that was with the broker, and all that does not wait for the next connection.
+    /// Fails all requests in flight, and the queued requests that do not wait for the next
+    /// connection.
     fn fail_all(&mut self, out: &mut impl ClientOutlet) {
         for handle in self.all_running() {
             self.forget(handle);
@@ -755,7 +762,7 @@ impl Client {
         }
     }
 
-    /// Whether the broker is there and would take one more.
+    /// Returns true if the broker is ready and accepts another request.
     fn may_send(&self) -> bool {
         self.is_welcome() && self.running.len() < self.running_max()
     }
@@ -777,13 +784,13 @@ impl Client {
         let (service, notices) = (request.service.clone(), request.notices);
         let running = Running { service, notices, untaken: 0, taken: 0, clock };
         self.running.insert(handle, running);
-        // Whose worker must not be silent has to hear of it.
+        // The silence timer needs the broker's progress reports.
         request.notices |= clock.silence_max.is_some();
         out.request(request);
         self.keep_in_touch(now, out);
     }
 
-    /// Those that are with the broker, in their order.
+    /// Returns the requests in flight, in sending order.
     fn all_running(&self) -> Vec<RequestHandle> {
         let mut all: Vec<_> = self.running.keys().copied().collect();
         all.sort_unstable();
@@ -796,7 +803,7 @@ impl Client {
         own.min(theirs as usize)
     }
 
-    /// Whether it was with the broker.
+    /// Removes a request. Returns true if it was in flight.
     fn forget(&mut self, handle: RequestHandle) -> bool {
         if self.running.remove(&handle).is_some() {
             return true;
@@ -807,7 +814,7 @@ impl Client {
         false
     }
 
-    /// Changes what is known of a request that is with the broker. False where it is not there.
+    /// Changes the state of a request in flight. Returns false if the request is not in flight.
     fn change(
         &mut self,
         handle: RequestHandle,
@@ -821,7 +828,7 @@ impl Client {
         true
     }
 
-    /// Has a request looked at then, where that is not when it was to be looked at before.
+    /// Schedules a check of a request, unless its due time is unchanged.
     fn plan(&mut self, handle: RequestHandle, before: Time, due: Time) {
         if before == due || due == Time::NEVER {
             return;
@@ -834,7 +841,7 @@ impl Client {
         self.deadlines.push(due, handle);
     }
 
-    /// When a request is to be looked at.
+    /// Returns the time of the next check of a request.
     fn due(&self, handle: RequestHandle) -> Time {
         let running = self.running.get(&handle).map(|running| running.clock);
         let clock = running.or_else(|| self.waiting.get(&handle).map(|waiting| waiting.clock));
@@ -846,7 +853,7 @@ fn handle_of(id: &CorrelationId) -> Option<RequestHandle> {
     id.as_ref().number().map(RequestHandle)
 }
 
-/// The id by which the broker knows a request.
+/// Returns the id of a request on the wire.
 fn id_of(handle: RequestHandle) -> CorrelationId {
     CorrelationId::Number(handle.0)
 }

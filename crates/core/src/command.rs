@@ -1,4 +1,5 @@
-//! The neutral commands: what clients, workers and the broker say to each other, in no dialect.
+//! The neutral commands: messages between clients, workers and the broker, independent of any
+//! dialect.
 
 use core::fmt;
 use core::time::Duration;
@@ -7,78 +8,81 @@ use bytes::Bytes;
 
 use crate::{Concurrency, CorrelationId, Frames, Label, Outcome};
 
-/// What a client says to the broker.
+/// A client's message to the broker.
 #[expect(
     clippy::large_enum_variant,
     reason = "most of them are requests, and a box costs an allocation"
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromClient {
-    /// I am here, and I am new. Only peers that [greet](crate::ClientCapabilities::greets) say so.
+    /// Starts a session. Only peers that require a [handshake](crate::ClientCapabilities::greets)
+    /// send it.
     Hello(Hello),
-    /// Do this, service.
+    /// Submits a request to a service.
     Request(Request),
-    /// I am here.
+    /// Keeps the connection alive.
     Heartbeat,
-    /// I still want the request with this id.
+    /// Keeps a request alive.
     StillWanted {
         /// The id that the client gave the request.
         id: CorrelationId,
     },
-    /// This worker is alive.
+    /// Keeps a worker alive on the client's word.
     Vouch {
-        /// Its identity.
+        /// The worker's identity.
         worker: Label,
     },
-    /// I no longer want the request with this id.
+    /// Cancels a request.
     Cancel {
         /// The id that the client gave the request.
         id: CorrelationId,
     },
-    /// I take so many parts more of the reply to the request with this id.
+    /// Grants credit for more parts of a reply.
     More {
         /// The id that the client gave the request.
         id: CorrelationId,
-        /// How many parts.
+        /// The number of additional parts that the client accepts.
         credit: u32,
     },
-    /// I go.
+    /// Ends the session.
     Disconnect,
 }
 
-/// What a peer says of itself, where it [greets](crate::ClientCapabilities::greets).
+/// The data in a peer's [handshake](crate::ClientCapabilities::greets).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// How long it is silent at the most, while it is well; nothing where it does not say.
+    /// The declared heartbeat interval: the longest time that a healthy peer stays silent. `None`
+    /// if the peer declares no interval.
     pub heartbeat: Option<Duration>,
-    /// How many bytes a message to it may have; nothing where it takes any.
+    /// The size limit, in bytes, of a message to the peer. `None` if there is no limit.
     pub message_bytes_max: Option<usize>,
 }
 
-/// What the broker answers to a [`Hello`].
+/// The broker info: the broker's answer to a [`Hello`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// How long the broker is silent at the most towards a worker, while it is well.
+    /// The longest time that a healthy broker stays silent towards a worker.
     pub heartbeat: Duration,
-    /// After how many such silences a peer is lost.
+    /// The number of silent heartbeat intervals after which a peer is lost.
     pub liveness: u32,
-    /// How many bytes a message may have that the broker takes.
+    /// The maximum size, in bytes, of a message that the broker accepts.
     pub message_bytes_max: u64,
-    /// How many frames.
+    /// The maximum number of frames in a message that the broker accepts.
     pub frames_max: u32,
-    /// How many requests this peer may have in progress.
+    /// The maximum number of requests that this peer can have in progress.
     pub requests_max: u32,
-    /// The name of the broker; empty where it has none.
+    /// The broker's name; empty if it has none.
     pub broker: Label,
 }
 
-/// What a message to the broker has beside a body and what stands beside that, in bytes, at the most: a
-/// service, a target or an address, and numbers. In OMDP/1 a REQUEST has the most, 533 bytes.
+/// The maximum size, in bytes, of a message to the broker without its body and options. It covers a
+/// service, a target or an address, and numbers. The largest such message in OMDP/1 is a REQUEST,
+/// with 533 bytes.
 pub const COMMAND_BYTES_MAX: usize = 640;
 
 impl Welcome {
-    /// Whether the broker takes a message with so many bytes of body and options, in so many frames of
-    /// a body.
+    /// Returns true if the broker accepts a message with `bytes` bytes of body and options and
+    /// `frames` body frames.
     pub(crate) fn takes(&self, bytes: usize, frames: usize) -> bool {
         let bytes = bytes.saturating_add(COMMAND_BYTES_MAX) as u64;
         (self.message_bytes_max == 0 || bytes <= self.message_bytes_max)
@@ -86,9 +90,9 @@ impl Welcome {
     }
 }
 
-/// The priority of a request, from 0, which comes last, to 9.
+/// The priority of a request, from 0 (lowest) to 9 (highest).
 ///
-/// It counts among the requests that wait for the same service.
+/// It orders requests that are queued for the same service.
 ///
 /// ```
 /// use majordomus_core::Priority;
@@ -100,15 +104,15 @@ impl Welcome {
 pub struct Priority(u8);
 
 impl Priority {
-    /// That of a request that says none: 4.
+    /// The priority of a request that specifies none: 4.
     pub const ORDINARY: Priority = Priority(4);
 
-    /// The priority of this number; what is above 9 is 9.
+    /// Creates a priority from a number. Numbers above 9 become 9.
     pub const fn new(number: u8) -> Self {
         if number > 9 { Priority(9) } else { Priority(number) }
     }
 
-    /// Its number.
+    /// Returns the priority as a number.
     pub const fn number(self) -> u8 {
         self.0
     }
@@ -120,43 +124,44 @@ impl Default for Priority {
     }
 }
 
-/// A credit without limit: whoever sends parts of a reply does not count them.
+/// Unlimited credit: the sender of a reply's parts does not count them.
 pub const CREDIT_UNLIMITED: u32 = u32::MAX;
 
-/// A request, as a client makes it.
+/// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The name of the service.
     pub service: Label,
-    /// The client's own id for it; empty where its dialect has none.
+    /// The client's id for the request; empty if its dialect has no request ids.
     pub id: CorrelationId,
-    /// How long it may take.
+    /// The time limit.
     pub timeout: Timeout,
-    /// Whether it asks to go to another worker when its worker is lost. It counts for clients
+    /// True to dispatch the request to another worker if its worker is lost. It applies to clients
     /// whose [`Redelivery`](crate::Redelivery) is `WhereAsked`.
     pub redeliver: bool,
-    /// The identity of the one worker that may serve it; empty where any may.
+    /// The identity of the only worker that may serve the request; empty for any worker.
     pub target: Label,
-    /// Whether only a new reply will do, and none that was kept.
+    /// True to bypass the reply cache.
     pub fresh: bool,
-    /// Whether it asks to outlive the broker. It counts as any other until there is a store.
+    /// True to let the request survive a restart of the broker. The broker has no store yet and
+    /// treats the request like any other.
     pub durable: bool,
-    /// Which of those that wait for the same service comes first.
+    /// The priority among requests queued for the same service.
     pub priority: Priority,
-    /// How many parts of the reply the client takes before it says
+    /// The number of reply parts that the client accepts before it sends
     /// [`More`](FromClient::More).
     pub credit: u32,
-    /// Whether it wants to hear what becomes of it meanwhile, by [`ToClient::Notice`].
+    /// True to receive progress reports for the request as [`ToClient::Notice`].
     pub notices: bool,
-    /// What the client wrote beside the body, as it wrote it, for workers whose dialect has a place
-    /// for that: JSON beside a body that is JSON, packed headers beside frames.
+    /// The client's options, passed on unchanged to workers whose dialect can carry them: JSON for a
+    /// JSON body, packed headers for frames.
     pub options: Bytes,
-    /// What the worker gets.
+    /// The payload for the worker.
     pub body: Frames,
 }
 
 impl Request {
-    /// A request without id and options, and with the timeouts of the service.
+    /// Creates a request without id and options that uses the service's timeouts.
     ///
     /// ```
     /// use majordomus_core::{Frames, Request};
@@ -182,53 +187,54 @@ impl Request {
     }
 }
 
-/// How long a request may take, as its client says.
+/// A request's time limit, as set by its client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timeout {
-    /// It does not say: the service's and the broker's configuration count.
+    /// Uses the service's and the broker's configuration.
     #[default]
     OfService,
-    /// As long as it takes.
+    /// No time limit.
     Never,
-    /// So long from its arrival, and from each part of the reply.
+    /// A limit that starts when the request arrives and restarts with each part of the reply.
     After(Duration),
 }
 
-/// What the broker says to a client.
+/// The broker's message to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToClient {
-    /// You are welcome.
+    /// Answers a [`Hello`].
     Welcome(Welcome),
-    /// A part of the reply; more follow.
+    /// A part of the reply, followed by others.
     Partial(Reply),
-    /// The reply, or its last part.
+    /// The whole reply, or its last part.
     Final(Reply),
-    /// There is no reply, for the reason given. The body is the worker's, where it was the worker
-    /// that failed.
+    /// The request ended without a reply, with this outcome. The body is the worker's if the worker
+    /// reported an error.
     Failed(Outcome, Reply),
-    /// The request with this id has come so far.
+    /// Reports the progress of a request.
     Notice {
         /// The id that the client gave the request.
         id: CorrelationId,
-        /// What happened to it.
+        /// The progress of the request.
         notice: Notice,
     },
-    /// I am here.
+    /// Keeps the connection alive.
     Heartbeat,
-    /// Your requests are over, and whatever you say next but HELLO.
+    /// Ends the session. The client's requests are over, and the broker ignores its next messages
+    /// until a HELLO.
     Disconnect(Farewell),
 }
 
-/// What happens to a request before it ends.
+/// The progress of a request that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
-    /// It waits for a worker.
+    /// The request is queued.
     Queued,
-    /// A worker has it.
+    /// The request was dispatched to a worker.
     Dispatched,
-    /// A worker has it, after another one was lost with it or rejected it.
+    /// The request was dispatched again, after a worker was lost or rejected it.
     Redelivered,
-    /// Its worker says that it is still at work.
+    /// The worker reported that it is still working on the request.
     AtWork,
 }
 
@@ -238,7 +244,7 @@ impl Notice {
         [Notice::Queued, Notice::Dispatched, Notice::Redelivered, Notice::AtWork];
 }
 
-/// Why the broker ends it with a peer.
+/// The reason why the broker disconnects a peer.
 ///
 /// ```
 /// # mod majordomus { pub mod broker { pub use majordomus_core::*; } }
@@ -248,26 +254,27 @@ impl Notice {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Farewell {
-    /// It does not say.
+    /// The broker gives no reason.
     Unsaid,
-    /// The peer said what its dialect does not allow, or not there.
+    /// The peer sent a command that its dialect does not allow, or does not allow at this point.
     Malformed,
-    /// The peer replied to a request that it was never given, or offered a name of the broker's own.
+    /// The peer replied to a request that was never dispatched to it, or registered a reserved
+    /// name.
     Forbidden,
-    /// The peer's identity belongs to another that is alive.
+    /// The peer's identity belongs to another live peer.
     IdentityInUse,
-    /// A limit stands against it.
+    /// A limit is reached.
     Full,
-    /// The broker shuts down.
+    /// The broker is shutting down.
     ShutDown,
-    /// The peer was silent for too long, or had a request for too long.
+    /// The peer was silent for too long, or kept a request for too long.
     Silent,
-    /// There is no version of the protocol that both speak.
+    /// The peer and the broker have no protocol version in common.
     NoCommonVersion,
 }
 
 impl Farewell {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Farewell; 8] = [
         Farewell::Unsaid,
         Farewell::Malformed,
@@ -279,7 +286,7 @@ impl Farewell {
         Farewell::NoCommonVersion,
     ];
 
-    /// Whether the broker would send the peer away again, however often it came back as it is.
+    /// Returns true if the broker would disconnect the unchanged peer at every attempt.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -292,8 +299,8 @@ impl Farewell {
         matches!(self, Farewell::Forbidden | Farewell::NoCommonVersion)
     }
 
-    /// Whether a peer that hears this stays away for long: for good, or for a minute where its
-    /// identity is in use.
+    /// Returns true if the peer must not reconnect soon: never, or for a minute if its identity is
+    /// in use.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -323,29 +330,28 @@ impl fmt::Display for Farewell {
     }
 }
 
-/// The code of a worker's own error, where its dialect has one: three digits.
+/// The code of a worker's error that has none. Other codes have three digits.
 pub const CODE_UNSAID: u16 = 0;
 
-/// What is in a reply to a client.
+/// The contents of a reply to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The service that the client asked for.
+    /// The requested service.
     pub service: Label,
-    /// The client's own id for the request; empty where its dialect has none.
+    /// The client's id for the request; empty if its dialect has no request ids.
     pub id: CorrelationId,
-    /// The [note](Frames::note) of the request's body.
+    /// The translation hint ([`note`](Frames::note)) of the request's body.
     pub asked: u8,
-    /// The code of the worker's error, where it failed and gave one; else [`CODE_UNSAID`].
+    /// The code of the worker's error, or [`CODE_UNSAID`] if there is none.
     pub code: u16,
-    /// What the worker wrote beside the body, as it wrote it: JSON beside a body that is JSON, packed
-    /// headers beside frames.
+    /// The worker's options, passed on unchanged: JSON for a JSON body, packed headers for frames.
     pub options: Bytes,
-    /// What the worker said.
+    /// The payload from the worker.
     pub body: Frames,
 }
 
 impl Reply {
-    /// A reply without id and options.
+    /// Creates a reply without id and options.
     ///
     /// ```
     /// use majordomus_core::{Frames, Reply};
@@ -359,79 +365,80 @@ impl Reply {
     }
 }
 
-/// What a worker says to the broker.
+/// A worker's message to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromWorker {
-    /// I am here, and I am new. Only peers that [greet](crate::WorkerCapabilities::greets) say so.
+    /// Starts a session. Only peers that require a [handshake](crate::WorkerCapabilities::greets)
+    /// send it.
     Hello(Hello),
-    /// I serve this.
+    /// Registers a service.
     Ready {
         /// The name of the service.
         service: Label,
     },
-    /// I serve this no longer.
+    /// Withdraws a service.
     Withdraw {
-        /// The name of the service; empty for all that it serves.
+        /// The name of the service; empty for all services of the worker.
         service: Label,
     },
-    /// A part of a reply; more follow.
+    /// A part of a reply, followed by others.
     Partial(WorkerReply),
-    /// The reply, or its last part.
+    /// The whole reply, or its last part.
     Final(WorkerReply),
-    /// I could not do it; the body says why.
+    /// Reports an error, described in the body.
     Failed(WorkerReply),
-    /// I will not do it, give it to another; the body says why.
+    /// Rejects the request, so that the broker gives it to another worker. The body has the reason.
     Rejected(WorkerReply),
-    /// I am still at work on the request with this address.
+    /// Reports that the worker is still working on a request.
     AtWork {
-        /// The address that came with it.
+        /// The address from the request.
         address: Label,
     },
-    /// I am here.
+    /// Keeps the connection alive.
     Heartbeat(Status),
-    /// I go.
+    /// Ends the session.
     Disconnect,
 }
 
 impl FromWorker {
-    /// A heartbeat that says nothing else.
+    /// A heartbeat without status changes.
     pub const HEARTBEAT: FromWorker = FromWorker::Heartbeat(Status::NOTHING);
 }
 
-/// What a worker says of itself in a heartbeat.
+/// The status that a worker reports in a heartbeat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// How many requests it takes at once from now on, where it says so.
+    /// The new maximum number of concurrent requests; `None` if it is unchanged.
     pub concurrency: Option<Concurrency>,
-    /// Whether it wants the directory to be published.
+    /// True to ask for publication of the directory.
     pub publish: bool,
 }
 
 impl Status {
-    /// Nothing new.
+    /// A status without changes.
     pub const NOTHING: Status = Status { concurrency: None, publish: false };
 }
 
-/// What is in a worker's reply.
+/// The contents of a worker's reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerReply {
-    /// The address that came with the request.
+    /// The address from the request.
     pub address: Label,
-    /// The id that came with the request; empty where the dialect has none.
+    /// The id from the request; empty if the dialect has no request ids.
     pub id: CorrelationId,
-    /// How long the reply is good for other requests of the same body.
+    /// The time for which the reply may be cached and sent to other requests with the same body.
     pub keep: Option<Duration>,
-    /// The code of the error, where it is one and has one; else [`CODE_UNSAID`].
+    /// The code of the error, or [`CODE_UNSAID`] if there is none.
     pub code: u16,
-    /// What the worker wrote beside the body, as it wrote it, for clients whose dialect has a place
-    /// for that: JSON beside a body that is JSON, packed headers beside frames.
+    /// The worker's options, passed on unchanged to clients whose dialect can carry them: JSON for
+    /// a JSON body, packed headers for frames.
     pub options: Bytes,
-    /// The reply.
+    /// The payload.
     pub body: Frames,
 }
 
 impl WorkerReply {
-    /// A reply without id and options.
+    /// Creates a reply without id and options.
     ///
     /// ```
     /// use majordomus_core::{Frames, WorkerReply};
@@ -445,81 +452,81 @@ impl WorkerReply {
     }
 }
 
-/// What the broker says to a worker.
+/// The broker's message to a worker.
 #[expect(
     clippy::large_enum_variant,
     reason = "most of them are requests, and a box costs an allocation"
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToWorker {
-    /// You are welcome.
+    /// Answers a [`Hello`].
     Welcome(Welcome),
-    /// You are one of my workers.
+    /// Confirms a registration.
     Registered {
-        /// What it offers with that.
+        /// The registered service.
         service: Label,
-        /// By which name others can ask for it.
+        /// The worker name that clients can use as a target.
         worker: Label,
     },
-    /// Do this.
+    /// Dispatches a request.
     Request(WorkerRequest),
-    /// The request with this address is still wanted.
+    /// Keeps a request alive on its client's behalf.
     StillWanted {
-        /// The address that came with it.
+        /// The address from the request.
         address: Label,
-        /// The client's own id for it.
+        /// The client's id for the request.
         id: CorrelationId,
     },
-    /// The client of the request with this address takes so many parts more.
+    /// Grants credit for more parts of a reply.
     More {
-        /// The address that came with it.
+        /// The address from the request.
         address: Label,
-        /// How many parts.
+        /// The number of additional parts that the client accepts.
         credit: u32,
     },
-    /// From here on you get no more than this at once, as you said.
+    /// Confirms the maximum number of concurrent requests that the worker reported.
     Capacity {
-        /// How many.
+        /// The maximum number of concurrent requests.
         concurrency: Concurrency,
     },
-    /// The request with this address is no longer wanted.
+    /// Cancels a request.
     Cancel {
-        /// The address that came with it.
+        /// The address from the request.
         address: Label,
-        /// How it has ended.
+        /// The request's outcome.
         outcome: Outcome,
     },
-    /// I am here.
+    /// Keeps the connection alive.
     Heartbeat,
-    /// You are not, or no longer, one of my workers.
+    /// Ends or refuses the worker's session.
     Disconnect(Farewell),
 }
 
-/// What is in a request to a worker.
+/// The contents of a request to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerRequest {
-    /// Stands for the request; goes back with each reply to it.
+    /// An opaque reference to the request, returned in each reply.
     pub address: Label,
-    /// The service that the client asked for.
+    /// The requested service.
     pub service: Label,
-    /// The client's own id for the request; empty where its dialect has none.
+    /// The client's id for the request; empty if its dialect has no request ids.
     pub id: CorrelationId,
-    /// How long it is wanted, from now on; nothing where there is no end to that.
+    /// The time left for the request; `None` if it has no deadline.
     pub deadline: Option<Duration>,
-    /// How many times it has gone to a worker, with this.
+    /// The number of times that the request was dispatched, including this one.
     pub attempt: u32,
-    /// Its priority.
+    /// The request's priority.
     pub priority: Priority,
-    /// How many parts of the reply its client takes before it says more.
+    /// The number of reply parts that the client accepts before it grants more credit.
     pub credit: u32,
-    /// What the client wrote beside the body, as it wrote it.
+    /// The client's options, passed on unchanged.
     pub options: Bytes,
-    /// What is to be done.
+    /// The payload.
     pub body: Frames,
 }
 
 impl WorkerRequest {
-    /// A request without id and options.
+    /// Creates a request without id and options.
     ///
     /// ```
     /// use majordomus_core::{Frames, WorkerRequest};

@@ -1,13 +1,13 @@
-//! The id that a client gives its request, so that it can tell the replies apart.
+//! Correlation ids: the ids that clients assign to requests to match replies to them.
 
 use core::fmt;
 
 use crate::Label;
 
-/// The id that a client gives its request: a number where its dialect has numbers, text where it has
-/// text, and empty text where it has none.
+/// The id that a client assigns to a request. Depending on the dialect, it is a number, text, or
+/// empty text if the dialect has no request ids.
 ///
-/// A number and its decimal text are equal, because a dialect whose ids are text writes a number so.
+/// A number equals its decimal text, because dialects with text ids write numbers in decimal.
 ///
 /// ```
 /// use majordomus_core::CorrelationId;
@@ -24,7 +24,7 @@ pub enum CorrelationId {
     Text(Label),
 }
 
-/// A [`CorrelationId`] that is borrowed.
+/// A borrowed [`CorrelationId`].
 ///
 /// ```
 /// use majordomus_core::{CorrelationId, CorrelationIdRef};
@@ -41,7 +41,7 @@ pub enum CorrelationIdRef<'a> {
 }
 
 impl CorrelationId {
-    /// The id of a request whose dialect has no ids.
+    /// The absent id, for dialects without request ids.
     pub const NONE: CorrelationId = CorrelationId::Text(Label::empty());
 
     /// Borrows the id.
@@ -58,7 +58,7 @@ impl CorrelationId {
         }
     }
 
-    /// Whether the dialect has no ids.
+    /// Returns true if the id is absent.
     ///
     /// ```
     /// # use majordomus_core::CorrelationId;
@@ -71,10 +71,10 @@ impl CorrelationId {
 }
 
 impl<'a> CorrelationIdRef<'a> {
-    /// The id of a request whose dialect has no ids.
+    /// The absent id, for dialects without request ids.
     pub const NONE: CorrelationIdRef<'static> = CorrelationIdRef::Text(b"");
 
-    /// Whether the dialect has no ids.
+    /// Returns true if the id is absent.
     ///
     /// ```
     /// # use majordomus_core::CorrelationIdRef;
@@ -85,7 +85,7 @@ impl<'a> CorrelationIdRef<'a> {
         matches!(self, CorrelationIdRef::Text([]))
     }
 
-    /// The id as a number, where it is one or is written as one in decimal.
+    /// Returns the id as a number, if it is a number or decimal text.
     ///
     /// ```
     /// # use majordomus_core::CorrelationIdRef;
@@ -100,7 +100,7 @@ impl<'a> CorrelationIdRef<'a> {
         }
     }
 
-    /// Calls `write` with the id as text: a number in decimal.
+    /// Calls `write` with the id as text. Numbers are in decimal.
     ///
     /// ```
     /// # use majordomus_core::CorrelationIdRef;

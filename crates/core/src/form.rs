@@ -1,10 +1,10 @@
-//! How a body is written: the one thing about it that the core has to know.
+//! Body formats: the only property of a body that the core depends on.
 
-/// What the frames of a body are.
+/// The format of a body's frames.
 ///
-/// Peers of one form read each other's bodies as they are. From one form to the other a body is
-/// translated by whoever puts it on the wire, which the core allows up to
-/// [`translate_bytes_max`](crate::broker::Limits::translate_bytes_max).
+/// Peers with the same format exchange bodies unchanged. Between formats, the encoder translates
+/// the body. The core allows translation for bodies of up to
+/// [`translate_bytes_max`](crate::broker::Limits::translate_bytes_max) bytes.
 ///
 /// ```
 /// # use majordomus_core as majordomus;
@@ -19,6 +19,6 @@ pub enum Form {
     /// Any number of opaque frames.
     #[default]
     Frames,
-    /// One JSON text in each frame.
+    /// One JSON text per frame.
     Json,
 }

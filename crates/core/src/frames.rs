@@ -1,4 +1,4 @@
-//! Frames: the parts of one message or of one body, in one piece of reference-counted memory.
+//! Message frames and message bodies, stored in one reference-counted allocation.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::{Form, FramesView};
 
-/// Where each frame of a message begins and ends in its memory.
+/// The start and end of each frame in a message's memory.
 ///
 /// ```
 /// # use majordomus_core as majordomus;
@@ -19,13 +19,13 @@ use crate::{Form, FramesView};
 /// ```
 pub type Bounds = SmallVec<[(u32, u32); 8]>;
 
-/// Bodies from this size on are kept where they were read; smaller ones are copied when they are
-/// kept, so that a small body that waits never holds a whole read buffer.
+/// The body size, in bytes, from which a retained copy shares the read buffer. Smaller bodies are
+/// copied, so that a small queued body never pins a whole read buffer.
 pub(crate) const SHARED_BODY_MIN: usize = 64 * 1024;
 
-/// A list of frames in one piece of memory: a whole message, or the body that is left of it.
+/// A list of frames in one allocation: a whole message, or the body that remains after its head.
 ///
-/// Cloning and [`skip`](Frames::skip)ping copy no frame.
+/// `clone` and [`skip`](Frames::skip) copy no frame data.
 ///
 /// ```
 /// # use majordomus_core as majordomus;
@@ -46,7 +46,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// No frame at all.
+    /// An empty list.
     pub const EMPTY: Frames = Frames {
         data: Bytes::new(),
         bounds: SmallVec::new_const(),
@@ -55,7 +55,7 @@ impl Frames {
         note: 0,
     };
 
-    /// No frame at all.
+    /// Returns an empty list.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -65,11 +65,11 @@ impl Frames {
         Self::EMPTY
     }
 
-    /// Frames that lie at `bounds` (start and end of each) in `data`.
+    /// Creates a list of frames at `bounds` (start and end of each) in `data`.
     ///
     /// # Panics
     ///
-    /// Where a frame ends before it begins or outside `data`: the caller's framing is wrong.
+    /// Panics if a frame ends before it starts or lies outside `data`.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -83,7 +83,7 @@ impl Frames {
         Self { data, bounds, ..Self::default() }
     }
 
-    /// One frame.
+    /// Creates a list of one frame.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -97,7 +97,7 @@ impl Frames {
         Self { data: frame, bounds: SmallVec::from_slice(&[(0, end)]), ..Self::default() }
     }
 
-    /// A copy of these frames, in order.
+    /// Copies the given frames, in order.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -121,8 +121,8 @@ impl Frames {
         Self { data: data.into(), bounds, ..Self::default() }
     }
 
-    /// The same frames, as a body of this form. `note` is for whoever writes them to another peer; the
-    /// core passes it on and does not look at it.
+    /// Sets the body format. `note` is a translation hint for the encoder; the core passes it on
+    /// unread.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -136,7 +136,7 @@ impl Frames {
         Self { form, note, ..self }
     }
 
-    /// What the frames are.
+    /// Returns the body format.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -148,7 +148,7 @@ impl Frames {
         self.form
     }
 
-    /// What was noted of them with [`in_form`](Frames::in_form).
+    /// Returns the translation hint set with [`in_form`](Frames::in_form).
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -161,7 +161,7 @@ impl Frames {
         self.note
     }
 
-    /// How many frames there are.
+    /// Returns the number of frames.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -174,21 +174,21 @@ impl Frames {
         self.bounds.len() - self.first as usize
     }
 
-    /// Whether there is no frame.
+    /// Returns true if there are no frames.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
     /// use majordomus::Frames;
     ///
     /// assert!(Frames::empty().is_empty());
-    /// // One frame without a byte is one.
+    /// // An empty frame counts.
     /// assert!(!Frames::from_slices(&[""]).is_empty());
     /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Frame `index`, counted from 0.
+    /// Returns frame `index`, counted from 0.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -201,7 +201,7 @@ impl Frames {
         Some(&self.data[start as usize..end as usize])
     }
 
-    /// Frame `index` as memory that is shared with this list.
+    /// Returns frame `index` as memory that is shared with this list.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -215,7 +215,7 @@ impl Frames {
         Some(self.data.slice(start as usize..end as usize))
     }
 
-    /// The frames in order.
+    /// Returns an iterator over the frames.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -231,7 +231,7 @@ impl Frames {
             .map(|&(start, end)| &self.data[start as usize..end as usize])
     }
 
-    /// These frames without the first `count`; none where there are fewer.
+    /// Removes the first `count` frames. The result is empty if there are fewer.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -248,7 +248,7 @@ impl Frames {
         self
     }
 
-    /// Bytes of all frames together.
+    /// Returns the total size of all frames in bytes.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -258,7 +258,8 @@ impl Frames {
         self.bounds[self.first as usize..].iter().map(|&(start, end)| (end - start) as usize).sum()
     }
 
-    /// The same frames in memory that holds nothing else, where they are small enough to be copied.
+    /// Copies the frames into an allocation of their own. Bodies of 64 KiB and more keep sharing
+    /// memory.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -275,14 +276,14 @@ impl Frames {
             return self.clone();
         }
         let copied = match self.get(0) {
-            // The most frequent case in fewer steps.
+            // A shorter path for the most frequent case.
             Some(only) if self.len() == 1 => Self::single(Bytes::copy_from_slice(only)),
             _ => Self::copied(self.iter()),
         };
         copied.in_form(self.form, self.note)
     }
 
-    /// One list of all frames of all `parts`, in order; in form as the first of them.
+    /// Concatenates the frames of all `parts`, in order. The result has the first part's format.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -298,7 +299,8 @@ impl Frames {
 }
 
 impl Frames {
-    /// One list of all frames of all `parts` and of `last`; in form as the first of them.
+    /// Concatenates the frames of all `parts` and of `last`. The result has the first part's
+    /// format.
     pub(crate) fn joined_with(parts: &[Frames], last: FramesView<'_>) -> Self {
         let first = parts.first().map_or(last, Frames::view);
         let all = parts.iter().flat_map(|part| part.view().iter()).chain(last.iter());

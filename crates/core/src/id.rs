@@ -1,4 +1,4 @@
-//! Dense ids with a generation: an index into a table, and a number that tells its tenants apart.
+//! Dense ids: a table index with a generation that distinguishes successive entries.
 
 use core::fmt;
 
@@ -7,19 +7,19 @@ macro_rules! id {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name {
-            /// The place in the table.
+            /// The table index.
             pub index: u32,
-            /// Which tenant of that place is meant.
+            /// The generation of the entry at that index.
             pub generation: u32,
         }
 
         impl $name {
-            /// The id of tenant `generation` of place `index`.
+            /// Creates an id from an index and a generation.
             pub const fn new(index: u32, generation: u32) -> Self {
                 Self { index, generation }
             }
 
-            /// Both in one number.
+            /// Packs the index and the generation into one number.
             pub(crate) const fn to_bits(self) -> u64 {
                 (self.generation as u64) << 32 | self.index as u64
             }
@@ -40,12 +40,12 @@ macro_rules! id {
 }
 
 id! {
-    /// A connected peer, client or worker. Whoever drives the broker gives these out: the index is
-    /// small and dense, and the pair is never used twice.
+    /// The id of a connected client or worker. The caller that drives the broker assigns these ids.
+    /// Indices are small and dense, and an index with its generation is never reused.
     PeerId, "p"
 }
 
 id! {
-    /// A request that the broker has taken.
+    /// The id of a request that the broker accepted.
     RequestId, "r"
 }

@@ -1,4 +1,4 @@
-//! Short byte strings that are kept in place: names of services, addresses, request ids.
+//! Short byte strings, stored inline: service names, addresses and request ids.
 
 use alloc::sync::Arc;
 use core::borrow::Borrow;
@@ -7,15 +7,14 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::ops::Deref;
 
-/// How many bytes a label holds without memory of its own, so that it has five words in all; a UUID in
-/// text is 36.
+/// The number of bytes stored inline. It makes the type five words in size; a UUID in text form has
+/// 36 bytes.
 const INLINE_BYTES: usize = 38;
 
-/// A short byte string: a service's name, the address of a client, the id of a request.
+/// A short byte string, such as a service name, a client address or a request id.
 ///
-/// Up to 38 bytes it lives where it stands, so that passing it on costs a copy of a few words and
-/// no reference count. Longer ones are allowed and share memory of their own. The bytes are opaque:
-/// printing escapes what is not printable.
+/// Up to 38 bytes are stored inline, so a clone copies a few words and touches no reference count.
+/// Longer strings share an allocation. The bytes are opaque; `Display` escapes non-printable bytes.
 ///
 /// ```
 /// # use majordomus_core as majordomus;
@@ -29,10 +28,10 @@ const INLINE_BYTES: usize = 38;
 #[derive(Clone)]
 pub struct Label(Place);
 
-/// Where the bytes are.
+/// The storage of the bytes.
 #[derive(Clone)]
 enum Place {
-    /// The first `length` of these; the others are zeros.
+    /// Inline storage: the first `length` bytes are used, and the others are zero.
     Here {
         length: u8,
         bytes: [u8; INLINE_BYTES],
@@ -41,7 +40,7 @@ enum Place {
 }
 
 impl Label {
-    /// The label without a byte: "none" where a dialect has no such field.
+    /// Returns the empty string, which stands for an absent field.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -51,7 +50,7 @@ impl Label {
         Label(Place::Here { length: 0, bytes: [0; INLINE_BYTES] })
     }
 
-    /// A number, written in decimal.
+    /// Formats a number in decimal.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -64,7 +63,8 @@ impl Label {
         Label::from(itoa::Buffer::new().format(number))
     }
 
-    /// The number that is written there in decimal, and nothing else; `None` where it is too large.
+    /// Parses a decimal number. Returns `None` if the text contains anything but digits or the
+    /// number is too large.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -77,7 +77,7 @@ impl Label {
         if text.is_empty() {
             return None;
         }
-        // So many digits are no number that is too large.
+        // Numbers of up to 19 digits cannot overflow.
         let (sure, rest) = text.split_at(text.len().min(19));
         let mut number = 0;
         for byte in sure {
@@ -89,7 +89,7 @@ impl Label {
         Some(number)
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
@@ -113,7 +113,7 @@ impl Default for Label {
 impl PartialEq for Label {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            // All at once, since what is behind them is equal too.
+            // Compares whole arrays, because the unused bytes are zero.
             (
                 Place::Here { length, bytes },
                 Place::Here { length: other_length, bytes: other_bytes },
@@ -180,7 +180,7 @@ impl From<&str> for Label {
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match str::from_utf8(self) {
-            // Tokens, numbers and most names: nothing to escape, and one piece to write.
+            // The common case (tokens, numbers and most names): nothing to escape, and one write.
             Ok(text) if is_plain(self) => f.write_str(text),
             _ => fmt::Display::fmt(&self.escape_ascii(), f),
         }
@@ -191,7 +191,8 @@ fn digit(byte: u8) -> Option<u64> {
     byte.is_ascii_digit().then(|| u64::from(byte - b'0'))
 }
 
-/// Whether these are letters and digits alone. It looks at all, many at once.
+/// Returns true if all bytes are ASCII letters or digits. There is no early exit, so that the loop
+/// vectorizes.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |plain, byte| plain & byte.is_ascii_alphanumeric())
 }

@@ -1,11 +1,10 @@
-//! The state machines of Majordomus: broker, client and worker, and the neutral commands that they
+//! The state machines of Majordomus (broker, client and worker) and the neutral commands that they
 //! exchange.
 //!
-//! This crate decides what happens to a request, and nothing else. It opens no socket or file,
-//! starts no thread, looks at no clock, draws no random number and knows no dialect: time, seeds
-//! and what a peer can do come in as arguments, so a run can be printed and replayed. The
-//! [`broker::Broker`]'s page writes out the loop of whoever drives it; [`Client`] and [`Worker`]
-//! are driven alike.
+//! This crate implements the protocol logic only. It performs no I/O, starts no threads, reads no
+//! clock, generates no random numbers and knows no dialect. The caller passes in time, seeds and
+//! peer capabilities, so every run can be recorded and replayed. [`broker::Broker`] documents the
+//! driver loop; [`Client`] and [`Worker`] are driven in the same way.
 #![no_std]
 
 extern crate alloc;

@@ -1,11 +1,11 @@
-//! Lists that run through the entries of a table: an entry joins and leaves at the same cost
-//! wherever it stands.
+//! Intrusive doubly linked lists over table entries: insertion and removal take constant time at
+//! any position.
 
 use alloc::vec::Vec;
 
 const NONE: u32 = u32::MAX;
 
-/// The neighbours of an entry in one list.
+/// An entry's neighbors in one list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Links {
     prev: u32,
@@ -16,12 +16,12 @@ impl Links {
     pub(crate) const NONE: Links = Links { prev: NONE, next: NONE };
 }
 
-/// A table whose entries have links: one such view for each list that they can be in.
+/// A view of a table's links for one list. There is one such view per list.
 pub(crate) trait Linked {
     fn links(&mut self, index: u32) -> &mut Links;
 }
 
-/// The ends of a list.
+/// The head, tail and length of a list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct List {
     head: u32,
@@ -49,7 +49,7 @@ impl List {
         (self.tail != NONE).then_some(self.tail)
     }
 
-    /// The entry behind `index`.
+    /// Returns the entry after `index`.
     pub(crate) fn after(table: &mut impl Linked, index: u32) -> Option<u32> {
         let next = table.links(index).next;
         (next != NONE).then_some(next)
@@ -87,7 +87,7 @@ impl List {
         self.len += 1;
     }
 
-    /// Puts `successor`, which is in no list, in the place of an entry that is in this one.
+    /// Replaces an entry of this list with `successor`, which must not be in any list.
     pub(crate) fn replace(&mut self, table: &mut impl Linked, index: u32, successor: u32) {
         let links = core::mem::replace(table.links(index), Links::NONE);
         *table.links(successor) = links;
@@ -101,7 +101,7 @@ impl List {
         }
     }
 
-    /// Moves an entry that is in this list behind all others.
+    /// Moves an entry of this list to its end.
     #[inline(always)]
     pub(crate) fn move_to_back(&mut self, table: &mut impl Linked, index: u32) {
         if self.tail != index {
@@ -110,7 +110,7 @@ impl List {
         }
     }
 
-    /// Takes out an entry that is in this list.
+    /// Removes an entry from this list.
     #[inline(always)]
     pub(crate) fn remove(&mut self, table: &mut impl Linked, index: u32) {
         let Links { prev, next } = core::mem::replace(table.links(index), Links::NONE);

@@ -1,8 +1,9 @@
-//! The outcomes: how a request can end. Each ends in exactly one of these, and is counted there.
+//! Request outcomes: the possible ways for a request to end. Each request has exactly one outcome
+//! and is counted under it.
 
 use core::fmt;
 
-/// How a request ended.
+/// A request's outcome.
 ///
 /// ```
 /// # mod majordomus { pub mod broker { pub use majordomus_core::*; } }
@@ -14,34 +15,34 @@ use core::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// The worker's final reply was passed on, or the broker answered by itself (8/MMI).
+    /// A worker sent the final reply, or the broker answered the request itself (8/MMI).
     Replied,
-    /// The worker answered with an error.
+    /// The worker replied with an error.
     Failed,
-    /// Its deadline came first.
+    /// The request's deadline passed.
     Expired,
-    /// Its client gave it up.
+    /// The client cancelled the request.
     Cancelled,
-    /// Its client went away.
+    /// The client disconnected.
     ClientGone,
-    /// Its worker was lost, and it could not be given to another.
+    /// The worker was lost, and the request could not be dispatched to another one.
     WorkerLost,
-    /// Every worker that could serve it rejected it.
+    /// Every worker that could serve the request rejected it.
     Rejected,
-    /// A limit stood against it.
+    /// A limit was reached.
     Refused,
-    /// No worker offered its service in time.
+    /// No worker registered the service in time.
     NoSuchService,
-    /// The one worker that it asked for is not there, or does not offer its service.
+    /// The target worker is not connected, or does not serve the service.
     NoSuchWorker,
-    /// Its body, or its reply, is too large to be translated from one form to another.
+    /// The body or the reply is too large for translation between body formats.
     Untranslatable,
     /// The broker shut down.
     ShutDown,
 }
 
 impl Outcome {
-    /// All outcomes, in the order in which they are shown.
+    /// All outcomes, in display order.
     pub const ALL: [Outcome; 12] = [
         Outcome::Replied,
         Outcome::Failed,
@@ -57,7 +58,7 @@ impl Outcome {
         Outcome::ShutDown,
     ];
 
-    /// The name by which it is logged and counted.
+    /// Returns the outcome's name in logs and counters.
     ///
     /// ```
     /// # mod majordomus { pub mod broker { pub use majordomus_core::*; } }
@@ -87,7 +88,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A set of outcomes: of those that a client can be told of, for example.
+/// A set of outcomes, for example those that a client's dialect can report.
 ///
 /// ```
 /// use majordomus_core::{Outcome, OutcomeSet};
@@ -100,10 +101,10 @@ impl fmt::Display for Outcome {
 pub struct OutcomeSet(u16);
 
 impl OutcomeSet {
-    /// The set without a member.
+    /// The empty set.
     pub const NONE: OutcomeSet = OutcomeSet(0);
 
-    /// The set of these.
+    /// Creates a set of the given outcomes.
     pub const fn of(outcomes: &[Outcome]) -> Self {
         let mut bits = 0;
         let mut at = 0;
@@ -114,7 +115,7 @@ impl OutcomeSet {
         OutcomeSet(bits)
     }
 
-    /// Whether `outcome` is a member.
+    /// Returns true if `outcome` is a member.
     pub const fn contains(self, outcome: Outcome) -> bool {
         self.0 & 1 << outcome as u16 != 0
     }

@@ -1,21 +1,21 @@
-//! A dense table with places that are used again, and given back when most are free.
+//! A dense table with reusable slots that shrinks when most slots are unused.
 
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
 use hashbrown::HashTable;
 
-/// With fewer places than this, none are given back.
+/// The number of slots below which a table does not shrink.
 const PLACES_KEPT: usize = 1_024;
 
-/// Entries under small indices, each with the generation of its place.
+/// Entries at small indices. Each slot has a generation.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
-    /// The generation of a place that is new: none that was given back has had it.
+    /// The generation of a new slot. No earlier entry at that index has had it.
     first_generation: u32,
-    /// With so few entries, it is looked whether places can be given back.
+    /// The number of entries at which the table checks whether it can shrink.
     look_at: usize,
 }
 
@@ -30,7 +30,7 @@ impl<T> Table<T> {
         Self { places: Vec::new(), free: Vec::new(), first_generation: 0, look_at: 0 }
     }
 
-    /// Puts an entry in a free place: its index and the generation of the place.
+    /// Inserts an entry into an unused slot. Returns the index and the generation of the slot.
     #[inline(always)]
     pub(crate) fn insert(&mut self, entry: T) -> (u32, u32) {
         let index = self.free.pop().unwrap_or_else(|| {
@@ -46,7 +46,7 @@ impl<T> Table<T> {
         inserted
     }
 
-    /// Takes an entry out. Its place gets another generation.
+    /// Removes an entry. The slot gets a new generation.
     #[inline(always)]
     pub(crate) fn remove(&mut self, index: u32) -> T {
         let place = &mut self.places[index as usize];
@@ -57,7 +57,7 @@ impl<T> Table<T> {
         entry
     }
 
-    /// Drops an entry where it is, so that a large one is not moved. Its place gets another generation.
+    /// Drops an entry in place, without moving it. The slot gets a new generation.
     pub(crate) fn discard(&mut self, index: u32) {
         let place = &mut self.places[index as usize];
         place.entry = None;
@@ -73,8 +73,9 @@ impl<T> Table<T> {
         }
     }
 
-    /// Gives back the places behind the last entry, where most are free. A look takes a step for
-    /// each free one there, so the next comes when half of the entries are gone.
+    /// Removes the slots after the last entry, if they are at least half of all slots. The check
+    /// takes a step for each of those slots, so the next check is due when half of the entries are
+    /// removed.
     #[cold]
     fn give_back(&mut self) {
         self.look_at = self.len() / 2;
@@ -108,13 +109,13 @@ impl<T> Table<T> {
         self.places.len() - self.free.len()
     }
 
-    /// How many entries there is memory for.
+    /// Returns the number of entries that fit in the allocated memory.
     #[cfg(test)]
     pub(crate) fn places(&self) -> usize {
         self.places.capacity()
     }
 
-    /// Indices of all entries.
+    /// Returns the indices of all entries.
     pub(crate) fn indices(&self) -> impl Iterator<Item = u32> {
         (0u32..).zip(&self.places).filter(|(_, place)| place.entry.is_some()).map(|(at, _)| at)
     }
@@ -136,14 +137,15 @@ impl<T> IndexMut<u32> for Table<T> {
     }
 }
 
-/// Returns whether a collection with room for `capacity` entries should shrink to twice its `len`.
-/// Shrinking takes a step for each entry, and half of the entries have to go before the next time.
+/// Returns true if a collection with capacity for `capacity` entries should shrink to twice its
+/// `len`. Shrinking takes a step for each entry, and half of the entries must be removed before the
+/// next time.
 #[inline]
 pub(crate) const fn is_sparse(len: usize, capacity: usize) -> bool {
     capacity > PLACES_KEPT && len < capacity / 8
 }
 
-/// Shrinks a hash table that is sparse, after an entry was removed.
+/// Shrinks a sparse hash table. Call it after removing an entry.
 pub(crate) fn give_back(table: &mut HashTable<u32>, hash: impl Fn(&u32) -> u64) {
     if is_sparse(table.len(), table.num_buckets()) {
         table.shrink_to(2 * table.len(), hash);
@@ -181,7 +183,7 @@ mod tests {
         assert!(table.places.capacity() <= PLACES_KEPT, "{}", table.places.capacity());
         assert!(table.free.capacity() <= PLACES_KEPT, "{}", table.free.capacity());
         assert_eq!((table.len(), table[0]), (1, 0));
-        // What comes to the same places is not taken for what was there.
+        // Ids of removed entries do not match new entries in the same slots.
         let again: Vec<_> = (1..=100_000).map(|number| table.insert(number)).collect();
         assert!(ids.iter().all(|(index, generation)| table.get(*index, *generation).is_none()));
         assert!((1..).zip(again).all(|(number, (index, generation))| {

@@ -1,11 +1,12 @@
-//! Time as the state machines see it: microseconds since the program started, told by the caller.
+//! Timestamps for the state machines: microseconds since the program started, supplied by the
+//! caller.
 
 use core::fmt;
 use core::time::Duration;
 
-/// A moment: microseconds since the start, on a clock that never goes back.
+/// A point in time: microseconds since the start, on a monotonic clock.
 ///
-/// It is our own type, and not the standard library's, so that a trace can be printed and replayed.
+/// Unlike the standard library's `Instant`, it can be printed and replayed from a trace.
 ///
 /// ```
 /// use core::time::Duration;
@@ -22,20 +23,20 @@ pub struct Time(u64);
 impl Time {
     /// The start.
     pub const ZERO: Time = Time(0);
-    /// A moment that never comes.
+    /// A point in time that is never reached.
     pub const NEVER: Time = Time(u64::MAX);
 
-    /// The moment that many microseconds after the start.
+    /// Creates the point in time that is `micros` microseconds after the start.
     pub const fn from_micros(micros: u64) -> Self {
         Time(micros)
     }
 
-    /// Microseconds since the start.
+    /// Returns the microseconds since the start.
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// The moment `span` after this one; [`Time::NEVER`] where that is too far to count.
+    /// Returns the point in time `span` after this one, or [`Time::NEVER`] on overflow.
     #[must_use]
     pub const fn after(self, span: Duration) -> Self {
         let micros =
@@ -43,7 +44,7 @@ impl Time {
         Time(self.0.saturating_add(micros))
     }
 
-    /// How long it is since `earlier`; nothing where `earlier` is later than this.
+    /// Returns the time elapsed since `earlier`, or zero if `earlier` is later than this.
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }

@@ -1,25 +1,25 @@
-//! The token that stands for a request towards its worker, in place of the client's address.
+//! Request tokens: opaque request references for workers, in place of the client's address.
 //!
-//! A worker gets it where its dialect has the client's address, and gives it back with each reply.
-//! It is the request's id and a keyed hash over that id and the worker, so the broker can tell
-//! without remembering anything whether it ever gave this token to this worker: a late reply is not
-//! an offence, a forged one is.
+//! A worker receives the token in the address field of its dialect and returns it in each reply. A
+//! token consists of the request's id and a keyed hash of that id and the worker. The broker can
+//! therefore check without stored state that it issued the token to this worker: a late reply is
+//! not a protocol violation, but a forged one is.
 //!
-//! As it goes out it is 32 letters from `a` to `p`, four bits each, because some workers read it as
-//! text.
+//! The text form has 32 letters from `a` to `p`, with four bits each, because some workers read the
+//! address as text.
 
 use siphasher::sip::SipHasher13;
 
 use crate::{Label, PeerId, RequestId};
 
-/// Bytes of a token as text.
+/// The length of a token's text form in bytes.
 const TEXT_BYTES: usize = 32;
 
-/// Bytes of a token as octets.
+/// The length of a token's binary form in bytes.
 const OCTETS: usize = 16;
 
-/// What stands for a request towards its worker: the request's id, and a keyed hash of that id and the
-/// worker.
+/// An opaque reference to a request, for one worker: the request's id, and a keyed hash of that id
+/// and the worker.
 ///
 /// ```
 /// use majordomus_core::Token;
@@ -33,13 +33,13 @@ const OCTETS: usize = 16;
 pub struct Token([u64; 2]);
 
 impl Token {
-    /// The token of these bits.
+    /// Creates a token from its bits.
     #[inline]
     pub const fn from_bits(bits: [u64; 2]) -> Self {
         Token(bits)
     }
 
-    /// The token as octets, for dialects whose addresses are opaque.
+    /// Returns the binary form, for dialects with opaque addresses.
     #[inline]
     pub fn octets(self) -> [u8; OCTETS] {
         let mut octets = [0; OCTETS];
@@ -48,18 +48,19 @@ impl Token {
         octets
     }
 
-    /// The token as 32 letters from `a` to `p`, for dialects whose libraries read addresses as text.
+    /// Returns the text form, 32 letters from `a` to `p`, for dialects whose libraries read
+    /// addresses as text.
     #[inline]
     pub fn text(self) -> [u8; TEXT_BYTES] {
         write(self.0)
     }
 
-    /// The token as text.
+    /// Returns the text form as a `Label`.
     pub fn to_label(self) -> Label {
         Label::from(&self.text()[..])
     }
 
-    /// Reads a token that was written as octets or as text; `None` where it is neither.
+    /// Reads a token in binary or text form. Returns `None` for any other bytes.
     #[inline]
     pub fn read(address: &[u8]) -> Option<Self> {
         if let Ok(octets) = <&[u8; OCTETS]>::try_from(address) {
@@ -69,13 +70,13 @@ impl Token {
         read(address.try_into().ok()?).map(Token)
     }
 
-    /// The id of the request, if the hash is right.
+    /// Returns the request's id, which is only valid if the hash is.
     #[inline]
     pub(crate) const fn request(self) -> RequestId {
         RequestId::new(self.0[0] as u32, (self.0[0] >> 32) as u32)
     }
 
-    /// The keyed hash.
+    /// Returns the keyed hash.
     #[inline]
     pub(crate) const fn hash(self) -> u64 {
         self.0[1]
@@ -93,13 +94,13 @@ impl Tokens {
         Self { key }
     }
 
-    /// Issues the token for `request` as it is given to `worker`.
+    /// Issues the token of `request` for `worker`.
     #[inline]
     pub(crate) fn issue(&self, worker: PeerId, request: RequestId) -> Token {
         Token([request.to_bits(), self.hash(worker, request)])
     }
 
-    /// Returns the request that `token` stands for, if it was once issued to `worker`.
+    /// Returns the request that `token` refers to, if the token was issued to `worker`.
     pub(crate) fn verify(&self, worker: PeerId, token: Token) -> Option<RequestId> {
         let request = token.request();
         (self.hash(worker, request) == token.hash()).then_some(request)
@@ -121,7 +122,7 @@ fn write(numbers: [u64; 2]) -> [u8; TEXT_BYTES] {
     text
 }
 
-/// Each four bits in a byte of their own, all at once.
+/// Spreads the number over eight bytes, four bits each, without a loop.
 fn spread(number: u32) -> u64 {
     let number = u64::from(number);
     let number = (number | number << 16) & 0x0000_FFFF_0000_FFFF;
@@ -129,7 +130,7 @@ fn spread(number: u32) -> u64 {
     (number | number << 4) & 0x0F0F_0F0F_0F0F_0F0F
 }
 
-/// The numbers that a text says; none where it has a letter that is not written.
+/// Reads the numbers from the text form, or returns `None` for a letter outside `a` to `p`.
 fn read(text: &[u8; TEXT_BYTES]) -> Option<[u64; 2]> {
     let mut halves = [0; 4];
     for (half, letters) in halves.iter_mut().zip(text.as_chunks::<8>().0) {
@@ -138,9 +139,10 @@ fn read(text: &[u8; TEXT_BYTES]) -> Option<[u64; 2]> {
     Some([halves[0] << 32 | halves[1], halves[2] << 32 | halves[3]])
 }
 
-/// What was [spread] over eight letters.
+/// Reverses [spread] for eight letters.
 fn gather(letters: [u8; 8]) -> Option<u32> {
-    // A letter before `a` leaves more than four bits in its place, whatever it borrows from the next.
+    // A letter below `a` sets bits above the lower four of its byte, even with a borrow from the
+    // next one.
     let number = u64::from_be_bytes(letters).wrapping_sub(u64::from_be_bytes([b'a'; 8]));
     if number & 0xF0F0_F0F0_F0F0_F0F0 != 0 {
         return None;

@@ -1,18 +1,19 @@
-//! The connection to the broker as a client or a worker sees it: open or not, and when it is
-//! opened again.
+//! The connection from a client or a worker to the broker: its state and its reconnect backoff.
 
 use core::time::Duration;
 
 use crate::{Farewell, Time};
 
-/// How long a client or a worker waits before it opens a lost connection again.
+/// The wait before a client or a worker reconnects.
 ///
-/// The wait doubles with each loss, from `shortest` to `longest`, until the broker has shown that it
-/// serves us, or a connection has lasted as long as the longest wait. Of each wait a random part, up to
-/// a half, is left out, so that the peers of a broker that was restarted do not all come back at once.
+/// The wait doubles with each lost connection, from `shortest` to `longest`. It starts over once the
+/// broker serves the peer, or after a connection that lasted at least as long as `longest`. Each wait
+/// is shortened by a random fraction of up to a half, so that the peers of a restarted broker do not
+/// all reconnect at once.
 ///
-/// Who was told that its identity is in use waits a minute at the least. Who was told that it is not
-/// wanted as it is ([`Farewell::is_for_good`]) does not come back, unless it changes what it offers.
+/// If the broker reports that the peer's identity is in use, the wait is at least a minute. If the
+/// broker rejects the peer permanently ([`Farewell::is_for_good`]), the peer does not reconnect
+/// unless its registrations change.
 ///
 /// ```
 /// use core::time::Duration;
@@ -25,7 +26,7 @@ use crate::{Farewell, Time};
 pub struct Backoff {
     /// The wait after the first loss.
     pub shortest: Duration,
-    /// No wait is longer.
+    /// The maximum wait.
     pub longest: Duration,
 }
 
@@ -36,10 +37,10 @@ impl Default for Backoff {
     }
 }
 
-/// How long an identity that is in use is left to its owner, at the least.
+/// The minimum wait before the peer tries an identity that is in use again.
 const IDENTITY_WAIT: Duration = Duration::from_secs(60);
 
-/// Where the connection is.
+/// The state of the connection.
 ///
 /// ```text
 ///            due               opened
@@ -59,9 +60,9 @@ enum State {
 pub(crate) struct Uplink {
     state: State,
     backoff: Backoff,
-    /// Losses since the broker last served us.
+    /// The number of losses since the broker last served this peer.
     losses: u32,
-    /// Why the broker would not have us, until it is asked again.
+    /// The reason why the broker rejected this peer, until the next attempt.
     refused: Option<Farewell>,
     random: u64,
 }
@@ -80,7 +81,7 @@ impl Uplink {
         matches!(self.state, State::Closed { .. })
     }
 
-    /// When it should be opened; never while it is open or being opened.
+    /// Returns the time of the next attempt; never while the connection is open or being opened.
     pub(crate) fn due_at(&self) -> Time {
         match self.state {
             State::Closed { open_at } => open_at,
@@ -88,7 +89,7 @@ impl Uplink {
         }
     }
 
-    /// Whether it is time to open it; if so, it is being opened from now on.
+    /// Moves to `Opening` if the next attempt is due, and returns true in that case.
     pub(crate) fn open_if_due(&mut self, now: Time) -> bool {
         let due = now >= self.due_at();
         if due {
@@ -101,30 +102,31 @@ impl Uplink {
         self.state = State::Open { since: now };
     }
 
-    /// The broker serves us: the next loss is a first one again.
+    /// Resets the backoff, because the broker served this peer.
     pub(crate) fn proven(&mut self) {
         self.losses = 0;
     }
 
-    /// The broker sends us away.
+    /// Handles a disconnect by the broker.
     pub(crate) fn sent_away(&mut self, now: Time, why: Farewell) {
         self.refused = Some(why).filter(|why| why.is_refusal());
         self.lost(now);
     }
 
-    /// Why it will not be opened for long, or ever, where the broker would not have us.
+    /// Returns the reason for a long or permanent wait, if the broker rejected this peer.
     pub(crate) fn refused(&self) -> Option<Farewell> {
         self.refused
     }
 
-    /// We are no longer what the broker would not have: it may be asked again.
+    /// Allows another attempt after a `Forbidden`, because the registrations changed.
     pub(crate) fn changed(&mut self, now: Time) {
         if self.refused == Some(Farewell::Forbidden) {
             self.closed(now);
         }
     }
 
-    /// It broke, could not be opened, or was closed because of what the broker did.
+    /// Handles a connection that broke, could not be opened, or was closed because of the broker's
+    /// behavior.
     pub(crate) fn lost(&mut self, now: Time) {
         if let State::Open { since } = self.state
             && now.since(since) >= self.backoff.longest
@@ -143,12 +145,12 @@ impl Uplink {
         self.state = State::Closed { open_at };
     }
 
-    /// We closed it for a reason of our own; it is opened again without a wait.
+    /// Handles a connection that this side closed. The next attempt is due at once.
     pub(crate) fn closed(&mut self, now: Time) {
         self.state = State::Closed { open_at: now };
     }
 
-    /// From 0 up to, and without, 1 (SplitMix64).
+    /// Returns a random number from 0 up to, but not including, 1 (SplitMix64).
     fn random_unit(&mut self) -> f64 {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.random;
@@ -208,7 +210,7 @@ mod tests {
         assert!(uplink.open_if_due(Time::ZERO));
         uplink.lost(Time::ZERO);
         assert_ne!(uplink.due_at(), Time::NEVER);
-        // Of another version it is not.
+        // A peer without a common version does not try again.
         uplink.sent_away(Time::ZERO, Farewell::NoCommonVersion);
         uplink.changed(Time::ZERO);
         assert_eq!(uplink.due_at(), Time::NEVER);

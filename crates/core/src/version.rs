@@ -1,8 +1,8 @@
-//! Versions of services, and the ranges of versions that clients ask for.
+//! Semantic versions of services, and version ranges in client requests.
 //!
-//! A range is written as npm's `semver` 5 reads it: alternatives with `||` between them, each a set
-//! of *comparators* (`>=1.2.3`) that all have to hold. `^1.2`, `~1.2`, `1.x` and `1.2 - 1.4` are short
-//! for a comparator or two, and are kept as those.
+//! Ranges follow the syntax of npm's `semver` 5: alternatives separated by `||`, each a set of
+//! *comparators* (`>=1.2.3`) that must all hold. `^1.2`, `~1.2`, `1.x` and `1.2 - 1.4` are
+//! shorthand for one or two comparators and are stored as those.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -11,48 +11,49 @@ use core::str::FromStr;
 
 use semver::{BuildMetadata, Prerelease};
 
-/// The longest text that is read as a version or a range; npm's own limit.
+/// The maximum length of a version or a range in bytes, the same as npm's.
 const TEXT_BYTES_MAX: usize = 256;
 
-/// The largest number in a version: JavaScript's largest safe integer, and npm's limit.
+/// The largest number in a version: JavaScript's largest safe integer, the same as npm's.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-/// How many comparators a range can have, where each alternative counts as one more. It bounds what
-/// a name takes in memory (about 3 KiB) and what it costs to match; nobody writes as many.
+/// The maximum number of comparators in a range, where each alternative counts as one more. It
+/// bounds the memory (about 3 KiB) and the matching time of a range. Real ranges are far below it.
 const TERMS_MAX: usize = 64;
 
-/// Takes a name with a version or a range apart: `stock@^1.2` is `stock` and `^1.2`.
+/// Splits a name at its last `@`: `stock@^1.2` becomes `stock` and `^1.2`.
 ///
-/// It is the last `@` that counts, and there must be something on both sides of it.
+/// Returns `None` if either side is empty.
 pub(crate) fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = name.iter().rposition(|byte| *byte == b'@')?;
     let (base, rest) = (&name[..at], &name[at + 1..]);
     (!base.is_empty() && !rest.is_empty()).then_some((base, rest))
 }
 
-/// A version that a worker offers: `1.2.3`, `1.2.3-beta.1`. They are ordered by precedence.
+/// A worker's version, such as `1.2.3` or `1.2.3-beta.1`, ordered by precedence.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(semver::Version);
 
 impl Version {
-    /// Reads a full version. With a `v` in front it is a range that holds one version.
+    /// Parses a full version. A version with a leading `v` is not accepted here: it is a range of
+    /// one version.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut version = semver::Version::parse(readable(text)?).ok()?;
-        // Builds have no precedence.
+        // Build metadata does not affect precedence.
         version.build = BuildMetadata::EMPTY;
         let largest = version.major.max(version.minor).max(version.patch);
         (largest <= NUMBER_MAX).then_some(Self(version))
     }
 }
 
-/// What a client asks for: any version that is in one of these sets.
+/// A client's version range: the union of these sets.
 #[derive(Debug)]
 pub(crate) struct Range {
     sets: Vec<Box<[Comparator]>>,
 }
 
 impl Range {
-    /// Reads a range. The empty one holds every version that is no pre-release.
+    /// Parses a range. The empty range contains every version except pre-releases.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let text = without_gaps(readable(text)?);
         let mut sets = Vec::new();
@@ -68,7 +69,7 @@ impl Range {
         Some(Self { sets })
     }
 
-    /// Whether the version is in the range.
+    /// Returns true if the range contains the version.
     pub(crate) fn matches(&self, version: &Version) -> bool {
         self.sets.iter().any(|set| {
             set.iter().all(|comparator| comparator.holds(&version.0))
@@ -83,7 +84,7 @@ struct Comparator {
     version: semver::Version,
 }
 
-/// On which side of its version a comparator holds.
+/// The relation of a matching version to a comparator's version.
 #[derive(Debug, Clone, Copy)]
 enum Bound {
     Below,
@@ -104,18 +105,18 @@ impl Comparator {
         }
     }
 
-    /// Whether this pre-release may match at all: who asks for pre-releases of 1.2.3 has not asked
-    /// for those of 1.2.4.
+    /// Returns true if the comparator allows this pre-release: a comparator with a pre-release of
+    /// 1.2.3 allows no pre-releases of 1.2.4.
     fn admits(&self, version: &semver::Version) -> bool {
         let numbers = |version: &semver::Version| (version.major, version.minor, version.patch);
         !self.version.pre.is_empty() && numbers(&self.version) == numbers(version)
     }
 }
 
-/// What can stand in front of a version in a range.
+/// An operator before a version in a range.
 #[derive(Clone, Copy)]
 enum Operator {
-    /// `^`: up to the next version that may break its users.
+    /// `^`: up to the next version with breaking changes.
     Caret,
     /// `~` and `~>`: up to the next minor version.
     Tilde,
@@ -123,9 +124,9 @@ enum Operator {
 }
 
 impl Operator {
-    /// Takes the operator off; where there is none, `=` is meant.
+    /// Strips the operator from `word`. Without an operator, `=` applies.
     fn strip(word: &str) -> (Self, &str) {
-        // What begins like another stands before it.
+        // Longer operators precede their prefixes.
         const ALL: [(&str, Operator); 8] = [
             ("^", Operator::Caret),
             ("~>", Operator::Tilde),
@@ -141,11 +142,10 @@ impl Operator {
     }
 }
 
-/// As much of a version as a range has to name: `1.2` names two numbers. So does `1.2.x`, and
-/// `1.x.3` names one.
+/// A version that may be partial. `1.2` and `1.2.x` specify two numbers, and `1.x.3` specifies one.
 struct Partial {
     named: usize,
-    /// The lowest version that begins like this.
+    /// The lowest version that starts with the specified numbers.
     lowest: semver::Version,
 }
 
@@ -191,7 +191,8 @@ impl Partial {
         self.named == 3
     }
 
-    /// The first version in which this number, counted from the left and from one, is higher.
+    /// Returns the first version with a higher number at `place`, counted from the left and from
+    /// one.
     fn next(&self, place: usize) -> Option<semver::Version> {
         let mut numbers = [self.lowest.major, self.lowest.minor, self.lowest.patch];
         numbers[place..].fill(0);
@@ -200,7 +201,7 @@ impl Partial {
         (*number <= NUMBER_MAX).then(|| semver::Version::new(numbers[0], numbers[1], numbers[2]))
     }
 
-    /// The number that has to stay the same for `^`: the first one that is not zero.
+    /// Returns the place of the number that `^` keeps fixed: the first one that is not zero.
     fn breaking(&self) -> usize {
         match (self.named, self.lowest.major, self.lowest.minor) {
             (1, ..) | (_, 1.., _) => 1,
@@ -210,7 +211,7 @@ impl Partial {
     }
 }
 
-/// One alternative of a range.
+/// Parses one alternative of a range.
 fn set(text: &str) -> Option<Box<[Comparator]>> {
     let mut set = Vec::new();
     if let Some((from, to)) = text.split_once(" - ") {
@@ -225,7 +226,7 @@ fn set(text: &str) -> Option<Box<[Comparator]>> {
     Some(set.into_boxed_slice())
 }
 
-/// Adds the comparators that an operator and what stands behind it are short for.
+/// Expands an operator and the version after it into comparators, and adds them to `set`.
 fn spell_out(operator: Operator, text: &str, set: &mut Vec<Comparator>) -> Option<()> {
     let plain = text.trim_start_matches(['v', '=']);
     let prefix = &text[..text.len() - plain.len()];
@@ -236,7 +237,7 @@ fn spell_out(operator: Operator, text: &str, set: &mut Vec<Comparator>) -> Optio
     match operator {
         Operator::Bound(_) if partial.is_full() && !matches!(prefix, "" | "v") => return None,
         Operator::Bound(bound) if partial.is_full() => push(bound, partial.lowest),
-        // Nothing is above or below any version.
+        // No version is above or below every version.
         Operator::Bound(Bound::Above | Bound::Below) if named == 0 => {
             push(Bound::Below, partial.lowest);
         }
@@ -257,14 +258,14 @@ fn spell_out(operator: Operator, text: &str, set: &mut Vec<Comparator>) -> Optio
     Some(())
 }
 
-/// A number as npm writes it. It has no sign: what begins with `+` is a build.
+/// Parses a number in npm's syntax, without a sign. A `+` starts build metadata instead.
 fn number(text: &str) -> Option<u64> {
     let canonical = text == "0" || !text.starts_with('0');
     let number = text.parse().ok()?;
     (canonical && number <= NUMBER_MAX).then_some(number)
 }
 
-/// The identifiers of a pre-release or a build; there is at least one.
+/// Parses the identifiers of a pre-release or of build metadata. There must be at least one.
 fn identifiers<T: FromStr>(text: &str) -> Option<T> {
     if text.is_empty() { None } else { text.parse().ok() }
 }
@@ -273,7 +274,7 @@ fn readable(text: &[u8]) -> Option<&str> {
     if text.len() > TEXT_BYTES_MAX { None } else { str::from_utf8(text).ok() }
 }
 
-/// The range with one space between its words, and none behind an operator.
+/// Normalizes a range: one space between words, and none after an operator.
 fn without_gaps(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {

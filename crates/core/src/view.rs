@@ -1,9 +1,9 @@
-//! Borrowed views of the neutral commands: what the broker is given and what it gives, in memory that
-//! belongs to its caller.
+//! Borrowed views of the neutral commands, in memory that belongs to the caller.
 //!
-//! A decoder makes a view of the read buffer, and the broker copies only what it has to keep. The
-//! broker makes a view of what it holds, and an encoder writes it to the peer. Each view has an owned
-//! twin in `command`, which the client and worker libraries and tests use.
+//! A decoder creates a view of the read buffer, and the broker copies only the data that it
+//! retains. For output, the broker creates a view of its own data, and an encoder writes it to the
+//! peer. Each view has an owned counterpart in `command`, which the client and worker libraries and
+//! tests use.
 
 use core::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     Timeout, ToClient, ToWorker, Token, Welcome, WorkerReply, WorkerRequest,
 };
 
-/// The frames of a message or of a body, borrowed.
+/// The borrowed frames of a message or a body.
 ///
 /// ```
 /// use majordomus_core::{Frames, FramesView};
@@ -30,22 +30,22 @@ pub struct FramesView<'a> {
     pub(crate) data: &'a [u8],
     /// Start and end of each frame in `data`.
     pub(crate) bounds: &'a [(u32, u32)],
-    /// The memory that `data` is all of, where it can be shared.
+    /// The shareable allocation, if there is one; `data` is all of it.
     pub(crate) memory: Option<&'a Bytes>,
     pub(crate) form: Form,
     pub(crate) note: u8,
 }
 
 impl<'a> FramesView<'a> {
-    /// No frame at all.
+    /// An empty list.
     pub const EMPTY: FramesView<'static> =
         FramesView { data: &[], bounds: &[], memory: None, form: Form::Frames, note: 0 };
 
-    /// Frames at `bounds` (start and end of each) in `data`, which belongs to somebody else.
+    /// Creates a view of frames at `bounds` (start and end of each) in borrowed `data`.
     ///
     /// # Panics
     ///
-    /// Reading a frame panics where its bounds are not in `data`.
+    /// Reading a frame panics if its bounds are outside `data`.
     ///
     /// ```
     /// use majordomus_core::FramesView;
@@ -58,7 +58,7 @@ impl<'a> FramesView<'a> {
         Self { data, bounds, memory: None, form: Form::Frames, note: 0 }
     }
 
-    /// The same, in memory that whoever keeps a frame may share.
+    /// Creates a view of frames in memory that [`share`](FramesView::share) can share.
     ///
     /// ```
     /// use majordomus_core::FramesView;
@@ -72,12 +72,12 @@ impl<'a> FramesView<'a> {
         Self { data: memory, bounds, memory: Some(memory), form: Form::Frames, note: 0 }
     }
 
-    /// Frames at other bounds (start and end of each) in the same memory, which
-    /// [`share`](FramesView::share) shares as before.
+    /// Replaces the bounds (start and end of each frame) in the same memory. The frames stay
+    /// shareable if they were.
     ///
     /// # Panics
     ///
-    /// Reading a frame panics where its bounds are not in that memory.
+    /// Reading a frame panics if its bounds are outside that memory.
     ///
     /// ```
     /// use majordomus_core::Frames;
@@ -94,81 +94,81 @@ impl<'a> FramesView<'a> {
         Self { bounds, ..self }
     }
 
-    /// The same frames as a body of this form. `note` is for whoever encodes them; the core passes it
-    /// on and does not look at it.
+    /// Sets the body format. `note` is a translation hint for the encoder; the core passes it on
+    /// unread.
     #[must_use]
     #[inline]
     pub const fn in_form(self, form: Form, note: u8) -> Self {
         Self { form, note, ..self }
     }
 
-    /// What the frames are.
+    /// Returns the body format.
     #[inline]
     pub const fn form(&self) -> Form {
         self.form
     }
 
-    /// What was set with [`in_form`](FramesView::in_form).
+    /// Returns the translation hint set with [`in_form`](FramesView::in_form).
     #[inline]
     pub const fn note(&self) -> u8 {
         self.note
     }
 
-    /// Number of frames.
+    /// Returns the number of frames.
     #[inline]
     pub const fn len(&self) -> usize {
         self.bounds.len()
     }
 
-    /// Whether there is no frame.
+    /// Returns true if there are no frames.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.bounds.is_empty()
     }
 
-    /// Frame `index`, counted from 0.
+    /// Returns frame `index`, counted from 0.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&'a [u8]> {
         let &(start, end) = self.bounds.get(index)?;
         Some(&self.data[start as usize..end as usize])
     }
 
-    /// Start and end of frame `index` in the memory of the frames.
+    /// Returns the start and end of frame `index` in the memory of the frames.
     #[inline]
     pub fn bounds(&self, index: usize) -> Option<(u32, u32)> {
         self.bounds.get(index).copied()
     }
 
-    /// Frame `index` as shared memory; `None` where there is no such frame, or its memory cannot be
-    /// shared.
+    /// Returns frame `index` as shared memory, or `None` if the frame does not exist or its memory
+    /// cannot be shared.
     #[inline]
     pub fn share(&self, index: usize) -> Option<Bytes> {
         let &(start, end) = self.bounds.get(index)?;
         Some(self.memory?.slice(start as usize..end as usize))
     }
 
-    /// The frames in order.
+    /// Returns an iterator over the frames.
     #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         let data = self.data;
         self.bounds.iter().map(move |&(start, end)| &data[start as usize..end as usize])
     }
 
-    /// These frames without the first `count`; none where there are fewer.
+    /// Removes the first `count` frames. The result is empty if there are fewer.
     #[must_use]
     #[inline]
     pub fn skip(self, count: usize) -> Self {
         Self { bounds: self.bounds.get(count..).unwrap_or_default(), ..self }
     }
 
-    /// Frame `index` alone; none where there is no such frame.
+    /// Returns a list of only frame `index`. The result is empty if it does not exist.
     #[must_use]
     #[inline]
     pub fn only(self, index: usize) -> Self {
         Self { bounds: self.bounds.get(index..=index).unwrap_or_default(), ..self }
     }
 
-    /// Bytes of all frames together.
+    /// Returns the total size of all frames in bytes.
     #[inline]
     pub fn bytes(&self) -> usize {
         match self.bounds {
@@ -177,7 +177,7 @@ impl<'a> FramesView<'a> {
         }
     }
 
-    /// The frames as a list of their own: sharing memory where that is possible, else a copy.
+    /// Creates an owned list of the frames. It shares memory if possible and copies otherwise.
     pub fn to_frames(&self) -> Frames {
         match self.memory {
             Some(memory) => Frames::new(memory.clone(), self.bounds.into()),
@@ -186,8 +186,8 @@ impl<'a> FramesView<'a> {
         .in_form(self.form, self.note)
     }
 
-    /// The frames in memory that holds nothing else, where they are small enough to be copied or their
-    /// memory cannot be shared.
+    /// Copies the frames into an allocation of their own. Bodies of 64 KiB and more share their
+    /// memory instead, if it can be shared.
     ///
     /// ```
     /// # use majordomus_core::Frames;
@@ -203,7 +203,7 @@ impl<'a> FramesView<'a> {
         }
     }
 
-    /// Whether two bodies are the same: the same frames, in the same form and with the same note.
+    /// Returns true if two bodies have the same frames, format and translation hint.
     pub(crate) fn is_same(&self, other: &FramesView<'_>) -> bool {
         (self.form, self.note) == (other.form, other.note) && self.iter().eq(other.iter())
     }
@@ -251,7 +251,7 @@ impl core::fmt::Debug for FramesView<'_> {
     }
 }
 
-/// What a client says to the broker, borrowed: [`FromClient`].
+/// A client's message to the broker, borrowed: [`FromClient`].
 #[expect(missing_docs, reason = "each is described at its owned twin")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FromClientView<'a> {
@@ -265,7 +265,7 @@ pub enum FromClientView<'a> {
     Disconnect,
 }
 
-/// A request as a client makes it, borrowed: [`Request`].
+/// A client's request, borrowed: [`Request`].
 #[expect(missing_docs, reason = "each field is described at the owned twin")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestView<'a> {
@@ -284,7 +284,7 @@ pub struct RequestView<'a> {
 }
 
 impl<'a> RequestView<'a> {
-    /// A request without id and options, and with the timeouts of the service.
+    /// Creates a request without id and options that uses the service's timeouts.
     #[inline]
     pub const fn new(service: &'a [u8], body: FramesView<'a>) -> Self {
         Self {
@@ -303,12 +303,12 @@ impl<'a> RequestView<'a> {
         }
     }
 
-    /// Copies the request. Its body shares memory where that is possible.
+    /// Copies the request. The body shares memory if possible.
     pub fn to_owned(&self) -> Request {
         self.with_body(self.body.to_frames())
     }
 
-    /// Copies the request. Its body is in memory that holds nothing else, unless it is large.
+    /// Copies the request. The body gets an allocation of its own, unless it is large.
     pub(crate) fn detached(&self) -> Request {
         self.with_body(self.body.detached())
     }
@@ -385,7 +385,7 @@ impl FromClient {
     }
 }
 
-/// What a worker says to the broker, borrowed: [`FromWorker`].
+/// A worker's message to the broker, borrowed: [`FromWorker`].
 #[expect(missing_docs, reason = "each is described at its owned twin")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FromWorkerView<'a> {
@@ -402,11 +402,11 @@ pub enum FromWorkerView<'a> {
 }
 
 impl FromWorkerView<'_> {
-    /// A heartbeat that says nothing else.
+    /// A heartbeat without status changes.
     pub const HEARTBEAT: FromWorkerView<'static> = FromWorkerView::Heartbeat(Status::NOTHING);
 }
 
-/// What is in a worker's reply, borrowed: [`WorkerReply`].
+/// The contents of a worker's reply, borrowed: [`WorkerReply`].
 #[expect(missing_docs, reason = "each field is described at the owned twin")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerReplyView<'a> {
@@ -419,7 +419,7 @@ pub struct WorkerReplyView<'a> {
 }
 
 impl<'a> WorkerReplyView<'a> {
-    /// A reply without id and options.
+    /// Creates a reply without id and options.
     #[inline]
     pub const fn new(address: &'a [u8], body: FramesView<'a>) -> Self {
         Self {
@@ -497,7 +497,7 @@ impl FromWorker {
     }
 }
 
-/// What the broker says to a client, borrowed: [`ToClient`].
+/// The broker's message to a client, borrowed: [`ToClient`].
 #[expect(missing_docs, reason = "each is described at its owned twin")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToClientView<'a> {
@@ -510,7 +510,7 @@ pub enum ToClientView<'a> {
     Disconnect(Farewell),
 }
 
-/// What is in a reply to a client, borrowed: [`Reply`].
+/// The contents of a reply to a client, borrowed: [`Reply`].
 #[expect(missing_docs, reason = "each field is described at the owned twin")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyView<'a> {
@@ -523,7 +523,7 @@ pub struct ReplyView<'a> {
 }
 
 impl<'a> ReplyView<'a> {
-    /// A reply without id and options.
+    /// Creates a reply without id and options.
     #[inline]
     pub const fn new(service: &'a [u8], body: FramesView<'a>) -> Self {
         Self {
@@ -595,7 +595,7 @@ impl ToClient {
     }
 }
 
-/// What the broker says to a worker, borrowed: [`ToWorker`].
+/// The broker's message to a worker, borrowed: [`ToWorker`].
 #[expect(missing_docs, reason = "each is described at its owned twin")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToWorkerView<'a> {
@@ -610,8 +610,8 @@ pub enum ToWorkerView<'a> {
     Disconnect(Farewell),
 }
 
-/// What is in a request to a worker, borrowed: [`WorkerRequest`], with the broker's [`Token`] for its
-/// address.
+/// The contents of a request to a worker, borrowed: [`WorkerRequest`], with the broker's [`Token`]
+/// as its address.
 #[expect(missing_docs, reason = "each field is described at the owned twin")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerRequestView<'a> {
@@ -627,7 +627,7 @@ pub struct WorkerRequestView<'a> {
 }
 
 impl<'a> WorkerRequestView<'a> {
-    /// A request without id and options.
+    /// Creates a request without id and options.
     #[inline]
     pub const fn new(token: Token, service: &'a [u8], body: FramesView<'a>) -> Self {
         Self {
@@ -643,7 +643,7 @@ impl<'a> WorkerRequestView<'a> {
         }
     }
 
-    /// Copies the request. Its address is the token as text.
+    /// Copies the request. The address becomes the token in text form.
     pub fn to_owned(&self) -> WorkerRequest {
         WorkerRequest {
             address: self.token.to_label(),
@@ -678,7 +678,7 @@ impl WorkerRequest {
 }
 
 impl ToWorkerView<'_> {
-    /// Copies the command. The addresses in it are tokens as text.
+    /// Copies the command. Addresses become tokens in text form.
     pub fn to_owned(&self) -> ToWorker {
         match *self {
             ToWorkerView::Welcome(info) => ToWorker::Welcome(info.clone()),

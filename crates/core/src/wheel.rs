@@ -1,28 +1,29 @@
-//! Timers: a hierarchical wheel, in which arming, cancelling and firing cost the same whatever
-//! the number of timers.
+//! A hierarchical timer wheel: arming, cancelling and firing take constant time.
 //!
-//! Six levels of 64 slots. A slot of level 0 is one tick wide, a slot of each further level as wide
-//! as the whole level below. When time reaches a slot of a higher level, its timers move down.
+//! The wheel has six levels of 64 slots. A slot of level 0 is one tick wide. A slot of each further
+//! level is as wide as the whole level below. When time reaches a slot of a higher level, its
+//! timers move down.
 
 use alloc::vec::Vec;
 
 use crate::Time;
 use crate::table::Table;
 
-/// A tick is 2^10 microseconds: about a millisecond.
+/// A tick is 2^10 microseconds, about a millisecond.
 const TICK_BITS: u32 = 10;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const LEVELS: usize = 6;
-/// As far ahead as a timer is placed (two years); one that is due later moves on when it gets there.
-/// A slot less than the highest level has, or it would come round to the slot where time is now.
+/// The maximum distance, in ticks, at which a timer is placed (two years). A timer that is due
+/// later is placed again when it gets there. The distance is one slot less than the highest level
+/// has, because the last slot would wrap around to the current one.
 const REACH_TICKS: u64 = (SLOTS as u64 - 1) << (SLOT_BITS as u64 * (LEVELS as u64 - 1));
 
 const NONE: u32 = u32::MAX;
-/// The list of timers that are due and not yet taken, behind those of all slots.
+/// The list of due timers that are not yet popped. It follows the lists of all slots.
 const DUE: usize = LEVELS * SLOTS;
 
-/// One armed timer. It is spent when it has fired or was cancelled: forget it then.
+/// The id of an armed timer. It is invalid after the timer has fired or was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerId(u32);
 
@@ -32,17 +33,17 @@ struct Entry<K> {
     due: Time,
     prev: u32,
     next: u32,
-    /// Which list it is in.
+    /// The index of the list that contains the entry.
     list: u32,
 }
 
-/// All timers, each with what it is for.
+/// A timer wheel. Each timer carries a value of type `K`.
 #[derive(Debug)]
 pub(crate) struct Wheel<K> {
-    /// The tick up to which everything has fired.
+    /// The tick up to which all timers have fired.
     elapsed: u64,
     heads: Vec<u32>,
-    /// Which slots of each level have timers, a bit each.
+    /// A bitmap of the non-empty slots for each level.
     occupied: [u64; LEVELS],
     entries: Table<Entry<K>>,
 }
@@ -57,7 +58,7 @@ impl<K: Copy> Wheel<K> {
         }
     }
 
-    /// Fires `what` at `due` or up to a tick later, never earlier.
+    /// Arms a timer that fires at `due` or up to one tick later, never earlier.
     pub(crate) fn arm(&mut self, due: Time, what: K) -> TimerId {
         let entry = Entry { what, due, prev: NONE, next: NONE, list: NONE };
         let (index, _) = self.entries.insert(entry);
@@ -65,18 +66,18 @@ impl<K: Copy> Wheel<K> {
         TimerId(index)
     }
 
-    /// When a timer fires that has not.
+    /// Returns the due time of an armed timer.
     pub(crate) fn due(&self, timer: TimerId) -> Time {
         self.entries[timer.0].due
     }
 
-    /// Takes back a timer that has not fired.
+    /// Cancels an armed timer.
     pub(crate) fn cancel(&mut self, timer: TimerId) {
         self.unlink(timer.0);
         self.entries.remove(timer.0);
     }
 
-    /// Takes one timer that is due by `now`: what it is for, and when it was due.
+    /// Pops one timer that is due by `now`. Returns its value and its due time.
     pub(crate) fn pop(&mut self, now: Time) -> Option<(K, Time)> {
         let target = now.as_micros() >> TICK_BITS;
         loop {
@@ -101,7 +102,7 @@ impl<K: Copy> Wheel<K> {
         }
     }
 
-    /// The moment until which nothing fires.
+    /// Returns the earliest time at which a timer can fire.
     pub(crate) fn next_due(&self) -> Option<Time> {
         if self.heads[DUE] != NONE {
             return Some(Time::from_micros(self.elapsed << TICK_BITS));
@@ -109,13 +110,13 @@ impl<K: Copy> Wheel<K> {
         self.next_slot().map(|(_, tick)| Time::from_micros(tick << TICK_BITS))
     }
 
-    /// How many timers are armed.
+    /// Returns the number of armed timers.
     #[cfg(test)]
     pub(crate) fn armed(&self) -> usize {
         self.entries.len()
     }
 
-    /// The first slot that has timers, and the tick at which it begins.
+    /// Returns the first non-empty slot and the tick at which it starts.
     fn next_slot(&self) -> Option<(usize, u64)> {
         (0..LEVELS).find_map(|level| {
             if self.occupied[level] == 0 {
@@ -130,7 +131,7 @@ impl<K: Copy> Wheel<K> {
         })
     }
 
-    /// Moves the timers of a slot that time has reached to where they belong now.
+    /// Moves the timers of a slot that time has reached to their new slots.
     fn empty_slot(&mut self, list: usize) {
         let mut index = self.heads[list];
         self.heads[list] = NONE;
@@ -249,7 +250,7 @@ mod tests {
 
     #[test]
     fn it_fires_like_a_sorted_list() {
-        // Random arming, cancelling and stepping, compared with the plainest thing that is right.
+        // Compares random arming, cancelling and stepping with a plain list.
         let mut random = 0x9E37_79B9_7F4A_7C15u64;
         let mut next = move |below: u64| {
             random ^= random << 13;

@@ -1,4 +1,4 @@
-//! The worker: what it offers, which requests it has, and how it stays with its broker.
+//! The worker state machine: registrations, requests in flight, heartbeats and reconnection.
 
 mod task;
 mod tasks;
@@ -17,52 +17,53 @@ use crate::{
     ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 
-/// What a worker calls a request that it has delivered: a slot of its table of tasks, and how often
-/// that slot was used before. None is used twice.
+/// A request's handle in a worker: a slot in its task table and that slot's generation. Each handle
+/// is used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskHandle(pub u64);
 
-/// How a worker behaves, and what its dialect can do.
+/// A worker's configuration, including its dialect's features.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerConfig {
-    /// The names of the services that it offers: one, where its dialect knows no more.
+    /// The names of the services that the worker registers. Some dialects allow only one.
     pub services: Vec<Label>,
-    /// How many requests its handler gets at once. It is 1 where the dialect knows no more.
+    /// The maximum number of requests that the handler processes concurrently. It is 1 if the
+    /// dialect allows no more.
     pub tasks_max: usize,
-    /// How many requests more it holds until its handler is free: as many as a broker may send that
-    /// has not heard yet how many it takes.
+    /// The maximum number of further requests that the worker queues until its handler is idle. It
+    /// covers the requests that a broker can send before it receives the worker's concurrency.
     pub held_max: usize,
-    /// Whether the dialect has partial replies. Where it has not, parts are kept and go out with
-    /// the final one.
+    /// True if the dialect has partial replies. Otherwise parts are buffered and sent with the
+    /// final reply.
     pub partial_replies: bool,
-    /// How many bytes one message of a reply may have, with the parts that were kept for it. A
-    /// request whose reply has more fails, because the broker would cut the connection for it.
+    /// The maximum size, in bytes, of one reply message, including buffered parts. A request with a
+    /// larger reply fails, because the broker would close the connection.
     pub reply_bytes_max: usize,
-    /// How many frames it may have.
+    /// The maximum number of frames in one reply message.
     pub reply_frames_max: usize,
-    /// Whether it begins with HELLO, and is told what holds at the broker.
+    /// True if the worker starts with HELLO and the broker answers with its limits.
     pub greets: bool,
-    /// Whether it can say how many requests it takes at once.
+    /// True if the worker can report its maximum number of concurrent requests.
     pub says_capacity: bool,
-    /// Whether it can give a request back, so that another worker gets it.
+    /// True if the worker can reject a request, so that another worker gets it.
     pub rejects: bool,
-    /// How many bytes a message to it may have; nothing where it does not say.
+    /// The size limit, in bytes, of a message to the worker; `None` to declare none.
     pub message_bytes_max: Option<usize>,
-    /// How often it sends a heartbeat.
+    /// The interval between heartbeats.
     pub heartbeat_interval: Duration,
-    /// How many intervals the broker may be silent.
+    /// The number of heartbeat intervals for which the broker can be silent.
     pub liveness: u32,
-    /// How long a broker that is told how many requests it takes has to answer that it goes by it. One
-    /// that drains leaves then, answer or not.
+    /// The time that the broker has to confirm the worker's maximum number of concurrent requests.
+    /// A draining worker leaves after this time even without a confirmation.
     pub capacity_timeout: Duration,
-    /// When a lost connection is opened again.
+    /// The backoff between connection attempts.
     pub backoff: Backoff,
 }
 
 impl WorkerConfig {
-    /// A worker for `service` that has one request at a time, partial replies of up to 32 MiB and
-    /// 1,000 frames, a heartbeat every 2.5 s, a liveness of 3 and 10 s for the broker to answer how many
-    /// requests it takes.
+    /// Creates a configuration for `service`: one request at a time, partial replies of up to 32
+    /// MiB and 1,000 frames, a heartbeat every 2.5 s, a liveness of 3, and 10 s for the broker to
+    /// confirm the number of concurrent requests.
     ///
     /// ```
     /// let config = majordomus_core::WorkerConfig::new("echo");
@@ -88,82 +89,83 @@ impl WorkerConfig {
     }
 }
 
-/// What a worker is told. `C` is the broker's command: owned, or a reference to it, since commands are
+/// An input to a worker. `C` is the broker's command: owned, or a reference, because commands are
 /// large.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerInput<C = ToWorker> {
-    /// The connection that [`WorkerOutput::Open`] asked for is there.
+    /// The connection requested by [`WorkerOutput::Open`] is open.
     Opened,
-    /// The connection broke, or could not be opened.
+    /// The connection broke or could not be opened.
     Lost,
-    /// The broker says something.
+    /// A command from the broker arrived.
     Received(C),
-    /// The broker showed life: bytes came from it, of whatever kind.
+    /// Bytes of any kind arrived from the broker.
     Alive,
-    /// The handler has a part of the reply.
+    /// The handler sends a part of the reply.
     Part(TaskHandle, Content),
-    /// The handler has the reply, or its last part, and how long it is good for equal requests.
+    /// The handler sends the reply, or its last part, and the time for which it may be cached.
     Final(TaskHandle, Content, Option<Duration>),
-    /// The handler could not do it; the code, where there is one, and the body say why.
+    /// The handler reports an error, with its code, if any, and a body that describes it.
     Failed(TaskHandle, u16, Content),
-    /// The handler gives it back, so that another worker gets it; the body says why.
+    /// The handler rejects the request, so that another worker gets it. The body has the reason.
     Rejected(TaskHandle, Content),
-    /// The handler is still at work.
+    /// The handler reports that it is still working.
     AtWork(TaskHandle),
-    /// The handler has returned. Where it gave no final reply, the request fails with this body.
+    /// The handler has returned. If it sent no final reply, the request fails with this body.
     Ended(TaskHandle, Frames),
-    /// So many requests at once from now on.
+    /// Set the maximum number of concurrent requests.
     Concurrency(usize),
-    /// Offer this service, too.
+    /// Register another service.
     Offer(Label),
-    /// Offer this service no longer.
+    /// Withdraw a service.
     Withdraw(Label),
-    /// Finish what runs, take no more, and leave.
+    /// Finish the requests in flight, accept no more, and leave.
     Drain,
-    /// Leave now.
+    /// Leave at once.
     Stop,
-    /// Nothing but time passed.
+    /// Only time passed.
     Tick,
 }
 
-/// What a worker wants done.
+/// An output of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerOutput {
-    /// Open a connection to the broker, and answer with [`WorkerInput::Opened`] or
+    /// Open a connection to the broker, then report [`WorkerInput::Opened`] or
     /// [`WorkerInput::Lost`].
     Open,
-    /// Close the connection once what was to be sent is written, and report nothing more of it.
+    /// Close the connection after the pending data is written, and report nothing more about it.
     Close(Parting),
-    /// Send this to the broker.
+    /// Send a command to the broker.
     Send(FromWorker),
-    /// Ask the broker for life in a way that needs no command (ZMTP's PING).
+    /// Probe the broker without a command (ZMTP's PING).
     AskForLife,
-    /// Give this to the handler, and say with [`WorkerInput::Ended`] when it has returned.
+    /// Pass a request to the handler, and report [`WorkerInput::Ended`] when the handler has
+    /// returned.
     Deliver(TaskHandle, WorkerRequest),
-    /// Tell the handler that nobody waits for this any more. It has not returned until it has.
+    /// Tell the handler that its request is cancelled. The handler stays active until it returns.
     Cancel(TaskHandle),
-    /// The client of this takes so many parts more.
+    /// The client grants credit for this many more parts.
     Credit(TaskHandle, u32),
-    /// It has left and every handler has returned; it wants nothing more.
+    /// The worker has left and every handler has returned. There is no more output.
     Stopped,
 }
 
-/// Takes what a worker wants done, as it arises.
+/// A sink for a worker's outputs, called as they occur.
 ///
-/// A `VecDeque` of [`WorkerOutput`] is one that collects it.
+/// `VecDeque<WorkerOutput>` implements it by collecting the outputs.
 pub trait WorkerOutlet {
-    /// Sends this to the broker.
+    /// Sends a command to the broker.
     fn send(&mut self, command: &FromWorker);
 
-    /// Gives this to the handler, as with [`WorkerOutput::Deliver`]. The body and the options may be
-    /// taken out of it.
+    /// Passes a request to the handler; see [`WorkerOutput::Deliver`]. The callee may move the body
+    /// and the options out of the request.
     fn deliver(&mut self, task: TaskHandle, request: &mut WorkerRequest);
 
-    /// Does anything else.
+    /// Performs any other output.
     fn act(&mut self, action: WorkerAction);
 }
 
-/// What a worker wants done beside commands and requests: see [`WorkerOutput`].
+/// A worker's outputs other than commands and requests: see [`WorkerOutput`].
 #[expect(missing_docs, reason = "each is described at its twin")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerAction {
@@ -175,7 +177,7 @@ pub enum WorkerAction {
     Stopped,
 }
 
-/// Collects what a worker wants done.
+/// Collects a worker's outputs.
 impl WorkerOutlet for VecDeque<WorkerOutput> {
     fn send(&mut self, command: &FromWorker) {
         self.push_back(WorkerOutput::Send(command.clone()));
@@ -197,30 +199,31 @@ impl WorkerOutlet for VecDeque<WorkerOutput> {
     }
 }
 
-/// Moves a request out of where it is.
+/// Moves a request out of a reference.
 fn taken(request: &mut WorkerRequest) -> WorkerRequest {
     let nothing = WorkerRequest::new(Label::empty(), Label::empty(), Frames::EMPTY);
     core::mem::replace(request, nothing)
 }
 
-/// Why a worker closes its connection.
+/// The reason why a worker closes its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parting {
-    /// It was told to leave.
+    /// The worker was told to leave.
     Leaving,
-    /// The broker sent it away, and may have said why.
+    /// The broker disconnected the worker, for this reason.
     SentAway(Farewell),
     /// The broker was silent for too long.
     Silence,
-    /// The broker gave it more requests than it takes.
+    /// The broker dispatched more requests than the worker accepts.
     Overload,
-    /// The broker greeted it twice, or said something before it did.
+    /// The broker repeated its handshake, or sent a command before it.
     OutOfTurn,
 }
 
 /// A worker of one broker, over one connection at a time.
 ///
-/// It is a state machine without I/O and without a clock, driven like [`Client`](crate::Client):
+/// The worker is a state machine without I/O and without a clock, driven like
+/// [`Client`](crate::Client):
 ///
 /// ```
 /// use majordomus_core::{FromWorker, Time, Worker, WorkerConfig, WorkerInput, WorkerOutput};
@@ -233,60 +236,60 @@ pub enum Parting {
 /// assert_eq!(worker.poll_output(), Some(WorkerOutput::Send(ready)));
 /// ```
 ///
-/// When the connection is lost, the handlers of its requests are told, and it registers again only
-/// when they have returned: a worker that is still busy takes no request.
+/// When the connection is lost, the worker cancels its handlers. A worker that cannot report its
+/// concurrency registers again only after all handlers have returned.
 ///
-/// Silence ends the connection after `liveness` intervals when the worker is idle. When it is busy,
-/// it does so only where the broker was heard on this connection while the worker was busy:
-/// some brokers send heartbeats to idle workers alone.
+/// An idle worker closes the connection after `liveness` silent intervals. A busy worker does so
+/// only if it received data on this connection while it was busy, because some brokers send
+/// heartbeats to idle workers only.
 #[derive(Debug)]
 pub struct Worker {
     config: WorkerConfig,
     uplink: Uplink,
     purpose: Purpose,
-    /// Those whose handler has not returned.
+    /// The requests whose handlers have not returned.
     tasks: Tasks,
-    /// Requests that came when their predecessors had replied but not yet returned.
+    /// Queued requests, received before the handlers of earlier requests returned.
     held: VecDeque<WorkerRequest>,
-    /// When the next heartbeat is due, while connected.
+    /// The time of the next heartbeat while connected.
     heartbeat_at: Time,
-    /// When the broker was last heard, or the worker last became idle.
+    /// The last time that the broker sent data or the worker became idle.
     heard_at: Time,
     heard_while_busy: bool,
-    /// What holds at the broker, where it has said so.
+    /// The broker info, once received.
     welcome: Option<Welcome>,
-    /// How long the broker may be silent.
+    /// The longest time that the broker can be silent.
     silence_max: Duration,
-    /// How many services it has offered on this connection to a broker that answers to each, and has not
-    /// to these.
+    /// The number of unconfirmed registrations on this connection, if the broker confirms
+    /// registrations.
     unregistered: usize,
-    /// How many requests the broker was told that it takes, while connected.
+    /// The last concurrency reported to the broker, while connected.
     said: usize,
-    /// How often it has said so on this connection without an answer.
+    /// The number of unconfirmed concurrency reports on this connection.
     unanswered: u32,
-    /// Until when it has to answer what it was told last.
+    /// The time limit for the confirmation of the last report.
     answer_due: Time,
-    /// What the broker goes by, as it has said on this connection.
+    /// The concurrency that the broker last confirmed on this connection.
     settled: Option<Concurrency>,
-    /// The most that it was told on this connection.
+    /// The highest concurrency that the broker may still use on this connection.
     told_max: usize,
     outputs: VecDeque<WorkerOutput>,
 }
 
-/// What a worker is here for.
+/// The stage of a worker's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Serve,
-    /// To finish what runs.
+    /// Finishes the requests in flight and accepts no more.
     Drain,
-    /// To wait until the handlers have returned.
+    /// Waits until the handlers have returned.
     Leave,
-    /// Nothing any more.
+    /// Has stopped.
     Stopped,
 }
 
 impl Worker {
-    /// A worker that wants to be connected. `seed` varies its waits before it reconnects.
+    /// Creates a worker that connects as soon as it is driven. `seed` varies its reconnect waits.
     pub fn new(config: WorkerConfig, seed: u64) -> Self {
         Self {
             uplink: Uplink::new(config.backoff, seed),
@@ -309,15 +312,15 @@ impl Worker {
         }
     }
 
-    /// Tells it what happened at `now`. Drain [`poll_output`](Self::poll_output) after each call.
+    /// Handles an input at time `now`. Drain [`poll_output`](Self::poll_output) after each call.
     pub fn handle(&mut self, now: Time, mut input: WorkerInput) {
         let mut outputs = core::mem::take(&mut self.outputs);
         self.handle_with(now, &mut input, &mut outputs);
         self.outputs = outputs;
     }
 
-    /// Tells it what happened at `now`. What it wants done goes to `out` at once, in order, and without
-    /// a copy of requests and replies: bodies are large, and are moved out of the input.
+    /// Handles an input at time `now` and passes the outputs to `out` at once and in order, without
+    /// a copy of requests and replies. Bodies are large and are moved out of the input.
     pub fn handle_with<C: BorrowMut<ToWorker>>(
         &mut self,
         now: Time,
@@ -355,12 +358,12 @@ impl Worker {
         self.move_on(now, out);
     }
 
-    /// The next thing to do; `None` when all is done.
+    /// Returns the next output, or `None` if there is none.
     pub fn poll_output(&mut self) -> Option<WorkerOutput> {
         self.outputs.pop_front()
     }
 
-    /// When it must be told the time, by [`WorkerInput::Tick`] or anything else, at the latest.
+    /// Returns the latest time for the next input; pass [`WorkerInput::Tick`] if there is no other.
     pub fn next_deadline(&self) -> Time {
         if self.uplink.is_open() {
             let drained_at = match self.is_drained() {
@@ -395,7 +398,7 @@ impl Worker {
                 self.drop_held(address, out);
                 self.cancel_at(address, out);
             }
-            // That it serves us it shows when it has registered all that we offer.
+            // The backoff resets only when all services are registered.
             ToWorker::Welcome(welcome) => {
                 self.silence_max = silence_max(&self.config, Some(welcome));
                 self.welcome = Some(welcome.clone());
@@ -422,8 +425,8 @@ impl Worker {
         out: &mut impl WorkerOutlet,
     ) {
         if self.purpose != Purpose::Serve {
-            // It was on its way when we said that we take no more. Where it cannot be given back, the
-            // broker hears of it when we leave, and gives it to another.
+            // The request was sent before the broker received the new concurrency of zero. If the
+            // worker cannot reject it, the broker redelivers it when the worker leaves.
             if self.config.rejects {
                 let WorkerRequest { address, id, .. } = taken(request);
                 let reply = WorkerReply::new(address, Frames::empty());
@@ -432,18 +435,18 @@ impl Worker {
             }
             return;
         }
-        // What is on its way may have been sent before the broker heard of a lower number.
+        // The broker may have sent requests before it received a lower concurrency.
         let most = self.told_max.max(self.config.tasks_max).saturating_add(self.config.held_max);
         if self.tasks.owing() + self.held.len() >= most {
-            // One of us has lost count.
+            // The two sides disagree about the number of requests in flight.
             self.part(now, Parting::Overload, out);
             return;
         }
         if request.service.is_empty() {
-            // Its dialect does not say, and there is only one that it can be.
+            // The dialect carries no service name. The worker then has only one service.
             request.service = self.config.services.first().cloned().unwrap_or_default();
         }
-        // Nothing is held while there is room.
+        // Queues a request only if the handler is at its limit.
         match self.tasks.len() < self.delivered_max() {
             true => self.deliver(request, out),
             false => self.held.push_back(taken(request)),
@@ -542,7 +545,7 @@ impl Worker {
         self.uplink.changed(now);
     }
 
-    /// Ends a request with what its task says last.
+    /// Ends a request with its task's last message.
     fn end(
         &mut self,
         now: Time,
@@ -556,11 +559,11 @@ impl Worker {
                 out.send(&last);
                 true
             }
-            // It had ended before.
+            // The task had ended before.
             None => false,
         });
         if is_last == Some(true) && !self.is_busy() {
-            // The broker may have been silent for good reason so far.
+            // The broker need not send anything to a busy worker, so the silence starts now.
             self.heard_at = now;
         }
     }
@@ -586,7 +589,7 @@ impl Worker {
             let heartbeat = Some(self.config.heartbeat_interval);
             let hello = Hello { heartbeat, message_bytes_max: self.config.message_bytes_max };
             out.send(&FromWorker::Hello(hello));
-            // So the broker knows it from the first.
+            // The broker then has the concurrency before the first registration.
             capacity.into_iter().chain(ready).for_each(|command| out.send(&command));
         } else {
             ready.chain(capacity).for_each(|command| out.send(&command));
@@ -596,7 +599,7 @@ impl Worker {
         self.heard_while_busy = false;
     }
 
-    /// The broker serves us, unless there is something that we offer and it has not taken yet.
+    /// Resets the backoff, unless a registration is unconfirmed.
     fn proven(&mut self) {
         if self.unregistered == 0 {
             self.uplink.proven();
@@ -608,7 +611,7 @@ impl Worker {
         self.heard_while_busy |= self.is_busy();
     }
 
-    /// Heartbeats, and what the broker's silence means. Mostly nothing is due.
+    /// Sends heartbeats and checks the broker's liveness. In most calls nothing is due.
     #[inline]
     fn keep_in_touch(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         let quiet = now < self.heartbeat_at && now < self.heard_at.after(self.silence_max);
@@ -630,7 +633,8 @@ impl Worker {
         }
     }
 
-    /// When the broker's silence is too long; never where it says nothing about the broker.
+    /// Returns the time at which the broker's silence is too long, or never if the silence is no
+    /// sign of a lost broker.
     fn silence_ends_at(&self) -> Time {
         if self.is_busy() && !self.heard_while_busy {
             return Time::NEVER;
@@ -638,8 +642,8 @@ impl Worker {
         self.heard_at.after(self.silence_max)
     }
 
-    /// How many requests it takes at once: not those for which handlers of an earlier connection are
-    /// still at work.
+    /// Returns the number of requests that the worker accepts concurrently. Handlers that are still
+    /// working on requests of an earlier connection reduce it.
     fn capacity(&self) -> usize {
         match self.purpose {
             Purpose::Serve => self.config.tasks_max.saturating_sub(self.tasks.orphans()),
@@ -647,7 +651,7 @@ impl Worker {
         }
     }
 
-    /// Tells the broker how many requests it takes, where that is not what it was told.
+    /// Reports the concurrency to the broker if it changed.
     #[inline]
     fn say_capacity(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         let capacity = self.capacity();
@@ -661,18 +665,18 @@ impl Worker {
         }
     }
 
-    /// The broker goes by this number from now on: nothing comes any more that it sent by another.
+    /// Handles a confirmed concurrency. The broker no longer sends requests under an earlier one.
     fn settle(&mut self, settled: Concurrency) {
         self.settled = Some(settled);
         self.unanswered = self.unanswered.saturating_sub(1);
-        // The same number may have been said before a higher one.
+        // The same number may have been reported before a higher one.
         if self.unanswered == 0 && settled == concurrency(self.said) {
             self.told_max = self.said;
         }
     }
 
-    /// How many requests its handlers get at once. What the broker sent before it heard of a lower
-    /// number is still done.
+    /// Returns the maximum number of concurrent handlers. Requests that the broker sent before it
+    /// received a lower concurrency are still processed.
     fn delivered_max(&self) -> usize {
         match self.config.greets {
             true => self.config.tasks_max.max(self.told_max),
@@ -693,7 +697,7 @@ impl Worker {
         out.deliver(handle, request);
     }
 
-    /// Opens the connection when it is time, and leaves when all is done. Mostly it serves.
+    /// Opens the connection when it is due, and leaves when the worker is drained.
     #[inline]
     fn move_on(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         if self.purpose != Purpose::Serve || !self.uplink.is_open() {
@@ -714,8 +718,8 @@ impl Worker {
         }
     }
 
-    /// Until when a request may come that the broker sent before it had heard that none is taken. It
-    /// would be lost with us.
+    /// Returns the time until which the broker may send a request before it has received the
+    /// concurrency of zero. Leaving earlier would lose that request.
     fn may_come_until(&self) -> Time {
         let settled = self.unanswered == 0 && self.settled == Some(Concurrency::AtMost(0));
         match self.config.greets && self.uplink.is_open() && !settled {
@@ -724,7 +728,7 @@ impl Worker {
         }
     }
 
-    /// Whether it is to take no more, and has nothing in hand.
+    /// Returns true if the worker is draining and has no requests in flight.
     fn is_drained(&self) -> bool {
         self.purpose == Purpose::Drain && !self.is_busy()
     }
@@ -753,7 +757,7 @@ impl Worker {
         self.drop_all(out);
     }
 
-    /// What came on a connection is good for nothing without it.
+    /// Drops the requests of a lost connection, and cancels their handlers.
     fn drop_all(&mut self, out: &mut impl WorkerOutlet) {
         self.held.clear();
         for handle in self.tasks.orphan() {
@@ -761,7 +765,7 @@ impl Worker {
         }
     }
 
-    /// A request that waits here is not wanted any more.
+    /// Cancels a queued request.
     fn drop_held(&mut self, address: &Label, out: &mut impl WorkerOutlet) {
         let before = self.held.len();
         self.held.retain(|request| request.address != *address);
@@ -771,7 +775,7 @@ impl Worker {
         }
     }
 
-    /// The broker says that nobody waits for this any more: it still waits for the last word.
+    /// Handles a cancellation. The broker still waits for the last reply.
     fn cancel_at(&mut self, address: &Label, out: &mut impl WorkerOutlet) {
         if let Some(handle) = self.tasks.at(address)
             && self.tasks.change(handle, Task::unwant) == Some(true)
@@ -780,8 +784,8 @@ impl Worker {
         }
     }
 
-    /// Whether it may be connected. One that cannot say how many requests it takes has to wait until
-    /// it takes all that it may be given.
+    /// Returns true if the worker may connect. A worker that cannot report its concurrency must
+    /// first wait until its handlers have returned.
     fn may_open(&self) -> bool {
         self.purpose == Purpose::Serve && (self.tasks.is_empty() || self.config.says_capacity)
     }
@@ -791,7 +795,8 @@ impl Worker {
     }
 }
 
-/// How long the broker may be silent: by its own word, where it has said so.
+/// Returns the longest time that the broker can be silent, as declared in its broker info if there
+/// is one.
 fn silence_max(config: &WorkerConfig, welcome: Option<&Welcome>) -> Duration {
     match welcome {
         Some(welcome) => {

@@ -1,4 +1,4 @@
-//! When each request is looked at, because its time may be over.
+//! A queue of request deadlines, ordered by due time.
 
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;
@@ -6,24 +6,24 @@ use core::cmp::Reverse;
 use super::RequestHandle;
 use crate::Time;
 
-/// How many entries there may be that are no longer right, beside as many as there are requests.
+/// The number of stale entries that are allowed in addition to one per request.
 pub(super) const STALE_MAX: usize = 64;
 
-/// The times at which requests are due. To plan one costs next to nothing, as those that are planned
-/// last are mostly due last; and so does the end of a request, as its entry is left where it is.
+/// The times at which requests are due. Adding an entry is cheap, because the latest entry usually
+/// is due last. Ending a request costs nothing, because its entry stays in the heap until it is
+/// stale.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     entries: BinaryHeap<Reverse<(Time, RequestHandle)>>,
 }
 
 impl Deadlines {
-    /// Whether there are so many entries that those have to go that are no longer right, where there
-    /// are so many requests.
+    /// Returns true if there are enough entries for `requests` requests to remove the stale ones.
     pub(super) fn are_too_many(&self, requests: usize) -> bool {
         self.entries.len() > STALE_MAX + 2 * requests
     }
 
-    /// Keeps those that are right.
+    /// Removes the stale entries.
     pub(super) fn retain(&mut self, is_right: impl Fn(Time, RequestHandle) -> bool) {
         self.entries.retain(|Reverse((due, handle))| is_right(*due, *handle));
     }
@@ -32,12 +32,12 @@ impl Deadlines {
         self.entries.push(Reverse((due, handle)));
     }
 
-    /// When the first is due, if it is still right.
+    /// Returns the time of the first entry, which may be stale.
     pub(super) fn first(&self) -> Option<Time> {
         self.entries.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Takes the first, where it is due.
+    /// Removes and returns the first entry, if it is due.
     pub(super) fn pop(&mut self, now: Time) -> Option<(Time, RequestHandle)> {
         let Reverse(first) = *self.entries.peek()?;
         (first.0 <= now).then(|| {

@@ -1,14 +1,14 @@
-//! The handles of requests, and how they are hashed.
+//! Request handles and their hash function.
 
 use core::hash::{BuildHasher, Hasher};
 
-/// What a client's driver calls a request. None is used twice, and requests are sent in the order of
-/// their handles.
+/// A request's handle, chosen by the client's driver. Each handle is used once, and requests are
+/// sent in handle order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestHandle(pub u64);
 
-/// Hashes handles, for maps in which they are looked up all the time. They count upwards and no peer
-/// chooses them, so that a multiplication is enough.
+/// A fast hash function for maps keyed by handles. Handles count upwards and no peer chooses them,
+/// so one multiplication is enough.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -35,7 +35,8 @@ impl BuildHasher for HandleState {
 pub struct HandleHasher(u64);
 
 impl HandleHasher {
-    /// What lies in its golden section is spread over all bits.
+    /// The fractional part of the golden ratio, which spreads consecutive numbers over all bits
+    /// (Fibonacci hashing).
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 }
 

@@ -1,4 +1,4 @@
-//! Scripts for the client: what it is told, and what it wants done.
+//! Scripted tests of the client: inputs and expected outputs.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -28,7 +28,7 @@ const IDS: ClientConfig = ClientConfig {
 };
 const ONE: ClientConfig = ClientConfig { request_ids: false, ..IDS };
 
-/// At this millisecond, this happens, and that must come out.
+/// A time in milliseconds, an input at that time, and the expected outputs.
 type Step = (u64, ClientInput, Vec<ClientOutput>);
 
 fn check(config: ClientConfig, script: impl IntoIterator<Item = Step>) -> Client {
@@ -50,7 +50,7 @@ fn body(text: &str) -> Frames {
     Frames::from_slices(&[text])
 }
 
-/// Request `handle` for `echo`, with its number as body and 1,000 ms of time.
+/// A request `handle` for `echo`, with its number as the body and a timeout of 1,000 ms.
 fn ask(handle: u64) -> ClientInput {
     ask_with(handle, None, |_| {})
 }
@@ -249,7 +249,7 @@ fn the_next_deadline_is_the_first() {
     assert!(client.next_deadline() < Time::from_micros(11_000));
 }
 
-/// A client of a dialect that greets, has heartbeats and counts parts.
+/// A client of a dialect with a handshake, heartbeats and part credit.
 const GREETS: ClientConfig = ClientConfig {
     greets: true,
     heartbeats: true,
@@ -529,7 +529,7 @@ fn where_the_broker_does_not_want_us_nothing_waits_for_it() {
         );
         client.handle(Time::from_micros(60_001_000), Tick);
         assert_eq!(client.poll_output(), back_at.map(|_| Open));
-        // Where it is asked again, requests wait for what it says.
+        // If the client reconnects, requests wait for the broker's answer.
         client.handle(Time::from_micros(60_001_000), ask(3));
         assert_eq!(client.poll_output(), back_at.is_none().then(|| not_sent(3)));
     }
@@ -561,7 +561,7 @@ fn what_nobody_asked_for_is_a_sign_of_life_and_no_more() {
         (2, unasked("7", Notice::Queued), vec![]),
         (1000, Tick, beat()),
         (2000, Tick, beat()),
-        // It would be lost a millisecond later.
+        // One millisecond later the connection would be lost.
         (2999, heard(), vec![]),
         (3000, Tick, beat()),
         (3001, last("1", "a"), vec![got_last(1, "a")]),

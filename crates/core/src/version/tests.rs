@@ -1,4 +1,4 @@
-//! What npm's `semver` 5.7.3 says of ranges and versions, and what is only ours.
+//! Version and range tests: the behavior of npm's `semver` 5.7.3, and this crate's own limits.
 
 use alloc::format;
 use alloc::vec;
@@ -10,7 +10,7 @@ fn version(text: &str) -> Version {
     Version::parse(text.as_bytes()).unwrap_or_else(|| panic!("{text:?} is a version"))
 }
 
-/// These versions are in the range, those are not.
+/// Checks that the versions `inside` are in the range and the versions `outside` are not.
 fn check(range: &str, inside: &str, outside: &str) {
     let read = Range::parse(range.as_bytes()).unwrap_or_else(|| panic!("{range:?} is a range"));
     for text in inside.split(' ').filter(|text| !text.is_empty()) {
@@ -111,16 +111,15 @@ fn a_long_text_is_refused() {
 
 #[test]
 fn a_range_of_too_many_terms_is_refused() {
-    // One is for the alternative itself.
+    // One term is the alternative itself.
     assert!(Range::parse("<1 ".repeat(TERMS_MAX - 1).as_bytes()).is_some());
     assert!(Range::parse("<1 ".repeat(TERMS_MAX).as_bytes()).is_none());
-    // And one for each that is empty.
+    // Each empty alternative counts as one term.
     assert!(Range::parse("||".repeat(TERMS_MAX - 1).as_bytes()).is_some());
     assert!(Range::parse("||".repeat(TERMS_MAX).as_bytes()).is_none());
 }
 
-/// A range is cut anywhere, and has anything put in anywhere: whatever that means, it is read or
-/// refused.
+/// Truncates ranges at every position and inserts bytes at every position. Parsing must not panic.
 #[test]
 fn nothing_that_is_like_a_range_stops_the_broker() {
     let probe = version("1.2.3-beta.2");
@@ -140,7 +139,7 @@ fn nothing_that_is_like_a_range_stops_the_broker() {
     }
 }
 
-/// A range, versions in it, and versions that are not: on both sides of each of its ends.
+/// A range, versions inside it, and versions outside it, on both sides of each of its bounds.
 const RANGES: &[(&str, &str, &str)] = &[
     ("", "1.2.3 2.0.0", "1.2.3-beta.2 2.0.0-0"),
     ("*", "1.2.3 2.0.0", "1.2.3-beta.2 2.0.0-0"),

@@ -1,4 +1,4 @@
-//! A request that a worker's handler has.
+//! A worker's request in flight, and the state of its reply.
 
 use alloc::vec::Vec;
 use core::mem;
@@ -9,7 +9,7 @@ use crate::{
     WorkerReply, WorkerRequest,
 };
 
-/// A request that the handler has, until the handler has returned.
+/// A request in flight, until its handler has returned.
 ///
 /// ```text
 ///   Open ── final reply, failure, loss of the connection ──► Over ── the handler returns ──► gone
@@ -19,11 +19,11 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Task {
     stage: Stage,
-    /// Whether the connection over which it came is gone.
+    /// True if the connection that delivered the request is lost.
     orphan: bool,
     address: Label,
     id: CorrelationId,
-    /// Parts that wait for the final reply, and what they have together.
+    /// Parts buffered for the final reply, with their total size below.
     kept: Vec<Frames>,
     kept_bytes: usize,
     kept_frames: usize,
@@ -32,12 +32,12 @@ pub(super) struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
-    /// Nobody waits for the reply, but the broker for the last word.
+    /// The request was cancelled, but the broker still expects a final reply.
     Unwanted,
     Over,
 }
 
-/// How large one message of a reply may be: as the worker is set, and as the broker has said.
+/// The size limits of one reply message, from the worker's configuration and the broker info.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room<'a> {
     pub(super) config: &'a WorkerConfig,
@@ -51,19 +51,19 @@ impl Room<'_> {
         if own && theirs { Ok(()) } else { Err(TooLarge) }
     }
 
-    /// Why a request fails, or that this is too large.
+    /// Returns the reason for a failure, or the "too large" content if the reason is too large.
     fn fit(self, why: &mut Content) -> Content {
         let bytes = why.body.bytes().saturating_add(why.options.len());
         self.check(bytes, why.body.len()).map_or_else(TooLarge::content, |()| mem::take(why))
     }
 }
 
-/// One message of the reply would be larger than it may be.
+/// One message of the reply is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
 impl TooLarge {
-    /// What the client is told.
+    /// Returns the content of the error reply to the client.
     pub(super) fn content(self) -> Content {
         Content::of(Frames::from_slices(&["the reply is too large"]))
     }
@@ -82,12 +82,12 @@ impl Task {
         }
     }
 
-    /// Whether the broker waits for its last word.
+    /// Returns true if the broker still expects a final reply.
     pub(super) fn owes_a_reply(&self) -> bool {
         self.stage != Stage::Over
     }
 
-    /// Whether somebody waits for its reply.
+    /// Returns true if the request is neither cancelled nor ended.
     pub(super) fn is_open(&self) -> bool {
         self.stage == Stage::Open
     }
@@ -96,7 +96,7 @@ impl Task {
         self.orphan
     }
 
-    /// The connection is gone, and with it all who waited. Returns whether somebody did.
+    /// Ends a task whose connection is lost. Returns true if its request was open.
     pub(super) fn orphan(&mut self) -> bool {
         let wanted = self.is_open();
         self.orphan = true;
@@ -105,7 +105,7 @@ impl Task {
         wanted
     }
 
-    /// Nobody waits for the reply any more. Returns whether somebody did.
+    /// Cancels the request. Returns true if it was open.
     pub(super) fn unwant(&mut self) -> bool {
         let wanted = self.is_open();
         if wanted {
@@ -119,8 +119,8 @@ impl Task {
         &self.address
     }
 
-    /// Takes a part of the reply. Returns what is to be sent: nothing where it is over, or where
-    /// parts are kept.
+    /// Accepts a part of the reply. Returns the message to send: `None` if the request is not open
+    /// or parts are buffered.
     pub(super) fn take_part(
         &mut self,
         room: Room<'_>,
@@ -139,8 +139,8 @@ impl Task {
         Ok(None)
     }
 
-    /// Takes the reply, or its last part, and how long it is good. Returns what is to be sent: nothing
-    /// where it was over.
+    /// Accepts the reply, or its last part, and its cache time. Returns the message to send: `None`
+    /// if the request had ended.
     #[inline]
     pub(super) fn finish(
         &mut self,
@@ -160,7 +160,8 @@ impl Task {
         })
     }
 
-    /// Ends it with a failure. Returns what is to be sent: nothing where it was over.
+    /// Ends the request with a failure. Returns the message to send: `None` if the request had
+    /// ended.
     pub(super) fn fail(
         &mut self,
         room: Room<'_>,
@@ -170,13 +171,13 @@ impl Task {
         self.end(|task| FromWorker::Failed(task.reply_with(room.fit(why), code, None)))
     }
 
-    /// Gives it back. Returns what is to be sent: nothing where it was over.
+    /// Rejects the request. Returns the message to send: `None` if the request had ended.
     pub(super) fn reject(&mut self, room: Room<'_>, why: &mut Content) -> Option<FromWorker> {
         self.end(|task| FromWorker::Rejected(task.reply(room.fit(why))))
     }
 
-    /// The last word, once: this to whoever waits for it. Where nobody does, it frees the place at the
-    /// broker.
+    /// Ends the request once, with the message from `said`. A cancelled request ends with an empty
+    /// failure instead, which frees the worker's slot at the broker.
     #[inline]
     fn end(&mut self, said: impl FnOnce(&mut Self) -> FromWorker) -> Option<FromWorker> {
         let last = match self.stage {
@@ -200,7 +201,7 @@ impl Task {
         WorkerReply { address, id, keep, code, options, body }
     }
 
-    /// Whether one message may have this, with all that is kept for it.
+    /// Checks that `content` and the buffered parts fit in one message.
     fn check_size(&self, room: Room<'_>, content: &Content) -> Result<(), TooLarge> {
         let bytes = content.body.bytes().saturating_add(content.options.len());
         let bytes = self.kept_bytes.saturating_add(bytes);

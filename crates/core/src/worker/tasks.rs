@@ -1,4 +1,4 @@
-//! All requests whose handlers have not returned, with counters, so that no message costs a walk.
+//! The table of a worker's requests in flight, with counters that avoid scans.
 
 use alloc::vec::Vec;
 
@@ -12,22 +12,22 @@ use crate::{Label, WorkerRequest};
 #[derive(Debug)]
 pub(super) struct Tasks {
     all: Table<Entry>,
-    /// Those of this connection that owe the broker a last word, by the address that came with them.
+    /// The tasks of this connection that owe the broker a final reply, by address.
     by_address: HashTable<u32>,
-    /// How many requests there were before the next one.
+    /// The sequence number of the next request.
     next: u64,
-    /// How many owe the broker a last word.
+    /// The number of tasks that owe the broker a final reply.
     owing: usize,
-    /// How many are of an earlier connection.
+    /// The number of tasks from earlier connections.
     orphans: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     task: Task,
-    /// The hash of its address.
+    /// The hash of the task's address.
     hash: u64,
-    /// How many requests there were before it: their handles do not tell.
+    /// The sequence number of the request. Handles do not preserve the order.
     nth: u64,
 }
 
@@ -50,7 +50,7 @@ impl Tasks {
         handle_of(index, generation)
     }
 
-    /// Its handler has returned.
+    /// Removes a task whose handler has returned.
     pub(super) fn remove(&mut self, handle: TaskHandle) {
         let Some(index) = self.index_of(handle) else { return };
         let Entry { task, hash, .. } = &self.all[index];
@@ -67,7 +67,7 @@ impl Tasks {
         self.all.get(index, generation).map(|entry| &entry.task)
     }
 
-    /// Does something with one that may say its last word by that.
+    /// Changes a task, and updates the counters if that ends its request.
     #[inline]
     pub(super) fn change<T>(
         &mut self,
@@ -85,8 +85,8 @@ impl Tasks {
         Some(changed)
     }
 
-    /// The one that came with this address over this connection, if it owes the broker a last word.
-    /// Of several, the latest.
+    /// Returns the task with this address on this connection, if it owes the broker a final reply.
+    /// If there are several, returns the latest.
     pub(super) fn at(&self, address: &Label) -> Option<TaskHandle> {
         let of_hash = self.by_address.iter_hash(hash_of(address)).copied();
         let of_address = of_hash.filter(|index| self.all[*index].task.address() == address);
@@ -94,7 +94,8 @@ impl Tasks {
         Some(handle_of(latest, self.all.generation(latest)))
     }
 
-    /// The connection is gone, and with it all who waited: those for whom somebody did, in order.
+    /// Ends all tasks after the connection is lost. Returns those whose requests were open, in
+    /// order.
     pub(super) fn orphan(&mut self) -> Vec<TaskHandle> {
         self.by_address.clear();
         self.owing = 0;
@@ -141,13 +142,13 @@ fn forget(by_address: &mut HashTable<u32>, index: u32, hash: u64) {
     }
 }
 
-/// Hashes an address, eight bytes at once. There is no key: the broker chooses the addresses, and
-/// gains nothing by some that collide.
+/// Hashes an address, eight bytes at a time. The hash has no key, because the broker chooses the
+/// addresses and gains nothing from collisions.
 fn hash_of(address: &Label) -> u64 {
     let (words, rest) = address.as_bytes().as_chunks::<8>();
     let words = words.iter().map(|word| u64::from_le_bytes(*word));
     let rest = rest.iter().map(|byte| u64::from(*byte));
-    // Of a product, the upper half depends on all bits. A hash table looks at both ends of it.
+    // The upper half of the product depends on all bits. The hash table uses both ends of the hash.
     words.chain(rest).fold(0x9e37_79b9_7f4a_7c15, |hash: u64, word| {
         let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15;
         (product >> 64) as u64 ^ product as u64

@@ -1,4 +1,4 @@
-//! Scripts for the worker: what it is told, and what it wants done.
+//! Scripted tests of the worker: inputs and expected outputs.
 
 use alloc::format;
 use alloc::vec;
@@ -12,11 +12,11 @@ use super::WorkerOutput::{AskForLife, Cancel, Close, Credit, Deliver, Open, Send
 use super::*;
 use crate::{COMMAND_BYTES_MAX, Farewell, Outcome, WorkerReply};
 
-/// In scripts, tasks are numbered in the order in which they are delivered.
+/// Scripts number tasks in delivery order.
 const FIRST: TaskHandle = TaskHandle(0);
 const SECOND: TaskHandle = TaskHandle(1);
 
-/// At this millisecond, this happens, and that must come out.
+/// A time in milliseconds, an input at that time, and the expected outputs.
 type Step = (u64, WorkerInput, Vec<WorkerOutput>);
 
 /// A worker with a heartbeat every second and a liveness of 3.
@@ -41,8 +41,8 @@ fn check(config: WorkerConfig, script: impl IntoIterator<Item = Step>) {
     }
 }
 
-/// The same, with the worker's handle in place of the script's number. A number that was not delivered
-/// becomes a handle that the worker does not know.
+/// Replaces the script's number in an input with the worker's handle. A number that was not
+/// delivered becomes an unknown handle.
 fn with_handle(input: WorkerInput, delivered: &[TaskHandle]) -> WorkerInput {
     let known = |TaskHandle(number)| {
         delivered.get(number as usize).copied().unwrap_or(TaskHandle(u64::MAX))
@@ -58,8 +58,8 @@ fn with_handle(input: WorkerInput, delivered: &[TaskHandle]) -> WorkerInput {
     }
 }
 
-/// The same, with the script's number in place of the worker's handle, which must be new with each
-/// request.
+/// Replaces the worker's handle in an output with the script's number. Each request must have a new
+/// handle.
 fn numbered(output: WorkerOutput, delivered: &mut Vec<TaskHandle>) -> WorkerOutput {
     let number = |task: TaskHandle, delivered: &[TaskHandle]| {
         let at = delivered.iter().position(|handle| *handle == task);
@@ -101,7 +101,7 @@ fn request(address: &str) -> WorkerRequest {
     WorkerRequest::new(address, "echo", body("do"))
 }
 
-/// A request as the dialects without a service in it have it.
+/// A request without a service name, as in dialects that have none.
 fn asked(address: &str) -> WorkerInput {
     let service = Label::empty();
     Received(ToWorker::Request(WorkerRequest { service, ..request(address) }))
@@ -274,7 +274,7 @@ fn a_cancelled_request_is_told_its_handler() {
         (2, cancel.clone(), vec![Cancel(FIRST)]),
         (2, cancel, vec![]),
         (3, Part(FIRST, Content::of(body("late"))), vec![]),
-        // The last word frees its place, whatever the handler would say.
+        // The final reply frees the worker's slot at the broker, whatever the handler sends.
         (
             4,
             Final(FIRST, Content::of(body("late")), None),
@@ -413,7 +413,7 @@ fn stop_cancels_what_runs() {
     check(config(), [(0, Tick, vec![Open]), (0, Stop, vec![Close(Parting::Leaving), Stopped])]);
 }
 
-/// A worker of a dialect that greets, of two services.
+/// A worker of a dialect with a handshake, with two services.
 fn greeting() -> WorkerConfig {
     WorkerConfig {
         services: ["echo".into(), "stock.*".into()].into(),
@@ -472,7 +472,7 @@ fn a_worker_that_greets_says_what_it_takes_and_offers() {
             vec![replied(FromWorker::Final, "a", body("y"))],
         ),
         (2, returned(FIRST), vec![]),
-        // The broker is silent for longer than it has said.
+        // The broker is silent for longer than it declared.
         (201, Tick, vec![]),
         (202, Tick, vec![Close(Parting::Silence)]),
     ]);
@@ -500,7 +500,7 @@ fn a_broker_that_greets_but_does_not_register_all_is_tried_less_and_less() {
     for _ in 0..4 {
         let opened = [Tick, Opened, welcome(1_000, 3)];
         let settled = ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(2) };
-        // It offers two, and one of them is one too many.
+        // The worker registers two services, which is one too many.
         let registered = ToWorker::Registered { service: "echo".into(), worker: Label::empty() };
         let refused = ToWorker::Disconnect(Farewell::Full);
         for input in opened.into_iter().chain([settled, registered, refused].map(Received)) {
@@ -531,7 +531,7 @@ fn a_worker_that_is_not_wanted_comes_back_when_it_offers_something_else() {
         (100_000, Opened, vec![hello(), takes(2), offers("echo")]),
     ]);
     check(greeting(), script);
-    // Or is done.
+    // A drained worker stops instead.
     let stopped = vec![Stopped];
     check(greeting(), greeted(0).chain([away(), (100_000, Drain, stopped)]));
 }
@@ -572,7 +572,7 @@ fn concurrency_changes_while_it_runs() {
         (1, Concurrency(3), vec![]),
         (2, asked("a"), vec![given(FIRST, "a")]),
         (3, Concurrency(1), vec![takes(1)]),
-        // It was on its way.
+        // The request was already in transit.
         (3, asked("b"), vec![given(SECOND, "b")]),
         (4, settled(2), vec![]),
         (4, settled(3), vec![]),
@@ -595,7 +595,7 @@ fn a_number_that_was_said_before_a_higher_one_settles_nothing() {
         (1, Concurrency(1), vec![takes(1)]),
         (2, settled(2), vec![]),
         (2, settled(1), vec![]),
-        // The broker goes by two again, until it has heard the rest.
+        // The broker uses a concurrency of two again until it has received the later reports.
         (3, asked("a"), vec![given(FIRST, "a")]),
         (3, asked("b"), vec![given(SECOND, "b")]),
         (4, settled(2), vec![]),
@@ -637,14 +637,14 @@ fn what_comes_while_it_drains_is_given_back() {
             vec![replied(FromWorker::Final, "a", body("y"))],
         ),
         (3, returned(FIRST), vec![]),
-        // The broker had not heard of it yet.
+        // The broker had not received the new concurrency yet.
         (3, asked("c"), vec![replied(FromWorker::Rejected, "c", Frames::empty())]),
         (4, settled(0), vec![leave(), Close(Parting::Leaving), Stopped]),
     ]);
     check(greeting(), script);
 }
 
-/// It waited for ever, as the broker was not silent.
+/// Regression test: the worker used to wait forever, because the broker was not silent.
 #[test]
 fn a_worker_that_drains_leaves_a_broker_that_beats_but_never_says_that_nothing_more_comes() {
     let beat = |at_ms| (at_ms, Received(ToWorker::Heartbeat), vec![heartbeat()]);
@@ -664,7 +664,7 @@ fn a_worker_that_drains_leaves_a_broker_that_beats_but_never_says_that_nothing_m
     ]);
     let config = WorkerConfig { capacity_timeout: Duration::from_secs(2), ..greeting() };
     check(config.clone(), script);
-    // And it is woken for that.
+    // The worker's deadline is due at that time.
     let mut worker = Worker::new(config, 0);
     for (at_ms, input, _) in greeted(0).chain([(1_900, Drain, vec![]), beat(3_500)]) {
         worker.handle(Time::from_micros(at_ms * 1000), input);
@@ -786,11 +786,12 @@ fn what_it_did_not_ask_for_changes_nothing() {
         (1, settled(0), vec![]),
         (2, asked("a"), vec![given(FIRST, "a")]),
         (2, asked("b"), vec![given(SECOND, "b")]),
-        // It takes two, whatever the broker says of seven.
+        // The worker accepts two requests, even if the broker confirms seven.
         (3, asked("c"), vec![Close(Parting::Overload), Cancel(FIRST), Cancel(SECOND)]),
     ]);
     check(greeting(), script);
-    // Nor is it a leave to go before the broker has heard of the end.
+    // An early confirmation of zero does not let the worker leave before the broker has received
+    // the report.
     let script = greeted(0).chain([
         (0, settled(2), vec![]),
         (1, settled(0), vec![]),
