@@ -1,57 +1,58 @@
-//! Message reassembly: where the frames of a message are, and how far it was read.
+//! Message reassembly: the bounds of an incoming message's frames, and the parse position.
 
 use alloc::vec::Vec;
 use core::{mem, ops::Range};
 
 use crate::{Error, Limits, command, frame::Header, message::Bounds};
 
-/// The longest command in bytes, after the handshake.
+/// The maximum length of a command after the handshake, in bytes.
 pub const COMMAND_BYTES_MAX: usize = 8 * 1024;
 
-/// What the bytes that are here hold next.
+/// The result of parsing the buffered bytes.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A message that ends here. Its frames are to be [taken](Assembly::take_frames).
+    /// A message that ends at `end`. Its frames can be [taken](Assembly::take_frames).
     Message { end: usize },
-    /// A command: its body. It may lie between the frames of a message.
+    /// A command and the range of its body. It may be between the frames of a message.
     Command { body: Range<usize> },
-    /// Nothing whole.
+    /// An incomplete message or command.
     Need(Need),
 }
 
-/// What must be here before anything more can be found.
+/// The bytes required before the next parse.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Need {
-    /// Bytes, counted from the start of the message.
+    /// The number of bytes, counted from the start of the message.
     pub(crate) end: usize,
-    /// Whether the message will go on after them.
+    /// True if the message continues after them.
     pub(crate) more: bool,
 }
 
-/// The frames of the message in reception. Offsets count from its first byte.
+/// The frames of the incoming message. Offsets are relative to its first byte.
 ///
-/// Each frame's header is read again only while that frame is incomplete, and never one before
-/// it: a message that comes byte by byte costs a step for each byte.
+/// Only the header of the incomplete frame is parsed again, never an earlier one. A message that
+/// arrives byte by byte therefore takes one step for each byte.
 #[derive(Debug, Default)]
 pub(crate) struct Assembly {
     frames: Bounds,
-    /// Where the next header starts.
+    /// The offset of the next header.
     next: usize,
-    /// Bytes of the bodies so far, with those of commands between the frames.
+    /// The total size of the bodies so far, including commands between the frames.
     body_bytes: usize,
 }
 
 impl Assembly {
-    /// Whether a message has begun.
+    /// Returns true if a message is incomplete.
     pub(crate) fn begun(&self) -> bool {
         self.next != 0
     }
 
     /// Looks for the end of the message in `bytes`, which start with its first byte.
     ///
-    /// A command that comes before a message is left in place, and the caller removes it. One
-    /// between the frames of a message stays where it is: 37/ZMTP's grammar has none there, but
-    /// libzmq writes PING and PONG whenever its timers say so, between two frames too.
+    /// A command before a message stays in place, and the caller removes it. A command between the
+    /// frames of a message stays in the message's memory. The grammar of 37/ZMTP does not allow
+    /// commands there, but libzmq sends PING and PONG when its timers fire, even between two
+    /// frames.
     #[inline]
     pub(crate) fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Found, Error> {
         loop {
@@ -81,13 +82,13 @@ impl Assembly {
         }
     }
 
-    /// The frames of the message that was found.
+    /// Takes the frames of the message that was found.
     #[inline]
     pub(crate) fn take_frames(&mut self) -> Bounds {
         mem::take(&mut self.frames)
     }
 
-    /// The length of a frame's body, if the limits allow it.
+    /// Returns the length of a frame's body if it is within the limits.
     #[inline]
     fn check(&self, header: Header, limits: &Limits) -> Result<usize, Error> {
         let limit = limits.message_bytes_max;
@@ -119,7 +120,8 @@ impl Assembly {
         let start = self.next + header.bytes();
         let end = start + body;
         if self.begun() {
-            // It stays in the message's memory until that is complete, so it counts as part.
+            // The command occupies the message's memory until the message is complete, so it counts
+            // as part of it.
             let limit = limits.message_bytes_max;
             if end - self.next > limit - self.body_bytes {
                 return Err(Error::MessageTooLong { limit });
@@ -136,9 +138,9 @@ impl Assembly {
     }
 }
 
-/// Returns the length of the message at the start of `bytes` and puts the bounds of its frames into
-/// `bounds`; `None` where [`Assembly::find`] has to decide: where the message is incomplete, over a
-/// limit or has a command in it.
+/// Returns the length of the message at the start of `bytes`, and writes the bounds of its frames
+/// to `bounds`. Returns `None` if [`Assembly::find`] has to decide, because the message is
+/// incomplete, exceeds a limit or contains a command.
 #[inline]
 pub(crate) fn whole_message(
     bytes: &[u8],
@@ -167,7 +169,7 @@ pub(crate) fn whole_message(
     }
 }
 
-/// Looks for a command of the handshake at the start of `bytes`, of which `bytes_max` may come.
+/// Looks for a handshake command at the start of `bytes`. It may be at most `bytes_max` bytes long.
 pub(crate) fn find_handshake_command(
     bytes: &[u8],
     bytes_max: usize,
@@ -189,7 +191,7 @@ pub(crate) fn find_handshake_command(
     }
 }
 
-/// What a received command after the handshake is.
+/// A command received after the handshake.
 #[derive(Debug)]
 pub(crate) enum Command<'a> {
     Ping { context: &'a [u8] },
@@ -199,7 +201,7 @@ pub(crate) enum Command<'a> {
     Unknown { name: &'a [u8] },
 }
 
-/// Reads a command's body.
+/// Parses a command's body.
 pub(crate) fn read_command(body: &[u8]) -> Result<Command<'_>, Error> {
     let (name, data) = command::split(body)?;
     Ok(match name {
@@ -210,7 +212,7 @@ pub(crate) fn read_command(body: &[u8]) -> Result<Command<'_>, Error> {
         command::READY => {
             return Err(Error::UnexpectedCommand { name: name.to_vec().into() });
         }
-        // A peer that dislikes our READY says so when its own is long here.
+        // A peer that rejects this side's READY sends ERROR after its own READY.
         command::ERROR => return Err(command::refusal(data)),
         _ => Command::Unknown { name },
     })

@@ -1,4 +1,4 @@
-//! The body of a command frame: its name and its data.
+//! Command frames: command names and data.
 
 use bytes::Bytes;
 
@@ -11,12 +11,12 @@ pub(crate) const PONG: &[u8] = b"PONG";
 pub(crate) const SUBSCRIBE: &[u8] = b"SUBSCRIBE";
 pub(crate) const CANCEL: &[u8] = b"CANCEL";
 
-/// The longest context of a PING or PONG in bytes (37/ZMTP, "Connection Heartbeating").
+/// The maximum length of a PING's or PONG's context in bytes (37/ZMTP, "Connection Heartbeating").
 pub const PING_CONTEXT_BYTES_MAX: usize = 16;
-/// The longest reason of an ERROR in bytes.
+/// The maximum length of an ERROR's reason in bytes.
 const REASON_BYTES_MAX: usize = 255;
 
-/// Splits a command's body into name and data.
+/// Splits a command's body into its name and its data.
 pub(crate) fn split(body: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     match body.split_first() {
         None | Some((0, _)) => Err(Error::CommandWithoutName),
@@ -28,7 +28,7 @@ pub(crate) fn split(body: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     }
 }
 
-/// Queues a command frame whose data is the given slices, one after the other.
+/// Queues a command frame. Its data is the concatenation of the given slices.
 pub(crate) fn send(name: &[u8], data: &[&[u8]], out: &mut Output) {
     let body = 1 + name.len() + data.iter().map(|part| part.len()).sum::<usize>();
     out.copy_header(frame::COMMAND, body);
@@ -39,8 +39,8 @@ pub(crate) fn send(name: &[u8], data: &[&[u8]], out: &mut Output) {
     }
 }
 
-/// Queues an ERROR. The grammar of the reason is printable ASCII, at most 255 bytes: other
-/// characters become question marks, and what is longer is cut.
+/// Queues an ERROR. The specification allows at most 255 bytes of printable ASCII: other characters
+/// become question marks, and longer reasons are truncated.
 pub(crate) fn send_error(reason: &str, out: &mut Output) {
     let mut bytes = [0; REASON_BYTES_MAX];
     let mut len = 0;
@@ -52,7 +52,7 @@ pub(crate) fn send_error(reason: &str, out: &mut Output) {
     send(ERROR, &[&[len as u8], &bytes[..len]], out);
 }
 
-/// The offence that a peer's ERROR is, with as much of its reason as can be read.
+/// Converts a peer's ERROR to an [`Error`], with as much of the reason as is readable.
 pub(crate) fn refusal(data: &[u8]) -> Error {
     let reason = match data.split_first() {
         Some((&len, reason)) => &reason[..usize::from(len).min(reason.len())],
@@ -61,7 +61,7 @@ pub(crate) fn refusal(data: &[u8]) -> Error {
     Error::PeerRefused { reason: Bytes::copy_from_slice(reason) }
 }
 
-/// The context of a PING, after its two bytes of time to live.
+/// Returns the context of a PING, which follows the two-byte time to live.
 pub(crate) fn ping_context(data: &[u8]) -> Result<&[u8], Error> {
     let Some((_ttl, context)) = data.split_first_chunk::<2>() else {
         return Err(Error::PingWithoutTtl { len: data.len() });
@@ -72,7 +72,7 @@ pub(crate) fn ping_context(data: &[u8]) -> Result<&[u8], Error> {
     Ok(context)
 }
 
-/// The context of a PONG.
+/// Returns the context of a PONG.
 pub(crate) fn pong_context(data: &[u8]) -> Result<&[u8], Error> {
     if data.len() > PING_CONTEXT_BYTES_MAX {
         return Err(Error::PongContextTooLong { len: data.len() });

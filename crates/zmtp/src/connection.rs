@@ -1,4 +1,4 @@
-//! One connection: the handshake and the traffic after it.
+//! A ZMTP connection: the handshake and the traffic after it.
 
 use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
@@ -17,10 +17,10 @@ use crate::{
     output::{Output, SHARED_FRAME_BYTES_MIN},
 };
 
-/// Unsent PONGs that a connection holds; a PING beyond them gets no answer.
+/// The maximum number of unsent PONGs. Further PINGs get no answer.
 pub const UNSENT_PONGS_MAX: u32 = 64;
 
-/// Where a connection stands.
+/// The state of a connection.
 ///
 /// ```text
 ///   Greeting --64 bytes--> Handshake --connector--> Open
@@ -31,22 +31,22 @@ pub const UNSENT_PONGS_MAX: u32 = 64;
 /// ```
 #[derive(Debug)]
 enum Phase {
-    /// The peer's greeting is not complete.
+    /// The peer's greeting is incomplete.
     Greeting,
-    /// The mechanism's commands are exchanged.
+    /// The mechanisms exchange their commands.
     Handshake,
-    /// A listener's user was told of the peer and has not answered.
+    /// A listener has reported the peer and waits for its user's answer.
     Deciding,
-    /// Messages flow.
+    /// The handshake is complete.
     Open,
-    /// Our user does not want the peer.
+    /// The user refused the peer.
     Refused,
-    /// The peer did something that no connection survives.
+    /// The peer violated the protocol.
     Failed(Error),
 }
 
-/// One side of a ZMTP 3 connection, without the connection itself: bytes go in and events come
-/// out, and bytes to be written come out. The caller's loop is on the [crate's page](crate).
+/// One side of a ZMTP 3 connection, without I/O: received bytes go in, and events and bytes to send
+/// come out. The [crate documentation](crate) shows the caller's loop.
 #[derive(Debug)]
 pub struct Connection {
     phase: Phase,
@@ -55,22 +55,23 @@ pub struct Connection {
     /// The minor version that the peer announced.
     minor: u8,
     mechanism: Mechanism,
-    /// Bytes of the handshake that were taken.
+    /// The number of handshake bytes processed.
     handshake_bytes: usize,
     input: Input,
     assembly: Assembly,
     output: Output,
-    /// Whether the message that is being sent has more frames.
+    /// True while a message is partially queued: more of its frames follow.
     sending: bool,
-    /// PONGs queued since they were all sent, and where the last of them ends.
+    /// The number of PONGs queued since the last time that none were unsent, and the stream
+    /// position at which the last one ends.
     pongs: u32,
     pongs_end: u64,
 }
 
-/// How a connection begins and how its handshake is answered.
+/// Creating a connection and answering its handshake.
 impl Connection {
-    /// The side that was connected to. Its greeting is queued at once, its metadata only by
-    /// [`accept`](Self::accept).
+    /// Creates the accepting side of a connection. Its greeting is queued at once, and its metadata
+    /// is queued by [`accept`](Self::accept).
     ///
     /// ```
     /// use majordomus_zmtp::{Connection, Limits, Security};
@@ -83,8 +84,8 @@ impl Connection {
         Self::new(Mechanism::listener(security), limits, true)
     }
 
-    /// The side that connected. Its greeting is queued at once, and `ours` as soon as the peer's
-    /// greeting is in, without waiting for the peer's metadata.
+    /// Creates the connecting side of a connection. Its greeting is queued at once, and `ours` as
+    /// soon as the peer's greeting has arrived, without waiting for the peer's metadata.
     ///
     /// ```
     /// use majordomus_zmtp::{Connection, Limits, Metadata, Security, SocketType};
@@ -117,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// A listener's answer to [`Event::Hello`]: tells the peer `ours` and opens the connection.
+    /// Accepts the peer after [`Event::Hello`]: sends `ours` and opens a listener's connection.
     /// Does nothing at any other time.
     ///
     /// ```
@@ -133,11 +134,11 @@ impl Connection {
         }
     }
 
-    /// Refuses the peer: queues an ERROR with this reason and takes nothing more from it. The
-    /// caller writes what is unsent, then closes.
+    /// Refuses the peer: queues an ERROR with this reason and ignores all further input. The caller
+    /// then writes the unsent bytes and closes the socket.
     ///
-    /// May be called at any time, after an error too. Of the reason, 255 characters of printable
-    /// ASCII are sent; others become question marks.
+    /// This method may be called at any time, including after an error. At most 255 characters of
+    /// the reason are sent. Characters other than printable ASCII become question marks.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -156,7 +157,7 @@ impl Connection {
         self.drop_input();
     }
 
-    /// Whether the handshake is over and messages can be sent.
+    /// Returns true if the handshake is complete and messages can be sent.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -170,10 +171,10 @@ impl Connection {
     }
 }
 
-/// What comes in.
+/// Receiving.
 impl Connection {
-    /// Takes all bytes of `input`, which is empty afterwards. Costs no copy when nothing is left
-    /// of what came before. Bytes that come after the end of the connection are dropped.
+    /// Moves all bytes out of `input`. This needs no copy unless earlier bytes are unprocessed.
+    /// Bytes that arrive after the end of the connection are dropped.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Error, Limits, Security};
@@ -192,7 +193,7 @@ impl Connection {
         }
     }
 
-    /// Copies all of `bytes`. A caller of [`poll_from`](Self::poll_from) passes the bytes that are left
+    /// Copies all of `bytes`. A caller of [`poll_from`](Self::poll_from) passes the remaining bytes
     /// when it stops polling.
     ///
     /// ```
@@ -207,12 +208,12 @@ impl Connection {
         }
     }
 
-    /// The next event, or `None` when more bytes (or an answer to the last event) are needed.
+    /// Returns the next event, or `None` if more bytes, or an answer to the last event, are needed.
     ///
     /// # Errors
     ///
-    /// When the peer broke the protocol, passed a limit or refused us. The connection is dead
-    /// then, and every later call returns the same error.
+    /// Returns an error if the peer violated the protocol, exceeded a limit or refused the
+    /// connection. The connection has then failed, and every later call returns the same error.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -228,13 +229,13 @@ impl Connection {
         result
     }
 
-    /// Returns the length of the message that `bytes` begin with, and puts the start and the end of
-    /// each of its frames into `bounds`. Nothing is copied, and the connection does not change: the
-    /// caller goes on behind the message.
+    /// Returns the length of the message at the start of `bytes`, and writes the start and end of
+    /// each of its frames to `bounds`. Nothing is copied and the connection does not change; the
+    /// caller continues after the message.
     ///
-    /// Returns `None` when earlier bytes are unfinished, or when `bytes` do not begin with a complete
-    /// message within the limits. Call [`poll_from`](Self::poll_from) then: it takes the bytes or returns
-    /// the error.
+    /// Returns `None` if earlier bytes are unprocessed, or if `bytes` do not start with a complete
+    /// message within the limits. In that case call [`poll_from`](Self::poll_from), which consumes
+    /// the bytes or returns the error.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -251,13 +252,13 @@ impl Connection {
         assembly::whole_message(bytes, &self.limits, bounds)
     }
 
-    /// Returns the next event, as [`poll`](Self::poll) does, and takes what it needs from the front of
-    /// `bytes`, which stay the caller's: what is taken is copied. When it returns `None`, all of
-    /// `bytes` has been taken, unless [memory](Event::Large) is asked for.
+    /// Returns the next event like [`poll`](Self::poll), and copies the bytes that it needs from
+    /// the front of `bytes`. When it returns `None`, all of `bytes` have been consumed, unless the
+    /// connection waits for [memory](Event::Large).
     ///
     /// # Errors
     ///
-    /// As [`poll`](Self::poll).
+    /// The same as for [`poll`](Self::poll).
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Error, Limits, Security};
@@ -337,7 +338,8 @@ impl Connection {
             Phase::Handshake => self.poll_mechanism(),
             Phase::Failed(error) => Err(error.clone()),
             Phase::Deciding => {
-                // A conforming peer waits for our READY, so there is nothing to be held back.
+                // A conforming peer waits for this side's READY, so it sends nothing that must be
+                // buffered.
                 let limit = self.limits.handshake_bytes_max;
                 if self.handshake_bytes + self.input.len() > limit {
                     return Err(Error::HandshakeTooLong { limit });
@@ -374,8 +376,8 @@ impl Connection {
         self.handshake_bytes += end;
     }
 
-    /// Ends a turn of polling: what is left is moved out of the caller's read buffer into memory
-    /// of the connection's own, and where nothing is left, no memory is held.
+    /// Ends a turn of polling: moves unprocessed bytes out of the caller's read buffer into the
+    /// connection's own memory, and releases all memory if there are none.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -390,7 +392,7 @@ impl Connection {
         self.input.settle();
     }
 
-    /// The answer to [`Event::Large`]: reserves the memory that it named.
+    /// Answers [`Event::Large`]: reserves the requested memory.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -402,9 +404,9 @@ impl Connection {
         self.grant_in(BytesMut::new());
     }
 
-    /// As [`grant`](Self::grant), in memory that there is already, such as that of
-    /// [`Spares`](crate::Spares): what is in it is written over. Where it is too small, other memory
-    /// is taken.
+    /// Like [`grant`](Self::grant), but uses existing memory, for example from
+    /// [`Spares`](crate::Spares). Its contents are overwritten. If it is too small, new memory is
+    /// allocated.
     ///
     /// ```
     /// # use bytes::BytesMut;
@@ -417,10 +419,12 @@ impl Connection {
         self.input.grant(memory);
     }
 
-    /// Where to read the socket into directly, after a [`grant`](Self::grant) and until that
-    /// message is complete: a large body is not copied then. Tell
-    /// [`direct_received`](Self::direct_received) how much was read, then [`poll`](Self::poll).
+    /// Returns a buffer for direct reads from the socket, after a [`grant`](Self::grant) and until
+    /// that message is complete, so that a large body is not copied. After the read, call
+    /// [`direct_received`](Self::direct_received) with the number of bytes, then
+    /// [`poll`](Self::poll).
     ///
+    /// Returns `None` if there is no such message, or if received bytes have not been polled yet.
     /// `None` when there is no such message, or when bytes that were received wait to be polled.
     ///
     /// ```
@@ -433,7 +437,7 @@ impl Connection {
         self.input.direct_room()
     }
 
-    /// The first `n` bytes of the [`direct_buffer`](Self::direct_buffer) were read into.
+    /// Reports that `n` bytes were read into the [`direct_buffer`](Self::direct_buffer).
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -448,8 +452,8 @@ impl Connection {
         self.input.direct_received(n);
     }
 
-    /// Memory that is reserved for what came and is not yet an event, in bytes. Exact after
-    /// [`settle`](Self::settle).
+    /// Returns the memory, in bytes, that is reserved for received data that is not yet an event.
+    /// The value is exact after [`settle`](Self::settle).
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -462,8 +466,7 @@ impl Connection {
         self.input.held_bytes()
     }
 
-    /// Whether something has begun and is not complete, when polling is over: a greeting, a
-    /// command or a message.
+    /// Returns true if a greeting, a command or a message is incomplete. Call it after polling.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -478,14 +481,14 @@ impl Connection {
     }
 }
 
-/// What goes out.
+/// Sending.
 impl Connection {
-    /// Queues a frame of a message by copying it; `more` says that more frames of the message
-    /// follow. All frames of a message are queued before the next [`poll`](Self::poll).
+    /// Queues a copy of a frame. `more` is true if more frames of the message follow. Queue all
+    /// frames of a message before the next [`poll`](Self::poll).
     ///
-    /// Only an [open](Self::is_open) connection sends. On one that has ended the frame is dropped;
-    /// before the handshake is over it is too, and debug builds panic, because that is a fault of
-    /// the caller.
+    /// Only an [open](Self::is_open) connection sends. On a connection that has ended, the frame is
+    /// dropped. Before the handshake is complete, the frame is dropped too, and debug builds panic,
+    /// because that is a bug in the caller.
     ///
     /// ```
     /// # use majordomus_zmtp::Connection;
@@ -501,9 +504,10 @@ impl Connection {
         }
     }
 
-    /// Queues a message of two frames, as [`send_frame`](Self::send_frame) with each of them.
+    /// Queues a message of two frames, like two calls of [`send_frame`](Self::send_frame).
     ///
-    /// Most messages are a short frame of a command and one of a body: room is made for both at once.
+    /// Most messages consist of a short command frame and a body frame. This method reserves memory
+    /// for both at once.
     ///
     /// ```
     /// # use majordomus_zmtp::Connection;
@@ -518,9 +522,9 @@ impl Connection {
         }
     }
 
-    /// As [`send_frame`](Self::send_frame), but a frame of
-    /// [`SHARED_FRAME_BYTES_MIN`](crate::SHARED_FRAME_BYTES_MIN) bytes or more is not copied: a
-    /// reference to it is kept until it is written.
+    /// Like [`send_frame`](Self::send_frame), but a frame of
+    /// [`SHARED_FRAME_BYTES_MIN`](crate::SHARED_FRAME_BYTES_MIN) bytes or more is not copied: the
+    /// connection holds a reference to it until it is written.
     ///
     /// ```
     /// # use majordomus_zmtp::Connection;
@@ -547,12 +551,12 @@ impl Connection {
         self.is_open()
     }
 
-    /// Asks the peer for life: queues a PING.
+    /// Queues a PING to probe the peer.
     ///
-    /// `ttl_tenths` is how long the peer is to keep the connection without hearing more, in
-    /// tenths of a second, zero for no such wish. The peer echoes `context` in its PONG. Returns
-    /// whether the PING was queued: never to a peer of ZMTP 3.0, before the handshake is over,
-    /// between two frames of a message, or with a context of over
+    /// `ttl_tenths` is the time, in tenths of a second, for which the peer keeps the connection
+    /// without receiving more data; zero requests no timeout. The peer echoes `context` in its
+    /// PONG. Returns true if the PING was queued. It is not queued to a ZMTP 3.0 peer, before the
+    /// handshake is complete, between two frames of a message, or with a context of more than
     /// [`PING_CONTEXT_BYTES_MAX`](crate::PING_CONTEXT_BYTES_MAX) bytes.
     ///
     /// ```
@@ -572,7 +576,7 @@ impl Connection {
         may_ping
     }
 
-    /// Bytes that wait to be written.
+    /// Returns the number of unsent bytes.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -585,8 +589,8 @@ impl Connection {
         self.output.unsent_bytes()
     }
 
-    /// The bytes that wait to be written, in order, as slices for a gathered write. None is
-    /// empty. The iterator is lazy: take as many as one write can have.
+    /// Returns the unsent bytes, in order, as slices for a vectored write. No slice is empty. The
+    /// iterator is lazy: take only as many slices as one write accepts.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -597,9 +601,9 @@ impl Connection {
         self.output.unsent()
     }
 
-    /// Copies the frames that wait to be written by reference and are shorter than `below` bytes.
-    /// Each may hold a whole buffer of the caller's that it came in, which is well for a turn, and
-    /// not for as long as a peer does not read.
+    /// Copies the unsent frames that are queued by reference and are shorter than `below` bytes.
+    /// Such a frame may keep a whole read buffer alive. That is acceptable for one turn, but not
+    /// for as long as a peer does not read.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -611,7 +615,8 @@ impl Connection {
         self.output.detach(below);
     }
 
-    /// The first `n` bytes of what was unsent are written. Memory is given back when all is.
+    /// Removes the first `n` unsent bytes, which were written. Releases memory when all bytes are
+    /// written.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -625,10 +630,11 @@ impl Connection {
     }
 }
 
-/// Output memory that connections share.
+/// Sharing output memory between connections.
 impl Connection {
-    /// Keeps up to 64 KiB of output memory when all is written, and not only 4 KiB: for a program that
-    /// takes it with [`take_output_buffer`](Self::take_output_buffer), or that has few connections.
+    /// Retains up to 64 KiB of output memory, instead of 4 KiB, when all bytes are written. Use it
+    /// in programs that call [`take_output_buffer`](Self::take_output_buffer) or that have few
+    /// connections.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -639,9 +645,10 @@ impl Connection {
         self.output.pool();
     }
 
-    /// Takes the memory that frames were copied to, once all of it is written: for
-    /// [`give_output_buffer`](Self::give_output_buffer) of the next connection that sends something.
-    /// So a program with many connections needs memory only for those that send at the same time.
+    /// Takes the output memory once all of it is written, to pass it to
+    /// [`give_output_buffer`](Self::give_output_buffer) of the next connection that sends. A
+    /// program with many connections then needs memory only for the connections that send at the
+    /// same time.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -655,7 +662,7 @@ impl Connection {
         self.output.take_buffer()
     }
 
-    /// Gives memory to copy frames to, where the connection has none. Its contents are overwritten.
+    /// Provides output memory, if the connection has none. Its contents are overwritten.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};
@@ -669,7 +676,7 @@ impl Connection {
     }
 }
 
-/// Answers a command where it has an answer, and makes an event of it.
+/// Answers a command if it needs an answer, and converts it to an event.
 fn answer(
     command: Command<'_>,
     output: &mut Output,

@@ -1,4 +1,4 @@
-//! How it is written where one listens, or connects to. Nothing here does either.
+//! Endpoint addresses: parsing and formatting, without I/O.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -7,20 +7,20 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::str::FromStr;
 
-/// Stands for any host, port or name.
+/// The wildcard for any host, port or name.
 const ANY: &str = "*";
-/// The longest path that the address of a Unix socket can hold.
+/// The maximum length of a Unix socket's path in bytes.
 const PATH_BYTES_MAX: usize = 107;
-/// Bytes that the name of a broker in this process may have.
+/// The maximum length of an `inproc` name in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
-/// Where a broker listens, and clients and workers find it: `tcp://HOST:PORT`, `ipc://PATH` or
-/// `inproc://NAME`.
+/// The address on which a broker listens and to which clients and workers connect:
+/// `tcp://HOST:PORT`, `ipc://PATH` or `inproc://NAME`.
 ///
-/// The host is a name, an IPv4 address, or an IPv6 address in brackets; the path is that of a Unix
-/// socket; the name is one within this process. Who listens can have a `*` in the place of the host
-/// (all IPv4 interfaces), of the port (any that is free, as `0` does), or of the name (one that nobody
-/// has); nobody can connect to that.
+/// The host is a name, an IPv4 address, or an IPv6 address in brackets. The path is that of a Unix
+/// socket. The name is unique within the process. A listener can use `*` as the host (all IPv4
+/// interfaces), the port (any unused port, the same as `0`) or the name (any unused name). It is
+/// not possible to connect to such an endpoint.
 ///
 /// ```
 /// # use majordomus_zmtp as majordomus;
@@ -37,25 +37,26 @@ const NAME_BYTES_MAX: usize = 255;
 pub enum Endpoint {
     /// A TCP port.
     Tcp {
-        /// A name or an address, without brackets, or `*`.
+        /// A host name or an address without brackets, or `*`.
         host: String,
-        /// The port; `0` for any that is free.
+        /// The port; `0` for any unused port.
         port: u16,
     },
     /// A Unix socket.
     Ipc {
-        /// The path of its file, from 1 to 107 bytes.
+        /// The path of the socket file, from 1 to 107 bytes.
         path: String,
     },
-    /// A broker of this process.
+    /// A broker in the same process.
     Inproc {
-        /// Its name, from 1 to 255 bytes without control characters; `*` for any.
+        /// The name, from 1 to 255 bytes without control characters; `*` for any unused name.
         name: String,
     },
 }
 
 impl Endpoint {
-    /// Whether it stands for any host, port or name, which is for those who listen.
+    /// Returns true if the endpoint has a wildcard host, port or name. Only listeners can use such
+    /// endpoints.
     ///
     /// ```
     /// # use majordomus_zmtp as majordomus;
@@ -106,7 +107,8 @@ fn parse_tcp(address: &str) -> Result<Endpoint, Offence> {
     let (host, port) = address.rsplit_once(':').ok_or(Offence::NoPort)?;
     let host = match host.strip_prefix('[') {
         Some(bracketed) => bracketed.strip_suffix(']').ok_or(Offence::BadHost)?,
-        // Without brackets the colons of an IPv6 address and the port's run together.
+        // Without brackets, the colons of an IPv6 address and the colon before the port are
+        // ambiguous.
         None if host.contains(':') => return Err(Offence::NoBrackets),
         None => host,
     };
@@ -121,7 +123,7 @@ fn parse_tcp(address: &str) -> Result<Endpoint, Offence> {
 }
 
 fn parse_ipc(path: &str) -> Result<Endpoint, Offence> {
-    // `@` begins a name in Linux's abstract namespace, which has no path.
+    // A leading `@` denotes Linux's abstract namespace, which has no path.
     if path == ANY || path.starts_with('@') {
         return Err(Offence::NoPath);
     }
@@ -151,7 +153,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// This is no endpoint.
+/// An error from parsing an endpoint.
 ///
 /// ```
 /// # use majordomus_zmtp as majordomus;

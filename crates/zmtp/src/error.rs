@@ -1,12 +1,12 @@
-//! What ends a connection: one variant for each offence.
+//! Connection errors: one variant for each protocol violation.
 
 use core::fmt;
 
 use bytes::Bytes;
 
-/// Why a connection is dead. Each variant names one exact offence of the peer.
+/// The reason why a connection failed. Each variant is one specific protocol violation of the peer.
 ///
-/// Names and reasons that came from the peer are kept as bytes and printed escaped.
+/// Names and reasons from the peer are stored as bytes and printed escaped.
 ///
 /// ```
 /// use majordomus_zmtp::Error;
@@ -18,140 +18,139 @@ use bytes::Bytes;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The first byte is not 0xFF: ZMTP 1.0, or no ZMTP at all.
+    /// The first byte is not 0xFF: the peer uses ZMTP 1.0 or another protocol.
     GreetingNotZmtp {
-        /// The byte that came instead.
+        /// The received byte.
         first: u8,
     },
-    /// The tenth byte's low bit is not set, as in ZMTP 1.0 with a long routing id.
+    /// The low bit of the tenth byte is not set, as in ZMTP 1.0 with a long routing id.
     SignatureEnd {
-        /// The byte that came instead of 0x7F.
+        /// The byte received instead of 0x7F.
         last: u8,
     },
     /// The greeting's major version is below 3.
     VersionTooOld {
-        /// The version it announced.
+        /// The announced version.
         major: u8,
     },
-    /// The peer announced another security mechanism than ours; ZMTP has no negotiation of it.
+    /// The peer announced a different security mechanism. ZMTP does not negotiate mechanisms.
     MechanismMismatch {
-        /// The mechanism it announced, without padding.
+        /// The peer's mechanism, without padding.
         theirs: Bytes,
-        /// The mechanism we announced.
+        /// This side's mechanism.
         ours: &'static str,
     },
-    /// More than [`Limits::handshake_bytes_max`](crate::Limits::handshake_bytes_max) before the
-    /// handshake ended.
+    /// The peer sent more than [`Limits::handshake_bytes_max`](crate::Limits::handshake_bytes_max)
+    /// bytes before the handshake was complete.
     HandshakeTooLong {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A message frame came before the peer's READY.
+    /// The peer sent a message frame before READY.
     MessageBeforeReady,
     /// The first command is neither READY nor ERROR.
     NotReadyFirst {
-        /// The command that came instead.
+        /// The received command.
         name: Bytes,
     },
-    /// A command of the handshake came after the handshake.
+    /// The peer sent a handshake command after the handshake.
     UnexpectedCommand {
-        /// The command.
+        /// The received command.
         name: Bytes,
     },
-    /// A command frame without a name.
+    /// A command frame has no name.
     CommandWithoutName,
     /// A command's name is longer than its frame.
     CommandNameCut {
-        /// Length of the name as announced.
+        /// The announced length of the name.
         announced: usize,
-        /// Bytes that the frame has for it.
+        /// The number of bytes left in the frame for the name.
         present: usize,
     },
-    /// A PING has less than the two bytes of its time to live.
+    /// A PING is too short for its two-byte time to live.
     PingWithoutTtl {
-        /// Bytes after the name.
+        /// The number of bytes after the name.
         len: usize,
     },
-    /// The context of a PING is over 16 bytes.
+    /// The context of a PING is longer than 16 bytes.
     PingContextTooLong {
-        /// Its length in bytes.
+        /// The length of the context in bytes.
         len: usize,
     },
-    /// The context of a PONG is over 16 bytes.
+    /// The context of a PONG is longer than 16 bytes.
     PongContextTooLong {
-        /// Its length in bytes.
+        /// The length of the context in bytes.
         len: usize,
     },
-    /// The list of properties ends inside one of them.
+    /// The property list ends inside a property.
     MetadataCut,
-    /// A property's name has no characters.
+    /// A property has an empty name.
     PropertyNameEmpty,
-    /// A property's name has a character that is not a letter, a digit or one of `-_.+`.
+    /// A property's name has a character other than letters, digits and `-_.+`.
     PropertyNameInvalid {
         /// The name.
         name: Bytes,
     },
-    /// `Socket-Type` or `Identity` came twice.
+    /// The peer sent `Socket-Type` or `Identity` twice.
     PropertyTwice {
-        /// The name, as the specification writes it.
+        /// The name, as spelled in the specification.
         name: &'static str,
     },
-    /// No `Socket-Type` among the properties.
+    /// The properties do not include `Socket-Type`.
     SocketTypeMissing,
-    /// The `Socket-Type` is none that the specification knows.
+    /// The `Socket-Type` is not in the specification.
     UnknownSocketType {
-        /// The type's name.
+        /// The name of the type.
         name: Bytes,
     },
-    /// The routing id (property `Identity`) is over 255 bytes.
+    /// The routing id (property `Identity`) is longer than 255 bytes.
     RoutingIdTooLong {
-        /// Its length in bytes.
+        /// The length of the routing id in bytes.
         len: usize,
     },
-    /// A frame's flags have bits that the specification keeps at zero: the stream is out of step,
-    /// or not ZMTP.
+    /// A frame's flags have reserved bits set: the stream is out of sync, or not ZMTP.
     ReservedFlagBits {
-        /// The byte of flags.
+        /// The flags byte.
         flags: u8,
     },
-    /// A command frame announces more frames.
+    /// A command frame has the MORE flag.
     CommandWithMore {
-        /// The byte of flags.
+        /// The flags byte.
         flags: u8,
     },
     /// A command is longer than [`COMMAND_BYTES_MAX`](crate::COMMAND_BYTES_MAX).
     CommandTooLong {
-        /// Its length as announced.
+        /// The announced length in bytes.
         len: u64,
         /// The limit in bytes.
         limit: usize,
     },
-    /// A single frame is longer than a message may be.
+    /// A single frame is longer than the message size limit.
     FrameTooLong {
-        /// Its length as announced.
+        /// The announced length in bytes.
         len: u64,
         /// The limit in bytes.
         limit: usize,
     },
-    /// The frames of a message are together longer than a message may be.
+    /// The frames of a message together exceed the message size limit.
     MessageTooLong {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A message has more frames than it may have.
+    /// A message has too many frames.
     TooManyFrames {
-        /// The limit in frames.
+        /// The maximum number of frames.
         limit: usize,
     },
-    /// The peer sent ERROR: it refuses this connection for good.
+    /// The peer sent ERROR: it refuses this connection permanently.
     PeerRefused {
-        /// The reason that it gave, for people to read.
+        /// The peer's human-readable reason.
         reason: Bytes,
     },
 }
 
 impl Error {
-    /// The name by which it is counted.
+    /// Returns the error's name in counters.
     ///
     /// ```
     /// use majordomus_zmtp::Error;
@@ -191,9 +190,9 @@ impl Error {
         }
     }
 
-    /// Whether the peer seems to speak ZMTP before 3.0 (ZeroMQ before 4.0).
+    /// Returns true if the peer seems to use ZMTP before 3.0 (ZeroMQ before 4.0).
     ///
-    /// A first byte of 0x01 counts as such: it is how an anonymous ZMTP 1.0 peer begins.
+    /// That includes a first byte of 0x01, the first byte of an anonymous ZMTP 1.0 peer.
     ///
     /// ```
     /// use majordomus_zmtp::Error;

@@ -1,20 +1,20 @@
-//! What a connection tells its user.
+//! Connection events and peer information.
 
 use bytes::Bytes;
 
 use crate::{Message, Metadata};
 
-/// The other side of a connection, as its handshake describes it.
+/// The other side of a connection, as described by its handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The minor version of ZMTP 3 that it speaks; 1 when its major version is above 3.
+    /// The minor version of ZMTP 3 that the peer supports; 1 if its major version is above 3.
     pub minor: u8,
-    /// What it says of itself.
+    /// The peer's metadata.
     pub metadata: Metadata,
 }
 
 impl Peer {
-    /// Whether it knows PING: ZMTP 3.1 or newer.
+    /// Returns true if the peer supports PING: ZMTP 3.1 or newer.
     ///
     /// ```
     /// use majordomus_zmtp::{Metadata, Peer, SocketType};
@@ -28,32 +28,32 @@ impl Peer {
     }
 }
 
-/// What happened on a connection.
+/// An event on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The peer has said who it is. A listener answers with [`accept`](crate::Connection::accept)
-    /// or [`refuse`](crate::Connection::refuse), and no message comes before that. For a
-    /// connector the handshake is over.
+    /// The peer sent its metadata. A listener must answer with
+    /// [`accept`](crate::Connection::accept) or [`refuse`](crate::Connection::refuse), and receives
+    /// no messages before that. For a connector, the handshake is complete.
     Hello(Peer),
-    /// A whole message came.
+    /// A complete message arrived.
     Message(Message),
-    /// The peer asked for life. The answer is queued already.
+    /// The peer sent a PING. The PONG is already queued.
     Ping,
-    /// The peer answered a PING, with the context that it was sent.
+    /// The peer answered a PING, echoing its context.
     Pong(Bytes),
-    /// The message in reception needs more memory than is reserved without asking. Nothing more
-    /// comes out until [`grant`](crate::Connection::grant), so until then the socket is better
-    /// not read.
+    /// The incoming message needs more memory than the connection reserves by itself. There are no
+    /// more events until [`grant`](crate::Connection::grant), so stop reading from the socket until
+    /// then.
     Large {
-        /// What the message will hold once it is granted, in bytes: its frame in reception, what
-        /// came before that, and a little room when more frames follow.
+        /// The memory, in bytes, that the message will occupy once granted: the frame being
+        /// received, the data before it, and some spare capacity if more frames follow.
         bytes: usize,
     },
-    /// The peer subscribed with a command, as ZMTP 3.1 has it.
+    /// The peer subscribed with a command, as in ZMTP 3.1.
     Subscribe(Bytes),
-    /// The peer ended a subscription with a command.
+    /// The peer cancelled a subscription with a command.
     Cancel(Bytes),
-    /// A command of this name came that is none of ours. It was ignored.
+    /// The peer sent a command with this unknown name. It was ignored.
     Unknown(Bytes),
 }

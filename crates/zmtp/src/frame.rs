@@ -1,4 +1,4 @@
-//! The header of a frame (37/ZMTP, "Framing").
+//! Frame headers (37/ZMTP, "Framing").
 
 use crate::Error;
 
@@ -6,23 +6,23 @@ pub(crate) const MORE: u8 = 0b001;
 const LONG: u8 = 0b010;
 pub(crate) const COMMAND: u8 = 0b100;
 
-/// The shortest header: flags and one byte of size.
+/// The length of the shortest header: flags and a one-byte size.
 pub(crate) const HEADER_BYTES_MIN: usize = 2;
-/// The longest header: flags and eight bytes of size.
+/// The length of the longest header: flags and an eight-byte size.
 pub(crate) const HEADER_BYTES_MAX: usize = 9;
 
-/// A frame's header, read.
+/// A parsed frame header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     flags: u8,
-    /// Length of the body as announced: not yet to be trusted.
+    /// The announced length of the body, not yet validated.
     pub(crate) body: u64,
 }
 
 impl Header {
-    /// Reads the header at the start of `bytes`, or says how many bytes it needs for that.
+    /// Parses the header at the start of `bytes`, or returns the number of bytes that it needs.
     ///
-    /// Wrong flags are an error as soon as they are here.
+    /// Invalid flags are an error as soon as they arrive.
     #[inline]
     pub(crate) fn parse(bytes: &[u8]) -> Result<Result<Self, usize>, Error> {
         let Some(&flags) = bytes.first() else { return Ok(Err(1)) };
@@ -68,13 +68,13 @@ fn check_command_flags(flags: u8) -> Result<(), Error> {
     Ok(())
 }
 
-/// The header of a frame that we send, unless its body needs a long one.
+/// Encodes a short header, or returns `None` if the body needs a long one.
 #[inline]
 pub(crate) fn short_header(flags: u8, body: usize) -> Option<[u8; 2]> {
     u8::try_from(body).ok().map(|body| [flags, body])
 }
 
-/// The long header of a frame that we send.
+/// Encodes a long header.
 #[inline]
 pub(crate) fn long_header(flags: u8, body: usize) -> [u8; HEADER_BYTES_MAX] {
     let mut header = [0; HEADER_BYTES_MAX];

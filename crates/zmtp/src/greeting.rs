@@ -1,4 +1,4 @@
-//! The 64 bytes that open a connection (37/ZMTP, "Version Negotiation").
+//! The greeting: the first 64 bytes of a connection (37/ZMTP, "Version Negotiation").
 
 use bytes::Bytes;
 
@@ -8,14 +8,14 @@ pub(crate) const GREETING_BYTES: usize = 64;
 const MECHANISM: core::ops::Range<usize> = 12..32;
 const AS_SERVER: usize = 32;
 
-/// What the peer's greeting says, once its mechanism has been found to be ours.
+/// A peer's greeting with a matching mechanism.
 #[derive(Debug)]
 pub(crate) struct Greeting {
-    /// The minor version to serve the peer as.
+    /// The minor version to use with the peer.
     pub(crate) minor: u8,
 }
 
-/// Our greeting of ZMTP 3.1.
+/// Encodes this side's greeting, for ZMTP 3.1.
 pub(crate) fn encode(mechanism: &str, as_server: bool) -> [u8; GREETING_BYTES] {
     let mut greeting = [0; GREETING_BYTES];
     greeting[0] = 0xFF;
@@ -27,11 +27,11 @@ pub(crate) fn encode(mechanism: &str, as_server: bool) -> [u8; GREETING_BYTES] {
     greeting
 }
 
-/// Reads the peer's greeting from the first bytes that came; `None` while it is incomplete.
+/// Parses the peer's greeting from the first received bytes. Returns `None` while it is incomplete.
 ///
-/// Each byte is judged as soon as it is here: an old peer sends eleven bytes and then waits for
-/// us, so it would hang if we waited for 64. Padding and filler have no meaning and are not
-/// looked at, and neither is as-server: the NULL mechanism has no use for it.
+/// Each byte is checked as soon as it arrives. An old peer sends eleven bytes and then waits for
+/// this side's answer, so waiting for 64 bytes would deadlock. Padding, filler and as-server are
+/// ignored: the first two have no meaning, and the NULL mechanism does not use as-server.
 pub(crate) fn parse(bytes: &[u8], ours: &'static str) -> Result<Option<Greeting>, Error> {
     match bytes.first() {
         Some(&first) if first != 0xFF => return Err(Error::GreetingNotZmtp { first }),
@@ -55,7 +55,7 @@ pub(crate) fn parse(bytes: &[u8], ours: &'static str) -> Result<Option<Greeting>
             ours,
         });
     }
-    // "A peer MUST accept higher protocol versions", and those know all that 3.1 knows.
+    // "A peer MUST accept higher protocol versions"; they include all features of 3.1.
     let minor = if greeting[10] > 3 { 1 } else { greeting[11] };
     Ok(Some(Greeting { minor }))
 }

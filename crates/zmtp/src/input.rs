@@ -1,4 +1,4 @@
-//! The bytes that came and are not yet taken, and the memory that they hold.
+//! A connection's receive buffer: received bytes that are not yet processed.
 //!
 //! ```text
 //!   head                         rest
@@ -7,9 +7,9 @@
 //!   did not complete
 //! ```
 //!
-//! Bytes are in order: first `head`, then `rest`. While `head` is empty, messages are cut out of
-//! `rest` without a copy. While it is not, it takes from `rest` only what its message still
-//! needs, so one message a turn is copied and not the whole read.
+//! The bytes in `head` precede those in `rest`. While `head` is empty, messages are split off
+//! `rest` without a copy. Otherwise `head` takes from `rest` only the bytes that its message still
+//! needs, so each turn copies one message and not the whole read.
 
 use core::mem;
 
@@ -17,32 +17,32 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{assembly::Need, frame::HEADER_BYTES_MIN};
 
-/// What an incomplete message may hold without having been asked for: more needs a grant.
+/// The number of bytes that an incomplete message may occupy without a grant.
 pub const UNGRANTED_BYTES_MAX: usize = 16 * 1024;
-/// Memory granted in addition when more frames follow the large one, so that small ones do not
-/// need a grant of their own.
+/// Additional memory in a grant when more frames follow the large one, so that small frames do not
+/// need grants of their own.
 const FOLLOWING_FRAMES_ROOM: usize = 512;
 
-/// Whether an incomplete message may grow.
+/// The state of an incomplete message's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Grant {
-    /// It is small, or it fits what was granted before.
+    /// The message is small, or fits the memory granted before.
     Fits,
-    /// It waits for this much memory.
+    /// The message waits for a grant of this size.
     Asked { capacity: usize },
 }
 
 #[derive(Debug)]
 pub(crate) struct Input {
     head: BytesMut,
-    /// How much of `head` was received; what is behind it is zeros to be read into.
+    /// The number of received bytes in `head`. The bytes after them are zeros to be read into.
     filled: usize,
     rest: BytesMut,
-    /// Whether `rest` is memory of our own and not a slice of the caller's.
+    /// True if `rest` is own memory and not a slice of the caller's buffer.
     rest_is_own: bool,
-    /// Bytes that must be here before looking again is worthwhile.
+    /// The number of bytes required before the next parse can succeed.
     need: usize,
-    /// Bytes that the message in reception may hold.
+    /// The number of bytes that the incoming message may occupy.
     allowance: usize,
     grant: Grant,
 }
@@ -60,7 +60,7 @@ impl Input {
         }
     }
 
-    /// Takes all bytes of `input`.
+    /// Moves all bytes out of `input`.
     #[inline]
     pub(crate) fn receive(&mut self, input: &mut BytesMut) {
         if self.rest.is_empty() {
@@ -71,14 +71,14 @@ impl Input {
         }
     }
 
-    /// Takes a copy of all of `bytes`.
+    /// Copies all of `bytes`.
     pub(crate) fn receive_copy(&mut self, bytes: &[u8]) {
         self.receive(&mut BytesMut::from(bytes));
         self.rest_is_own |= !bytes.is_empty() || self.rest.is_empty();
     }
 
-    /// Copies the bytes that the next parse needs from the front of `bytes`, and advances `bytes`. The
-    /// bytes received before must have been parsed as far as they go.
+    /// Copies the bytes that the next parse needs from the front of `bytes`, and advances `bytes`.
+    /// All complete messages in earlier bytes must have been parsed.
     pub(crate) fn receive_front(&mut self, bytes: &mut &[u8]) {
         if self.filled == 0 {
             self.own_rest();
@@ -105,35 +105,35 @@ impl Input {
         }
     }
 
-    /// Returns whether no bytes are buffered, so that the next byte begins a message or a command.
+    /// Returns true if no bytes are buffered, so that the next byte starts a message or a command.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.filled == 0 && self.rest.is_empty()
     }
 
-    /// Returns whether more bytes can be taken: false while a message waits for memory.
+    /// Returns true if more bytes can be received: false while a message waits for a grant.
     pub(crate) fn takes_bytes(&self) -> bool {
         self.grant == Grant::Fits
     }
 
-    /// The bytes from the start of the message in reception, as far as they are in one piece.
+    /// Returns the contiguous bytes from the start of the incoming message.
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         if self.filled == 0 { &self.rest } else { &self.head[..self.filled] }
     }
 
-    /// All bytes that are here.
+    /// Returns the number of buffered bytes.
     pub(crate) fn len(&self) -> usize {
         self.filled + self.rest.len()
     }
 
-    /// Whether it is worthwhile to look for the next thing: what was needed is here.
+    /// Returns true if enough bytes have arrived for another parse.
     #[inline]
     pub(crate) fn ready(&mut self) -> bool {
         self.grant == Grant::Fits && self.fill(self.need)
     }
 
-    /// Brings the first `end` bytes into one piece; false when they are not here.
+    /// Makes the first `end` bytes contiguous. Returns false if they have not arrived.
     pub(crate) fn fill(&mut self, end: usize) -> bool {
         if self.filled == 0 {
             return self.rest.len() >= end;
@@ -157,15 +157,16 @@ impl Input {
         self.filled += taken.len();
     }
 
-    /// Nothing whole was found, and `need` is needed. Returns the memory to ask for, if that is
-    /// more than the message may hold; nothing is taken then until [`Self::grant`].
+    /// Records the bytes needed after an incomplete parse. Returns the size of the grant to
+    /// request, if the message needs more than it may occupy. Parsing stops then until
+    /// [`Self::grant`].
     pub(crate) fn starve(&mut self, need: Need) -> Option<usize> {
         self.need = need.end;
         if need.end <= self.allowance {
             return None;
         }
         let capacity = if need.more {
-            // A quarter more than is here keeps the copying linear when many frames follow.
+            // Growing by a quarter keeps the copying linear when many frames follow.
             (need.end + FOLLOWING_FRAMES_ROOM).max(self.bytes().len() / 4 * 5)
         } else {
             need.end
@@ -174,15 +175,15 @@ impl Input {
         Some(capacity)
     }
 
-    /// Reserves the memory that was asked for: this, where it is large enough.
+    /// Reserves the requested memory. Uses `memory` if it is large enough.
     pub(crate) fn grant(&mut self, memory: BytesMut) {
         let Grant::Asked { capacity } = self.grant else { return };
         self.grant = Grant::Fits;
         self.allowance = capacity;
         let here = self.bytes();
         let filled = here.len();
-        // The bytes are zeros because safe code cannot read a socket into anything else; the
-        // operating system has large pieces of them for nothing.
+        // The memory is zeroed, because safe code cannot read a socket into uninitialized memory.
+        // The operating system provides large zeroed allocations at no extra cost.
         let bytes = capacity.max(filled);
         let mut head = match memory.capacity() >= bytes {
             true => memory,
@@ -197,32 +198,33 @@ impl Input {
         self.filled = filled;
     }
 
-    /// Room to read into, when the message in reception has memory granted and needs more bytes.
+    /// Returns a buffer to read into, if the incoming message has a grant and needs more bytes.
     pub(crate) fn direct_room(&mut self) -> Option<&mut [u8]> {
         let granted = self.allowance > UNGRANTED_BYTES_MAX && self.grant == Grant::Fits;
         if !granted || self.filled == 0 || !self.rest.is_empty() || self.need <= self.filled {
             return None;
         }
         if self.head.len() < self.need {
-            // Only what the frame needs, or the zeros would cost more than the bytes.
+            // Zeroes only the bytes that the frame needs; zeroing more would cost more than
+            // reading.
             self.head.resize(self.need, 0);
         }
         Some(&mut self.head[self.filled..])
     }
 
-    /// `n` bytes were read into the room.
+    /// Records that `n` bytes were read into the direct buffer.
     pub(crate) fn direct_received(&mut self, n: usize) {
         self.filled = (self.filled + n).min(self.head.len());
     }
 
-    /// Takes the first `end` bytes, which are a message.
+    /// Removes and returns the first `end` bytes, which are a message.
     #[inline]
     pub(crate) fn take_message(&mut self, end: usize) -> Bytes {
         self.need = 0;
         if self.filled != 0 {
             return self.take_head(end);
         }
-        // Taking the last of a buffer saves a step of its reference count.
+        // Moving the whole buffer avoids a reference count update.
         let taken = if end == self.rest.len() {
             mem::take(&mut self.rest)
         } else {
@@ -239,8 +241,9 @@ impl Input {
         self.filled = 0;
         self.allowance = UNGRANTED_BYTES_MAX;
         if !behind.is_empty() {
-            // It shares memory with the message, so it is not ours to keep. With what came after
-            // it in one piece, all of it is cut without a copy from here on.
+            // The remaining bytes share memory with the message, so they cannot stay there.
+            // Appending `rest` makes them contiguous with the later bytes, and further messages are
+            // split off without a copy.
             behind.extend_from_slice(&self.rest);
             self.rest = behind;
             self.rest_is_own = false;
@@ -253,18 +256,18 @@ impl Input {
         let _ = self.take_message(end);
     }
 
-    /// Looks again at the next bytes: the message in reception goes on after something in it.
+    /// Allows another parse of the same bytes, after a command inside an incoming message.
     pub(crate) fn look_again(&mut self) {
         self.need = 0;
     }
 
-    /// Lets go of the caller's read buffer, and of all memory when nothing is left.
+    /// Releases the caller's read buffer, and all memory if no bytes are left.
     #[inline]
     pub(crate) fn settle(&mut self) {
         if !self.rest.is_empty() {
             self.own_rest();
         } else {
-            // An empty slice would still keep the memory that it is a slice of.
+            // An empty slice would keep its underlying memory alive.
             self.rest = BytesMut::new();
             self.rest_is_own = true;
         }
@@ -277,7 +280,7 @@ impl Input {
         }
     }
 
-    /// Memory that is held. A slice of the caller's buffer counts by its length.
+    /// Returns the occupied memory in bytes. A slice of the caller's buffer counts by its length.
     pub(crate) fn held_bytes(&self) -> usize {
         let rest = if self.rest_is_own { self.rest.capacity() } else { self.rest.len() };
         self.head.capacity() + rest

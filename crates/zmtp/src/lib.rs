@@ -1,15 +1,15 @@
-//! ZMTP 3.0 and 3.1, the protocol under ZeroMQ, on a stream of bytes: greeting, the NULL
-//! mechanism, framing, PING and PONG, for both sides of a connection.
+//! ZMTP 3.0 and 3.1, the ZeroMQ wire protocol, without I/O: greeting, the NULL mechanism, framing,
+//! PING and PONG, for both sides of a connection.
 //!
-//! A [`Connection`] is told what was read and says what happened and what is to be written. It
-//! never opens or reads a socket, starts a thread, looks at a clock or draws a random number, and
-//! it never takes memory for bytes before their announced size was held against its [`Limits`].
-//! It knows frames and nothing of what is in them. An [`Endpoint`] says where the other side is to be
-//! found; to go there is for others.
+//! A [`Connection`] takes received bytes, and returns events and the bytes to send. It opens no
+//! socket, starts no thread, reads no clock and generates no random numbers. It checks each
+//! announced size against its [`Limits`] before it allocates memory for the bytes. It does not
+//! interpret the contents of frames. An [`Endpoint`] is a parsed address; connecting to it is up to
+//! the caller.
 //!
 //! # The caller's loop
 //!
-//! All connections of a thread share one read buffer. For each connection that is readable:
+//! All connections of a thread share one read buffer. For each readable connection:
 //!
 //! ```
 //! use std::io::{IoSlice, Read, Write};
@@ -22,7 +22,7 @@
 //!     read_buffer: &mut [u8],
 //!     bounds: &mut Vec<(u32, u32)>,
 //! ) -> Result<(), Box<dyn std::error::Error>> {
-//!     // 1. Read: a large body goes straight to its place, all else to the shared buffer.
+//!     // 1. Read: a large body into its own memory, everything else into the shared buffer.
 //!     let mut bytes = &[][..];
 //!     if let Some(buffer) = connection.direct_buffer() {
 //!         let n = socket.read(buffer)?;
@@ -32,7 +32,7 @@
 //!         bytes = &read_buffer[..n];
 //!     }
 //!     loop {
-//!         // 2. Cut whole messages out of the buffer, without a copy.
+//!         // 2. Extract complete messages from the buffer without a copy.
 //!         if let Some(length) = connection.whole_message(bytes, bounds) {
 //!             let (message, behind) = bytes.split_at(length);
 //!             for (index, &(start, end)) in bounds.iter().enumerate() {
@@ -42,26 +42,26 @@
 //!             bytes = behind;
 //!             continue;
 //!         }
-//!         // 3. Leave all else to the connection, which copies what it needs.
+//!         // 3. Pass everything else to the connection, which copies the bytes that it needs.
 //!         match connection.poll_from(&mut bytes)? {
 //!             Some(Event::Hello(peer)) if peer.metadata.socket_type == SocketType::Dealer => {
 //!                 connection.accept(&Metadata::new(SocketType::Router));
 //!             }
 //!             Some(Event::Hello(_)) => connection.refuse("only DEALER is served here"),
-//!             // A message that came in pieces.
+//!             // A message that arrived in pieces.
 //!             Some(Event::Message(message)) => {
 //!                 for (index, frame) in message.iter().enumerate() {
 //!                     connection.send_frame(frame, index + 1 < message.len());
 //!                 }
 //!             }
-//!             // Here a program charges `bytes` to its limits, and grants later or never.
+//!             // A real program charges `bytes` to its limits and may delay or refuse the grant.
 //!             Some(Event::Large { .. }) => connection.grant(),
 //!             Some(_) => {}
 //!             None => break,
 //!         }
 //!     }
 //!     connection.settle();
-//!     // 4. Write. A socket that is full is tried again when it is writable.
+//!     // 4. Write. If the socket is full, try again when it is writable.
 //!     while connection.unsent_bytes() > 0 {
 //!         let slices: Vec<_> = connection.unsent().take(64).map(IoSlice::new).collect();
 //!         let n = socket.write_vectored(&slices)?;
@@ -75,15 +75,16 @@
 //! # assert_eq!(socket.into_inner().len(), 64);
 //! ```
 //!
-//! A caller that stops before all bytes are handled passes the rest to
-//! [`receive_copy`](Connection::receive_copy). A program that keeps messages for long can use
-//! [`receive`](Connection::receive), which takes the memory itself, and [`poll`](Connection::poll).
+//! A caller that stops before all bytes are handled passes the remaining bytes to
+//! [`receive_copy`](Connection::receive_copy). A program that retains messages for a long time can
+//! use [`receive`](Connection::receive), which takes over the memory, and
+//! [`poll`](Connection::poll).
 //!
 //! # Messages
 //!
-//! The frames of a [`Message`] stay where they came, with their headers between them: one piece
-//! of memory and one reference for all. Whatever is kept for long is better copied, because a
-//! small frame keeps the whole memory that it came in.
+//! The frames of a [`Message`] stay in the receive memory, with their headers between them, so that
+//! one message costs one allocation and one reference. Copy data that is retained for a long time:
+//! a small frame keeps the whole allocation alive.
 
 #![no_std]
 

@@ -1,9 +1,8 @@
-//! What a peer may make a connection hold.
+//! Limits on the memory that a peer can occupy.
 
-/// The most that a peer may make a [`Connection`](crate::Connection) hold.
+/// Limits on the memory that a peer can make a [`Connection`](crate::Connection) allocate.
 ///
-/// Every limit is checked on the header that announces the bytes, before memory is reserved for
-/// them.
+/// Every limit is checked against the announced size in the header, before memory is reserved.
 ///
 /// ```
 /// use majordomus_zmtp::Limits;
@@ -13,18 +12,19 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes from a peer before its handshake ends, its greeting of 64 bytes included.
+    /// The maximum number of bytes before the handshake is complete, including the 64-byte
+    /// greeting.
     pub handshake_bytes_max: usize,
-    /// Bytes of all frame bodies of one message. A value that does not fit 32-bit offsets (just
-    /// under 4 GiB, less nine bytes for each of `frames_max` frames) counts as the largest that
-    /// does.
+    /// The maximum total size of a message's frame bodies in bytes. A value that does not fit
+    /// 32-bit offsets (just under 4 GiB, less nine bytes for each of `frames_max` frames) is
+    /// lowered to the largest one that does.
     pub message_bytes_max: usize,
-    /// Frames of one message. At least one is always allowed, and never more than 2^20.
+    /// The maximum number of frames in a message. Values are clamped to the range from 1 to 2^20.
     pub frames_max: usize,
 }
 
 impl Default for Limits {
-    /// 8 KiB of handshake, 64 MiB of message, 1024 frames.
+    /// 8 KiB for the handshake, 64 MiB per message, 1024 frames.
     fn default() -> Self {
         Self {
             handshake_bytes_max: 8 * 1024,
@@ -35,7 +35,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same limits where every offset inside a message fits a `u32`.
+    /// Lowers the limits so that every offset in a message fits a `u32`.
     pub(crate) fn representable(self) -> Self {
         let frames_max = self.frames_max.clamp(1, 1 << 20);
         let framing_bytes_max = 9 * (frames_max + 1);

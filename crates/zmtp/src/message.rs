@@ -1,17 +1,17 @@
-//! A received message: one piece of memory and the bounds of its frames.
+//! Received messages: one allocation and the bounds of its frames.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-/// Start and end of each frame of a message, as offsets into its data.
+/// The start and end of each frame of a message, as offsets into its data.
 ///
-/// The frames of every dialect fit the eight places, so no message of theirs allocates for them.
+/// Up to eight frames are stored inline, which covers the messages of every dialect.
 pub type Bounds = SmallVec<[(u32, u32); 8]>;
 
 /// A message of one or more frames.
 ///
-/// All frames lie in one piece of memory, with their headers between them, so a message costs one
-/// step of a reference count and not one per frame.
+/// All frames are in one allocation, with their headers between them. Sharing a message therefore
+/// takes one reference count and not one per frame.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -23,14 +23,14 @@ pub type Bounds = SmallVec<[(u32, u32); 8]>;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The message as it came, headers included.
+    /// The message as received, including headers.
     pub data: Bytes,
-    /// Where in `data` each frame's body is.
+    /// The bounds of each frame's body in `data`.
     pub frames: Bounds,
 }
 
 impl Message {
-    /// Number of frames; a received message has at least one.
+    /// Returns the number of frames. A received message has at least one.
     ///
     /// ```
     /// # use majordomus_zmtp::Message;
@@ -44,7 +44,7 @@ impl Message {
         self.frames.len()
     }
 
-    /// Whether there are no frames, which no received message has.
+    /// Returns true if there are no frames, which is never the case for a received message.
     ///
     /// ```
     /// # use majordomus_zmtp::{Bounds, Message};
@@ -57,7 +57,7 @@ impl Message {
         self.frames.is_empty()
     }
 
-    /// The body of a frame, counted from zero.
+    /// Returns the body of frame `index`, counted from zero.
     ///
     /// ```
     /// # use majordomus_zmtp::Message;
@@ -68,7 +68,7 @@ impl Message {
     ///
     /// # Panics
     ///
-    /// When the message has no such frame.
+    /// Panics if the frame does not exist.
     #[inline]
     #[must_use]
     pub fn frame(&self, index: usize) -> &[u8] {
@@ -76,7 +76,7 @@ impl Message {
         &self.data[start as usize..end as usize]
     }
 
-    /// The body of a frame, counted from zero, or `None` when the message has no such frame.
+    /// Returns the body of frame `index`, counted from zero, or `None` if the frame does not exist.
     ///
     /// ```
     /// # use majordomus_zmtp::Message;
@@ -91,8 +91,9 @@ impl Message {
         self.data.get(start as usize..end as usize)
     }
 
-    /// The body of a frame as a share in the message's memory: for
-    /// [`send_shared`](crate::Connection::send_shared). It keeps the memory of the whole message.
+    /// Returns the body of a frame as shared memory, for
+    /// [`send_shared`](crate::Connection::send_shared). It keeps the memory of the whole message
+    /// alive.
     ///
     /// ```
     /// # use majordomus_zmtp::Message;
@@ -103,7 +104,7 @@ impl Message {
     ///
     /// # Panics
     ///
-    /// When the message has no such frame.
+    /// Panics if the frame does not exist.
     #[inline]
     #[must_use]
     pub fn share(&self, index: usize) -> Bytes {
@@ -111,7 +112,7 @@ impl Message {
         self.data.slice(start as usize..end as usize)
     }
 
-    /// The bodies of the frames in order.
+    /// Returns an iterator over the bodies of the frames.
     ///
     /// ```
     /// # use majordomus_zmtp::Message;
@@ -124,7 +125,7 @@ impl Message {
         self.frames.iter().map(|&(start, end)| &self.data[start as usize..end as usize])
     }
 
-    /// Bytes of all bodies together.
+    /// Returns the total size of all bodies in bytes.
     ///
     /// ```
     /// # use majordomus_zmtp::Message;

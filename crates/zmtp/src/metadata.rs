@@ -1,4 +1,4 @@
-//! The properties that peers tell each other in their handshake.
+//! Connection metadata: the properties that peers exchange in the handshake.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -8,7 +8,7 @@ const SOCKET_TYPE: &str = "Socket-Type";
 const IDENTITY: &str = "Identity";
 const ROUTING_ID_BYTES_MAX: usize = 255;
 
-/// What one side says of itself in its handshake (37/ZMTP, "Connection Metadata").
+/// One side's metadata from the handshake (37/ZMTP, "Connection Metadata").
 ///
 /// ```
 /// use majordomus_zmtp::{Metadata, SocketType};
@@ -20,17 +20,17 @@ const ROUTING_ID_BYTES_MAX: usize = 255;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// The type of its socket.
+    /// The socket type.
     pub socket_type: SocketType,
-    /// Its routing id (property `Identity`), at most 255 bytes; empty when it announced none.
+    /// The routing id (property `Identity`), at most 255 bytes; empty if none was announced.
     pub routing_id: Bytes,
-    /// The other properties, encoded as on the wire and checked: most peers have none, and what
-    /// is rarely read needs no map.
+    /// The other properties, validated and in wire format. Most peers have none, and they are
+    /// rarely read, so there is no map.
     others: Bytes,
 }
 
 impl Metadata {
-    /// A socket type and no other property.
+    /// Creates metadata with a socket type and no other properties.
     ///
     /// ```
     /// use majordomus_zmtp::{Metadata, SocketType};
@@ -42,7 +42,7 @@ impl Metadata {
         Self { socket_type, routing_id: Bytes::new(), others: Bytes::new() }
     }
 
-    /// The same with this routing id.
+    /// Sets the routing id.
     ///
     /// ```
     /// use majordomus_zmtp::{Metadata, SocketType};
@@ -53,7 +53,7 @@ impl Metadata {
     ///
     /// # Panics
     ///
-    /// When the routing id is over 255 bytes.
+    /// Panics if the routing id is longer than 255 bytes.
     #[must_use]
     pub fn with_routing_id(mut self, routing_id: &[u8]) -> Self {
         assert!(routing_id.len() <= ROUTING_ID_BYTES_MAX, "a routing id has at most 255 bytes");
@@ -61,7 +61,7 @@ impl Metadata {
         self
     }
 
-    /// The same with one more property. Names that start with `X-` are for applications.
+    /// Adds a property. Names that start with `X-` are reserved for applications.
     ///
     /// ```
     /// use majordomus_zmtp::{Metadata, SocketType};
@@ -72,8 +72,8 @@ impl Metadata {
     ///
     /// # Panics
     ///
-    /// When the name is none that the specification allows, is `Socket-Type` or `Identity`, or
-    /// when the value is over 2^31 - 1 bytes.
+    /// Panics if the name is invalid, if it is `Socket-Type` or `Identity`, or if the value is
+    /// longer than 2^31 - 1 bytes.
     #[must_use]
     pub fn with_property(mut self, name: &str, value: &[u8]) -> Self {
         assert!(
@@ -94,8 +94,8 @@ impl Metadata {
         self
     }
 
-    /// The properties besides socket type and routing id, as name and value, in the order in
-    /// which they came. A name may come more than once.
+    /// Returns an iterator over the properties other than the socket type and the routing id, as
+    /// names and values in the order of their arrival. Names may repeat.
     ///
     /// ```
     /// use majordomus_zmtp::{Metadata, SocketType};
@@ -107,7 +107,7 @@ impl Metadata {
         core::iter::from_fn(move || split_property(&mut rest).ok().flatten())
     }
 
-    /// The value of the first property of this name, in any case of letters.
+    /// Returns the value of the first property with this name, ignoring ASCII case.
     ///
     /// ```
     /// use majordomus_zmtp::{Metadata, SocketType};
@@ -123,7 +123,7 @@ impl Metadata {
             .map(|(_, value)| value)
     }
 
-    /// Reads the properties of a READY command.
+    /// Parses the properties of a READY command.
     pub(crate) fn decode(mut rest: &[u8]) -> Result<Self, Error> {
         let mut socket_type = None;
         let mut routing_id = None;
@@ -154,10 +154,10 @@ impl Metadata {
         })
     }
 
-    /// Writes the properties of a READY command. `Identity` is always there, as libzmq has it.
+    /// Encodes the properties of a READY command. `Identity` is always included, as in libzmq.
     pub(crate) fn encode(&self, out: &mut impl BufMut) {
         put_property(out, SOCKET_TYPE.as_bytes(), self.socket_type.as_str().as_bytes());
-        // The field is public, so the bound of `with_routing_id` may have been passed by.
+        // The field is public, so it may exceed the limit of `with_routing_id`.
         let len = self.routing_id.len().min(ROUTING_ID_BYTES_MAX);
         put_property(out, IDENTITY.as_bytes(), &self.routing_id[..len]);
         out.put_slice(&self.others);
@@ -175,10 +175,10 @@ fn put_property(out: &mut impl BufMut, name: &[u8], value: &[u8]) {
     out.put_slice(value);
 }
 
-/// Name and value.
+/// A property's name and value.
 type Property<'a> = (&'a [u8], &'a [u8]);
 
-/// Takes the first property off `rest`; `None` at its end.
+/// Removes the first property from `rest`. Returns `None` at the end.
 fn split_property<'a>(rest: &mut &'a [u8]) -> Result<Option<Property<'a>>, Error> {
     let Some((&name_len, tail)) = rest.split_first() else { return Ok(None) };
     if name_len == 0 {

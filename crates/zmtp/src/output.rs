@@ -1,4 +1,4 @@
-//! The bytes that wait to be written.
+//! A connection's send buffer: queued bytes that are not yet written.
 //!
 //! ```text
 //!   bytes    |--sent--|-- headers, small frames --|-- header --|-- headers, small frames --|--room--|
@@ -13,57 +13,57 @@ use bytes::{Buf, Bytes};
 
 use crate::frame;
 
-/// Frames of this many bytes or more are passed on by reference, shorter ones are copied.
+/// Frames of at least this size, in bytes, are queued by reference. Shorter frames are copied.
 pub const SHARED_FRAME_BYTES_MIN: usize = 8 * 1024;
-/// Memory that an empty output keeps for the next turn.
+/// The memory, in bytes, that an empty output retains for the next turn.
 const KEPT_BYTES_MAX: usize = 4 * 1024;
-/// The same, where the connection shares output memory with others.
+/// The same limit for a connection that shares output memory with others.
 const POOLED_BYTES_MAX: usize = 64 * 1024;
 const KEPT_SHARED_MAX: usize = 16;
-/// Bounds of the first reservation, which otherwise is what the last turn needed.
+/// The bounds of the first reservation, which otherwise equals the size needed in the last turn.
 const FIRST_BYTES_MIN: usize = 256;
 const FIRST_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Shared {
-    /// The offset in `bytes` before which it is to be written.
+    /// The offset in `bytes` before which the frame must be written.
     at: usize,
     frame: Bytes,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    /// Queued bytes up to `end`, then zeros that later frames overwrite: a frame costs one check of the
-    /// capacity.
+    /// Queued bytes up to `end`, followed by zeros that later frames overwrite. Each frame then
+    /// needs only one capacity check.
     bytes: Vec<u8>,
     end: usize,
-    /// How much of `bytes` was sent.
+    /// The number of sent bytes in `bytes`.
     cursor: usize,
     shared: VecDeque<Shared>,
-    /// How many of them, from the front, were looked at by [`Output::detach`].
+    /// The number of shared frames, from the front, that [`Output::detach`] has checked.
     detached: usize,
     unsent: usize,
-    /// All bytes that were ever sent.
+    /// The total number of bytes sent.
     sent: u64,
-    /// What `bytes` held when it was last empty again.
+    /// The number of bytes in `bytes` when it last became empty.
     last_fill: usize,
-    /// Whether its memory goes to other connections when it is empty.
+    /// True if other connections can take the memory when it is empty.
     is_pooled: bool,
 }
 
 impl Output {
-    /// Keeps more memory when it is empty, for other connections to take.
+    /// Retains more memory when empty, for other connections to take.
     pub(crate) fn pool(&mut self) {
         self.is_pooled = true;
     }
 
-    /// Queues bytes by copying them.
+    /// Queues a copy of `bytes`.
     #[inline]
     pub(crate) fn copy(&mut self, bytes: &[u8]) {
         self.take_room(bytes.len()).copy_from_slice(bytes);
     }
 
-    /// Queues a frame's header, in the shortest form.
+    /// Queues a frame header in its shortest form.
     pub(crate) fn copy_header(&mut self, flags: u8, body: usize) {
         match frame::short_header(flags, body) {
             Some(header) => self.copy(&header),
@@ -71,19 +71,19 @@ impl Output {
         }
     }
 
-    /// Queues a frame by copying it.
+    /// Queues a copy of a frame.
     #[inline]
     pub(crate) fn copy_frame(&mut self, flags: u8, body: &[u8]) {
         let Some(header) = frame::short_header(flags, body.len()) else {
             return self.copy_long_frame(flags, body);
         };
         let room = self.take_room(header.len() + body.len());
-        // A length that the compiler knows spares a call for two bytes.
+        // A constant length lets the compiler avoid a call to copy two bytes.
         room[..header.len()].copy_from_slice(&header);
         room[header.len()..].copy_from_slice(body);
     }
 
-    /// Queues two frames by copying them.
+    /// Queues copies of two frames.
     #[inline(always)]
     pub(crate) fn copy_two_frames(&mut self, one: (u8, &[u8]), other: (u8, &[u8])) {
         let headers =
@@ -104,7 +104,8 @@ impl Output {
 
     fn copy_long_frame(&mut self, flags: u8, body: &[u8]) {
         if body.len() >= SHARED_FRAME_BYTES_MIN {
-            // In memory of its own it is copied once, however the rest grows, and needs no detaching.
+            // In its own allocation, the frame is copied only once, even if `bytes` grows, and
+            // needs no `detach`.
             let all_detached = self.detached == self.shared.len();
             self.share_frame(flags, Bytes::copy_from_slice(body));
             self.detached += usize::from(all_detached);
@@ -116,14 +117,15 @@ impl Output {
         room[header.len()..].copy_from_slice(body);
     }
 
-    /// Queues a frame by copying its header and keeping a reference to its body.
+    /// Queues a copy of a frame's header and a reference to its body.
     pub(crate) fn share_frame(&mut self, flags: u8, body: Bytes) {
         self.copy_header(flags, body.len());
         self.unsent += body.len();
         self.shared.push_back(Shared { at: self.end, frame: body });
     }
 
-    /// Copies what waits by reference and is shorter than this, so that nothing is held beside it.
+    /// Copies the frames that are queued by reference and are shorter than `below` bytes, so that
+    /// they no longer keep larger buffers alive.
     pub(crate) fn detach(&mut self, below: usize) {
         for Shared { frame, .. } in self.shared.range_mut(self.detached..) {
             if frame.len() < below {
@@ -138,17 +140,17 @@ impl Output {
         self.unsent
     }
 
-    /// The place in the stream behind the last byte that is queued.
+    /// Returns the stream position after the last queued byte.
     pub(crate) const fn end(&self) -> u64 {
         self.sent + self.unsent as u64
     }
 
-    /// The place in the stream behind the last byte that was sent.
+    /// Returns the stream position after the last sent byte.
     pub(crate) const fn sent_to(&self) -> u64 {
         self.sent
     }
 
-    /// The slices to write, in order. None is empty.
+    /// Returns the slices to write, in order. No slice is empty.
     pub(crate) fn unsent(&self) -> impl Iterator<Item = &[u8]> {
         let mut shared = self.shared.iter();
         let mut cursor = self.cursor;
@@ -177,7 +179,7 @@ impl Output {
         })
     }
 
-    /// The first `n` unsent bytes were written.
+    /// Removes the first `n` unsent bytes, which were written.
     #[inline]
     pub(crate) fn sent(&mut self, n: usize) {
         let n = n.min(self.unsent);
@@ -212,7 +214,7 @@ impl Output {
         }
     }
 
-    /// Everything was sent: what was large is given back, what is small is kept for next time.
+    /// Resets the empty output: releases large memory and retains small memory for the next turn.
     fn empty(&mut self) {
         self.cursor = 0;
         self.detached = 0;
@@ -228,13 +230,13 @@ impl Output {
         }
     }
 
-    /// Takes the memory of an output that is empty.
+    /// Takes the memory of an empty output.
     #[inline]
     pub(crate) fn take_buffer(&mut self) -> Option<Vec<u8>> {
         (self.unsent == 0 && !self.bytes.is_empty()).then(|| mem::take(&mut self.bytes))
     }
 
-    /// Gives memory to an output that has none.
+    /// Provides memory to an output that has none.
     #[inline]
     pub(crate) fn give_buffer(&mut self, buffer: Vec<u8>) {
         if self.bytes.is_empty() {
@@ -242,7 +244,7 @@ impl Output {
         }
     }
 
-    /// The next `len` bytes, to be written over. They count as queued.
+    /// Reserves the next `len` bytes, to be overwritten. They count as queued.
     #[inline(always)]
     fn take_room(&mut self, len: usize) -> &mut [u8] {
         if self.bytes.len() - self.end < len {
@@ -257,12 +259,14 @@ impl Output {
     #[cold]
     fn make_room(&mut self, len: usize) {
         if self.bytes.is_empty() {
-            // A busy connection fills about the same each turn: one reservation is enough.
+            // A busy connection queues about the same amount each turn, so one reservation is
+            // enough.
             let usual = self.last_fill.clamp(FIRST_BYTES_MIN, FIRST_BYTES_MAX);
             self.bytes = vec![0; usual.max(len)];
             return;
         }
-        // Moving what is unsent to the front is paid for by at least as many bytes sent.
+        // The cost of moving the unsent bytes to the front is amortized by at least as many sent
+        // bytes.
         if self.cursor >= self.end - self.cursor {
             self.bytes.copy_within(self.cursor..self.end, 0);
             for shared in &mut self.shared {

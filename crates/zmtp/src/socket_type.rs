@@ -1,10 +1,10 @@
-//! The types of sockets that peers announce.
+//! ZMTP socket types.
 
 use core::fmt;
 
 macro_rules! socket_types {
     ($($variant:ident = $name:literal: $doc:literal,)*) => {
-        /// A socket type of the specification (37/ZMTP, "The Socket-Type Property").
+        /// A ZMTP socket type (37/ZMTP, "The Socket-Type Property").
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum SocketType {
@@ -12,14 +12,14 @@ macro_rules! socket_types {
         }
 
         impl SocketType {
-            /// Every type, in the specification's order.
+            /// All socket types, in the specification's order.
             ///
             /// ```
             /// assert_eq!(majordomus_zmtp::SocketType::ALL.len(), 19);
             /// ```
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name on the wire.
+            /// Returns the name on the wire.
             ///
             /// ```
             /// assert_eq!(majordomus_zmtp::SocketType::Dealer.as_str(), "DEALER");
@@ -57,8 +57,7 @@ socket_types! {
 }
 
 impl SocketType {
-    /// The type with this name on the wire, in capitals as the specification writes it; `None`
-    /// for any other name.
+    /// Returns the type with this wire name, which is in capitals, or `None` for any other name.
     ///
     /// ```
     /// use majordomus_zmtp::SocketType;

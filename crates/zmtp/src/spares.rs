@@ -1,7 +1,8 @@
-//! Memory of large messages, to be received into again.
+//! A buffer pool for large messages.
 //!
-//! A system gives memory page by page, and clears each: for a large message that costs more than to
-//! read it. So what a message came in serves for the next of its size, once nobody holds it any more.
+//! The operating system allocates memory in pages and zeroes each of them. For a large message that
+//! costs more than reading it. The pool therefore reuses the memory of a message for the next one
+//! of the same size, once the message is dropped.
 
 use alloc::collections::VecDeque;
 
@@ -9,14 +10,15 @@ use bytes::{Bytes, BytesMut};
 
 use crate::UNGRANTED_BYTES_MAX;
 
-/// How many pieces of memory are remembered at the most.
+/// The maximum number of pooled buffers.
 pub const SPARES_MAX: usize = 64;
-/// A piece that is so much larger than what is wanted is for another: limits count what is wanted. One that
-/// looks so much smaller may have room behind the shorter message that came in it.
+/// The maximum number of bytes by which a buffer may exceed the requested size, because limits
+/// count the requested size. A buffer that seems smaller by up to this amount may fit too, because
+/// the message in it may be shorter than its capacity.
 const SURPLUS_BYTES_MAX: usize = 4 * 1024;
 
-/// Remembers in which memory large messages came, up to [`SPARES_MAX`] and so many bytes, and gives
-/// it out again when all others have let go of it.
+/// A pool of buffers of large messages, up to [`SPARES_MAX`] buffers and a total size. A buffer can
+/// be taken again once all other references to it are dropped.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -38,7 +40,7 @@ pub struct Spares {
 }
 
 impl Spares {
-    /// None yet; at most so many bytes, 0 to remember nothing.
+    /// Creates an empty pool for at most `bytes_max` bytes; 0 disables it.
     ///
     /// ```
     /// assert!(majordomus_zmtp::Spares::new(0).take(1).is_empty());
@@ -47,7 +49,8 @@ impl Spares {
         Self { lent: VecDeque::new(), bytes: 0, bytes_max }
     }
 
-    /// Remembers the memory of a message, if that is a large one. The longest remembered makes room.
+    /// Adds the memory of a message to the pool, if the message is large. The oldest buffers are
+    /// removed to make room.
     ///
     /// ```
     /// let mut spares = majordomus_zmtp::Spares::new(1 << 20);
@@ -65,8 +68,8 @@ impl Spares {
         self.lent.push_back(message.clone());
     }
 
-    /// Memory for a message of so many bytes, for [`grant_in`](crate::Connection::grant_in): none
-    /// where there is none to spare.
+    /// Takes a buffer for a message of `bytes` bytes, for
+    /// [`grant_in`](crate::Connection::grant_in). Returns an empty buffer if none fits.
     ///
     /// ```
     /// let mut spares = majordomus_zmtp::Spares::new(1 << 20);
@@ -76,7 +79,7 @@ impl Spares {
     pub fn take(&mut self, bytes: usize) -> BytesMut {
         let surplus = bytes..=bytes.saturating_add(SURPLUS_BYTES_MAX);
         let free = |fits: &dyn Fn(usize) -> bool| {
-            // The last one is the likeliest to be in the processor's cache still.
+            // The newest buffer is the most likely to be in the processor's cache.
             self.lent.iter().rposition(|memory| fits(memory.len()) && memory.is_unique())
         };
         let large_enough = free(&|length| surplus.contains(&length));
@@ -84,12 +87,12 @@ impl Spares {
         let found = large_enough.or_else(perhaps).and_then(|at| self.remove(at));
         match found.map(Bytes::try_into_mut) {
             Some(Ok(memory)) if surplus.contains(&memory.capacity()) => memory,
-            // It has less room than it might have, or more than it seemed.
+            // The capacity is smaller or larger than the length suggested.
             _ => BytesMut::new(),
         }
     }
 
-    /// Forgets all, so that what nobody holds is given back to the system.
+    /// Empties the pool, so that unreferenced memory is freed.
     ///
     /// ```
     /// let mut spares = majordomus_zmtp::Spares::new(1 << 20);
@@ -101,7 +104,8 @@ impl Spares {
         (self.lent, self.bytes) = (VecDeque::new(), 0);
     }
 
-    /// Bytes that are remembered, others may hold them too.
+    /// Returns the total size of the pooled buffers in bytes, including those that are still in
+    /// use.
     ///
     /// ```
     /// let mut spares = majordomus_zmtp::Spares::new(1 << 20);
@@ -160,7 +164,7 @@ mod tests {
         let place = memory.as_ptr();
         for length in [99_990, 100_000, 99_900, 99_990] {
             memory.truncate(length);
-            // As a connection does with what it reads.
+            // Freezes the memory as a connection does.
             let message = memory.freeze();
             spares.lend(&message);
             drop(message);

@@ -1,4 +1,4 @@
-//! NULL: each side sends READY with its metadata, and that is all.
+//! The NULL mechanism: each side sends READY with its metadata.
 
 use bytes::{Bytes, BytesMut};
 
@@ -8,7 +8,7 @@ use crate::{Error, Metadata, command, output::Output};
 /// The state of a NULL handshake.
 #[derive(Debug)]
 pub(crate) struct Null {
-    /// What a connector will say as soon as the peer has greeted.
+    /// A connector's metadata, until it is sent after the peer's greeting.
     ours: Option<Metadata>,
 }
 

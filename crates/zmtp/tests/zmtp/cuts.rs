@@ -1,4 +1,4 @@
-//! A conversation gives the same events wherever the reads cut it.
+//! Stream fragmentation tests: the events do not depend on the boundaries of reads.
 
 use bytes::Bytes;
 use majordomus_zmtp::{Event, Message};
@@ -35,7 +35,7 @@ fn conversation() -> Vec<u8> {
     .concat()
 }
 
-/// Events without those that tell of the reads and not of the conversation.
+/// Removes the events that depend on the boundaries of reads.
 fn lasting(events: Vec<Event>) -> Vec<Event> {
     events.into_iter().filter(|event| !matches!(event, Event::Large { .. })).collect()
 }
@@ -50,7 +50,7 @@ fn uncut(bytes: &[u8]) -> Vec<Event> {
 fn in_two_pieces_at_every_place() {
     let bytes = conversation();
     let expected = uncut(&bytes);
-    // Inside the large bodies one place is like another.
+    // Inside large bodies, a sample of positions is enough.
     let interesting = |at: &usize| bytes.len() < 4000 || *at < 1500 || at.is_multiple_of(997);
     let edges = bytes.len() - 21_000..bytes.len();
     for at in (0..bytes.len()).filter(interesting).chain(edges) {
@@ -109,7 +109,7 @@ fn without_settling_and_without_polling_each_time() {
         let mut connection = listener();
         let mut events = Vec::new();
         let mut rest = &bytes[..];
-        // Accepting late would be one more difference, so the handshake comes whole.
+        // The handshake arrives whole, because a late `accept` would change the events.
         events.extend(feed(&mut connection, &rest[..hello(1).len()]).unwrap());
         rest = &rest[hello(1).len()..];
         while !rest.is_empty() {
@@ -141,7 +141,7 @@ fn in_place_with_turns_that_stop_in_between() {
     for seed in 0..200 {
         let mut random = Random::new(seed);
         let (mut connection, mut bounds, mut events) = (listener(), Vec::new(), Vec::new());
-        // Accepting late would be one more difference, so the handshake comes whole.
+        // The handshake arrives whole, because a late `accept` would change the events.
         events.extend(feed(&mut connection, &bytes[..hello(1).len()]).unwrap());
         let mut rest = &bytes[hello(1).len()..];
         while !rest.is_empty() {

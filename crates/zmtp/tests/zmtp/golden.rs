@@ -1,4 +1,4 @@
-//! Bytes written out by hand from 37/ZMTP.
+//! Byte-exact tests with data written by hand from 37/ZMTP.
 
 use majordomus_zmtp::{Connection, Limits, Metadata, Security, SocketType};
 

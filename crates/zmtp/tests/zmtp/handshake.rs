@@ -1,4 +1,4 @@
-//! Who says what when, from the greeting to the first message.
+//! Handshake tests, from the greeting to the first message.
 
 use majordomus_zmtp::{Connection, Error, Event, Limits, Metadata, Security, SocketType};
 
@@ -7,7 +7,7 @@ use crate::wire::{
     send, written,
 };
 
-/// Carries bytes both ways until both sides are silent.
+/// Passes bytes in both directions until both sides have nothing to send.
 fn converse(a: &mut Connection, b: &mut Connection) -> (Vec<Event>, Vec<Event>) {
     let (mut at_a, mut at_b) = (Vec::new(), Vec::new());
     while a.unsent_bytes() + b.unsent_bytes() > 0 {
@@ -40,7 +40,7 @@ fn our_two_sides_meet() {
 
 #[test]
 fn two_connectors_meet() {
-    // The listener's side of ours waits for READY first, but other implementations do not.
+    // This crate's listener waits for READY first, but other implementations do not.
     let (mut a, mut b) = (connector(), connector());
     converse(&mut a, &mut b);
     assert!(a.is_open() && b.is_open());
@@ -48,7 +48,7 @@ fn two_connectors_meet() {
 
 #[test]
 fn a_peer_that_sends_ten_bytes_and_waits() {
-    // libzmq sends its signature, waits for ours, then its version, then the rest.
+    // libzmq sends its signature, waits for the peer's, then sends its version, then the rest.
     let mut connection = listener();
     let hello = hello(1);
     for piece in [&hello[..10], &hello[10..11], &hello[11..64]] {

@@ -1,4 +1,4 @@
-//! What just fits, and what never ends.
+//! Limit tests: data at the limits, and endless data.
 
 use majordomus_zmtp::{Connection, Error, Event, Limits, Security, UNGRANTED_BYTES_MAX};
 
@@ -17,7 +17,7 @@ fn what_just_fits() {
             let events = feed(&mut connection, &message(&frames)).unwrap();
             assert_eq!(messages(&events), [frames]);
         }
-        // 28 bytes of a command between them are as good as 28 bytes of body.
+        // A command of 28 bytes between the frames counts like 28 bytes of body.
         let unknown = command("X", &[0; 24]);
         let whole = message(&[&[1; 4000][..], &[2; 972]]);
         let bytes = [&whole[..4009], &unknown, &whole[4009..]].concat();
@@ -56,7 +56,7 @@ fn a_handshake_that_just_fits() {
     let mut bytes = [greeting(1), command("READY", &[kind, filler].concat())].concat();
     assert_eq!(bytes.len(), 8 * 1024);
     assert!(matches!(feed(&mut listener(), &bytes).unwrap()[..], [Event::Hello(_)]));
-    // What comes right behind it is no longer the handshake.
+    // Bytes after the handshake do not count towards its limit.
     bytes.extend(message(&["x"]));
     assert_eq!(feed(&mut listener(), &bytes).unwrap().len(), 2);
 }
@@ -68,7 +68,7 @@ fn a_handshake_that_never_ends() {
     let property = property("X", &[0; 9000]);
     let bytes = [greeting(1), command("READY", &property)].concat();
     assert_eq!(feed(&mut connection, &bytes), too_long);
-    // A listener that takes its time to accept holds no more than the limit either.
+    // A listener that accepts late stays within the limit, too.
     let mut connection = listener();
     let mut bytes = bytes::BytesMut::from(&hello(1)[..]);
     connection.receive(&mut bytes);
@@ -132,7 +132,7 @@ fn a_limit_of_four_gibibytes_is_cut_to_what_offsets_hold() {
     let limit = u32::MAX as usize - 9 * 1025;
     let error = Err(Error::FrameTooLong { len: u64::from(u32::MAX), limit });
     assert_eq!(feed(&mut connection, &bytes), error);
-    // A frame that fits is announced, and nothing is reserved for it unasked.
+    // A frame within the limit is reported, and no memory is reserved before the grant.
     let mut connection = open(1, limits);
     connection.receive(&mut bytes::BytesMut::from(&header(LONG, limit as u64)[..]));
     assert_eq!(connection.poll(), Ok(Some(Event::Large { bytes: limit + 9 })));
@@ -157,7 +157,7 @@ fn large_is_said_once_and_only_where_it_is_true() {
     assert_eq!(messages(&feed(&mut connection, &large[500..]).unwrap()).len(), 1);
     assert_eq!(connection.held_bytes(), 0);
     assert!(connection.direct_buffer().is_none());
-    // A message that comes whole is never large.
+    // A message that arrives whole needs no grant.
     assert!(matches!(feed(&mut connection, &large).unwrap()[..], [Event::Message(_)]));
 }
 

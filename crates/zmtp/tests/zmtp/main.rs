@@ -1,4 +1,4 @@
-//! The protocol as its users see it: bytes in, events out, and bytes out.
+//! Tests of the public API: received bytes in, events and bytes to send out.
 
 mod cuts;
 mod golden;

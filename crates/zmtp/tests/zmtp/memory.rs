@@ -1,4 +1,4 @@
-//! What a connection holds, and when it lets go.
+//! Memory tests: allocation and release of a connection's buffers.
 
 use bytes::{Bytes, BytesMut};
 use majordomus_zmtp::{
@@ -51,7 +51,7 @@ fn what_was_not_polled_survives_settling() {
 
 #[test]
 fn a_backlog_of_messages_is_taken_in_order() {
-    // Bytes are received while whole messages wait: those are behind the one that is taken.
+    // Bytes that arrive while complete messages are buffered are appended after them.
     let mut connection = open(1, Limits::default());
     connection.receive(&mut BytesMut::from(&message(&["a"]).repeat(100)[..]));
     connection.receive(&mut BytesMut::from(&message(&["b"]).repeat(100)[..]));
@@ -157,7 +157,7 @@ fn no_memory_before_the_grant() {
         connection.settle();
         assert_eq!(connection.held_bytes(), 100);
     }
-    // Bytes that come all the same are kept, and nothing is lost.
+    // Bytes that arrive before the grant are still buffered, and none are lost.
     connection.receive(&mut BytesMut::from(&bytes[100..200]));
     assert_eq!(connection.poll(), Ok(None));
     connection.grant();
@@ -285,7 +285,7 @@ fn a_flood_of_pings_fills_no_memory() {
         assert_eq!(connection.unsent_bytes(), pongs.len());
         assert_eq!(written(&mut connection), pongs);
     }
-    // A long queue of messages does not keep a peer from its PONG.
+    // Queued messages do not prevent a PONG.
     send(&mut connection, &[vec![0; 100_000]]);
     let before = connection.unsent_bytes();
     feed(&mut connection, &command("PING", b"\0\0")).unwrap();

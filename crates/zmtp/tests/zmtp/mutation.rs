@@ -1,4 +1,4 @@
-//! Whatever a peer sends, the connection ends in events or in an error, and holds its bounds.
+//! Mutation tests: any input leads to events or to an error, within the memory bounds.
 
 use majordomus_zmtp::{Event, Limits, UNGRANTED_BYTES_MAX};
 
@@ -26,7 +26,7 @@ fn flipped_and_cut_conversations() {
         let mut random = Random::new(seed);
         let mut bytes = conversation(&mut random);
         for _ in 0..1 + random.below(4) {
-            // Most faults go where the structure is.
+            // Most mutations hit the structure of the data.
             if bytes.is_empty() {
                 break;
             }
@@ -68,7 +68,7 @@ fn noise_after_a_handshake() {
         let mut connection = open(1, limits);
         for _ in 0..20 {
             let len = 1 + random.below(500);
-            // Small bytes are flags and lengths, so that noise gets somewhere.
+            // Small byte values are valid flags and lengths, so the noise reaches deeper states.
             let noise: Vec<u8> = (0..len).map(|_| random.below(5) as u8).collect();
             match feed(&mut connection, &noise) {
                 Ok(events) => {

@@ -1,4 +1,4 @@
-//! Every error, from the bytes that earn it, whole and byte by byte.
+//! Protocol violation tests: the input for every error, whole and byte by byte.
 
 use bytes::Bytes;
 use majordomus_zmtp::{COMMAND_BYTES_MAX, Connection, Error, Limits, Security};
@@ -10,7 +10,7 @@ use crate::wire::{
 
 const LIMITS: Limits = Limits { handshake_bytes_max: 1000, message_bytes_max: 5000, frames_max: 3 };
 
-/// The bytes end a listener's connection with this error, at their last byte and not before.
+/// Checks that a listener's connection fails with this error exactly at the last byte.
 #[track_caller]
 fn check(bytes: &[u8], expected: &Error) {
     for feed in [feed, feed_in_place] {
@@ -63,7 +63,7 @@ fn old_zmtp_is_told_from_garbage() {
     assert!(!Error::MetadataCut.is_old_zmtp());
 }
 
-/// As [`check`], behind a greeting.
+/// Like [`check`], after a greeting.
 #[track_caller]
 fn check_handshake(bytes: &[u8], expected: &Error) {
     check(&[greeting(1), bytes.to_vec()].concat(), expected);
@@ -126,7 +126,7 @@ fn metadata() {
     }
 }
 
-/// As [`check`], behind a handshake.
+/// Like [`check`], after a handshake.
 #[track_caller]
 fn check_traffic(bytes: &[u8], expected: &Error) {
     check(&[hello(1), bytes.to_vec()].concat(), expected);
@@ -167,7 +167,7 @@ fn commands() {
     check_traffic(&command("PONG", &[0; 17]), &Error::PongContextTooLong { len: 17 });
     check_traffic(&ready("REQ", b""), &Error::UnexpectedCommand { name: "READY".into() });
     check_traffic(&command("ERROR", b"\x03bye"), &Error::PeerRefused { reason: "bye".into() });
-    // Between the frames of a message they are no different, and count as part of it.
+    // Commands between the frames of a message behave the same, and count as part of the message.
     let between = [frame(MORE, b"x"), command("PING", b"")].concat();
     check_traffic(&between, &Error::PingWithoutTtl { len: 0 });
     let between = [frame(MORE, &[0; 3000]), header(COMMAND | LONG, 1995)].concat();

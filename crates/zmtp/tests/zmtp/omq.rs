@@ -1,4 +1,4 @@
-//! The same bytes mean the same to omq-proto, an implementation that is not ours.
+//! Interoperability tests with omq-proto, an independent ZMTP implementation.
 
 use bytes::Bytes;
 use majordomus_zmtp::{Connection, Error, Event, Limits, Metadata, Security, SocketType};
@@ -25,7 +25,8 @@ fn written_by_omq(theirs: &mut OmqConnection) -> Bytes {
     bytes
 }
 
-/// Carries bytes both ways until both sides are silent, and returns our events.
+/// Passes bytes in both directions until both sides have nothing to send. Returns this crate's
+/// events.
 fn converse(ours: &mut Connection, theirs: &mut OmqConnection) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
@@ -44,7 +45,7 @@ fn our_connector(kind: SocketType) -> Connection {
     Connection::connector(Security::Null, Limits::default(), ours)
 }
 
-/// A connection between our ROUTER and their DEALER, or the reverse.
+/// Creates a connection between this crate's ROUTER and omq's DEALER, or the reverse.
 fn pair(we_listen: bool) -> (Connection, OmqConnection) {
     let (mut ours, mut theirs) = if we_listen {
         (listener(), omq(Role::Client, OmqType::Dealer))

@@ -1,4 +1,4 @@
-//! Numbers from a seed, so that a failure can be replayed.
+//! A seeded random number generator, for reproducible failures.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        // Xorshift has a fixed point at zero, and its first numbers from small seeds are small.
+        // Xorshift has a fixed point at zero, and small seeds produce small first numbers.
         let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         for _ in 0..8 {
             random.next();
@@ -30,7 +30,8 @@ impl Random {
         (0..len).map(|_| self.next() as u8).collect()
     }
 
-    /// A message of 1 to 12 frames, with the lengths where framing changes more often than others.
+    /// Generates a message of 1 to 12 frames, with a preference for lengths at which the framing
+    /// changes.
     pub(crate) fn message(&mut self) -> Vec<Bytes> {
         let frames = 1 + self.below(12);
         (0..frames)

@@ -1,4 +1,4 @@
-//! Bytes as a peer would send them, and the caller's loop that feeds them to a connection.
+//! Wire data as sent by a peer, and the caller's loop that feeds it to a connection.
 
 use bytes::{Bytes, BytesMut};
 use majordomus_zmtp::{Connection, Error, Event, Limits, Message, Metadata, Security, SocketType};
@@ -17,7 +17,7 @@ pub(crate) fn greeting(minor: u8) -> Vec<u8> {
     greeting
 }
 
-/// A header alone, long when `flags` say so.
+/// Encodes only a header, long if `flags` has the LONG bit.
 pub(crate) fn header(flags: u8, len: u64) -> Vec<u8> {
     if flags & LONG == 0 {
         vec![flags, u8::try_from(len).unwrap()]
@@ -28,7 +28,7 @@ pub(crate) fn header(flags: u8, len: u64) -> Vec<u8> {
     }
 }
 
-/// A frame in its shortest form.
+/// Encodes a frame in its shortest form.
 pub(crate) fn frame(flags: u8, body: &[u8]) -> Vec<u8> {
     let long = if body.len() > 255 { LONG } else { 0 };
     let mut frame = header(flags | long, body.len() as u64);
@@ -62,7 +62,7 @@ pub(crate) fn message<F: AsRef<[u8]>>(frames: &[F]) -> Vec<u8> {
     frames.iter().enumerate().flat_map(|(i, body)| frame(flags(i), body.as_ref())).collect()
 }
 
-/// A DEALER's whole handshake.
+/// Encodes a DEALER's whole handshake.
 pub(crate) fn hello(minor: u8) -> Vec<u8> {
     [greeting(minor), ready("DEALER", b"d")].concat()
 }
@@ -76,7 +76,8 @@ pub(crate) fn connector() -> Connection {
     Connection::connector(Security::Null, Limits::default(), ours)
 }
 
-/// A listener whose handshake with a DEALER of this minor version is over and written.
+/// Creates a listener that has completed its handshake with a DEALER of this minor version and has
+/// no unsent bytes.
 pub(crate) fn open(minor: u8, limits: Limits) -> Connection {
     let mut connection = Connection::listener(Security::Null, limits);
     let events = feed(&mut connection, &hello(minor)).unwrap();
@@ -85,8 +86,8 @@ pub(crate) fn open(minor: u8, limits: Limits) -> Connection {
     connection
 }
 
-/// One turn of the caller's loop: these bytes are read in one piece. Accepts who says hello, and
-/// grants what is asked for.
+/// Runs one turn of the caller's loop with `bytes` as a single read. Accepts the peer and grants
+/// memory.
 pub(crate) fn feed(connection: &mut Connection, bytes: &[u8]) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
     let mut read_buffer = BytesMut::from(bytes);
@@ -96,7 +97,7 @@ pub(crate) fn feed(connection: &mut Connection, bytes: &[u8]) -> Result<Vec<Even
     Ok(events)
 }
 
-/// As [`feed`], but reads directly where the connection offers a buffer.
+/// Like [`feed`], but reads into the direct buffer if the connection offers one.
 pub(crate) fn feed_direct(
     connection: &mut Connection,
     mut bytes: &[u8],
@@ -119,8 +120,8 @@ pub(crate) fn feed_direct(
     Ok(events)
 }
 
-/// As [`feed`], but the bytes stay where they are: whole messages are cut out of them, and the
-/// connection takes only what else it needs.
+/// Like [`feed`], but extracts complete messages from `bytes` in place. The connection consumes
+/// only the other bytes.
 pub(crate) fn feed_in_place(
     connection: &mut Connection,
     mut bytes: &[u8],
@@ -143,7 +144,7 @@ pub(crate) fn feed_in_place(
     }
 }
 
-/// Polls until nothing comes, then settles. Events that were seen before an error stay.
+/// Polls until there are no more events, then settles. Events before an error stay in `events`.
 pub(crate) fn poll_into(connection: &mut Connection, events: &mut Vec<Event>) -> Result<(), Error> {
     while let Some(event) = connection.poll()? {
         answer(connection, &event);
@@ -153,7 +154,7 @@ pub(crate) fn poll_into(connection: &mut Connection, events: &mut Vec<Event>) ->
     Ok(())
 }
 
-/// Accepts who says hello, and grants what is asked for.
+/// Accepts the peer and grants memory.
 fn answer(connection: &mut Connection, event: &Event) {
     match event {
         Event::Hello(_) => connection.accept(&Metadata::new(SocketType::Router)),
@@ -165,7 +166,7 @@ fn answer(connection: &mut Connection, event: &Event) {
     }
 }
 
-/// The messages among the events, as frames.
+/// Returns the messages among the events, as frames.
 pub(crate) fn messages(events: &[Event]) -> Vec<Vec<Bytes>> {
     let frames = |message: &Message| (0..message.len()).map(|i| message.share(i)).collect();
     events
@@ -177,7 +178,7 @@ pub(crate) fn messages(events: &[Event]) -> Vec<Vec<Bytes>> {
         .collect()
 }
 
-/// Takes all that is unsent, as one write would.
+/// Takes all unsent bytes, as one write would.
 pub(crate) fn written(connection: &mut Connection) -> Vec<u8> {
     let bytes: Vec<u8> = connection.unsent().flatten().copied().collect();
     assert_eq!(bytes.len(), connection.unsent_bytes());
@@ -188,7 +189,7 @@ pub(crate) fn written(connection: &mut Connection) -> Vec<u8> {
 pub(crate) fn send<F: AsRef<[u8]>>(connection: &mut Connection, frames: &[F]) {
     for (index, frame) in frames.iter().enumerate() {
         let more = index + 1 < frames.len();
-        // Both ways of sending must give the same bytes.
+        // Both ways of sending must produce the same bytes.
         if index % 2 == 0 {
             connection.send_frame(frame.as_ref(), more);
         } else {
