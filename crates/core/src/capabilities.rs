@@ -44,7 +44,7 @@ impl Default for ClientCapabilities {
 pub enum Redelivery {
     /// Always redeliver: workers are assumed to be idempotent.
     Always,
-    /// Redeliver if the request allows it.
+    /// Redeliver if the request asks for it.
     WhereAsked,
     /// Never redeliver.
     Never,

@@ -228,7 +228,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// Creates a content with a body and no options.
+    /// Creates content with a body and no options.
     ///
     /// ```
     /// use majordomus_core::{Content, Frames};
@@ -263,7 +263,7 @@ fn content_of(reply: &mut Reply) -> Content {
 /// assert_eq!(client.next_deadline(), Time::NEVER);
 /// ```
 ///
-/// A request is queued until the connection is open and the requests before it are sent. It then is
+/// A request is queued until the connection is open and the requests before it are sent. It is then
 /// in flight, and it ends with exactly one [`Delivery::Final`] or [`Delivery::Failed`], unless it
 /// is cancelled. If the connection is lost, requests in flight are not sent again, because the
 /// client cannot tell whether they were processed. Queued requests stay queued until their time
@@ -279,7 +279,7 @@ pub struct Client {
     running: HashMap<RequestHandle, Running, HandleState>,
     /// The next check of each request with a time limit, queued or in flight.
     deadlines: Deadlines,
-    /// The last time that the broker sent data or had no reason to.
+    /// The last time that the broker sent data, or had no reason to send any.
     heard_at: Time,
     /// The time of the next heartbeat while requests are in flight.
     heartbeat_at: Time,

@@ -22,12 +22,12 @@ pub enum FromClient {
     Request(Request),
     /// Keeps the connection alive.
     Heartbeat,
-    /// Keeps a request alive.
+    /// Request keep-alive: the client still waits for the reply.
     StillWanted {
         /// The id that the client gave the request.
         id: CorrelationId,
     },
-    /// Keeps a worker alive on the client's word.
+    /// Worker keep-alive: the client reports that the worker is alive.
     Vouch {
         /// The worker's identity.
         worker: Label,
@@ -153,8 +153,8 @@ pub struct Request {
     pub credit: u32,
     /// True to receive progress reports for the request as [`ToClient::Notice`].
     pub notices: bool,
-    /// The client's options, passed on unchanged to workers whose dialect can carry them: JSON for a
-    /// JSON body, packed headers for frames.
+    /// The client's options, passed on unchanged to workers whose dialect can carry them: JSON for
+    /// a JSON body, packed headers for frames.
     pub options: Bytes,
     /// The payload for the worker.
     pub body: Frames,
@@ -470,7 +470,7 @@ pub enum ToWorker {
     },
     /// Dispatches a request.
     Request(WorkerRequest),
-    /// Keeps a request alive on its client's behalf.
+    /// Request keep-alive: the client still waits for the reply.
     StillWanted {
         /// The address from the request.
         address: Label,

@@ -6,10 +6,10 @@ use crate::{Farewell, Time};
 
 /// The wait before a client or a worker reconnects.
 ///
-/// The wait doubles with each lost connection, from `shortest` to `longest`. It starts over once the
-/// broker serves the peer, or after a connection that lasted at least as long as `longest`. Each wait
-/// is shortened by a random fraction of up to a half, so that the peers of a restarted broker do not
-/// all reconnect at once.
+/// The wait doubles with each lost connection, from `shortest` to `longest`. It starts over once
+/// the broker serves the peer, or after a connection that lasted at least as long as `longest`.
+/// Each wait is shortened by a random fraction of up to a half, so that the peers of a restarted
+/// broker do not all reconnect at once.
 ///
 /// If the broker reports that the peer's identity is in use, the wait is at least a minute. If the
 /// broker rejects the peer permanently ([`Farewell::is_for_good`]), the peer does not reconnect

@@ -201,7 +201,7 @@ impl Partial {
         (*number <= NUMBER_MAX).then(|| semver::Version::new(numbers[0], numbers[1], numbers[2]))
     }
 
-    /// Returns the place of the number that `^` keeps fixed: the first one that is not zero.
+    /// Returns the position of the number that `^` keeps fixed: the first one that is not zero.
     fn breaking(&self) -> usize {
         match (self.named, self.lowest.major, self.lowest.minor) {
             (1, ..) | (_, 1.., _) => 1,

@@ -58,7 +58,7 @@ impl<'a> FramesView<'a> {
         Self { data, bounds, memory: None, form: Form::Frames, note: 0 }
     }
 
-    /// Creates a view of frames in memory that [`share`](FramesView::share) can share.
+    /// Creates a view of frames in shareable memory; see [`share`](FramesView::share).
     ///
     /// ```
     /// use majordomus_core::FramesView;

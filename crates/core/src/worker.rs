@@ -276,7 +276,7 @@ pub struct Worker {
     outputs: VecDeque<WorkerOutput>,
 }
 
-/// The stage of a worker's life.
+/// A worker's lifecycle stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Serve,
@@ -589,7 +589,7 @@ impl Worker {
             let heartbeat = Some(self.config.heartbeat_interval);
             let hello = Hello { heartbeat, message_bytes_max: self.config.message_bytes_max };
             out.send(&FromWorker::Hello(hello));
-            // The broker then has the concurrency before the first registration.
+            // The broker receives the concurrency before the first registration.
             capacity.into_iter().chain(ready).for_each(|command| out.send(&command));
         } else {
             ready.chain(capacity).for_each(|command| out.send(&command));

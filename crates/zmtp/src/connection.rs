@@ -425,7 +425,6 @@ impl Connection {
     /// [`poll`](Self::poll).
     ///
     /// Returns `None` if there is no such message, or if received bytes have not been polled yet.
-    /// `None` when there is no such message, or when bytes that were received wait to be polled.
     ///
     /// ```
     /// # use majordomus_zmtp::{Connection, Limits, Security};

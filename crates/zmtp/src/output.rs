@@ -376,7 +376,7 @@ mod tests {
             let both = [&header(0x20)[..], &small, &header(0x40), &large].concat();
             assert!(waiting.ends_with(&both));
             if round == 1 {
-                // One is gone, and a part of another.
+                // One frame and a part of another are sent.
                 output.sent(2 * small.len());
             }
         }

@@ -9,9 +9,9 @@ use crate::Time;
 /// The number of stale entries that are allowed in addition to one per request.
 pub(super) const STALE_MAX: usize = 64;
 
-/// The times at which requests are due. Adding an entry is cheap, because the latest entry usually
-/// is due last. Ending a request costs nothing, because its entry stays in the heap until it is
-/// stale.
+/// The times at which requests are due. Adding an entry is cheap, because the newest entry usually
+/// is due last. Ending a request is cheap too, because its entry stays in the heap as a stale
+/// entry.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     entries: BinaryHeap<Reverse<(Time, RequestHandle)>>,

@@ -23,7 +23,7 @@ pub(super) struct Task {
     orphan: bool,
     address: Label,
     id: CorrelationId,
-    /// Parts buffered for the final reply, with their total size below.
+    /// Parts buffered for the final reply. The next two fields are their total size.
     kept: Vec<Frames>,
     kept_bytes: usize,
     kept_frames: usize,

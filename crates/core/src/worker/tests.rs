@@ -531,7 +531,7 @@ fn a_worker_that_is_not_wanted_comes_back_when_it_offers_something_else() {
         (100_000, Opened, vec![hello(), takes(2), offers("echo")]),
     ]);
     check(greeting(), script);
-    // A drained worker stops instead.
+    // If the worker drains, it stops instead.
     let stopped = vec![Stopped];
     check(greeting(), greeted(0).chain([away(), (100_000, Drain, stopped)]));
 }
