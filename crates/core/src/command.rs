@@ -330,7 +330,7 @@ impl fmt::Display for Farewell {
     }
 }
 
-/// The code of a worker's error that has none. Other codes have three digits.
+/// The placeholder for a worker error without a code. Error codes have three digits.
 pub const CODE_UNSAID: u16 = 0;
 
 /// The contents of a reply to a client.
