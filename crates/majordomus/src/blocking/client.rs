@@ -1,13 +1,13 @@
-//! The client.
+//! The blocking client.
 
 use std::time::Duration;
 
 use crate::blocking::{ConnectionEvents, RequestBuilder, Runtime};
 use crate::{Body, ClientBuilder, Endpoints, SetupError};
 
-/// A [client](crate::Client) for programs without an async runtime.
+/// A blocking [client](crate::Client) for programs without an async runtime.
 ///
-/// Clones are cheap and share the connection, and threads can share one clone as well.
+/// Clones are cheap and share the connection. Threads can also share one client.
 ///
 #[cfg_attr(feature = "broker", doc = "```")]
 #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -15,7 +15,7 @@ use crate::{Body, ClientBuilder, Endpoints, SetupError};
 ///
 /// let broker = Broker::start("inproc://blocking-client")?;
 /// let client = blocking::Client::connect("inproc://blocking-client")?;
-/// // Whether anybody offers it, which the broker itself answers.
+/// // Asks the broker itself if a worker has registered the service.
 /// let reply = client.request("mmi.service", "echo").call()?;
 /// assert_eq!(reply.text(), "404");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -27,15 +27,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the broker at this endpoint, or of several brokers, with the defaults of
-    /// [`ClientBuilder`]; [`ClientBuilder::blocking_connect`] is for those who want others.
+    /// Connects to the broker at this endpoint, or to several brokers, with the defaults of
+    /// [`ClientBuilder`]. Use [`ClientBuilder::blocking_connect`] to set other options.
     ///
-    /// Returns at once: the connection is made in the background, and requests wait for it.
+    /// Returns immediately: the connection is opened in the background, and requests wait for it.
     ///
     /// # Errors
     ///
-    /// Those of the [async one](crate::Client::connect), and [`SetupError::NoRuntime`] where the system
-    /// gives no thread. That nobody answers there is no error.
+    /// Returns the errors of the [async method](crate::Client::connect), and
+    /// [`SetupError::NoRuntime`] if the operating system cannot start a thread. An unreachable
+    /// broker is not an error.
     ///
     /// ```
     /// use majordomus::blocking::Client;
@@ -47,13 +48,13 @@ impl Client {
         crate::Client::builder(endpoints).blocking_connect()
     }
 
-    /// On this runtime, where the client's tasks are, too.
+    /// Wraps a client whose tasks run on this runtime.
     pub(crate) fn new(client: crate::Client, runtime: Runtime) -> Self {
         Self { client, runtime }
     }
 
-    /// Asks a service for something. Nothing is sent until the result is
-    /// [called](RequestBuilder::call) for, or [sent](RequestBuilder::send).
+    /// Creates a request to a service. Nothing is sent until [`call`](RequestBuilder::call) or
+    /// [`send`](RequestBuilder::send) is called.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -68,7 +69,7 @@ impl Client {
         RequestBuilder::new(self.client.request(service, body), self.runtime.clone())
     }
 
-    /// Whether a broker is connected at this moment.
+    /// Returns true if a broker is connected at this moment.
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) {
@@ -81,12 +82,12 @@ impl Client {
         self.client.is_connected()
     }
 
-    /// Returns when a broker is connected, or this time is over, and says whether one is. Nobody has
-    /// to wait for that: requests do it by themselves.
+    /// Waits until a broker is connected, or until this time has elapsed. Returns true if a broker
+    /// is connected. Calling this method is optional, because requests wait for the connection.
     ///
     /// # Panics
     ///
-    /// [In async code](crate::blocking#in-async-code).
+    /// Panics [in async code](crate::blocking#in-async-code).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -102,7 +103,7 @@ impl Client {
         self.runtime.block_within(within, self.client.connected()).is_some()
     }
 
-    /// What happens to its connections from now on.
+    /// Returns the events of the client's connections from now on.
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) {
@@ -116,13 +117,13 @@ impl Client {
 }
 
 impl ClientBuilder {
-    /// Starts the client with these options for a program without an async runtime. Returns at once,
-    /// as [`blocking::Client::connect`](Client::connect) does.
+    /// Starts a blocking client with these options. Returns immediately, like
+    /// [`blocking::Client::connect`](Client::connect).
     ///
     /// # Errors
     ///
-    /// Those of [`connect`](Self::connect), and [`SetupError::NoRuntime`] where the system gives no
-    /// thread.
+    /// Returns the errors of [`connect`](Self::connect), and [`SetupError::NoRuntime`] if the
+    /// operating system cannot start a thread.
     ///
     /// ```no_run
     /// use majordomus::{Client, Retry};

@@ -1,15 +1,15 @@
-//! Connections that come and go.
+//! Blocking iterator over connection events.
 
 use crate::ConnectionEvent;
 use crate::blocking::Runtime;
 
-/// What happens to the connections of a client or a worker, from
+/// An iterator over the connection events of a client or a worker, from
 /// [`Client::events`](crate::blocking::Client::events) or
-/// [`Worker::events`](crate::blocking::Worker::events): an iterator that waits for the next event, and
-/// ends when there is nobody any more whose connections these are.
+/// [`Worker::events`](crate::blocking::Worker::events). It waits for the next event, and ends when
+/// the client or worker no longer exists.
 ///
-/// Of one who does not listen for long, the oldest events are left out:
-/// [`EVENTS_MAX`](crate::EVENTS_MAX) wait.
+/// At most [`EVENTS_MAX`](crate::EVENTS_MAX) events are queued for a slow reader; the oldest are
+/// dropped first.
 ///
 /// ```no_run
 /// # fn example(client: majordomus::blocking::Client) {

@@ -1,15 +1,16 @@
-//! The client and the worker for programs without an async runtime.
+//! A blocking client and worker for programs without an async runtime.
 //!
-//! They are the same [`Client`](crate::Client) and [`Worker`](crate::Worker), and what they wait for
-//! blocks the calling thread. The tasks of all of them run on one thread, `majordomus`, which is
-//! started for the first of them and stays until the process ends. Their options are those of the
-//! async builders: [`ClientBuilder::blocking_connect`](crate::ClientBuilder::blocking_connect) and
-//! [`WorkerBuilder::blocking`](crate::WorkerBuilder::blocking) lead here.
+//! They wrap the async [`Client`](crate::Client) and [`Worker`](crate::Worker). A method that waits
+//! blocks the calling thread. The tasks of all blocking clients and workers run on one thread,
+//! `majordomus`, which is started for the first of them and runs until the process ends. The
+//! options are those of the async builders:
+//! [`ClientBuilder::blocking_connect`](crate::ClientBuilder::blocking_connect) and
+//! [`WorkerBuilder::blocking`](crate::WorkerBuilder::blocking) return the blocking types.
 //!
-//! Handlers of a worker are plain closures, each of which runs on a thread of its own: as many at
-//! once as the worker's [concurrency](crate::WorkerBuilder::concurrency) allows, and in one process
-//! [`HANDLERS_MAX`]. [`handler`] makes an async handler of such a closure, for a
-//! [`Worker`](crate::Worker) that has others beside it.
+//! The handlers of a blocking worker are plain closures. Each call runs on a thread of its own. The
+//! worker's [concurrency](crate::WorkerBuilder::concurrency) limits the number of concurrent calls,
+//! and [`HANDLERS_MAX`] limits it for the whole process. [`handler`] converts such a closure to an
+//! async handler, for a [`Worker`](crate::Worker) that also has async handlers.
 //!
 #![cfg_attr(feature = "broker", doc = "```")]
 #![cfg_attr(not(feature = "broker"), doc = "```ignore")]

@@ -1,4 +1,4 @@
-//! Handlers that block, and how they answer.
+//! Blocking handlers and their replies.
 
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -13,11 +13,11 @@ use crate::{Body, Cancellation, Cancelled, Request};
 
 type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Makes an async handler of a closure that blocks: each of its requests runs on a thread for that,
-/// by tokio's `spawn_blocking`. So the [`Worker`](crate::Worker) of an async program can have it
-/// beside others.
+/// Converts a blocking closure to an async handler. Each of its requests runs on a thread of
+/// Tokio's `spawn_blocking`, so an async [`Worker`](crate::Worker) can have blocking and async
+/// handlers.
 ///
-/// What nobody waits for any more when its turn comes is not begun.
+/// A request that is cancelled before its thread starts is not processed.
 ///
 /// ```no_run
 /// use majordomus::{Worker, blocking};
@@ -51,7 +51,7 @@ where
                     handler(request, reply);
                 }
             });
-            // A panic goes on, so that the request fails with what it said.
+            // The panic is propagated, so that the request fails with its message.
             if let Err(failed) = running.await
                 && let Ok(panic) = failed.try_into_panic()
             {
@@ -61,10 +61,10 @@ where
     }
 }
 
-/// How a handler answers its request: with any number of parts, and then with one final reply or an
-/// error. What it says is said as by the [async one](crate::Replier), and waits on this thread.
+/// The sender of a handler's reply: any number of parts, then one final reply or an error. It works
+/// like the [async replier](crate::Replier), but blocks the calling thread.
 ///
-/// When it is dropped without one of these and the handler returns, the request fails.
+/// If it is dropped without a final reply or an error and the handler returns, the request fails.
 ///
 /// ```
 /// use majordomus::blocking::Replier;
@@ -84,11 +84,11 @@ pub struct Replier {
 }
 
 impl Replier {
-    /// Sends a part of the reply. Waits while its client, or the broker, takes no more.
+    /// Sends a part of the reply. Waits while the client or the broker does not accept more parts.
     ///
     /// # Errors
     ///
-    /// When nobody waits for the reply any more.
+    /// Returns [`Cancelled`] if the reply is no longer needed.
     ///
     /// ```no_run
     /// # fn handler(reply: majordomus::blocking::Replier) {
@@ -105,11 +105,11 @@ impl Replier {
         self.runtime.block_on(self.reply.part(body))
     }
 
-    /// Sends each of these as a part, and then ends the reply with none.
+    /// Sends each item as a part, and then ends the reply with an empty final part.
     ///
     /// # Errors
     ///
-    /// When nobody waits for the reply any more.
+    /// Returns [`Cancelled`] if the reply is no longer needed.
     ///
     /// ```no_run
     /// # fn handler(reply: majordomus::blocking::Replier) {
@@ -121,7 +121,7 @@ impl Replier {
     where
         I: IntoIterator<Item: Into<Body>>,
     {
-        // One by one, because what makes the parts may block too.
+        // The parts are sent individually, because the iterator may block too.
         for part in parts {
             self.part(part)?;
         }
@@ -129,7 +129,8 @@ impl Replier {
         Ok(())
     }
 
-    /// Says that it is still at work, to a client that limits the silence of its worker.
+    /// Reports that the handler is still working, for a client that limits the silence of its
+    /// worker.
     ///
     /// ```no_run
     /// # fn handler(reply: majordomus::blocking::Replier) {
@@ -145,8 +146,8 @@ impl Replier {
         self.runtime.block_on(self.reply.at_work());
     }
 
-    /// Lets the broker keep the reply for so long, and answer equal requests with it. It counts for a
-    /// reply without parts.
+    /// Allows the broker to cache the reply for this duration and to answer identical requests from
+    /// the cache. Only a reply without parts can be cached.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -160,7 +161,7 @@ impl Replier {
         Self { reply: self.reply.keep(good_for), ..self }
     }
 
-    /// Sends the reply, or its last part. Where nobody waits for it any more, it is dropped.
+    /// Sends the final reply, or its last part. The reply is dropped if it is no longer needed.
     ///
     /// ```no_run
     /// # fn handler(reply: majordomus::blocking::Replier) {
@@ -172,7 +173,7 @@ impl Replier {
         self.runtime.block_on(self.reply.finish(body));
     }
 
-    /// Fails the request, and says why.
+    /// Fails the request with an error text.
     ///
     /// ```no_run
     /// # fn handler(reply: majordomus::blocking::Replier) {
@@ -184,8 +185,8 @@ impl Replier {
         self.runtime.block_on(self.reply.fail(text));
     }
 
-    /// Fails the request with a code of your own, from 400 to 999, and says why: see the
-    /// [async one](crate::Replier::fail_with).
+    /// Fails the request with an application-defined code from 400 to 999 and a reason: see the
+    /// [async method](crate::Replier::fail_with).
     ///
     /// ```no_run
     /// # fn handler(reply: majordomus::blocking::Replier) {
@@ -197,8 +198,8 @@ impl Replier {
         self.runtime.block_on(self.reply.fail_with(code, why));
     }
 
-    /// Gives the request back, so that another worker gets it, and says why: see the
-    /// [async one](crate::Replier::reject).
+    /// Rejects the request and gives the reason, so that the broker dispatches it to another
+    /// worker: see the [async method](crate::Replier::reject).
     ///
     /// ```no_run
     /// # fn handler(request: majordomus::Request, reply: majordomus::blocking::Replier) {
@@ -213,7 +214,8 @@ impl Replier {
         self.runtime.block_on(self.reply.reject(why));
     }
 
-    /// Whether somebody still waits for the reply. A handler that takes long asks now and then.
+    /// Returns true if the reply is still needed. A handler that runs for a long time should check
+    /// this regularly.
     ///
     /// ```no_run
     /// # fn handler(reply: majordomus::blocking::Replier) {
@@ -226,14 +228,15 @@ impl Replier {
         self.reply.is_wanted()
     }
 
-    /// What says when nobody waits for the reply any more, for those who ask when this is gone.
+    /// Returns a handle that reports when the reply is no longer needed. The handle can outlive the
+    /// replier.
     ///
     /// ```no_run
     /// # fn handler(reply: majordomus::blocking::Replier) {
     /// let cancellation = reply.cancellation();
     /// reply.finish("it is begun");
     /// while !cancellation.is_cancelled() {
-    ///     // The rest.
+    ///     // The rest of the work.
     /// #   break;
     /// }
     /// # }

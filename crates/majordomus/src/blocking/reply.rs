@@ -1,4 +1,4 @@
-//! The reply to a request.
+//! The reply of a blocking request.
 
 use std::error::Error;
 use std::fmt;
@@ -10,12 +10,12 @@ use crate::{Body, RequestError};
 
 /// The reply to a request, part by part, from
 /// [`RequestBuilder::send`](crate::blocking::RequestBuilder::send): an iterator that waits for the
-/// next part. Its last item is the last part, or the error that ends it.
+/// next part. Its last item is the last part, or the error that ends the reply.
 ///
-/// Dropping it before its end gives the request up, at the worker too where that can be told. A
-/// reader that is slow makes the worker wait, as it is with the [async one](crate::Reply).
+/// Dropping the reply before its end cancels the request, also at the worker if the dialect
+/// supports this. A slow reader makes the worker wait, as with the [async reply](crate::Reply).
 ///
-/// What waits here panics [in async code](crate::blocking#in-async-code).
+/// Methods that wait panic [in async code](crate::blocking#in-async-code).
 ///
 /// ```no_run
 /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -36,12 +36,12 @@ impl Reply {
         Self { reply, runtime }
     }
 
-    /// The next part, if it comes within this time; `Ok(None)` after the last one or an error. What
-    /// comes later is not lost.
+    /// Waits for the next part, but no longer than this time. Returns `Ok(None)` after the last
+    /// part or an error. A part that arrives later is not lost.
     ///
     /// # Errors
     ///
-    /// [`NothingYet`] where nothing came in that time. The request goes on.
+    /// Returns [`NothingYet`] if no part arrived within that time. The request continues.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -65,12 +65,12 @@ impl Reply {
         self.runtime.block_within(within, self.reply.next()).ok_or(NothingYet)
     }
 
-    /// The frames of all parts that have not been read yet, in one body, when the last one is here.
-    /// The headers are those of the last part.
+    /// Waits for the end of the reply and returns the frames of all unread parts in one body. The
+    /// headers are those of the last part.
     ///
     /// # Errors
     ///
-    /// When there is no reply, or no more of it: the parts that came are lost.
+    /// Returns an error if the request fails. The parts that were received are lost.
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -85,11 +85,11 @@ impl Reply {
         self.runtime.block_on(self.reply.whole())
     }
 
-    /// All parts that have not been read yet, one by one, when the last one is here.
+    /// Waits for the end of the reply and returns all unread parts individually.
     ///
     /// # Errors
     ///
-    /// When there is no reply, or no more of it: the parts that came are lost.
+    /// Returns an error if the request fails. The parts that were received are lost.
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -116,8 +116,8 @@ impl Iterator for Reply {
 
 impl FusedIterator for Reply {}
 
-/// No part of a reply came in the time that was given to
-/// [`next_timeout`](crate::blocking::Reply::next_timeout).
+/// The error of [`next_timeout`](crate::blocking::Reply::next_timeout) if no part of the reply
+/// arrived in time.
 ///
 /// ```
 /// assert_eq!(majordomus::blocking::NothingYet.to_string(), "nothing came in this time");

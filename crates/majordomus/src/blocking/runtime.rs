@@ -1,4 +1,4 @@
-//! The one runtime that the blocking clients and workers of this process share.
+//! The runtime that all blocking clients and workers of this process share.
 
 use std::future::{Future, pending};
 use std::io;
@@ -12,33 +12,33 @@ use tokio::time::timeout;
 
 use crate::SetupError;
 
-/// Handlers of blocking workers that run at once in one process. Where the concurrency of its workers
-/// allows more, those wait, and are begun when others have returned.
+/// The maximum number of blocking handlers that run concurrently in one process. If the concurrency
+/// of the workers is higher, further handlers wait until others have returned.
 ///
 /// ```
 /// use majordomus::Worker;
 /// use majordomus::blocking::HANDLERS_MAX;
 ///
-/// // One worker takes no more than can run.
+/// // The worker accepts no more requests than can run concurrently.
 /// let builder = Worker::builder("tcp://127.0.0.1:5555").concurrency(HANDLERS_MAX).blocking();
 /// ```
 pub const HANDLERS_MAX: usize = 4096;
 
-/// The name of its thread.
+/// The name of the runtime's thread.
 const THREAD: &str = "majordomus";
-/// The name of the threads on which handlers run.
+/// The name of the threads that run handlers.
 const HANDLER_THREAD: &str = "majordomus-handler";
 
 static STARTED: Mutex<Option<Handle>> = Mutex::new(None);
 
-/// A way to the runtime. Clones are the same.
+/// A handle to the runtime. Clones share the same runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct Runtime(Handle);
 
 impl Runtime {
-    /// The runtime, which is started where this is the first time.
+    /// Returns the runtime. The first call starts it.
     pub(crate) fn get() -> Result<Self, SetupError> {
-        // The lock is held while it starts, so that there is but one.
+        // The lock is held while the runtime starts, so that only one is started.
         let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = match &*started {
             Some(handle) => handle.clone(),
@@ -48,12 +48,13 @@ impl Runtime {
         Ok(Self(handle))
     }
 
-    /// The runtime in whose task this is called.
+    /// Returns the runtime of the current task.
     pub(crate) fn current() -> Self {
         Self(Handle::current())
     }
 
-    /// While this is held, what is spawned is spawned there. It does not block.
+    /// Enters the runtime: while the guard exists, tasks are spawned on this runtime. This method
+    /// does not block.
     pub(crate) fn enter(&self) -> EnterGuard<'_> {
         self.0.enter()
     }
@@ -62,37 +63,37 @@ impl Runtime {
         self.0.spawn(task);
     }
 
-    /// Waits for something, on this thread.
+    /// Blocks the current thread until the future is ready.
     ///
     /// # Panics
     ///
-    /// In a thread that runs tasks of tokio, which must not be blocked.
+    /// Panics in a thread that runs Tokio tasks, because such a thread must not be blocked.
     #[track_caller]
     pub(crate) fn block_on<T>(&self, what: impl Future<Output = T>) -> T {
         self.0.block_on(what)
     }
 
-    /// Waits for something, no longer than this.
+    /// Blocks the current thread until the future is ready, but no longer than this time.
     #[track_caller]
     pub(crate) fn block_within<T>(
         &self,
         within: Duration,
         what: impl Future<Output = T>,
     ) -> Option<T> {
-        // The timer is made inside, where there is a runtime that has it.
+        // The timer is created inside the future, because it needs the runtime's context.
         self.block_on(async { timeout(within, what).await.ok() })
     }
 }
 
-/// Starts the thread, which runs until the process ends.
+/// Starts the runtime's thread, which runs until the process ends.
 fn start() -> io::Result<Handle> {
     let (tell, told) = sync_channel(1);
     thread::Builder::new().name(THREAD.into()).spawn(move || run(&tell))?;
     told.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
-/// The runtime is made on its thread, so that it is never dropped on another one, which might be one
-/// that must not wait for it.
+/// Runs the runtime. It is created on its own thread, so that it is never dropped on another
+/// thread, which might not be allowed to block.
 fn run(tell: &SyncSender<io::Result<Handle>>) {
     match build(HANDLERS_MAX) {
         Ok(runtime) => {

@@ -1,15 +1,15 @@
-//! The worker.
+//! The blocking worker.
 
 use std::time::Duration;
 
 use crate::blocking::{ConnectionEvents, Replier, Runtime, handler};
 use crate::{Endpoints, Request, SetupError};
 
-/// A [worker](crate::Worker) for programs without an async runtime, whose handlers are closures that
-/// may block.
+/// A blocking [worker](crate::Worker) for programs without an async runtime. Its handlers are
+/// closures that may block.
 ///
-/// It serves in the background, until it is stopped or dropped. Its heartbeats do not depend on its
-/// handlers.
+/// The worker serves requests in the background until it is stopped or dropped. Its heartbeats do
+/// not depend on its handlers.
 ///
 #[cfg_attr(feature = "broker", doc = "```")]
 #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -40,8 +40,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker of the broker at this endpoint, or of several brokers at once.
-    /// [`crate::WorkerBuilder::blocking`] is for those who want other options than the defaults.
+    /// Creates a builder for a worker that connects to this endpoint, or to several brokers at
+    /// once. Use [`crate::WorkerBuilder::blocking`] to set options other than the defaults.
     ///
     /// ```
     /// let builder = majordomus::blocking::Worker::builder("tcp://127.0.0.1:5555");
@@ -50,12 +50,13 @@ impl Worker {
         crate::Worker::builder(endpoints).blocking()
     }
 
-    /// Leaves now: tells the broker and the running handlers, and returns when they have returned,
-    /// or after a second without them. Handlers that are still running then are not heard any more.
+    /// Stops the worker immediately. The broker and the running handlers are notified. Returns when
+    /// the handlers have returned, but after at most one second. Replies of handlers that are still
+    /// running then are dropped.
     ///
     /// # Panics
     ///
-    /// [In async code](crate::blocking#in-async-code).
+    /// Panics [in async code](crate::blocking#in-async-code).
     ///
     /// ```no_run
     /// # fn example(worker: majordomus::blocking::Worker) {
@@ -67,13 +68,14 @@ impl Worker {
         self.runtime.block_on(self.worker.stop());
     }
 
-    /// Leaves when what runs is finished: takes no more requests, and returns when the last reply is
-    /// sent and the broker told. [`stop`](Self::stop) can still cut it short. A handler that calls
-    /// this waits for itself.
+    /// Stops the worker when its requests in flight are finished. The worker accepts no more
+    /// requests. Returns when the last reply is sent and the broker is notified.
+    /// [`stop`](Self::stop) can still cut the drain short. A handler that calls this method waits
+    /// for itself.
     ///
     /// # Panics
     ///
-    /// [In async code](crate::blocking#in-async-code).
+    /// Panics [in async code](crate::blocking#in-async-code).
     ///
     /// ```no_run
     /// # fn example(worker: majordomus::blocking::Worker) {
@@ -85,12 +87,12 @@ impl Worker {
         self.runtime.block_on(self.worker.drain());
     }
 
-    /// Returns when it has ended, because another thread [stopped](Self::stop) or
+    /// Waits until the worker has ended because another thread [stopped](Self::stop) or
     /// [drained](Self::drain) it.
     ///
     /// # Panics
     ///
-    /// [In async code](crate::blocking#in-async-code).
+    /// Panics [in async code](crate::blocking#in-async-code).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), majordomus::SetupError> {
@@ -105,8 +107,8 @@ impl Worker {
         self.runtime.block_on(self.worker.ended());
     }
 
-    /// Takes so many requests at once from now on; nothing at all takes none until it is more again.
-    /// What runs goes on.
+    /// Changes the maximum number of requests in flight. With 0, the worker accepts no requests
+    /// until the limit is raised. Requests in flight continue.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::blocking::Worker) {
@@ -117,11 +119,11 @@ impl Worker {
         self.worker.set_concurrency(requests);
     }
 
-    /// Offers one service more, while it runs.
+    /// Registers one more service while the worker is running.
     ///
     /// # Errors
     ///
-    /// Those of the [async one](crate::Worker::offer).
+    /// Returns the errors of the [async method](crate::Worker::offer).
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::blocking::Worker) -> Result<(), majordomus::SetupError> {
@@ -136,7 +138,8 @@ impl Worker {
         self.worker.offer(service, handler(handles))
     }
 
-    /// Offers a service no longer, while it runs; says whether it did before. What runs of it goes on.
+    /// Unregisters a service while the worker is running. Returns true if the service was
+    /// registered. The service's requests in flight continue.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::blocking::Worker) {
@@ -147,7 +150,7 @@ impl Worker {
         self.worker.withdraw(service)
     }
 
-    /// Whether a broker is connected at this moment.
+    /// Returns true if a broker is connected at this moment.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::blocking::Worker) {
@@ -158,11 +161,12 @@ impl Worker {
         self.worker.is_connected()
     }
 
-    /// Returns when a broker is connected, or this time is over, and says whether one is.
+    /// Waits until a broker is connected, or until this time has elapsed. Returns true if a broker
+    /// is connected.
     ///
     /// # Panics
     ///
-    /// [In async code](crate::blocking#in-async-code).
+    /// Panics [in async code](crate::blocking#in-async-code).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -176,7 +180,7 @@ impl Worker {
         self.runtime.block_within(within, self.worker.connected()).is_some()
     }
 
-    /// What happens to its connections from now on.
+    /// Returns the events of the worker's connections from now on.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::blocking::Worker) {
@@ -189,7 +193,7 @@ impl Worker {
     }
 }
 
-/// A [`Worker`] before it starts: its options, and its services.
+/// A builder that sets the options and the services of a [`Worker`].
 ///
 /// ```no_run
 /// use majordomus::blocking::Worker;
@@ -207,11 +211,11 @@ pub struct WorkerBuilder {
 }
 
 impl WorkerBuilder {
-    /// A service that it offers: `handles` gets each request for it, and the [`Replier`] by which it
-    /// is answered, on a thread for that. For names see
-    /// [the async one](crate::WorkerBuilder::service).
+    /// Adds a service. `handles` is called for each of its requests, on a thread that may block,
+    /// with the [`Replier`] that answers the request. For service names, see the [async
+    /// method](crate::WorkerBuilder::service).
     ///
-    /// A handler that panics, or returns without a final reply, fails its request.
+    /// If a handler panics, or returns without a final reply, its request fails.
     ///
     /// ```
     /// let builder = majordomus::blocking::Worker::builder("tcp://127.0.0.1:5555")
@@ -227,11 +231,11 @@ impl WorkerBuilder {
         Self { worker: self.worker.service(service, handler(handles)) }
     }
 
-    /// Starts to serve one [`service`](Self::service), and those that were named before.
+    /// Adds a [`service`](Self::service) and starts the worker with all services that were added.
     ///
     /// # Errors
     ///
-    /// Those of [`start`](Self::start).
+    /// Returns the errors of [`start`](Self::start).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), majordomus::SetupError> {
@@ -248,12 +252,12 @@ impl WorkerBuilder {
         self.service(service, handles).start()
     }
 
-    /// Starts to serve what was named. Does not wait.
+    /// Starts the worker with all services that were added. Does not wait.
     ///
     /// # Errors
     ///
-    /// Those of the [async one](crate::WorkerBuilder::start), and [`SetupError::NoRuntime`] where the
-    /// system gives no thread.
+    /// Returns the errors of the [async method](crate::WorkerBuilder::start), and
+    /// [`SetupError::NoRuntime`] if the operating system cannot start a thread.
     ///
     /// ```
     /// use majordomus::{SetupError, blocking};
@@ -272,8 +276,7 @@ impl WorkerBuilder {
 }
 
 impl crate::WorkerBuilder {
-    /// The worker with these options, and the services that were named so far, for a program without
-    /// an async runtime.
+    /// Converts this builder, with its options and services, to one for a blocking worker.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), majordomus::SetupError> {

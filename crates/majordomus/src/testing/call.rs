@@ -1,4 +1,4 @@
-//! One call of one handler.
+//! A single call of a handler in a unit test.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::testing::handling::{Handling, heard};
 use crate::worker::{Saying, Strings};
 use crate::{Body, Replier, Request, RequestError, blocking};
 
-/// Parts of an answer that are collected.
+/// The maximum number of parts of an answer that are collected.
 ///
 /// ```
 /// use majordomus::testing::{self, PARTS_MAX};
@@ -21,7 +21,7 @@ use crate::{Body, Replier, Request, RequestError, blocking};
 /// let long = |_, reply: Replier| async move {
 ///     let _ = reply.send_all(std::iter::repeat_n("tick", PARTS_MAX + 1)).await;
 /// };
-/// // It is too long for `call`, and not for who takes its parts one by one.
+/// // The reply is too long for `call`, but its parts can be read individually.
 /// let mut call = testing::start(long, Request::new("clock", ""));
 /// let mut parts = 0;
 /// while call.part().await.is_some() {
@@ -32,11 +32,12 @@ use crate::{Body, Replier, Request, RequestError, blocking};
 /// ```
 pub const PARTS_MAX: usize = 65_536;
 
-/// Runs a handler for one request, as a worker does, and gives what it answered when it has returned.
+/// Runs a handler for one request, as a worker does. Returns its answer when the handler has
+/// returned.
 ///
 /// # Panics
 ///
-/// Outside a tokio runtime, and where it sends more than [`PARTS_MAX`] parts.
+/// Panics if called outside a Tokio runtime, or if the handler sends more than [`PARTS_MAX`] parts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -69,11 +70,12 @@ where
     start(handler, request).answer().await
 }
 
-/// Starts a handler for one request, for those who want to read parts one by one, or to cancel it.
+/// Starts a handler for one request. The returned [`Call`] reads parts individually and can cancel
+/// the request.
 ///
 /// # Panics
 ///
-/// Outside a tokio runtime.
+/// Panics if called outside a Tokio runtime.
 ///
 /// ```
 /// use majordomus::{Request, testing};
@@ -86,7 +88,7 @@ where
 /// let mut call = testing::start(endless, Request::new("clock", ""));
 /// assert_eq!(call.part().await, Some("tick".into()));
 /// call.cancel();
-/// // It returns, now that nobody waits.
+/// // The handler returns, because its request is cancelled.
 /// call.answer().await;
 /// # }
 /// ```
@@ -99,13 +101,13 @@ where
     Call { handling, signs_of_work: 0, end: None }
 }
 
-/// As [`call`], for a [handler that blocks](crate::blocking::handler), in a program without an async
-/// runtime.
+/// Runs a [blocking handler](crate::blocking::handler) for one request, like [`call`], in a program
+/// without an async runtime.
 ///
 /// # Panics
 ///
-/// [In async code](crate::blocking#in-async-code), where it sends more than [`PARTS_MAX`] parts, and
-/// where the system gives no thread.
+/// Panics [in async code](crate::blocking#in-async-code), if the handler sends more than
+/// [`PARTS_MAX`] parts, or if the operating system cannot start a thread.
 ///
 /// ```
 /// use majordomus::{Request, testing};
@@ -125,8 +127,7 @@ where
     runtime.block_on(call(blocking::handler(handler), request))
 }
 
-/// A handler at work on one request, from [`start`]. When this is dropped, it is told that nobody
-/// waits for it any more.
+/// A running handler for one request, from [`start`]. Dropping the call cancels the request.
 ///
 /// ```
 /// use majordomus::{Replier, Request, testing};
@@ -138,7 +139,7 @@ where
 /// };
 /// let mut call = testing::start(count, Request::new("count", ""));
 /// assert_eq!(call.part().await, Some("one".into()));
-/// // What was not read is in the answer.
+/// // The answer contains the unread parts.
 /// assert_eq!(call.answer().await.parts, ["two".into()]);
 /// # }
 /// ```
@@ -151,8 +152,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// The next part; `None` when the answer has ended. The handler waits when a few parts were not
-    /// read. Can be dropped and called again: no part is lost.
+    /// Returns the next part, or `None` after the end of the answer. The handler waits while a few
+    /// parts are unread. This method is cancel safe: if it is dropped and called again, no part is
+    /// lost.
     ///
     /// ```
     /// use majordomus::{Replier, Request, testing};
@@ -188,7 +190,7 @@ impl Call {
         None
     }
 
-    /// Tells the handler that nobody waits for its answer any more.
+    /// Cancels the request: signals to the handler that its reply is no longer needed.
     ///
     /// ```
     /// use majordomus::{Replier, Request, testing};
@@ -205,12 +207,12 @@ impl Call {
         self.handling.cancel();
     }
 
-    /// The rest of the answer, when the handler has returned. What it says after the end is not
-    /// heard, as it is with a worker.
+    /// Waits until the handler has returned, and returns the rest of the answer. Everything that
+    /// the handler sends after its final reply is ignored, as in a worker.
     ///
     /// # Panics
     ///
-    /// Where more than [`PARTS_MAX`] parts come.
+    /// Panics if there are more than [`PARTS_MAX`] parts.
     ///
     /// ```
     /// use majordomus::{Request, testing};
@@ -236,7 +238,7 @@ impl Call {
     }
 }
 
-/// What a handler answered.
+/// A handler's answer to one request.
 ///
 /// ```
 /// use majordomus::{Replier, Request, testing};
@@ -254,15 +256,15 @@ impl Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
-    /// The parts that came before the end and were not [read](Call::part).
+    /// The parts before the end that were not [read](Call::part).
     pub parts: Vec<Body>,
-    /// How often it said that it is [at work](crate::Replier::at_work).
+    /// The number of [`at_work`](crate::Replier::at_work) reports.
     pub signs_of_work: usize,
-    /// How it ended.
+    /// The end of the answer.
     pub end: End,
 }
 
-/// How an answer ended.
+/// The end of a handler's answer.
 ///
 /// ```
 /// use majordomus::testing::{End, call};
@@ -277,33 +279,34 @@ pub struct Answer {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// With the reply, or its last part.
+    /// A final reply, or its last part.
     Final {
-        /// What it says.
+        /// The body of the reply.
         body: Body,
-        /// For how long the broker may [keep](crate::Replier::keep) it.
+        /// The time for which the broker may [cache](crate::Replier::keep) the reply.
         keep: Option<Duration>,
     },
-    /// With an error: its own, or that it panicked or gave no reply.
+    /// An error that the handler returned, a panic, or a missing final reply.
     Failed {
-        /// The code, as a client gets it: 500 where it gave none.
+        /// The error code that the client receives: 500 if the handler set none.
         code: u16,
-        /// What it said, or what a worker says of it.
+        /// The error text of the handler or of the worker.
         why: Body,
     },
-    /// It gave the request back.
+    /// A rejection of the request.
     Rejected {
-        /// What it said.
+        /// The reason for the rejection.
         why: Body,
     },
 }
 
 impl Answer {
-    /// What a client gets that waits for the whole reply, were this the only worker.
+    /// Returns the result that a client would receive if it waited for the whole reply and this
+    /// were the only worker.
     ///
     /// # Errors
     ///
-    /// Where it ended otherwise than with a reply.
+    /// Returns an error if the answer did not end with a final reply.
     ///
     /// ```
     /// use majordomus::{Body, Replier, Request, RequestError, testing};
@@ -338,7 +341,7 @@ impl Answer {
 }
 
 impl End {
-    /// The end that a handler can bring about.
+    /// Returns the end for an error that a handler can cause.
     fn of(error: RequestError) -> Option<Self> {
         match error {
             RequestError::Remote { code, why } => Some(End::Failed { code, why: *why }),

@@ -1,4 +1,4 @@
-//! A client whose requests are answered in this process.
+//! A test client whose requests are answered in this process.
 
 use std::collections::HashMap;
 use std::future::{Future, pending};
@@ -17,10 +17,10 @@ use crate::testing::handling::{Handling, heard};
 use crate::worker::{Handler, Services, Strings};
 use crate::{Brokers, Client, ConnectionEvent, Endpoint, Replier, Request, RequestError, blocking};
 
-/// What a testing client says of where it is connected to.
+/// The broker name that a test client reports.
 const NAME: &str = "testing";
 
-/// A client without a broker, whose services are to be named.
+/// Creates a builder for a client without a broker. Its services are added to the builder.
 ///
 /// ```
 /// use majordomus::{RequestError, testing};
@@ -41,7 +41,7 @@ pub fn client() -> ClientBuilder {
     ClientBuilder { services: Services::default() }
 }
 
-/// A client without a broker before it is built, from [`client`].
+/// A builder for a client without a broker, from [`client`].
 ///
 /// ```
 /// use majordomus::testing;
@@ -62,13 +62,13 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// A service that is there, and who handles what is asked of it: as with
-    /// [`WorkerBuilder::service`](crate::WorkerBuilder::service), wildcards and versions included.
-    /// [`blocking::handler`] makes such a handler of a closure that blocks.
+    /// Adds a service and its handler, as with
+    /// [`WorkerBuilder::service`](crate::WorkerBuilder::service), including wildcards and versions.
+    /// [`blocking::handler`] converts a blocking closure to such a handler.
     ///
     /// # Panics
     ///
-    /// When the service cannot have this name, or was named before.
+    /// Panics if the service name is invalid or was added before.
     ///
     /// ```
     /// use majordomus::testing;
@@ -89,11 +89,11 @@ impl ClientBuilder {
         self
     }
 
-    /// The client, and the record of what it is asked for.
+    /// Builds the client and the record of its requests.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -123,12 +123,12 @@ impl ClientBuilder {
         (Client::builder(NAME).client(routes, &codec), record)
     }
 
-    /// The same for a program without an async runtime. The handlers run in that of
+    /// Builds a blocking client and the record of its requests. The handlers run on the runtime of
     /// [`blocking`](crate::blocking).
     ///
     /// # Panics
     ///
-    /// Where the system gives no thread.
+    /// Panics if the operating system cannot start a thread.
     ///
     /// ```
     /// use majordomus::testing;
@@ -150,16 +150,16 @@ impl ClientBuilder {
     }
 }
 
-/// Stands in for a broker and its workers, as the task that a client's requests are given to.
+/// A task that receives a client's requests in place of a broker and its workers.
 struct StandIn {
     services: Services,
     record: Record,
-    /// `None` when every handle to the client is gone.
+    /// The client's requests. `None` when all handles of the client are dropped.
     asks: Option<mpsc::Receiver<Ask>>,
     wishes: mpsc::UnboundedReceiver<Wish>,
-    /// Requests that are being answered.
+    /// The requests that are being answered.
     answering: JoinSet<RequestHandle>,
-    /// What reaches the handler of each of them.
+    /// The cancellation and credit of each request's handler.
     strings: HashMap<RequestHandle, Strings>,
 }
 
@@ -183,7 +183,7 @@ impl StandIn {
         }
     }
 
-    /// That a request was given up is seen by its channel.
+    /// Processes a client's credit. A cancelled request is detected by its closed channel instead.
     fn wished(&self, wish: Wish) {
         if let Wish::Taken(handle, parts) = wish
             && let Some(strings) = self.strings.get(&handle)
@@ -199,7 +199,7 @@ impl StandIn {
             return;
         }
         let Some(handler) = self.services.handler(&request.service[..]) else {
-            // Nothing is in the channel yet.
+            // The channel is still empty.
             return says.end(Said::Failed(RequestError::NoSuchService));
         };
         if let Some(tell) = progress {
@@ -228,15 +228,16 @@ impl StandIn {
     }
 }
 
-/// How long a request may take.
+/// The time limits of a request.
 struct Limits {
-    /// To its end, and to each part.
+    /// The limit for the end and for each part.
     timeout: Option<Duration>,
-    /// To each part and each sign of work.
+    /// The limit for each part and each report of work.
     silence: Option<Duration>,
 }
 
-/// Passes on what a handler says, to the end of the reply. The handler may go on behind it.
+/// Forwards a handler's messages until the end of the reply. The handler may continue to run after
+/// that.
 async fn answer(mut handling: Handling, mut says: Says, limits: Limits) {
     let (mut late, mut silent) = (after(limits.timeout), after(limits.silence));
     loop {
@@ -252,12 +253,12 @@ async fn answer(mut handling: Handling, mut says: Says, limits: Limits) {
                     Some(None) => continue,
                     Some(Some(Said::Part(part))) => {
                         late = after(limits.timeout);
-                        // Its credit leaves room for it, and for the end behind it.
+                        // The credit guarantees capacity for the part and for the end after it.
                         says.part(part);
                         continue;
                     }
                     Some(Some(end)) => end,
-                    // It ends with what ends a reply.
+                    // The loop ends with the final reply.
                     None => break,
                 }
             }
@@ -266,7 +267,7 @@ async fn answer(mut handling: Handling, mut says: Says, limits: Limits) {
         };
         let is_over = matches!(end, Said::Failed(RequestError::Expired | RequestError::Silent));
         if is_over && says.is_unread() {
-            // While parts wait to be read, no time is counted.
+            // The limits restart while parts wait to be read.
             (late, silent) = (after(limits.timeout), after(limits.silence));
             continue;
         }
@@ -279,7 +280,7 @@ async fn answer(mut handling: Handling, mut says: Says, limits: Limits) {
     tokio::spawn(async move { while handling.next().await.is_some() {} });
 }
 
-/// When it is so much later; never where it is too far away to be said.
+/// Returns the time after this span. `None` means never, also if the time is out of range.
 fn after(span: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(span?)
 }

@@ -1,4 +1,4 @@
-//! A handler at work on one request, without the worker around it.
+//! A running handler for one request, without a worker.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,20 +11,21 @@ use crate::client::Said;
 use crate::worker::{NO_REPLY, Outbox, SAYINGS_MAX, Saying, Strings, panic_text};
 use crate::{Body, Replier, Request};
 
-/// Each has a channel of its own, so they need no names.
+/// The task handle of every handler. Each handler has its own channel, so it needs no distinct
+/// handle.
 const TASK: TaskHandle = TaskHandle(0);
-/// The code of an error that its worker gave none (OMDP/1, section 6).
+/// The code of an error for which the worker set none (OMDP/1, section 6).
 const CODE_OF_UNSAID: u16 = 500;
-/// The codes that a worker may give (OMDP/1, section 6).
+/// The range of codes that a worker may set (OMDP/1, section 6).
 const CODES: (u16, u16) = (400, 999);
 
-/// A handler at work. It goes on when this is dropped, but it is told that nobody waits for it.
+/// A running handler. Dropping this cancels its request, but does not abort the handler.
 #[derive(Debug)]
 pub(super) struct Handling {
     sayings: mpsc::Receiver<Saying>,
-    /// `None` when it has returned.
+    /// The handler's task. `None` when it has returned.
     running: Option<JoinHandle<()>>,
-    /// What is to be said of its return, which comes behind all that it said.
+    /// The end of the handler, which is reported after all its messages.
     ended: Option<Saying>,
     strings: Strings,
 }
@@ -37,18 +38,19 @@ impl Handling {
     {
         let (says, sayings) = mpsc::channel(SAYINGS_MAX);
         let replier = Replier::new(TASK, Arc::new(Outbox::new(says)), strings.clone());
-        // It is called inside, so that a panic before its first await is caught too.
+        // The handler is called inside the task, so that a panic before its first await is caught
+        // too.
         let running = tokio::spawn(async move { handler(request, replier).await });
         Self { sayings, running: Some(running), ended: None, strings }
     }
 
-    /// Tells it that nobody waits for it any more.
+    /// Signals to the handler that its reply is no longer needed.
     pub(super) fn cancel(&self) {
         self.strings.pull();
     }
 
-    /// What it says next: at last that it has ended, and then nothing. Can be dropped and called
-    /// again.
+    /// Returns the handler's next message. The last one is `Ended`; after that, returns `None`. Can
+    /// be dropped and called again.
     pub(super) async fn next(&mut self) -> Option<Saying> {
         if let Some(running) = &mut self.running {
             let returned = tokio::select! {
@@ -59,7 +61,7 @@ impl Handling {
             let why = returned.map_or_else(panic_text, |()| NO_REPLY.into());
             self.ended = Some(Saying::Ended(TASK, Body::from(why).into_frames()));
             self.running = None;
-            // Whoever has its replier now is not heard.
+            // Messages from tasks that still own the replier are ignored.
             self.sayings.close();
         }
         match self.sayings.recv().await {
@@ -77,7 +79,7 @@ impl Drop for Handling {
     }
 }
 
-/// What a client hears of what a handler says; nothing of a sign of work.
+/// Converts a handler's message to the client's message. A report of work has none.
 pub(super) fn heard(saying: Saying) -> Option<Said> {
     let (outcome, code, why) = match saying {
         Saying::Part(_, part) => return Some(Said::Part(Body::received(part))),

@@ -1,13 +1,13 @@
-//! For unit tests of what uses this crate: clients and handlers without a broker.
+//! Unit-test clients and handlers without a broker.
 //!
-//! [`client`] gives a real [`Client`](crate::Client) whose requests are answered in this process, by
-//! handlers like those of a worker, and the [`Record`] of what it was asked for. [`call`] runs one
-//! handler for one request, and gives what it [answered](Answer).
+//! [`client`] creates a real [`Client`](crate::Client) whose requests are answered in this process
+//! by handlers like those of a worker. It also returns the [`Record`] of the requests. [`call`]
+//! runs one handler for one request and returns its [answer](Answer).
 //!
 //! ```
 //! use majordomus::{Client, Replier, Request, RequestError, testing};
 //!
-//! // What is to be tested: something that asks, and something that answers.
+//! // The code under test: a function that sends a request, and a handler.
 //! async fn greet(client: &Client, name: &str) -> Result<String, RequestError> {
 //!     Ok(client.request("greeting", name).await?.text().into_owned())
 //! }
@@ -29,11 +29,11 @@
 //! # }
 //! ```
 //!
-//! All is as with [`Dialect::Omdp1`](crate::Dialect::Omdp1) and one worker that is always free: parts
-//! need the credit of their reader, and what a reader gives up is cancelled. What depends on a
-//! broker is not here: requests do not wait for a worker, no name of a worker is known, so every
-//! [target](crate::RequestBuilder::target) will do, and no reply is kept. Who wants to test that,
-//! embeds a broker (feature `broker`).
+//! Everything works as with [`Dialect::Omdp1`](crate::Dialect::Omdp1) and one worker that is always
+//! idle: parts need credit from their reader, and dropping a reply cancels its request. Features of
+//! a broker are not simulated: requests do not wait for a worker, worker names are unknown, so
+//! every [target](crate::RequestBuilder::target) is accepted, and no reply is cached. To test
+//! these, embed a broker (feature `broker`).
 
 mod call;
 mod client;

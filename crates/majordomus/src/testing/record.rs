@@ -1,4 +1,4 @@
-//! What was asked for.
+//! The record of a test client's requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use majordomus_core::{Content, Timeout};
 
 use crate::Body;
 
-/// Requests that a [`Record`] has; of what comes beyond that, the oldest are left out.
+/// The maximum number of requests in a [`Record`]. The oldest requests are dropped first.
 ///
 /// ```
 /// use majordomus::testing::{self, ASKED_MAX};
@@ -24,7 +24,8 @@ use crate::Body;
 /// ```
 pub const ASKED_MAX: usize = 1_024;
 
-/// What a [testing client](crate::testing::client) was asked for, in order. Clones are the same.
+/// The requests that a [test client](crate::testing::client) made, in order. Clones share the same
+/// record.
 ///
 /// ```
 /// use majordomus::testing;
@@ -42,7 +43,7 @@ pub struct Record {
     asked: Arc<Mutex<VecDeque<Asked>>>,
 }
 
-/// A request, as its client made it.
+/// A request of a test client.
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,27 +62,27 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Asked {
-    /// The service that was asked.
+    /// The name of the requested service.
     pub service: String,
-    /// What is to be done, with its headers.
+    /// The body of the request, with its headers.
     pub body: Body,
-    /// How long it may take.
+    /// The time limit of the request.
     pub timeout: Option<Duration>,
-    /// How long its worker may be silent.
+    /// The time for which the worker may be silent.
     pub silence: Option<Duration>,
-    /// Its priority, from 0 to 9.
+    /// The priority, from 0 to 9.
     pub priority: u8,
-    /// Whether it may be done twice.
+    /// True if the request is marked as repeatable.
     pub repeatable: bool,
-    /// Whether no reply will do that was kept.
+    /// True if a cached reply is not accepted.
     pub no_cache: bool,
-    /// The worker that was asked for; empty for any.
+    /// The name of the requested worker; empty for any worker.
     pub target: String,
 }
 
 impl Record {
-    /// All requests, also those for services that are not there. One that is made again is there
-    /// again.
+    /// Returns all requests, including those for unknown services. A retry is recorded as another
+    /// request.
     ///
     /// ```
     /// assert!(majordomus::testing::Record::default().all().is_empty());
@@ -90,7 +91,7 @@ impl Record {
         self.asked().iter().cloned().collect()
     }
 
-    /// The requests for one service.
+    /// Returns the requests for one service.
     ///
     /// ```
     /// use majordomus::testing;

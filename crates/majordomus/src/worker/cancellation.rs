@@ -1,11 +1,11 @@
-//! How a handler hears that nobody waits for it any more.
+//! Cancellation of running handlers.
 
 use crate::worker::strings::Strings;
 
-/// Says when nobody waits for a reply any more: its request was cancelled, its connection lost, or
-/// its worker stopped.
+/// A handle that reports when a reply is no longer needed: its request was cancelled, its
+/// connection was lost, or its worker was stopped.
 ///
-/// Clones are cheap and say the same.
+/// Clones are cheap and share the same state.
 ///
 /// ```no_run
 /// use tokio::process::Command;
@@ -29,7 +29,7 @@ impl Cancellation {
         Self { strings }
     }
 
-    /// Whether nobody waits any more.
+    /// Returns true if the reply is no longer needed.
     ///
     /// ```no_run
     /// # fn example(cancellation: majordomus::Cancellation) {
@@ -42,8 +42,8 @@ impl Cancellation {
         self.strings.is_pulled()
     }
 
-    /// Returns when nobody waits any more; never where the request ends as it should. Can be
-    /// dropped and called again.
+    /// Waits until the reply is no longer needed. Never returns if the request ends normally. This
+    /// method is cancel safe: it can be dropped and called again.
     ///
     /// ```no_run
     /// # async fn example(cancellation: majordomus::Cancellation) {

@@ -1,4 +1,4 @@
-//! The task that owns one connection of a worker, and the handlers that run for it.
+//! The task that owns one connection of a worker and runs its handlers.
 
 use std::any::Any;
 use std::borrow::BorrowMut;
@@ -25,29 +25,29 @@ use crate::worker::service::{FirstPoll, Handling, Services};
 use crate::worker::strings::Strings;
 use crate::{Body, Replier, Request};
 
-/// How long handlers may take to return when the worker is stopped.
+/// The time that handlers have to return when the worker is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// What the handlers of one connection say and the task has not heard yet.
+/// The capacity of the channel from the handlers of one connection to its task.
 pub(crate) const SAYINGS_MAX: usize = 64;
-/// What a client hears of a handler that returned without an end of its reply.
+/// The error text for a request whose handler returned without a final reply.
 pub(crate) const NO_REPLY: &str = "the worker gave no reply";
-/// Handlers that are polled inline in one turn. Messages behind them wait for the next turn, so that
-/// replies and heartbeats go out in between.
+/// The maximum number of handlers that are polled inline in one turn. Later messages wait for the
+/// next turn, so that replies and heartbeats are sent in between.
 const INLINE_POLLS_MAX: u32 = 128;
-/// While the broker has not taken this much, nothing more is heard from the handlers.
+/// The high-water mark of unsent bytes. Above it, the task stops reading the handlers' messages.
 const UNSENT_BYTES_MAX: usize = 256 * 1024;
 
-/// What a worker is to be, as its handle says.
+/// The settings that the worker's handle requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) leave: Leave,
-    /// How many requests it takes at once.
+    /// The maximum number of requests in flight.
     pub(crate) concurrency: usize,
-    /// The names of its services.
+    /// The names of the registered services.
     pub(crate) services: Vec<String>,
 }
 
-/// Whether, and how, a worker is to leave.
+/// The requested way to disconnect, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Leave {
     Never,
@@ -55,48 +55,48 @@ pub(crate) enum Leave {
     Now,
 }
 
-/// Drives a worker: tells it what happens, and does what it says.
+/// The driver of the worker's state machine: passes events to it and carries out its actions.
 pub(crate) struct Driver {
     core: majordomus_core::Worker,
     clock: Clock,
-    /// What it showed when something happened last.
+    /// The time of the last event.
     now: Option<Time>,
     effects: Effects,
-    /// Whether messages that were read wait for the next turn.
+    /// True if received messages wait for the next turn.
     unread: bool,
-    /// What the handlers say.
+    /// Messages from the handlers.
     sayings: mpsc::Receiver<Saying>,
     plan: watch::Receiver<Plan>,
-    /// What it knows of the plan.
+    /// The last plan that was applied.
     known: Plan,
-    /// When it leaves whether the handlers have returned or not.
+    /// The time at which the worker disconnects even if handlers are still running.
     leave_at: Time,
 }
 
-/// Does what the state machine wants done: with the connection, and with handlers.
+/// The connection and the handlers on which the state machine's actions are carried out.
 struct Effects {
     codec: Codec,
     uplink: Uplink,
     services: Services,
     running: JoinSet<TaskHandle>,
-    /// What reaches each handler that has a task, and what tokio calls it.
+    /// The cancellation and credit of each handler that has a task, and the id of its Tokio task.
     strings: HashMap<TaskHandle, (Strings, Id), HandleState>,
-    /// Handlers that were polled inline in this turn.
+    /// The number of handlers that were polled inline in this turn.
     polled: u32,
     stopwatch: Stopwatch,
-    /// When the first request of this turn was delivered.
+    /// The time at which the first request of this turn was delivered.
     delivered_at: Option<Instant>,
-    /// What reached a handler that has returned, for the next one.
+    /// The `Strings` of a handler that has returned, for reuse.
     spare_strings: Option<Strings>,
     outbox: Arc<Outbox>,
-    /// The handler that was polled inline, until the state machine has been told the result.
+    /// The handler that was polled inline, until the result is passed to the state machine.
     first_polled: Option<FirstPolled>,
-    /// Delivered requests that no handler takes, until the state machine has been told.
+    /// Delivered requests without a handler, until they are reported to the state machine.
     unserved: Vec<TaskHandle>,
     stopped: bool,
 }
 
-/// The first poll of a handler.
+/// The result of a handler's first poll.
 struct FirstPolled {
     task: TaskHandle,
     strings: Strings,
@@ -147,13 +147,13 @@ impl Driver {
         self.leave(self.known.leave);
         while !self.effects.stopped && self.now() < self.leave_at {
             self.turn().await;
-            // Before this is over, it does nothing else.
+            // The task does nothing else until all data is flushed.
             self.effects.uplink.flushed().await;
         }
         self.effects.uplink.note_disconnected("the worker has left".into());
     }
 
-    /// Waits until something happens, and does what comes of it.
+    /// Waits for the next event and processes it.
     async fn turn(&mut self) {
         let deadline = self.core.next_deadline().min(self.leave_at);
         let hearing = self.effects.uplink.unsent_bytes() < UNSENT_BYTES_MAX;
@@ -162,7 +162,7 @@ impl Driver {
         self.effects.delivered_at = None;
         tokio::select! {
             happening = self.effects.uplink.next(!self.unread) => self.happened(happening),
-            // Other tasks run first, such as those of handlers.
+            // Let other tasks run first, such as those of handlers.
             () = yield_now(), if self.unread => self.read_messages(),
             Some(saying) = self.sayings.recv(), if hearing => self.hear(saying),
             Some(returned) = self.effects.running.join_next() => self.returned_all(returned),
@@ -174,12 +174,13 @@ impl Driver {
         }
     }
 
-    /// What the clock showed when something happened last.
+    /// Returns the time of the last event.
     fn now(&mut self) -> Time {
         *self.now.get_or_insert_with(|| self.clock.now())
     }
 
-    /// A handler says something. Others may have, too: all that goes out in one piece.
+    /// Processes a handler's message, and the other messages in the channel, so that all replies
+    /// are sent in one batch.
     fn hear(&mut self, saying: Saying) {
         self.tell(saying);
         for _ in 1..SAYINGS_MAX {
@@ -225,7 +226,7 @@ impl Driver {
                     continue;
                 }
             };
-            // A command is large, and stays where it was decoded.
+            // The command is passed by reference, because it is large to move.
             match &mut self.effects.codec.decode_to_worker(message) {
                 Ok(command) => {
                     let welcome = matches!(command, ToWorker::Welcome(_));
@@ -239,7 +240,7 @@ impl Driver {
         }
     }
 
-    /// The broker broke the protocol.
+    /// Closes the connection after a protocol violation of the broker.
     fn broken(&mut self, error: &LinkError) {
         self.effects.uplink.cut();
         self.lost(error);
@@ -250,7 +251,7 @@ impl Driver {
         self.tell(Saying::Lost);
     }
 
-    /// A handler has returned, or panicked. Others may have, too.
+    /// Processes the end of a handler, and of the other handlers that have ended.
     fn returned_all(&mut self, first: Result<TaskHandle, JoinError>) {
         self.returned(first);
         for _ in 0..self.effects.running.len() {
@@ -268,13 +269,13 @@ impl Driver {
         };
         if let Some(task) = task {
             self.effects.strings.remove(&task);
-            // What it said before it returned comes first.
+            // Messages that the handler sent before it returned come first.
             self.hear_rest();
             self.tell(Saying::Ended(task, why));
         }
     }
 
-    /// Tells the state machine what is in the channel, which has room for no more.
+    /// Passes all messages in the channel to the state machine.
     fn hear_rest(&mut self) {
         for _ in 0..SAYINGS_MAX {
             let Ok(mut saying) = self.sayings.try_recv() else { return };
@@ -286,7 +287,7 @@ impl Driver {
         self.effects.strings.iter().find(|(_, (_, other))| *other == id).map(|(&task, _)| task)
     }
 
-    /// Does what has changed in the plan.
+    /// Applies the changes of the plan.
     fn follow(&mut self, plan: Plan) {
         let before = std::mem::replace(&mut self.known, plan.clone());
         if plan.concurrency != before.concurrency {
@@ -314,7 +315,7 @@ impl Driver {
         }
     }
 
-    /// Tells the state machine something, and what comes of the requests that it has delivered.
+    /// Passes an input to the state machine, then the results of the requests that it delivered.
     fn tell<C: BorrowMut<ToWorker>>(&mut self, mut input: WorkerInput<C>) {
         self.tell_only(&mut input);
         loop {
@@ -333,8 +334,9 @@ impl Driver {
         self.core.handle_with(now, input, &mut self.effects);
     }
 
-    /// Tells the state machine what a handler said in its first poll, and how that ended. A handler that
-    /// goes on can be cancelled before that: what it said may be the reason.
+    /// Passes the message that a handler sent in its first poll, and the poll's result, to the
+    /// state machine. A pending handler gets its task before that, because the message may cause
+    /// its cancellation.
     fn tell_first_poll(&mut self, polled: FirstPolled) {
         let FirstPolled { task, strings, result } = polled;
         let panicked = match result {
@@ -352,7 +354,7 @@ impl Driver {
         self.tell_only(&mut Saying::Ended(task, why_ended(panicked)));
     }
 
-    /// Tells the state machine what the handler said that was polled inline last.
+    /// Passes the messages of the handler that was polled inline last to the state machine.
     fn tell_said_inline(&mut self) {
         let (mut said, has_more) = self.effects.outbox.end();
         if let Some(said) = &mut said {
@@ -363,7 +365,7 @@ impl Driver {
         }
     }
 
-    /// Rejects a request for a service that was withdrawn when the request was on its way.
+    /// Rejects a request for a service that was unregistered while the request was in transit.
     fn reject_unserved(&mut self, task: TaskHandle) {
         let why = Body::from("the worker no longer offers this service").into_content();
         self.tell_only(&mut Saying::Rejected(task, why));
@@ -376,16 +378,16 @@ impl WorkerOutlet for Effects {
         if let Some(link) = self.uplink.link()
             && let Err(unsayable) = self.codec.encode_from_worker(command, link)
         {
-            // The core was told what the dialect can say.
+            // The core is configured with the capabilities of the dialect.
             debug_assert!(false, "{unsayable}");
             error!(%unsayable, "a part of a reply is lost");
         }
     }
 
-    /// Gives a request to its handler: inline as far as its first poll goes, or in a task.
+    /// Calls the handler of a request: its first poll is inline, or in a task.
     fn deliver(&mut self, task: TaskHandle, request: &mut WorkerRequest) {
         let found = self.services.with_handler(&*request.service, |handler, offered| {
-            // Mostly it is the name that was asked for, and known to be text.
+            // Usually the requested name equals the registered name, which is valid UTF-8.
             let service = match &*request.service == offered.as_bytes() {
                 true => offered.to_string(),
                 false => String::from_utf8_lossy(&request.service).into_owned(),
@@ -401,8 +403,8 @@ impl WorkerOutlet for Effects {
             None => Strings::new(request.credit),
         };
         let replier = Replier::new(task, Arc::clone(&self.outbox), strings.clone());
-        // One is polled inline for each thing that the state machine hears, so that what handlers say
-        // stays in order.
+        // At most one handler is polled inline for each input of the state machine, so that the
+        // handlers' messages stay in order.
         let inline = self.first_polled.is_none() && handler.pace().is_fast();
         if !inline || !may_poll(self.polled, self.uplink.unsent_bytes()) {
             let received = Request::received(request, service, self.now());
@@ -447,7 +449,8 @@ impl WorkerOutlet for Effects {
 }
 
 impl Effects {
-    /// When the requests of this turn were delivered. All of them have one look at the clock.
+    /// Returns the time at which the requests of this turn were delivered. The clock is read once
+    /// in a turn.
     fn now(&mut self) -> Instant {
         *self.delivered_at.get_or_insert_with(Instant::now)
     }
@@ -473,10 +476,10 @@ impl Effects {
         }
     }
 
-    /// Moves a handler that waits for something to a task of its own.
+    /// Moves a pending handler to a task of its own.
     ///
-    /// The first poll had a waker that does nothing, so a wake-up may be lost already. A task that is
-    /// spawned is polled once without any, and leaves its own waker then: nothing is missed.
+    /// The first poll used a no-op waker, so a wake-up may have been lost. The spawned task polls
+    /// the handler immediately and registers its own waker, so no event is missed.
     fn go_on(&mut self, task: TaskHandle, strings: Strings, handling: Handling) {
         let handling = async move {
             handling.await;
@@ -487,26 +490,26 @@ impl Effects {
     }
 }
 
-/// Whether one more handler may be polled inline, behind so many in the same turn. One that finds
-/// tokio's budget for the turn used up could not get on.
+/// Returns true if one more handler may be polled inline in this turn. A handler could make no
+/// progress if Tokio's cooperative budget is used up.
 fn may_poll(polled: u32, unsent_bytes: usize) -> bool {
     polled < INLINE_POLLS_MAX && unsent_bytes < UNSENT_BYTES_MAX && coop::has_budget_remaining()
 }
 
-/// Waits until the plan is another than it knows.
+/// Waits until the plan differs from the known plan.
 async fn next_plan(plan: &mut watch::Receiver<Plan>, known: &Plan) -> Plan {
     if let Ok(plan) = plan.wait_for(|plan| plan != known).await {
         return plan.clone();
     }
-    // Whoever made plans is gone.
+    // The sender of plans was dropped.
     if known.leave == Leave::Now {
         return std::future::pending().await;
     }
     Plan { leave: Leave::Now, ..known.clone() }
 }
 
-/// What a request fails with whose handler returned, or panicked with this payload, without an end of its
-/// reply.
+/// Returns the error for a request whose handler returned without a final reply, or panicked with
+/// this payload.
 fn why_ended(panicked: Option<Box<dyn Any + Send>>) -> Frames {
     match panicked {
         None => no_reply(),
@@ -514,12 +517,12 @@ fn why_ended(panicked: Option<Box<dyn Any + Send>>) -> Frames {
     }
 }
 
-/// What a request fails with whose handler returned without an end of its reply.
+/// Returns the error for a request whose handler returned without a final reply.
 fn no_reply() -> Frames {
     Frames::single(Bytes::from_static(NO_REPLY.as_bytes()))
 }
 
-/// What the panic of a task said.
+/// Returns the message of a task's panic.
 pub(crate) fn panic_text(failed: JoinError) -> String {
     match failed.try_into_panic() {
         Ok(payload) => payload_text(&*payload),
@@ -527,7 +530,7 @@ pub(crate) fn panic_text(failed: JoinError) -> String {
     }
 }
 
-/// What a panic said that has this payload.
+/// Returns the message of a panic with this payload.
 fn payload_text(payload: &(dyn Any + Send)) -> String {
     let said = payload.downcast_ref::<String>().map(String::as_str);
     let said = said.or_else(|| payload.downcast_ref::<&str>().copied());

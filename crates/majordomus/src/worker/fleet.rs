@@ -1,5 +1,5 @@
-//! The connections of a worker: one to each broker, and more where its dialect has one service, or one
-//! request, for a connection.
+//! The connections of a worker. A worker has one connection to each broker, or several if its
+//! dialect allows only one service, or one request, for each connection.
 
 use std::collections::HashMap;
 
@@ -18,21 +18,21 @@ use crate::worker::name::Name;
 use crate::worker::service::Services;
 use crate::{Endpoint, ambient_seed};
 
-/// How many connections there may be for one service, to each broker.
+/// The maximum number of connections for one service to each broker.
 const SEATS_MAX: usize = 1_000;
 
-/// What a connection is for.
+/// The purpose of a connection: its broker, its service and its number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Seat {
-    /// The place of its broker.
+    /// The index of the broker.
     place: usize,
-    /// The one service that it is for, where it can have but one.
+    /// The connection's only service, if the dialect allows one service for each connection.
     service: Option<String>,
-    /// Which of several that are for the same.
+    /// The number of the connection among those with the same broker and service.
     nth: usize,
 }
 
-/// All connections of a worker, and what they are to be.
+/// All connections of a worker and their plans.
 pub(crate) struct Fleet {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) codec: Codec,
@@ -42,7 +42,7 @@ pub(crate) struct Fleet {
     pub(crate) connections: Connections,
     pub(crate) name: Name,
     pub(crate) plan: watch::Receiver<Plan>,
-    /// What each connection is told.
+    /// The plan of each connection.
     plans: HashMap<Seat, watch::Sender<Plan>>,
     running: JoinSet<Seat>,
 }
@@ -61,7 +61,7 @@ impl Fleet {
         Self { endpoints, codec, limits, config, services, connections, name, plan, plans, running }
     }
 
-    /// Runs until the worker has left every broker.
+    /// Runs until the worker has disconnected from every broker.
     pub(crate) async fn run(mut self) {
         let mut plan = self.plan.borrow_and_update().clone();
         self.settle(&plan);
@@ -83,7 +83,7 @@ impl Fleet {
                             error!(%failed, "a connection of the worker is lost for good");
                         }
                     }
-                    // It may be wanted again. Of one that leaves, nothing is.
+                    // The connection may be needed again, unless the worker is ending.
                     if plan.leave == Leave::Never {
                         self.settle(&plan);
                     }
@@ -93,7 +93,7 @@ impl Fleet {
         self.services.clear();
     }
 
-    /// Opens the connections that there ought to be, and tells all what they ought to be.
+    /// Opens missing connections and sends each connection its plan.
     fn settle(&mut self, plan: &Plan) {
         let wanted = self.wanted(plan);
         for (seat, told) in &self.plans {
@@ -103,7 +103,7 @@ impl Fleet {
                     Some(plan) => plan.clone(),
                     None => Plan { leave: plan.leave.max(Leave::WhenDone), ..told.clone() },
                 };
-                // Who was told to leave does.
+                // A connection that is ending stays so.
                 let next = Plan { leave: next.leave.max(told.leave), ..next };
                 let changed = *told != next;
                 *told = next;
@@ -120,7 +120,7 @@ impl Fleet {
         }
     }
 
-    /// The connections that there ought to be, and what each ought to be.
+    /// Returns the connections that the plan requires, and the plan of each.
     fn wanted(&self, plan: &Plan) -> HashMap<Seat, Plan> {
         let per_connection = tasks_per_connection_max(&self.codec);
         let mut wanted = HashMap::new();
@@ -174,12 +174,13 @@ impl Fleet {
     }
 }
 
-/// How many requests one connection can be made to take at once.
+/// Returns the maximum number of requests in flight that one connection can announce.
 fn tasks_per_connection_max(codec: &Codec) -> usize {
     if codec.says_capacity() { usize::MAX } else { tasks_unasked(codec).max(1) }
 }
 
-/// How many requests the broker gives to a connection that has not said how many it takes.
+/// Returns the number of requests that the broker dispatches to a connection that has not announced
+/// its capacity.
 fn tasks_unasked(codec: &Codec) -> usize {
     match codec.role() {
         Role::Worker(worker) => match worker.concurrency {

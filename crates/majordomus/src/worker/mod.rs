@@ -1,4 +1,4 @@
-//! The worker.
+//! The worker API: a [`Worker`], its builder and its connections to the brokers.
 
 mod cancellation;
 mod driver;
@@ -39,19 +39,19 @@ use crate::{ConnectionEvents, Endpoints, SetupError};
 
 /// A worker that serves requests in the background, until it is stopped or dropped.
 ///
-/// It connects and registers by itself, again and again: when the connection is lost, when the
-/// broker is silent for too long, and when the broker sends it away, unless that is
-/// [for good](ConnectionEvent::SentAway). What a broker will not have of it, such as one service too
-/// many, costs it the whole connection, each time anew after a longer wait: its
-/// [events](Worker::events) say why, and nothing else does. It sends heartbeats whether its
-/// handler is busy or not, as long as the handler does not block the runtime's threads; what blocks
-/// or computes for long belongs into `tokio::task::spawn_blocking`.
+/// The worker connects and registers automatically. It reconnects when the connection is lost, when
+/// the broker is silent for too long, and when the broker disconnects it, unless the disconnect
+/// reason is [permanent](ConnectionEvent::SentAway). If the broker refuses any part of the
+/// registration, such as one service too many, the worker loses the whole connection and registers
+/// again after increasing waits. Only its [events](Worker::events) report the reason. The worker
+/// sends heartbeats while its handlers are busy, as long as they do not block the runtime's
+/// threads. Run code that blocks or computes for a long time in `tokio::task::spawn_blocking`.
 ///
-/// It speaks [`Dialect::Omdp1`] unless told otherwise. There it has one connection to each of its
-/// brokers for all its services, and its [concurrency](WorkerBuilder::concurrency) counts them
-/// together. In the other dialects it has a connection for each service, and more where the dialect
-/// gives one request at a time; to the broker these are as many workers, and the concurrency counts
-/// for each service.
+/// The default dialect is [`Dialect::Omdp1`]. In this dialect the worker has one connection to each
+/// broker for all its services, and its [concurrency](WorkerBuilder::concurrency) limits all
+/// services together. In the other dialects it has a connection for each service, and more if the
+/// dialect allows only one request at a time. The broker sees each connection as a separate worker,
+/// and the concurrency limits each service separately.
 ///
 #[cfg_attr(feature = "broker", doc = "```")]
 #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -78,8 +78,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker of the broker at this endpoint, or of several brokers at once, whose options are to
-    /// be set.
+    /// Creates a builder for a worker that connects to this endpoint, or to several brokers at
+    /// once.
     ///
     /// ```
     /// use std::time::Duration;
@@ -102,8 +102,9 @@ impl Worker {
         }
     }
 
-    /// Leaves now: tells the broker and the running handlers, and returns when they have returned,
-    /// or after a second without them. Handlers that are still running then are dropped.
+    /// Stops the worker immediately. The broker and the running handlers are notified. Returns when
+    /// the handlers have returned, but after at most one second. Handlers that are still running
+    /// then are dropped.
     ///
     /// ```no_run
     /// # async fn example(worker: majordomus::Worker) {
@@ -115,13 +116,14 @@ impl Worker {
         self.leave(Leave::Now).await;
     }
 
-    /// Leaves when what runs is finished: takes no more requests, and returns when the last reply is
-    /// sent and the broker told. [`stop`](Self::stop) can still cut it short.
+    /// Stops the worker when its requests in flight are finished. The worker accepts no more
+    /// requests. Returns when the last reply is sent and the broker is notified.
+    /// [`stop`](Self::stop) can still cut the drain short.
     ///
-    /// In [`Dialect::Omdp1`] and [`Dialect::Pigato`] the broker is told, and what it sends meanwhile is
-    /// given back. A broker that does not answer to that in OMDP/1 is left after 10 s all the same. In
-    /// the other dialects what comes meanwhile is not answered, and goes to another worker when this one
-    /// has left.
+    /// In [`Dialect::Omdp1`] and [`Dialect::Pigato`], the worker notifies the broker and rejects
+    /// requests that still arrive. In OMDP/1, it disconnects after 10 s even if the broker does not
+    /// answer the notification. In the other dialects, requests that still arrive are not answered;
+    /// the broker sends them to another worker when this one has disconnected.
     ///
     /// ```no_run
     /// # async fn example(worker: majordomus::Worker) {
@@ -132,9 +134,10 @@ impl Worker {
         self.leave(Leave::WhenDone).await;
     }
 
-    /// Returns when it has ended, because somebody else [stopped](Self::stop) or
-    /// [drained](Self::drain) it, and for no other reason: one that no broker wants
-    /// [hears of that](Self::events), and may still be told to offer something else.
+    /// Waits until the worker has ended, which happens only if another task [stops](Self::stop) or
+    /// [drains](Self::drain) it. A worker that every broker refuses does not end: its
+    /// [events](Self::events) report the refusal, and it can still [offer](Self::offer) another
+    /// service.
     ///
     /// ```no_run
     /// # async fn example(worker: majordomus::Worker) {
@@ -153,8 +156,8 @@ impl Worker {
         self.ended().await;
     }
 
-    /// Takes so many requests at once from now on; nothing at all takes none until it is more again.
-    /// What runs goes on.
+    /// Changes the maximum number of requests in flight. With 0, the worker accepts no requests
+    /// until the limit is raised. Requests in flight continue.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::Worker) {
@@ -165,15 +168,15 @@ impl Worker {
         self.plan.send_modify(|plan| plan.concurrency = requests);
     }
 
-    /// Offers one service more, while it runs. That is said to its brokers in the background; one that
-    /// does not take it sends the worker away with all that it offers, which its [events](Self::events)
-    /// tell.
+    /// Registers one more service while the worker is running. The brokers are notified in the
+    /// background. A broker that refuses the service disconnects the worker with all its services;
+    /// the worker's [events](Self::events) report this.
     ///
     /// # Errors
     ///
-    /// When the service cannot have this name, or has a handler already, or when the worker cannot
-    /// have its own [name](WorkerBuilder::name) together with this service;
-    /// [`SetupError::Leaves`] when it was stopped or drained.
+    /// Returns an error if the service name is invalid, if the service already has a handler, or if
+    /// the worker's own [name](WorkerBuilder::name) cannot be combined with this service. Returns
+    /// [`SetupError::Leaves`] if the worker has been stopped or drained.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::Worker) -> Result<(), majordomus::SetupError> {
@@ -195,7 +198,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Offers a service no longer, while it runs; says whether it did before. What runs of it goes on.
+    /// Unregisters a service while the worker is running. Returns true if the service was
+    /// registered. The service's requests in flight continue.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::Worker) {
@@ -208,7 +212,7 @@ impl Worker {
         offered
     }
 
-    /// Whether a broker is connected at this moment.
+    /// Returns true if a broker is connected at this moment.
     ///
     /// ```no_run
     /// # fn example(worker: &majordomus::Worker) {
@@ -219,7 +223,8 @@ impl Worker {
         self.connections.any_open()
     }
 
-    /// Returns when a broker is connected, at once where one is. Can be dropped and called again.
+    /// Waits until a broker is connected. Returns immediately if one is connected already. This
+    /// method is cancel safe: it can be dropped and called again.
     ///
     /// ```no_run
     /// # async fn example(worker: &majordomus::Worker) {
@@ -230,7 +235,7 @@ impl Worker {
         self.connections.opened().await;
     }
 
-    /// What happens to its connections from now on.
+    /// Returns the events of the worker's connections from now on.
     ///
     /// ```no_run
     /// # async fn example(worker: &majordomus::Worker) {
@@ -245,7 +250,7 @@ impl Worker {
     }
 }
 
-/// The options of a [`Worker`].
+/// A builder that sets the options of a [`Worker`].
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -275,7 +280,7 @@ pub struct WorkerBuilder {
 }
 
 impl WorkerBuilder {
-    /// What it speaks; [`Dialect::Omdp1`] unless set.
+    /// Sets the dialect. The default is [`Dialect::Omdp1`].
     ///
     /// ```
     /// use majordomus::{Dialect, Worker};
@@ -287,8 +292,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// How often it sends a heartbeat, and expects one; 2.5 s unless set. In [`Dialect::Omdp1`] each
-    /// side tells the other its own; in other dialects the broker's should be the same.
+    /// Sets the heartbeat interval. The worker sends a heartbeat in each interval and expects one
+    /// from the broker. The default is 2.5 s. In [`Dialect::Omdp1`], each side announces its own
+    /// interval; in other dialects, the broker should use the same interval.
     ///
     /// ```
     /// use std::time::Duration;
@@ -300,7 +306,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many intervals the broker may be silent; 3 unless set.
+    /// Sets the number of heartbeat intervals for which the broker may be silent. The default is 3.
     ///
     /// ```
     /// let builder = majordomus::Worker::builder("ipc://broker").liveness(5);
@@ -310,14 +316,16 @@ impl WorkerBuilder {
         self
     }
 
-    /// By which name [others can ask for it](crate::RequestBuilder::target): its ZMTP routing id, up to
-    /// 200 bytes. The broker gives it one unless set, another one with each connection.
+    /// Sets the name by which [clients can address the worker](crate::RequestBuilder::target). The
+    /// name is the worker's ZMTP routing id and has at most 200 bytes. By default, the broker
+    /// assigns a different name to each connection.
     ///
-    /// It must be its own: of two workers with one name the second waits until the first is gone. In the
-    /// dialects in which it has several connections, each has `-`, its service, `-` and a number behind
-    /// the name; there name and service have up to 233 bytes together. In [`Dialect::Omdp`], which is
-    /// told from PIGATO by its routing ids, no worker can be named, and in [`Dialect::Pigato`] none by
-    /// what looks like an id of the other.
+    /// The name must be unique: if two workers have the same name, the second one waits until the
+    /// first has disconnected. In the dialects in which a worker has several connections, `-`, the
+    /// service, `-` and a number are appended to the name of each connection; there, name and
+    /// service together have at most 233 bytes. [`Dialect::Omdp`] does not allow names, because
+    /// brokers distinguish it from PIGATO by the routing ids. [`Dialect::Pigato`] does not allow
+    /// names that look like a routing id of the other dialect.
     ///
     /// ```
     /// let builder = majordomus::Worker::builder("ipc://broker").name("worker-17");
@@ -327,11 +335,12 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many requests it serves at once, for each of its brokers; 1 unless set.
-    /// [`Worker::set_concurrency`] changes it while it runs.
+    /// Sets the maximum number of requests in flight for each broker. The default is 1.
+    /// [`Worker::set_concurrency`] changes it while the worker is running.
     ///
-    /// In the dialects whose workers take one request at a time, it makes that many connections for each
-    /// service, up to 1,000, and to the broker it is that many workers.
+    /// In the dialects whose workers take one request at a time, the worker opens this number of
+    /// connections for each service, up to 1,000. The broker sees each connection as a separate
+    /// worker.
     ///
     /// ```
     /// let builder = majordomus::Worker::builder("ipc://broker").concurrency(8);
@@ -341,8 +350,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// The shortest and the longest wait before a lost connection is opened again; 100 ms and 5 s
-    /// unless set. The waits double from one to the other, and a random part of each is left out.
+    /// Sets the shortest and the longest wait before the worker reconnects. The defaults are 100 ms
+    /// and 5 s. The wait doubles with each attempt, from the shortest to the longest, and is
+    /// reduced by a random part.
     ///
     /// ```
     /// use std::time::Duration;
@@ -355,9 +365,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many bytes a message may have, either way; 64 MiB unless set. A broker that sends more
-    /// loses the connection. What a reply may have is less by what is
-    /// [kept back](crate::ClientBuilder::message_bytes_max), and a request whose reply has more fails.
+    /// Sets the maximum size in bytes of a message in either direction. The default is 64 MiB. The
+    /// worker closes the connection to a broker that sends a larger message. The maximum size of a
+    /// reply is smaller by the [bytes reserved for
+    /// headers](crate::ClientBuilder::message_bytes_max). A request whose reply is larger fails.
     ///
     /// ```
     /// let builder = majordomus::Worker::builder("ipc://broker").message_bytes_max(1 << 20);
@@ -367,23 +378,25 @@ impl WorkerBuilder {
         self
     }
 
-    /// A service that it offers: `handler` gets each request for it, and the [`Replier`] by which it is
-    /// answered.
+    /// Adds a service. `handler` is called for each of its requests, with the [`Replier`] that
+    /// answers the request.
     ///
-    /// A name can be a wildcard (`stock.*`), which serves all names that begin like it, or have a
-    /// version (`stock@1.2.3`), which serves those who ask for a range with it in (`stock@^1.2`). The
-    /// request says which name was asked for.
+    /// The service name can be a wildcard (`stock.*`), which serves all names with this prefix. It
+    /// can also have a version (`stock@1.2.3`), which serves requests for a version range that
+    /// contains it (`stock@^1.2`). The request contains the service name that the client requested.
     ///
-    /// A handler that panics, or returns without a final reply, fails its request. When nobody waits
-    /// for the reply any more, as when the connection is lost, its [`Cancellation`] is pulled.
+    /// If a handler panics, or returns without a final reply, its request fails. The handler's
+    /// [`Cancellation`] is triggered when the reply is no longer needed, for example when the
+    /// connection is lost.
     ///
-    /// A handler is polled once in the task that owns the connection, and is spawned as a task only if it
-    /// is pending then. A service whose first polls take long (100 µs) gets a task for each request, so
-    /// that handlers that compute run in parallel on a runtime of several threads. Its first request
-    /// gets a task in any case. A service whose first polls become slow is found out after at most six of
-    /// them in a row, and one that becomes fast again after a number of fast ones. A handler that only
-    /// sometimes blocks or computes for long delays the other requests of its connection meanwhile: it
-    /// should do so in `tokio::task::spawn_blocking`.
+    /// A handler is polled once in the task that owns the connection. It is spawned as a task only
+    /// if it is pending then. If the first polls of a service are slow (at least 100 µs), each of
+    /// its requests gets a task, so that computing handlers run in parallel on a multi-threaded
+    /// runtime. The first request of a service always gets a task. When the first polls of a
+    /// service become slow, the worker detects this after at most six slow polls in a row. When
+    /// they become fast again, it returns to inline polling after a number of fast polls. A handler
+    /// that blocks or computes for a long time only occasionally delays the other requests of its
+    /// connection. Such a handler should use `tokio::task::spawn_blocking`.
     ///
     /// ```no_run
     /// use majordomus::Worker;
@@ -408,15 +421,15 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts to serve one [`service`](Self::service), and those that were named before.
+    /// Adds a [`service`](Self::service) and starts the worker with all services that were added.
     ///
     /// # Errors
     ///
-    /// Those of [`start`](Self::start).
+    /// Returns the errors of [`start`](Self::start).
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     ///
     /// ```no_run
     /// use majordomus::Worker;
@@ -448,16 +461,17 @@ impl WorkerBuilder {
         self.service(service, handler).start()
     }
 
-    /// Starts to serve what was named.
+    /// Starts the worker with all services that were added.
     ///
     /// # Errors
     ///
-    /// Those of [`Client::connect`](crate::Client::connect) for the endpoints, and when no service was
-    /// named or one twice, one of them or the worker cannot have its name, or an option is zero.
+    /// Returns the errors of [`Client::connect`](crate::Client::connect) for invalid endpoints.
+    /// Also returns an error if there is no service, if a service was added twice, if the name of a
+    /// service or of the worker is invalid, or if an option is zero.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics if called outside a Tokio runtime.
     ///
     /// ```
     /// use majordomus::{SetupError, Worker};

@@ -1,16 +1,16 @@
-//! What a worker is called.
+//! The name of a worker and the routing ids of its connections.
 
 use majordomus_core::Label;
 use majordomus_wire::Codec;
 
 use crate::SetupError;
 
-/// How many bytes the name of a worker may have, so that there is room for what is put behind it.
+/// The maximum size of a worker's name in bytes, which leaves room for the suffix.
 const NAME_BYTES_MAX: usize = 200;
-/// How many bytes ZMTP gives to a routing id.
+/// The maximum size of a ZMTP routing id in bytes.
 const ROUTING_ID_BYTES_MAX: usize = 255;
 
-/// By what others can ask for a worker; empty where the broker gives it a name.
+/// The name by which clients can address a worker. If it is empty, the broker assigns a name.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
     name: String,
@@ -18,16 +18,17 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// This name of a worker in the dialect of this codec.
+    /// Creates the name of a worker for the dialect of this codec.
     pub(crate) fn new(name: String, codec: Codec) -> Result<Self, SetupError> {
-        // ZMTP keeps routing ids that begin with a zero for itself.
+        // ZMTP reserves routing ids that begin with a zero byte.
         if name.len() > NAME_BYTES_MAX || name.starts_with('\0') {
             return Err(SetupError::Name(name));
         }
         Ok(Self { name, codec })
     }
 
-    /// Whether its connections for this service can be called by it, however many there are.
+    /// Checks that the routing id of each connection for this service is valid, whatever its
+    /// number.
     pub(crate) fn check(&self, service: &str) -> Result<(), SetupError> {
         let can_be_called = |nth| {
             let routing_id = self.behind(service, nth);
@@ -41,8 +42,8 @@ impl Name {
         Err(SetupError::NameWithService { name, service, dialect: self.codec.dialect() })
     }
 
-    /// The routing id of the `nth` connection for this service: the name, and what tells it from its
-    /// others.
+    /// Returns the routing id of the `nth` connection for this service: the name, with a suffix if
+    /// the worker has several connections.
     pub(crate) fn routing_id(&self, service: Option<&str>, nth: usize) -> Label {
         match service {
             Some(service) if !self.is_whole() => Label::from(self.behind(service, nth).as_str()),
@@ -50,7 +51,7 @@ impl Name {
         }
     }
 
-    /// Whether the name alone is the routing id.
+    /// Returns true if the name without a suffix is the routing id.
     fn is_whole(&self) -> bool {
         self.name.is_empty() || self.codec.has_several_services()
     }

@@ -1,30 +1,30 @@
-//! How handlers reach the task that owns the connection.
+//! The message channel from the handlers to the task that owns the connection.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use majordomus_core::{TaskHandle, ToWorker, WorkerInput};
 use tokio::sync::mpsc;
 
-/// What a handler says. It is never [`Received`](WorkerInput::Received), so the box is never made: it
-/// keeps what is said small.
+/// A message from a handler. It is never [`Received`](WorkerInput::Received), so the box is never
+/// allocated; it keeps the type small.
 pub(crate) type Saying = WorkerInput<Box<ToWorker>>;
 
-/// What the handlers of one connection have to say: a channel, and a place beside it for the handler
-/// that is polled inline, which costs less.
+/// The messages of one connection's handlers: a channel, and a cheaper slot for the handler that is
+/// polled inline.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     channel: mpsc::Sender<Saying>,
     inline: Mutex<Inline>,
 }
 
-/// What the handler says that is polled inline.
+/// The messages of the handler that is polled inline.
 #[derive(Debug, Default)]
 struct Inline {
-    /// Its task, while it is polled.
+    /// The handler's task, while it is polled.
     task: Option<TaskHandle>,
-    /// What it says first. The rest goes through the channel.
+    /// The first message. Later ones go through the channel.
     said: Option<Saying>,
-    /// Whether there is a rest.
+    /// True if there are later messages in the channel.
     has_more: bool,
 }
 
@@ -33,22 +33,22 @@ impl Outbox {
         Self { channel, inline: Mutex::default() }
     }
 
-    /// The handler of `task` is polled inline from now on.
+    /// Starts the inline poll of the handler of `task`.
     pub(crate) fn begin(&self, task: TaskHandle) {
         let mut inline = self.inline();
         inline.task = Some(task);
         inline.has_more = false;
     }
 
-    /// No handler is polled inline any more. Returns what the last one said first, and whether more of
-    /// it is in the channel.
+    /// Ends the inline poll. Returns the handler's first message, and true if it has sent more
+    /// messages through the channel.
     pub(crate) fn end(&self) -> (Option<Saying>, bool) {
         let mut inline = self.inline();
         inline.task = None;
         (inline.said.take(), inline.has_more)
     }
 
-    /// Says something of `task`. Returns it where there is no room for it in the channel.
+    /// Sends a message of `task`. Returns the message if the channel is full.
     pub(crate) fn say(&self, task: TaskHandle, saying: Saying) -> Option<Saying> {
         let mut inline = self.inline();
         if inline.task == Some(task) {
@@ -62,7 +62,7 @@ impl Outbox {
         self.channel.try_send(saying).err().map(mpsc::error::TrySendError::into_inner)
     }
 
-    /// The channel, for what has to wait for room.
+    /// Returns the channel, for messages that must wait until it has capacity.
     pub(crate) fn channel(&self) -> &mpsc::Sender<Saying> {
         &self.channel
     }
@@ -88,7 +88,7 @@ mod tests {
         for task in [FIRST, SECOND, FIRST] {
             assert_eq!(outbox.say(task, at_work(task)), None);
         }
-        // There is no more room in the channel.
+        // The channel is full.
         assert_eq!(outbox.say(SECOND, at_work(SECOND)), Some(at_work(SECOND)));
         assert_eq!(outbox.end(), (Some(at_work(FIRST)), true));
         assert_eq!(said.try_recv(), Ok(at_work(SECOND)));

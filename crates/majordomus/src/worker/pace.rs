@@ -1,42 +1,43 @@
-//! How long the first polls of a handler take, which decides where it is polled first.
+//! Choice between inline polling and spawning, by the duration of a handler's first polls.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// A first poll that takes this long is slow: its service gets tasks.
+/// The duration from which a first poll is slow. Slow services get a task for each request.
 pub(crate) const FIRST_POLL_MAX: Duration = Duration::from_micros(100);
-/// Fast first polls after which a slow service is polled inline again, at the least and at the most.
-/// More are needed each time for a service that has slow polls again and again.
+/// The minimum and the maximum number of fast first polls after which a slow service is polled
+/// inline again. The number grows each time the service becomes slow again.
 const FAST_POLLS: (u32, u32) = (16, 4_096);
-/// A slow poll counts if another one came at most this many polls before. A single one is mostly the
-/// machine's fault.
+/// The maximum distance, in polls, between two slow polls that count. A single slow poll is usually
+/// caused by the machine.
 const SUSPECT_POLLS: u32 = 16;
-/// First polls between two looks at the clock. When handlers begin to block, these and two more block
-/// the connection.
+/// The number of first polls between two reads of the clock. When handlers begin to block, these
+/// and two more polls block the connection.
 const POLLS_PER_LAP: u32 = 4;
 
-/// Whether a service's handlers are polled inline first, in the task that owns the connection.
+/// The record of a service's first polls, which decides if its handlers are polled inline, in the
+/// task that owns the connection.
 ///
-/// The first request of a service gets a task, so that a handler that always blocks never blocks the
-/// connection. From then on slow polls decide.
+/// The first request of a service gets a task, so that a handler that always blocks never blocks
+/// the connection. After that, the number of slow polls decides.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// Fast first polls that are missing before handlers are polled inline.
+    /// The number of fast first polls that are needed before handlers are polled inline.
     missing: AtomicU32,
-    /// How many will be missing when the service is found slow.
+    /// The value that `missing` gets when the service becomes slow.
     penalty: AtomicU32,
-    /// Polls until the last slow one is forgotten.
+    /// The number of polls until the last slow poll is forgotten.
     suspect: AtomicU32,
 }
 
 impl Pace {
-    /// Returns whether first polls are fast.
+    /// Returns true if first polls are fast.
     #[inline]
     pub(crate) fn is_fast(&self) -> bool {
         self.missing.load(Ordering::Relaxed) == 0
     }
 
-    /// Records how long a first poll took.
+    /// Records the duration of a first poll.
     pub(crate) fn record(&self, took: Duration) {
         let fewer = |left: u32| left.checked_sub(1);
         match (self.is_fast(), took >= FIRST_POLL_MAX) {
@@ -53,7 +54,7 @@ impl Pace {
         }
     }
 
-    /// A handler that was polled inline took long.
+    /// Records a slow inline poll.
     fn suspect(&self) {
         if self.suspect.swap(SUSPECT_POLLS, Ordering::Relaxed) > 0 {
             let penalty = self.penalty.load(Ordering::Relaxed);
@@ -79,17 +80,17 @@ impl Default for Pace {
     }
 }
 
-/// Times first polls that follow each other, with one look at the clock for several of them.
+/// A timer for consecutive first polls that reads the clock once for several polls.
 ///
-/// Polls that together take as long as one slow poll may have a slow one among them. The next ones
-/// are timed one by one, so that a slow one is found.
+/// A lap that takes as long as one slow poll may contain a slow poll. The following polls are timed
+/// individually to find it.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
-    /// When the lap began.
+    /// The start of the lap.
     begun: Instant,
-    /// Polls that are left of the lap.
+    /// The number of polls left in the lap.
     left: u32,
-    /// Laps of a single poll that are left.
+    /// The number of following laps that have a single poll.
     closely: u32,
 }
 
@@ -98,7 +99,7 @@ impl Stopwatch {
         Self { begun: Instant::now(), left: POLLS_PER_LAP, closely: 0 }
     }
 
-    /// Begins a lap: what happened since the last poll does not count.
+    /// Begins a lap. Time since the last poll does not count.
     pub(crate) fn start(&mut self) {
         self.start_at(Instant::now());
     }
@@ -108,7 +109,7 @@ impl Stopwatch {
         self.left = if self.closely > 0 { 1 } else { POLLS_PER_LAP };
     }
 
-    /// Begins a poll: where polls are timed one by one, only what follows counts.
+    /// Begins a poll. If polls are timed individually, the time before it does not count.
     #[inline]
     pub(crate) fn polling(&mut self) {
         if self.closely > 0 {
@@ -116,7 +117,7 @@ impl Stopwatch {
         }
     }
 
-    /// Counts a poll that has ended, and tells the service's pace what is known of it.
+    /// Ends a poll. At the end of a lap, records its duration in the service's pace.
     #[inline]
     pub(crate) fn polled(&mut self, pace: &Pace) {
         self.left -= 1;
@@ -125,7 +126,7 @@ impl Stopwatch {
         }
     }
 
-    /// Ends the lap, because something else is done next.
+    /// Ends the lap early, because the task does something else next.
     pub(crate) fn stop(&mut self) {
         if self.closely == 0 && self.begun.elapsed() >= FIRST_POLL_MAX {
             self.closely = SUSPECT_POLLS;

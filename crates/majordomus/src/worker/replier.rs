@@ -1,4 +1,4 @@
-//! How a handler answers.
+//! The reply side of a handler.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use crate::worker::outbox::{Outbox, Saying};
 use crate::worker::strings::Strings;
 use crate::{Body, Cancellation};
 
-/// How a handler answers its request: with any number of parts, and then with one final reply or an
-/// error.
+/// The sender of a handler's reply: any number of parts, then one final reply or an error.
 ///
-/// When the handler returns without one of these, the request fails, wherever the replier is: who goes
-/// on in another task has the handler wait for that. A handler that goes on behind the end of its answer
-/// keeps its place until it returns.
+/// If the handler returns without a final reply or an error, the request fails, even if another
+/// task still owns the replier. A handler that replies from another task must therefore wait for
+/// that task. A handler that continues to run after its final reply still counts against the
+/// worker's concurrency until it returns.
 ///
 /// ```
 /// use majordomus::{Replier, Request, testing};
@@ -46,15 +46,15 @@ impl Replier {
         Self { task, outbox, strings, keep: None }
     }
 
-    /// Sends a part of the reply. Waits while its client, or the broker, takes no more.
+    /// Sends a part of the reply. Waits while the client or the broker does not accept more parts.
     ///
     /// In [`Mdp01`](crate::Dialect::Mdp01), [`Gdp`](crate::Dialect::Gdp) and
-    /// [`Libmdp`](crate::Dialect::Libmdp), whose workers have no partial replies, parts are kept and
-    /// go out with the final one, as its first frames.
+    /// [`Libmdp`](crate::Dialect::Libmdp), workers cannot send partial replies. There, the parts
+    /// are buffered and sent as the first frames of the final reply.
     ///
     /// # Errors
     ///
-    /// When nobody waits for the reply any more.
+    /// Returns [`Cancelled`] if the reply is no longer needed.
     ///
     /// ```no_run
     /// # async fn handler(reply: majordomus::Replier) {
@@ -81,11 +81,11 @@ impl Replier {
         }
     }
 
-    /// Sends each of these as a part, and then ends the reply with none.
+    /// Sends each item as a part, and then ends the reply with an empty final part.
     ///
     /// # Errors
     ///
-    /// When nobody waits for the reply any more.
+    /// Returns [`Cancelled`] if the reply is no longer needed.
     ///
     /// ```no_run
     /// # async fn handler(reply: majordomus::Replier) {
@@ -103,9 +103,9 @@ impl Replier {
         Ok(())
     }
 
-    /// Says that it is still at work, to a client that limits [the silence of its
-    /// worker](crate::RequestBuilder::silence). Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) can say
-    /// so.
+    /// Reports that the handler is still working, for a client that limits [the silence of its
+    /// worker](crate::RequestBuilder::silence). Only [`Dialect::Omdp1`](crate::Dialect::Omdp1)
+    /// supports this report.
     ///
     /// ```no_run
     /// # async fn handler(reply: majordomus::Replier) {
@@ -120,8 +120,8 @@ impl Replier {
         let _ = self.say(Saying::AtWork(self.task)).await;
     }
 
-    /// Lets the broker keep the reply for so long, and answer equal requests with it. It counts for a
-    /// reply without parts.
+    /// Allows the broker to cache the reply for this duration and to answer identical requests from
+    /// the cache. Only a reply without parts can be cached.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -135,7 +135,7 @@ impl Replier {
         Self { keep: Some(good_for), ..self }
     }
 
-    /// Sends the reply, or its last part. Where nobody waits for it any more, it is dropped.
+    /// Sends the final reply, or its last part. The reply is dropped if it is no longer needed.
     ///
     /// ```no_run
     /// # async fn handler(reply: majordomus::Replier) {
@@ -147,13 +147,13 @@ impl Replier {
         let _ = self.say(last).await;
     }
 
-    /// Fails the request, and says why, in words that do not begin with `B_`: those are the broker's
-    /// own, and most dialects have nothing else to tell them by.
+    /// Fails the request with an error text. The text must not begin with `B_`: this prefix marks
+    /// the broker's own errors, and most dialects have no other way to distinguish them.
     ///
-    /// A worker of the MDP dialects has no error replies: there it is a final reply of one frame, `-1 `
-    /// and the text, which our [`Client`](crate::Client) knows for an error where it speaks one of them
-    /// too. A client of these hears of other workers' errors where its broker is told so, in the same
-    /// form.
+    /// The MDP dialects have no error replies for workers. There, the error is sent as a final
+    /// reply of one frame: `-1 ` and the text. Our [`Client`](crate::Client) recognizes this frame
+    /// as an error if it uses an MDP dialect too. A client of an MDP dialect also receives the
+    /// errors of other workers in this form if its broker is configured to send them.
     ///
     /// ```no_run
     /// # async fn handler(reply: majordomus::Replier) {
@@ -164,12 +164,13 @@ impl Replier {
         self.fail_with(CODE_UNSAID, text.into()).await;
     }
 
-    /// Fails the request with a code of your own, from 400 to 999, and says why: a text for people in
-    /// the first frame, and whatever a program needs behind it. Any other code is read as the nearest of
-    /// these; 0 is none, as with [`fail`](Self::fail).
-    ///
-    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) has codes. In other dialects it is as with
+    /// Fails the request with an application-defined code from 400 to 999. The first frame of `why`
+    /// is a text for people; the frames after it can contain data for programs. Any other code is
+    /// replaced by the nearest code in this range, except 0, which means no code, as with
     /// [`fail`](Self::fail).
+    ///
+    /// Only [`Dialect::Omdp1`](crate::Dialect::Omdp1) supports codes and data frames. In other
+    /// dialects this method behaves like [`fail`](Self::fail).
     ///
     /// ```no_run
     /// # async fn handler(reply: majordomus::Replier) {
@@ -181,10 +182,12 @@ impl Replier {
         let _ = self.say(failed).await;
     }
 
-    /// Gives the request back, so that another worker gets it, and says why. When all have, the client
-    /// gets the last one's word, but not at once: the broker waits for another worker first, mostly for a
-    /// second (`reject_wait`), also where there is only this one. Who wants the client to hear at once
-    /// [fails](Self::fail) instead. In dialects where nothing can be given back it fails.
+    /// Rejects the request and gives the reason, so that the broker dispatches it to another
+    /// worker. If all workers reject it, the client receives the last worker's reason, but not
+    /// immediately: the broker first waits for another worker, by default for one second
+    /// (`reject_wait`), even if this worker is the only one. To report an error to the client
+    /// immediately, use [`fail`](Self::fail) instead. In dialects without rejection, this method
+    /// fails the request.
     ///
     /// ```no_run
     /// # async fn handler(request: majordomus::Request, reply: majordomus::Replier) {
@@ -199,7 +202,7 @@ impl Replier {
         let _ = self.say(rejected).await;
     }
 
-    /// Whether somebody still waits for the reply.
+    /// Returns true if the reply is still needed.
     ///
     /// ```no_run
     /// # fn example(reply: &majordomus::Replier) {
@@ -212,7 +215,7 @@ impl Replier {
         !self.strings.is_pulled()
     }
 
-    /// What says when nobody waits for the reply any more.
+    /// Returns a handle that reports when the reply is no longer needed.
     ///
     /// ```no_run
     /// # async fn long_computation() -> Vec<u8> { Vec::new() }
@@ -228,8 +231,8 @@ impl Replier {
         Cancellation::new(self.strings.clone())
     }
 
-    /// Says something to the task, at once where there is room. Who has to wait does so in a box, so
-    /// that the others are small.
+    /// Sends a message to the connection's task. A message that fits into the channel is sent
+    /// immediately. Otherwise the waiting future is boxed, which keeps the other futures small.
     fn say(&self, saying: Saying) -> impl Future<Output = Result<(), Cancelled>> + use<> {
         let waiting = self.outbox.say(self.task, saying).map(|unsaid| {
             let channel = self.outbox.channel().clone();
@@ -244,7 +247,7 @@ impl Replier {
     }
 }
 
-/// Nobody waits for the reply any more.
+/// The error that is returned when a reply is no longer needed.
 ///
 /// ```
 /// assert_eq!(majordomus::Cancelled.to_string(), "nobody waits for the reply any more");

@@ -1,4 +1,4 @@
-//! A request as a handler gets it.
+//! The request that a handler receives.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use majordomus_core::{Content, Label, Priority, WorkerRequest};
 
 use crate::Body;
 
-/// A request as a handler gets it.
+/// A request that a handler receives.
 ///
 /// ```
 /// use majordomus::{Replier, Request, testing};
@@ -28,23 +28,24 @@ use crate::Body;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// The name of the service that was asked.
+    /// The name of the requested service.
     pub service: String,
-    /// By what the broker knows the request, for logs and names of files. It is printable: bytes
-    /// that are not are written as `\x00`.
+    /// The broker's id of the request, for logs and file names. It is printable: other bytes are
+    /// escaped, for example as `\x00`.
     pub id: String,
-    /// What is to be done.
+    /// The request's body.
     pub body: Body,
-    /// Until when it is wanted; nothing where there is no end to that, or its dialect does not say.
+    /// The time until which the reply is needed. `None` if there is no deadline, or if the dialect
+    /// has no deadlines.
     pub deadline: Option<Instant>,
-    /// How many times its broker has given it to a worker, with this.
+    /// The number of times that the broker has dispatched the request, including this one.
     pub attempt: u32,
-    /// Its priority, from 0 to 9; 4 is ordinary.
+    /// The request's priority, from 0 to 9. The ordinary priority is 4.
     pub priority: u8,
 }
 
 impl Request {
-    /// A request as a unit test makes it, which nobody made in earnest.
+    /// Creates a request for a unit test.
     ///
     /// ```
     /// let request = majordomus::Request::new("echo", "hello");
@@ -63,7 +64,7 @@ impl Request {
 }
 
 impl Request {
-    /// A request that was received, at `now`. Its body and its options are taken out of it.
+    /// Creates a request from one that was received at `now`. Takes its body and its options.
     pub(crate) fn received(request: &mut WorkerRequest, service: String, now: Instant) -> Self {
         let (options, body) =
             (std::mem::take(&mut request.options), std::mem::take(&mut request.body));
@@ -85,22 +86,23 @@ impl From<WorkerRequest> for Request {
     }
 }
 
-/// An address as text. Most are the tokens of a broker, 16 bytes of any value, or numbers.
+/// Returns an address as printable text. Most addresses are tokens of a broker (16 bytes of any
+/// value) or numbers.
 fn printable(address: &Label) -> String {
     let mut text = vec![0; 4 * address.len()];
     let mut end = 0;
     for &byte in address.iter() {
         let (escaped, length) = &ESCAPED[usize::from(byte)];
-        // A copy of constant length is one move. The next one writes over what does not count.
+        // A copy of constant length is one move. The next copy overwrites the unused bytes.
         text[end..end + 4].copy_from_slice(escaped);
         end += length;
     }
     text.truncate(end);
-    // All of it is ASCII.
+    // The text is ASCII only.
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// Each byte as [`escape_ascii`](u8::escape_ascii) writes it, and how much of that counts.
+/// The escape sequence of each byte, as in [`escape_ascii`](u8::escape_ascii), and its length.
 static ESCAPED: [([u8; 4], usize); 256] = {
     let mut all = [([0; 4], 0); 256];
     let mut byte = 0;

@@ -1,4 +1,4 @@
-//! The services of a worker: names, and who handles what is asked of them.
+//! The services of a worker and their handlers.
 
 use std::any::Any;
 use std::fmt;
@@ -17,20 +17,19 @@ use tokio::task::{Id, JoinSet};
 use crate::worker::pace::Pace;
 use crate::{Replier, Request, SetupError};
 
-/// How the names of the services begin that a broker answers itself.
+/// The prefix of the service names that the broker serves itself.
 const RESERVED: &str = "mmi.";
 
-/// A handler at work on a request.
+/// The future of a handler that processes a request.
 pub(crate) type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The outcome of a handler's first poll.
 pub(crate) enum FirstPoll {
     /// The handler has returned.
     Returned,
-    /// The handler panicked, with this payload.
+    /// The handler panicked with this payload.
     Panicked(Box<dyn Any + Send>),
-    /// The handler waits for something. Its waker is a no-op: whoever goes on with it has to poll it
-    /// at once.
+    /// The handler is pending. Its waker is a no-op, so the caller must poll it again immediately.
     Pending(Handling),
 }
 
@@ -52,18 +51,18 @@ impl Handler {
         self.0.handle(request, replier)
     }
 
-    /// Returns how long first polls of this handler take.
+    /// Returns the record of how long the handler's first polls take.
     pub(crate) fn pace(&self) -> &Pace {
         self.0.pace()
     }
 
-    /// Calls the handler and polls it once, in the caller's task. A panic is caught.
+    /// Calls the handler and polls it once, in the caller's task. Panics are caught.
     pub(crate) fn poll_once(&self, request: Request, replier: Replier) -> FirstPoll {
         self.0.poll_once(request, replier)
     }
 
-    /// Spawns a task for the request, which returns `task`, and records how long its first poll
-    /// takes.
+    /// Spawns a task for the request and records the duration of its first poll. The task returns
+    /// `task`.
     pub(crate) fn spawn(
         self,
         running: &mut JoinSet<TaskHandle>,
@@ -75,7 +74,7 @@ impl Handler {
     }
 }
 
-/// A handler, whatever the type of its future.
+/// A handler with any type of future.
 trait Handles: Send + Sync {
     fn handle(&self, request: Request, replier: Replier) -> Handling;
 
@@ -92,7 +91,7 @@ trait Handles: Send + Sync {
     ) -> Id;
 }
 
-/// A handler and how long its first polls take.
+/// A handler and the record of its first polls.
 struct Paced<H> {
     pace: Pace,
     handler: H,
@@ -112,7 +111,7 @@ where
     }
 
     fn poll_once(&self, request: Request, replier: Replier) -> FirstPoll {
-        // The future is dropped inside too, so that a panic of one of its destructors is caught.
+        // The future is also dropped inside, so that a panic in a destructor is caught.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let mut handling = Box::pin((self.handler)(request, replier));
             let mut context = Context::from_waker(Waker::noop());
@@ -157,7 +156,7 @@ impl fmt::Debug for Handler {
     }
 }
 
-/// A service, and who handles what is asked of it.
+/// A registered service and its handler.
 #[derive(Debug)]
 struct Offer {
     name: String,
@@ -170,15 +169,15 @@ impl AsRef<[u8]> for Offer {
     }
 }
 
-/// The services of a worker. Clones are the same.
+/// The registered services of a worker. Clones share the same table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Services {
     all: Arc<RwLock<Vec<Offer>>>,
 }
 
 impl Services {
-    /// Adds one; an error where there is one of that name, or none can have it.
-    /// Adds one that a broker is to hear of.
+    /// Registers a service. Returns an error if the name is reserved for the broker, or in the
+    /// cases of [`add`](Self::add).
     pub(crate) fn offer(&self, name: &str, handler: Handler) -> Result<(), SetupError> {
         match name.starts_with(RESERVED) {
             true => Err(SetupError::ReservedService(name.into())),
@@ -186,6 +185,8 @@ impl Services {
         }
     }
 
+    /// Registers a service without a check for reserved names. Returns an error if the name is invalid
+    /// or already registered.
     pub(crate) fn add(&self, name: &str, handler: Handler) -> Result<(), SetupError> {
         if let Err(offence) = check_service_name(name.as_bytes()) {
             return Err(SetupError::Service { name: name.into(), offence });
@@ -198,7 +199,7 @@ impl Services {
         Ok(())
     }
 
-    /// Takes one away; says whether there was one.
+    /// Removes a service. Returns true if it was registered.
     pub(crate) fn remove(&self, name: &str) -> bool {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let before = all.len();
@@ -206,7 +207,7 @@ impl Services {
         all.len() < before
     }
 
-    /// Takes all away: nothing of theirs is held any more.
+    /// Removes all services and drops their handlers.
     pub(crate) fn clear(&self) {
         self.all.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -216,14 +217,13 @@ impl Services {
         all.iter().map(|offer| offer.name.clone()).collect()
     }
 
-    /// Who handles a request for this name, by which a client asked: it may be one that a wildcard or
-    /// a version stands for.
+    /// Returns the handler for a requested name, which can match a wildcard or a version.
     pub(crate) fn handler(&self, asked: impl AsRef<[u8]>) -> Option<Handler> {
         self.with_handler(asked, |handler, _| handler.clone())
     }
 
-    /// Returns what `read` does of the handler of a request for this name, and of the name under which
-    /// it is offered.
+    /// Applies `read` to the handler for a requested name and to the name under which it is
+    /// registered.
     pub(crate) fn with_handler<T>(
         &self,
         asked: impl AsRef<[u8]>,

@@ -1,20 +1,20 @@
-//! What reaches a handler while it runs.
+//! Cancellation and credit of a running handler.
 
 use std::sync::Arc;
 
 use majordomus_core::CREDIT_UNLIMITED;
 use tokio::sync::Semaphore;
 
-/// Says that nobody waits for the reply any more, and how many parts of it may be sent. Clones are the
-/// same.
+/// The cancellation and the credit of one reply: the signal that it is no longer needed, and the
+/// number of parts that may be sent. Clones share the same state.
 #[derive(Clone, Debug)]
 pub(crate) struct Strings(Arc<Both>);
 
 #[derive(Debug)]
 struct Both {
-    /// Has never a permit, and is closed when nobody waits any more.
+    /// A semaphore without permits that is closed when the reply is no longer needed.
     wanted: Semaphore,
-    /// None where nobody counts.
+    /// The credit for parts. `None` if it is unlimited.
     parts: Option<Semaphore>,
 }
 
@@ -27,13 +27,13 @@ impl Both {
 }
 
 impl Strings {
-    /// For a reply of which so many parts may be sent. What is beyond the largest number that can be
-    /// counted is left out.
+    /// Creates the handle for a reply with a credit of `parts`, or of the largest number that can
+    /// be counted.
     pub(crate) fn new(parts: u32) -> Self {
         Self(Arc::new(Both::new(parts)))
     }
 
-    /// The same for another reply, in the same memory where nobody else has it.
+    /// Resets the handle for another reply. Reuses its memory if there are no clones.
     pub(crate) fn renewed(mut self, parts: u32) -> Self {
         match Arc::get_mut(&mut self.0) {
             Some(both) => {
@@ -44,7 +44,7 @@ impl Strings {
         }
     }
 
-    /// Nobody waits any more.
+    /// Signals that the reply is no longer needed.
     pub(crate) fn pull(&self) {
         self.0.wanted.close();
     }
@@ -53,12 +53,12 @@ impl Strings {
         self.0.wanted.is_closed()
     }
 
-    /// Returns when nobody waits any more. Can be dropped and called again.
+    /// Waits until the reply is no longer needed. Can be dropped and called again.
     pub(crate) async fn pulled(&self) {
         let _ = self.0.wanted.acquire().await;
     }
 
-    /// So many parts more, with the same limit.
+    /// Adds credit for `more` parts, up to the largest number that can be counted.
     pub(crate) fn add(&self, more: u32) {
         if let Some(parts) = &self.0.parts {
             let room = Semaphore::MAX_PERMITS.saturating_sub(parts.available_permits());
@@ -66,7 +66,7 @@ impl Strings {
         }
     }
 
-    /// Waits until one part more may be sent, and takes that.
+    /// Waits until one more part may be sent and takes its credit.
     pub(crate) async fn take(&self) {
         if let Some(parts) = &self.0.parts
             && let Ok(part) = parts.acquire().await
