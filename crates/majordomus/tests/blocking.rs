@@ -1,4 +1,4 @@
-//! Programs without a runtime: blocking clients and workers of an embedded broker.
+//! Tests of the blocking client and worker with an embedded broker.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use majordomus::blocking::{Client, NothingYet, Replier, Worker, WorkerBuilder};
 use majordomus::{Body, Broker, Cancelled, ConnectionEvent, Progress, RequestError, SetupError};
 
-/// Longer than anything takes, so that what never comes fails.
+/// A time limit for events, so that a missing event fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// So soon that nobody waits for it.
+/// A reconnect wait that is short enough to be negligible.
 const SOON: Duration = Duration::from_millis(1);
-/// Room for all that a test tells itself.
+/// The capacity of a test's channels, which no test fills.
 const TOLD_MAX: usize = 1_000;
 
 fn broker() -> Broker {
@@ -35,7 +35,7 @@ fn echo(broker: &Broker) -> Worker {
     started.expect("it is set up right")
 }
 
-/// What a test is told by a handler, with a bound.
+/// A handler's messages to its test, with a time limit.
 struct Told<T>(Receiver<T>);
 
 fn channel<T>() -> (SyncSender<T>, Told<T>) {
@@ -48,21 +48,21 @@ impl<T> Told<T> {
         self.0.recv_timeout(PATIENCE).expect("it happens soon")
     }
 
-    /// Waits until nobody is left who could tell anything.
+    /// Waits until all senders are dropped.
     fn ended(&self) {
         let error = self.0.recv_timeout(PATIENCE).err().expect("nothing more is told");
         assert_eq!(error, std::sync::mpsc::RecvTimeoutError::Disconnected);
     }
 }
 
-/// Runs it on a thread of its own, and waits for that with a bound.
+/// Runs a function on its own thread and waits for it, with a time limit.
 fn soon<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, told) = channel();
     thread::spawn(move || tell.send(what()));
     told.next()
 }
 
-/// Asks until it is so.
+/// Polls until the condition is true.
 fn until(is_so: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
@@ -71,7 +71,8 @@ fn until(is_so: impl Fn() -> bool) {
     }
 }
 
-/// Counts up for ever, and tells when it is given up.
+/// Starts a worker that sends parts until its request is cancelled, and then reports the
+/// cancellation.
 fn endless(broker: &Broker) -> (Worker, Told<Cancelled>) {
     let (tell, told) = channel();
     let worker = builder(broker).serve("endless", move |_, reply| {
@@ -124,7 +125,7 @@ fn as_many_handlers_run_at_once_as_the_concurrency_says() {
     let mut begun: Vec<_> = (0..4).map(|_| told.next()).collect();
     begun.sort();
     assert_eq!(begun, ["0", "1", "2", "3"]);
-    // The fifth waits, until there may be more.
+    // The fifth request waits until the limit is raised.
     worker.set_concurrency(5);
     assert_eq!(told.next(), "4");
     drop(go);
@@ -161,7 +162,7 @@ fn a_slow_reader_loses_nothing_and_makes_its_worker_wait() {
     let _others = echo(&broker);
     let mut slow = client.request("endless", "").send();
     for number in 0..100 {
-        // Others of the same client go on meanwhile.
+        // Other requests of the same client continue.
         assert_eq!(client.request("echo", "x").call(), Ok("x".into()));
         assert_eq!(slow.next(), Some(Ok(number.to_string().into())));
     }
@@ -318,11 +319,11 @@ fn a_worker_stops_though_its_handler_does_not_return() {
     soon(move || worker.stop());
     drop((go, reply));
     assert!(!told.next());
-    // The handler is let go of when it has returned.
+    // The handler is dropped after it has returned.
     told.ended();
 }
 
-/// Each of the three is dropped first, second and third, while a request is on its way.
+/// Drops the broker, the worker and the client in each order while a request is in flight.
 #[test]
 fn everything_can_be_dropped_in_any_order() {
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
@@ -366,7 +367,7 @@ fn connections_are_told() {
     assert!(lost.is_some());
     let unheard = client.events();
     drop(client);
-    // It may have tried to connect again meanwhile; the end of the client ends the events.
+    // The client may have tried to reconnect. Dropping the client ends the events.
     let tried = |event: &ConnectionEvent| matches!(event, ConnectionEvent::Failed { .. });
     assert_eq!(soon(move || unheard.filter(|event| !tried(event)).count()), 0);
 }
@@ -378,7 +379,7 @@ fn what_makes_no_sense_is_said() {
     assert!(matches!(Worker::builder("inproc://x").start(), Err(SetupError::NoService)));
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn panic_of(what: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(what)).expect_err("it panics");
     let text = payload.downcast_ref::<String>().cloned();
@@ -388,7 +389,7 @@ fn panic_of(what: impl FnOnce()) -> String {
 #[tokio::test]
 async fn in_async_code_it_panics_and_does_not_hang() {
     let broker = broker();
-    // What does not wait can be called.
+    // Methods that do not wait can be called.
     let (worker, client) = (echo(&broker), client(&broker));
     worker.set_concurrency(2);
     for said in [
@@ -399,7 +400,7 @@ async fn in_async_code_it_panics_and_does_not_hang() {
     ] {
         assert!(said.contains("from within a runtime"), "{said}");
     }
-    // A thread that may block can wait, and everything can be dropped.
+    // A thread that may block can wait. Everything can be dropped here.
     let asking = client.clone();
     let asked = tokio::task::spawn_blocking(move || {
         let mut reply = asking.request("echo", "x").send();

@@ -1,4 +1,4 @@
-//! The client against a broker that does what each test says.
+//! Tests of the client with a scripted broker.
 
 mod support;
 
@@ -12,7 +12,7 @@ use majordomus_core::{Farewell, Frames, FromClient, Notice, Outcome, Reply, Time
 use support::{FakeBroker, Peer, Side, soon, text};
 use tokio::sync::mpsc;
 
-/// Longer than a test takes.
+/// A time that is longer than any test.
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn client_of(broker: &FakeBroker, dialect: Dialect) -> Client {
@@ -21,7 +21,7 @@ fn client_of(broker: &FakeBroker, dialect: Dialect) -> Client {
     builder.connect().expect("the endpoint is right")
 }
 
-/// A broker, a client and the broker's side of their connection.
+/// Starts a broker and a client. Returns both, and the broker's side of their connection.
 async fn connected() -> (FakeBroker, Client, Peer) {
     let broker = FakeBroker::start(Dialect::Mdp02).await;
     let client = client_of(&broker, Dialect::Mdp02);
@@ -35,7 +35,7 @@ async fn echo(peer: &mut Peer) {
     peer.send_final(body).await;
 }
 
-/// Asks for `body` and gets it back, while the broker echoes it.
+/// Sends `body` in a request, echoes it as the broker, and checks the reply.
 async fn check_echo(client: &Client, peer: &mut Peer, body: impl Into<Body>) {
     let body = body.into();
     let (reply, ()) = tokio::join!(client.request("echo", body.clone()), echo(peer));
@@ -53,7 +53,7 @@ async fn each_dialect_echoes() {
         for body in bodies {
             check_echo(&client, &mut peer, body).await;
             if dialect == Dialect::Libmdp {
-                // What else might be said to this request must not be heard as said to the next.
+                // A further reply to this request must not be taken for a reply to the next one.
                 peer.closed().await;
                 peer = broker.accept_client().await;
             }
@@ -75,11 +75,11 @@ async fn a_reply_of_libmdp_has_as_many_reports_as_it_was_asked_for() {
         assert_eq!(soon(reply.next()).await, Some(Ok(Body::from(report))));
     }
     assert_eq!(soon(reply.next()).await, None);
-    // The third is not taken for the reply to this.
+    // The third report is not taken for a reply to the next request.
     peer.closed().await;
     let mut peer = broker.accept_client().await;
     check_echo(&client, &mut peer, "hello").await;
-    // A NAK is an end.
+    // A NAK ends the reply.
     peer.closed().await;
     let mut peer = broker.accept_client().await;
     let reply = client.request("echo", "x").reports(2).send().await;
@@ -143,7 +143,7 @@ async fn a_whole_reply_has_the_frames_of_all_parts() {
 #[tokio::test]
 async fn a_slow_reader_loses_nothing() {
     let (_broker, client, mut peer) = connected().await;
-    // More than the sockets hold, so that the broker has to wait for the reader.
+    // More data than the sockets can buffer, so that the broker must wait for the reader.
     let part = |number: u32| number.to_be_bytes().repeat(4096);
     let mut reply = client.request("echo", "x").send().await;
     peer.request().await;
@@ -257,7 +257,8 @@ async fn what_cannot_be_sent_says_so() {
         let reply = soon(client.request("echo", body).into_future()).await;
         assert_eq!(reply, Err(RequestError::TooLarge));
     }
-    // Nobody has accepted the connection: the first waits, and there is no room for another.
+    // No connection has been accepted: the first request is queued, and the queue has no capacity
+    // for another.
     let _waits = client.request("echo", "1").send().await;
     let refused = client.request("echo", "2").await;
     assert_eq!(refused, Err(RequestError::Refused));
@@ -273,7 +274,8 @@ async fn the_connection_ends_with_the_last_handle_and_reply() {
     peer.closed().await;
 }
 
-/// A broker and a client of OMDP/1, and the broker's side of their connection.
+/// Starts a broker and a client that use OMDP/1. Returns both, and the broker's side of their
+/// connection.
 async fn greeted(
     builder: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> (FakeBroker, Client, Peer) {
@@ -285,7 +287,8 @@ async fn greeted(
     (broker, client, peer)
 }
 
-/// Section 7: 400 is not for asking again, nor is a code of a later version that is like it.
+/// Section 7: a client does not retry after code 400, nor after an unknown later code of the same
+/// class.
 #[tokio::test]
 async fn a_request_that_is_not_taken_is_not_made_again() {
     let (_broker, client, mut peer) = greeted(|it| it).await;
@@ -340,9 +343,9 @@ async fn a_broker_that_falls_silent_is_asked_and_then_left() {
     assert_eq!(peer.client_says().await, FromClient::Heartbeat);
     assert!(matches!(peer.client_says().await, FromClient::StillWanted { .. }));
     assert_eq!(soon(reply.whole()).await, Err(RequestError::Disconnected));
-    // Before that, it was connected.
+    // The client was connected before that.
     while !soon(events.next()).await.unwrap().to_string().contains("not connected") {}
-    // It comes back by itself.
+    // The client reconnects automatically.
     let mut peer = broker.accept_client().await;
     check_echo(&client, &mut peer, "y").await;
 }
@@ -353,7 +356,7 @@ async fn a_broker_that_answers_is_stayed_with_however_long_it_takes() {
     let (_broker, client, mut peer) = greeted(|it| it.heartbeat(beat).liveness(25)).await;
     let reply = client.request("echo", "x").timeout(None).send().await;
     let body = peer.request().await;
-    // As many of both as take longer than it may be silent.
+    // The number of heartbeats and keep-alives takes longer than the broker may be silent.
     for _ in 0..2 * 30 {
         match peer.client_says().await {
             FromClient::Heartbeat => peer.send_to_client(ToClient::Heartbeat).await,
@@ -365,7 +368,8 @@ async fn a_broker_that_answers_is_stayed_with_however_long_it_takes() {
     assert_eq!(soon(reply.whole()).await, Ok(Body::from("x")));
 }
 
-/// Each attempt had the whole time again, and was the first in what was told of it.
+/// Regression test: each attempt had the full time limit, and reported its progress as a first
+/// attempt.
 #[tokio::test]
 async fn all_attempts_share_the_time_of_the_request_and_what_is_told_of_it() {
     let (_broker, client, mut peer) = greeted(|it| it).await;
@@ -379,7 +383,7 @@ async fn all_attempts_share_the_time_of_the_request_and_what_is_told_of_it() {
         let request = peer.asked().await;
         let Timeout::After(left) = request.timeout else { panic!("{:?}", request.timeout) };
         assert!(left < before, "{left:?} after {before:?}");
-        // Of a wait, a half at the most is left out.
+        // At most half of a wait is skipped.
         before = left - pause / 2 + Duration::from_millis(2);
         let notice = ToClient::Notice { id: request.id, notice: Notice::Dispatched };
         peer.send_to_client(notice).await;
@@ -417,7 +421,7 @@ async fn garbage_of_a_broker_costs_the_connection_and_what_was_with_it() {
     check_echo(&client, &mut peer, "y").await;
 }
 
-/// Section 4: after 409 not before a minute, after 403 and 505 not at all.
+/// Section 4: a client reconnects after 409 only after a minute, and after 403 and 505 never.
 #[tokio::test]
 async fn a_broker_that_does_not_want_us_is_not_asked_and_nothing_waits_for_it() {
     for why in [Farewell::NoCommonVersion, Farewell::Forbidden, Farewell::IdentityInUse] {
@@ -446,7 +450,7 @@ async fn where_no_broker_of_several_wants_us_nothing_waits_for_one() {
     let mut first = brokers[0].accept_unwelcome(Side::Client).await;
     first.send_away(Farewell::NoCommonVersion).await;
     first.closed().await;
-    // The other may yet take it.
+    // The other broker may still accept the request.
     let mut second = brokers[1].accept_client().await;
     echo(&mut second).await;
     assert_eq!(soon(waits.whole()).await, Ok(Body::from("x")));
@@ -541,7 +545,7 @@ async fn a_reply_that_might_be_asked_for_again_comes_no_further_ahead_of_its_rea
         peer.send_part(text(&number.to_string())).await;
     }
     assert_eq!(soon(reply.next()).await.unwrap().unwrap().text(), "0");
-    // Who had taken the others in its place would have asked for more by now.
+    // A client that had also taken the other parts would have sent credit by now.
     let _other = client.request("echo", "y").send().await;
     let said = peer.client_says().await;
     assert!(matches!(said, FromClient::Request(_)), "{said:?}");
@@ -556,7 +560,7 @@ async fn who_wants_a_worker_at_once_does_not_wait_for_ever_for_one_of_several_br
     assert_eq!(soon(request.into_future()).await, Err(RequestError::Expired));
 }
 
-/// What is asked of a broker that takes one client, and echoes.
+/// Runs `asking` while the broker accepts one client and echoes its request.
 async fn answered<T>(broker: &FakeBroker, asking: impl Future<Output = T>) -> T {
     let answering = async {
         let mut peer = broker.accept_client().await;
@@ -566,7 +570,7 @@ async fn answered<T>(broker: &FakeBroker, asking: impl Future<Output = T>) -> T 
     tokio::join!(asking, answering).0
 }
 
-/// A request that says this.
+/// Creates a request with this option.
 fn saying(client: &Client, option: RequestOption) -> RequestBuilder {
     let request = client.request("echo", "x");
     match option {
@@ -590,7 +594,7 @@ async fn what_a_dialect_has_no_words_for_is_refused_and_the_rest_is_asked() {
             let reply = if option.is_in(dialect) {
                 soon(answered(&broker, asking)).await
             } else {
-                // Nobody has accepted the connection: it is not even waited for.
+                // No connection has been accepted: the client does not even wait for one.
                 soon(asking).await
             };
             let expected = match option.is_in(dialect) {
@@ -611,7 +615,7 @@ async fn what_asks_nothing_of_the_broker_can_be_said_in_each_dialect() {
         let broker = FakeBroker::start(dialect).await;
         let client = client_of(&broker, dialect);
         let (tell, _told) = mpsc::channel(8);
-        // What was received with headers can be passed on.
+        // A body that was received with headers can be forwarded.
         let body = Body::from("x").with_header("lang", "en").unwrap();
         let request = client.request("echo", body).retry(Retry::times(1)).deadline(MINUTE);
         let asking = request.progress(tell).reports(1).into_future();
@@ -642,7 +646,7 @@ async fn a_thousand_parts_that_nobody_reads_and_nobody_asked_for_hold_up_nobody_
     peer.request().await;
     let mut unread = client.request("echo", "x").timeout(None).send().await;
     peer.request().await;
-    // The broker has lost count, and sends until the connection ends.
+    // The broker ignores the credit and sends until the connection ends.
     let sending = async {
         for _ in 0..1_000 {
             peer.send_part(Frames::from_slices(&[vec![7; 64 * 1024]])).await;
@@ -651,7 +655,8 @@ async fn a_thousand_parts_that_nobody_reads_and_nobody_asked_for_hold_up_nobody_
     };
     let (ended, ()) = tokio::join!(soon(behind.whole()), sending);
     assert_eq!(ended, Err(RequestError::Disconnected));
-    // What was taken of it is no more than waits for a reader, and it ends like the other.
+    // The client has accepted no more parts than it buffers for a reader, and this reply ends like
+    // the other.
     let mut parts = 0;
     let end = loop {
         match soon(unread.next()).await {

@@ -1,4 +1,4 @@
-//! A broker, its clients and its workers in one process, over `inproc://`.
+//! Tests of a broker with its clients and workers in one process, over `inproc://`.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use majordomus::broker::{Config, Listen, StartError};
 use majordomus::{Broker, Client, ClientBuilder, Dialect, RequestError, Worker};
 
-/// Longer than anything takes, so that what never comes fails.
+/// A time limit for events, so that a missing event fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// So soon that nobody waits for it.
+/// A reconnect wait that is short enough to be negligible.
 const SOON: Duration = Duration::from_millis(1);
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -60,7 +60,7 @@ async fn a_client_that_is_there_before_the_broker_finds_it() {
     let endpoint = "inproc://later";
     let (client, _worker) = (client(endpoint), echo(endpoint, Dialect::Mdp02));
     let asking = tokio::spawn(async move { check_echo(&client, "hello").await });
-    // Both have tried to connect, and in vain.
+    // Meanwhile the client and the worker have both failed to connect.
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
@@ -69,7 +69,7 @@ async fn a_client_that_is_there_before_the_broker_finds_it() {
     soon(asking).await.expect("there is a reply");
 }
 
-/// Asks until the answer is there, since a request can be lost with the old broker.
+/// Retries until a reply arrives, because a request can be lost with the old broker.
 async fn check_echo_again(client: &Client) {
     let asking = async {
         loop {
@@ -91,7 +91,7 @@ async fn a_broker_that_ended_is_found_again_under_its_name() {
     soon(broker.shutdown()).await.expect("it ran");
     let broker = start(endpoint);
     check_echo_again(&client).await;
-    // One that is dropped lets go of its name before it has ended.
+    // A dropped broker releases its name before it has ended.
     drop(broker);
     let _broker = start(endpoint);
     check_echo_again(&client).await;
@@ -191,7 +191,7 @@ async fn it_listens_for_others_too() {
     check_echo(&client("inproc://near"), "hello").await;
 }
 
-/// Where nobody has a runtime.
+/// In a program without a runtime.
 #[test]
 fn a_program_without_a_runtime_has_a_broker_too() {
     let broker = start("inproc://*");

@@ -1,5 +1,5 @@
-//! How requests, connections and handles end: of limits, of what goes away, and of being dropped.
-//! Through a real broker in this process, in OMDP/1.
+//! Tests of how requests, connections and handles end: by limits, by lost peers, and by being
+//! dropped. The tests use OMDP/1 and a real broker in this process.
 
 #[path = "support/embedded.rs"]
 mod embedded;
@@ -32,7 +32,7 @@ async fn a_handler_that_never_ends_costs_its_own_request_and_no_other() {
             .unwrap();
         let client = client(&broker);
         let reply = client.request("stuck", "").timeout(None).into_future();
-        // It has no end of its own, so that is the broker's: it takes the worker for lost.
+        // The request has no time limit, so the broker ends it: it treats the worker as lost.
         assert_eq!(soon(reply).await, Err(RequestError::WorkerLost), "{concurrency} at once");
         let _other = Worker::builder(broker.endpoint()).serve("echo", answer).unwrap();
         if concurrency > 1 {
@@ -47,7 +47,8 @@ async fn a_handler_that_never_ends_costs_its_own_request_and_no_other() {
     }
 }
 
-/// It was told that all is well, and sent away whole, again and again, without a word to its user.
+/// Regression test: the worker reported no error, and was disconnected completely again and again
+/// without notice to the user.
 #[tokio::test]
 async fn who_offers_more_than_the_broker_takes_hears_why_it_is_not_served() {
     let broker = broker_with(|config| config.core.limits.worker_services_max = 2);
@@ -68,7 +69,8 @@ async fn who_offers_more_than_the_broker_takes_hears_why_it_is_not_served() {
     assert_eq!(soon(client.request("two", "hi").into_future()).await.unwrap().text(), "hi");
 }
 
-/// A handler that does not heed its cancellation kept a worker of one request at a time away.
+/// Regression test: a handler that ignored its cancellation prevented a worker with a concurrency
+/// of 1 from reconnecting.
 #[tokio::test]
 async fn a_worker_whose_handler_is_deaf_comes_back_and_takes_nothing_until_it_has_returned() {
     let broker = broker();
@@ -89,7 +91,7 @@ async fn a_worker_whose_handler_is_deaf_comes_back_and_takes_nothing_until_it_ha
     drop(broker);
     let broker = Broker::start(&*endpoint).expect("the name is free");
     let client = client(&broker);
-    // It is there before its handler has returned, and has no room.
+    // The worker is registered before its handler has returned, but has no capacity.
     soon(async { while client.request("mmi.service", "deaf").await.unwrap().text() != "200" {} })
         .await;
     let at_once = client.request("deaf", "").timeout(Duration::ZERO).into_future();
@@ -102,7 +104,7 @@ async fn a_worker_whose_handler_is_deaf_comes_back_and_takes_nothing_until_it_ha
     drop(worker);
 }
 
-/// The next time that the connection comes or goes: not why, and not what was tried in vain.
+/// Returns the next connect or disconnect event. Skips disconnect reasons and failed attempts.
 async fn next_change(events: &mut ConnectionEvents) -> Option<ConnectionEvent> {
     soon(async {
         loop {
@@ -188,7 +190,7 @@ async fn over_ipc() {
     assert!(!path.exists());
 }
 
-/// A handler that tells when it has begun, and waits for its end.
+/// Returns a handler that reports its start and waits for its cancellation.
 fn held() -> (impl Fn(Request, Replier) -> Handling, mpsc::UnboundedReceiver<()>) {
     let (tell, told) = mpsc::unbounded_channel();
     let handler = move |_: Request, reply: Replier| -> Handling {
@@ -198,8 +200,9 @@ fn held() -> (impl Fn(Request, Replier) -> Handling, mpsc::UnboundedReceiver<()>
     (handler, told)
 }
 
-/// The others are in `omdp1`: `errors_tell_what_happened_and_whether_to_ask_again`, `only_if_a_worker_is_free_now`
-/// and `a_silent_worker_loses_the_request_and_one_that_says_it_works_does_not`.
+/// The other errors are tested in `omdp1`: `errors_tell_what_happened_and_whether_to_ask_again`,
+/// `only_if_a_worker_is_free_now` and
+/// `a_silent_worker_loses_the_request_and_one_that_says_it_works_does_not`.
 #[tokio::test]
 async fn errors_of_limits_and_of_what_goes_away() {
     let broker = broker_with(|config| config.core.limits.requests_max = 1);
@@ -230,8 +233,8 @@ async fn errors_of_limits_and_of_what_goes_away() {
     assert_eq!((&error, error.retriable()), (&RequestError::ShutDown, Retriable::IfRepeatable));
 }
 
-/// A client, replies that have and have not begun, a worker, and their broker, in a box each, so that
-/// they can be dropped in any order.
+/// Creates a client, two replies (with and without retries), a worker and a broker. Each is boxed,
+/// so that they can be dropped in any order.
 async fn everything() -> Vec<Box<dyn Any>> {
     let broker = broker();
     let (handler, mut begun) = held();
@@ -244,7 +247,7 @@ async fn everything() -> Vec<Box<dyn Any>> {
     vec![Box::new(client), Box::new(plain), Box::new(again), Box::new(worker), Box::new(broker)]
 }
 
-/// Drops them in the order that is the `nth` of all.
+/// Drops all items in the `nth` possible order.
 fn drop_in_order(mut all: Vec<Box<dyn Any>>, mut nth: usize) {
     while !all.is_empty() {
         let at = nth % all.len();
@@ -256,7 +259,7 @@ fn drop_in_order(mut all: Vec<Box<dyn Any>>, mut nth: usize) {
 #[test]
 fn everything_can_be_dropped_in_any_order_inside_a_runtime_and_outside_and_after_it() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // Five things have 120 orders.
+    // Five items have 120 orders.
     for nth in 0..120 {
         let inside = runtime();
         inside.block_on(async { drop_in_order(everything().await, nth) });

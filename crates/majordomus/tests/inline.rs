@@ -1,4 +1,4 @@
-//! Where the handlers of a worker are polled: inline first, and in tasks where that takes long.
+//! Tests of inline polling: fast handlers are polled inline first, and slow handlers in tasks.
 
 mod support;
 
@@ -13,11 +13,11 @@ use support::{FakeBroker, Peer, soon, text};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::yield_now;
 
-/// Longer than it takes until another handler begins.
+/// A time limit for the start of another handler.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Far more than a first poll may take.
+/// A time that is far longer than a fast first poll.
 const LONG: Duration = Duration::from_millis(1);
-/// More slow polls than it takes to find a service slow.
+/// More slow polls than are needed to classify a service as slow.
 const SLOW_POLLS: usize = 20;
 /// More requests than are polled in one turn.
 const MANY: usize = 1_000;
@@ -28,7 +28,7 @@ fn builder_for(broker: &FakeBroker) -> WorkerBuilder {
     Worker::builder(&broker.endpoint).dialect(Dialect::Omdp1).concurrency(MANY).heartbeat(heartbeat)
 }
 
-/// Sends a request and checks that its reply is its body.
+/// Sends a request and checks that its reply has the same body.
 async fn check_echo(peer: &mut Peer, body: &str) {
     peer.send_request(body, text(body)).await;
     check_reply(peer, body).await;
@@ -39,7 +39,7 @@ async fn check_reply(peer: &mut Peer, body: &str) {
     assert_eq!(reply.body, text(body));
 }
 
-/// Returns when so many threads have called this at the same time; false where they do not.
+/// A barrier with a time limit. Its method returns false if too few threads arrive in time.
 #[derive(Default)]
 struct Meeting {
     here: Mutex<usize>,
@@ -56,7 +56,8 @@ impl Meeting {
     }
 }
 
-/// A worker whose handler computes for long where it is asked to, or until two of them do.
+/// Starts a worker whose handler can compute for a long time, or until two handlers compute in
+/// parallel.
 fn computing(broker: &FakeBroker) -> Worker {
     let meeting = Arc::new(Meeting::default());
     let handler = move |request: Request, reply: Replier| {
@@ -74,8 +75,8 @@ fn computing(broker: &FakeBroker) -> Worker {
     builder_for(broker).serve("echo", handler).expect("it is set up right")
 }
 
-/// Two handlers compute until both do. The runtime has something to do meanwhile: of an idle one, the
-/// thread that a handler blocks may be the one that waits for the sockets of all.
+/// Checks that two handlers compute in parallel. Meanwhile the runtime has a busy task: in an idle
+/// runtime, the thread that a handler blocks may be the one that waits for all sockets.
 async fn check_parallel(peer: &mut Peer) {
     let busy = tokio::spawn(async {
         loop {
@@ -162,7 +163,7 @@ async fn a_panic_of_the_first_poll_fails_its_request_alone() {
 #[tokio::test]
 async fn more_requests_at_once_than_one_turn_takes_are_all_answered() {
     let broker = FakeBroker::start(Dialect::Omdp1).await;
-    // Each takes something of what tokio gives a task for one turn.
+    // Each poll uses a part of Tokio's cooperative budget for one turn.
     let free = Arc::new(Semaphore::new(MANY));
     let handler = move |request: Request, reply: Replier| {
         let free = Arc::clone(&free);

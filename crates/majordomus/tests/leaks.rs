@@ -1,5 +1,5 @@
-//! What is left behind by requests that nobody waits for: no task, no request at the broker, and no
-//! memory. It has a process of its own, because it counts all that is allocated there.
+//! Tests that cancelled requests leave nothing behind: no task, no request at the broker, and no
+//! memory. The tests need their own process, because they count all of its allocations.
 
 use std::alloc::System;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use tokio::runtime::Handle;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Longer than anything takes, so that a test that would hang fails.
+/// A time limit for events, so that a hanging test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Requests that are made, and dropped, together.
+/// The number of requests that are sent and dropped together.
 const TOGETHER: usize = 100;
-/// What is held may differ by so much from one moment at which nothing happens to the next: buffers of
-/// the connections. Sixteen bytes for each of ten thousand requests are more.
+/// The allowed difference between the memory in use at two idle moments, for buffers of the
+/// connections. A leak of 16 bytes in each of 10,000 requests is larger.
 const BYTES_MAX: usize = 128 * 1024;
 
 async fn until(holds: impl AsyncFn() -> bool) {
@@ -39,7 +39,7 @@ fn live_bytes() -> usize {
 struct Peers {
     broker: Broker,
     client: Client,
-    /// Requests that have reached a handler.
+    /// The number of requests that have reached a handler.
     begun: Arc<AtomicUsize>,
     _worker: Worker,
 }
@@ -65,8 +65,10 @@ impl Peers {
         peers
     }
 
-    /// Makes so many requests and drops all, in any order: half of them when each is at the worker,
-    /// some of those with a part read; the others when they are anywhere. Some would be made again.
+    /// Sends requests in `rounds` rounds and drops them in various orders. In every second round,
+    /// all requests have reached the worker before they are dropped, and one part of some replies
+    /// is read. In the other rounds, the requests can be anywhere. Some requests have retries
+    /// enabled.
     async fn drop_requests(&self, rounds: usize) {
         for round in 0..rounds {
             let before = self.begun.load(Ordering::Relaxed);
@@ -104,7 +106,8 @@ async fn ten_thousand_dropped_requests_leave_nothing_behind() {
     let metrics = Handle::current().metrics();
     let idle = metrics.num_alive_tasks();
     let settled = async || until(async || metrics.num_alive_tasks() == idle).await;
-    // Whatever is made once, and grows to what a round needs, is there after some.
+    // After some rounds, all memory is allocated that is allocated only once or grows to the size
+    // of a round.
     peers.drop_requests(10).await;
     settled().await;
     let (before, begun) = (live_bytes(), peers.begun.load(Ordering::Relaxed));
@@ -118,7 +121,7 @@ async fn ten_thousand_dropped_requests_leave_nothing_behind() {
     let holdings = peers.broker.snapshot().await.expect("it runs").holdings;
     assert_eq!((holdings.requests, holdings.request_bytes), (0, 0));
 
-    // What large messages came in is kept for the next ones, but not for long.
+    // Buffers of large messages are pooled for the next messages, but not for long.
     let mirror = Worker::builder(peers.broker.endpoint());
     let _mirror = mirror.serve("mirror", |request, reply| reply.finish(request.body));
     let body = vec![b'x'; 1 << 20];

@@ -1,6 +1,6 @@
-//! Every client with every worker, through a real broker over tcp, and over inproc too where there
-//! is the feature `broker`: each body arrives and comes back as it was, or as the table of what is
-//! lost says, which is the one in `docs/dialects.md`.
+//! Tests of every client dialect with every worker dialect, through a real broker over TCP, and
+//! over inproc if the feature `broker` is enabled. Each body must arrive and return unchanged,
+//! except for the losses in a table, which is the table in `docs/dialects.md`.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use Arrival::{EmptyFrame, Joined, Null, Reply};
 use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Omdp1, Pigato, Zproto};
 use Trial::{Bytes, Empty, Error, Frames, Json, Nothing, Stream, Text};
 
-/// Longer than anything takes, so that what never comes fails.
+/// A time limit for events, so that a missing event fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A text that is more than ASCII.
+/// A text with characters outside ASCII.
 const TEXT: &[u8] = "Grüße, мир".as_bytes();
 
-/// What is asked, and what its worker answers: the same, or an error.
+/// The body of a request. Its worker answers with the same body, or with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trial {
     Text,
@@ -34,7 +34,7 @@ enum Trial {
 impl Trial {
     const ALL: [Trial; 8] = [Text, Bytes, Empty, Frames, Json, Stream, Error, Nothing];
 
-    /// Its name in the table.
+    /// Returns the trial's name in the table.
     fn name(self) -> &'static str {
         match self {
             Text => "text",
@@ -66,21 +66,21 @@ impl Trial {
     }
 }
 
-/// How something arrives that does not arrive as it was.
+/// The form in which a body arrives if it does not arrive unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Arrival {
-    /// All frames of all parts, in order, in one reply.
+    /// All frames of all parts arrive in order, in one reply.
     Joined,
-    /// An error as a reply like any other, in the words of the MDP dialects.
+    /// An error arrives as a normal reply, in the format of the MDP dialects.
     Reply,
-    /// No frame as one.
+    /// A body without frames arrives as one empty frame.
     EmptyFrame,
-    /// No frame as JSON, which is read as a text.
+    /// A body without frames arrives as the JSON value `null`, which is read as text.
     Null,
 }
 
 impl Arrival {
-    /// Its words in the table.
+    /// Returns the description in the table.
     fn text(self) -> &'static str {
         match self {
             Joined => "all frames in order, in one reply",
@@ -100,11 +100,11 @@ struct Loss {
 
 const ANY: &[Dialect] = &Dialect::ALL;
 const OF_JSON: &[Dialect] = &[Pigato, Omdp];
-/// Those that have error replies.
+/// The dialects with error replies.
 const WITH_ERRORS: &[Dialect] = &[Pigato, Omdp, Omdp1];
 const WITHOUT_ERRORS: &[Dialect] = &[Mdp01, Mdp02, Majortomo, Gdp, Zproto, Libmdp];
 
-/// What is lost. The first row that fits counts.
+/// The losses. The first matching row applies.
 const LOSSES: &[Loss] = &[
     Loss { trial: Stream, clients: &[Mdp01, Gdp], workers: ANY, arrival: Joined },
     Loss { trial: Stream, clients: ANY, workers: &[Mdp01, Gdp, Libmdp], arrival: Joined },
@@ -122,7 +122,7 @@ fn arrival(trial: Trial, client: Dialect, worker: Dialect) -> Option<Arrival> {
     LOSSES.iter().find(fits).map(|loss| loss.arrival)
 }
 
-/// What the worker gets: only what is nothing changes on its way.
+/// Returns the body that the worker receives: only a body without frames changes on its way.
 fn asked(trial: Trial, client: Dialect, worker: Dialect) -> Body {
     match arrival(trial, client, worker) {
         Some(EmptyFrame) => Body::from(""),
@@ -131,14 +131,14 @@ fn asked(trial: Trial, client: Dialect, worker: Dialect) -> Body {
     }
 }
 
-/// The parts that the client gets, or the error.
+/// Returns the parts that the client receives, or the error.
 fn answered(trial: Trial, client: Dialect, worker: Dialect) -> Result<Vec<Body>, RequestError> {
     match arrival(trial, client, worker) {
         Some(Reply) => Ok(vec![Body::from("-1 no paper")]),
         Some(EmptyFrame | Null) => Ok(vec![asked(trial, client, worker)]),
         None if trial == Stream => Ok(trial.frames().iter().map(|&part| part.into()).collect()),
         None if trial == Error => {
-            // Only there errors have a code, and this worker gives none of its own.
+            // Only OMDP/1 has error codes, and this worker sets none.
             let code = if client == Omdp1 { 500 } else { 0 };
             Err(RequestError::Remote { code, why: "no paper".into() })
         }
@@ -146,7 +146,8 @@ fn answered(trial: Trial, client: Dialect, worker: Dialect) -> Result<Vec<Body>,
     }
 }
 
-/// The workers of one dialect, one for each manner to answer. They tell what they get.
+/// Starts the workers of one dialect, one for each kind of answer. They report the bodies that they
+/// receive.
 fn offer(endpoint: &str, dialect: Dialect, told: &mpsc::UnboundedSender<Body>) -> Vec<Worker> {
     let serve = |manner: Manner| {
         let told = told.clone();
@@ -160,14 +161,14 @@ fn offer(endpoint: &str, dialect: Dialect, told: &mpsc::UnboundedSender<Body>) -
     [Manner::Echo, Manner::Stream, Manner::Fail].map(serve).into()
 }
 
-/// How a worker answers.
+/// The kind of answer that a worker sends.
 #[derive(Clone, Copy, Debug)]
 enum Manner {
-    /// With what it was asked.
+    /// Sends the body of the request.
     Echo,
-    /// With a part for each frame that it was asked.
+    /// Sends each frame of the request as a part.
     Stream,
-    /// With what it was asked, as an error.
+    /// Sends the body of the request as an error.
     Fail,
 }
 
@@ -200,7 +201,8 @@ impl Manner {
     }
 }
 
-/// The parts of a reply, to its end. Where a dialect does not tell it, it is after `count` parts.
+/// Returns all parts of a reply. If the dialect does not mark the end of a reply, it ends after
+/// `count` parts.
 async fn parts(request: RequestBuilder, count: usize) -> Result<Vec<Body>, RequestError> {
     let mut reply = request.reports(count as u32).send().await;
     let mut parts = Vec::new();
@@ -223,7 +225,7 @@ async fn every_client_with_every_worker_in_one_process() {
 
 async fn check_every_client_with_every_worker(endpoint: &str) {
     let mut listen = Listen::new(endpoint.parse().expect("an endpoint"));
-    // Otherwise the clients of the MDP dialects hear nothing of an error.
+    // By default, the clients of the MDP dialects receive no errors.
     listen.errors = Errors::Final;
     let config = Config { listen: vec![listen], ..Config::default() };
     let broker = Broker::start(config).expect("the broker starts");
@@ -260,7 +262,7 @@ fn names(dialects: &[Dialect]) -> String {
     }
 }
 
-/// The table that users read is the one that is tested.
+/// The table in the documentation is the one that is tested.
 #[test]
 fn the_page_says_what_is_lost() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/dialects.md");
@@ -281,7 +283,7 @@ fn the_page_says_what_is_lost() {
     assert_eq!(written, expected);
 }
 
-/// Each dialect has a row of its own.
+/// The documentation has a row for each dialect.
 #[test]
 fn the_page_names_every_dialect() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/dialects.md");

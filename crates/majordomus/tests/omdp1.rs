@@ -1,4 +1,4 @@
-//! What a client and a worker of OMDP/1 can do, through a real broker in this process.
+//! Tests of the features of OMDP/1 clients and workers, with a real broker in this process.
 
 #[path = "support/embedded.rs"]
 mod embedded;
@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Waits until something of the broker's numbers holds, which takes a few turns at the most.
+/// Waits until the broker's counters satisfy a condition, which takes a few turns at most.
 async fn until(broker: &Broker, holds: impl Fn(&Counters) -> bool) {
     soon(async {
         while !holds(&counters(broker).await) {
@@ -78,7 +78,7 @@ async fn a_reply_that_is_dropped_is_cancelled_at_the_worker() {
     drop(reply);
     assert_eq!(soon(told.recv()).await, Some("cancelled"));
     until(&broker, |counters| counters.outcome(Outcome::Cancelled) == 1).await;
-    // And so it is where the whole client goes.
+    // The same happens if the whole client is dropped.
     let reply = client.request("long", "").send().await;
     assert_eq!(soon(told.recv()).await, Some("started"));
     drop((client, reply));
@@ -191,7 +191,7 @@ async fn a_worker_is_asked_for_by_its_name() {
         let request = client.request("who", "").target(name).into_future();
         assert_eq!(soon(request).await.unwrap().text(), name);
     }
-    // Whoever asks for the directory gets JSON.
+    // The reply to a request for the directory is JSON.
     let directory = client.request("$dir", "who").await.unwrap();
     assert!(["[\"one\",\"two\"]", "[\"two\",\"one\"]"].contains(&&*directory.text()));
     let long = "x".repeat(201);
@@ -227,7 +227,7 @@ async fn a_silent_worker_loses_the_request_and_one_that_says_it_works_does_not()
             reply.cancellation().cancelled().await;
             return;
         }
-        // Longer than a worker may be silent, with a sign now and then.
+        // Work for longer than a worker may be silent, with regular reports.
         let mut ticks = tokio::time::interval(limit / 4);
         for _ in 0..10 {
             ticks.tick().await;
@@ -272,7 +272,7 @@ async fn a_deadline_holds_for_who_reads_more_slowly_than_parts_come() {
     let span = Duration::from_millis(100);
     let mut reply = client(&broker).request("endless", "").deadline(span).send().await;
     assert_eq!(soon(reply.next()).await, Some(Ok("more".into())));
-    // By now parts wait, and more of them each time that it has read one.
+    // By now parts are queued, and each part that is read makes room for another.
     tokio::time::sleep(span).await;
     assert_eq!(soon(reply.next()).await, Some(Err(RequestError::Expired)));
     until(&broker, |counters| counters.in_progress == 0).await;
@@ -332,7 +332,7 @@ async fn a_slow_reader_slows_its_own_stream_and_nothing_else() {
         .unwrap();
     let client = client(&broker);
     let mut slow = client.request("stream", "").send().await;
-    // Nobody reads it, and others over the same connections go on.
+    // Nothing reads this reply. Other requests on the same connections continue.
     for number in 0..100 {
         let reply = soon(client.request("echo", number.to_string()).into_future()).await;
         assert_eq!(reply.unwrap().text(), number.to_string());
@@ -366,7 +366,8 @@ async fn concurrency_and_services_change_while_it_runs() {
     worker.set_concurrency(3);
     until(&broker, |counters| counters.dispatched == 3).await;
     worker.set_concurrency(0);
-    // What it says is carried out in order: when the broker knows of this, it knows of that.
+    // The broker processes the worker's messages in order: when it knows this service, it has
+    // processed the new limit.
     worker.offer("behind", answer).unwrap();
     let known = |service: &'static str| client.request("mmi.service", service).into_future();
     soon(async { while known("behind").await.unwrap().text() != "200" {} }).await;
@@ -419,7 +420,7 @@ async fn drained_it_finishes_and_others_take_what_comes() {
         worker.drain().await;
     };
     let asked = async {
-        // Whatever the first is given from now on, it gives back.
+        // From now on, the first worker rejects new requests.
         for _ in 0..50 {
             let reply = client.request("work", "").await.unwrap();
             if reply.text() == "other" {
@@ -429,7 +430,7 @@ async fn drained_it_finishes_and_others_take_what_comes() {
         first.whole().await.unwrap()
     };
     let feeds = async {
-        // Those that the first took before it heard of the drain finish too.
+        // Requests that the first worker accepted before the drain also finish.
         loop {
             go.notify_one();
             tokio::task::yield_now().await;
@@ -469,7 +470,7 @@ async fn a_broker_that_ends_costs_no_request_that_may_be_made_again() {
     });
     let asking: Vec<_> = asking.collect();
     until(&first, |counters| counters.received > 10).await;
-    // It goes at once, with whatever it has in hand.
+    // The broker ends immediately, with all its requests in flight.
     drop(first);
     for asked in asking {
         soon(asked).await.expect("it was answered");
@@ -479,7 +480,7 @@ async fn a_broker_that_ends_costs_no_request_that_may_be_made_again() {
 
 #[tokio::test]
 async fn a_request_whose_worker_died_is_made_again() {
-    // The broker itself tries once.
+    // The broker itself makes only one attempt.
     let broker = broker_with(|config| config.core.attempts_max = 1);
     let elsewhere = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -548,7 +549,7 @@ async fn a_kept_reply_is_passed_over_where_it_is_wanted_so() {
     assert_eq!(soon(ask().no_cache().into_future()).await.unwrap().text(), "1");
 }
 
-/// Counts how many of a thousand parts it has sent.
+/// Returns a handler that sends 1,000 parts and counts them.
 fn counting(sent: &Arc<AtomicUsize>) -> impl Fn(Request, Replier) -> Handling + use<> {
     let sent = Arc::clone(sent);
     move |_, reply| {
@@ -609,11 +610,12 @@ async fn a_dropped_reply_is_cancelled_at_its_handler_within_one_round_trip() {
     let client = client(&broker);
     let reply = client.request("long", "").timeout(None).send().await;
     let cancellation = soon(told.recv()).await.unwrap();
-    // The first request is served: the way there is open, and what follows goes it in order.
+    // When the first request is served, the path is established, and later messages follow it in
+    // order.
     soon(client.request("echo", "").into_future()).await.unwrap();
     assert!(!cancellation.is_cancelled());
     drop(reply);
-    // The task of the client hears of it before it hears of the next.
+    // The client's task receives the cancellation before the next request.
     tokio::task::yield_now().await;
     soon(client.request("echo", "").into_future()).await.unwrap();
     assert!(cancellation.is_cancelled(), "one round trip later it has not heard of it");

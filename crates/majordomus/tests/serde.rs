@@ -1,4 +1,4 @@
-//! Values there and back, in JSON and MessagePack, and what is said of bodies that are none.
+//! Tests of JSON and MessagePack bodies: round trips, and errors for invalid bodies.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -74,13 +74,13 @@ fn an_error_says_what_happened() {
     // A frame without bytes.
     check_says(Body::from("").json::<()>(), json);
     check_says(Body::from("").msgpack::<()>(), msgpack);
-    // Another value.
+    // A value of another type.
     check_says(Body::from("{\"item\": \"tea\"}").json::<Order>(), "missing field `count`");
     check_says(Body::from(&b"\xa1a"[..]).msgpack::<u8>(), msgpack);
-    // More than a value.
+    // More than one value.
     check_says(Body::from("1 2").json::<u8>(), "trailing characters");
     check_says(Body::from(&b"\x01\x02\x03"[..]).msgpack::<u8>(), "has 2 bytes behind");
-    // What cannot be said.
+    // Values that cannot be encoded.
     let by_pair = HashMap::from([((1, 2), 3)]);
     check_says(Body::from_json(&by_pair), "cannot be written as JSON: key must be a string");
     #[derive(Serialize)]

@@ -1,4 +1,4 @@
-//! Clients and handlers without a broker, as users test theirs.
+//! Tests of the `testing` module: clients and handlers without a broker.
 
 use std::future::{Future, IntoFuture, pending};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use majordomus::{
 };
 use tokio::sync::mpsc;
 
-/// Longer than anything takes, so that what never comes fails.
+/// A time limit for events, so that a missing event fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it happens soon")
 }
 
-/// Ends its answer in the way that it is asked for.
+/// Ends the reply in the way that the request names.
 async fn end_as_asked(request: Request, reply: Replier) {
     match &*request.body.text() {
         "final" => reply.finish(request.body).await,
@@ -69,7 +69,7 @@ async fn check_ends(client: &Client) -> Vec<Result<Body, RequestError>> {
     ends
 }
 
-/// What is tested here holds out there.
+/// The test client gives the same results as a real broker.
 #[tokio::test]
 #[cfg(feature = "broker")]
 async fn answers_are_those_of_a_worker_behind_a_broker() {
@@ -103,7 +103,7 @@ async fn an_unknown_service_is_not_there() {
     let (client, record) = testing::client().service("end", end_as_asked).build();
     let nobody = soon(client.request("nobody", "x").into_future()).await;
     assert_eq!(nobody, Err(RequestError::NoSuchService));
-    // It is made again, as with any client.
+    // The request is retried, as with any client.
     let at_once = Retry::times(2).backoff(Duration::ZERO, Duration::ZERO);
     let nobody = soon(client.request("nobody", "x").retry(at_once).into_future()).await;
     assert_eq!(nobody, Err(RequestError::NoSuchService));
@@ -170,7 +170,8 @@ async fn a_request_is_as_a_worker_gets_it() {
     assert_eq!(soon(said.recv()).await, None);
 }
 
-/// A service that sends parts for ever, and tells how many went out when nobody wants more.
+/// Starts a service that sends parts until its request is cancelled, and then reports the number of
+/// parts.
 fn endless() -> (Client, mpsc::Receiver<usize>) {
     let (tell, told) = mpsc::channel(1);
     let handler = move |_, reply: Replier| {
@@ -206,7 +207,7 @@ async fn a_slow_reader_loses_nothing_and_makes_the_handler_wait() {
         }
         assert_eq!(soon(reply.next()).await, Some(Ok(number.to_string().into())));
     }
-    // The client itself may go before its reply.
+    // The client can be dropped before its reply.
     drop((client, reply));
     assert!(soon(cancelled.recv()).await.expect("it ends") < 150);
 }
@@ -232,7 +233,7 @@ async fn a_request_has_its_time_from_each_part_on() {
     let late = client.request("slow", "").timeout(None).deadline(second).await;
     assert_eq!(late, Err(RequestError::Expired));
 
-    // While a part waits to be read, no time is counted.
+    // No time is counted while a part waits to be read.
     let mut reply = client.request("slow", "").timeout(second).send().await;
     tokio::time::sleep(60 * second).await;
     assert_eq!(reply.next().await, Some(Ok("1".into())));
@@ -302,7 +303,7 @@ async fn what_comes_behind_the_end_is_not_heard() {
     assert_eq!(soon(told.recv()).await, Some(false));
 }
 
-/// A handler that gives its replier to somebody else and returns, has given no reply.
+/// A handler that moves its replier to another task and returns has sent no final reply.
 #[tokio::test]
 async fn who_returns_has_ended() {
     let handler = |_, reply: Replier| async move {
@@ -338,7 +339,7 @@ async fn a_name_that_comes_twice_is_said() {
     let _ = testing::client().service("end", end_as_asked).service("end", end_as_asked);
 }
 
-/// Where nobody has a runtime.
+/// In a program without a runtime.
 #[test]
 fn a_blocking_program_is_tested_without_a_runtime() {
     let shout = |request: Request, reply: blocking::Replier| {

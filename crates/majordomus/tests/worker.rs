@@ -1,4 +1,4 @@
-//! The worker against a broker that does what each test says.
+//! Tests of the worker with a scripted broker.
 
 mod support;
 
@@ -17,7 +17,7 @@ fn builder_for(broker: &FakeBroker, dialect: Dialect) -> WorkerBuilder {
     Worker::builder(&broker.endpoint)
         .dialect(dialect)
         .reconnect(wait, wait)
-        // Too long to come in between, where a test does not set it.
+        // An interval that is too long to interfere, unless a test sets its own.
         .heartbeat(Duration::from_secs(60))
 }
 
@@ -34,15 +34,15 @@ async fn check_echo(peer: &mut Peer, address: &str, body: Frames) {
     assert_eq!(peer.worker_says().await, last(address, body));
 }
 
-/// A worker with a handler that takes its time.
+/// A worker with a slow handler.
 struct Slow {
     events: mpsc::UnboundedReceiver<&'static str>,
     go: Arc<tokio::sync::Notify>,
     worker: Worker,
 }
 
-/// A worker whose handler tells what becomes of it and waits for `go`, or returns when it is
-/// cancelled if it heeds that.
+/// Starts a worker whose handler reports its progress and waits for `go`. If `heeds_cancellation`
+/// is true, the handler returns when it is cancelled.
 fn slow(builder: WorkerBuilder, heeds_cancellation: bool) -> Slow {
     let (tell, events) = mpsc::unbounded_channel();
     let go = Arc::new(tokio::sync::Notify::new());
@@ -104,7 +104,7 @@ async fn a_request_for_what_was_withdrawn_goes_to_no_other_handler() {
     worker.offer("delete", |_, reply| reply.finish("deleted")).unwrap();
     assert!(matches!(peer.worker_says().await, FromWorker::Ready { .. }));
     assert!(worker.withdraw("echo"));
-    // It was on its way.
+    // The request was in transit when the service was unregistered.
     peer.send_request("a", text("hello")).await;
     let said = loop {
         match peer.worker_says().await {
@@ -133,12 +133,12 @@ async fn all_held_requests_for_a_withdrawn_service_are_rejected() {
         assert!(matches!(peer.worker_says().await, FromWorker::AtWork { .. }));
     }
     drop(peer);
-    // The handlers still run, so new requests are held.
+    // The handlers are still running, so new requests are deferred.
     let mut peer = broker.accept_worker().await;
     for address in ["d", "e", "f"] {
         peer.send_request(address, text(address)).await;
     }
-    // The answer shows that the others have arrived.
+    // The reply shows that the other requests have arrived.
     let token = token_of("f");
     peer.send_to_worker(ToWorkerView::Cancel { token, outcome: Outcome::Cancelled }).await;
     assert!(matches!(peer.worker_says().await, FromWorker::Failed(_)));
@@ -217,7 +217,7 @@ async fn it_leaves_a_broker_that_says_garbage() {
 async fn it_leaves_a_silent_broker() {
     for dialect in [Dialect::Mdp02, Dialect::Omdp1] {
         let mut broker = FakeBroker::start(dialect).await;
-        // In OMDP/1 it is for the broker to say how long it is silent.
+        // In OMDP/1, the broker announces its heartbeat interval.
         broker.heartbeat = Duration::from_millis(100);
         let builder = builder_for(&broker, dialect).heartbeat(broker.heartbeat);
         let _worker = echo(builder.liveness(2));
@@ -384,7 +384,7 @@ async fn it_registers_again_only_when_its_handler_has_returned() {
         _ = broker.accept_worker() => Some("registered"),
     };
     assert_eq!(first, Some("returned"));
-    // The late reply went nowhere: the next thing that it says is its reply to a new request.
+    // The late reply was dropped: the worker's next message is its reply to a new request.
     let mut peer = broker.accept_worker().await;
     peer.send_request("b", text("y")).await;
     assert_eq!(soon(slow.events.recv()).await, Some("started"));
@@ -432,7 +432,7 @@ async fn drained_it_finishes_first() {
         assert_eq!(peer.worker_says().await, FromWorker::Disconnect);
         peer.closed().await;
     };
-    // `join` polls in order, so that it drains when the handler goes on.
+    // `join` polls its futures in order, so the drain starts before the handler continues.
     soon(async { tokio::join!(slow.worker.drain(), finish) }).await;
     assert_eq!(soon(slow.events.recv()).await, Some("returned"));
 }
@@ -484,7 +484,7 @@ async fn it_is_connected_as_long_as_one_of_its_connections_is() {
     let mut peers = [broker.accept_worker().await, broker.accept_worker().await];
     assert!(matches!(soon(events.next()).await, Some(ConnectionEvent::Connected { .. })));
     worker.set_concurrency(1);
-    // One of them leaves, and the other stays.
+    // One connection disconnects, and the other stays.
     let (first, second) = peers.split_at_mut(1);
     let left = tokio::select! {
         said = first[0].worker_says() => (0, said),
@@ -533,7 +533,8 @@ async fn who_has_left_offers_nothing_more() {
     assert_eq!(worker.offer("more", handler), Err(SetupError::Leaves));
 }
 
-/// A connection has its worker's name, its service and a number for a routing id, of up to 255 bytes.
+/// The routing id of a connection is its worker's name, its service and a number, with at most 255
+/// bytes.
 #[tokio::test]
 async fn a_name_and_a_service_too_long_together_are_refused() {
     let handler = |request: Request, reply: Replier| reply.finish(request.body);
@@ -547,7 +548,7 @@ async fn a_name_and_a_service_too_long_together_are_refused() {
     assert!(named(Dialect::Omdp1).serve(&service, handler).is_ok());
 }
 
-/// PIGATO and zmq-omdp are told apart by their routing ids.
+/// Brokers distinguish PIGATO and zmq-omdp by the routing ids.
 #[tokio::test]
 async fn a_name_that_would_tell_another_dialect_is_refused() {
     let handler = |request: Request, reply: Replier| reply.finish(request.body);

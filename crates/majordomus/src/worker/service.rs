@@ -185,8 +185,8 @@ impl Services {
         }
     }
 
-    /// Registers a service without a check for reserved names. Returns an error if the name is invalid
-    /// or already registered.
+    /// Registers a service without a check for reserved names. Returns an error if the name is
+    /// invalid or already registered.
     pub(crate) fn add(&self, name: &str, handler: Handler) -> Result<(), SetupError> {
         if let Err(offence) = check_service_name(name.as_bytes()) {
             return Err(SetupError::Service { name: name.into(), offence });

@@ -1,9 +1,10 @@
-//! Examples: whether an item has one that a user of the crate can write.
+//! Check that public items have an example that a user of the crate can write.
 
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, ImplItem, ItemImpl, Lit, Meta, Token};
 
-/// The functions of an implementation without an example, by the path of what they are of.
+/// Returns the functions of an implementation that have no example. `of` is the path of the
+/// implementing type.
 pub(crate) fn bare_functions(item: &ItemImpl, of: &str) -> Vec<String> {
     let functions = item.items.iter().filter_map(|item| match item {
         ImplItem::Fn(item) => bare(&item.attrs, &format!("{of}::{}", item.sig.ident)),
@@ -12,17 +13,17 @@ pub(crate) fn bare_functions(item: &ItemImpl, of: &str) -> Vec<String> {
     functions.collect()
 }
 
-/// The path, where what has these attributes has no example.
+/// Returns `path` if the item with these attributes has no example.
 pub(crate) fn bare(attributes: &[Attribute], path: &str) -> Option<String> {
     (!has_example(&doc(attributes))).then(|| path.to_string())
 }
 
-/// What is written about something, line by line.
+/// Returns the documentation of an item, line by line.
 fn doc(attributes: &[Attribute]) -> Vec<String> {
     let lines = attributes.iter().filter_map(|attribute| {
         let pair = match &attribute.meta {
             Meta::NameValue(pair) => pair.clone(),
-            // The feature without which there is no such line.
+            // A line that depends on a feature.
             Meta::List(list) if list.path.is_ident("cfg_attr") => {
                 let parts = Punctuated::<Meta, Token![,]>::parse_terminated;
                 match attribute.parse_args_with(parts).ok()?.into_iter().last()? {
@@ -43,10 +44,9 @@ fn doc(attributes: &[Attribute]) -> Vec<String> {
     lines.collect()
 }
 
-/// Whether there is an example, in which nothing is to be seen of the crates that users of this one do
-/// not name.
+/// Returns true if there is an example that does not name the internal crates.
 pub(crate) fn has_example(doc: &[String]) -> bool {
-    // What opens a block, and what closes it.
+    // Every second fence opens a code block, the others close one.
     let mut opening = doc.iter().filter(|line| line.starts_with("```")).step_by(2);
     let is_shown = |line: &&String| *line != "#" && !line.starts_with("# ");
     opening.any(|fence| ["```", "```no_run"].contains(&fence.as_str()))

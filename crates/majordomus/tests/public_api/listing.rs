@@ -1,5 +1,5 @@
-//! The public items of the crate as text: each under its path, without bodies and comments, and with
-//! what is implemented for it.
+//! The public items of the crate as text: each under its path, with its implementations, but
+//! without bodies and comments.
 
 use std::collections::BTreeMap;
 
@@ -18,14 +18,14 @@ stands for those that are not public. To accept a change:
 UPDATE_API=1 cargo test -p majordomus --test public_api
 ";
 
-/// All public items, in the order of their paths.
+/// Returns the text of all public items, sorted by path.
 pub(crate) fn listing(crates: &Crates) -> String {
     let texts = entries(crates).texts;
     let texts = texts.iter().map(|(path, text)| format!("\n# {path}{text}"));
     texts.fold(HEAD.to_string(), |all, text| all + &text)
 }
 
-/// The public items and functions without an example that a user of this crate can write.
+/// Returns the public items and functions that have no example that a user of this crate can write.
 pub(crate) fn without_example(crates: &Crates) -> Vec<String> {
     entries(crates).lacking
 }
@@ -41,17 +41,17 @@ struct Entries<'a> {
     crates: &'a Crates,
     /// The text of each item, by its path.
     texts: BTreeMap<String, String>,
-    /// Under which path an item that is defined somewhere is listed already.
+    /// The path under which an item is already listed, by its definition.
     known: BTreeMap<(At, String), String>,
-    /// What has no example.
+    /// The paths of items without an example.
     lacking: Vec<String>,
 }
 
 impl Entries<'_> {
-    /// Lists what a public module of the crate has; `condition` is that of the module.
+    /// Lists the items of a public module. `condition` is the feature condition of the module.
     fn walk(&mut self, at: &[String], condition: &str) {
         let module = self.crates.module(at).expect("it was found");
-        // What is here and further inside too is told here.
+        // Items that are also visible in an inner module are listed in the outer one.
         let (inner, own): (Vec<_>, Vec<_>) = module
             .items
             .iter()
@@ -102,7 +102,7 @@ impl Entries<'_> {
         self.texts.insert(path, text);
     }
 
-    /// What users see of what is implemented for an item.
+    /// Returns the user-visible implementations of an item.
     fn impls(&self, home: &At, item: &Item) -> Vec<ItemImpl> {
         let name = name_of(item).expect("it was found by its name");
         let is_trait = matches!(item, Item::Trait(_));
@@ -120,7 +120,7 @@ impl Entries<'_> {
         impls
     }
 
-    /// What users see of an implementation, if anything.
+    /// Returns the user-visible part of an implementation, if any.
     fn shown(&self, home: &str, mut item: ItemImpl) -> Option<ItemImpl> {
         match implemented(&item) {
             Some(name) => {
@@ -145,8 +145,8 @@ impl Entries<'_> {
         Some(item)
     }
 
-    /// Whether something in a module is implemented for the type of this name and home, or is an
-    /// implementation of the trait.
+    /// Returns true if an implementation in a module is for the type with this name and home, or
+    /// implements this trait.
     fn is_for(&self, at: &At, item: &ItemImpl, home: &At, name: &str, is_trait: bool) -> bool {
         let path = match (&item.trait_, &*item.self_ty) {
             (Some((path, _)), _) if is_trait => path,
@@ -158,7 +158,7 @@ impl Entries<'_> {
         found.is_some_and(|(found, item)| found == *home && defines(item, name))
     }
 
-    /// Whether a trait is one of a crate's own that is not public.
+    /// Returns true if a trait is a private trait of the crate.
     fn is_internal(&self, home: &str, name: &str) -> bool {
         let modules = self.crates.modules(home);
         let mut items = modules.iter().flat_map(|(_, module)| &module.items);
@@ -166,7 +166,7 @@ impl Entries<'_> {
     }
 }
 
-/// An item and what is implemented for it.
+/// Returns the text of an item and its implementations.
 fn text(item: &Item, impls: Vec<ItemImpl>) -> String {
     let mut item = item.clone();
     if let Item::Struct(item) = &mut item {
@@ -203,7 +203,7 @@ fn is_hidden(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// The feature without which an item is not there.
+/// Returns the feature that enables an item.
 fn feature(attributes: &[Attribute]) -> Option<String> {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).find_map(|attribute| {
         let Ok(Meta::NameValue(pair)) = attribute.parse_args() else { return None };
@@ -217,13 +217,13 @@ fn feature(attributes: &[Attribute]) -> Option<String> {
     })
 }
 
-/// The trait that an implementation is of.
+/// Returns the name of the trait that is implemented.
 fn implemented(item: &ItemImpl) -> Option<String> {
     let (path, _) = item.trait_.as_ref()?;
     Some(path.segments.last()?.ident.to_string())
 }
 
-/// Private fields are not told one by one, but that there are some is.
+/// Replaces private fields by a single marker.
 fn hide_private(fields: &mut Fields) {
     let is_private = |field: &Field| !matches!(field.vis, Visibility::Public(_));
     match fields {
@@ -242,7 +242,7 @@ fn hide_private(fields: &mut Fields) {
     }
 }
 
-/// Takes away what users do not see.
+/// A visitor that removes everything that users do not see.
 struct Bare;
 
 impl VisitMut for Bare {

@@ -1,14 +1,14 @@
-//! What users of the crate can name is written down in `public-api.txt`, so that a change of it is
-//! seen, and meant. What was meant is accepted by
+//! Test that the public API is the one in `public-api.txt`, so that every change is seen and
+//! intended. To accept a change, run
 //!
 //! ```console
 //! $ UPDATE_API=1 cargo test -p majordomus --test public_api
 //! ```
 //!
-//! The items are read from the source, with all features, and those that come from other crates of
-//! this workspace from theirs. What a macro makes, and whether a type is `Send`, is not to be seen
-//! there: the first has to be said here should there ever be one, the second is what the last test is
-//! for.
+//! The items are read from the source with all features. Items from other crates of this workspace
+//! are read from the source of those crates. Items that a macro generates are not found in the
+//! source, so they must be added here if there ever are any. The source also does not show if a
+//! type is `Send`, so the last test checks this.
 
 mod example;
 mod listing;
@@ -69,7 +69,7 @@ fn an_example_names_no_crate_beside_this_one() {
     assert!(!check(&["```text", "not to be run", "```"]));
 }
 
-/// The lines that are in one text alone, under the heading where each stands.
+/// Returns the lines that are in only one of the texts, with the heading of each.
 fn changes(before: &str, after: &str) -> String {
     let (old, new) = (lines(before), lines(after));
     let gone = old.difference(&new).map(|(heading, line)| format!("- {heading}: {line}\n"));

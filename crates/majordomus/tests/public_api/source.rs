@@ -1,4 +1,4 @@
-//! Crates as they stand in their files: modules, and where a name in one of them leads.
+//! The source of crates: their modules, and the resolution of names in a module.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,21 +6,21 @@ use std::path::Path;
 
 use syn::{Attribute, Item, ItemMod, UseTree};
 
-/// A module, or a crate, which is its outermost one.
+/// A module, or a crate's root module.
 #[derive(Default)]
 pub(crate) struct Module {
     pub(crate) items: Vec<Item>,
     pub(crate) children: BTreeMap<String, Module>,
 }
 
-/// Where a module is: the crate, and the names from there on.
+/// The path of a module: the name of the crate and the names of the modules.
 pub(crate) type At = Vec<String>;
 
-/// The crates whose items are public, by their names in code.
+/// The crates with public items, by their names in code.
 pub(crate) struct Crates(BTreeMap<String, Module>);
 
 impl Crates {
-    /// Reads the crate of this package and those beside it.
+    /// Reads the crate of this package and its sibling crates.
     pub(crate) fn read(package: &Path) -> Self {
         let crates = [
             ("majordomus", "."),
@@ -41,7 +41,7 @@ impl Crates {
         inner.iter().try_fold(self.0.get(name)?, |module, name| module.children.get(name))
     }
 
-    /// The definition to which a name in a module leads, and the module where that is.
+    /// Returns the definition of a name in a module, and the path of the module that defines it.
     pub(crate) fn find(&self, at: &[String], name: &str) -> Option<(At, &Item)> {
         let module = self.module(at)?;
         if let Some(item) = module.items.iter().find(|item| name_of(item) == Some(name.into())) {
@@ -55,7 +55,7 @@ impl Crates {
         self.follow(at, &binding.0)
     }
 
-    /// The definition to which a path in a module leads.
+    /// Returns the definition of a path in a module.
     pub(crate) fn follow(&self, at: &[String], path: &[String]) -> Option<(At, &Item)> {
         let (name, modules) = path.split_last()?;
         let mut found = at.to_vec();
@@ -71,7 +71,7 @@ impl Crates {
         self.find(&found, name)
     }
 
-    /// All modules of a crate, each with where it is.
+    /// Returns all modules of a crate with their paths.
     pub(crate) fn modules(&self, name: &str) -> Vec<(At, &Module)> {
         let mut all = vec![(vec![name.to_string()], &self.0[name])];
         let mut nth = 0;
@@ -86,7 +86,7 @@ impl Crates {
     }
 }
 
-/// Reads a module from its file; those inside are in the folder.
+/// Reads a module from its file. Inner modules are in the folder.
 fn read_module(file: &Path, folder: &Path) -> Module {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
     let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{file:?}: {error}"));
@@ -119,7 +119,7 @@ fn is_for_tests(item: &Item) -> bool {
     })
 }
 
-/// The attributes of an item that can be public.
+/// Returns the attributes of an item that can be public.
 pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,
@@ -135,7 +135,7 @@ pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The name that an item defines.
+/// Returns the name that an item defines.
 pub(crate) fn name_of(item: &Item) -> Option<String> {
     let name = match item {
         Item::Const(item) => &item.ident,
@@ -149,7 +149,7 @@ pub(crate) fn name_of(item: &Item) -> Option<String> {
     Some(name.to_string())
 }
 
-/// What a `use` brings in: each path, and the name under which it is here.
+/// Returns the names that a `use` imports: each path, and the name under which it is imported.
 pub(crate) fn bindings(tree: &UseTree) -> Vec<(Vec<String>, String)> {
     match tree {
         UseTree::Path(path) => {
@@ -162,7 +162,7 @@ pub(crate) fn bindings(tree: &UseTree) -> Vec<(Vec<String>, String)> {
             vec![(vec![as_is.ident.to_string()], as_is.rename.to_string())]
         }
         UseTree::Group(group) => group.items.iter().flat_map(bindings).collect(),
-        // Nothing public comes in like that, which `listing` sees to.
+        // No public item is imported by a glob, which `listing` checks.
         UseTree::Glob(_) => Vec::new(),
     }
 }

@@ -1,11 +1,11 @@
-//! An embedded broker with a client, for tests that need no other peer.
+//! Support for tests that need only an embedded broker with a client.
 
 use std::time::Duration;
 
 use majordomus::broker::{Config, Counters};
 use majordomus::{Broker, Client};
 
-/// Longer than anything takes, so that a test that would hang fails.
+/// A time limit for events, so that a hanging test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const SOON: Duration = Duration::from_millis(5);
 

@@ -1,5 +1,5 @@
-//! A broker for tests: it accepts peers and does nothing by itself. The test says what it says, and
-//! waits for what the peers say, with a bound.
+//! A scripted broker for tests. It accepts peers and does nothing else by itself. The test sends
+//! its messages, and waits for those of the peers with a time limit.
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
 use std::future::Future;
@@ -17,13 +17,13 @@ use majordomus_zmtp::{Connection, Event, Limits, Metadata, Security, SocketType}
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
-/// Longer than anything takes, so that a test that would hang fails.
+/// A time limit for events, so that a hanging test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Too long to come in between, where a test does not set it.
+/// An interval that is too long to interfere, unless a test sets its own.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// Waits for something, with a bound.
+/// Waits for a future, with a time limit.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it happens soon")
 }
@@ -40,7 +40,7 @@ pub(crate) struct FakeBroker {
     listener: Listener,
     pub(crate) endpoint: String,
     dialect: Dialect,
-    /// How often it says that it speaks, where it says that.
+    /// The heartbeat interval that the broker announces, if the dialect has that.
     pub(crate) heartbeat: Duration,
 }
 
@@ -49,7 +49,7 @@ impl FakeBroker {
         Self::start_at("127.0.0.1:0", dialect).await
     }
 
-    /// Starts at a TCP address, which may have been another's before.
+    /// Binds a TCP address, which another broker may have used before.
     pub(crate) async fn start_at(address: &str, dialect: Dialect) -> Self {
         let listener = TcpListener::bind(address).await.expect("the address is free");
         let endpoint = format!("tcp://{}", listener.local_addr().expect("it is bound"));
@@ -66,21 +66,21 @@ impl FakeBroker {
         self.accept(Side::Client).await
     }
 
-    /// Accepts a client or a worker, and takes its HELLO without an answer.
+    /// Accepts a client or a worker, and receives its HELLO without a reply.
     pub(crate) async fn accept_unwelcome(&self, side: Side) -> Peer {
         let mut peer = self.shake_hands(side).await;
         peer.hello().await;
         peer
     }
 
-    /// Accepts a client, and takes messages of so many bytes.
+    /// Accepts a client, and announces this maximum message size.
     pub(crate) async fn accept_client_of(&self, message_bytes_max: u64) -> Peer {
         let mut peer = self.shake_hands(Side::Client).await;
         peer.welcome(message_bytes_max).await;
         peer
     }
 
-    /// Accepts a worker and takes its READY for `echo`.
+    /// Accepts a worker and receives its READY for `echo`.
     pub(crate) async fn accept_worker(&self) -> Peer {
         let mut worker = self.accept(Side::Worker).await;
         if self.dialect == Dialect::Omdp1 {
@@ -92,7 +92,7 @@ impl FakeBroker {
         let ready = FromWorker::Ready { service: Label::from("echo") };
         assert_eq!(worker.worker_says().await, ready);
         if self.dialect == Dialect::Pigato {
-            // Without this it would get a hundred requests at once.
+            // Without this capacity, the worker would receive up to 100 requests at once.
             let takes = Status { concurrency: Some(Concurrency::ONE), publish: false };
             assert_eq!(worker.worker_says().await, FromWorker::Heartbeat(takes));
         }
@@ -135,7 +135,7 @@ pub(crate) struct Peer {
     zmtp: Connection,
     codec: Codec,
     heartbeat: Duration,
-    /// The id of its last request.
+    /// The id of the peer's last request.
     asked: CorrelationId,
 }
 
@@ -147,7 +147,8 @@ impl Peer {
         command.expect("a command").to_owned()
     }
 
-    /// What a worker says, in no dialect: the body in frames, without options.
+    /// Receives a worker's message in a form that does not depend on the dialect: the body in
+    /// frames, without options.
     pub(crate) async fn worker_says(&mut self) -> FromWorker {
         let message = self.message().await;
         let plain = |reply: WorkerReply| WorkerReply {
@@ -174,7 +175,7 @@ impl Peer {
         }
     }
 
-    /// Waits for HELLO, and answers it.
+    /// Waits for HELLO and replies with WELCOME.
     async fn welcome(&mut self, message_bytes_max: u64) {
         let welcome = Welcome {
             heartbeat: self.heartbeat,
@@ -191,7 +192,7 @@ impl Peer {
         }
     }
 
-    /// Says that it has done with the peer.
+    /// Disconnects the peer with this reason.
     pub(crate) async fn send_away(&mut self, why: Farewell) {
         match self.codec.side() {
             Side::Client => self.send_to_client(ToClient::Disconnect(why)).await,
@@ -199,7 +200,7 @@ impl Peer {
         }
     }
 
-    /// Waits for a request for `echo`, and returns its body.
+    /// Waits for a request for `echo` and returns its body.
     pub(crate) async fn request(&mut self) -> Frames {
         in_frames(self.asked().await.body)
     }
@@ -230,7 +231,7 @@ impl Peer {
         self.send_to_client(ToClient::Final(reply)).await;
     }
 
-    /// Says that its last request has failed.
+    /// Reports that the peer's last request has failed.
     pub(crate) async fn send_failed(&mut self, outcome: Outcome, code: u16, why: Frames) {
         let reply = Reply { code, ..self.reply(why) };
         self.send_to_client(ToClient::Failed(outcome, reply)).await;
@@ -249,12 +250,12 @@ impl Peer {
         self.send_to_worker(ToWorkerView::Request(request)).await;
     }
 
-    /// Sends one frame, of no dialect.
+    /// Sends one frame that is invalid in every dialect.
     pub(crate) async fn send_garbage(&mut self) {
         self.send_raw(b"garbage").await;
     }
 
-    /// Sends WELCOME to a version of OMDP that nobody has.
+    /// Sends a WELCOME of an unknown version of OMDP.
     pub(crate) async fn welcome_to_another_version(&mut self) {
         self.send_raw(b"\x02\x02 and whatever that version has here").await;
     }
@@ -264,7 +265,7 @@ impl Peer {
         self.flush().await;
     }
 
-    /// Waits until the peer closes the connection; what it still says is ignored.
+    /// Waits until the peer closes the connection. Its remaining messages are ignored.
     pub(crate) async fn closed(mut self) {
         soon(async { while self.event().await.is_some() {} }).await;
     }
@@ -285,7 +286,7 @@ impl Peer {
         soon(message).await
     }
 
-    /// The next event; `None` when the connection is closed.
+    /// Returns the next event, or `None` if the connection is closed.
     async fn event(&mut self) -> Option<Event> {
         loop {
             match self.zmtp.poll().expect("it speaks ZMTP") {
@@ -312,8 +313,8 @@ impl Peer {
         self.flush().await;
     }
 
-    /// Writes what is unsent. A peer that has closed the connection, and does not get it, is noticed
-    /// when it is read.
+    /// Writes the unsent bytes. Write errors are ignored: a peer that has closed the connection is
+    /// detected by the next read.
     async fn flush(&mut self) {
         let unsent: Vec<u8> = self.zmtp.unsent().flatten().copied().collect();
         let _ = soon(self.socket.write_all(&unsent)).await;
@@ -325,19 +326,19 @@ pub(crate) fn text(text: &str) -> Frames {
     Frames::from_slices(&[text])
 }
 
-/// The token that is sent for a short address.
+/// Returns the token that stands for a short address.
 pub(crate) fn token_of(address: &str) -> Token {
     let mut octets = [b' '; 16];
     octets[..address.len()].copy_from_slice(address.as_bytes());
     Token::read(&octets).expect("octets are a token")
 }
 
-/// The same as text, as workers of MDP see it.
+/// Returns the token as text, as MDP workers see it.
 pub(crate) fn token_text(address: &str) -> String {
     String::from_utf8(token_of(address).text().into()).expect("letters")
 }
 
-/// The short address of a token that came back; any other address as it is.
+/// Returns the short address of a token; any other address is returned unchanged.
 fn address_of(address: &[u8]) -> Label {
     let octets = Token::read(address).map(Token::octets);
     octets.as_ref().map_or(address, |octets| octets.trim_ascii_end()).into()
