@@ -1,10 +1,10 @@
-//! Takes the Rust out of the documents, so that a test can compile and run it.
+//! Extracts the Rust code blocks of the documentation, so that tests can compile and run them.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the documents find their broker, and where the tests have theirs.
+/// The broker endpoint in the documentation, which is replaced by the endpoint of the tests.
 const SHOWN: &str = "tcp://127.0.0.1:5555";
 
 fn main() {
@@ -14,7 +14,7 @@ fn main() {
     pieces(&root.join("docs/coming-from.md"), &out.join("coming_from.rs"));
 }
 
-/// Each program becomes a module, whose `main` can be called from outside.
+/// Writes each program as a module with a `main` that tests can call.
 fn programs(document: &Path, to: &Path) {
     let modules = blocks(document, "inproc://readme").into_iter().enumerate();
     let modules = modules.map(|(nth, block)| {
@@ -24,7 +24,8 @@ fn programs(document: &Path, to: &Path) {
     fs::write(to, modules.collect::<String>()).expect("it can be written");
 }
 
-/// Each piece becomes a function, in which there is the document's `client`; `all` calls them in order.
+/// Writes each code block as a function with a parameter `client`. The function `all` calls them in
+/// order.
 fn pieces(document: &Path, to: &Path) {
     let pieces = blocks(document, "inproc://coming-from");
     let functions = pieces.iter().enumerate().map(|(nth, piece)| {
@@ -38,7 +39,7 @@ fn pieces(document: &Path, to: &Path) {
     fs::write(to, format!("{functions}{all} {{\n{calls}Ok(())\n}}\n")).expect("it can be written");
 }
 
-/// The blocks of Rust in a document, in order.
+/// Returns the Rust code blocks of a document, in order.
 fn blocks(document: &Path, endpoint: &str) -> Vec<String> {
     println!("cargo::rerun-if-changed={}", document.display());
     let text = fs::read_to_string(document).expect("the document is there");

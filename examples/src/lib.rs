@@ -1,22 +1,23 @@
-//! What the examples share: where they find a broker.
+//! Broker setup that the examples share.
 //!
-//! Each of them is one file in `src/bin`, is run with
+//! Each example is one file in `src/bin`. Run an example with
 //!
 //! ```console
 //! $ cargo run -p majordomus-examples --bin echo
 //! ```
 //!
-//! prints what it does, and ends by itself.
+//! It prints its results and then ends.
 
 use majordomus::Broker;
 use majordomus::broker::StartError;
 
-/// A broker for an example, and its endpoint: the one that the command line names (`-b ENDPOINT`, or
-/// the endpoint alone), or one that is started in this process and ends when it is dropped.
+/// Returns the endpoint of a broker for an example. Uses the endpoint on the command line
+/// (`-b ENDPOINT`, or the endpoint alone). If there is none, starts a broker in this process, which
+/// ends when it is dropped.
 ///
 /// # Errors
 ///
-/// Those of [`Broker::start`].
+/// Returns the errors of [`Broker::start`].
 ///
 /// ```
 /// let (endpoint, broker) = majordomus_examples::broker()?;

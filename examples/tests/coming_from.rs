@@ -1,4 +1,4 @@
-//! What docs/coming-from.md shows of Rust works as it stands there, but for the endpoint.
+//! Test that the Rust code in docs/coming-from.md works as written, except for the endpoint.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the README shows of Rust works as it stands there, but for the endpoint.
+//! Test that the Rust code in the README works as written, except for the endpoint.
 
 use std::thread;
 
@@ -12,7 +12,7 @@ mod programs {
 #[test]
 fn its_client_is_served_by_its_worker() {
     let broker = Broker::start("inproc://readme").expect("the name is free");
-    // It goes on until this process ends.
+    // The program runs until this process ends.
     thread::spawn(programs::program_0::main);
     programs::program_1::main().expect("there is a reply");
     let counters = broker.blocking_shutdown().expect("it ran").counters;

@@ -1,4 +1,4 @@
-//! Every example runs to its end, with status 0 and without a word on standard error.
+//! Tests that every example ends with status 0 and writes nothing to standard error.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use majordomus::Broker;
 
-/// Longer than any of them takes, on a machine with other things to do.
+/// A time limit for an example, which is sufficient on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A test for each example, and the last line that it prints.
+/// Generates a test for each example that checks the last printed line.
 macro_rules! examples {
     ($($name:ident: $last:literal,)*) => {
         $(
@@ -60,7 +60,7 @@ fn a_broker_that_is_there_serves_them_too() {
     assert_eq!(summary.counters.received, 4);
 }
 
-/// Runs a program to its end: what it prints.
+/// Runs a program to its end. Returns its standard output.
 fn run(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -68,7 +68,7 @@ fn run(program: &str, arguments: &[&str]) -> String {
     let (mut out, mut err) =
         (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
     let (tell, told) = mpsc::channel();
-    // Both are at their end when the program is.
+    // Both streams end when the program ends.
     thread::spawn(move || {
         let (mut printed, mut complained) = (String::new(), String::new());
         let read = out.read_to_string(&mut printed).and(err.read_to_string(&mut complained));

@@ -1,5 +1,5 @@
-//! The same request to every worker of a service: `$dir` says who they are, and each is asked by its
-//! name.
+//! The same request to every worker of a service. `$dir` returns their names, and each worker is
+//! then addressed by its name.
 #![expect(clippy::print_stdout, reason = "an example is what it prints")]
 
 use std::collections::HashMap;
@@ -24,14 +24,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::connect(&endpoint)?;
     let names = loop {
         let names = workers_of(&client, SERVICE).await?;
-        // They register in their own time, and each asks the broker to look again.
+        // The workers register in the background, so the client polls until all are registered.
         if names.len() >= workers.len() {
             break names;
         }
     };
     println!("{} workers offer {SERVICE}", names.len());
 
-    // All are asked before the first answers.
+    // Send all requests before reading the first reply.
     let mut replies = Vec::new();
     for name in names {
         replies.push(client.request(SERVICE, "the news").target(&name).send().await);
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for reply in replies {
         match reply.whole().await {
             Ok(answer) => answers.push(answer.text().into_owned()),
-            // It may have gone since.
+            // The worker may have disconnected.
             Err(error) => println!("one has not answered: {error}"),
         }
     }
@@ -55,8 +55,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The names of all workers that offer a service. Asked with nothing, `$dir` answers with a JSON
-/// object: the names of the workers for each service.
+/// Returns the names of all workers of a service. For an empty request, `$dir` replies with a JSON
+/// object: the names of the workers of each service.
 async fn workers_of(client: &Client, service: &str) -> Result<Vec<String>, Box<dyn Error>> {
     let directory = client.request("$dir", "").await?;
     let mut directory: HashMap<String, Vec<String>> = serde_json::from_slice(&directory.bytes())?;

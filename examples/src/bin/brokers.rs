@@ -1,5 +1,5 @@
-//! Two brokers, known to the client and to the worker: one of them is shut down in the middle of many
-//! requests, and every request has its reply.
+//! A client and a worker with two brokers. One broker is shut down in the middle of many requests,
+//! and every request is still answered.
 #![expect(clippy::print_stdout, reason = "an example is what it prints")]
 
 use std::error::Error;
@@ -9,7 +9,7 @@ use majordomus::{Broker, Brokers, Client, Retry, Worker};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// How many requests are made, and how many of them at once.
+/// The number of requests, and the maximum number in flight.
 const REQUESTS: usize = 1_000;
 const AT_ONCE: usize = 20;
 
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         },
     )?;
 
-    // Each broker in turn. Unless told so, a client asks the first that is connected.
+    // Distribute requests over both brokers. By default, a client uses the first connected broker.
     let client = Client::builder(endpoints.clone()).brokers(Brokers::Spread).connect()?;
     let mut events = client.events();
     let telling = tokio::spawn(async move {
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         let (client, seen) = (client.clone(), Arc::clone(&seen));
         asking.spawn(async move {
-            // It may be done twice, so it may be asked again, and at the other broker.
+            // The request is idempotent, so it may be retried, also at the other broker.
             let request = client.request("example.double", number.to_string());
             let reply = request.retry(Retry::times(5)).await;
             seen.add_permits(1);
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     while let Some(done) = asking.join_next().await {
         right += usize::from(done?);
     }
-    // The last handle of the client: its connections end, and so do its events.
+    // This drops the last handle of the client, so its connections and its events end.
     drop(client);
     telling.await?;
     let had_first = end.await??.counters.received;

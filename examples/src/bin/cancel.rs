@@ -1,5 +1,5 @@
-//! A long computation that nobody wants any more: the client drops the reply, and the worker stops
-//! within a round trip.
+//! Cancellation of a long computation: the client drops the reply, and the worker stops within a
+//! round trip.
 #![expect(clippy::print_stdout, reason = "an example is what it prints")]
 
 use std::error::Error;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 async fn main() -> Result<(), Box<dyn Error>> {
     let (endpoint, _broker) = majordomus_examples::broker()?;
 
-    // How the worker tells this program when it stopped, and what it had found.
+    // The channel on which the worker reports the time when it stopped, and its result.
     let (tell, mut told) = mpsc::channel(1);
     let worker = Worker::builder(&endpoint)
         .concurrency(2)
@@ -43,10 +43,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Looks for the largest twin primes. There may be none, so it goes on until it is cancelled.
+/// Searches for the largest twin primes until the request is cancelled, because there may be no
+/// largest ones.
 async fn search(reply: Replier, tell: mpsc::Sender<(Instant, u64)>) {
     let cancellation = reply.cancellation();
-    // What computes must not hold a thread on which heartbeats are sent.
+    // A computation must not block a thread that sends heartbeats.
     let searching = tokio::task::spawn_blocking(move || twins(&cancellation));
     if reply.part("I begin with 3 and 5").await.is_err() {
         return;
@@ -56,7 +57,7 @@ async fn search(reply: Replier, tell: mpsc::Sender<(Instant, u64)>) {
     }
 }
 
-/// The largest twin primes that were found when nobody waited any more: the lower of the two.
+/// Returns the largest twin primes that were found before the cancellation: the lower of the two.
 fn twins(cancellation: &Cancellation) -> u64 {
     let is_prime =
         |number: u64| (2..).take_while(|d| d * d <= number).all(|d| !number.is_multiple_of(d));

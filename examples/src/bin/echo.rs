@@ -1,4 +1,4 @@
-//! A worker that sends back what it gets, and a client that asks it: the least there is.
+//! A minimal echo worker and its client.
 #![expect(clippy::print_stdout, reason = "an example is what it prints")]
 
 use std::error::Error;
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let reply = client.request("example.echo", "hello").await?;
     println!("{}", reply.text());
 
-    // A body has any number of frames, of any bytes.
+    // A body has any number of frames, which can contain any bytes.
     let three = Body::from_frames(["one", "", "three"]);
     let reply = client.request("example.echo", three).await?;
     for frame in reply.frames().iter() {

@@ -1,5 +1,6 @@
-//! A file in parts: the worker reads it piece by piece as its client takes them, so neither of the
-//! two ever has more than a few pieces in memory. The client writes the file anew and compares.
+//! File transfer in parts. The worker reads the next piece when its client accepts more parts, so
+//! neither of them ever has more than a few pieces in memory. The client writes a copy of the file
+//! and compares it.
 #![expect(clippy::print_stdout, reason = "an example is what it prints")]
 
 use std::error::Error;
@@ -10,15 +11,15 @@ use majordomus::{Client, Replier, Worker};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How much of the file goes into a part.
+/// The size of a part in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (endpoint, _broker) = majordomus_examples::broker()?;
 
-    // A file that is there wherever this runs: this program. What a client asks for never becomes a
-    // path; the worker knows what it offers.
+    // This program's own file, which always exists. The worker selects the file: data from a
+    // request must never be used as a path.
     let original = std::env::current_exe()?;
     let offered = original.clone();
     let worker = Worker::builder(&endpoint).serve("example.file", move |_, reply| {
@@ -38,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if same { Ok(()) } else { Err("the copy is wrong".into()) }
 }
 
-/// Replies with the file.
+/// Sends the file as a reply.
 async fn send(path: &Path, reply: Replier) {
     let Ok(mut file) = File::open(path).await else {
         return reply.fail_with(404, "the file is not there").await;
@@ -47,19 +48,20 @@ async fn send(path: &Path, reply: Replier) {
         let mut piece = Vec::with_capacity(PIECE_BYTES);
         match (&mut file).take(PIECE_BYTES as u64).read_to_end(&mut piece).await {
             Ok(0) => return reply.finish("").await,
-            // This waits while the client takes no more.
+            // This call waits while the client does not accept more parts.
             Ok(_) => {
                 if reply.part(piece).await.is_err() {
                     return;
                 }
             }
-            // The client must not take what it has for the whole file.
+            // Report the error, so that the client does not treat the parts so far as the whole
+            // file.
             Err(error) => return reply.fail(error.to_string()).await,
         }
     }
 }
 
-/// Asks for the file and writes what comes: how many parts, and how many bytes.
+/// Requests the file and writes its parts. Returns the number of parts and of bytes.
 async fn receive(client: &Client, path: &Path) -> Result<(u64, u64), Box<dyn Error>> {
     let mut file = File::create(path).await?;
     let mut reply = client.request("example.file", "").send().await;

@@ -1,5 +1,5 @@
-//! Prices that come and come: one worker serves every name that begins with `stock.`, and each client
-//! has a stream of its own. One that reads slowly slows its own stream and no other.
+//! Price streams. One worker serves every name that begins with `stock.`, and each client has its
+//! own stream. A slow reader slows its own stream and no other.
 #![expect(clippy::print_stdout, reason = "an example is what it prints")]
 
 use std::error::Error;
@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use majordomus::{Client, Replier, Reply, Request, RequestError, Worker};
 
-/// How many prices a stream has.
+/// The number of prices in a stream.
 const PRICES: usize = 500;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (endpoint, _broker) = majordomus_examples::broker()?;
 
-    // How many prices went out of the stock that is read slowly.
+    // The number of prices that were sent of the slowly read stock.
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&sent);
     let worker =
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut slow = client.request("stock.SLOW", "100").timeout(None).send().await;
     println!("stock.SLOW begins at {}, and nobody reads on", first(&mut slow).await?);
 
-    // Over the same connection, from the same worker.
+    // This request uses the same connection and the same worker.
     let mut fast = client.request("stock.FAST", "100").timeout(None).send().await;
     let begin = first(&mut fast).await?;
     let rest = fast.parts().await?;
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The first price of a stream.
+/// Returns the first price of a stream.
 async fn first(reply: &mut Reply) -> Result<String, RequestError> {
     match reply.next().await {
         Some(price) => Ok(price?.text().into_owned()),
@@ -58,16 +58,17 @@ async fn first(reply: &mut Reply) -> Result<String, RequestError> {
     }
 }
 
-/// Replies with prices, from the one that the client names: a random walk, another for each name.
+/// Replies with a stream of prices that begins at the requested price: a random walk that differs
+/// for each name.
 async fn quote(request: Request, reply: Replier, counter: Option<Arc<AtomicUsize>>) {
     let Ok(begin) = request.body.text().parse::<i64>() else {
         return reply.fail_with(400, "a price is a number").await;
     };
     let mut cents = begin * 100;
-    // As random as an example needs.
+    // A simple random number generator is sufficient for an example.
     let mut state = request.service.bytes().fold(1_u64, |state, byte| state * 31 + u64::from(byte));
     for _ in 1..PRICES {
-        // This waits while the client has as many as it takes.
+        // This call waits while the client does not accept more parts.
         if reply.part(price(cents)).await.is_err() {
             return;
         }
