@@ -103,7 +103,7 @@ impl Fleet {
                     Some(plan) => plan.clone(),
                     None => Plan { leave: plan.leave.max(Leave::WhenDone), ..told.clone() },
                 };
-                // A connection that is ending stays so.
+                // A new plan never cancels the end of a connection.
                 let next = Plan { leave: next.leave.max(told.leave), ..next };
                 let changed = *told != next;
                 *told = next;
