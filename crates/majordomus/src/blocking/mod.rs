@@ -32,11 +32,12 @@
 //!
 //! # In async code
 //!
-//! What waits here must not be called from a task, nor inside `block_on`: the thread that it blocks
-//! may be the one that is waited for. Within tokio it panics instead, with words to that effect;
-//! other runtimes cannot be recognised. Threads that may block, those of tokio's `spawn_blocking` and
-//! the handlers here, are fine. What does not wait can be called everywhere: connecting, starting,
-//! [`set_concurrency`](Worker::set_concurrency), and dropping any of it, in any order.
+//! A method that waits must not be called from a task or inside `block_on`, because it may block
+//! the thread that runs the task it waits for. Within Tokio such a call panics with a message that
+//! explains this; other runtimes cannot be detected. Calls from threads that may block are allowed:
+//! threads of Tokio's `spawn_blocking`, and handlers of this module. Methods that do not wait can
+//! be called everywhere: connecting, starting, [`set_concurrency`](Worker::set_concurrency), and
+//! dropping these types in any order.
 
 mod client;
 mod events;

@@ -1,4 +1,4 @@
-//! A request before it is sent.
+//! Builder of blocking requests.
 
 use std::future::IntoFuture;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::blocking::{Reply, Runtime};
 use crate::{Body, HeaderError, Progress, RequestError, Retry};
 
-/// Progress of one request that is on its way to the channel of its user.
+/// The maximum number of progress reports of one request that are queued for the user's channel.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -17,7 +17,7 @@ use crate::{Body, HeaderError, Progress, RequestError, Retry};
 /// use majordomus::blocking::PROGRESS_MAX;
 /// use majordomus::testing;
 ///
-/// // There is room for all that can be on its way.
+/// // The channel has capacity for all queued reports.
 /// let (tell, told) = mpsc::sync_channel(PROGRESS_MAX);
 /// let (client, _) = testing::client().service("job", |_, reply| reply.finish("done")).blocking_build();
 /// client.request("job", "").progress(tell).call()?;
@@ -28,8 +28,8 @@ pub const PROGRESS_MAX: usize = 16;
 
 /// A request before it is sent, from [`Client::request`](crate::blocking::Client::request).
 ///
-/// [`call`](Self::call) sends it and waits for the whole reply. [`send`](Self::send) is for those who
-/// want the parts of the reply one by one.
+/// [`call`](Self::call) sends the request and waits for the whole reply. [`send`](Self::send)
+/// returns the parts of the reply individually.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,7 +54,7 @@ impl RequestBuilder {
         Self { request, runtime }
     }
 
-    /// The same, with what is set in this.
+    /// Returns the request with the changes that `set` makes.
     fn with(
         self,
         set: impl FnOnce(crate::RequestBuilder) -> crate::RequestBuilder,
@@ -62,8 +62,8 @@ impl RequestBuilder {
         Self { request: set(self.request), ..self }
     }
 
-    /// How long it may take, counted from when it is sent and again from each part of its reply: see
-    /// the [async one](crate::RequestBuilder::timeout).
+    /// Sets the time limit from sending the request to the first part of its reply, and from each
+    /// part to the next: see the [async method](crate::RequestBuilder::timeout).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -78,8 +78,8 @@ impl RequestBuilder {
         self.with(|request| request.timeout(timeout))
     }
 
-    /// How long all of it may take, whatever comes meanwhile: see the
-    /// [async one](crate::RequestBuilder::deadline).
+    /// Sets the time limit for the whole request, including all parts: see the [async
+    /// method](crate::RequestBuilder::deadline).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -92,7 +92,8 @@ impl RequestBuilder {
         self.with(|request| request.deadline(deadline))
     }
 
-    /// How long its worker may be silent: see the [async one](crate::RequestBuilder::silence).
+    /// Sets the time for which the worker may be silent: see the [async
+    /// method](crate::RequestBuilder::silence).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -106,7 +107,8 @@ impl RequestBuilder {
         self.with(|request| request.silence(longest))
     }
 
-    /// Its priority, from 0 (last) to 9 (first); 4 unless set, and 9 for what is above.
+    /// Sets the priority, from 0 (lowest) to 9 (highest). The default is 4. Higher values are
+    /// treated as 9.
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -118,7 +120,7 @@ impl RequestBuilder {
         self.with(|request| request.priority(priority))
     }
 
-    /// Says that it may be done twice: see the [async one](crate::RequestBuilder::repeatable).
+    /// Marks the request as repeatable: see the [async method](crate::RequestBuilder::repeatable).
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -130,7 +132,7 @@ impl RequestBuilder {
         self.with(crate::RequestBuilder::repeatable)
     }
 
-    /// Makes it again when it fails: see the [async one](crate::RequestBuilder::retry).
+    /// Retries the request if it fails: see the [async method](crate::RequestBuilder::retry).
     ///
     /// ```no_run
     /// use majordomus::Retry;
@@ -144,7 +146,7 @@ impl RequestBuilder {
         self.with(|request| request.retry(retry))
     }
 
-    /// Asks for one worker, by its name: see the [async one](crate::RequestBuilder::target).
+    /// Addresses one worker by its name: see the [async method](crate::RequestBuilder::target).
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -156,7 +158,7 @@ impl RequestBuilder {
         self.with(|request| request.target(worker))
     }
 
-    /// Wants a new reply, and none that the broker has kept from an equal request.
+    /// Requests a new reply instead of one that the broker has cached for an identical request.
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -168,11 +170,11 @@ impl RequestBuilder {
         self.with(crate::RequestBuilder::no_cache)
     }
 
-    /// One header more, beside those that its body has.
+    /// Adds a header to those of the body.
     ///
     /// # Errors
     ///
-    /// Those of [`Headers::with`](crate::Headers::with).
+    /// Returns the errors of [`Headers::with`](crate::Headers::with).
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -184,8 +186,8 @@ impl RequestBuilder {
         Ok(Self { request: self.request.header(name, value)?, ..self })
     }
 
-    /// Tells how far it has come: see the [async one](crate::RequestBuilder::progress). What finds no
-    /// room in the channel is left out.
+    /// Sends reports of the request's progress to a channel: see the [async
+    /// method](crate::RequestBuilder::progress). Reports are dropped while the channel is full.
     ///
     /// ```no_run
     /// use std::sync::mpsc;
@@ -203,8 +205,8 @@ impl RequestBuilder {
         self.with(|request| request.progress(says))
     }
 
-    /// How many reports make up its reply in [`Dialect::Libmdp`](crate::Dialect::Libmdp): see the
-    /// [async one](crate::RequestBuilder::reports).
+    /// Sets the number of reports in the reply in [`Dialect::Libmdp`](crate::Dialect::Libmdp): see
+    /// the [async method](crate::RequestBuilder::reports).
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -218,15 +220,15 @@ impl RequestBuilder {
         self.with(|request| request.reports(count))
     }
 
-    /// Sends it, and waits for the whole reply.
+    /// Sends the request and waits for the whole reply.
     ///
     /// # Errors
     ///
-    /// When there is no reply.
+    /// Returns an error if the request fails.
     ///
     /// # Panics
     ///
-    /// [In async code](crate::blocking#in-async-code).
+    /// Panics [in async code](crate::blocking#in-async-code).
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -239,13 +241,14 @@ impl RequestBuilder {
         self.runtime.block_on(self.request.into_future())
     }
 
-    /// Sends it, and returns where the reply will come. Waits only while many others are being sent.
+    /// Sends the request and returns its reply, whose parts can be read as they arrive. Waits only
+    /// while many other requests are being sent.
     ///
-    /// Whatever is wrong with it is the first thing that the reply says.
+    /// All errors, including those of an invalid request, are returned by the reply.
     ///
     /// # Panics
     ///
-    /// [In async code](crate::blocking#in-async-code).
+    /// Panics [in async code](crate::blocking#in-async-code).
     ///
     /// ```no_run
     /// # fn example(client: majordomus::blocking::Client) -> Result<(), majordomus::RequestError> {
@@ -262,10 +265,10 @@ impl RequestBuilder {
     }
 }
 
-/// The side of a request for what goes on to the channel of its user.
+/// Creates a channel for a request's progress and a task that forwards it to the user's channel.
 fn passed_on(runtime: &Runtime, tell: SyncSender<Progress>) -> mpsc::Sender<Progress> {
     let (says, mut said) = mpsc::channel(PROGRESS_MAX);
-    // It ends with the request, which holds the other side.
+    // The task ends when the request drops its sender.
     runtime.spawn(async move {
         while let Some(progress) = said.recv().await {
             if let Err(TrySendError::Disconnected(_)) = tell.try_send(progress) {
@@ -288,7 +291,7 @@ mod tests {
     async fn so_much_progress_is_on_its_way_and_no_more() {
         let (tell, told) = sync_channel(2 * PROGRESS_MAX);
         let says = passed_on(&Runtime::current(), tell);
-        // The one thread has no turn for who passes it on.
+        // The runtime's only thread is busy here, so the forwarding task cannot run.
         let sent = (0..2 * PROGRESS_MAX).filter(|_| says.try_send(Progress::Queued).is_ok());
         assert_eq!(sent.count(), PROGRESS_MAX);
         drop(says);
