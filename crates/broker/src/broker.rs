@@ -1,4 +1,4 @@
-//! The running broker, as the program that started it sees it.
+//! The public handle of a running broker.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::reactor::{self, Reactor, WAKER};
 use crate::stream::Listener;
 use crate::{Config, ConfigError, ControlMessage, Endpoint, EndpointError, Snapshot};
 
-/// A broker that runs in a thread of its own until it is shut down or dropped.
+/// A broker that runs in its own thread until it is shut down or dropped.
 ///
 /// ```
 /// use majordomus_broker::{Broker, Config, Listen};
@@ -38,7 +38,7 @@ pub struct Broker {
     thread: Option<JoinHandle<io::Result<Snapshot>>>,
 }
 
-/// Controls a running broker. It can be cloned and sent to other threads.
+/// A handle that controls a running broker. It can be cloned and sent to other threads.
 ///
 /// ```
 /// # use majordomus_broker as majordomus;
@@ -54,14 +54,16 @@ pub struct Broker {
 pub struct Control {
     messages: Sender<ControlMessage>,
     waker: Arc<Waker>,
-    /// To the names that it has in this process.
+    /// The broker's `inproc` names.
     doors: Arc<[Arc<Door>]>,
 }
 
 impl Control {
-    /// Has the broker end: workers get DISCONNECT, requests their outcome. It does not wait. Names
-    /// that the broker has in this process are free when it returns; paths and ports when the broker
-    /// gets to it.
+    /// Shuts the broker down without waiting for it to end: workers receive DISCONNECT, and every
+    /// request ends with an outcome.
+    ///
+    /// The broker's `inproc` names can be reused as soon as this method returns. Its ports and
+    /// socket paths can be reused when the reactor has closed them.
     ///
     /// ```
     /// # use majordomus_broker as majordomus;
@@ -80,8 +82,8 @@ impl Control {
         self.send(ControlMessage::Shutdown);
     }
 
-    /// What happened so far; nothing where the broker has ended. It waits for the broker's next
-    /// turn.
+    /// Returns the broker's statistics, or `None` if the broker has ended. Blocks until the
+    /// reactor's next iteration.
     ///
     /// ```
     /// # use majordomus_broker as majordomus;
@@ -95,15 +97,15 @@ impl Control {
     pub fn snapshot(&self) -> Option<Snapshot> {
         let (reply, answer) = mpsc::sync_channel(1);
         self.snapshot_to(move |snapshot| {
-            // Whoever asked waits, so there is room, and somebody to hear it.
+            // The caller is blocked in `recv`, and the channel has capacity for the reply.
             let _ = reply.send(snapshot);
         });
         answer.recv().ok()
     }
 
-    /// Has `answer` called with what happened so far, for those that must not wait; it is dropped
-    /// without a call where the broker has ended. It is called in the reactor's thread, and has to
-    /// return at once, like the `send` of a channel with room.
+    /// Calls `answer` with the broker's statistics; for callers that must not block. If the broker
+    /// has ended, `answer` is dropped without a call. `answer` runs in the reactor's thread and
+    /// must return at once, like `send` on a channel that has capacity.
     ///
     /// ```
     /// # use majordomus_broker as majordomus;
@@ -122,14 +124,14 @@ impl Control {
     }
 
     fn send(&self, message: ControlMessage) {
-        // A broker that has ended takes no messages, and needs none.
+        // A broker that has ended ignores messages.
         if self.messages.send(message).is_ok() {
             let _ = self.waker.wake();
         }
     }
 }
 
-/// Why a broker did not start.
+/// The error for a broker that did not start.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_broker::{self as broker, Broker}; }
@@ -140,13 +142,13 @@ impl Control {
 /// ```
 #[derive(Debug)]
 pub enum StartError {
-    /// The endpoint is none.
+    /// The endpoint is invalid.
     Endpoint(EndpointError),
-    /// The configuration cannot be.
+    /// The configuration is invalid.
     Config(ConfigError),
-    /// It cannot listen there.
+    /// The broker cannot listen on this endpoint.
     Bind(Endpoint, io::Error),
-    /// The system gave no poll, no thread or no random numbers.
+    /// The system failed to provide a poll instance, a thread or random numbers.
     System(io::Error),
 }
 
@@ -189,7 +191,7 @@ impl From<EndpointError> for StartError {
     }
 }
 
-/// A configuration is one already.
+/// A `Config` needs no conversion, so this error cannot occur.
 impl From<Infallible> for StartError {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -197,14 +199,15 @@ impl From<Infallible> for StartError {
 }
 
 impl Broker {
-    /// Listens on every endpoint of the configuration and begins to serve. For all defaults, the
-    /// endpoint alone does.
+    /// Listens on every endpoint of the configuration and starts serving. To use the default
+    /// configuration, pass only an endpoint.
     ///
-    /// The limit of open files is raised as far as the system allows.
+    /// Raises the process's limit of open files as far as the system allows.
     ///
     /// # Errors
     ///
-    /// Where the configuration cannot be, or an endpoint cannot be listened on.
+    /// Returns an error if the configuration is invalid or if the broker cannot listen on an
+    /// endpoint.
     ///
     /// ```
     /// use majordomus_broker::Broker;
@@ -219,12 +222,13 @@ impl Broker {
         Self::start_holding(config, ())
     }
 
-    /// As [`start`](Self::start); `held` is dropped when the broker has ended, in whichever way. So
-    /// those hear of it who must not wait in [`wait`](Self::wait).
+    /// Like [`start`](Self::start), and drops `held` when the broker has ended, for whatever
+    /// reason. A caller that cannot block in [`wait`](Self::wait) can use this to learn that the
+    /// broker has ended.
     ///
     /// # Errors
     ///
-    /// Those of [`start`](Self::start).
+    /// Returns the same errors as [`start`](Self::start).
     ///
     /// ```
     /// use std::sync::mpsc::sync_channel;
@@ -267,8 +271,8 @@ impl Broker {
         reactor::announce(&config);
         let reactor =
             Reactor::new(config, poll, core, listeners, inbox).map_err(StartError::System)?;
-        // A waker whose last handle is dropped takes the wake with it that nobody has seen yet, so the
-        // thread has one of its own.
+        // When a waker's last handle is dropped, a wake-up that was not yet delivered is lost. So
+        // the thread has its own handle.
         let holding = (held, Arc::clone(&waker));
         let thread = std::thread::Builder::new()
             .name("reactor".to_string())
@@ -281,7 +285,8 @@ impl Broker {
         Ok(Self { endpoints, publication, control, thread: Some(thread) })
     }
 
-    /// Where it listens, with the ports that the system chose and the names that were made up.
+    /// Returns the endpoints that the broker listens on, with the ports chosen by the system and
+    /// the generated `inproc` names.
     ///
     /// ```
     /// use majordomus_broker::{Broker, Endpoint};
@@ -294,42 +299,43 @@ impl Broker {
         &self.endpoints
     }
 
-    /// Where it publishes the directory, if it does, with the port that the system chose.
+    /// Returns the endpoint of the directory publication, if enabled, with the port chosen by the
+    /// system.
     pub fn publication(&self) -> Option<&Endpoint> {
         self.publication.as_ref()
     }
 
-    /// A handle that controls it, from other threads too.
+    /// Returns a handle that controls the broker, also from other threads.
     pub fn control(&self) -> Control {
         self.control.clone()
     }
 
-    /// Waits until the broker has ended: what happened.
+    /// Waits until the broker has ended and returns its final statistics.
     ///
     /// # Errors
     ///
-    /// Where the system failed the reactor.
+    /// Returns an error if a system call of the reactor failed.
     pub fn wait(mut self) -> io::Result<Snapshot> {
         self.join()
     }
 
-    /// Has the broker end, and waits for that: what happened.
+    /// Shuts the broker down, waits until it has ended and returns its final statistics.
     ///
     /// # Errors
     ///
-    /// Where the system failed the reactor.
+    /// Returns an error if a system call of the reactor failed.
     pub fn shutdown(mut self) -> io::Result<Snapshot> {
         self.control.shutdown();
         self.join()
     }
 
-    /// Has the broker end, without waiting for that, which dropping it would.
+    /// Shuts the broker down without waiting until it has ended. Dropping the `Broker` waits.
     ///
     /// ```
     /// use majordomus_broker::Broker;
     ///
     /// Broker::start("inproc://brief")?.dismiss();
-    /// // The name is free at once.
+    /// // The name can be reused at once.
     /// Broker::start("inproc://brief")?.dismiss();
     /// # Ok::<(), majordomus_broker::StartError>(())
     /// ```
@@ -351,13 +357,13 @@ impl Drop for Broker {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.control.shutdown();
-            // Its result was not asked for, and a panic of it is told by the thread.
+            // Nobody asked for the result, and the thread has already printed any panic.
             let _ = thread.join();
         }
     }
 }
 
-/// Keys that nobody can foresee.
+/// Generates random keys.
 fn keys() -> io::Result<Keys> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;

@@ -1,4 +1,4 @@
-//! The census: what happened, in numbers and in lines of the log, both bounded.
+//! The broker's statistics and its rate-limited warnings.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,16 +10,16 @@ use tracing::warn;
 
 use crate::connection::Connection;
 
-/// How often one peer is mentioned in the log for what it does wrong.
+/// The minimum interval between two warnings about one peer.
 const PEER_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Lines about misbehaviour in one second, of all peers together.
+/// The maximum number of warnings a second, over all peers.
 const COMPLAINTS_PER_SECOND_MAX: u32 = 20;
 
-/// Lines about workers that come and go in one second.
+/// The maximum number of log lines a second about workers that register or leave.
 const TIDINGS_PER_SECOND_MAX: u32 = 100;
 
-/// Counts by reason. The reasons are names in the program, so there are only so many.
+/// Counters by reason. Reasons are constants in the program, so their number is bounded.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -32,7 +32,7 @@ const TIDINGS_PER_SECOND_MAX: u32 = 100;
 /// ```
 pub type Tally = BTreeMap<&'static str, u64>;
 
-/// A picture of the broker at a moment: all its counters, for whoever shows them.
+/// A snapshot of the broker's statistics.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -45,31 +45,31 @@ pub type Tally = BTreeMap<&'static str, u64>;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// What the core counted.
+    /// The core's counters.
     pub counters: Counters,
-    /// How requests ended, for each service by itself.
+    /// The outcomes of requests, by service.
     pub services: Statement,
-    /// What it holds.
+    /// The core's gauges.
     pub holdings: Holdings,
-    /// Connections that are open.
+    /// The number of open connections.
     pub connections: usize,
-    /// Handshakes that are not over.
+    /// The number of incomplete handshakes.
     pub handshakes: usize,
-    /// Connections that were accepted since the start.
+    /// The number of connections accepted since the broker started.
     pub accepted: u64,
-    /// Connections that were closed by the broker, by reason.
+    /// The number of connections closed by the broker, by reason.
     pub closed: Tally,
-    /// Messages that were refused, by reason.
+    /// The number of messages rejected, by reason.
     pub refused: Tally,
-    /// Bytes of incomplete messages that are held.
+    /// The number of bytes buffered for incomplete messages.
     pub reception_bytes: usize,
-    /// How often the directory was sent to a subscriber.
+    /// The number of directory messages sent to subscribers.
     pub published: u64,
-    /// How often it was not, because the subscriber did not read what came before.
+    /// The number of directory messages not sent because the subscriber had not read earlier ones.
     pub publications_missed: u64,
 }
 
-/// The table of outcomes, as it is logged.
+/// Formats the statistics as one log line.
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counters = &self.counters;
@@ -102,7 +102,7 @@ impl fmt::Display for Snapshot {
     }
 }
 
-/// What is not 0 of some counts, behind what they are, if anything is.
+/// Writes the counters that are not 0, after `title`. Writes nothing if all are 0.
 fn write_some(
     f: &mut fmt::Formatter<'_>,
     title: &str,
@@ -116,7 +116,7 @@ fn write_some(
     Ok(())
 }
 
-/// Counts what the reactor sees, and says so in the log as long as there is room for it.
+/// The reactor's counters and rate-limited log lines.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
     pub(crate) accepted: u64,
@@ -124,11 +124,11 @@ pub(crate) struct Census {
     pub(crate) refused: Tally,
     complaints: Lines,
     tidings: Lines,
-    /// That nothing is stored was said.
+    /// True once the warning about `persist` was logged.
     durable_noted: bool,
 }
 
-/// A budget of lines for each second.
+/// A limit of log lines a second.
 #[derive(Debug, Default)]
 struct Lines {
     second: u64,
@@ -137,7 +137,8 @@ struct Lines {
 }
 
 impl Lines {
-    /// Whether there is room for one more, and how many were left out before it.
+    /// Takes one line from the limit. Returns the number of lines suppressed before it, or `None`
+    /// if the limit is reached.
     fn take(&mut self, now: Time, most: u32) -> Option<u64> {
         let second = now.as_micros() / 1_000_000;
         if self.second != second {
@@ -153,7 +154,7 @@ impl Lines {
 }
 
 impl Census {
-    /// A connection is closed because of what its peer did.
+    /// Counts a connection closed because of its peer's behavior, and logs it.
     pub(crate) fn close(
         &mut self,
         now: Time,
@@ -167,7 +168,7 @@ impl Census {
         }
     }
 
-    /// A message is refused: dropped, or answered with a DISCONNECT.
+    /// Counts a rejected message, whether dropped or answered with DISCONNECT, and logs it.
     pub(crate) fn refuse(
         &mut self,
         now: Time,
@@ -179,7 +180,7 @@ impl Census {
         self.complain(now, connection, reason, text);
     }
 
-    /// Says something about a peer, if nothing was said of it for a second.
+    /// Logs a warning about a peer, at most one per `PEER_LOG_INTERVAL`.
     pub(crate) fn complain(
         &mut self,
         now: Time,
@@ -198,14 +199,14 @@ impl Census {
         }
     }
 
-    /// Something is wrong here, not with a peer.
+    /// Logs a problem of the broker itself, not of a peer.
     pub(crate) fn trouble(&mut self, now: Time, text: &dyn fmt::Display) {
         if self.may_complain(now) {
             warn!("{text}");
         }
     }
 
-    /// A request asks to outlive the broker, which none can so far. That is said once.
+    /// Logs once that a request asked for durable storage (`persist`), which is not supported.
     pub(crate) fn note_durable(&mut self) {
         if !std::mem::replace(&mut self.durable_noted, true) {
             warn!(
@@ -215,13 +216,13 @@ impl Census {
         }
     }
 
-    /// Whether there is room for a line about a worker that comes or goes.
+    /// Returns true if a line about a registering or leaving worker may be logged.
     pub(crate) fn may_tell(&mut self, now: Time) -> bool {
         let left_out = self.tidings.take(now, TIDINGS_PER_SECOND_MAX);
         left_out.inspect(|left_out| note_left_out(*left_out)).is_some()
     }
 
-    /// Whether there is room for a line about what is wrong.
+    /// Returns true if a warning may be logged.
     fn may_complain(&mut self, now: Time) -> bool {
         let left_out = self.complaints.take(now, COMPLAINTS_PER_SECOND_MAX);
         left_out.inspect(|left_out| note_left_out(*left_out)).is_some()

@@ -1,4 +1,4 @@
-//! The broker's configuration: where it listens, what it holds, and the core's own.
+//! The broker's configuration: endpoints, connection limits and the core's configuration.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use majordomus_wire::{Dialect, Errors, Json};
 
 use crate::{Endpoint, EndpointError};
 
-/// What a broker is started with.
+/// A broker's configuration.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -21,18 +21,19 @@ use crate::{Endpoint, EndpointError};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where it listens.
+    /// The endpoints to listen on. The default is `tcp://127.0.0.1:5555`.
     pub listen: Vec<Listen>,
-    /// Where it publishes the directory to SUB sockets, if it does: one frame, `$dir ` and the
-    /// directory as JSON, whenever that has changed. Nothing else is served there.
+    /// The endpoint to publish the directory on for SUB sockets; none by default. Each change is
+    /// published as one frame: `$dir ` followed by the directory as JSON. This endpoint serves
+    /// nothing else.
     pub intch: Option<Endpoint>,
-    /// The routing id that a ROUTER peer sees; up to 255 bytes, none by default.
+    /// The routing id announced to ROUTER peers: up to 255 bytes, empty by default.
     pub name: String,
-    /// How long the reactor looks for something to do before it sleeps, at most
-    /// [`SPIN_MAX`](Config::SPIN_MAX): round trips get shorter, since nobody has to be woken, and the
-    /// processor is busy so much longer after each. Not at all by default.
+    /// The time that the reactor polls its sockets before it sleeps, at most
+    /// [`SPIN_MAX`](Config::SPIN_MAX); 0 by default. Polling shortens round trips because no thread
+    /// has to be woken, but it keeps a processor core busy for this long after each message.
     pub spin: Duration,
-    /// Timings and limits of requests.
+    /// Timeouts and limits of requests.
     pub core: core::Config,
     /// Limits on connections.
     pub connections: ConnectionLimits,
@@ -52,7 +53,7 @@ impl Default for Config {
     }
 }
 
-/// The defaults, at one endpoint.
+/// The default configuration with one endpoint.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -67,7 +68,7 @@ impl From<Endpoint> for Config {
     }
 }
 
-/// The defaults, at one endpoint.
+/// The default configuration with one endpoint.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -85,7 +86,7 @@ impl TryFrom<&str> for Config {
     }
 }
 
-/// One endpoint, and how it is spoken there.
+/// A listening endpoint and its protocol options.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -100,19 +101,20 @@ impl TryFrom<&str> for Config {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Where.
+    /// The endpoint to listen on.
     pub endpoint: Endpoint,
-    /// The only dialect that is taken there; all, where there is none.
+    /// The only dialect accepted on this endpoint. `None` accepts every dialect.
     pub dialect: Option<Dialect>,
-    /// What clients of a dialect without error replies are told of errors.
+    /// The error reports sent to clients whose dialect has no error replies.
     pub errors: Errors,
-    /// How frames become JSON where a client and a worker differ in that; the client's listener
-    /// decides.
+    /// The conversion between frames and JSON if the client's dialect and the worker's dialect
+    /// differ in body format. The option of the client's listener applies.
     pub json: Json,
 }
 
 impl Listen {
-    /// Listens for every dialect, and tells clients of errors only where their dialect has them.
+    /// Listens for every dialect, and reports errors only to clients whose dialect has error
+    /// replies.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -126,7 +128,7 @@ impl Listen {
     }
 }
 
-/// How much connections may hold, and for how long.
+/// Limits on connections and on the memory that they use.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -138,23 +140,27 @@ impl Listen {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Connections at once.
+    /// The maximum number of open connections. The default is 100,000.
     pub connections_max: usize,
-    /// Connections at once whose handshake is not over; at the limit the oldest is cut.
+    /// The maximum number of connections whose handshake is incomplete. Above it, the broker closes
+    /// the oldest such connection. The default is 4,096.
     pub handshakes_max: usize,
-    /// The same, from one address.
+    /// The same limit for connections from one address. The default is 1,024.
     pub handshakes_per_address_max: usize,
-    /// How long a handshake may take.
+    /// The time limit of a handshake. The default is 5 seconds.
     pub handshake_timeout: Duration,
-    /// Bytes that a peer may send before the handshake is over.
+    /// The maximum number of bytes that a peer may send before its handshake is complete. The
+    /// default is 8 KiB.
     pub handshake_bytes_max: usize,
-    /// Bytes of one message.
+    /// The maximum size of one message, in bytes. The default is 64 MiB.
     pub message_bytes_max: usize,
-    /// Frames of one message.
+    /// The maximum number of frames in one message. The default is 1,024.
     pub frames_max: usize,
-    /// Bytes of incomplete messages that are held, in all.
+    /// The maximum number of bytes buffered for incomplete messages, over all connections. The
+    /// default is 512 MiB.
     pub reception_bytes_max: usize,
-    /// Bytes that may wait to be written to one peer before it counts as full.
+    /// The number of unsent bytes above which a peer is above its high-water mark. The default is 8
+    /// MiB.
     pub unsent_bytes_max: usize,
 }
 
@@ -174,7 +180,7 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// A configuration that cannot be.
+/// An invalid configuration.
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -185,19 +191,19 @@ impl Default for ConnectionLimits {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    /// There is nowhere to listen.
+    /// No endpoint is configured.
     NoEndpoint,
     /// The routing id is longer than 255 bytes.
     NameTooLong,
-    /// A value is nothing where there has to be something.
+    /// The named value must be greater than zero.
     Zero(&'static str),
-    /// A message may be larger than all messages together.
+    /// `message_bytes_max` exceeds `reception_bytes_max`.
     MessageOverReception,
-    /// A message may be larger than can be counted here.
+    /// `message_bytes_max` exceeds 2 GiB.
     MessageTooLarge,
-    /// So may a reply that is put together of its parts.
+    /// `reply_bytes_max` exceeds 2 GiB.
     ReplyTooLarge,
-    /// The reactor would look for something to do for longer than [`Config::SPIN_MAX`].
+    /// `spin` exceeds [`Config::SPIN_MAX`].
     SpinTooLong,
 }
 
@@ -224,7 +230,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// The longest [`spin`](Config::spin).
+    /// The maximum of [`spin`](Config::spin): 10 ms.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_broker as broker; }
@@ -238,12 +244,12 @@ impl Config {
     /// ```
     pub const SPIN_MAX: Duration = Duration::from_millis(10);
 
-    /// Whether the directory is published at this listener: it comes behind all others.
+    /// Returns true if this listener publishes the directory. That listener comes after all others.
     pub(crate) fn publishes_at(&self, listener: usize) -> bool {
         listener == self.listen.len()
     }
 
-    /// What peers that greet are told of the broker.
+    /// Returns the broker information sent to peers that perform a handshake.
     pub(crate) fn introduction(&self) -> core::Introduction {
         core::Introduction {
             broker: self.name.as_str().into(),
@@ -252,11 +258,11 @@ impl Config {
         }
     }
 
-    /// Looks for values that cannot be.
+    /// Checks the configuration for invalid values.
     ///
     /// # Errors
     ///
-    /// The first one that is found.
+    /// Returns the first invalid value found.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_broker as broker; }

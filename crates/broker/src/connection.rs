@@ -1,5 +1,4 @@
-//! One connection: its stream, its ZMTP, what is known of its peer, and the states of reading and
-//! writing.
+//! A connection: its stream, its ZMTP codec, its peer, and the states of reading and writing.
 
 use std::io::{self, IoSlice, Read};
 
@@ -11,7 +10,7 @@ use majordomus_zmtp as zmtp;
 use crate::stream::{Origin, Stream};
 use crate::subscriber::Subscriber;
 
-/// Slices that one gathered write takes.
+/// The maximum number of slices in one gathered write.
 const SLICES_MAX: usize = 64;
 
 #[derive(Debug)]
@@ -20,56 +19,59 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) zmtp: zmtp::Connection,
     pub(crate) origin: Origin,
-    /// The listener that accepted it.
+    /// The index of the listener that accepted the connection.
     pub(crate) listener: usize,
     pub(crate) session: Session,
     pub(crate) reading: Reading,
     pub(crate) incoming: Incoming,
-    /// Whether it is in the list of connections to read from.
+    /// True while the connection is in the list of connections to read from.
     pub(crate) queued_to_read: bool,
     pub(crate) reassembly: Reassembly,
     pub(crate) writing: Writing,
-    /// Whether the system reports when the socket takes bytes.
+    /// True while the system reports when the socket becomes writable.
     pub(crate) watches_writing: bool,
     pub(crate) high_water: HighWater,
-    /// When the log last mentioned it, and how often it did not since.
+    /// The time of the last log line about this connection, and the number of lines suppressed
+    /// since.
     pub(crate) logged: Option<Time>,
     pub(crate) unlogged: u64,
 }
 
-/// How far a connection has come.
+/// The handshake state of a connection.
 #[derive(Debug)]
 pub(crate) enum Session {
-    /// The ZMTP handshake is not complete. `reads` counts the reads from it so far.
+    /// The ZMTP handshake is not complete. `reads` counts the reads so far.
     Handshake { reads: u32 },
     /// The ZMTP handshake is complete.
     Open { peer: zmtp::Peer, kind: Kind },
 }
 
-/// What a peer has turned out to be.
+/// A peer's kind, as detected from its handshake and its first message.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// No message has told its dialect yet. `answered` says that it was told so.
+    /// No message has revealed the peer's dialect yet. `answered` is true if the broker has already
+    /// sent an error reply.
     Unknown { answered: bool },
-    /// It reads what is published and sends subscriptions only.
+    /// The peer subscribes to the directory publication and sends only subscriptions.
     Subscriber(Subscriber),
-    /// Its dialect is known, and so is the peer to the core. `first` is its first message, while the
-    /// core has it paused.
+    /// The dialect is known, and the peer is connected in the core. `first` is its first message if
+    /// the core paused the peer before that message was delivered.
     Detected { codec: Codec, first: Option<Box<Frames>> },
 }
 
-/// Whether messages are taken from a connection.
+/// The read state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// Messages are delivered as they come.
+    /// Messages are delivered as they arrive.
     Active,
-    /// The core takes no commands from the peer.
+    /// The core has paused the peer: no messages are delivered.
     Paused,
-    /// A message waits for this much buffer memory. The core may have paused the peer meanwhile.
+    /// A message needs this much buffer memory and waits for it. The core may pause the peer
+    /// meanwhile.
     WaitingForMemory { bytes: usize, paused: bool },
-    /// A slow handshake: the next read is due later.
+    /// The handshake is slow, so the next read is delayed.
     Resting,
-    /// The connection is closed when its output is written. Input is read and discarded.
+    /// The connection closes when its output is written. Input is read and discarded.
     Closing,
 }
 
@@ -90,7 +92,7 @@ impl Reading {
         }
     }
 
-    /// The memory that was waited for is there.
+    /// Continues after the awaited memory was granted.
     pub(crate) fn memory_granted(&mut self) {
         if let Reading::WaitingForMemory { paused, .. } = *self {
             *self = if paused { Reading::Paused } else { Reading::Active };
@@ -102,26 +104,26 @@ impl Reading {
     }
 }
 
-/// What the socket has to be read.
+/// The state of the socket's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
-    /// Nothing, until the system reports something.
+    /// Nothing to read until the system reports an event.
     Empty,
-    /// There may be something.
+    /// There may be data to read.
     Ready,
-    /// There may be something, and the peer will write nothing more.
+    /// There may be data to read, and the peer will send no more.
     Ended,
 }
 
 impl Incoming {
-    /// The system reports that the socket has something to read.
+    /// Records that the system reported the socket as readable.
     pub(crate) fn arrived(&mut self) {
         if *self == Incoming::Empty {
             *self = Incoming::Ready;
         }
     }
 
-    /// Everything was read.
+    /// Records that all input was read.
     pub(crate) fn exhausted(&mut self) {
         if *self == Incoming::Ready {
             *self = Incoming::Empty;
@@ -129,22 +131,22 @@ impl Incoming {
     }
 }
 
-/// Whether the socket takes bytes, and whether the connection is in the list of connections to write
-/// to.
+/// The write state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writing {
-    /// Nothing is to be written.
+    /// There is nothing to write.
     Idle,
-    /// It is in the list, to be written to at the end of the turn.
+    /// The connection is in the write list and is written to at the end of the iteration.
     Queued,
-    /// The socket is full. It is in the list so that the system is asked to report when it is not.
+    /// The socket is not writable. The connection is in the write list so that the system is asked
+    /// to report when the socket becomes writable.
     BlockedQueued,
-    /// The socket is full, and the system reports when it takes bytes again.
+    /// The socket is not writable, and the system reports when it becomes writable.
     Blocked,
 }
 
 impl Writing {
-    /// Something is to be written. Returns whether the connection is to be put into the list.
+    /// Requests a write. Returns true if the connection must be added to the write list.
     #[inline]
     pub(crate) fn queue(&mut self) -> bool {
         let idle = *self == Writing::Idle;
@@ -154,7 +156,7 @@ impl Writing {
         idle
     }
 
-    /// It was taken from the list.
+    /// Records that the connection was removed from the write list.
     pub(crate) fn dequeue(&mut self) {
         *self = match *self {
             Writing::Idle | Writing::Queued => Writing::Idle,
@@ -169,7 +171,8 @@ impl Writing {
         };
     }
 
-    /// The socket takes bytes again. Returns whether the connection is to be put into the list.
+    /// Records that the socket is writable again. Returns true if the connection must be added to
+    /// the write list.
     pub(crate) fn unblock(&mut self) -> bool {
         match *self {
             Writing::Idle | Writing::Queued => false,
@@ -190,37 +193,37 @@ impl Writing {
     }
 }
 
-/// How much waits to be written, as the core knows it. `written` counts the bytes that were written
-/// since, or since the core was last told that the peer makes progress.
+/// The amount of unsent output, as last reported to the core. `written` counts the bytes written
+/// since then, or since the core was last told that the peer is making progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HighWater {
-    /// No more than may wait.
+    /// Below the high-water mark.
     Below,
-    /// More than may wait, because one message alone is that large.
+    /// Above the high-water mark only because of one oversized message.
     OversizedPending { written: usize },
-    /// More than may wait.
+    /// Above the high-water mark.
     Above { written: usize },
 }
 
-/// The memory that a connection is charged for a message that comes in pieces.
+/// The memory that a connection is charged for reassembling a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reassembly {
-    /// None.
+    /// No memory is charged.
     Idle,
-    /// None any more. The connection is still in the list of those that are watched for progress.
+    /// The memory was released. The connection is still in the list that is checked for progress.
     Released,
-    /// This, and the connection is in that list.
+    /// Memory is charged, and the connection is in the list that is checked for progress.
     Charged(Charge),
 }
 
-/// What is known of a message whose memory is charged.
+/// The memory charged for a message, and the progress of that message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
     pub(crate) bytes: usize,
-    /// When memory was first granted for this message, and how many bytes came since.
+    /// The time at which memory was first granted for this message, and the bytes received since.
     pub(crate) granted: Time,
     pub(crate) received: usize,
-    /// When the last byte came.
+    /// The time at which the last byte arrived.
     pub(crate) progress: Time,
 }
 
@@ -232,7 +235,7 @@ impl Reassembly {
         }
     }
 
-    /// Gives back the memory. Returns how much it was.
+    /// Releases the charged memory and returns its size in bytes.
     pub(crate) fn release(&mut self) -> usize {
         let bytes = self.charged_bytes();
         if bytes > 0 {
@@ -241,7 +244,7 @@ impl Reassembly {
         bytes
     }
 
-    /// So many bytes came, or the peer was not read from until now.
+    /// Records that `bytes` bytes arrived, or (with 0) that reading was suspended until now.
     pub(crate) fn progressed(&mut self, now: Time, bytes: usize) {
         if let Reassembly::Charged(charge) = self {
             charge.progress = now;
@@ -250,25 +253,25 @@ impl Reassembly {
     }
 }
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
-    /// Bytes, all together.
+    /// The number of bytes read.
     pub(crate) bytes: usize,
-    /// Those of them that are in the read buffer, and not in memory of the connection's own.
+    /// The number of bytes that are in the shared read buffer, not in the connection's own memory.
     pub(crate) buffered: usize,
-    /// Whether there may be more to read.
+    /// True if there may be more to read.
     pub(crate) more: bool,
 }
 
-/// How a write went.
+/// The result of one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// So many bytes, and there may be more to do.
+    /// The number of bytes written; there may be more to write.
     Some(usize),
-    /// So many bytes, and there is no more to do for now.
+    /// The number of bytes written; there is nothing more to write for now.
     Last(usize),
-    /// The other end is gone.
+    /// The peer closed the connection.
     End,
 }
 
@@ -299,7 +302,7 @@ impl Connection {
         }
     }
 
-    /// The peer, once its ZMTP handshake has told it.
+    /// Returns the peer, once its ZMTP handshake is complete.
     pub(crate) fn peer(&self) -> Option<&zmtp::Peer> {
         match &self.session {
             Session::Handshake { .. } => None,
@@ -307,7 +310,8 @@ impl Connection {
         }
     }
 
-    /// Its codec, once its dialect is known. The core knows the peer from then on.
+    /// Returns the codec, once the dialect is known. From then on the peer is connected in the
+    /// core.
     #[inline]
     pub(crate) fn codec(&self) -> Option<Codec> {
         match self.session {
@@ -316,7 +320,7 @@ impl Connection {
         }
     }
 
-    /// Notes what the peer has turned out to be.
+    /// Sets the peer's kind, once detected.
     pub(crate) fn set_kind(&mut self, new: Kind) {
         if let Session::Open { kind, .. } = &mut self.session {
             *kind = new;
@@ -330,12 +334,12 @@ impl Connection {
         }
     }
 
-    /// Whether its first message waits for the core.
+    /// Returns true if the first message has not been delivered to the core yet.
     pub(crate) fn has_first_message(&self) -> bool {
         matches!(self.session, Session::Open { kind: Kind::Detected { first: Some(_), .. }, .. })
     }
 
-    /// Takes the first message, where it waits for the core.
+    /// Takes the first message if it has not been delivered to the core yet.
     pub(crate) fn take_first_message(&mut self) -> Option<Box<Frames>> {
         match &mut self.session {
             Session::Open { kind: Kind::Detected { first, .. }, .. } => first.take(),
@@ -343,16 +347,17 @@ impl Connection {
         }
     }
 
-    /// Whether it is a client that disconnected while the core had it paused: nobody waits for what it
-    /// still has to say. A worker's last reply may be among that.
+    /// Returns true for a client that disconnected while the core had it paused. Its unread
+    /// messages can be dropped because nobody waits for their replies. A worker's unread messages
+    /// may include its last reply.
     pub(crate) fn is_disconnected_client_while_paused(&self) -> bool {
         self.incoming == Incoming::Ended
             && self.reading.is_paused()
             && self.codec().is_some_and(|codec| codec.side() == Side::Client)
     }
 
-    /// Reads once, into the connection's own memory where it assembles a large message, else into
-    /// `buffer`. `None` where the other end is gone.
+    /// Reads once: into the connection's own memory while a large message is being reassembled,
+    /// otherwise into `buffer`. Returns `None` if the peer closed the connection.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<Received> {
         let own = self.zmtp.direct_buffer();
         let is_own = own.is_some();
@@ -372,12 +377,12 @@ impl Connection {
         if is_own {
             self.zmtp.direct_received(bytes);
         }
-        // A short read of a stream socket has taken all there was.
+        // A short read from a stream socket has emptied it.
         let more = bytes == room || self.incoming == Incoming::Ended;
         Some(Received { bytes, buffered: if is_own { 0 } else { bytes }, more })
     }
 
-    /// Writes once, as much as the socket takes of what waits.
+    /// Writes once: as much of the unsent output as the socket takes.
     pub(crate) fn write(&mut self) -> Progress {
         if self.zmtp.unsent_bytes() == 0 {
             return Progress::Last(0);
@@ -411,7 +416,7 @@ impl Connection {
         }
     }
 
-    /// Its name in the log.
+    /// Returns the connection's name for the log.
     pub(crate) fn name(&self) -> String {
         let routing_id = self.peer().map(|peer| &peer.metadata.routing_id[..]);
         match routing_id {
@@ -421,7 +426,7 @@ impl Connection {
     }
 }
 
-/// Encodes the frames of a message straight into a connection's output.
+/// Encodes the frames of a message directly into a connection's output.
 pub(crate) struct FrameSink<'a>(pub(crate) &'a mut zmtp::Connection);
 
 impl Sink for FrameSink<'_> {

@@ -1,5 +1,5 @@
-//! The handshakes that are not over: each has its time, and there are only so many of them. The
-//! same queue keeps those that are over and after which nothing came.
+//! Queues of connections with an incomplete handshake, with their time limit and maximum number.
+//! The same type keeps connections that have sent no message since their handshake.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use majordomus_core::{PeerId, Time};
 
-/// Unfinished handshakes, the oldest first; all, and those of each address.
+/// Connections with an incomplete handshake, oldest first, overall and by address.
 ///
-/// One that ends is not looked for in the queues: it is passed over when it comes to the front.
+/// A completed handshake stays in the queues until it reaches the front, where it is skipped.
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
     queue: VecDeque<(PeerId, Time)>,
@@ -32,7 +32,7 @@ impl Handshakes {
         self.unfinished.insert(id, address);
     }
 
-    /// A handshake is over, or its connection is.
+    /// Records that a handshake is complete, or that its connection is closed.
     pub(crate) fn end(&mut self, id: PeerId) {
         let Some(address) = self.unfinished.remove(&id) else { return };
         if let Some(origins) = self.by_address.get_mut(&address) {
@@ -54,17 +54,18 @@ impl Handshakes {
         }
     }
 
-    /// The oldest of all that has had its time, by `timeout`.
+    /// Returns the oldest connection if it has exceeded `timeout`.
     pub(crate) fn overdue(&self, now: Time, timeout: Duration) -> Option<PeerId> {
         self.queue.front().filter(|(_, since)| now.since(*since) >= timeout).map(|(id, _)| *id)
     }
 
-    /// When the next one has had its time.
+    /// Returns the time at which the next connection exceeds `timeout`.
     pub(crate) fn next_due(&self, timeout: Duration) -> Option<Time> {
         self.queue.front().map(|(_, since)| since.after(timeout))
     }
 
-    /// Who has to go so that there are no more than `most`, and `most_here` from this address.
+    /// Returns the connection to close so that no more than `most` remain, and `most_here` from
+    /// this address.
     pub(crate) fn surplus(
         &self,
         address: Option<IpAddr>,
@@ -78,7 +79,7 @@ impl Handshakes {
         (self.unfinished.len() > most).then(|| self.queue.front().map(|(id, _)| *id)).flatten()
     }
 
-    /// The oldest of all, if it began before `now`.
+    /// Returns the oldest connection if it began before `now`.
     pub(crate) fn oldest(&self, now: Time) -> Option<PeerId> {
         self.queue.front().filter(|(_, since)| *since < now).map(|(id, _)| *id)
     }

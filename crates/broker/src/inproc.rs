@@ -1,9 +1,10 @@
-//! `inproc://`: brokers that are reached from their own process, by a name.
+//! The `inproc://` transport: connections to a broker in the same process, by name.
 //!
-//! It is no second transport. Whoever connects makes a pair of sockets, keeps one end, and puts the
-//! other into the inbox of the broker that has the name, which takes it like one that it accepted.
-//! The names are kept behind a lock, which the reactor never takes: a name is let go by a flag, and
-//! what was let go is cleared away when the next name is bound.
+//! A connection is a pair of Unix sockets. The connecting side keeps one socket and puts the other
+//! into the inbox of the named broker, which accepts it like a connection to a listening socket.
+//!
+//! The registry of names is protected by a lock that the reactor never takes: the reactor releases
+//! a name by setting a flag, and the next bind removes the released names.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,26 +16,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use mio::Waker;
 
-/// The name that stands for any that is free, where a broker listens.
+/// The name that asks for a generated name.
 const ANY_NAME: &str = "*";
-/// Bytes of a name.
+/// The maximum length of a name in bytes.
 const NAME_BYTES_MAX: usize = 255;
-/// Names that are bound at once in this process.
+/// The maximum number of names bound in this process.
 const NAMES_MAX: usize = 4_096;
-/// Connections that wait for one broker to take them. Each has two open files of this process.
+/// The maximum number of connections waiting for one broker to accept them. Each uses two open
+/// files of this process.
 const BACKLOG: usize = 256;
 
 /// Connects to the broker of this process that listens on `inproc://NAME`.
 ///
-/// It does not wait: what it returns is connected, and the broker shakes hands when it gets to it.
-/// The stream carries ZMTP, as one to `ipc://` does, and is in blocking mode.
+/// Does not block: the returned stream is connected, and the broker performs the ZMTP handshake
+/// when it accepts the connection. The stream carries ZMTP, like an `ipc://` stream, and is in
+/// blocking mode.
 ///
 /// # Errors
 ///
-/// Where no broker has the name, where as many connections wait for it as may, or where the system
-/// gives no sockets. As an [`io::Error`] the first two are of the kinds
+/// Returns an error if no broker has the name, if the broker's backlog is full, or if the system
+/// cannot create a socket pair. Converted to an [`io::Error`], the first two have the kinds
 /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) and
-/// [`ResourceBusy`](io::ErrorKind::ResourceBusy); all are worth another try later.
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy). All three can be retried later.
 ///
 /// ```
 /// use majordomus_broker::{Broker, inproc};
@@ -48,15 +51,15 @@ pub fn connect(name: &str) -> Result<UnixStream, ConnectError> {
     REGISTRY.connect(name)
 }
 
-/// Why there is no connection to a broker of this process.
+/// The error for a failed connection to a broker of this process.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// No broker of this process listens under this name.
+    /// No broker of this process listens on this name.
     NoBroker(String),
-    /// As many connections wait for the broker of this name as may.
+    /// The backlog of the broker with this name is full.
     Full(String),
-    /// The system gives no sockets.
+    /// The system cannot create a socket pair.
     System(io::Error),
 }
 
@@ -99,14 +102,14 @@ impl From<ConnectError> for io::Error {
     }
 }
 
-/// Whether a broker can have this name. `*`, which stands for any, is not among them.
+/// Returns true if a broker can bind this name. `*` is not such a name.
 fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
         && name != ANY_NAME
         && !name.chars().any(char::is_control)
 }
 
-/// The names of this process.
+/// The names bound in this process.
 static REGISTRY: Registry = Registry::new(NAMES_MAX);
 
 struct Registry {
@@ -116,23 +119,23 @@ struct Registry {
 
 struct Names {
     doors: BTreeMap<String, Arc<Door>>,
-    /// How many names were made up. None is made up twice, so that nobody who knew a broker that is
-    /// gone comes to another.
+    /// The number of generated names. No generated name is used twice, so that a client of an
+    /// earlier broker cannot connect to a later one by mistake.
     made_up: u64,
 }
 
-/// Where connections to one name are handed in.
+/// The connecting side of a name: the sender of its backlog.
 #[derive(Debug)]
 pub(crate) struct Door {
     inbox: SyncSender<UnixStream>,
-    /// It belongs to whoever started the broker, and ends with it.
+    /// The waker of the reactor; dropped when the broker ends.
     waker: Weak<Waker>,
-    /// The name is free again.
+    /// True once the name was released.
     closed: AtomicBool,
 }
 
 impl Door {
-    /// Lets the name go. Connections that were not taken are lost with the inbox.
+    /// Releases the name. Connections not accepted yet are dropped with the inbox.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
@@ -142,7 +145,7 @@ impl Door {
     }
 }
 
-/// Connections that wait to be taken, at the broker's side. The name is free when it is dropped.
+/// The broker's side of a name: the receiver of its backlog. Dropping it releases the name.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     name: String,
@@ -151,7 +154,7 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Takes the name, or one that is free where it is `*`. `waker` is woken for each connection.
+    /// Binds the name, or a generated one if the name is `*`. Each new connection wakes `waker`.
     pub(crate) fn bind(name: &str, waker: &Arc<Waker>) -> io::Result<Self> {
         REGISTRY.bind(name, waker)
     }
@@ -160,14 +163,14 @@ impl Inbox {
         &self.name
     }
 
-    /// What frees the name before the inbox is gone.
+    /// Returns the handle that can release the name before the inbox is dropped.
     pub(crate) fn door(&self) -> Arc<Door> {
         Arc::clone(&self.door)
     }
 
-    /// The next connection, which is in non-blocking mode.
+    /// Returns the next connection, in non-blocking mode.
     pub(crate) fn accept(&self) -> io::Result<UnixStream> {
-        // The other end of the queue is in the door, so it is never gone before this.
+        // `door` holds a sender of the queue, so the queue is never disconnected here.
         self.waiting.try_recv().map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 }
@@ -221,13 +224,13 @@ impl Registry {
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
-        // Nothing is left half done where somebody panicked.
+        // No operation leaves the names inconsistent if it panics.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Names {
-    /// A name that nobody has and nobody had.
+    /// Generates a name that is not in use and was never generated before.
     fn make_up(&mut self) -> String {
         loop {
             self.made_up += 1;
@@ -263,7 +266,7 @@ mod tests {
         first.door().close();
         assert!(matches!(registry.connect("a"), Err(ConnectError::NoBroker(_))));
         let second = registry.bind("a", &waker).expect("it is free again");
-        // The first one's end is not the second's.
+        // Dropping the first inbox does not release the name of the second.
         drop(first);
         registry.connect("a").expect("the second is there");
         second.accept().expect("it has come to the second");

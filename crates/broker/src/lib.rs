@@ -1,9 +1,9 @@
 //! The Majordomus broker: sockets, timers and limits around the state machine of `majordomus-core`.
 //!
-//! One thread runs to completion: it reads, decodes, lets the core decide, encodes and writes. It
-//! never waits for one peer and never calls anything that could. What the protocol means is decided
-//! in `majordomus-core`, what it looks like in `majordomus-wire` and `majordomus-zmtp`; this crate
-//! knows none of that.
+//! One thread runs the event loop: it reads, decodes, passes commands to the core, encodes and
+//! writes. It never blocks on a peer and calls no blocking function. `majordomus-core` implements
+//! the protocol's semantics; `majordomus-wire` and `majordomus-zmtp` implement its encoding. This
+//! crate implements neither.
 
 mod broker;
 mod census;
@@ -28,7 +28,7 @@ pub use majordomus_core::{Farewell, Outcome};
 pub use majordomus_wire::{Dialect, Errors, Json, UnknownJson};
 pub use majordomus_zmtp::{Endpoint, EndpointError};
 
-/// What a program tells the reactor.
+/// A control message from the program to the reactor.
 enum ControlMessage {
     Snapshot(Box<dyn FnOnce(Snapshot) + Send>),
     Shutdown,

@@ -1,4 +1,4 @@
-//! What the core tells of, as lines of the log.
+//! Log lines for the core's events.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use tracing::{debug, info, warn};
 use crate::census::Census;
 use crate::slots::Slots;
 
-/// Services that are named in one line of the log.
+/// The maximum number of services named in one log line.
 const SERVICES_SHOWN_MAX: usize = 4;
 
-/// What a worker offered, as the log has it.
+/// A worker's registered services, formatted for the log.
 struct Offered<'a>(&'a [Label]);
 
 impl fmt::Display for Offered<'_> {
@@ -38,7 +38,7 @@ pub(crate) fn log(event: &Event, census: &mut Census, connections: &mut Slots, n
                 info!(peer = %name(connections, *peer), %service, "worker registered");
             }
         }
-        // These have a line of their own.
+        // These events are logged elsewhere.
         Event::WorkerLost { reason: LossReason::Offence(_), .. }
         | Event::Offended { offence: Offence::Malformed, .. } => {}
         Event::WorkerWithdrew { peer, service } => {

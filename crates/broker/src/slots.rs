@@ -1,4 +1,4 @@
-//! The connections, each in its place. The place and its tenant make the id by which the core knows
+//! The table of connections. A slot's index and generation form the id by which the core identifies
 //! a peer.
 
 use majordomus_core::PeerId;
@@ -18,7 +18,7 @@ struct Place {
 }
 
 impl Slots {
-    /// The id that the next connection will have.
+    /// Returns the id of the next connection.
     pub(crate) fn next_id(&self) -> PeerId {
         match self.free.last() {
             Some(&index) => PeerId::new(index, self.places[index as usize].generation),
@@ -26,7 +26,7 @@ impl Slots {
         }
     }
 
-    /// Puts a connection in the place that its id names, which is the next one.
+    /// Inserts a connection into the slot of its id, which must be the next one.
     pub(crate) fn insert(&mut self, connection: Connection) {
         debug_assert_eq!(connection.id, self.next_id());
         let index = self.free.pop().unwrap_or_else(|| {
@@ -48,7 +48,7 @@ impl Slots {
         self.at(id.index).filter(|connection| connection.id == id)
     }
 
-    /// Whoever is in this place now.
+    /// Returns the connection in this slot, whatever its generation.
     pub(crate) fn at(&mut self, index: u32) -> Option<&mut Connection> {
         self.places.get_mut(index as usize)?.connection.as_deref_mut()
     }

@@ -1,5 +1,5 @@
-//! A byte stream to a peer, over TCP or a Unix socket, and the listeners that bring them. Over
-//! `inproc` it is a Unix socket too.
+//! Byte streams over TCP and Unix sockets, and their listeners. `inproc` streams are Unix sockets
+//! too.
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -17,11 +17,11 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use crate::Endpoint;
 use crate::inproc::{Door, Inbox};
 
-/// Connections that wait to be accepted.
+/// The backlog of a listening socket.
 const BACKLOG: i32 = 4_096;
 
-/// After how long without a byte the system asks a TCP peer's host whether it is there, how often
-/// it asks, and how long it waits: a dead host is noticed within two minutes.
+/// TCP keepalive: the idle time before the first probe, the interval between probes, and the number
+/// of probes. A dead host is detected within two minutes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 4;
@@ -34,7 +34,7 @@ pub(crate) enum Stream {
 
 impl Stream {
     pub(crate) fn write_gathered(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // The system has less to do about one slice than about a list of one.
+        // One slice is cheaper to write than a list of one slice.
         match (self, slices) {
             (Stream::Tcp(stream), [only]) => stream.write(only),
             (Stream::Unix(stream), [only]) => stream.write(only),
@@ -83,7 +83,7 @@ impl Source for Stream {
     }
 }
 
-/// Who is at the other end, for the log and for limits by address.
+/// The origin of a connection, for the log and for limits by address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Tcp(SocketAddr),
@@ -92,7 +92,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// What limits by address count together; everything local is one.
+    /// Returns the address for limits by address. All local connections count as one address.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         match self {
             Origin::Tcp(address) => Some(address.ip()),
@@ -115,12 +115,12 @@ impl fmt::Display for Origin {
 pub(crate) enum Listener {
     Tcp(TcpListener),
     Ipc(UnixListener, SocketFile),
-    /// It has no socket to listen on: what comes is told by the waker.
+    /// An `inproc` listener. It has no listening socket: the waker signals new connections.
     Inproc(Inbox),
 }
 
 impl Listener {
-    /// Listens. `waker` is that of the reactor that will take what comes.
+    /// Starts listening. `waker` is the waker of the reactor that accepts the connections.
     pub(crate) fn bind(endpoint: &Endpoint, waker: &Arc<Waker>) -> io::Result<Self> {
         match endpoint {
             Endpoint::Tcp { host, port } => {
@@ -141,7 +141,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens in fact, with the port that the system chose, or the name that was made up.
+    /// Returns the actual endpoint, with the port chosen by the system or the generated name.
     pub(crate) fn endpoint(&self) -> io::Result<Endpoint> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map(Endpoint::from),
@@ -150,7 +150,7 @@ impl Listener {
         }
     }
 
-    /// The door to it, where it has a name in this process.
+    /// Returns the handle that releases the listener's `inproc` name, if it has one.
     pub(crate) fn door(&self) -> Option<Arc<Door>> {
         match self {
             Listener::Inproc(inbox) => Some(inbox.door()),
@@ -170,7 +170,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
-                // A peer that is gone already shows at the first read.
+                // If the peer has already disconnected, the first read fails.
                 let _ = stream.set_nodelay(true);
                 let keepalive = TcpKeepalive::new()
                     .with_time(KEEPALIVE_IDLE)
@@ -191,7 +191,7 @@ impl Listener {
     }
 }
 
-/// The address of a host to listen on: an IPv4 one where it has several.
+/// Resolves a host to listen on. Prefers an IPv4 address if the host has several addresses.
 fn address_of(host: &str, port: u16) -> io::Result<SocketAddr> {
     if host == "*" {
         return Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
@@ -201,7 +201,7 @@ fn address_of(host: &str, port: u16) -> io::Result<SocketAddr> {
     found.copied().ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Removes the socket file of a program that is no longer there.
+/// Removes the socket file of a program that no longer runs.
 fn make_way(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -219,7 +219,7 @@ fn make_way(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The file of a Unix socket, removed at the end where it is still ours.
+/// The file of a Unix socket. It is removed on drop if it is still the same file.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: String,

@@ -1,23 +1,24 @@
-//! A peer that hears the directory being published: what it subscribed to.
+//! The subscriptions of a peer to the directory publication.
 
 use std::fmt;
 
-/// Subscriptions that one peer may have.
+/// The maximum number of subscriptions of one peer.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 64;
-/// Bytes of one subscription.
+/// The maximum length of one subscription in bytes.
 pub(crate) const SUBSCRIPTION_BYTES_MAX: usize = 255;
 
-/// What a peer wants to hear: messages that begin with one of its subscriptions.
+/// A peer's subscriptions. The peer receives each message that begins with one of them.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriber {
-    /// Each is there once, however often it was asked for: a SUB socket counts for itself, and says
-    /// only the first and the last.
+    /// The subscriptions, without duplicates: a SUB socket counts duplicates itself and sends only
+    /// the first subscription and the last cancellation.
     subscriptions: Vec<Box<[u8]>>,
-    /// What was published last did not reach it, because too much waited for it.
+    /// True if the last published message was not sent to the peer because too much output was
+    /// pending.
     pub(crate) missed: bool,
 }
 
-/// Why a subscription is one too much to go on with its peer.
+/// The error for a subscription that exceeds a limit. The peer's connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surplus {
     TooLong,
@@ -25,7 +26,7 @@ pub(crate) enum Surplus {
 }
 
 impl Surplus {
-    /// The name by which it is counted.
+    /// Returns the name of the error's counter.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Surplus::TooLong => "subscription_too_long",
@@ -46,7 +47,7 @@ impl fmt::Display for Surplus {
 }
 
 impl Subscriber {
-    /// Adds a subscription, if it is not there: whether it was not.
+    /// Adds a subscription. Returns true if it is new.
     pub(crate) fn subscribe(&mut self, subscription: &[u8]) -> Result<bool, Surplus> {
         if subscription.len() > SUBSCRIPTION_BYTES_MAX {
             return Err(Surplus::TooLong);
@@ -65,12 +66,12 @@ impl Subscriber {
         self.subscriptions.retain(|known| **known != *subscription);
     }
 
-    /// Whether it is to hear this message.
+    /// Returns true if the peer subscribes to this message.
     pub(crate) fn wants(&self, message: &[u8]) -> bool {
         self.subscriptions.iter().any(|subscription| message.starts_with(subscription))
     }
 
-    /// Whether there may be a message that begins like this and that it is to hear.
+    /// Returns true if the peer may subscribe to a message with this beginning.
     pub(crate) fn may_want(&self, beginning: &[u8]) -> bool {
         self.wants(beginning)
             || self.subscriptions.iter().any(|subscription| subscription.starts_with(beginning))

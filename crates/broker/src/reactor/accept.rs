@@ -13,9 +13,9 @@ use super::Reactor;
 use crate::connection::{Connection, Reading};
 use crate::stream::{Origin, Stream};
 
-/// Connections that one listener accepts in a turn.
+/// The maximum number of connections that one listener accepts in one iteration.
 const ACCEPTS_MAX: usize = 64;
-/// How long nothing is accepted when there are no open files left.
+/// The time to stop accepting when no open files are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Reactor {
@@ -27,7 +27,7 @@ impl Reactor {
             match self.listeners[at].accept() {
                 Ok((stream, origin)) => self.accepted(at, stream, origin),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The peer gave up while it was in the queue.
+                // The peer closed the connection while it was in the backlog.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -41,14 +41,16 @@ impl Reactor {
                 }
             }
         }
-        // There may be more, and no further event will say so.
+        // There may be more, and no further event reports them.
         self.to_accept.push(at);
     }
 
-    /// Closes the connection that has been silent for longest: one whose handshake is not complete,
-    /// else one that has sent nothing since. False where all have sent something, or were accepted in
-    /// this turn and could not: the system reports that there is no open file left whether anybody
-    /// waits for one or not.
+    /// Closes the connection that has been silent longest: one with an incomplete handshake,
+    /// otherwise one that has sent nothing since its handshake.
+    ///
+    /// Returns false if every connection has sent a message or was accepted in this iteration and
+    /// could not send yet: the system reports that no open file is left even if no peer is waiting
+    /// for one.
     fn make_room(&mut self, reason: &'static str, text: &dyn std::fmt::Display) -> bool {
         let now = self.io.now;
         let oldest = self.handshakes.oldest(now).or_else(|| self.silent.oldest(now));
@@ -63,7 +65,7 @@ impl Reactor {
         let limits = &self.config.connections;
         let handshake_bytes_max = limits.handshake_bytes_max;
         let zmtp_limits = match self.config.publishes_at(listener) {
-            // As much as a command may have, which is the other way to subscribe.
+            // The limit of a command: newer peers subscribe by command.
             true => zmtp::Limits {
                 handshake_bytes_max,
                 message_bytes_max: zmtp::COMMAND_BYTES_MAX,
@@ -103,7 +105,7 @@ impl Reactor {
         }
     }
 
-    /// Closes a connection because of what its peer did.
+    /// Closes a connection because of its peer's behavior.
     pub(super) fn cut(&mut self, id: PeerId, reason: &'static str, text: &dyn std::fmt::Display) {
         if let Some(connection) = self.io.connections.get(id) {
             self.io.census.close(self.io.now, connection, reason, text);
@@ -111,17 +113,18 @@ impl Reactor {
         }
     }
 
-    /// Closes a connection for the core, which has forgotten it.
+    /// Closes a connection on the core's request. The core has already removed the peer.
     pub(super) fn close(&mut self, id: PeerId, reason: CloseReason) {
         if let Some(connection) = self.io.connections.get(id) {
-            // It may have been told why; one that does not read has had its time.
+            // The output may include the disconnect reason. A peer that is not reading gets no more
+            // time.
             let _ = connection.write();
             self.io.census.close(self.io.now, connection, reason.name(), &reason);
             self.drop_connection(id);
         }
     }
 
-    /// Ends a connection that is lost, whoever closed it.
+    /// Ends a lost connection, whichever side closed it, and reports it to the core.
     pub(super) fn lose(&mut self, id: PeerId) {
         let Some(connection) = self.io.connections.get(id) else { return };
         if connection.codec().is_some() {
@@ -130,7 +133,7 @@ impl Reactor {
         self.drop_connection(id);
     }
 
-    /// Closes a connection of which the core knows nothing, or nothing any more.
+    /// Closes a connection that the core does not know, or no longer knows.
     fn drop_connection(&mut self, id: PeerId) {
         let Some(connection) = self.io.connections.remove(id) else { return };
         self.handshakes.end(id);
@@ -143,14 +146,14 @@ impl Reactor {
         debug!(peer = %connection.name(), "closed");
         drop(connection);
         if self.accept_again.is_some() {
-            // There is an open file again.
+            // An open file is available again.
             self.accept_again = Some(self.io.now);
         }
         self.grant_memory();
     }
 }
 
-/// Whether the system, or this process, has no open files or no memory left.
+/// Returns true if the system, or this process, has no open files or no memory left.
 fn is_exhaustion(error: &io::Error) -> bool {
     const EXHAUSTED: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
     error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))

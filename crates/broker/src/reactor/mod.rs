@@ -1,8 +1,13 @@
-//! The reactor: one thread that reads, decodes, lets the core decide, encodes and writes.
+//! The reactor: the event loop that reads, decodes, calls the core, encodes and writes, in one
+//! thread.
 //!
-//! A turn: wait for sockets or for time; read once from each that is ready and carry out what the
-//! core wants done about each message; tell the core the time, after what came in that time; write
-//! once to each that has something waiting. Nothing in a turn waits.
+//! Each iteration waits for socket events or for the next deadline, then:
+//!
+//! 1. reads once from each ready connection and carries out the core's actions for each message;
+//! 2. passes the time to the core, after the messages that arrived by that time;
+//! 3. writes once to each connection that has pending output.
+//!
+//! No step blocks.
 
 mod accept;
 mod outlet;
@@ -32,12 +37,12 @@ use crate::handshakes::Handshakes;
 use crate::stream::Listener;
 use crate::{Config, ControlMessage};
 
-/// Events that are taken from the system at once.
+/// The maximum number of events taken from the system at once.
 const EVENTS_MAX: usize = 1_024;
-/// How long a shutdown waits until every peer has read what was sent to it.
+/// The time that a shutdown waits until every peer has read its output.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The wake-up of the program that started us. Listeners come behind it, then connections.
+/// The token of the waker. The tokens of listeners follow it, then those of connections.
 pub(crate) const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
 
@@ -46,18 +51,18 @@ pub(crate) struct Reactor {
     poll: Poll,
     core: Core,
     io: Io,
-    /// Those of the configuration in its order; behind them that of the publication, if there is one.
+    /// The listeners in the order of the configuration, followed by the publication's, if enabled.
     listeners: Vec<Listener>,
-    /// The token of the first connection, behind those of the listeners.
+    /// The token of the first connection, after those of the listeners.
     first_connection: usize,
-    /// Nothing is accepted until then, because there are no open files left.
+    /// The time until which no connection is accepted because no open files are left.
     accept_again: Option<Time>,
-    /// Listeners that may have more to accept.
+    /// Listeners that may have more connections to accept.
     to_accept: Vec<usize>,
     handshakes: Handshakes,
-    /// Connections whose handshake is complete and that have sent nothing since.
+    /// Connections that have sent nothing since their handshake.
     silent: Handshakes,
-    /// Connections whose handshakes come in small pieces, and when each is read from again.
+    /// Connections with a slow handshake, and the time of each one's next read.
     slow_handshakes: VecDeque<(PeerId, Time)>,
     reassembly: ReassemblyMemory,
     publishing: Publishing,
@@ -97,7 +102,7 @@ impl Reactor {
         })
     }
 
-    /// Runs until it is shut down. Returns what happened until then.
+    /// Runs until shutdown. Returns the final statistics.
     pub(crate) fn run(mut self) -> io::Result<Snapshot> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut read_buffer = ReadBuffer::new();
@@ -121,7 +126,7 @@ impl Reactor {
         }
     }
 
-    /// Waits for sockets: awake at first, where it is to spin, and then asleep.
+    /// Waits for socket events: polls for the `spin` time first, then sleeps.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let patience = self.patience();
         if self.config.spin.is_zero() || patience == Some(Duration::ZERO) {
@@ -136,14 +141,14 @@ impl Reactor {
             }
         }
         if patience.is_some_and(|patience| patience <= spin) {
-            // It is time for something.
+            // A deadline is due.
             return Ok(());
         }
         let patience = self.patience();
         self.look(events, patience)
     }
 
-    /// Takes what the system knows of sockets, within so long.
+    /// Polls for socket events, for at most this long.
     fn look(&mut self, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(events, patience) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -159,7 +164,7 @@ impl Reactor {
         Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    /// How long to wait for sockets.
+    /// Returns the time to wait for socket events.
     fn patience(&self) -> Option<Duration> {
         let idle =
             self.to_accept.is_empty() && self.io.to_read.is_empty() && self.io.to_write.is_empty();
@@ -177,7 +182,7 @@ impl Reactor {
         ];
         let next = due.into_iter().flatten().min()?;
         let wait = next.since(self.clock());
-        // Up to the next whole millisecond, which is how finely the system waits.
+        // Rounded up to whole milliseconds, the resolution of the system's poll.
         Some(wait + Duration::from_micros(999 - u64::from(wait.subsec_micros() % 1_000)))
     }
 
@@ -215,14 +220,14 @@ impl Reactor {
         }
     }
 
-    /// The waker does not say for what it woke us: somebody may have connected.
+    /// Accepts `inproc` connections. The waker does not report which inbox has one.
     fn look_into_inboxes(&mut self) {
         let listeners = self.listeners.iter().enumerate();
         let inboxes = listeners.filter(|(_, listener)| matches!(listener, Listener::Inproc(_)));
         self.to_accept.extend(inboxes.map(|(at, _)| at));
     }
 
-    /// What happened so far.
+    /// Returns the current statistics.
     fn snapshot(&self) -> Snapshot {
         let census = &self.io.census;
         Snapshot {
@@ -240,8 +245,8 @@ impl Reactor {
         }
     }
 
-    /// Tells every peer that the broker shuts down, and ends when all have read it or their time is
-    /// up.
+    /// Sends every peer the shutdown, and ends when all have read it or when `SHUTDOWN_TIMEOUT` is
+    /// over.
     fn begin_shutdown(&mut self) {
         if self.shutdown_due.is_some() {
             return;
@@ -277,12 +282,12 @@ impl Reactor {
         }
     }
 
-    /// By what the system names a connection.
+    /// Returns the token of a connection.
     fn token(&self, id: PeerId) -> Token {
         Token(self.first_connection + id.index as usize)
     }
 
-    /// Tells the core something, and does what is left to be done when it has returned.
+    /// Passes an input to the core, then carries out the follow-ups.
     #[inline]
     fn tell_core(&mut self, input: InputView<'_>) {
         self.core.handle(self.io.now, input, &mut self.io);
@@ -307,7 +312,7 @@ impl Reactor {
     }
 }
 
-/// What the reactor says when it begins.
+/// Logs the endpoints at startup.
 pub(crate) fn announce(config: &Config) {
     for listen in &config.listen {
         let dialect = listen.dialect.map_or_else(|| "all dialects".to_string(), |d| d.to_string());

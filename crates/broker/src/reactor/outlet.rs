@@ -1,8 +1,8 @@
-//! The connections, as the core writes to them: commands are encoded straight into the output of
-//! their peer.
+//! The core's outlet: encodes commands directly into the output of their peer's connection.
 //!
-//! Nothing here calls the core. What it has to be told of what was written, or what needs more than
-//! the connections, is collected as [`FollowUp`]s and done when the core has returned.
+//! Nothing here calls the core. Inputs for the core that result from its output, and actions that
+//! need more than the connections, are collected as [`FollowUp`]s and carried out when the core has
+//! returned.
 
 use std::collections::VecDeque;
 
@@ -16,38 +16,38 @@ use crate::connection::{Connection, FrameSink, HighWater, Progress};
 use crate::observer;
 use crate::slots::Slots;
 
-/// How many times its length a frame may hold: the shortest that is passed on by reference, of the
-/// buffer that it was read into.
+/// The maximum ratio of the memory that a frame can retain to its length: the shortest frame passed
+/// by reference retains the whole buffer that it was read into.
 const HELD_PER_BYTE_MAX: usize = READ_BUFFER_BYTES / SHARED_FRAME_BYTES_MIN;
 
-/// Output buffers that are pooled.
+/// The maximum number of pooled output buffers.
 const OUTPUT_BUFFERS_MAX: usize = 64;
 
-/// What the core acts on, and the lists that its actions fill.
+/// The connections that the core acts on, and the lists that its actions fill.
 #[derive(Debug)]
 pub(super) struct Io {
     pub(super) now: Time,
     pub(super) connections: Slots,
     /// Connections that may have more to read.
     pub(super) to_read: VecDeque<u32>,
-    /// Connections that have something to be written.
+    /// Connections with pending output.
     pub(super) to_write: Vec<u32>,
-    /// The memory of outputs that were written, for the next.
+    /// The pool of output buffers.
     output_buffers: Vec<Vec<u8>>,
     pub(super) follow_ups: VecDeque<FollowUp>,
     pub(super) census: Census,
-    /// How much may wait to be written to one peer.
+    /// The high-water mark of one peer's unsent output, in bytes.
     pub(super) unsent_bytes_max: usize,
 }
 
-/// What is to be done when the core has returned.
+/// A step to carry out when the core has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FollowUp {
-    /// The core is to be told that a peer is above its high-water mark.
+    /// Report to the core that a peer is above its high-water mark.
     AboveHighWater(PeerId),
-    /// The core is to be told that an oversized message is pending for a peer.
+    /// Report to the core that an oversized message is pending for a peer.
     OversizedPending(PeerId),
-    /// A connection is to be closed.
+    /// Close a connection.
     Close(PeerId, CloseReason),
 }
 
@@ -65,7 +65,7 @@ impl Io {
         }
     }
 
-    /// Puts a connection into the list of those to read from.
+    /// Adds a connection to the read list.
     pub(super) fn queue_read(&mut self, index: u32) {
         if let Some(connection) = self.connections.at(index)
             && !connection.queued_to_read
@@ -75,7 +75,7 @@ impl Io {
         }
     }
 
-    /// Puts a connection into the list of those to write to.
+    /// Adds a connection to the write list.
     pub(super) fn queue_write(&mut self, index: u32) {
         if let Some(connection) = self.connections.at(index)
             && connection.writing.queue()
@@ -84,7 +84,7 @@ impl Io {
         }
     }
 
-    /// Takes back the memory of a connection's output, where all of that is written.
+    /// Returns a connection's output buffer to the pool if all of it was written.
     pub(super) fn pool_output_buffer(&mut self, id: PeerId) {
         if let Some(connection) = self.connections.get(id)
             && let Some(buffer) = connection.zmtp.take_output_buffer()
@@ -94,7 +94,7 @@ impl Io {
         }
     }
 
-    /// Begins an output for a peer, if it is connected.
+    /// Starts an output to a peer, if it is connected.
     #[inline(always)]
     fn output(&mut self, peer: PeerId) -> Option<Output<'_>> {
         let connection = self.connections.get(peer)?;
@@ -109,19 +109,19 @@ impl Io {
     }
 }
 
-/// An output that is being queued at a connection.
+/// An output that is being queued on a connection.
 struct Output<'a> {
     connection: &'a mut Connection,
-    /// How much waited there before it.
+    /// The number of unsent bytes before this output.
     before: usize,
     to_write: &'a mut Vec<u32>,
     follow_ups: &'a mut VecDeque<FollowUp>,
-    /// How much may wait to be written to one peer.
+    /// The high-water mark of the peer's unsent output, in bytes.
     most: usize,
 }
 
 impl Output<'_> {
-    /// Sees to it that the output is written.
+    /// Adds the connection to the write list and checks the high-water mark.
     #[inline(always)]
     fn end(self) {
         if self.connection.writing.queue() {
@@ -133,11 +133,12 @@ impl Output<'_> {
     }
 }
 
-/// Holds what waits for a peer against the limits of it. Returns what the core is to be told.
+/// Compares a connection's unsent bytes with its high-water mark. Returns the report for the core,
+/// if any.
 #[cold]
 fn check_unsent(connection: &mut Connection, before: usize, most: usize) -> Option<FollowUp> {
     if connection.writing.is_blocked() {
-        // The limit is of what is held.
+        // The limit applies to the memory held, so release the shared read buffers.
         connection.zmtp.detach(READ_BUFFER_BYTES);
     }
     let above = matches!(connection.high_water, HighWater::Above { .. });
@@ -145,14 +146,14 @@ fn check_unsent(connection: &mut Connection, before: usize, most: usize) -> Opti
         return None;
     }
     let message = connection.zmtp.unsent_bytes() - before;
-    // It may be we who have not tried to write for a while.
+    // The output may be pending only because the broker has not tried to write for a while.
     while !connection.writing.is_blocked() && matches!(connection.write(), Progress::Some(_)) {}
     let unsent = connection.zmtp.unsent_bytes();
     if unsent.saturating_sub(message) > most {
         connection.high_water = HighWater::Above { written: 0 };
         Some(FollowUp::AboveHighWater(connection.id))
     } else if unsent > most && connection.high_water == HighWater::Below {
-        // One message alone is that large: it is read in its time, or not.
+        // One message alone exceeds the mark. The peer gets time to read it.
         connection.high_water = HighWater::OversizedPending { written: 0 };
         Some(FollowUp::OversizedPending(connection.id))
     } else {

@@ -1,7 +1,7 @@
-//! The directory, published: at a listener of its own, subscribers get all of it whenever it has
-//! changed. The core knows nothing of them.
+//! Publication of the directory: subscribers of a separate listener receive the whole directory
+//! whenever it changes. The core does not know these peers.
 //!
-//! PIGATO's Directory lives on that: one frame, `$dir ` and JSON.
+//! PIGATO's Directory uses this publication. A message is one frame: `$dir ` followed by JSON.
 
 use std::collections::BTreeSet;
 
@@ -11,31 +11,31 @@ use majordomus_core::{FramesView, PeerId, Time};
 use super::Reactor;
 use crate::subscriber::Subscriber;
 
-/// What every message begins with.
+/// The beginning of every published message.
 const TOPIC: &[u8] = b"$dir ";
-/// The first byte of a message that subscribes or cancels, which is how peers of ZMTP 3.0 do it.
+/// The first byte of a subscription or cancellation message, as sent by peers of ZMTP 3.0.
 const CANCEL: u8 = 0;
 const SUBSCRIBE: u8 = 1;
-/// Publishing a directory of many workers takes long, and others wait. So it rests this many times
-/// as long as it took.
+/// The pause after a publication, as a multiple of the time it took. Publishing a directory of many
+/// workers is slow and delays other peers.
 const REST_FACTOR: u32 = 9;
 
-/// What is known of the publication.
+/// The state of the publication.
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
-    /// Those that may want what is published.
+    /// Peers that may subscribe to the published message.
     subscribers: BTreeSet<PeerId>,
-    /// Those of them that get it next time even if it is the same.
+    /// Subscribers that receive the next publication even if the directory has not changed.
     owed: BTreeSet<PeerId>,
     /// The edition of the directory that was published last.
     edition: u64,
-    /// The message with that edition, where anybody wanted it.
+    /// The message with that edition, once encoded.
     message: Option<Bytes>,
-    /// Until when nothing is published.
+    /// The time until which nothing is published.
     rests_until: Time,
-    /// Messages that were sent, one for each subscriber.
+    /// The number of messages sent, counted for each subscriber.
     pub(super) sent: u64,
-    /// Messages that were not, because a subscriber did not read those before.
+    /// The number of messages not sent because a subscriber had not read earlier ones.
     pub(super) missed: u64,
 }
 
@@ -46,7 +46,7 @@ impl Publishing {
     }
 }
 
-/// What subscribers say.
+/// Subscriptions from subscribers.
 impl Reactor {
     pub(super) fn subscribe(&mut self, id: PeerId, subscription: &[u8]) {
         let Some(connection) = self.io.connections.get(id) else { return };
@@ -72,7 +72,7 @@ impl Reactor {
         }
     }
 
-    /// A message of a subscriber, which can only be a subscription.
+    /// Handles a subscriber's message. Only subscriptions and cancellations are valid.
     pub(super) fn subscriber_message(&mut self, id: PeerId, message: FramesView<'_>) {
         match (message.len(), message.get(0)) {
             (1, Some([SUBSCRIBE, subscription @ ..])) => self.subscribe(id, subscription),
@@ -86,18 +86,19 @@ impl Reactor {
     }
 }
 
-/// What subscribers are told.
+/// Publications to subscribers.
 impl Reactor {
-    /// When the directory is to be published, if it is.
+    /// Returns the time of the next publication, if one is due.
     pub(super) fn next_publication(&self) -> Option<Time> {
         let Publishing { subscribers, owed, edition, rests_until, .. } = &self.publishing;
         let changed = !subscribers.is_empty() && self.core.directory_edition() != *edition;
-        // At the end there is no later.
+        // During shutdown the publication is not delayed.
         let due = if self.shutdown_due.is_some() { self.io.now } else { *rests_until };
         (changed || !owed.is_empty()).then_some(due)
     }
 
-    /// Sends the directory to all who want it if it has changed, else to those that have not got it.
+    /// Sends the directory to every subscriber if it has changed, otherwise to those that have not
+    /// received it.
     pub(super) fn publish(&mut self) {
         if self.next_publication().is_none_or(|due| due > self.io.now) {
             return;
@@ -118,7 +119,7 @@ impl Reactor {
         self.publishing.rests_until = ended.after(ended.since(begun) * REST_FACTOR);
     }
 
-    /// The message with the directory.
+    /// Returns the message with the directory.
     fn publication(&mut self) -> Bytes {
         if let Some(message) = &self.publishing.message {
             return message.clone();
@@ -147,8 +148,8 @@ impl Reactor {
         }
     }
 
-    /// A subscriber has read all that was sent to it: if it missed something, it gets the directory
-    /// as it is now.
+    /// Schedules the current directory for a subscriber that missed a publication and has now read
+    /// all of its output.
     pub(super) fn catch_up(&mut self, id: PeerId) {
         let Some(connection) = self.io.connections.get(id) else { return };
         if let Some(Subscriber { missed: missed @ true, .. }) = connection.subscriber() {

@@ -1,7 +1,7 @@
-//! Reading: bytes become messages, and messages become inputs of the core.
+//! The read path: decodes bytes into messages, and messages into inputs of the core.
 //!
-//! A message that lies whole in the read buffer is decoded where it lies. One that comes in pieces is
-//! put together by its connection first.
+//! A message that is complete in the read buffer is decoded in place. A message that arrives in
+//! several reads is reassembled by its connection first.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -16,20 +16,20 @@ use super::Reactor;
 use crate::connection::{Incoming, Kind, Reading, Session};
 use crate::subscriber::Subscriber;
 
-/// Bytes of the buffer that all connections are read into.
+/// The size of the shared read buffer in bytes.
 pub(super) const READ_BUFFER_BYTES: usize = 64 << 10;
-/// Messages of one connection that are delivered in a turn, before it is another's turn.
+/// The maximum number of messages of one connection that are delivered in one iteration.
 const MESSAGES_PER_TURN_MAX: usize = 256;
 
-/// Reads after which a handshake that is not complete comes in smaller pieces than any peer needs, and
-/// how long it is left alone then after each read: a byte costs a call of the system.
+/// The number of reads after which an incomplete handshake is slow, and the delay after each
+/// further read. No ordinary peer needs as many reads, and every read costs a system call.
 const HANDSHAKE_READS_MAX: u32 = 16;
 const HANDSHAKE_REST: Duration = Duration::from_millis(50);
 
-/// The buffer that all connections are read into, and what one message needs to be decoded in it.
+/// The shared read buffer, and the memory needed to decode one message in it.
 pub(super) struct ReadBuffer {
     bytes: Box<[u8]>,
-    /// Start and end of each frame of the message.
+    /// The start and end of each frame of the message.
     bounds: Vec<(u32, u32)>,
     scratch: Scratch,
 }
@@ -44,26 +44,26 @@ impl ReadBuffer {
     }
 }
 
-/// How it ended to deliver what was read.
+/// The result of delivering the read bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
-    /// There is nothing more to be delivered for now. `messages` counts those that were complete.
+    /// There is nothing more to deliver for now. `messages` counts the complete messages.
     Complete { messages: usize },
-    /// There may be more, in the next turn.
+    /// There may be more to deliver in the next iteration.
     Unfinished,
     /// The peer is disconnected.
     Disconnected,
 }
 
 impl Reactor {
-    /// Reads once from each connection that is ready.
+    /// Reads once from each ready connection.
     pub(super) fn read_all(&mut self, buffer: &mut ReadBuffer) {
         for _ in 0..self.io.to_read.len() {
             let Some(index) = self.io.to_read.pop_front() else { return };
             let Some(connection) = self.io.connections.at(index) else { continue };
             connection.queued_to_read = false;
             let id = connection.id;
-            // What was read before comes first.
+            // Bytes from earlier reads come first.
             if connection.zmtp.receiving() || connection.has_first_message() {
                 self.deliver_first_message(id, &mut buffer.scratch);
                 if !matches!(self.deliver(id, 0, buffer), Delivery::Complete { .. }) {
@@ -92,7 +92,7 @@ impl Reactor {
             connection.reassembly.progressed(self.io.now, received.bytes);
             let delivery = self.deliver(id, received.buffered, buffer);
             if delivery == (Delivery::Complete { messages: 0 }) {
-                // No message is complete, but a part of one is life too.
+                // No message is complete, but part of a message is proof of liveness too.
                 self.show_life(id, Sign::Bytes);
             }
         }
@@ -113,7 +113,7 @@ impl Reactor {
         }
     }
 
-    /// Reads again from connections whose handshakes come in small pieces, when that is due.
+    /// Resumes reading from connections with a slow handshake when their delay is over.
     pub(super) fn resume_slow_handshakes(&mut self) {
         while let Some((id, due)) = self.slow_handshakes.front().copied()
             && due <= self.io.now
@@ -128,7 +128,7 @@ impl Reactor {
         }
     }
 
-    /// Reads and discards what a peer still sends, until it closes.
+    /// Reads and discards input from a closing connection until its peer closes it.
     fn discard(&mut self, id: PeerId, buffer: &mut ReadBuffer) {
         let Some(connection) = self.io.connections.get(id) else { return };
         match connection.stream.read(&mut buffer.bytes) {
@@ -141,8 +141,9 @@ impl Reactor {
         }
     }
 
-    /// Delivers what was read before and the first `received` bytes of the buffer, as long as the
-    /// connection is read from and it is its turn. What is left is copied to the connection.
+    /// Delivers the bytes of earlier reads and the first `received` bytes of the buffer, while the
+    /// connection may be read and up to `MESSAGES_PER_TURN_MAX` messages. The remaining bytes are
+    /// copied to the connection.
     fn deliver(&mut self, id: PeerId, received: usize, buffer: &mut ReadBuffer) -> Delivery {
         let ReadBuffer { bytes, bounds, scratch } = buffer;
         let mut bytes = &bytes[..received];
@@ -199,7 +200,7 @@ impl Reactor {
         delivery
     }
 
-    /// Delivers the first message of a connection that the core had paused, and has no longer.
+    /// Delivers the first message of a connection that the core had paused and has resumed.
     fn deliver_first_message(&mut self, id: PeerId, scratch: &mut Scratch) {
         if let Some(connection) = self.io.connections.get(id)
             && connection.reading == Reading::Active
@@ -219,12 +220,12 @@ impl Reactor {
             Event::Hello(peer) => self.hello(id, peer),
             Event::Subscribe(subscription) => self.subscribe(id, &subscription),
             Event::Cancel(subscription) => self.cancel(id, &subscription),
-            // A PING was answered. The rest concerns nobody here.
+            // PING has already been answered. Other events need no action here.
             _ => {}
         }
     }
 
-    /// Delivers a message that the connection has put together, in memory that can be shared.
+    /// Delivers a reassembled message, in memory that can be shared.
     fn assembled_message(&mut self, id: PeerId, message: &zmtp::Message, scratch: &mut Scratch) {
         let Some(connection) = self.io.connections.get(id) else { return };
         let codec = connection.codec();
@@ -234,7 +235,7 @@ impl Reactor {
         }
         let frames = FramesView::shared(&message.data, &message.frames);
         self.message(id, codec, frames, scratch);
-        // A first message that waits holds its memory still.
+        // A first message that was not delivered yet keeps its memory.
         if charged
             && self.io.connections.get(id).is_some_and(|connection| !connection.has_first_message())
         {
@@ -242,14 +243,14 @@ impl Reactor {
         }
     }
 
-    /// Tells the core that a peer it knows is alive.
+    /// Reports a sign of liveness to the core if the core knows the peer.
     pub(super) fn show_life(&mut self, id: PeerId, sign: Sign) {
         if self.io.connections.get(id).is_some_and(|connection| connection.codec().is_some()) {
             self.tell_core(Input::Alive { peer: id, sign });
         }
     }
 
-    /// Answers a peer's handshake by the peer's socket type.
+    /// Completes a peer's handshake, or rejects the peer by its socket type.
     fn hello(&mut self, id: PeerId, peer: zmtp::Peer) {
         let Some(connection) = self.io.connections.get(id) else { return };
         let publishes = self.config.publishes_at(connection.listener);
@@ -286,7 +287,7 @@ impl Reactor {
         self.io.queue_write(id.index);
     }
 
-    /// Handles a message. Without a codec it is the first of its connection.
+    /// Handles a message. Without a codec, it is the connection's first message.
     fn message(
         &mut self,
         id: PeerId,
@@ -300,11 +301,11 @@ impl Reactor {
         }
     }
 
-    /// Decodes a message and hands it to the core.
+    /// Decodes a message and passes it to the core.
     #[inline(always)]
     fn decode(&mut self, id: PeerId, codec: Codec, message: FramesView<'_>, scratch: &mut Scratch) {
         match codec.side() {
-            // A command is large: it stays where it was decoded.
+            // A command is large, so it is not moved out of the decoder's result.
             Side::Client => match &codec.decode_from_client(message, scratch) {
                 Ok(command) => {
                     if matches!(command, FromClientView::Request(request) if request.durable) {
@@ -328,7 +329,7 @@ impl Reactor {
         self.tell_core(Input::Malformed { peer: id });
     }
 
-    /// Tells a connection's dialect by its first message. Until one does, messages are dropped.
+    /// Detects a connection's dialect from its first message. Undetected messages are dropped.
     fn first_message(&mut self, id: PeerId, message: FramesView<'_>, scratch: &mut Scratch) {
         let Some(connection) = self.io.connections.get(id) else { return };
         let answered = match &connection.session {
@@ -346,8 +347,9 @@ impl Reactor {
             Ok(codec) => codec.with_errors(listen.errors).with_json(listen.json),
             Err(error) => {
                 self.io.census.refuse(self.io.now, connection, error.offence().name(), &error);
-                // Once, unless it says HELLO, however wrong: what else it says until it has read the
-                // answer needs none. One that does not read has its answer already.
+                // Only one error reply is sent, except to a (malformed) HELLO. No reply is sent
+                // while earlier output is unsent: a peer that is not reading already has a reply
+                // pending.
                 let says_hello = !matches!(error.offence(), Offence::HelloMissing { .. });
                 if let Some(answer) = error.answer()
                     && (says_hello || !answered)

@@ -1,5 +1,6 @@
-//! Message reassembly: a message that comes in pieces is charged for its memory before that is
-//! reserved, and a peer that holds memory without use is cut.
+//! Message reassembly: memory accounting for messages that arrive in several reads. Memory is
+//! charged before it is reserved, and a peer that holds memory without making progress is
+//! disconnected.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,21 +12,21 @@ use majordomus_zmtp::Spares;
 use super::Reactor;
 use crate::connection::{Charge, Reading, Reassembly};
 
-/// How often connections that hold memory are checked for progress, at the least.
+/// The maximum interval between checks for progress.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How much memory of large messages is pooled for the next ones, for a second or so.
+/// The maximum number of bytes pooled for the next large messages, kept for about a second.
 const POOL_BYTES_MAX: usize = 16 << 20;
-/// How fast a message has to come, in bytes a second, if others wait for its memory.
+/// The minimum rate of a message, in bytes a second, while others wait for its memory.
 const BYTES_PER_SECOND_MIN: u32 = 1 << 20;
 
-/// The memory of messages that come in pieces.
+/// The memory for message reassembly.
 #[derive(Debug)]
 pub(super) struct ReassemblyMemory {
-    /// Connections that wait for memory, in order.
+    /// Connections waiting for memory, in order.
     pub(super) waiting: VecDeque<PeerId>,
-    /// Bytes that connections are charged for.
+    /// The number of bytes charged to connections.
     pub(super) charged_bytes: usize,
-    /// Connections that are charged, and are checked for progress.
+    /// Connections with charged memory, checked for progress.
     watched: Vec<PeerId>,
     pub(super) next_check: Option<Time>,
     /// The buffer pool.
@@ -45,7 +46,7 @@ impl Default for ReassemblyMemory {
 }
 
 impl Reactor {
-    /// A peer sends a message that needs this much memory of its own.
+    /// Queues a peer whose next message needs a buffer of this many bytes.
     pub(super) fn wait_for_memory(&mut self, id: PeerId, bytes: usize) {
         let Some(connection) = self.io.connections.get(id) else { return };
         connection.reading = Reading::WaitingForMemory { bytes, paused: false };
@@ -55,8 +56,8 @@ impl Reactor {
         self.reassembly.next_check.get_or_insert(next);
     }
 
-    /// Grants memory to the connections that wait for it, in order, as long as there is some. A
-    /// message that is too large for all of it may come alone.
+    /// Grants memory to waiting connections in order, while the limit allows. A message larger than
+    /// the limit is granted memory if no other is charged.
     pub(super) fn grant_memory(&mut self) {
         let now = self.io.now;
         while let Some(id) = self.reassembly.waiting.front().copied() {
@@ -88,7 +89,7 @@ impl Reactor {
         }
     }
 
-    /// Gives back the memory that a connection is charged for, to those that wait.
+    /// Releases the memory charged to a connection and grants it to waiting connections.
     pub(super) fn release_memory(&mut self, id: PeerId) {
         if let Some(connection) = self.io.connections.get(id) {
             let released = connection.reassembly.release();
@@ -99,8 +100,9 @@ impl Reactor {
         }
     }
 
-    /// Cuts a peer that holds memory for a message and does not go on sending it, or keeps others
-    /// waiting for that memory. A peer that waits is alive, though its connection is not read from.
+    /// Disconnects a peer that holds memory for a message and has stopped sending it, or that sends
+    /// too slowly while others wait for memory. A peer that waits for memory counts as live even
+    /// though its connection is not read.
     pub(super) fn check_reassemblies(&mut self) {
         for id in self.reassembly.waiting.clone() {
             self.show_life(id, Sign::Bytes);

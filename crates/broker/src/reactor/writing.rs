@@ -1,4 +1,4 @@
-//! Writing: once a turn to each connection that has something waiting.
+//! The write path: one write in each iteration to each connection with pending output.
 
 use majordomus_core::PeerId;
 use majordomus_core::broker::Input;
@@ -8,8 +8,8 @@ use super::Reactor;
 use crate::connection::{HighWater, Progress, Reading};
 
 impl Reactor {
-    /// Asks the system to report when a socket takes bytes again while it takes none, and not
-    /// otherwise: that would be an event for each message that a peer reads.
+    /// Asks the system to report when a socket becomes writable, but only while it is blocked.
+    /// Otherwise every message that the peer reads would cause an event.
     fn watch_writing(&mut self, id: PeerId) {
         let token = self.token(id);
         let Some(connection) = self.io.connections.get(id) else { return };
@@ -27,7 +27,7 @@ impl Reactor {
         }
     }
 
-    /// Writes once to each connection that has something waiting.
+    /// Writes once to each connection with pending output.
     pub(super) fn write_all(&mut self) {
         let mut indices = std::mem::take(&mut self.io.to_write);
         for index in indices.drain(..) {
@@ -37,7 +37,8 @@ impl Reactor {
                 self.write(id);
             }
         }
-        // What was queued meanwhile is written in the next turn; the memory is used again.
+        // Output queued meanwhile is written in the next iteration; otherwise the list's memory is
+        // reused.
         if self.io.to_write.is_empty() {
             self.io.to_write = indices;
         }
@@ -71,23 +72,24 @@ impl Reactor {
         }
     }
 
-    /// Ends a connection that is closing and has got all that was to be written.
+    /// Ends a closing connection whose output is all written.
     fn close_written(&mut self, id: PeerId) {
         let Some(connection) = self.io.connections.get(id) else { return };
-        // It is closed when the peer has closed too: closing now could cost it what we wrote last.
+        // The connection is closed when the peer has closed it too. Closing it now could lose the
+        // last output.
         if connection.stream.finish_writing().is_err() {
             return self.lose(id);
         }
         if self.shutdown_due.is_none() {
-            // A peer that was refused.
+            // The peer was rejected.
             return self.lose(id);
         }
         connection.incoming.arrived();
         self.io.queue_read(id.index);
     }
 
-    /// Tells the core how far a peer has read that is above its high-water mark, or for which an
-    /// oversized message is pending.
+    /// Reports to the core the read progress of a peer that is above its high-water mark or has an
+    /// oversized message pending.
     fn note_progress(&mut self, id: PeerId, newly_written: usize) {
         let Some(connection) = self.io.connections.get(id) else { return };
         let half = self.io.unsent_bytes_max / 2;
