@@ -1,4 +1,4 @@
-//! How one connection speaks.
+//! The codec of a connection.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -14,7 +14,7 @@ use crate::dialect::Grammar;
 use crate::mdp::Delimiter;
 use crate::{Dialect, Error, Errors, Json, Scratch, Sink, Socket, json, mdp, omdp1};
 
-/// Which side of the broker a peer is on.
+/// The side of the broker that a peer is on.
 ///
 /// ```
 /// # use majordomus_wire as majordomus;
@@ -25,14 +25,14 @@ use crate::{Dialect, Error, Errors, Json, Scratch, Sink, Socket, json, mdp, omdp
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// It asks.
+    /// The peer sends requests.
     Client,
-    /// It serves.
+    /// The peer serves requests.
     Worker,
 }
 
 impl Side {
-    /// The name by which it is logged and counted.
+    /// Returns the name used in logs and counters.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
@@ -52,11 +52,12 @@ impl fmt::Display for Side {
     }
 }
 
-/// How one connection speaks: its dialect, its side, whether its messages begin with an empty frame,
-/// what a client is told of errors, and how its frames and JSON become each other. It never changes; the broker remembers one per connection.
+/// A connection's codec: its dialect, its side, whether its messages begin with an empty frame, how
+/// errors are reported to a client, and how frames are converted to and from JSON. A codec never
+/// changes; the broker stores one for each connection.
 ///
-/// Each method that reads or writes is for one side and one direction, as its name says. The broker
-/// calls `decode_from_*` and `encode_to_*`, a client or worker the others.
+/// Each method is for one side and one direction, as its name says. The broker calls
+/// `decode_from_*` and `encode_to_*`; a client or worker calls the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Codec {
     dialect: Dialect,
@@ -67,7 +68,7 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// How our own client or worker speaks this dialect.
+    /// Creates the codec of a Majordomus client or worker that uses this dialect.
     ///
     /// ```
     /// use majordomus_core::{Frames, FromClient, Request};
@@ -91,26 +92,28 @@ impl Codec {
         Self { dialect, side, delimiter, errors: Errors::Silent, json: Json::Auto }
     }
 
-    /// How the peer speaks whose first message this is, whose ZMTP routing id is `identity`, and
-    /// whose socket is of this kind. A listener that is `pinned` takes that dialect only.
+    /// Detects the codec of a peer from its first message, its ZMTP routing id (`identity`) and its
+    /// kind of socket. If the listener is `pinned` to a dialect, only that dialect is accepted.
     ///
-    /// Where this succeeds for a client, the message can be decoded too. A worker that begins with an empty frame
-    /// and `MDPW02` is taken for majortomo's unless `mdp02` is pinned: the RFC has no such frame, and
-    /// no library but majortomo writes it.
+    /// If this succeeds for a client, the message can be decoded too. A worker whose first message
+    /// begins with an empty frame and `MDPW02` is detected as majortomo's unless `mdp02` is pinned:
+    /// the RFC has no such frame, and no library but majortomo writes it.
     ///
-    /// A peer of OMDP/1 begins with HELLO. Where it does not, or says it wrongly, the error has an
+    /// A peer of OMDP/1 begins with HELLO. If HELLO is missing or invalid, the error has an
     /// [answer](Error::answer).
     ///
-    /// A CLIENT socket speaks gdp, and no other does.
+    /// A CLIENT socket uses gdp. No other socket does.
     ///
-    /// PIGATO and zmq-omdp look alike. A routing id as one of the libraries makes it tells them
-    /// apart, else the options of a request: PIGATO's have `retry`. Without a sign it is PIGATO.
+    /// PIGATO and zmq-omdp are similar. They are distinguished by the format of the routing id,
+    /// otherwise by the options of a request: PIGATO's include `retry`. If neither decides, the
+    /// dialect is PIGATO.
     ///
     /// # Errors
     ///
-    /// The first offence in the message; [`UnknownHeader`](crate::Offence::UnknownHeader) where no
-    /// dialect begins like this, [`PinnedToOther`](crate::Offence::PinnedToOther) where another than
-    /// the pinned one does.
+    /// Returns the first protocol violation in the message;
+    /// [`UnknownHeader`](crate::Offence::UnknownHeader) if no dialect matches,
+    /// [`PinnedToOther`](crate::Offence::PinnedToOther) if a dialect other than the pinned one
+    /// matches.
     ///
     /// ```
     /// use majordomus_core::Frames;
@@ -132,15 +135,16 @@ impl Codec {
         pinned: Option<Dialect>,
     ) -> Result<Self, Error> {
         let codec = detect::detect(first_message, identity, socket, pinned)?;
-        // A client's first command tells its dialect, so it has to be right. A worker's header is
-        // enough, and to be known is to be answered: it hears what is wrong with the rest.
+        // A client's first command decides its dialect, so the whole command must be valid. For a
+        // worker the header suffices: a worker with a codec can be sent a DISCONNECT if the rest is
+        // invalid.
         if codec.side == Side::Client {
             codec.decode_from_client(first_message, &mut Scratch::default())?;
         }
         Ok(codec)
     }
 
-    /// The same, but with what a client is told of errors, as the listener has it.
+    /// Returns the same codec with the listener's error reporting to clients.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Errors, Side};
@@ -153,10 +157,9 @@ impl Codec {
         Self { errors, ..self }
     }
 
-    /// The same, but with how frames become JSON, as the listener has it.
+    /// Returns the same codec with the listener's conversion of frames to JSON.
     ///
-    /// What a client says is translated for its worker, and what it is answered for it, as the
-    /// codec of the client has it.
+    /// The codec of the client applies in both directions: to its requests and to their replies.
     ///
     /// ```
     /// use majordomus_core::{Frames, ReplyView, ToClientView};
@@ -177,32 +180,33 @@ impl Codec {
         Self { json, ..self }
     }
 
-    /// The dialect.
+    /// Returns the dialect.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Which side the peer is on.
+    /// Returns the side that the peer is on.
     pub const fn side(&self) -> Side {
         self.side
     }
 
-    /// Whether messages begin with an empty frame.
+    /// Returns true if messages begin with an empty frame.
     pub const fn delimiter(&self) -> bool {
         self.delimiter
     }
 
-    /// What a client is told of errors.
+    /// Returns how errors are reported to a client.
     pub const fn errors(&self) -> Errors {
         self.errors
     }
 
-    /// How frames become JSON.
+    /// Returns how frames are converted to JSON.
     pub const fn json(&self) -> Json {
         self.json
     }
 
-    /// Whether the dialect has request ids, so that a client can have many requests at once.
+    /// Returns true if the dialect has request ids, so that a client can have several requests at
+    /// once.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -214,15 +218,15 @@ impl Codec {
         matches!(self.dialect.grammar(), Grammar::Omdp1 | Grammar::Json(_))
     }
 
-    /// Whether the dialect has partial replies on this side: a worker that can send them, a client
-    /// that takes them.
+    /// Returns true if the dialect has partial replies on this side: the worker can send them, or
+    /// the client accepts them.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
     ///
     /// assert!(!Codec::new(Dialect::Mdp01, Side::Worker).has_partials());
     /// assert!(Codec::new(Dialect::Mdp02, Side::Worker).has_partials());
-    /// // One reply of its workers is all that others get; its clients take any number.
+    /// // Others accept only one reply from its workers; its clients accept any number.
     /// assert!(!Codec::new(Dialect::Libmdp, Side::Worker).has_partials());
     /// assert!(Codec::new(Dialect::Libmdp, Side::Client).has_partials());
     /// ```
@@ -234,8 +238,8 @@ impl Codec {
         }
     }
 
-    /// Whether a peer begins with HELLO, is answered with WELCOME, and is told why it ends. A client
-    /// that greets says GOODBYE, too.
+    /// Returns true if a peer begins with HELLO, is answered with WELCOME, and receives a
+    /// disconnect reason. A client with a handshake also sends GOODBYE.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -247,8 +251,8 @@ impl Codec {
         matches!(self.dialect.grammar(), Grammar::Omdp1)
     }
 
-    /// Whether the peer is a worker that can reject a request, so that another gets it. Where it
-    /// cannot, a rejection is written as a failure.
+    /// Returns true if the peer is a worker that can reject a request, so that another worker gets
+    /// it. If it cannot, a rejection is written as a failure.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -264,7 +268,8 @@ impl Codec {
         }
     }
 
-    /// Whether parts of replies are counted, so that a slow reader slows its own request only.
+    /// Returns true if partial replies use credit, so that a slow reader delays only its own
+    /// request.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -276,7 +281,7 @@ impl Codec {
         matches!(self.dialect.grammar(), Grammar::Omdp1)
     }
 
-    /// Whether a worker can offer several services over one connection.
+    /// Returns true if a worker can register several services over one connection.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -291,7 +296,7 @@ impl Codec {
         }
     }
 
-    /// Whether a worker can say how many requests it takes at once.
+    /// Returns true if a worker can declare the number of requests that it takes at once.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -305,8 +310,8 @@ impl Codec {
             && matches!(self.dialect, Dialect::Omdp1 | Dialect::Pigato)
     }
 
-    /// Whether a client is told which reply is the last. Where it is not, every reply is read as
-    /// [`ToClient::Partial`], and how many make up the answer is for the client to know.
+    /// Returns true if a client can tell which reply is the last. If it cannot, every reply is
+    /// decoded as [`ToClient::Partial`], and the client must know how many replies form an answer.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -324,10 +329,10 @@ impl Codec {
         }
     }
 
-    /// A routing id for a peer of our own, as the libraries of its dialect make them; empty where
-    /// the dialect does without. `random` is what makes it like no other.
+    /// Returns a routing id for a Majordomus client or worker, in the format of the dialect's
+    /// libraries; empty if the dialect needs none. `random` makes the id unique.
     ///
-    /// By such an id zmq-omdp is told from PIGATO, and in PIGATO workers are named by them.
+    /// This id distinguishes zmq-omdp from PIGATO. In PIGATO it is also the name of a worker.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -344,9 +349,9 @@ impl Codec {
         }
     }
 
-    /// Whether a worker that has this routing id is taken for one of this dialect, where the listener
-    /// is not pinned to it. It is so with any id, but for PIGATO and zmq-omdp, which are told apart by
-    /// them.
+    /// Returns true if a worker with this routing id is detected as this dialect by a listener that
+    /// is not pinned to the dialect. This is so for every id, except that ids distinguish PIGATO
+    /// from zmq-omdp.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -364,7 +369,7 @@ impl Codec {
         }
     }
 
-    /// What the peer is and can do, as the core wants to know it.
+    /// Returns the peer's role and capabilities for the core.
     ///
     /// ```
     /// use majordomus_core::{Redelivery, Role};
@@ -380,14 +385,14 @@ impl Codec {
             (Grammar::Mdp(table), Side::Client) => Role::Client(ClientCapabilities {
                 partial_replies: self.has_partials(),
                 told: table.told(self.errors),
-                // 7/MDP and 18/MDP: workers are to be idempotent.
+                // 7/MDP and 18/MDP require idempotent workers.
                 redelivery: Redelivery::Always,
                 afterwords: !self.has_finals(),
                 greets: false,
                 form: Form::Frames,
             }),
-            // A REQUEST has no id, so a worker cannot tell two of them apart; nor has the protocol a
-            // command to take one back.
+            // REQUEST has no id, so a worker cannot distinguish two requests. The protocol also has
+            // no command to cancel a request.
             (Grammar::Mdp(_), Side::Worker) => Role::Worker(WorkerCapabilities {
                 concurrency: Concurrency::ONE,
                 cancel: false,
@@ -406,11 +411,12 @@ impl Codec {
         }
     }
 
-    /// Reads what a client says to the broker.
+    /// Decodes a message from a client to the broker.
     ///
     /// # Errors
     ///
-    /// The first [`Offence`](crate::Offence) in the message, and the frame.
+    /// Returns the first protocol violation ([`Offence`](crate::Offence)) in the message, and its
+    /// frame.
     ///
     /// ```
     /// use majordomus_core::{Frames, FromClientView, RequestView};
@@ -437,14 +443,15 @@ impl Codec {
         }
     }
 
-    /// Reads what a worker says to the broker.
+    /// Decodes a message from a worker to the broker.
     ///
-    /// The MDP dialects have no error replies, so there a worker's failure comes as
-    /// [`FromWorkerView::Final`].
+    /// The MDP dialects have no error replies, so a worker's failure is decoded as
+    /// [`FromWorkerView::Final`] there.
     ///
     /// # Errors
     ///
-    /// The first [`Offence`](crate::Offence) in the message, and the frame.
+    /// Returns the first protocol violation ([`Offence`](crate::Offence)) in the message, and its
+    /// frame.
     ///
     /// ```
     /// use majordomus_core::{Frames, FromWorkerView};
@@ -471,11 +478,12 @@ impl Codec {
         }
     }
 
-    /// Writes what the broker says to a client.
+    /// Encodes a message from the broker to a client.
     ///
-    /// Nothing is written for what the dialect cannot say: in most of them a heartbeat, a notice, a
-    /// farewell, and a failure that the client is not [told](Codec::role) of. A partial reply to a client that takes none is
-    /// not written either; the core never sends one.
+    /// Writes nothing for a command that the dialect cannot express: in most dialects a heartbeat,
+    /// a notice, a disconnect reason, and a failure that is not [reported](Codec::role) to the
+    /// client. A partial reply to a client that accepts none is not written either; the core never
+    /// sends one.
     ///
     /// ```
     /// use majordomus_core::{FramesView, Outcome, ReplyView, ToClientView};
@@ -499,13 +507,13 @@ impl Codec {
         }
     }
 
-    /// Writes what the broker says to a worker. Nothing is written for what the dialect cannot say:
-    /// [`ToWorkerView::Cancel`] and [`ToWorkerView::More`] in all but OMDP/1,
+    /// Encodes a message from the broker to a worker. Writes nothing for a command that the dialect
+    /// cannot express: [`ToWorkerView::Cancel`] and [`ToWorkerView::More`] in all but OMDP/1,
     /// [`ToWorkerView::StillWanted`] in the MDP dialects, [`ToWorkerView::Registered`] in all but
     /// OMDP/1 and PIGATO.
     ///
-    /// A token is written as 16 octets in OMDP/1, whose workers treat it as opaque, and as 32 letters in
-    /// all other dialects, because some of their libraries read it as text.
+    /// A token is written as 16 octets in OMDP/1, whose workers treat it as opaque, and as 32
+    /// letters in all other dialects, because some of their libraries read it as text.
     ///
     /// ```
     /// use majordomus_core::{Farewell, ToWorkerView};
@@ -525,14 +533,15 @@ impl Codec {
         }
     }
 
-    /// Writes what a client says to the broker.
+    /// Encodes a message from a client to the broker.
     ///
-    /// Of a request the MDP dialects write only service and body: they have no ids and no options.
-    /// Nor have they heartbeats of a client, for which nothing is written, and only OMDP/1 has a
-    /// cancellation and a farewell. Options that a request brings with it are written as they are
-    /// where the dialect has a place for them beside a body of that form; JSON options are else made
-    /// of what the request says. The name of the service is not checked;
-    /// [`check_service_name`](crate::check_service_name) does that.
+    /// The MDP dialects have no request ids and no options, so only the service and the body of a
+    /// request are written. They have no client heartbeats either, so nothing is written for one.
+    /// Only OMDP/1 has a cancellation and a disconnect reason.
+    ///
+    /// A request's own options are written unchanged if the dialect can carry them beside a body of
+    /// that format; otherwise JSON options are generated from the request. The name of the service
+    /// is not checked; use [`check_service_name`](crate::check_service_name).
     ///
     /// ```
     /// use majordomus_core::FromClient;
@@ -551,8 +560,9 @@ impl Codec {
         }
     }
 
-    /// Writes a request of a client to the broker, as [`encode_from_client`](Codec::encode_from_client)
-    /// does. It is taken in a box because requests are large, and mostly made in one.
+    /// Encodes a request from a client to the broker, like
+    /// [`encode_from_client`](Codec::encode_from_client). Takes the request in a box because
+    /// requests are large and usually boxed already.
     ///
     /// ```
     /// use majordomus_core::{Frames, Request};
@@ -572,16 +582,16 @@ impl Codec {
         }
     }
 
-    /// Writes what a worker says to the broker.
+    /// Encodes a message from a worker to the broker.
     ///
-    /// In the MDP dialects a failure is written as a final reply of one frame of text: `-1 ` and the
-    /// error. To a broker it is a reply like any other; a client finds the error in it if it has been
-    /// told to look, with [`Errors::Final`]. A rejection is a failure where there is none.
+    /// In the MDP dialects a failure is written as a final reply of one text frame: `-1 ` and the
+    /// error. The broker treats it like any other reply; a client with [`Errors::Final`] recognizes
+    /// the error in it. If the dialect has no rejection, a rejection is written as a failure.
     ///
     /// # Errors
     ///
-    /// [`Unsayable`] for a partial reply where the dialect [has none](Codec::has_partials): leaving
-    /// it out would lose a part of the reply. Nothing is written then.
+    /// Returns [`Unsayable`] for a partial reply if the dialect [has none](Codec::has_partials):
+    /// leaving it out would lose a part of the reply. Nothing is written then.
     ///
     /// ```
     /// use majordomus_core::{Frames, FromWorker, WorkerReply};
@@ -613,20 +623,23 @@ impl Codec {
         }
     }
 
-    /// Reads what the broker says to a client.
+    /// Decodes a message from the broker to a client.
     ///
-    /// An error is [`ToClient::Failed`]. In OMDP/1 its code tells the outcome. In the other dialects a
-    /// text does that is one of the words of our broker and PIGATO's, such as `B_WORKER_LOST`, for an
-    /// end that [the client is told of](Codec::role); it is so too where a worker has written the word,
-    /// which looks the same but in libmdp, whose broker has a command of its own for them. With any
-    /// other text it is [`Outcome::Failed`](majordomus_core::Outcome::Failed). In the MDP dialects a
-    /// final reply of one frame that begins with `-1 ` is an error with [`Errors::Final`], and a reply
-    /// like any other with [`Errors::Silent`]. Only the replies of the RFCs name their service; in other
-    /// dialects the label is empty.
+    /// An error is decoded as [`ToClient::Failed`]. In OMDP/1 its code is the outcome. In the other
+    /// dialects the outcome is taken from the error's text if that is one of the codes of
+    /// Majordomus and PIGATO, such as `B_WORKER_LOST`, for an outcome [reported to the
+    /// client](Codec::role). The same code written by a worker is indistinguishable, except in
+    /// libmdp, whose broker has a separate command for errors. Any other text is
+    /// [`Outcome::Failed`](majordomus_core::Outcome::Failed).
+    ///
+    /// In the MDP dialects a final reply of one frame that begins with `-1 ` is an error with
+    /// [`Errors::Final`] and an ordinary reply with [`Errors::Silent`]. Only the replies of the
+    /// RFCs name their service; in other dialects the service name is empty.
     ///
     /// # Errors
     ///
-    /// The first [`Offence`](crate::Offence) in the message, and the frame.
+    /// Returns the first protocol violation ([`Offence`](crate::Offence)) in the message, and its
+    /// frame.
     ///
     /// ```
     /// use majordomus_core::{Frames, Outcome, Reply, ToClient};
@@ -649,12 +662,13 @@ impl Codec {
         }
     }
 
-    /// Reads what the broker says to a worker. A request names its service in OMDP/1 and PIGATO; in
-    /// other dialects the label is empty.
+    /// Decodes a message from the broker to a worker. A request names its service in OMDP/1 and
+    /// PIGATO; in other dialects the service name is empty.
     ///
     /// # Errors
     ///
-    /// The first [`Offence`](crate::Offence) in the message, and the frame.
+    /// Returns the first protocol violation ([`Offence`](crate::Offence)) in the message, and its
+    /// frame.
     ///
     /// ```
     /// use majordomus_core::{Frames, ToWorker};
@@ -683,21 +697,21 @@ impl Codec {
     }
 }
 
-/// How the connection speaks, by the engine of its dialect.
+/// The codec of a connection, by the engine of its dialect.
 enum Manner {
     Omdp1(omdp1::Manner),
     Mdp(mdp::Manner),
     Json(json::Manner),
 }
 
-/// A partial reply that cannot be written, because the dialect has none.
+/// The error for a partial reply in a dialect that has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsayable {
     pub(crate) dialect: Dialect,
 }
 
 impl Unsayable {
-    /// The dialect that has no partial replies.
+    /// Returns the dialect that has no partial replies.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }

@@ -1,4 +1,4 @@
-//! The dialects by name, and where each one's grammar is.
+//! The dialects: their names and their grammars.
 
 use core::fmt;
 use core::str::FromStr;
@@ -23,13 +23,13 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// OMDP/1, which is our own: `docs/rfc/omdp-1.md`.
+    /// OMDP/1, the protocol of Majordomus: `docs/rfc/omdp-1.md`.
     Omdp1,
     /// 7/MDP 0.1: the examples of the ZeroMQ Guide, generaldomo over DEALER sockets.
     Mdp01,
-    /// 18/MDP 0.2, as its RFC has it.
+    /// 18/MDP 0.2, as specified by its RFC.
     Mdp02,
-    /// 18/MDP 0.2, as majortomo (PyPI) writes it.
+    /// 18/MDP 0.2, as written by majortomo (PyPI).
     Majortomo,
     /// PIGATO (npm), and its ports to Ruby and Go.
     Pigato,
@@ -37,14 +37,14 @@ pub enum Dialect {
     Omdp,
     /// generaldomo over CLIENT sockets: [`Mdp01`](Dialect::Mdp01) in one frame.
     Gdp,
-    /// zeromq/majordomo, whose messages the code generator zproto packs.
+    /// zeromq/majordomo, whose messages are packed by the code generator zproto.
     Zproto,
     /// libmdp of zeromq/majordomo, and its bindings.
     Libmdp,
 }
 
 impl Dialect {
-    /// All dialects, in the order in which they are shown.
+    /// All dialects, in display order.
     pub const ALL: [Dialect; 9] = [
         Dialect::Omdp1,
         Dialect::Mdp01,
@@ -57,7 +57,7 @@ impl Dialect {
         Dialect::Libmdp,
     ];
 
-    /// The name by which it is configured, logged and counted.
+    /// Returns the name used in the configuration, in logs and in counters.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
@@ -77,7 +77,7 @@ impl Dialect {
         }
     }
 
-    /// The kind of socket that it is spoken over.
+    /// Returns the kind of socket that the dialect is used over.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
@@ -118,7 +118,7 @@ impl fmt::Display for Dialect {
 impl FromStr for Dialect {
     type Err = UnknownDialect;
 
-    /// The dialect of this name.
+    /// Parses the name of a dialect.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
@@ -140,7 +140,7 @@ impl FromStr for Dialect {
     }
 }
 
-/// No dialect has this name.
+/// The error for an unknown dialect name.
 ///
 /// ```
 /// # use majordomus_wire as majordomus;
@@ -167,8 +167,8 @@ impl fmt::Display for UnknownDialect {
 
 impl core::error::Error for UnknownDialect {}
 
-/// How a dialect is read and written: one variant a family that shares an engine. A dialect that
-/// fits no engine brings its own variant, and the compiler then names every place that must know it.
+/// A dialect's grammar: one variant for each engine. A dialect that fits no engine adds a variant,
+/// and the compiler then reports every place that must handle it.
 #[derive(Clone, Copy)]
 pub(crate) enum Grammar {
     Omdp1,
@@ -177,7 +177,7 @@ pub(crate) enum Grammar {
 }
 
 impl Grammar {
-    /// The headers of the two sides, where it has any.
+    /// Returns the headers of both sides, if the dialect has headers.
     pub(crate) fn headers(self) -> Option<[&'static [u8]; 2]> {
         match self {
             Grammar::Omdp1 => None,
@@ -186,7 +186,7 @@ impl Grammar {
         }
     }
 
-    /// Which side writes this header.
+    /// Returns the side that writes this header.
     pub(crate) fn side_of(self, header: &[u8]) -> Option<Side> {
         match self {
             Grammar::Omdp1 => None,
@@ -195,8 +195,8 @@ impl Grammar {
         }
     }
 
-    /// Whether a connection that begins with this message speaks like this. `identity` is the
-    /// peer's routing id, or nothing where it is known which of several that look alike it speaks.
+    /// Returns how well this first message fits the grammar. `identity` is the peer's routing id,
+    /// or `None` if the choice between similar dialects is already made.
     pub(crate) fn recognise(
         self,
         first_message: FramesView<'_>,

@@ -1,17 +1,17 @@
-//! Error replies in dialects that have none, and words for errors in those that have no codes.
+//! Error reporting in dialects without error replies, and error codes in dialects that use text.
 
 use alloc::string::String;
 
 use majordomus_core::{FramesView, Outcome, OutcomeSet};
 
-/// How long the text of an error gets, in bytes of the worker's text; the rest is cut off.
+/// The maximum number of bytes of a worker's error text; the rest is cut off.
 pub const ERROR_TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// What a text of an error begins with, where an error is written as an ordinary final reply.
+/// The prefix of an error text that is written as an ordinary final reply.
 pub(crate) const ERROR_PREFIX: &[u8] = b"-1 ";
 
-/// What a client is told when its request fails and its dialect has no error replies. A listener
-/// has one of these; it changes nothing for dialects that have them.
+/// The error reporting to clients whose dialect has no error replies, an option of a listener. It
+/// does not affect other dialects.
 ///
 /// ```
 /// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
@@ -21,16 +21,16 @@ pub(crate) const ERROR_PREFIX: &[u8] = b"-1 ";
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Errors {
-    /// Nothing, as the specifications have it: the client finds out by its own timeout.
+    /// Errors are not reported, as specified: the client times out.
     #[default]
     Silent,
-    /// A final reply whose body is one frame of text: `-1 ` and the error.
+    /// An error is reported as a final reply whose body is one text frame: `-1 ` and the error.
     Final,
 }
 
 impl Errors {
-    /// The ends that a client is told of. The others it must not hear of, because it has given the
-    /// request up itself, or will see its connection end.
+    /// Returns the outcomes that are reported to a client. The others are not reported because the
+    /// client has cancelled the request or its connection ends.
     pub(crate) const fn told(self) -> OutcomeSet {
         match self {
             Errors::Silent => OutcomeSet::NONE,
@@ -46,17 +46,17 @@ impl Errors {
     }
 }
 
-/// The text of an error that is written as a reply: [`ERROR_PREFIX`] and the error.
+/// Returns the error text written as a reply: [`ERROR_PREFIX`] and the error.
 pub(crate) fn error_text(outcome: Outcome, body: FramesView<'_>) -> String {
     text_behind("-1 ", outcome, body)
 }
 
-/// The text of an error that is not written as a reply.
+/// Returns the error text that is not written as a reply.
 pub(crate) fn bare_error_text(outcome: Outcome, body: FramesView<'_>) -> String {
     text_behind("", outcome, body)
 }
 
-/// What the worker said, else a word for the outcome.
+/// Returns the worker's error text, or the outcome's code if the body is empty.
 fn text_behind(prefix: &str, outcome: Outcome, body: FramesView<'_>) -> String {
     let mut text = String::from(prefix);
     if body.bytes() == 0 {
@@ -69,7 +69,7 @@ fn text_behind(prefix: &str, outcome: Outcome, body: FramesView<'_>) -> String {
             text.push(' ');
             left = left.saturating_sub(1);
         }
-        // A character that is cut in two here becomes a replacement character, which marks the cut.
+        // If the limit cuts a character, it becomes a replacement character, which marks the cut.
         let kept = &frame[..frame.len().min(left)];
         text.push_str(&String::from_utf8_lossy(kept));
         left -= kept.len();
@@ -80,14 +80,15 @@ fn text_behind(prefix: &str, outcome: Outcome, body: FramesView<'_>) -> String {
     text
 }
 
-/// What the text of an error says that a client gets: its broker's own are words, for the ends that it
-/// is `told` of. Any other text is a worker's; so is a word that a worker writes, but nothing tells.
+/// Returns the outcome of an error text received by a client. The broker's errors are the codes of
+/// the outcomes `told` to the client; any other text is a worker's. A code written by a worker
+/// cannot be distinguished.
 pub(crate) fn outcome(text: &[u8], told: OutcomeSet) -> Outcome {
     let mut said = Outcome::ALL.into_iter().filter(|outcome| told.contains(*outcome));
     said.find(|outcome| code(*outcome).as_bytes() == text).unwrap_or(Outcome::Failed)
 }
 
-/// The word for an outcome, in PIGATO's manner, which is the only dialect in use that has any.
+/// Returns an outcome's error code in PIGATO's style, the only dialect in use with such codes.
 pub(crate) const fn code(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Replied => "B_REPLIED",
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(cut.len(), ERROR_PREFIX.len() + ERROR_TEXT_BYTES_MAX);
     }
 
-    /// What a client reads of this end, as it is written for it.
+    /// Returns the client's decoding of this outcome as encoded for it.
     fn heard(codec: Codec, end: &ToClient) -> Option<ToClient> {
         let mut written: Vec<Bytes> = Vec::new();
         codec.encode_to_client(&end.view(), &mut written);
@@ -188,15 +189,15 @@ mod tests {
         let failed = |text| {
             ToClient::Failed(Outcome::Failed, Reply::new("echo", Frames::from_slices(&[text])))
         };
-        // At a limit it is not read from.
+        // At a limit the broker stops reading from this client instead.
         let busy = failed("B_BUSY");
         assert_eq!(heard(codec(Dialect::Mdp02), &busy), Some(busy));
-        // It has a command for the broker's.
+        // It has a separate command for the broker's errors.
         let lost = failed("B_WORKER_LOST");
         assert_eq!(heard(codec(Dialect::Libmdp), &lost), Some(lost));
     }
 
-    /// All manners in which our client is told of errors.
+    /// Returns a client codec for each dialect and each error reporting.
     fn clients() -> impl Iterator<Item = Codec> {
         let manners = |dialect| {
             [Errors::Silent, Errors::Final]

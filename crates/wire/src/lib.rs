@@ -1,13 +1,13 @@
-//! The dialects of the Majordomo protocol, in frames: what a peer writes is read into the neutral
-//! commands of `majordomus-core`, and what the broker says is written the way that peer expects.
-//! This crate keeps no state, knows no time and does no I/O, and no dialect leaves it: the core
-//! hears of one only as capabilities.
+//! Codecs for the dialects of the Majordomo protocol: they decode a peer's messages into the
+//! dialect-neutral commands of `majordomus-core`, and encode the broker's commands in the peer's
+//! dialect. This crate is stateless, has no clock and does no I/O. The core does not know dialects,
+//! only capabilities.
 //!
-//! A [`Codec`] is how one connection speaks. The broker finds it by the first message of the
-//! connection ([`Codec::detect`]) and then keeps it; a client or worker of our own starts with the
-//! one that it wants ([`Codec::new`]). Frames go out through a [`Sink`], so that they can be written
-//! straight into a peer's buffer. What a peer must not write is an [`Error`], which names one exact
-//! [`Offence`] and the frame.
+//! Each connection has one [`Codec`]. The broker detects it from the connection's first message
+//! ([`Codec::detect`]) and stores it; a Majordomus client or worker chooses its own
+//! ([`Codec::new`]). Frames are written to a [`Sink`], so that they can be written directly into a
+//! peer's buffer. An invalid message is an [`Error`], which identifies the protocol violation
+//! ([`Offence`]) and the frame.
 //!
 //! ```
 //! use majordomus_core::{Frames, FromClientView, ReplyView, ToClientView};
@@ -29,9 +29,9 @@
 //!
 //! # Dialects
 //!
-//! | name | who speaks it | file |
+//! | name | used by | file |
 //! |---|---|---|
-//! | `omdp1` | Majordomus: OMDP/1, our own | `omdp1.rs` |
+//! | `omdp1` | OMDP/1, the protocol of Majordomus | `omdp1.rs` |
 //! | `mdp01` | the examples of the ZeroMQ Guide, generaldomo (7/MDP) | `mdp01.rs` |
 //! | `mdp02` | the RFC 18/MDP, with and without a leading empty frame | `mdp02.rs` |
 //! | `majortomo` | majortomo (PyPI) | `majortomo.rs` |
@@ -41,13 +41,13 @@
 //! | `zproto` | zeromq/majordomo (C) | `zproto.rs` |
 //! | `libmdp` | libmdp of zeromq/majordomo, and its bindings | `libmdp.rs` |
 //!
-//! `pigato` and `omdp` differ in constants, so each file is a table, and `json/` is the one engine
-//! that reads and writes by it; so it is with all others and `mdp/`, which also knows how frames are
-//! packed into one (`mdp/parts.rs`) or partly so (`mdp/head.rs`). `omdp1` is like no other, and has
-//! an engine of its own (`omdp1/`).
+//! `pigato` and `omdp` differ only in constants. Each of their files is a table for a shared
+//! engine, `json/`. All other dialects but `omdp1` share the engine `mdp/`, which also packs frames
+//! into one frame (`mdp/parts.rs`) or packs the leading frames (`mdp/head.rs`). `omdp1` has its own
+//! engine (`omdp1/`).
 //!
-//! The bodies of `pigato` and `omdp` are JSON, those of the others frames. Where a body goes from
-//! one kind to the other, it is translated when it is written (`translate.rs`).
+//! The bodies of `pigato` and `omdp` are JSON; those of the other dialects are frames. A body that
+//! passes from one format to the other is translated when it is encoded (`translate.rs`).
 #![no_std]
 
 extern crate alloc;

@@ -1,4 +1,4 @@
-//! What a peer must not write, and in which frame it did.
+//! Protocol violations: the errors of the decoders.
 
 use core::fmt;
 
@@ -10,10 +10,10 @@ use crate::reading::{ADDRESS_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::service::SERVICE_NAME_BYTES_MAX;
 use crate::{Dialect, Side, omdp1};
 
-/// How much of a header that we do not know is kept to be shown, in bytes.
+/// The maximum number of bytes of an unknown header that are kept for display.
 pub const HEADER_SHOWN_BYTES_MAX: usize = 32;
 
-/// A message that breaks its dialect.
+/// A message that violates its dialect.
 ///
 /// ```
 /// use majordomus_core::Frames;
@@ -28,16 +28,16 @@ pub const HEADER_SHOWN_BYTES_MAX: usize = 32;
 pub struct Error {
     place: Place,
     offence: Offence,
-    /// Why the peer is told that it goes no further, though it has no codec to tell it with.
+    /// The disconnect reason to answer with although the peer has no codec.
     farewell: Option<Farewell>,
 }
 
-/// Where something is wrong.
+/// The place of a violation in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Message,
     Frame(usize),
-    /// A part of the one frame that a message is packed in.
+    /// A part of the single frame that a message is packed in.
     Part(usize),
 }
 
@@ -54,12 +54,12 @@ impl Error {
         Self { place: Place::Message, offence, farewell: None }
     }
 
-    /// The same, of a first message that has an answer.
+    /// Returns the same error for a first message that is answered.
     pub(crate) fn answered_with(self, farewell: Farewell) -> Self {
         Self { farewell: Some(farewell), ..self }
     }
 
-    /// The same of a message that was packed: what was read as its frames are the parts of one.
+    /// Returns the same error for a packed message, whose decoded frames are parts of one frame.
     pub(crate) fn of_part(self) -> Self {
         match self.place {
             Place::Frame(part) => Self::at_part(part, self.offence),
@@ -67,8 +67,8 @@ impl Error {
         }
     }
 
-    /// The frame that is at fault, or is missing, counted from 0 as the message was received, with
-    /// a leading empty frame; `None` where the message as a whole is at fault.
+    /// Returns the invalid or missing frame, counted from 0 in the message as received, including a
+    /// leading empty frame. Returns `None` if the message as a whole is invalid.
     pub fn frame(&self) -> Option<usize> {
         match self.place {
             Place::Message => None,
@@ -77,8 +77,8 @@ impl Error {
         }
     }
 
-    /// The part that is at fault, or is missing, counted from 0, where the message is one frame
-    /// with parts packed in it.
+    /// Returns the invalid or missing part, counted from 0, if the message is one frame with packed
+    /// parts.
     pub fn part(&self) -> Option<usize> {
         match self.place {
             Place::Part(part) => Some(part),
@@ -86,20 +86,20 @@ impl Error {
         }
     }
 
-    /// What is wrong.
+    /// Returns the violation.
     pub fn offence(&self) -> &Offence {
         &self.offence
     }
 
-    /// The one frame that the peer is answered with, where its first message makes no
-    /// [codec](crate::Codec::detect) and its dialect has an answer to that: DISCONNECT of OMDP/1. The
-    /// connection stays unknown, and may begin anew.
+    /// Returns the single frame to answer a first message with if it yields no
+    /// [codec](crate::Codec::detect) and its dialect has an answer for that: DISCONNECT of OMDP/1.
+    /// The connection's dialect stays unknown, and the peer may start again.
     ///
     /// ```
     /// use majordomus_core::Frames;
     /// use majordomus_wire::{Codec, Socket};
     ///
-    /// // HEARTBEAT, without HELLO before it.
+    /// // HEARTBEAT without a preceding HELLO.
     /// let first = Frames::from_slices(&["\x03"]);
     /// let error = Codec::detect(first.view(), b"", Socket::Dealer, None).unwrap_err();
     /// assert_eq!(error.answer().as_deref(), Some(&b"\x05\x01\x90\x0bHELLO first"[..]));
@@ -126,7 +126,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// One exact way to break a dialect.
+/// A protocol violation.
 ///
 /// ```
 /// # use majordomus_wire as majordomus;
@@ -140,200 +140,200 @@ impl core::error::Error for Error {}
 pub enum Offence {
     /// The message has no frame.
     NoFrames,
-    /// The dialect, or this connection so far, begins every message with an empty frame, and this
-    /// one does not.
+    /// The message has no leading empty frame, which the dialect requires or this connection has
+    /// used so far.
     DelimiterMissing,
-    /// The message begins with an empty frame, and the dialect, or this connection so far, has none
-    /// there.
+    /// The message has a leading empty frame, which the dialect forbids or this connection has not
+    /// used so far.
     UnexpectedDelimiter,
-    /// There is an empty frame and nothing behind it.
+    /// An empty frame is the whole message.
     MissingHeader,
     /// No dialect has this header.
     UnknownHeader {
         /// The header, or its first [`HEADER_SHOWN_BYTES_MAX`] bytes.
         header: Label,
     },
-    /// A client writes as a worker, or a worker as a client.
+    /// A client sent a worker's header, or a worker a client's.
     HeaderOfOtherSide {
-        /// Which side the connection is.
+        /// The side that the connection is on.
         expected: Side,
     },
-    /// The header belongs to a dialect that this connection does not speak.
+    /// The header belongs to a dialect other than the connection's.
     HeaderOfOtherDialect {
         /// The header, or its first [`HEADER_SHOWN_BYTES_MAX`] bytes.
         header: Label,
-        /// What the connection speaks.
+        /// The connection's dialect.
         expected: Dialect,
     },
-    /// The listener is pinned to one dialect, and the peer speaks another.
+    /// The listener is pinned to one dialect, and the peer uses another.
     PinnedToOther {
-        /// What the peer speaks.
+        /// The peer's dialect.
         spoken: Dialect,
-        /// What the listener takes.
+        /// The listener's dialect.
         pinned: Dialect,
     },
     /// The message ends before its command.
     MissingCommand,
-    /// A command is one byte; this frame is not.
+    /// The command frame is not one byte long.
     CommandLength {
-        /// How long it is.
+        /// The frame's length in bytes.
         bytes: usize,
     },
-    /// The dialect has no command of this number.
+    /// The dialect has no such command.
     UnknownCommand {
-        /// The number.
+        /// The command's number.
         command: u8,
     },
-    /// The dialect has this command, but only in the other direction.
+    /// The dialect has this command only in the other direction.
     CommandOfOtherDirection {
-        /// The number.
+        /// The command's number.
         command: u8,
     },
-    /// The message ends before the name of the service.
+    /// The message ends before the service name.
     MissingService,
-    /// The name of the service has no byte.
+    /// The service name is empty.
     EmptyService,
-    /// The name of the service is longer than [`SERVICE_NAME_BYTES_MAX`](crate::SERVICE_NAME_BYTES_MAX).
+    /// The service name is longer than [`SERVICE_NAME_BYTES_MAX`](crate::SERVICE_NAME_BYTES_MAX).
     ServiceTooLong {
-        /// How long it is.
+        /// The name's length in bytes.
         bytes: usize,
     },
-    /// The name of the service is not UTF-8.
+    /// The service name is not UTF-8.
     ServiceNotUtf8,
-    /// There is a control character in the name of the service.
+    /// The service name contains a control character.
     ServiceControlCharacter {
-        /// Which one.
+        /// The control character.
         byte: u8,
     },
     /// The message ends before the client address.
     MissingAddress,
-    /// The client address has no byte.
+    /// The client address is empty.
     EmptyAddress,
     /// The client address is longer than [`ADDRESS_BYTES_MAX`](crate::ADDRESS_BYTES_MAX).
     AddressTooLong {
-        /// How long it is.
+        /// The address's length in bytes.
         bytes: usize,
     },
-    /// The message ends before the empty frame that belongs behind the client address.
+    /// The message ends before the empty frame that follows the client address.
     MissingSeparator,
-    /// The frame behind the client address is not empty.
+    /// The frame after the client address is not empty.
     SeparatorNotEmpty {
-        /// How long it is.
+        /// The frame's length in bytes.
         bytes: usize,
     },
-    /// There are frames behind the end of a command that has no body.
+    /// A command without a body is followed by more frames.
     ExcessFrames {
-        /// How many.
+        /// The number of excess frames.
         count: usize,
     },
-    /// The dialect wants at least one frame of body, and there is none.
+    /// The dialect requires at least one body frame, and there is none.
     MissingBody,
-    /// The message ends before the id of the request.
+    /// The message ends before the request id.
     MissingId,
-    /// The id of the request is longer than [`REQUEST_ID_BYTES_MAX`](crate::REQUEST_ID_BYTES_MAX).
+    /// The request id is longer than [`REQUEST_ID_BYTES_MAX`](crate::REQUEST_ID_BYTES_MAX).
     IdTooLong {
-        /// How long it is.
+        /// The id's length in bytes.
         bytes: usize,
     },
-    /// A CLIENT socket sends more than one frame, which ZMTP does not let it.
+    /// A CLIENT socket sent more than one frame, which ZMTP forbids.
     SeveralFrames {
-        /// How many.
+        /// The number of frames.
         count: usize,
     },
-    /// A part says that it is longer than what is left of the frame that it is packed in.
+    /// A part's declared length exceeds the rest of the frame that it is packed in.
     PartPastEnd {
-        /// How long it says it is.
+        /// The declared length in bytes.
         bytes: u32,
-        /// How much is left.
+        /// The number of bytes left.
         left: usize,
     },
-    /// A packed frame ends where something must follow: a number, or the length of a part.
+    /// A packed frame ends where a number or the length of a part must follow.
     PackedFrameCut,
-    /// There are more parts in a frame than [`PACKED_PARTS_MAX`](crate::PACKED_PARTS_MAX).
+    /// A frame has more parts than [`PACKED_PARTS_MAX`](crate::PACKED_PARTS_MAX).
     TooManyParts,
     /// The dialect has no message with this id.
     UnknownMessageId {
-        /// The id.
+        /// The message id.
         id: u8,
     },
-    /// The version is not the one that the message with this id has.
+    /// The version does not match the message id.
     VersionNotOfMessage {
-        /// The id.
+        /// The message id.
         id: u8,
     },
-    /// The command is not the one that the message with this id has.
+    /// The command does not match the message id.
     CommandNotOfMessage {
-        /// The id.
+        /// The message id.
         id: u8,
         /// The command.
         command: u8,
     },
-    /// There are bytes behind the last field of a packed frame.
+    /// A packed frame has bytes after its last field.
     ExcessBytes {
-        /// How many.
+        /// The number of excess bytes.
         count: usize,
     },
-    /// The first message is not the HELLO that a peer of this dialect begins with.
+    /// The first message is not HELLO, which this dialect requires.
     HelloMissing {
-        /// The command that came instead.
+        /// The command received instead.
         command: u8,
     },
-    /// HELLO does not say which protocol it is of.
+    /// HELLO does not begin with the protocol's signature.
     WrongSignature,
-    /// The other end speaks no version that we speak.
+    /// The peer supports no version that Majordomus supports.
     NoCommonVersion {
-        /// The lowest that it speaks.
+        /// The lowest version that the peer supports.
         lowest: u8,
-        /// The highest.
+        /// The highest version that the peer supports.
         highest: u8,
     },
-    /// A peer says that it is neither client nor worker.
+    /// The peer's declared role is neither client nor worker.
     UnknownRole {
-        /// What it says that it is.
+        /// The declared role.
         role: u8,
     },
-    /// A client says HELLO as a worker, or a worker as a client.
+    /// A client sent the HELLO of a worker, or a worker that of a client.
     RoleOfOtherSide {
-        /// Which side the connection is.
+        /// The side that the connection is on.
         expected: Side,
     },
     /// The dialect has this command in this direction, but only for peers of the other side.
     CommandOfOtherSide {
-        /// The number.
+        /// The command's number.
         command: u8,
-        /// Which side the connection is.
+        /// The side that the connection is on.
         expected: Side,
     },
-    /// A field says that it is longer than what is left of the frame that it is packed in.
+    /// A field's declared length exceeds the rest of the frame that it is packed in.
     FieldPastEnd {
-        /// How long it says it is.
+        /// The declared length in bytes.
         bytes: usize,
-        /// How much is left.
+        /// The number of bytes left.
         left: usize,
     },
-    /// A ticket has no byte.
+    /// A ticket is empty.
     EmptyTicket,
-    /// The headers end inside one of them.
+    /// The headers end inside a header.
     HeaderCut,
-    /// The name or the value of a header says that it is longer than what is left of all headers.
+    /// The declared length of a header's name or value exceeds the rest of the headers.
     HeaderPastEnd {
-        /// How long it says it is.
+        /// The declared length in bytes.
         bytes: usize,
-        /// How much is left.
+        /// The number of bytes left.
         left: usize,
     },
-    /// The name of a header has no byte.
+    /// A header name is empty.
     EmptyHeaderName,
-    /// The name of a header has a character that is no letter, digit, `-`, `_`, `.` or `+`.
+    /// A header name contains a character other than a letter, digit, `-`, `_`, `.` or `+`.
     HeaderNameCharacter {
-        /// Which one.
+        /// The invalid character.
         byte: u8,
     },
 }
 
 impl Offence {
-    /// The names of all offences; [`index`](Offence::index) is the place in this list. For counters
-    /// of a fixed size.
+    /// The names of all violations, for counters of a fixed size. [`index`](Offence::index) is the
+    /// position in this list.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
@@ -391,8 +391,8 @@ impl Offence {
         "header_name_character",
     ];
 
-    /// The place of its name in [`NAMES`](Offence::NAMES). It can change with a version; the name
-    /// does not.
+    /// Returns the position of the name in [`NAMES`](Offence::NAMES). The position can change
+    /// between versions; the name does not.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
@@ -452,7 +452,7 @@ impl Offence {
         }
     }
 
-    /// The name by which it is logged and counted.
+    /// Returns the name used in logs and counters.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
@@ -591,7 +591,7 @@ impl fmt::Display for Offence {
     }
 }
 
-/// Each header once, though dialects share some.
+/// Writes each header once, because some dialects share headers.
 fn write_known_headers(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let headers = |dialect: &Dialect| dialect.grammar().headers();
     let mut gap = "";

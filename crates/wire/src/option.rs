@@ -1,11 +1,10 @@
-//! What can be said of a request in some dialects only.
+//! Request options that only some dialects support.
 
 use core::fmt;
 
 use crate::Dialect;
 
-/// Something that is said of a request beside its service and its body, by a word that not every
-/// dialect has.
+/// A request option other than the service and the body, which not every dialect supports.
 ///
 /// ```
 /// # use majordomus_wire as majordomus;
@@ -16,24 +15,24 @@ use crate::Dialect;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RequestOption {
-    /// It wants a worker that is free now, or none: its timeout is zero.
+    /// Requires an idle worker at once: the timeout is zero.
     AtOnce,
-    /// How long its worker may be silent.
+    /// The time for which the worker may be silent.
     Silence,
-    /// Its priority.
+    /// The request's priority.
     Priority,
-    /// It may be done twice.
+    /// The request is idempotent and may be redelivered.
     Repeatable,
-    /// The one worker that may do it.
+    /// The only worker that may serve the request.
     Target,
-    /// It wants no reply that was kept.
+    /// Bypasses the reply cache.
     NoCache,
     /// A header.
     Header,
 }
 
 impl RequestOption {
-    /// All of them, in the order in which they are shown.
+    /// All options, in display order.
     pub const ALL: [RequestOption; 7] = [
         RequestOption::AtOnce,
         RequestOption::Silence,
@@ -44,7 +43,7 @@ impl RequestOption {
         RequestOption::Header,
     ];
 
-    /// What it is called.
+    /// Returns the option's name.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
@@ -62,13 +61,13 @@ impl RequestOption {
         }
     }
 
-    /// Whether clients of the dialect can say it, or mean it whatever they say.
+    /// Returns true if the dialect can express the option or always implies it.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
     /// use majordomus::{Dialect, RequestOption};
     ///
-    /// // In the MDP dialects every request may be done twice.
+    /// // In the MDP dialects every request may be redelivered.
     /// assert!(RequestOption::Repeatable.is_in(Dialect::Mdp02));
     /// assert!(!RequestOption::Repeatable.is_in(Dialect::Omdp));
     /// ```
@@ -85,7 +84,7 @@ impl RequestOption {
         }
     }
 
-    /// The dialects that [have it](Self::is_in), in the order in which they are shown.
+    /// Returns the dialects that [support the option](Self::is_in), in display order.
     ///
     /// ```
     /// # use majordomus_wire as majordomus;
@@ -118,12 +117,12 @@ mod tests {
     use super::*;
     use crate::{Codec, Side, pack_headers};
 
-    /// A request that says this.
+    /// Returns a request with this option.
     fn saying(option: RequestOption) -> Request {
         let mut request = plain();
         match option {
             RequestOption::AtOnce => request.timeout = Timeout::After(Duration::ZERO),
-            // Whoever limits its worker's silence has to hear of its worker.
+            // A client that limits its worker's silence must receive notices about the worker.
             RequestOption::Silence => request.notices = true,
             RequestOption::Priority => request.priority = Priority::new(9),
             RequestOption::Repeatable => request.redeliver = true,
@@ -154,7 +153,7 @@ mod tests {
             for option in RequestOption::ALL {
                 let is_written = written(saying(option)) != written(plain());
                 let is_in = match option {
-                    // Who is not told of its expiry cannot tell it from a broker that is slow.
+                    // A client that receives no expiry cannot distinguish it from a slow broker.
                     RequestOption::AtOnce => is_written && client.told.contains(Outcome::Expired),
                     RequestOption::Repeatable => {
                         is_written || client.redelivery == Redelivery::Always
