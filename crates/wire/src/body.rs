@@ -1,13 +1,13 @@
-//! Bodies for readers whose form is frames.
+//! Translation of bodies to frames.
 
 use majordomus_core::{Form, Frames, FramesView};
 
 use crate::translate::{Translated, to_frames};
 
-/// A body as frames, whatever its form: how a program gets it that does not care in which dialect
-/// it was written.
+/// Translates a body to frames, whatever its format, for a program that does not depend on the
+/// dialect of the sender.
 ///
-/// A JSON string becomes its text, other JSON stays as it is.
+/// A JSON string becomes its text. Other JSON is left unchanged.
 ///
 /// ```
 /// use majordomus_core::{Form, Frames};
@@ -26,7 +26,7 @@ pub fn in_frames(body: Frames) -> Frames {
     translated.unwrap_or_else(|| body.in_form(Form::Frames, 0))
 }
 
-/// Returns a body as frames, without a copy where it is frames already.
+/// Returns a body as frames, without a copy if it already is.
 #[inline]
 pub(crate) fn as_frames(body: FramesView<'_>) -> Translated<'_> {
     match body.form() {

@@ -1,12 +1,12 @@
-//! Which dialect a connection speaks, by its first message.
+//! Dialect detection from a connection's first message.
 
 use majordomus_core::{FramesView, Label};
 
 use crate::offence::HEADER_SHOWN_BYTES_MAX;
 use crate::{Codec, Dialect, Error, Offence, Side, Socket, mdp};
 
-/// The order in which dialects are tried: of two that share their headers, the one that asks more of
-/// its messages comes first.
+/// The order in which dialects are tried. Of two dialects with the same headers, the stricter one
+/// comes first.
 const PREFERENCE: [Dialect; 9] = [
     Dialect::Omdp1,
     Dialect::Mdp01,
@@ -19,20 +19,20 @@ const PREFERENCE: [Dialect; 9] = [
     Dialect::Libmdp,
 ];
 
-/// How well a first message fits a dialect.
+/// The result of matching a first message against a dialect.
 pub(crate) enum Recognition {
-    /// It is not of this dialect.
+    /// The message is not of this dialect.
     No,
-    /// It begins like one.
+    /// The message may be of this dialect.
     Possible(Codec),
-    /// It has what only this dialect has.
+    /// The message has a feature that only this dialect has.
     Certain(Codec),
-    /// It is of this dialect alone, and breaks it so that there is no codec for it.
+    /// The message can only be of this dialect, but violates it so that there is no codec.
     Refused(Dialect, Error),
 }
 
-/// The codec for a connection that begins with this message, of a peer with this routing id and kind
-/// of socket. Only as much of the message is looked at as that takes.
+/// Returns the codec for a connection with this first message, routing id and kind of socket. Reads
+/// only as much of the message as needed.
 pub(crate) fn detect(
     first_message: FramesView<'_>,
     identity: &[u8],
@@ -68,7 +68,7 @@ pub(crate) fn detect(
     }
 }
 
-/// The dialect that fits best, of those that are spoken over such a socket.
+/// Returns the best-matching dialect of those used over this kind of socket.
 fn recognise(first_message: FramesView<'_>, identity: &[u8], socket: Socket) -> Recognition {
     let mut possible = None;
     for dialect in PREFERENCE.into_iter().filter(|dialect| dialect.socket() == socket) {
@@ -81,7 +81,7 @@ fn recognise(first_message: FramesView<'_>, identity: &[u8], socket: Socket) -> 
     possible.map_or(Recognition::No, Recognition::Possible)
 }
 
-/// Why no dialect fits.
+/// Returns the reason why no dialect matches.
 fn unrecognised(first_message: FramesView<'_>, socket: Socket) -> Error {
     if socket == Socket::Client {
         return match mdp::wrong_parts(first_message) {
@@ -99,14 +99,14 @@ fn unrecognised(first_message: FramesView<'_>, socket: Socket) -> Error {
     let at = usize::from(first.is_empty());
     match first_message.get(at) {
         None => Error::at(at, Offence::MissingHeader),
-        // The header is known, so what kept its dialect from fitting is the frame before it.
+        // The header is known, so the frame before it is the reason why its dialect does not match.
         Some(header) if is_known(header) && at == 0 => Error::at(0, Offence::DelimiterMissing),
         Some(header) if is_known(header) => Error::at(0, Offence::UnexpectedDelimiter),
         Some(header) => Error::at(at, unknown_header(header)),
     }
 }
 
-/// What is wrong with a header on a connection whose dialect and side are known.
+/// Returns the violation for a header on a connection whose dialect and side are known.
 #[cold]
 pub(crate) fn wrong_header(header: &[u8], dialect: Dialect, expected: Side) -> Offence {
     if side_of(dialect, header).is_some() {
@@ -119,12 +119,12 @@ pub(crate) fn wrong_header(header: &[u8], dialect: Dialect, expected: Side) -> O
     unknown_header(header)
 }
 
-/// Whether any dialect has this header.
+/// Returns true if any dialect has this header.
 fn is_known(header: &[u8]) -> bool {
     Dialect::ALL.into_iter().any(|dialect| side_of(dialect, header).is_some())
 }
 
-/// Which side writes this header in this dialect.
+/// Returns the side that writes this header in this dialect.
 fn side_of(dialect: Dialect, header: &[u8]) -> Option<Side> {
     dialect.grammar().side_of(header)
 }

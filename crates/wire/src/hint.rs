@@ -1,9 +1,9 @@
-//! Translation hints: one byte that the core carries with a body for its encoder.
+//! Translation hints: one byte that the core stores with a body for its encoder.
 //!
-//! | form | hint |
+//! | body format | hint |
 //! |---|---|
-//! | frames | how they are to become JSON, as the client's listener has it: its [`Json`] |
-//! | JSON | of a request, whether the data is JSON other than a string |
+//! | frames | the translation to JSON, as configured for the client's listener: its [`Json`] |
+//! | JSON | for a request: true if the data is JSON other than a string |
 
 use crate::Json;
 use crate::translate::is_other_than_string;
@@ -19,7 +19,7 @@ pub(crate) const fn of_frames(rule: Json) -> u8 {
     }
 }
 
-/// Returns how a body of frames with this hint becomes JSON.
+/// Returns the translation to JSON for a body of frames with this hint.
 pub(crate) const fn rule(hint: u8) -> Json {
     match hint {
         1 => Json::String,
@@ -34,7 +34,7 @@ pub(crate) fn of_json(data: &[u8]) -> u8 {
     if is_other_than_string(data) { OTHER_THAN_STRING } else { 0 }
 }
 
-/// Returns whether the data of a request with this hint was JSON other than a string.
+/// Returns true if the data of a request with this hint was JSON other than a string.
 pub(crate) const fn asked_other(hint: u8) -> bool {
     hint == OTHER_THAN_STRING
 }

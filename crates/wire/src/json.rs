@@ -1,5 +1,5 @@
-//! The engine for the dialects whose data is JSON: header, command, service or client address,
-//! request id, data, options. They differ in the constants of a [`Table`].
+//! The engine for the dialects with JSON data: header, command, service or client address, request
+//! id, data, options. The dialects differ in the constants of a [`Table`].
 
 mod decode;
 mod encode;
@@ -18,7 +18,7 @@ use crate::{Codec, Dialect, Json, Side};
 pub(crate) const CLIENT: &[u8] = b"C";
 pub(crate) const WORKER: &[u8] = b"W";
 
-// The commands, which are digits and the same in both directions.
+// The commands: digits, the same in both directions.
 const READY: u8 = b'1';
 const REQUEST: u8 = b'2';
 const FINAL: u8 = b'3';
@@ -27,70 +27,70 @@ const DISCONNECT: u8 = b'5';
 const PARTIAL: u8 = b'6';
 const REJECT: u8 = b'7';
 
-/// With what a short id counts to 64, and how far.
+/// The 64 digits of a short id, and their number in an id.
 const SHORT_ID_DIGITS: &[u8; 64] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
 const SHORT_ID_DIGITS_COUNT: usize = 10;
 
-/// What a client says that it still wants, or vouches for.
+/// The subject of a client's heartbeat: a request or a worker to keep alive.
 const OF_REQUEST: &[u8] = b"request";
 const OF_WORKER: &[u8] = b"worker";
 
-/// What tells one of these dialects from another.
+/// The constants of a dialect.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) dialect: Dialect,
-    /// Whether an empty frame stands before the request id, wherever a broker has or had a part in
-    /// the message.
+    /// True if an empty frame precedes the request id in every message that passes or passed
+    /// through a broker.
     pub(crate) separator: bool,
-    /// Whether a request to a worker names its service.
+    /// True if a request to a worker names its service.
     pub(crate) service_in_request: bool,
-    /// Whether replies, and requests to a worker, carry options. Requests of a client always do.
+    /// True if replies, and requests to a worker, carry options. Requests from a client always do.
     pub(crate) options: bool,
     pub(crate) error: ErrorPlace,
     pub(crate) heartbeats: Heartbeats,
     pub(crate) ids: Ids,
-    /// Whether a worker's READY, and a client's heartbeat, are answered.
+    /// True if a worker's READY and a client's heartbeat are answered.
     pub(crate) answers: bool,
     pub(crate) client: ClientCapabilities,
     pub(crate) worker: WorkerCapabilities,
 }
 
-/// How the library of a dialect makes routing ids.
+/// The format of the routing ids made by a dialect's library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ids {
-    /// What the user likes, `-` and a UUID.
+    /// A prefix chosen by the user, `-` and a UUID.
     Uuid,
     /// `C` or `W` and a number in base 64.
     Short,
 }
 
-/// Where an error stands in a final reply.
+/// The place of an error in a final reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorPlace {
-    /// In the place of the data; the status says that it is one.
+    /// In place of the data; the status marks the reply as an error.
     Data,
-    /// In the place of the status, and nothing follows.
+    /// In place of the status; nothing follows.
     Status,
 }
 
-/// What is in heartbeats.
+/// The contents of heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heartbeats {
-    /// A client's say of what they are: of a request, of a worker. A worker's have options.
+    /// A client's heartbeat names its subject, a request or a worker. A worker's carries options.
     Named,
-    /// A client's have the id of a request, or nothing.
+    /// A client's heartbeat carries a request id or nothing.
     Plain,
 }
 
-/// A table, and what one connection makes of it.
+/// A dialect's table and a connection's options.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     pub(crate) table: &'static Table,
     pub(crate) json: Json,
 }
 
-/// Which side writes this header.
+/// Returns the side that writes this header.
 pub(crate) fn side_of(header: &[u8]) -> Option<Side> {
     match header {
         CLIENT => Some(Side::Client),
@@ -99,9 +99,9 @@ pub(crate) fn side_of(header: &[u8]) -> Option<Side> {
     }
 }
 
-/// Whether a connection that begins with this message may speak this dialect. These dialects share
-/// their headers and most messages, so which of them it is has to be told by signs; a listener that
-/// is pinned knows without, and has no `identity` here.
+/// Returns how well a first message fits this dialect. These dialects share their headers and most
+/// messages, so the choice between them depends on further signs. A pinned listener needs none and
+/// passes no `identity`.
 pub(crate) fn recognise(
     table: &Table,
     first_message: FramesView<'_>,
@@ -114,9 +114,9 @@ pub(crate) fn recognise(
     Recognition::Possible(Codec::new(table.dialect, side))
 }
 
-/// Which of the two it is, by the routing ids that the libraries make, else by the options of a
-/// first request: PIGATO's clients always say whether to retry, zmq-omdp's only where their user
-/// does. Where nothing tells, PIGATO has more users.
+/// Chooses between the two dialects by the format of the routing id, otherwise by the options of a
+/// first request: PIGATO's clients always write `retry`, zmq-omdp's only if their user does. If
+/// neither decides, the result is PIGATO, which has more users.
 fn told_apart(first_message: FramesView<'_>, identity: &[u8]) -> Dialect {
     if let Some(dialect) = told_by_identity(identity) {
         return dialect;
@@ -138,12 +138,12 @@ fn told_by_identity(identity: &[u8]) -> Option<Dialect> {
     is_short_id(identity).then_some(Dialect::Omdp)
 }
 
-/// Whether a worker of this dialect that has this routing id is taken for one.
+/// Returns true if a worker with this routing id is detected as this dialect.
 pub(crate) fn can_be_called(table: &Table, routing_id: &[u8]) -> bool {
     told_by_identity(routing_id).unwrap_or(Dialect::Pigato) == table.dialect
 }
 
-/// A prefix, `-` and a UUID, which is how PIGATO makes routing ids, or a UUID, as pigato-ruby does.
+/// Returns true for a prefix, `-` and a UUID (PIGATO's routing ids), or for a UUID (pigato-ruby's).
 fn ends_in_uuid(identity: &[u8]) -> bool {
     const HYPHENS: [usize; 4] = [8, 13, 18, 23];
     let Some((prefix, uuid)) = identity.split_last_chunk::<36>() else { return false };
@@ -156,7 +156,7 @@ fn ends_in_uuid(identity: &[u8]) -> bool {
     })
 }
 
-/// A routing id of this form, for a peer of our own.
+/// Returns a routing id in this format for a Majordomus client or worker.
 pub(crate) fn routing_id(table: &Table, side: Side, random: u128) -> Label {
     let letter = match side {
         Side::Client => 'C',
@@ -164,7 +164,7 @@ pub(crate) fn routing_id(table: &Table, side: Side, random: u128) -> Label {
     };
     let id = match table.ids {
         Ids::Uuid => {
-            // Version and variant, which say that it was drawn at random.
+            // The version and variant of a random UUID.
             let uuid = random & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
             let (a, b, c) = (uuid >> 96, uuid >> 80 & 0xffff, uuid >> 64 & 0xffff);
             let (d, e) = (uuid >> 48 & 0xffff, uuid & 0xffff_ffff_ffff);
@@ -178,7 +178,7 @@ pub(crate) fn routing_id(table: &Table, side: Side, random: u128) -> Label {
     Label::from(id.as_str())
 }
 
-/// `C` or `W` and what the package shortid makes, which is how zmq-omdp makes routing ids.
+/// Returns true for `C` or `W` followed by an id of the package shortid (zmq-omdp's routing ids).
 fn is_short_id(identity: &[u8]) -> bool {
     let [b'C' | b'W', id @ ..] = identity else { return false };
     let is_of_it = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');

@@ -1,7 +1,7 @@
-//! OMDP/1, our own dialect, as `docs/rfc/omdp-1.md` has it.
+//! OMDP/1, the protocol of Majordomus, as specified in `docs/rfc/omdp-1.md`.
 //!
-//! A message is one command frame, whose fields are packed, and behind it the frames of a body
-//! where the command has one.
+//! A message is one command frame with packed fields, followed by the frames of a body if the
+//! command has one.
 //!
 //! ```text
 //! both → broker     01 "OMDP" versions role heartbeat message-max headers    HELLO
@@ -26,8 +26,8 @@
 //!                   45 requests                                   CAPACITY-IS
 //! ```
 //!
-//! A ticket is the core's address of a task: a token, as 16 octets. Ids are numbers here and text in
-//! the other dialects.
+//! A ticket is the core's address of a task: a token of 16 octets. Request ids are numbers in this
+//! dialect and text in the others.
 
 mod codes;
 mod decode;
@@ -49,7 +49,7 @@ pub use headers::{HEADERS_BYTES_MAX, Headers, pack_headers};
 use crate::detect::Recognition;
 use crate::{Codec, Dialect, Json, Offence, Side};
 
-/// The only version that we speak.
+/// The only supported version.
 const VERSION: u8 = 1;
 
 const SIGNATURE: &[u8; 4] = b"OMDP";
@@ -89,7 +89,7 @@ const FRESH: u8 = 0x02;
 const DURABLE: u8 = 0x04;
 const NOTICES: u8 = 0x08;
 
-// The roles, and who wrote an error.
+// The roles, and the authors of an error.
 const ROLE_CLIENT: u8 = 1;
 const ROLE_WORKER: u8 = 2;
 const AUTHOR_BROKER: u8 = 1;
@@ -101,15 +101,15 @@ const DISPATCHED: u8 = 2;
 const REDELIVERED: u8 = 3;
 const AT_WORK: u8 = 4;
 
-/// A time, a count or a credit without limit.
+/// An unlimited time, count or credit.
 const UNLIMITED: u32 = u32::MAX;
-/// A timeout that is for the broker to choose.
+/// The timeout is chosen by the broker.
 const TIMEOUT_OF_SERVICE: u32 = u32::MAX - 1;
 
-/// What clients can do.
+/// The capabilities of clients.
 pub(crate) const CLIENT: ClientCapabilities = ClientCapabilities {
     partial_replies: true,
-    // Of all ends but those that are no error, or that it has brought about itself.
+    // Every outcome except success and the outcomes that the client has caused itself.
     told: OutcomeSet::of(&[
         Outcome::Failed,
         Outcome::Expired,
@@ -127,11 +127,11 @@ pub(crate) const CLIENT: ClientCapabilities = ClientCapabilities {
     form: Form::Frames,
 };
 
-/// What workers can do.
+/// The capabilities of workers.
 pub(crate) const WORKER: WorkerCapabilities = WorkerCapabilities {
     concurrency: Concurrency::ONE,
     cancel: true,
-    // The ticket alone names a task.
+    // The ticket alone identifies a task.
     request_ids: false,
     rejects: true,
     afterwords: false,
@@ -143,15 +143,15 @@ pub(crate) const WORKER: WorkerCapabilities = WorkerCapabilities {
     form: Form::Frames,
 };
 
-/// What one connection makes of the dialect.
+/// A connection's options for this dialect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
-    /// How what clients say becomes JSON for a worker that wants it.
+    /// The translation of clients' bodies to JSON for a worker that requires it.
     pub(crate) json: Json,
 }
 
-/// Whether the message is of this dialect. A peer that begins with anything but a right HELLO is
-/// refused, and answered.
+/// Returns how well a first message fits this dialect. A peer whose first message is not a valid
+/// HELLO is rejected with an answer.
 pub(crate) fn recognise(first_message: FramesView<'_>) -> Recognition {
     let Some(&command) = first_message.get(0).and_then(<[u8]>::first) else {
         return Recognition::No;
@@ -171,12 +171,12 @@ pub(crate) fn recognise(first_message: FramesView<'_>) -> Recognition {
     }
 }
 
-/// DISCONNECT, to a peer that has not come as far as to have a codec.
+/// Returns DISCONNECT for a peer that has no codec yet.
 pub(crate) fn answer(farewell: Farewell, offence: &Offence) -> Bytes {
     encode::answer(farewell, offence)
 }
 
-/// Whether peers of this side say this to the broker.
+/// Returns true if peers of this side send this command to the broker.
 fn is_said_by(side: Side, command: u8) -> bool {
     let of_its_own = match side {
         Side::Client => REQUEST..=STILL_WANTED,
@@ -185,7 +185,7 @@ fn is_said_by(side: Side, command: u8) -> bool {
     matches!(command, HELLO | HEARTBEAT | GOODBYE) || of_its_own.contains(&command)
 }
 
-/// Whether the broker says this to peers of this side.
+/// Returns true if the broker sends this command to peers of this side.
 fn is_said_to(side: Side, command: u8) -> bool {
     let of_its_own = match side {
         Side::Client => PARTIAL..=NOTICE,

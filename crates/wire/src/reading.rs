@@ -1,16 +1,17 @@
-//! What all dialects read alike: commands, names, addresses, request ids.
+//! Decoding shared by all dialects: commands, names, addresses and request ids.
 //!
-//! All of it is inlined, because a call would return its result in memory, with room for an error.
+//! These functions are inlined because a call would return its result in memory, sized for an
+//! error.
 
 use majordomus_core::{CorrelationIdRef, FramesView};
 
 use crate::service::check_service_name;
 use crate::{Error, Offence};
 
-/// The longest client address that a worker may send back, in bytes: as long as a routing id.
+/// The maximum length in bytes of the client address in a worker's message: that of a routing id.
 pub const ADDRESS_BYTES_MAX: usize = 255;
 
-/// The longest id that a client may give its request, in bytes.
+/// The maximum length in bytes of a client's request id.
 pub const REQUEST_ID_BYTES_MAX: usize = 255;
 
 #[inline(always)]
@@ -22,7 +23,8 @@ pub(crate) fn command_at(message: FramesView<'_>, at: usize) -> Result<u8, Error
     }
 }
 
-/// A command that this direction does not have; `known` says that the other one does.
+/// Returns the violation for a command not valid in this direction. `known` is true if it is valid
+/// in the other direction.
 pub(crate) fn wrong_command(command: u8, known: bool) -> Offence {
     if known {
         Offence::CommandOfOtherDirection { command }
@@ -50,7 +52,7 @@ pub(crate) fn address_at<'a>(message: FramesView<'a>, at: usize) -> Result<&'a [
     Ok(address)
 }
 
-/// The empty frame that belongs there.
+/// Checks that the frame `at` is empty.
 #[inline(always)]
 pub(crate) fn separator_at(message: FramesView<'_>, at: usize) -> Result<(), Error> {
     match message.get(at) {
@@ -60,7 +62,7 @@ pub(crate) fn separator_at(message: FramesView<'_>, at: usize) -> Result<(), Err
     }
 }
 
-/// The id of a request. It may be empty: a client that has one request at a time needs none.
+/// Decodes a request id. It may be empty: a client with one request at a time needs no id.
 #[inline(always)]
 pub(crate) fn id_at<'a>(message: FramesView<'a>, at: usize) -> Result<CorrelationIdRef<'a>, Error> {
     let id = message.get(at).ok_or_else(|| Error::at(at, Offence::MissingId))?;

@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-/// Memory that a decoder needs beside the message: the bounds of parts that are packed into one frame,
-/// and a string with its JSON escapes resolved.
+/// Reusable memory for decoders: the bounds of parts that are packed into one frame, and a string
+/// with its JSON escapes resolved.
 ///
 /// One value serves all connections of a thread, because a decoded command borrows it until the
-/// command is handled. Its memory is reused from message to message and stays below 12 KiB.
+/// command is handled. Its memory is reused for every message and stays below 12 KiB.
 ///
 /// ```
 /// use majordomus_core::{FromClientView, Frames};
@@ -27,7 +27,7 @@ use alloc::vec::Vec;
 /// ```
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Start and end of each part.
+    /// The start and end of each part.
     pub(crate) bounds: Vec<(u32, u32)>,
     /// The routing id of a request's target.
     pub(crate) target: Vec<u8>,

@@ -1,21 +1,21 @@
-//! What may be the name of a service.
+//! Validation of service names.
 
 use crate::Offence;
 
-/// The longest name of a service, in bytes.
+/// The maximum length of a service name in bytes.
 pub const SERVICE_NAME_BYTES_MAX: usize = 255;
 
-/// Whether a service may have this name: 1 to [`SERVICE_NAME_BYTES_MAX`] bytes of UTF-8 without
-/// control characters (below 0x20, and 0x7F).
+/// Checks a service name: 1 to [`SERVICE_NAME_BYTES_MAX`] bytes of UTF-8 without control characters
+/// (below 0x20, and 0x7F).
 ///
-/// The specifications call a name "printable" and stop there. We refuse what cannot be shown,
-/// because names end up in logs, metrics and `$dir`. The decoders apply this to every name; our
-/// client and worker ask it before they write one.
+/// The specifications only require a "printable" name. Majordomus rejects names that cannot be
+/// displayed because names appear in logs, metrics and `$dir`. The decoders apply this check to
+/// every name; the Majordomus client and worker apply it before they encode a name.
 ///
 /// # Errors
 ///
-/// [`EmptyService`](Offence::EmptyService), [`ServiceTooLong`](Offence::ServiceTooLong),
-/// [`ServiceNotUtf8`](Offence::ServiceNotUtf8),
+/// Returns [`EmptyService`](Offence::EmptyService), [`ServiceTooLong`](Offence::ServiceTooLong),
+/// [`ServiceNotUtf8`](Offence::ServiceNotUtf8) or
 /// [`ServiceControlCharacter`](Offence::ServiceControlCharacter).
 ///
 /// ```
@@ -40,7 +40,8 @@ pub fn check_service_name(name: &[u8]) -> Result<(), Offence> {
     Ok(())
 }
 
-/// Returns whether a name is printable ASCII. Checks eight bytes at a time; the last eight may overlap.
+/// Returns true if a name is printable ASCII. Checks eight bytes at a time; the last eight may
+/// overlap.
 #[inline]
 fn is_printable(name: &[u8]) -> bool {
     if let Some(last) = name.last_chunk::<8>() {
@@ -56,7 +57,7 @@ fn is_printable(name: &[u8]) -> bool {
     name.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// Returns 0 where all eight bytes are printable ASCII.
+/// Returns 0 if all eight bytes are printable ASCII.
 #[inline]
 fn unusual(bytes: u64) -> u64 {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
@@ -114,7 +115,7 @@ mod tests {
         check(b"a\x1f", Err(Offence::ServiceControlCharacter { byte: 0x1f }));
         check(b"a\x7fb", Err(Offence::ServiceControlCharacter { byte: 0x7f }));
         check(b"caf\xe9", Err(Offence::ServiceNotUtf8));
-        // A name that was cut inside a character.
+        // A name cut inside a character.
         check(&"größe".as_bytes()[..3], Err(Offence::ServiceNotUtf8));
     }
 }

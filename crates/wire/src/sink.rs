@@ -1,21 +1,20 @@
-//! Where written frames go.
+//! The destination of encoded frames.
 
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use majordomus_core::FramesView;
 
-/// Takes the frames of a message, in order.
+/// A destination for the frames of a message, in order.
 ///
-/// The encoders hand over borrowed slices and keep nothing, so a sink can write them where they are
-/// to be sent from. One command is at most one message: it ends with the frame whose `more` is
-/// false.
+/// The encoders pass borrowed slices and keep nothing, so a sink can write the frames directly into
+/// its output. A command is at most one message, which ends with the frame whose `more` is false.
 ///
 /// ```
 /// use majordomus_core::ToWorkerView;
 /// use majordomus_wire::{Codec, Dialect, Side, Sink};
 ///
-/// /// Counts what would be written.
+/// /// Counts the encoded bytes and messages.
 /// struct Count {
 ///     bytes: usize,
 ///     messages: usize,
@@ -33,20 +32,20 @@ use majordomus_core::FramesView;
 /// assert_eq!((count.bytes, count.messages), (7, 1));
 /// ```
 pub trait Sink {
-    /// The shortest frame of a body that [`shared_frame`](Sink::shared_frame) takes, in bytes. Unless a
-    /// sink sets it, there is none.
+    /// The minimum length in bytes of a body frame that is passed to
+    /// [`shared_frame`](Sink::shared_frame). By default no frame is.
     const SHARED_FRAME_BYTES_MIN: usize = usize::MAX;
 
-    /// Takes one frame; `more` of the same message follow, or none.
+    /// Takes one frame. `more` is true if more frames of the same message follow.
     fn frame(&mut self, frame: &[u8], more: bool);
 
-    /// Takes a frame that shares the memory of the body it is part of. The default copies it.
+    /// Takes a frame that shares the memory of its body. The default copies it.
     fn shared_frame(&mut self, frame: Bytes, more: bool) {
         self.frame(&frame, more);
     }
 
-    /// Takes frame `index` of `frames`, which is part of a body: shared if it is long enough and its
-    /// memory can be, and else as any other.
+    /// Takes frame `index` of a body's `frames`: shared if it is long enough and its memory can be
+    /// shared, otherwise copied.
     #[inline]
     fn body_frame(&mut self, frames: &FramesView<'_>, index: usize, more: bool) {
         let Some(frame) = frames.get(index) else { return };
@@ -59,15 +58,16 @@ pub trait Sink {
         }
     }
 
-    /// Takes the last two frames of a message. Most messages are one small frame of a body behind another
-    /// one, so a sink can reserve room for both at once here. The default calls [`frame`](Sink::frame).
+    /// Takes the last two frames of a message. Most messages end with a small body frame after
+    /// another frame, so a sink can reserve space for both at once here. The default calls
+    /// [`frame`](Sink::frame).
     #[inline]
     fn last_two_frames(&mut self, first: &[u8], last: &[u8]) {
         self.frame(first, true);
         self.frame(last, false);
     }
 
-    /// Takes a frame, and after it all frames of a body, which end the message.
+    /// Takes a frame, followed by all frames of a body, which end the message.
     #[inline(always)]
     fn frame_and_body(&mut self, frame: &[u8], body: &FramesView<'_>) {
         match (body.len(), body.get(0)) {
@@ -84,7 +84,7 @@ pub trait Sink {
     }
 }
 
-/// Collects the frames of a message. Frames of a body share its memory where that is possible.
+/// Collects the frames of a message. Body frames share the memory of their body if possible.
 impl Sink for Vec<Bytes> {
     const SHARED_FRAME_BYTES_MIN: usize = 0;
 

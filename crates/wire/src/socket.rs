@@ -1,6 +1,6 @@
-//! What kind of socket a peer has, as far as that tells its dialect.
+//! The kinds of sockets that distinguish dialects.
 
-/// What kind of ZMTP socket a peer has. No dialect is spoken over both.
+/// A peer's kind of ZMTP socket. Each dialect is used over one kind only.
 ///
 /// ```
 /// # use majordomus_wire as majordomus;
@@ -11,8 +11,8 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Socket {
-    /// A DEALER, a REQ or a ROUTER, which the broker meets as a ROUTER.
+    /// A DEALER, REQ or ROUTER socket. The broker's side is a ROUTER.
     Dealer,
-    /// A CLIENT, which the broker meets as a SERVER. Its messages have one frame each.
+    /// A CLIENT socket. The broker's side is a SERVER. Each message has one frame.
     Client,
 }

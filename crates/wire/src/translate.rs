@@ -1,25 +1,27 @@
-//! Translation of bodies between opaque frames and JSON, for every dialect in one place.
+//! Translation of bodies between opaque frames and JSON, for all dialects.
 //!
-//! JSON text is never parsed and written anew: what passes through keeps its bytes, and what is
-//! read out of a text is only a string, or bytes in base64.
+//! JSON text is never parsed and rewritten: text that passes through keeps its bytes. The only
+//! values read from a text are strings, and bytes in base64.
 //!
-//! Frames that become JSON and then frames again are the same frames, except:
+//! Frames translated to JSON and back are the same frames, except:
 //!
 //! | frames | JSON | frames again |
 //! |---|---|---|
 //! | none | `null` | one, `null` |
-//! | one that passes through, and is `{"$base64": …}` with good base64 | the same | its bytes |
-//! | one that passes through, and is an array of 2 to 1,016 strings or such objects | the same | its elements |
-//! | one that passes through, and is a string, which `auto` lets it only where the client asked with other JSON | the same | its text |
-//! | one of nothing but blanks, or the bare word `undefined`, with `raw` | the same | none |
+//! | one, passed through: `{"$base64": …}` with valid base64 | unchanged | its bytes |
+//! | one, passed through: an array of 2 to 1,016 strings or such objects | unchanged | its elements |
+//! | one, passed through: a string (see below) | unchanged | its text |
+//! | one that is blank or the bare word `undefined`, with `raw` | unchanged | none |
 //! | more than 1,016 | an array | one, the text of the array |
 //!
-//! and several under `raw`, where what is JSON passes through inside the array: there strings and
-//! such objects come back as what they hold, and other JSON makes the array come back as its text.
+//! With `auto`, a string passes through only in a reply to a request whose data was other JSON.
+//! With `raw`, JSON frames among several pass through as elements of the array: strings and base64
+//! objects among them become their contents, and any other JSON makes the array become one frame,
+//! its text.
 //!
-//! Each direction takes time linear in the size of the body, and no text is nested too deep for the
-//! stack. JSON is at most 6 bytes for each byte of the frames, 13 for each frame, and 4. Frames are
-//! never more bytes than their JSON.
+//! Each direction takes time linear in the size of the body, and nesting uses no stack. JSON is at
+//! most 6 bytes for each byte of the frames, plus 13 for each frame, plus 4. Frames are never
+//! larger than their JSON.
 
 mod rule;
 
@@ -37,24 +39,25 @@ pub use rule::{Json, UnknownJson};
 
 use crate::json_text::{Reader, Text, is_blank, quote};
 
-/// The key of the object that stands for bytes which are not UTF-8.
+/// The key of the object that represents bytes that are not UTF-8.
 const BASE64_KEY: &[u8] = b"$base64";
 
-/// Arrays and objects in one another; what nests deeper does not pass through. It is what the
-/// strictest reader in use takes (pigato-ruby's), and a reader that refuses ends its program.
+/// The maximum nesting of arrays and objects in a text that passes through. This is the limit of
+/// the strictest reader in use (pigato-ruby's), and a reader that exceeds its limit ends its
+/// program.
 const NESTING_MAX: usize = 100;
 
-/// Elements of an array that become frames. The elements of a longer one would be more frames than
-/// the peers of this project read in one message.
+/// The maximum number of array elements that become frames. A longer array would exceed the number
+/// of frames that the peers of this project read in one message.
 const ELEMENTS_MAX: usize = 1_016;
 
-/// The longest number in a request's data, in bytes, that is recognised as one.
+/// The maximum length in bytes of a number that is recognized in a request's data.
 const SCALAR_BYTES_MAX: usize = 64 * 1024;
 
-/// A body of frames as one JSON text. `asked_other` says that it is a reply, and that the data of
-/// its request was JSON other than a string.
+/// Translates a body of frames to one JSON text. `asked_other` is true for a reply to a request
+/// whose data was JSON other than a string.
 ///
-/// With [`Json::Raw`] the result is what the frame is, so it may be no JSON.
+/// With [`Json::Raw`] a frame is passed on unchanged, so the result may be invalid JSON.
 pub(crate) fn to_json(body: FramesView<'_>, rule: Json, asked_other: bool) -> Cow<'_, [u8]> {
     match (body.get(0), body.len()) {
         (None, _) => Cow::Borrowed(b"null"),
@@ -68,11 +71,11 @@ pub(crate) fn to_json(body: FramesView<'_>, rule: Json, asked_other: bool) -> Co
     }
 }
 
-/// A body of JSON texts as the frames that they stand for, in order. A text that is no JSON is one
-/// frame, as JSON is that stands for no frames; there is none for an empty text and for the bare
-/// word `undefined`.
+/// Translates a body of JSON texts to the frames that they represent, in order. A text that is
+/// invalid JSON, or JSON that represents no frames, becomes one frame. An empty text and the bare
+/// word `undefined` become no frame.
 ///
-/// A string with half of a surrogate pair has no UTF-8, so it stands for nothing but its own text.
+/// A string with half of a surrogate pair has no UTF-8 form, so it becomes its own text.
 pub(crate) fn to_frames(body: FramesView<'_>) -> Translated<'_> {
     if body.len() == 1 {
         return only_to_frames(body.in_form(Form::Frames, 0));
@@ -86,7 +89,7 @@ pub(crate) fn to_frames(body: FramesView<'_>) -> Translated<'_> {
     Translated::Written(flat.into_frames())
 }
 
-/// Translates a body of one text. The frame stays where it is in memory where that is possible.
+/// Translates a body of one text, without moving the frame in memory if possible.
 fn only_to_frames(body: FramesView<'_>) -> Translated<'_> {
     let text = body.get(0).unwrap_or_default();
     let mut reader = Reader::new(text);
@@ -96,7 +99,7 @@ fn only_to_frames(body: FramesView<'_>) -> Translated<'_> {
         && reader.is_at_end()
         && let Some((start, _)) = body.bounds(0)
     {
-        // It is in a frame, so the sums fit.
+        // The offsets are inside a frame, so the sums do not overflow.
         let (from, to) = (start + (end - plain.len()) as u32, start + end as u32);
         return Translated::Inside(body, [(from, to)]);
     }
@@ -107,7 +110,7 @@ fn only_to_frames(body: FramesView<'_>) -> Translated<'_> {
     Translated::AsItIs(body)
 }
 
-/// A body as frames.
+/// A body translated to frames.
 pub(crate) enum Translated<'a> {
     /// The body itself.
     AsItIs(FramesView<'a>),
@@ -128,11 +131,12 @@ impl Translated<'_> {
     }
 }
 
-/// Returns whether the data of a request is JSON other than a string.
+/// Returns true if the data of a request is JSON other than a string.
 ///
-/// An array or object is recognised by its first and last character, because reading every request to
-/// its end costs too much. Data that only looks like an array or object counts as one; this matters to
-/// its client alone, which then gets a reply of one frame such as `5` as a number and not as a string.
+/// An array or object is recognized by its first and last character, because reading every request
+/// to its end costs too much. Data that only looks like an array or object counts as one. This
+/// affects only its client, which then gets a reply of one frame such as `5` as a number instead of
+/// a string.
 #[inline]
 pub(crate) fn is_other_than_string(json: &[u8]) -> bool {
     let mut reader = Reader::new(json);
@@ -153,12 +157,12 @@ fn is_scalar(mut reader: Reader<'_>) -> bool {
     reader.left() <= SCALAR_BYTES_MAX && reader.value().is_some() && reader.is_at_end()
 }
 
-/// What JavaScript writes for no value at all.
+/// Returns true for a text that JavaScript writes for no value.
 fn is_nothing(text: &[u8]) -> bool {
     matches!(text.trim_ascii(), b"" | b"undefined")
 }
 
-/// Whether a body of this one frame is its own JSON text.
+/// Returns true if a body of this one frame passes through as JSON text.
 fn passes(frame: &[u8], rule: Json, asked_other: bool) -> bool {
     match rule {
         Json::String => false,
@@ -167,18 +171,18 @@ fn passes(frame: &[u8], rule: Json, asked_other: bool) -> bool {
     }
 }
 
-/// Whether it begins as an object or array does.
+/// Returns true if the frame begins like an object or array.
 fn is_structure(frame: &[u8]) -> bool {
     matches!(frame.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// Whether it is JSON that every reader takes.
+/// Returns true if the text is JSON that every reader accepts.
 fn is_sound(text: &[u8], nesting_max: usize) -> bool {
     let mut reader = Reader::new(text);
     reader.skip(nesting_max, true).is_some() && reader.is_at_end()
 }
 
-/// Appends a frame as a JSON string, or in base64 where it is not UTF-8.
+/// Appends a frame as a JSON string, or as a base64 object if it is not UTF-8.
 fn write_value(frame: &[u8], to: &mut Vec<u8>) {
     let Ok(text) = core::str::from_utf8(frame) else {
         let (before, behind) = (br#"{"$base64":""#, br#""}"#);
@@ -194,7 +198,7 @@ fn write_value(frame: &[u8], to: &mut Vec<u8>) {
 
 fn array(body: FramesView<'_>, rule: Json) -> Vec<u8> {
     array_of(body, 3 * body.len() + 1, |frame, text| {
-        // A frame that is no JSON would break the array.
+        // A frame that is not JSON would make the array invalid.
         if rule == Json::Raw && is_sound(frame, NESTING_MAX - 1) {
             text.extend_from_slice(frame);
         } else {
@@ -203,8 +207,8 @@ fn array(body: FramesView<'_>, rule: Json) -> Vec<u8> {
     })
 }
 
-/// Returns a JSON array with an element for each frame, as `write` appends it. The elements are expected
-/// to take `more` bytes beside the frames.
+/// Returns a JSON array with one element for each frame, appended by `write`. `more` is the
+/// expected size of the elements beyond the size of the frames.
 pub(crate) fn array_of(
     body: FramesView<'_>,
     more: usize,
@@ -219,7 +223,7 @@ pub(crate) fn array_of(
     text
 }
 
-/// Frames that are being read out of JSON, one behind the other.
+/// Frames read from JSON, concatenated.
 #[derive(Default)]
 struct Flat {
     data: Vec<u8>,
@@ -237,14 +241,14 @@ impl Flat {
         self.bound_from(start);
     }
 
-    /// What was added to the data since `start` is a frame.
+    /// Records the data added since `start` as a frame.
     fn bound_from(&mut self, start: usize) {
         let bound = |at: usize| u32::try_from(at).expect("a message is under 4 GiB");
         self.bounds.push((bound(start), bound(self.data.len())));
     }
 
-    /// Appends the frames that a text stands for. Where it stands for none, appends nothing and returns
-    /// `None`.
+    /// Appends the frames that a text represents. If it represents none, appends nothing and
+    /// returns `None`.
     fn read(&mut self, text: &[u8]) -> Option<()> {
         let (bytes, frames) = (self.data.len(), self.bounds.len());
         let mut reader = Reader::new(text);
@@ -256,8 +260,8 @@ impl Flat {
         read
     }
 
-    /// Reads one value. It stops at the first value that stands for no frame, so it never goes deeper
-    /// than an object in an array.
+    /// Reads one value. Stops at the first value that represents no frame, so the nesting never
+    /// exceeds an object in an array.
     fn read_from(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         if !reader.take(b'[') {
             return self.read_one(reader);
@@ -276,7 +280,7 @@ impl Flat {
         (reader.take(b']') && elements >= 2).then_some(())
     }
 
-    /// Reads a string, or an object that stands for bytes.
+    /// Reads a string or an object that represents bytes.
     fn read_one(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         let start = self.data.len();
         if !reader.take(b'{') {
@@ -297,8 +301,8 @@ impl Flat {
     }
 }
 
-/// Returns a string without its escapes; `None` where an escape is not Unicode. A string without escapes
-/// is not checked for UTF-8.
+/// Returns a string with its escapes resolved, or `None` if an escape is not Unicode. A string
+/// without escapes is not checked for UTF-8.
 fn unescaped(text: Text<'_>) -> Option<Cow<'_, [u8]>> {
     if let Some(plain) = text.plain() {
         return Some(Cow::Borrowed(plain));

@@ -1,4 +1,4 @@
-//! The three digits that stand for an outcome or a farewell.
+//! The three-digit codes of outcomes and disconnect reasons.
 
 use majordomus_core::{CODE_UNSAID, Farewell, Frames, Outcome};
 
@@ -14,15 +14,15 @@ const LIMITED: u16 = 429;
 const UNWANTED: u16 = 499;
 const FAILED: u16 = 500;
 const WORKER_LOST: u16 = 502;
-/// All rejected it, or the broker shuts down.
+/// Every worker rejected the request, or the broker is shutting down.
 const UNAVAILABLE: u16 = 503;
 const SILENT: u16 = 504;
 const NO_COMMON_VERSION: u16 = 505;
 
-/// The codes that a worker may give.
+/// The range of codes that a worker may use.
 const OF_WORKERS: (u16, u16) = (400, 999);
 
-/// The broker's, for the end of a request; nothing for ends that are not told.
+/// Returns the broker's code for an outcome, or `None` for outcomes that are not reported.
 pub(super) fn of_outcome(outcome: Outcome) -> Option<u16> {
     Some(match outcome {
         Outcome::Replied | Outcome::Cancelled | Outcome::ClientGone => return None,
@@ -36,8 +36,8 @@ pub(super) fn of_outcome(outcome: Outcome) -> Option<u16> {
     })
 }
 
-/// What the broker means by this code in ERROR, and the code where the outcome does not say all of
-/// it. One that is not known is its hundred: a 4xx is a request that was not taken.
+/// Returns the outcome of a broker's code in ERROR, and the code if the outcome is less specific.
+/// An unknown code counts as its hundred: 4xx is a rejected request.
 pub(super) fn outcome(code: u16, body: &Frames) -> (Outcome, u16) {
     let outcome = match code {
         NOT_THERE => Outcome::NoSuchService,
@@ -55,17 +55,17 @@ pub(super) fn outcome(code: u16, body: &Frames) -> (Outcome, u16) {
     (outcome, CODE_UNSAID)
 }
 
-/// A worker's, as it may be written.
+/// Returns a worker's code as it is encoded.
 pub(super) fn of_worker(code: u16) -> u16 {
     if code == CODE_UNSAID { FAILED } else { worker(code) }
 }
 
-/// A worker's, as it is read: what is outside its range is the nearest.
+/// Returns a worker's code as it is decoded: a code outside the range becomes the nearest in it.
 pub(super) fn worker(code: u16) -> u16 {
     code.clamp(OF_WORKERS.0, OF_WORKERS.1)
 }
 
-/// What a worker hears of the end of a task that nobody waits for. At a shutdown it hears DISCONNECT.
+/// Returns the code of a cancelled task. At shutdown a worker receives DISCONNECT instead.
 pub(super) fn of_cancel(outcome: Outcome) -> u16 {
     match outcome {
         Outcome::Expired => EXPIRED,

@@ -1,4 +1,4 @@
-//! Frames to commands.
+//! The OMDP/1 decoder: frames to commands.
 
 use core::time::Duration;
 
@@ -164,7 +164,7 @@ impl Manner {
     }
 }
 
-/// Reads a client's command without a body.
+/// Decodes a client's command without a body.
 #[inline(never)]
 fn bare_from_client<'a>(
     command: u8,
@@ -184,7 +184,7 @@ fn bare_from_client<'a>(
     end(message).map(|()| said)
 }
 
-/// Reads a worker's command without a body.
+/// Decodes a worker's command without a body.
 #[inline(never)]
 fn bare_from_worker<'a>(
     command: u8,
@@ -198,7 +198,7 @@ fn bare_from_worker<'a>(
         GOODBYE => FromWorkerView::Disconnect,
         READY => FromWorkerView::Ready { service: fields.service()? },
         WITHDRAW => FromWorkerView::Withdraw {
-            // An empty name stands for all services.
+            // An empty name means all services.
             service: match fields.service() {
                 Err(error) if *error.offence() == Offence::EmptyService => b"",
                 service => service?,
@@ -214,7 +214,7 @@ fn bare_from_worker<'a>(
     end(message).map(|()| said)
 }
 
-/// Reads a command to a client without a body.
+/// Decodes a command without a body to a client.
 fn bare_to_client(command: u8, fields: &mut Fields<'_>) -> Result<ToClient, Error> {
     Ok(match command {
         WELCOME => ToClient::Welcome(welcome(fields)?),
@@ -227,7 +227,7 @@ fn bare_to_client(command: u8, fields: &mut Fields<'_>) -> Result<ToClient, Erro
                 DISPATCHED => Notice::Dispatched,
                 REDELIVERED => Notice::Redelivered,
                 AT_WORK => Notice::AtWork,
-                // A notice of a later version shows only that the broker is there.
+                // An unknown notice of a later version counts as a heartbeat.
                 _ => return Ok(ToClient::Heartbeat),
             };
             ToClient::Notice { id, notice }
@@ -236,7 +236,7 @@ fn bare_to_client(command: u8, fields: &mut Fields<'_>) -> Result<ToClient, Erro
     })
 }
 
-/// Reads a command to a worker without a body.
+/// Decodes a command without a body to a worker.
 fn bare_to_worker(command: u8, fields: &mut Fields<'_>) -> Result<ToWorker, Error> {
     let address = |fields: &mut Fields<'_>| fields.ticket().map(Label::from);
     Ok(match command {
@@ -290,7 +290,7 @@ fn reply(id: u64, options: Bytes, message: Frames) -> Reply {
     Reply { id, options, ..Reply::new(Label::empty(), message.skip(1)) }
 }
 
-/// Which side says its first HELLO.
+/// Returns the side of a peer from its first HELLO.
 pub(super) fn first_hello(message: FramesView<'_>) -> Result<Side, Error> {
     let (command, mut fields) = opening(message)?;
     if command != HELLO {
@@ -314,7 +314,7 @@ fn hello(fields: &mut Fields<'_>) -> Result<(Side, Hello), Error> {
     }
     let lowest = fields.number_1()?.max(1);
     let highest = fields.number_1()?.max(lowest);
-    // What is behind the versions may be otherwise in another version.
+    // The fields after the versions may differ in other versions.
     if !(lowest..=highest).contains(&VERSION) {
         return Err(wrong(Offence::NoCommonVersion { lowest, highest }));
     }
@@ -377,7 +377,7 @@ fn not_said_to(expected: Side, command: u8) -> Offence {
     }
 }
 
-/// How many requests at once a number means.
+/// Converts a number field to a concurrency.
 fn concurrency(requests: u32) -> Concurrency {
     match requests {
         UNLIMITED => Concurrency::Unlimited,

@@ -1,4 +1,4 @@
-//! Commands to frames.
+//! The OMDP/1 encoder: commands to frames.
 
 use alloc::string::ToString;
 use core::time::Duration;
@@ -22,7 +22,7 @@ use super::{
 use crate::errors::code;
 use crate::{Offence, Side, Sink};
 
-/// The length field of no headers.
+/// The length field of empty headers.
 const NO_HEADERS: [u8; 2] = [0; 2];
 
 impl Manner {
@@ -129,7 +129,7 @@ impl Manner {
     }
 }
 
-/// DISCONNECT to a peer of which only one message is known: what is wrong with it.
+/// Encodes DISCONNECT for a peer with only a first message, with the violation in that message.
 pub(super) fn answer(why: Farewell, offence: &Offence) -> Bytes {
     let text = match offence {
         Offence::HelloMissing { .. } => "HELLO first".to_string(),
@@ -235,7 +235,7 @@ fn replied(command: u8, reply: &ReplyView<'_>, sink: &mut impl Sink) {
     write_with([&[command], &number(reply.id), &length, headers], &reply.body, sink);
 }
 
-/// Writes a worker's reply to a task. `fields` follow the ticket.
+/// Encodes a worker's reply to a task. `fields` follow the ticket.
 fn answered(command: u8, fields: &[u8], reply: &WorkerReply, sink: &mut impl Sink) {
     let body = &reply.body.view();
     let (ticket_length, ticket) = short(&reply.address);
@@ -243,15 +243,16 @@ fn answered(command: u8, fields: &[u8], reply: &WorkerReply, sink: &mut impl Sin
     write_with([&[command, ticket_length], ticket, fields, &length, headers], body, sink);
 }
 
-/// The end of a request without a reply. What a worker failed with is its own; of all other ends the
-/// broker speaks, in the words of the last worker where one rejected it.
+/// Encodes the end of a request without a reply. The author of a worker's failure is the worker.
+/// The author of any other error is the broker; the text is that of the last worker that rejected
+/// the request, if any.
 fn failed(outcome: Outcome, reply: &ReplyView<'_>, sink: &mut impl Sink) {
     let Some(of_broker) = codes::of_outcome(outcome) else { return };
     let of_worker =
         outcome == Outcome::Failed && (reply.code != CODE_UNSAID || !reply.body.is_empty());
     let (author, code_written) = match (of_worker, outcome, reply.code) {
         (true, ..) => (AUTHOR_WORKER, codes::of_worker(reply.code)),
-        // A refusal may say more exactly what stood against the request.
+        // A refusal may carry a more specific code for the limit that was reached.
         (_, Outcome::Refused, 400..=499) => (AUTHOR_BROKER, reply.code),
         _ => (AUTHOR_BROKER, of_broker),
     };
@@ -266,8 +267,8 @@ fn failed(outcome: Outcome, reply: &ReplyView<'_>, sink: &mut impl Sink) {
     sink.frame(code(outcome).as_bytes(), false);
 }
 
-/// Returns the id field. A text that is no decimal number is written as 0: no peer of this dialect has
-/// such an id.
+/// Returns the id field. A text that is not a decimal number is encoded as 0: no peer of this
+/// dialect has such an id.
 #[inline]
 fn number(id: CorrelationIdRef<'_>) -> [u8; 8] {
     id.number().unwrap_or(0).to_be_bytes()
@@ -280,7 +281,7 @@ fn ticket(command: u8, token: Token) -> [u8; 18] {
     fixed([&[command, ticket.len() as u8], &ticket])
 }
 
-/// How many requests at once, as a number.
+/// Converts a concurrency to a number field.
 fn requests(concurrency: Concurrency) -> u32 {
     match concurrency {
         Concurrency::Unlimited => UNLIMITED,

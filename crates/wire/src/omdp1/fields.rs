@@ -1,4 +1,4 @@
-//! The fields of a command frame, read from the front.
+//! The fields of a command frame, decoded from the front.
 
 use core::time::Duration;
 
@@ -8,14 +8,13 @@ use super::{UNLIMITED, headers};
 use crate::service::check_service_name;
 use crate::{Error, Offence};
 
-/// What is wrong with a command frame, which is the first.
+/// Returns an error about the command frame, the first of the message.
 #[cold]
 pub(super) fn wrong(offence: Offence) -> Error {
     Error::at(0, offence)
 }
 
-/// What is left to be read of a command frame. Every length is held against it before anything is
-/// made of it.
+/// The rest of a command frame. Every length is checked against it before it is used.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
@@ -59,7 +58,7 @@ impl<'a> Fields<'a> {
         self.octets().map(|&octets| u64::from_be_bytes(octets))
     }
 
-    /// Milliseconds; nothing where they are without limit.
+    /// Reads a time in milliseconds; `None` if it is unlimited.
     #[inline]
     pub(super) fn time(&mut self) -> Result<Option<Duration>, Error> {
         let millis = self.number_4()?;
@@ -72,7 +71,7 @@ impl<'a> Fields<'a> {
         self.long(length.into())
     }
 
-    // A call would return the name in memory, with room for an error.
+    // A call would return the name in memory, sized for an error.
     #[inline(always)]
     pub(super) fn service(&mut self) -> Result<&'a [u8], Error> {
         let name = self.short()?;
@@ -88,7 +87,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads the id of a request.
+    /// Reads a request id.
     #[inline]
     pub(super) fn id(&mut self) -> Result<CorrelationIdRef<'a>, Error> {
         self.number_8().map(CorrelationIdRef::Number)

@@ -12,7 +12,7 @@ use crate::body::as_frames;
 /// The longest command frame that is built on the stack. Only long names and headers exceed it.
 const PLACE_BYTES: usize = 96;
 
-/// Calls `write` with a command frame that consists of these parts.
+/// Calls `write` with a command frame that is the concatenation of these parts.
 // Inlined, so that a part of constant length is copied by a few moves.
 #[inline(always)]
 pub(super) fn joined<const N: usize, T>(parts: [&[u8]; N], write: impl FnOnce(&[u8]) -> T) -> T {
@@ -37,7 +37,7 @@ pub(super) fn joined<const N: usize, T>(parts: [&[u8]; N], write: impl FnOnce(&[
     write(frame)
 }
 
-/// Copies a part, without a call where it is short. Both slices have the same length.
+/// Copies a part, without a call if it is short. Both slices have the same length.
 #[inline(always)]
 fn copy(to: &mut [u8], from: &[u8]) {
     match from.len() {
@@ -100,8 +100,9 @@ pub(super) fn short(text: &[u8]) -> (u8, &[u8]) {
     }
 }
 
-/// Returns the length field of the headers beside a body, and the headers. Options beside a JSON body are
-/// JSON too, so they are left out, and so are headers that are longer than the field can tell.
+/// Returns the length field of the headers beside a body, and the headers. Options beside a JSON
+/// body are JSON too, so they are left out. Headers longer than the field's maximum are left out
+/// too.
 #[inline]
 pub(super) fn headers<'a>(packed: &'a [u8], body: &FramesView<'_>) -> ([u8; 2], &'a [u8]) {
     if packed.is_empty() || packed.len() > HEADERS_BYTES_MAX || body.form() == Form::Json {
@@ -116,7 +117,7 @@ pub(super) fn time(span: Option<Duration>) -> [u8; 4] {
     span.map_or(UNLIMITED, |span| millis(span, UNLIMITED - 1)).to_be_bytes()
 }
 
-/// Returns a span in milliseconds, rounded up, and `most` at the most.
+/// Returns a span in milliseconds, rounded up, at most `most`.
 #[inline]
 pub(super) fn millis(span: Duration, most: u32) -> u32 {
     let rest = span.subsec_nanos().div_ceil(1_000_000);

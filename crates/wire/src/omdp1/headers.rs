@@ -1,4 +1,4 @@
-//! Headers: names and values, packed as OMDP/1 has them.
+//! Packed headers of OMDP/1: names and values.
 
 use alloc::vec::Vec;
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use crate::Offence;
 
-/// The most that all headers of a command take, in bytes: as much as their length can say.
+/// The maximum size of all headers of a command in bytes: the maximum of their length field.
 pub const HEADERS_BYTES_MAX: usize = u16::MAX as usize;
 
-/// The headers of a request or a reply: what its options are, where its body is frames.
+/// The headers of a request or a reply: its options if its body is frames.
 ///
 /// ```
 /// use majordomus_wire::{Headers, pack_headers};
@@ -26,13 +26,12 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// These, without the length of all before them.
+    /// Parses packed headers, without the length field that precedes them.
     ///
     /// # Errors
     ///
-    /// What is wrong with the first that is not as it must be:
-    /// [`HeaderCut`](Offence::HeaderCut), [`HeaderPastEnd`](Offence::HeaderPastEnd),
-    /// [`EmptyHeaderName`](Offence::EmptyHeaderName),
+    /// Returns the violation of the first invalid header: [`HeaderCut`](Offence::HeaderCut),
+    /// [`HeaderPastEnd`](Offence::HeaderPastEnd), [`EmptyHeaderName`](Offence::EmptyHeaderName) or
     /// [`HeaderNameCharacter`](Offence::HeaderNameCharacter).
     ///
     /// ```
@@ -46,7 +45,7 @@ impl<'a> Headers<'a> {
         Ok(Self { packed })
     }
 
-    /// Names and values, in order.
+    /// Returns the names and values, in order.
     ///
     /// ```
     /// let headers = majordomus_wire::Headers::read(b"\x01a\0\0\0\x01b")?;
@@ -62,7 +61,7 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// The value of the first header with this name, whatever its case.
+    /// Returns the value of the first header with this name, ignoring case.
     ///
     /// ```
     /// let headers = majordomus_wire::Headers::read(b"\x01a\0\0\0\x01b")?;
@@ -74,14 +73,14 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Headers as they are written: what becomes the options of a request or reply.
+/// Packs headers for use as the options of a request or reply.
 ///
 /// # Errors
 ///
-/// [`EmptyHeaderName`](Offence::EmptyHeaderName) or
-/// [`HeaderNameCharacter`](Offence::HeaderNameCharacter) for a name that is none, and
-/// [`HeaderPastEnd`](Offence::HeaderPastEnd) where a name is longer than 255 bytes or all of them
-/// together than [`HEADERS_BYTES_MAX`].
+/// Returns [`EmptyHeaderName`](Offence::EmptyHeaderName) or
+/// [`HeaderNameCharacter`](Offence::HeaderNameCharacter) for an invalid name, and
+/// [`HeaderPastEnd`](Offence::HeaderPastEnd) if a name is longer than 255 bytes or all headers
+/// together are longer than [`HEADERS_BYTES_MAX`].
 ///
 /// ```
 /// use majordomus_wire::{Offence, pack_headers};
@@ -107,14 +106,14 @@ where
         }
         packed.push(length);
         packed.extend_from_slice(name);
-        // It is under 64 KiB.
+        // The value is under 64 KiB.
         packed.extend_from_slice(&(value.len() as u32).to_be_bytes());
         packed.extend_from_slice(value);
     }
     Ok(packed.into())
 }
 
-/// Whether packed headers are as they must be.
+/// Checks packed headers.
 pub(super) fn check(packed: &[u8]) -> Result<(), Offence> {
     let mut rest = packed;
     while let Some((name, _, behind)) = next(rest)? {
@@ -124,7 +123,7 @@ pub(super) fn check(packed: &[u8]) -> Result<(), Offence> {
     Ok(())
 }
 
-/// The first header, and what is behind it.
+/// Returns the first header and the rest.
 #[expect(clippy::type_complexity, reason = "a name, a value and the rest")]
 fn next(packed: &[u8]) -> Result<Option<(&[u8], &[u8], &[u8])>, Offence> {
     let [length, rest @ ..] = packed else { return Ok(None) };
@@ -162,7 +161,7 @@ mod tests {
         let headers = Headers::read(&packed).expect("they are right");
         let all: Vec<_> = headers.iter().collect();
         assert_eq!(all, [("Content-Type", &b"a"[..]), ("x_1.+", b""), ("content-type", b"b")]);
-        // The first counts.
+        // The first of several headers with the same name counts.
         assert_eq!(headers.get("content-type"), Some(&b"a"[..]));
         assert_eq!(Headers::read(b"").map(|none| none.iter().count()), Ok(0));
     }

@@ -1,4 +1,4 @@
-//! What the test vectors of the RFC (`tests/omdp1_vectors.rs`) do not say: ranges, codes, crossings.
+//! Tests beyond the RFC's test vectors (`tests/omdp1_vectors.rs`): ranges, codes, translation.
 
 use core::time::Duration;
 
@@ -54,7 +54,7 @@ fn given() -> WorkerRequest {
     WorkerRequest::new(&TOKEN_OCTETS[..], "a", Frames::empty())
 }
 
-/// The fields of a request behind its id.
+/// The fields of a request after its id.
 #[track_caller]
 fn check_request(way: Way, of: Request, fields: &[u8]) {
     let frame = [b"\x10\0\0\0\0\0\0\0\x01", fields].concat();
@@ -79,7 +79,7 @@ fn requests() {
     let longest = b"\0\x04\xff\xff\xff\xfd\xff\xff\xff\xff\x01a\0\0\0";
     check_request(Both, timed(after(0xffff_fffd)), longest);
     check_request(Encode, timed(Timeout::After(Duration::MAX)), longest);
-    // A little is not at once.
+    // A short timeout is not encoded as 0.
     check_request(
         Encode,
         timed(Timeout::After(Duration::from_micros(1))),
@@ -94,7 +94,7 @@ fn requests() {
         let mut fields = *b"\0\x04\xff\xff\xff\xfe\xff\xff\xff\xff\x01a\0\0\0";
         fields[0] = flags;
         check_request(Both, set.clone(), &fields);
-        // Flags of a later version.
+        // Flags of a later version are ignored.
         fields[0] |= 0xf0;
         check_request(Decode, set, &fields);
     }
@@ -122,7 +122,7 @@ fn hellos() {
     let zero_max = b"\x01OMDP\x01\x01\x01\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0";
     check_one(Both, hello(unsaid), &[zero_max]);
     for (versions, headers) in [
-        // What is outside their range is read as the nearest.
+        // Values outside the range are decoded as the nearest.
         (b"\0\0", &b"\0\0"[..]),
         (b"\x01\0", b"\0\0"),
         (b"\0\x05", b"\0\0"),
@@ -178,7 +178,7 @@ fn farewells() {
         let frame = [b"\x05", &code[..], &[text.len() as u8], text.as_bytes()].concat();
         check_one(Both, Command::ToClient(ToClient::Disconnect(farewell)), &[&frame]);
         check_one(Both, Command::ToWorker(ToWorker::Disconnect(farewell)), &[&frame]);
-        // Whatever it says.
+        // The text is ignored.
         let frame = [b"\x05", &code[..], b"\x02\xff\xfe"].concat();
         check_one(Decode, Command::ToClient(ToClient::Disconnect(farewell)), &[&frame]);
     }
@@ -215,11 +215,11 @@ fn errors_of_the_broker() {
     }
     check_error(Encode, failed(Outcome::NoSuchWorker, 0, &[]), 1, 404, &["B_NO_WORKER"]);
     check_error(Encode, failed(Outcome::Failed, 0, &[]), 1, 500, &["B_FAILED"]);
-    // What the last worker said that rejected it.
+    // The text of the last worker that rejected the request.
     check_error(Both, failed(Outcome::Rejected, 0, &["too hot", "x"]), 1, 503, &["too hot", "x"]);
-    // Of an id that is in progress, so that it is known from the others that were refused.
+    // A duplicate id has its own code, to distinguish it from other refusals.
     check_error(Both, failed(Outcome::Refused, 400, &["id 1"]), 1, 400, &["id 1"]);
-    // Codes that are not known are read as their hundred, and authors as the broker.
+    // Unknown codes count as their hundred, and unknown authors as the broker.
     check_error(Decode, failed(Outcome::Refused, 451, &["a"]), 1, 451, &["a"]);
     check_error(Decode, failed(Outcome::Failed, 500, &["a"]), 1, 500, &["a"]);
     check_error(Decode, failed(Outcome::Failed, 599, &[]), 1, 599, &[]);
@@ -240,7 +240,7 @@ fn errors_of_workers() {
     check_error(Encode, failed(Outcome::Failed, 1_000, &["a"]), 2, 999, &["a"]);
     check_error(Decode, failed(Outcome::Failed, 400, &["a"]), 2, 7, &["a"]);
     check_error(Decode, failed(Outcome::Failed, 999, &["a"]), 2, 1_000, &["a"]);
-    // Another's 404 does not mean that there is no such service.
+    // A worker's 404 does not mean that the service does not exist.
     check_error(Both, failed(Outcome::Failed, 404, &["no user"]), 2, 404, &["no user"]);
 
     let error = |code, body| worker(FromWorker::Failed(WorkerReply { code, ..answer(body) }));
@@ -257,7 +257,7 @@ fn notices() {
         let command = Command::ToClient(ToClient::Notice { id: "1".into(), notice });
         check_one(Both, command, &[&[0x23, 0, 0, 0, 0, 0, 0, 0, 1, what]]);
     }
-    // One of a later version says only that the broker is there.
+    // An unknown notice of a later version counts as a heartbeat.
     for what in [0, 5, 255] {
         let frame = [0x23, 0, 0, 0, 0, 0, 0, 0, 1, what];
         check_one(Decode, Command::ToClient(ToClient::Heartbeat), &[&frame]);
@@ -338,7 +338,7 @@ fn what_it_has_no_word_for() {
     let wanted = ToWorker::StillWanted { address, id: "r1".into() };
     let frame = [b"\x43\x10", &TOKEN_OCTETS[..]].concat();
     check_one(Encode, Command::ToWorker(wanted), &[&frame]);
-    // Of a reply the service, and of a worker's the id.
+    // The service of a reply and the id of a worker's reply are not encoded.
     let named = Reply { service: "echo".into(), ..reply(&[]) };
     check_one(Encode, Command::ToClient(ToClient::Final(named)), &[b"\x21\0\0\0\0\0\0\0\x01\0\0"]);
     let identified = WorkerReply { id: "r1".into(), ..answer(&[]) };
@@ -353,7 +353,7 @@ fn bodies_are_any_frames() {
     check_one(Both, of(&["", "a", ""]), &[b"\x33\x01t\0\0", b"", b"a", b""]);
 }
 
-/// Bodies and options that come from peers whose form is JSON.
+/// Bodies and options from peers whose body format is JSON.
 #[test]
 fn json_becomes_frames_and_its_options_stay_behind() {
     let json = |texts: &[&str]| Frames::from_slices(texts).in_form(Form::Json, 0);
@@ -401,7 +401,7 @@ fn headers_stay_in_the_memory_that_they_came_in() {
     assert_eq!(reply.options.as_ptr(), memory[5..].as_ptr());
 }
 
-/// A library may be given more than can be written; nothing of it is better than half of it.
+/// A library may be given headers that are too long to encode. They are left out, not cut.
 #[test]
 fn headers_that_are_too_long_are_left_out() {
     let long =

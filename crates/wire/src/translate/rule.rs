@@ -1,15 +1,15 @@
-//! What a listener has to say about frames that become JSON.
+//! The listener's option for translating frames to JSON.
 
 use core::fmt;
 use core::str::FromStr;
 
 use majordomus_core::Label;
 
-/// How a body of frames becomes the one JSON text that some dialects carry. The listener of the
-/// client decides, for what it asks and for what it is answered.
+/// The translation of a body of frames to the single JSON text that some dialects carry. The option
+/// of the client's listener applies to its requests and their replies.
 ///
-/// One frame that does not pass through becomes a JSON string, or `{"$base64": "…"}` where it is not
-/// UTF-8; several frames become an array of these, and no frame `null`.
+/// One frame that does not pass through becomes a JSON string, or `{"$base64": "…"}` if it is not
+/// UTF-8. Several frames become an array of these. No frame becomes `null`.
 ///
 /// ```
 /// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
@@ -21,22 +21,22 @@ use majordomus_core::Label;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Json {
-    /// One frame that is a JSON object or array passes through, and in a reply any JSON where the
-    /// data of the request was JSON other than a string.
+    /// One frame that is a JSON object or array passes through. In a reply to a request whose data
+    /// was JSON other than a string, any JSON passes through.
     #[default]
     Auto,
     /// Nothing passes through.
     String,
-    /// One frame of UTF-8 always passes through, also where it is no JSON: the peers that write
-    /// frames are trusted to write JSON. Of several frames those pass that are JSON.
+    /// One frame of UTF-8 always passes through, even if it is not JSON: peers that write frames
+    /// are trusted to write JSON. Of several frames, those that are JSON pass through.
     Raw,
 }
 
 impl Json {
-    /// All rules, in the order in which they are shown.
+    /// All rules, in display order.
     pub const ALL: [Json; 3] = [Json::Auto, Json::String, Json::Raw];
 
-    /// The name by which it is configured.
+    /// Returns the name used in the configuration.
     ///
     /// ```
     /// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
@@ -60,7 +60,7 @@ impl fmt::Display for Json {
 impl FromStr for Json {
     type Err = UnknownJson;
 
-    /// The rule of this name.
+    /// Parses the name of a rule.
     ///
     /// ```
     /// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
@@ -78,7 +78,7 @@ impl FromStr for Json {
     }
 }
 
-/// No rule for JSON has this name.
+/// The error for an unknown rule name.
 ///
 /// ```
 /// # mod majordomus { pub mod broker { pub use majordomus_wire::*; } }
