@@ -1,6 +1,7 @@
-//! GDP: generaldomo over CLIENT and SERVER sockets, whose messages have one frame.
+//! The dialect GDP: generaldomo over CLIENT and SERVER sockets, whose messages have one frame.
 //!
-//! It is 7/MDP from the header on, packed: each frame of that is a part here, behind its length.
+//! A message consists of the frames of 7/MDP, starting with the header, packed as parts with a
+//! length before each.
 //!
 //! ```text
 //! client → broker   ["MDPC01" service body…]                      REQUEST
@@ -13,8 +14,8 @@
 //!                   ["MDPW01" 0x04 | 0x05]                        HEARTBEAT, DISCONNECT
 //! ```
 //!
-//! The lengths are as `zmsg_encode` of CZMQ and `multipart_t::encode` of cppzmq write them. The
-//! readme of generaldomo has them all in 32 bits, which its code does not do.
+//! The lengths are encoded like those of `zmsg_encode` in CZMQ and `multipart_t::encode` in cppzmq.
+//! The readme of generaldomo describes 32-bit lengths only, unlike its code.
 
 use crate::Dialect;
 use crate::mdp::{Delimiter, Framing, NoBody, Table};
@@ -77,7 +78,7 @@ mod tests {
                 ),
                 (Both, BROKER_HEARTBEAT, &["\x06MDPW01\x01\x04"]),
                 (Both, BROKER_DISCONNECT, &["\x06MDPW01\x01\x05"]),
-                // The core collects the parts for a client that takes none.
+                // The core collects the parts for a client that accepts no partial replies.
                 (Encode, partial("echo", &["a"]), &[]),
             ],
         );

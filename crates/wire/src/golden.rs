@@ -1,5 +1,5 @@
-//! Golden messages: a command, and the frames that stand for it. Each dialect's file has its own as
-//! data; [`check`] is what touches the API.
+//! Golden messages: commands and their frames. Each dialect's file has its golden messages as data;
+//! only [`check`] calls the API.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -28,22 +28,22 @@ pub(crate) enum Command {
     ToWorker(ToWorker),
 }
 
-/// What must hold between a command and a message.
+/// The relation between a command and a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// Each becomes the other.
+    /// The command is encoded as the message, and the message is decoded as the command.
     Both,
-    /// The command becomes the message. The message stands for another command.
+    /// The command is encoded as the message. The message is decoded as another command.
     Encode,
-    /// The message becomes the command. The command is written otherwise.
+    /// The message is decoded as the command. The command is encoded as another message.
     Decode,
 }
 
-/// Frames are texts, or bytes where they are packed.
+/// A test case. The frames are texts, or bytes if they are packed.
 pub(crate) type Case<'a, T = str> = (Way, Command, &'a [&'a T]);
 
-/// Checks every case in a codec for its side, and that no decoder panics when the message is cut. A case
-/// without frames is a command that is not written.
+/// Checks every case with a codec for its side, and checks that no decoder panics on a truncated
+/// message. A case without frames is a command that is not encoded.
 #[track_caller]
 pub(crate) fn check<T>(codec: impl Fn(Side) -> Codec, cases: &[Case<'_, T>])
 where
@@ -104,8 +104,8 @@ fn decode(codec: Codec, like: &Command, message: Frames) -> Command {
     .expect("the message is right")
 }
 
-/// Decodes a message in all directions with each frame cut at every byte, with each frame missing, and
-/// ended before each frame. The decoders may accept or refuse the result.
+/// Decodes a message in all directions with each frame cut at every byte, with each frame missing,
+/// and ending before each frame. The decoders may accept or reject the result.
 fn decode_cuts(codec: Codec, message: &Frames) {
     let scratch = &mut Scratch::default();
     let mut decode = |frames: &[&[u8]]| {
@@ -146,7 +146,7 @@ fn body(command: &Command) -> Option<&Frames> {
     }
 }
 
-/// A message that sees to it that nothing comes behind its last frame.
+/// A sink that checks that nothing follows the last frame.
 #[derive(Default)]
 struct Written {
     frames: Vec<Bytes>,
@@ -165,7 +165,7 @@ pub(crate) fn request(body: &[&str]) -> Command {
     Command::FromClient(FromClient::Request(Request::new("echo", Frames::from_slices(body))))
 }
 
-/// A reply, of a service that is named or not.
+/// A reply, with or without a service name.
 fn reply(service: &str, body: &[&str]) -> Reply {
     Reply::new(service, Frames::from_slices(body))
 }
@@ -220,11 +220,11 @@ pub(crate) const BROKER_HEARTBEAT: Command = Command::ToWorker(ToWorker::Heartbe
 pub(crate) const BROKER_DISCONNECT: Command =
     Command::ToWorker(ToWorker::Disconnect(Farewell::Unsaid));
 
-/// What a worker hears that is not told what it has registered.
+/// The registration of a worker whose dialect does not name the service.
 pub(crate) const REGISTERED: ToWorker =
     ToWorker::Registered { service: Label::empty(), worker: Label::empty() };
 
-/// What a broker of the usual limits answers to HELLO.
+/// The WELCOME of a broker with the default limits.
 pub(crate) fn welcome() -> Welcome {
     Welcome {
         heartbeat: Duration::from_millis(2_500),
@@ -236,7 +236,7 @@ pub(crate) fn welcome() -> Welcome {
     }
 }
 
-/// What no dialect of 7/MDP and 18/MDP can say, so that nothing is written.
+/// Commands that no dialect of 7/MDP and 18/MDP can express, so that nothing is encoded.
 pub(crate) fn unsaid() -> Vec<Case<'static>> {
     let id = CorrelationId::from("r1");
     let wanted = ToWorker::StillWanted { address: TOKEN.into(), id: id.clone() };
@@ -254,7 +254,7 @@ pub(crate) fn unsaid() -> Vec<Case<'static>> {
     unsaid_but_in_omdp1().into_iter().chain(said_by_none_of_them).collect()
 }
 
-/// What only OMDP/1 can say.
+/// Commands that only OMDP/1 can express.
 pub(crate) fn unsaid_but_in_omdp1() -> Vec<Case<'static>> {
     let id = CorrelationId::from("7");
     [

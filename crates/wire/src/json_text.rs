@@ -8,10 +8,10 @@ const QUOTE: u8 = b'"';
 const ESCAPE: u8 = b'\\';
 const CONTROL_END: u8 = 0x20;
 
-/// Levels of nesting that one word holds.
+/// The number of nesting levels in one word.
 const LEVELS: usize = u128::BITS as usize;
 
-/// A value. Arrays and objects are read over, and not looked into.
+/// A value. The contents of arrays and objects are skipped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value<'a> {
     String(Text<'a>),
@@ -19,12 +19,12 @@ pub(crate) enum Value<'a> {
     True,
     False,
     Null,
-    /// An array or object as it is written.
+    /// The text of an array or object.
     Nested(&'a [u8]),
 }
 
 impl Value<'_> {
-    /// Returns whether the text of the value is UTF-8.
+    /// Returns true if the value's text is UTF-8.
     pub(crate) fn is_utf8(&self) -> bool {
         match self {
             Value::String(text) => text.is_utf8(),
@@ -34,16 +34,16 @@ impl Value<'_> {
     }
 }
 
-/// A number as it is written.
+/// The text of a number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number<'a> {
     text: &'a [u8],
-    /// The number itself, where it is whole, not negative and short, as most are.
+    /// The parsed number if it is a short non-negative integer, as most numbers are.
     whole: Option<u32>,
 }
 
 impl Number<'_> {
-    /// Returns the nearest number of the machine. One that is too large is infinite.
+    /// Returns the nearest `f64`. A number that is too large is infinite.
     #[inline]
     pub(crate) fn value(&self) -> Option<f64> {
         match self.whole {
@@ -53,7 +53,7 @@ impl Number<'_> {
     }
 }
 
-/// A string as it is written.
+/// The text of a string.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     quoted: &'a [u8],
@@ -62,7 +62,7 @@ pub(crate) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The string with its quotes.
+    /// Returns the string with its quotes.
     pub(crate) fn quoted(&self) -> &'a [u8] {
         self.quoted
     }
@@ -71,7 +71,7 @@ impl<'a> Text<'a> {
         &self.quoted[1..self.quoted.len() - 1]
     }
 
-    /// Returns the string without its quotes, where it has no escapes.
+    /// Returns the string without its quotes, if it has no escapes.
     pub(crate) fn plain(&self) -> Option<&'a [u8]> {
         (!self.has_escapes).then(|| self.raw())
     }
@@ -85,8 +85,8 @@ impl<'a> Text<'a> {
         self.is_ascii || core::str::from_utf8(self.quoted).is_ok()
     }
 
-    /// Appends the string without its escapes. Returns `None` where the result is not Unicode (half a
-    /// surrogate pair, or bytes that are not UTF-8); a part may have been appended by then.
+    /// Appends the string with its escapes resolved. Returns `None` if the result is not Unicode
+    /// (half a surrogate pair, or bytes that are not UTF-8); a part may have been appended by then.
     pub(crate) fn append_to(&self, to: &mut Vec<u8>) -> Option<()> {
         if !self.is_utf8() {
             return None;
@@ -100,7 +100,7 @@ impl<'a> Text<'a> {
         loop {
             let run = run(rest).0;
             to.extend_from_slice(&rest[..run]);
-            // Only an escape can follow, because the string has been read before.
+            // Only an escape can follow, because the string has been validated before.
             let [_, kind, behind @ ..] = &rest[run..] else { return Some(()) };
             rest = behind;
             let byte = match kind {
@@ -121,7 +121,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Reads the digits of an escape `\u`, and the next escape where both are a surrogate pair.
+/// Reads the digits of a `\u` escape, and the next escape if both form a surrogate pair.
 fn character(rest: &mut &[u8]) -> Option<char> {
     let first = unit(rest)?;
     let code = match first {
@@ -135,13 +135,13 @@ fn character(rest: &mut &[u8]) -> Option<char> {
     char::from_u32(code)
 }
 
-/// Returns whether a byte is blank between the tokens of JSON.
+/// Returns true if a byte is JSON whitespace.
 #[inline]
 pub(crate) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
-/// Reads the four digits of an escape `\u`.
+/// Reads the four digits of a `\u` escape.
 fn unit(rest: &mut &[u8]) -> Option<u32> {
     let (digits, behind) = rest.split_first_chunk()?;
     *rest = behind;
@@ -155,7 +155,7 @@ fn hex(digits: [u8; 4]) -> Option<u32> {
     })
 }
 
-/// Returns how many bytes precede the first one that a string cannot contain as it is, and whether they
+/// Returns the number of bytes before the first byte that a string must escape, and whether they
 /// are ASCII.
 #[inline]
 fn run(bytes: &[u8]) -> (usize, bool) {
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         Self { rest: text }
     }
 
-    /// Skips blanks, and returns the next byte without reading it.
+    /// Skips whitespace and returns the next byte without reading it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         while let [byte, behind @ ..] = self.rest {
@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// Reads this byte if it is next, and returns whether it was.
+    /// Reads this byte if it is next. Returns true if it was.
     #[inline]
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
@@ -248,12 +248,12 @@ impl<'a> Reader<'a> {
         is_next
     }
 
-    /// Returns how many bytes are left.
+    /// Returns the number of bytes left.
     pub(crate) fn left(&self) -> usize {
         self.rest.len()
     }
 
-    /// Returns whether only blanks are left.
+    /// Returns true if only whitespace is left.
     #[inline]
     pub(crate) fn is_at_end(&mut self) -> bool {
         self.peek().is_none()
@@ -350,8 +350,8 @@ impl<'a> Reader<'a> {
         Some(Number { text, whole: is_whole.then_some(whole) })
     }
 
-    /// Reads over a value that is nested at most `nesting_max` deep. Its strings have to be UTF-8 where
-    /// `utf8` is set.
+    /// Skips a value that is nested at most `nesting_max` deep. If `utf8` is set, its strings must
+    /// be UTF-8.
     pub(crate) fn skip(&mut self, nesting_max: usize, utf8: bool) -> Option<()> {
         let is_right = |text: Text<'_>| !utf8 || text.is_utf8();
         let mut inside = Nesting::default();
@@ -400,7 +400,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the name of a field, and the colon.
+    /// Reads a field's name and the colon after it.
     #[inline]
     pub(crate) fn name(&mut self) -> Option<Text<'a>> {
         let name = self.string()?;
@@ -412,9 +412,9 @@ impl<'a> Reader<'a> {
 #[derive(Debug, Default)]
 struct Nesting {
     depth: usize,
-    /// One bit for each of the innermost, set for an object.
+    /// One bit for each of the innermost levels, set for an object.
     innermost: u128,
-    /// The others, in words of [`LEVELS`] bits.
+    /// The outer levels, in words of [`LEVELS`] bits.
     outer: Vec<u128>,
 }
 
@@ -492,7 +492,7 @@ mod tests {
         "long enough",
     ];
 
-    /// Texts of random pieces, many of them in quotes or brackets.
+    /// Generates texts of random pieces, many of them in quotes or brackets.
     fn texts() -> impl Iterator<Item = Vec<u8>> {
         let mut state = 0x9e37_79b9_7f4a_7c15u64;
         let mut below = move |bound: usize| {

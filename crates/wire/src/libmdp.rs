@@ -1,4 +1,5 @@
-//! libmdp of zeromq/majordomo (C), and its bindings. It calls itself 18/MDP 0.2, and its headers 0.X.
+//! The dialect of libmdp of zeromq/majordomo (C) and its bindings. The library claims 18/MDP 0.2;
+//! its headers have version 0.X.
 //!
 //! ```text
 //! client → broker   "" "MDPC0X" service body…                     REQUEST
@@ -11,10 +12,9 @@
 //!                   "" "MDPW0X" 0x04 | 0x05                       HEARTBEAT, DISCONNECT
 //! ```
 //!
-//! There is any number of reports to a request, and none of them says that it is the last. A
-//! worker's first one ends its request; what it says afterwards is for clients of its own kind.
-//! Its client ends with a reply without a body frame, so an empty body is written as one empty
-//! frame.
+//! A request can have any number of reports, and none is marked as the last. A worker's first
+//! report completes its request; further reports reach only libmdp's own clients. The client
+//! crashes on a reply without a body frame, so an empty body is written as one empty frame.
 
 use majordomus_core::{Outcome, OutcomeSet};
 
@@ -65,7 +65,7 @@ pub(crate) static TABLE: Table = Table {
     },
 };
 
-/// To a client.
+/// The command of a report to a client.
 const REPORT: u8 = 0x02;
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
                 (Both, request(&["a", "b"]), &["", "MDPC0X", "echo", "a", "b"]),
                 (Encode, request(&[]), &["", "MDPC0X", "echo", ""]),
                 (Decode, request(&[]), &["", "MDPC0X", "echo"]),
-                // Nothing says which report is the last.
+                // No report is marked as the last.
                 (Both, partial("echo", &["a"]), &["", "MDPC0X", "\x02", "echo", "a"]),
                 (Encode, partial("echo", &[]), &["", "MDPC0X", "\x02", "echo", ""]),
                 (Encode, last("echo", &["a", "b"]), &["", "MDPC0X", "\x02", "echo", "a", "b"]),

@@ -1,4 +1,4 @@
-//! 18/MDP 0.2 as majortomo (PyPI) writes it.
+//! The dialect of majortomo (PyPI), a variant of 18/MDP 0.2.
 //!
 //! ```text
 //! client → broker   "" "MDPC02" 0x02 service body…                REQUEST, at least one body frame
@@ -7,9 +7,9 @@
 //! worker            as in 18/MDP, behind ""
 //! ```
 //!
-//! Three things differ from the RFC: every message begins with an empty frame; the client's commands
-//! have the numbers of the worker's; a reply does not name its service. Its client and worker want
-//! at least one body frame, so an empty body is written as one empty frame.
+//! It differs from the RFC in three ways: every message begins with an empty frame; the client's
+//! commands have the numbers of the worker's; a reply does not name its service. Its client and
+//! worker require at least one body frame, so an empty body is written as one empty frame.
 
 use crate::Dialect;
 use crate::mdp::{ClientTable, Delimiter, Framing, NoBody, ReplyCommands, Table};

@@ -1,5 +1,5 @@
-//! The engine for the dialects that are 7/MDP and 18/MDP: header, command, service or client
-//! address, body. They differ in the constants of a [`Table`].
+//! The engine for the dialects of 7/MDP and 18/MDP: header, command, service or client address,
+//! body. The dialects differ in the constants of a [`Table`].
 
 mod decode;
 mod encode;
@@ -13,10 +13,10 @@ pub use parts::PACKED_PARTS_MAX;
 use crate::detect::Recognition;
 use crate::{Codec, Dialect, Error, Errors, Json, Side};
 
-/// Length of the headers of all these dialects.
+/// The length in bytes of the headers of these dialects.
 const HEADER_BYTES: usize = 6;
 
-/// What tells one of these dialects from another.
+/// The constants of a dialect.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) dialect: Dialect,
@@ -28,7 +28,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The ends that a client is told of.
+    /// Returns the outcomes that are reported to a client.
     pub(crate) const fn told(&self, errors: Errors) -> OutcomeSet {
         match (&self.client.replies, errors) {
             (Some(ReplyCommands { nak: Some(nak), .. }), Errors::Silent) => nak.outcomes,
@@ -37,7 +37,7 @@ impl Table {
         }
     }
 
-    /// Which side writes this header.
+    /// Returns the side that writes this header.
     pub(crate) fn side_of(&self, header: &[u8]) -> Option<Side> {
         if self.framing == Framing::Head {
             return head::side_of(header);
@@ -52,71 +52,72 @@ impl Table {
     }
 }
 
-/// Which of the frames that make up a message are sent as frames of their own.
+/// The mapping of a message's logical frames to ZMTP frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// All of them.
+    /// Each logical frame is a ZMTP frame.
     Frames,
-    /// None: the message is one frame, in which they are packed.
+    /// All logical frames are packed into one ZMTP frame.
     Parts,
-    /// All but the first: header, command and, where there is one, service are packed in it.
+    /// Header, command and service (if any) are packed into the first ZMTP frame; each other
+    /// logical frame is a ZMTP frame.
     Head,
 }
 
-/// What becomes of a body without a frame.
+/// The handling of a body without frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoBody {
-    /// It is written as it is.
+    /// The empty body is written as it is.
     Kept,
-    /// It is written as one empty frame, because a library of the dialect cannot do without.
+    /// It is written as one empty frame because a library of the dialect requires one.
     Filled,
-    /// As filled, and a request must have a body.
+    /// It is written as one empty frame, and a request without a body is rejected.
     Refused,
 }
 
-/// Whether messages begin with an empty frame.
+/// The leading empty frame of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delimiter {
     Never,
     Required,
-    /// Every peer as it likes, and always the same way.
+    /// Each peer chooses, and must keep to its choice.
     Optional,
 }
 
 #[derive(Debug)]
 pub(crate) struct ClientTable {
     pub(crate) header: &'static [u8; HEADER_BYTES],
-    /// `None` where a request has no command frame: clients say nothing else.
+    /// `None` if a request has no command frame: clients send no other command.
     pub(crate) request: Option<u8>,
-    /// `None` where a reply has no command frame: each is the last.
+    /// `None` if a reply has no command frame: each is the last.
     pub(crate) replies: Option<ReplyCommands>,
-    /// Whether a reply names its service.
+    /// True if a reply names its service.
     pub(crate) service_in_reply: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct ReplyCommands {
     pub(crate) partial: u8,
-    /// The same, where a dialect does not say which reply is the last.
+    /// Equal to `partial` if the dialect does not mark the last reply.
     pub(crate) last: u8,
     pub(crate) nak: Option<Nak>,
 }
 
 impl ReplyCommands {
-    /// Whether it is one of them.
+    /// Returns true if this is one of the reply commands.
     fn has(&self, command: u8) -> bool {
         let nak = self.nak.as_ref().is_some_and(|nak| nak.command == command);
         nak || command == self.partial || command == self.last
     }
 }
 
-/// The command by which a client hears that there will be no reply.
+/// The command that reports to a client that there will be no reply.
 #[derive(Debug)]
 pub(crate) struct Nak {
     pub(crate) command: u8,
-    /// The ends that it is told by this command.
+    /// The outcomes reported by this command.
     pub(crate) outcomes: OutcomeSet,
-    /// Those, and the ones that it is told by a reply where the listener wants errors told.
+    /// These outcomes, and those reported by a reply if the listener reports errors.
     pub(crate) and_errors: OutcomeSet,
 }
 
@@ -131,17 +132,17 @@ pub(crate) struct WorkerTable {
     pub(crate) disconnect: u8,
 }
 
-/// A table, and what one connection makes of it.
+/// A dialect's table and a connection's options.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     pub(crate) table: &'static Table,
     pub(crate) delimiter: bool,
-    /// How what clients say becomes JSON for a worker that wants it.
+    /// The translation of clients' bodies to JSON for a worker that requires it.
     pub(crate) json: Json,
 }
 
-/// Whether a connection that begins with this message speaks this dialect. Header and leading empty
-/// frame make it possible; where a client's command is this dialect's REQUEST, it is certain.
+/// Returns how well a first message fits this dialect. A matching header and leading empty frame
+/// make the dialect possible; a client's command that is the dialect's REQUEST makes it certain.
 pub(crate) fn recognise(table: &Table, first_message: FramesView<'_>) -> Recognition {
     let first = match table.framing {
         Framing::Parts => parts::first(first_message).ok(),
@@ -166,12 +167,12 @@ pub(crate) fn recognise(table: &Table, first_message: FramesView<'_>) -> Recogni
     }
 }
 
-/// What is wrong with the first message of a CLIENT socket, if its header cannot be read.
+/// Returns the error if the header cannot be read in the first message of a CLIENT socket.
 pub(crate) fn wrong_parts<'a>(first_message: FramesView<'a>) -> Result<&'a [u8], Error> {
     parts::first(first_message)
 }
 
-/// What is wrong with a first frame that begins as zproto's, and says no side.
+/// Returns the error of a first frame that has zproto's signature but an invalid message id.
 pub(crate) fn wrong_head(frame: &[u8]) -> Option<Error> {
     head::wrong(frame)
 }

@@ -1,4 +1,4 @@
-//! 7/MDP 0.1: the examples of the ZeroMQ Guide in twelve languages, generaldomo.
+//! The dialect 7/MDP 0.1: the ZeroMQ Guide's examples in twelve languages, and generaldomo.
 //!
 //! ```text
 //! client → broker   "" "MDPC01" service body…                     REQUEST
@@ -11,8 +11,8 @@
 //!                   "" "MDPW01" 0x04 | 0x05                       HEARTBEAT, DISCONNECT
 //! ```
 //!
-//! The leading empty frame is Frame 0 of the specification, and required. Clients have no command
-//! frame, and there are no partial replies.
+//! The leading empty frame is Frame 0 of the specification and is required. Clients' messages have
+//! no command frame, and there are no partial replies.
 
 use crate::Dialect;
 use crate::mdp::{ClientTable, Delimiter, Framing, NoBody, Table, WorkerTable};
@@ -26,11 +26,11 @@ pub(crate) static TABLE: Table = Table {
     worker: WORKER,
 };
 
-/// What clients and broker say, which gdp shares.
+/// The client's side, shared with gdp.
 pub(crate) const CLIENT: ClientTable =
     ClientTable { header: b"MDPC01", request: None, replies: None, service_in_reply: true };
 
-/// The worker's side, which gdp shares.
+/// The worker's side, shared with gdp.
 pub(crate) const WORKER: WorkerTable = WorkerTable {
     header: b"MDPW01",
     ready: 0x01,
@@ -79,7 +79,7 @@ mod tests {
                 (Both, worker_request(&[]), &["", "MDPW01", "\x02", TOKEN, ""]),
                 (Both, BROKER_HEARTBEAT, &["", "MDPW01", "\x04"]),
                 (Both, BROKER_DISCONNECT, &["", "MDPW01", "\x05"]),
-                // The core collects the parts for a client that takes none.
+                // The core collects the parts for a client that accepts no partial replies.
                 (Encode, partial("echo", &["a"]), &[]),
             ],
         );

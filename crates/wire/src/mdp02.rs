@@ -1,4 +1,4 @@
-//! 18/MDP 0.2, as its RFC has it.
+//! The dialect 18/MDP 0.2, as specified by its RFC.
 //!
 //! ```text
 //! client → broker   "MDPC02" 0x01 service body…                   REQUEST
@@ -12,8 +12,8 @@
 //!                   "MDPW02" 0x05 | 0x06                          HEARTBEAT, DISCONNECT
 //! ```
 //!
-//! Some implementations put an empty frame before the header. They are answered alike, and must
-//! keep to it.
+//! Some implementations send an empty frame before the header. They get one in return, and must
+//! keep sending it.
 
 use crate::Dialect;
 use crate::mdp::{ClientTable, Delimiter, Framing, NoBody, ReplyCommands, Table, WorkerTable};
@@ -27,7 +27,7 @@ pub(crate) static TABLE: Table = Table {
     worker: WORKER,
 };
 
-/// What clients and broker say, which zproto shares.
+/// The client's side, shared with zproto.
 pub(crate) const CLIENT: ClientTable = ClientTable {
     header: b"MDPC02",
     request: Some(0x01),
@@ -35,7 +35,7 @@ pub(crate) const CLIENT: ClientTable = ClientTable {
     service_in_reply: true,
 };
 
-/// The worker's side, which majortomo and zproto share.
+/// The worker's side, shared with majortomo and zproto.
 pub(crate) const WORKER: WorkerTable = WorkerTable {
     header: b"MDPW02",
     ready: 0x01,
@@ -111,7 +111,7 @@ mod tests {
                 (Both, WORKER_HEARTBEAT, &["", "MDPW02", "\x05"]),
                 (Both, WORKER_DISCONNECT, &["", "MDPW02", "\x06"]),
                 (Both, worker_request(&["a"]), &["", "MDPW02", "\x02", TOKEN, "", "a"]),
-                // It is majortomo's worker, on a listener that is pinned.
+                // majortomo's worker on a pinned listener.
                 (Encode, worker_request(&[]), &["", "MDPW02", "\x02", TOKEN, "", ""]),
                 (Decode, worker_request(&[]), &["", "MDPW02", "\x02", TOKEN, ""]),
                 (Both, BROKER_HEARTBEAT, &["", "MDPW02", "\x05"]),
@@ -136,7 +136,7 @@ mod tests {
         );
     }
 
-    /// Bodies that come from peers whose form is JSON.
+    /// Bodies from peers whose body format is JSON.
     #[test]
     fn json_becomes_frames() {
         let json = |texts: &[&str]| Frames::from_slices(texts).in_form(Form::Json, 0);
@@ -221,13 +221,13 @@ mod tests {
                     failed(Outcome::Untranslatable, "echo", &[]),
                     &["MDPC02", "\x03", "echo", "-1 B_TRANSLATE"],
                 ),
-                // These a client of this dialect never hears of.
+                // These outcomes are not reported to a client of this dialect.
                 (Encode, failed(Outcome::Expired, "echo", &[]), &[]),
                 (Encode, failed(Outcome::Refused, "echo", &[]), &[]),
                 (Encode, failed(Outcome::ShutDown, "echo", &[]), &[]),
                 (Encode, failed(Outcome::Cancelled, "echo", &[]), &[]),
                 (Encode, failed(Outcome::ClientGone, "echo", &[]), &[]),
-                // A part is no error, whatever it says.
+                // A partial reply is never an error, whatever its text.
                 (Both, partial("echo", &["-1 no"]), &["MDPC02", "\x02", "echo", "-1 no"]),
             ],
         );

@@ -1,4 +1,4 @@
-//! zmq-omdp (npm), of which PIGATO came.
+//! The dialect of zmq-omdp (npm), a predecessor of PIGATO.
 //!
 //! ```text
 //! client → broker   "C" "2" service rid data options              REQUEST
@@ -16,9 +16,9 @@
 //!                   "W" "5"                                       DISCONNECT
 //! ```
 //!
-//! The first messages of a client and of a worker look like PIGATO's. Data is JSON, and here both
-//! sides end with what is none, so the bare word `undefined` never goes out. A worker has one
-//! request at a time.
+//! The first messages of clients and workers resemble PIGATO's. Data is JSON. Both clients and
+//! workers of this library crash on invalid JSON, so the bare word `undefined` is never sent. A
+//! worker has one request at a time.
 
 use majordomus_core::{
     ClientCapabilities, Concurrency, Form, Outcome, OutcomeSet, Redelivery, WorkerCapabilities,
@@ -137,7 +137,7 @@ mod tests {
                     Command::FromClient(FromClient::Request(written)),
                     &["C", "2", "echo", "r1", "[1]", options],
                 ),
-                // Without `retry`, which would make it PIGATO's.
+                // Without `retry`, which would mark the request as PIGATO's.
                 (
                     Encode,
                     Command::FromClient(FromClient::Request(asked)),
@@ -161,7 +161,7 @@ mod tests {
                     failed(Outcome::NoSuchService, &[]),
                     &["C", "3", "r1", "\"B_NO_SERVICE\""],
                 ),
-                // They would be taken for no error.
+                // The client would interpret these as no error.
                 (Encode, failed(Outcome::Failed, &["0"]), &["C", "3", "r1", "\"0\""]),
                 (Encode, failed(Outcome::Failed, &["null"]), &["C", "3", "r1", "\"null\""]),
                 (Encode, failed(Outcome::Failed, &["false"]), &["C", "3", "r1", "\"false\""]),
@@ -228,7 +228,7 @@ mod tests {
                 (Both, given(&["[1]"]), &["W", "2", TOKEN, "r1", "[1]"]),
                 (Encode, given(&[]), &["W", "2", TOKEN, "r1", "null"]),
                 (Encode, given(&["undefined"]), &["W", "2", TOKEN, "r1", "null"]),
-                // Its worker takes an answer to READY for an error.
+                // The worker would interpret an answer to READY as an error.
                 (Encode, Command::ToWorker(REGISTERED), &[]),
                 (Both, Command::ToWorker(wanted), &["W", "4", TOKEN, "r1"]),
                 (Both, BROKER_HEARTBEAT, &["W", "4"]),

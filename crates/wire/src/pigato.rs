@@ -1,4 +1,4 @@
-//! PIGATO (npm), pigato-ruby, pigato-go.
+//! The dialect of PIGATO (npm), pigato-ruby and pigato-go.
 //!
 //! ```text
 //! client → broker   "C" "2" service rid data options              REQUEST
@@ -21,11 +21,11 @@
 //!                   "W" "5"                                       DISCONNECT
 //! ```
 //!
-//! Commands are digits; data and options are JSON. The status is `0`, or `-1` where the data is an
-//! error. Data and options at the end may be missing (pigato-ruby writes no options), and either may
-//! be the bare word `undefined`, which JavaScript writes where there is nothing. As the data of a
-//! reply that word ends PIGATO's clients, so they get `null`; a part that is `null` ends their
-//! stream, so they get `""`.
+//! Commands are digits; data and options are JSON. The status is `0`, or `-1` if the data is an
+//! error. Trailing data and options may be missing (pigato-ruby writes no options), and either may
+//! be the bare word `undefined`, which JavaScript writes for no value. As the data of a reply,
+//! `undefined` crashes PIGATO's clients, so they get `null` instead. A partial reply of `null` ends
+//! their stream, so they get `""` instead.
 
 use majordomus_core::{
     ClientCapabilities, Concurrency, Form, Outcome, OutcomeSet, Redelivery, WorkerCapabilities,
@@ -34,7 +34,7 @@ use majordomus_core::{
 use crate::Dialect;
 use crate::json::{ErrorPlace, Heartbeats, Ids, Table};
 
-/// How many requests a worker takes at once that has not said so.
+/// The concurrency of a worker that has declared none.
 const CONCURRENCY_DEFAULT: Concurrency = Concurrency::AtMost(100);
 
 pub(crate) static TABLE: Table = Table {
@@ -50,7 +50,8 @@ pub(crate) static TABLE: Table = Table {
         afterwords: false,
         greets: false,
         partial_replies: true,
-        // Not of one that expired: the client has forgotten it, and ends with a reply to it.
+        // Without `Expired`: a reply to an expired request crashes the client, which has forgotten
+        // it.
         told: OutcomeSet::of(&[
             Outcome::Failed,
             Outcome::NoSuchService,
@@ -177,7 +178,7 @@ mod tests {
                     &["C", "2", "echo", "r1", "[1]", r#"{"timeout":-1,"retry":0}"#],
                 ),
                 (Encode, request(of_service), &["C", "2", "echo", "r1", "[1]", r#"{"retry":0}"#]),
-                // As others write it: options that are missing, or none.
+                // From other clients: options missing or empty.
                 (Decode, request(asked(&["1"], "")), &["C", "2", "echo", "r1", "1"]),
                 (Decode, request(asked(&["1"], "")), &["C", "2", "echo", "r1", "1", ""]),
                 (
@@ -209,7 +210,7 @@ mod tests {
                     Command::FromClient(FromClient::Vouch { worker: "W1".into() }),
                     &["C", "4", "worker", "W1"],
                 ),
-                // Kinds that nobody knows, and kinds of nothing.
+                // Unknown kinds, and kinds without a subject.
                 (Decode, Command::FromClient(FromClient::Heartbeat), &["C", "4", ""]),
                 (Decode, Command::FromClient(FromClient::Heartbeat), &["C", "4", "x", "r1"]),
                 (Decode, Command::FromClient(FromClient::Heartbeat), &["C", "4", "request"]),
@@ -237,10 +238,11 @@ mod tests {
                 (Decode, last(&["1"], ""), &["C", "3", "", "r1", "0", "1"]),
                 (Decode, last(&[], ""), &["C", "3", "", "r1", "0"]),
                 (Decode, last(&[], ""), &["C", "3", "", "r1"]),
-                // The parts of one reply, for a client that asked for none.
+                // The collected parts of a reply, for a client that did not ask for partial
+                // replies.
                 (Encode, last(&["1", "[2]"], ""), &["C", "3", "", "r1", "0", "[1,[2]]", "{}"]),
                 (Both, partial(&["1"], "{}"), &["C", "6", "", "r1", "0", "1", "{}"]),
-                // A part that is nothing would end the client's stream.
+                // A partial reply without a value would end the client's stream.
                 (Encode, partial(&["null"], ""), &["C", "6", "", "r1", "0", "\"\"", "{}"]),
                 (Encode, partial(&["undefined"], ""), &["C", "6", "", "r1", "0", "\"\"", "{}"]),
                 (Encode, partial(&[], ""), &["C", "6", "", "r1", "0", "\"\"", "{}"]),
@@ -250,7 +252,7 @@ mod tests {
                     failed(Outcome::Failed, &["\"boom\""], "undefined"),
                     &["C", "3", "", "r1", "-1", "\"boom\"", "undefined"],
                 ),
-                // PIGATO's broker tells the client who rejected its request.
+                // PIGATO's broker reports a rejection to the client.
                 (
                     Decode,
                     failed(Outcome::Rejected, &["\"no\""], "undefined"),
@@ -289,13 +291,13 @@ mod tests {
                     failed(Outcome::Rejected, &["\"no\""], "{}"),
                     &["C", "3", "", "r1", "-1", "\"no\"", "{}"],
                 ),
-                // What PIGATO's workers write for an error of which nothing is said.
+                // PIGATO's workers write this for an error without a text.
                 (
                     Encode,
                     failed(Outcome::Failed, &["undefined"], "{}"),
                     &["C", "3", "", "r1", "-1", "\"B_FAILED\"", "{}"],
                 ),
-                // A client that has forgotten its request ends when it hears of it.
+                // The client crashes on a reply to a request that it has forgotten.
                 (Encode, failed(Outcome::Expired, &[], ""), &[]),
                 (Encode, failed(Outcome::Cancelled, &[], ""), &[]),
                 (Encode, failed(Outcome::ClientGone, &[], ""), &[]),
@@ -418,7 +420,7 @@ mod tests {
                 ),
                 (Decode, given(&["1"], ""), &["W", "2", TOKEN, "echo", "", "r1", "1"]),
                 (Decode, given(&[], ""), &["W", "2", TOKEN, "echo", "", "r1"]),
-                // Exactly five frames: it is by their number that the worker knows it.
+                // The worker recognizes this message by its five frames.
                 (Both, Command::ToWorker(wanted), &["W", "4", TOKEN, "", "r1"]),
                 (Both, BROKER_HEARTBEAT, &["W", "4"]),
                 (Both, BROKER_DISCONNECT, &["W", "5"]),
@@ -439,7 +441,7 @@ mod tests {
         check(codec, &unsaid_but_in_omdp1());
     }
 
-    /// Beside a body of frames, options are no JSON, so that nothing of them goes on.
+    /// Options beside a body of frames are not JSON, so they are not encoded.
     #[test]
     fn options_beside_frames_are_not_written() {
         let (options, frames) = (bytes("\x01a\0\0\0\x01b"), Frames::from_slices(&["hello"]));
@@ -492,7 +494,7 @@ mod tests {
         );
     }
 
-    /// Bodies that come from peers whose form is frames.
+    /// Bodies from peers whose body format is frames.
     #[test]
     fn frames_become_json() {
         let frames = |frames: &[&str], rule| {
@@ -508,7 +510,7 @@ mod tests {
         check(
             codec,
             &[
-                // A worker gets it as the client's listener has it.
+                // A worker gets the translation configured for the client's listener.
                 (Encode, given("[1]", Json::Auto), &["W", "2", TOKEN, "echo", "", "", "[1]", "{}"]),
                 (Encode, given("5", Json::Auto), &["W", "2", TOKEN, "echo", "", "", "\"5\"", "{}"]),
                 (
@@ -517,7 +519,7 @@ mod tests {
                     &["W", "2", TOKEN, "echo", "", "", "\"[1]\"", "{}"],
                 ),
                 (Encode, given("5", Json::Raw), &["W", "2", TOKEN, "echo", "", "", "5", "{}"]),
-                // A client gets it as it asked.
+                // A client gets a translation that depends on its request.
                 (Encode, last("5", string), &["C", "3", "", "", "0", "\"5\"", "{}"]),
                 (Encode, last("5", other), &["C", "3", "", "", "0", "5", "{}"]),
                 (
@@ -538,7 +540,7 @@ mod tests {
         );
     }
 
-    /// A JSON request has a hint for the translation of its reply.
+    /// The body of a JSON request has a hint for the translation of its reply.
     #[test]
     fn body_of_a_request_has_a_hint_of_its_json() {
         for (data, other) in [("\"a\"", false), ("1", true), ("{\"a\":1}", true)] {

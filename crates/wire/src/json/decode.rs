@@ -1,5 +1,5 @@
-//! Frames to commands. Frames beyond those that are known are left alone: PIGATO passes them on, and
-//! no library reads them.
+//! The JSON dialects' decoder: frames to commands. Excess frames are ignored: PIGATO forwards them,
+//! and no library reads them.
 
 use bytes::Bytes;
 use majordomus_core::{
@@ -20,7 +20,7 @@ use crate::reading::{
 use crate::service::check_service_name;
 use crate::{Error, Offence, Scratch, Side, errors, hint};
 
-/// Where the command is, behind the header.
+/// The index of the command frame, after the header.
 const COMMAND_AT: usize = 1;
 
 impl Manner {
@@ -33,7 +33,8 @@ impl Manner {
             REQUEST => {
                 let service = message.get(2);
                 let service = service.ok_or_else(|| Error::at(2, Offence::MissingService))?;
-                // A client of these dialects can be told that there is no such service.
+                // Clients of these dialects can be sent a no-such-service error, so an invalid name
+                // is not a violation.
                 let service = if check_service_name(service).is_ok() { service } else { b"" };
                 let id = id_at(message, 3)?;
                 let options = message.get(5).unwrap_or_default();
@@ -93,7 +94,7 @@ impl Manner {
         let view = message.view();
         match self.command(view, Side::Client)? {
             command if matches!(command, FINAL | PARTIAL) || self.is_reject(command) => {
-                // No client looks at the frame before the id.
+                // No client reads the frame before the id.
                 let answer = self.answer_at(view, 2 + usize::from(self.table.separator))?;
                 let body = data_at(view, answer.data_at);
                 let reply = Reply {
@@ -153,7 +154,7 @@ impl Manner {
         }
     }
 
-    /// Reads header and command.
+    /// Decodes the header and the command.
     #[inline(always)]
     fn command(self, message: FramesView<'_>, side: Side) -> Result<u8, Error> {
         let expected = match side {
@@ -179,14 +180,14 @@ impl Manner {
         separator_at(message, at).map(|()| at + 1)
     }
 
-    /// A heartbeat of a kind that nobody knows is one all the same.
+    /// Decodes a client's heartbeat. A heartbeat of an unknown kind is a plain heartbeat.
     fn client_heartbeat<'a>(self, message: FramesView<'a>) -> Result<FromClientView<'a>, Error> {
         let request_at = match (self.table.heartbeats, message.get(2)) {
-            // PIGATO's clients write one word, and its broker looks for the other.
+            // PIGATO's clients write one word, and its broker expects the other.
             (Heartbeats::Named, Some(OF_REQUEST | b"req")) => 3,
             (Heartbeats::Named, Some(OF_WORKER)) => {
                 return Ok(match message.get(3) {
-                    // A longer one is no routing id.
+                    // A longer text is not a routing id.
                     Some(worker @ [_, ..]) if worker.len() <= ADDRESS_BYTES_MAX => {
                         FromClientView::Vouch { worker }
                     }
@@ -209,14 +210,14 @@ impl Manner {
         }
     }
 
-    /// What an error says. The broker's own are words, as JSON.
+    /// Returns the outcome of an error. The broker's own errors are codes in a JSON string.
     fn outcome(self, error: FramesView<'_>) -> Outcome {
         let text = error.get(0).unwrap_or_default().trim_ascii();
         let word = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
         errors::outcome(word.unwrap_or_default(), self.table.client.told)
     }
 
-    /// Reads an answer from its id on.
+    /// Decodes an answer, starting at its id.
     #[inline(always)]
     fn answer_at<'a>(self, message: FramesView<'a>, at: usize) -> Result<Answer<'a>, Error> {
         let id = id_at(message, at)?;
@@ -227,7 +228,7 @@ impl Manner {
             ErrorPlace::Status => !is_nothing(status),
         };
         let error_in_status = failed && self.table.error == ErrorPlace::Status;
-        // A REJECT has a status too, but not in all descriptions of the protocol.
+        // A REJECT has a status too, but some descriptions of the protocol omit it.
         let short_reject =
             message.len() == status_at + 1 && message.get(COMMAND_AT) == Some(&[REJECT]);
         let data_at = if error_in_status || short_reject { status_at } else { status_at + 1 };
@@ -241,7 +242,7 @@ impl Manner {
     }
 }
 
-/// What an answer has in both directions.
+/// The fields of an answer in both directions.
 #[derive(Clone, Copy)]
 struct Answer<'a> {
     id: CorrelationIdRef<'a>,
@@ -250,7 +251,7 @@ struct Answer<'a> {
     data_at: usize,
 }
 
-/// The data of a request; there is a body only where there is a text.
+/// Returns the data of a request as a body. The body is empty if there is no text.
 fn asked_at(message: FramesView<'_>, at: usize) -> FramesView<'_> {
     let body = data_at(message, at);
     body.in_form(Form::Json, body.get(0).map_or(0, hint::of_json))
@@ -264,12 +265,12 @@ fn data_at(message: FramesView<'_>, at: usize) -> FramesView<'_> {
     .in_form(Form::Json, 0)
 }
 
-/// Whether a status is an error: any number but 0, as PIGATO's clients read it.
+/// Returns true if a status is an error: any number but 0, as PIGATO's clients interpret it.
 fn is_error_status(status: &[u8]) -> bool {
     number(status).is_some_and(|number| number != 0.0 && !number.is_nan())
 }
 
-/// Whether what stands for an error is none, as zmq-omdp's clients read it.
+/// Returns true if the value of an error field means no error, as zmq-omdp's clients interpret it.
 pub(super) fn is_nothing(error: &[u8]) -> bool {
     error.trim_ascii().is_empty() || number(error) == Some(0.0)
 }

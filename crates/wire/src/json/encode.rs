@@ -1,4 +1,4 @@
-//! Commands to frames.
+//! The JSON dialects' encoder: commands to frames.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -61,7 +61,7 @@ impl Manner {
                 let rule = hint::rule(request.body.note());
                 let mut data = data(request.body, rule, false);
                 if !self.table.options {
-                    // Where there are no options, nobody takes the word `undefined` either.
+                    // Workers of a dialect without options do not accept `undefined` either.
                     data = data.of_a_reply();
                 }
                 head(WORKER, REQUEST, sink);
@@ -141,7 +141,7 @@ impl Manner {
             FromWorker::Rejected(reply) if self.table.worker.rejects => {
                 let error = data(reply.body.view(), self.json, false);
                 let error = error.of_an_error(Outcome::Rejected, reply.body.view());
-                // Its status is that of no error, which is how PIGATO's workers write it.
+                // The status is that of a success, as PIGATO's workers write it.
                 self.worker_reply(REJECT, reply, Answer::Done(error), sink);
             }
             FromWorker::Failed(reply) | FromWorker::Rejected(reply) => {
@@ -191,7 +191,7 @@ impl Manner {
         }
     }
 
-    /// The request id, and the empty frame before it.
+    /// Encodes the request id, and the empty frame before it if the dialect has one.
     fn id(self, id: CorrelationIdRef<'_>, more: bool, sink: &mut impl Sink) {
         if self.table.separator {
             sink.frame(b"", true);
@@ -219,7 +219,8 @@ impl Manner {
     }
 }
 
-/// The options that go on: those of a peer whose form is frames are packed headers, and no JSON.
+/// Returns the options if they are JSON. Options beside a body of frames are packed headers
+/// instead.
 fn json_options<'a>(options: &'a [u8], body: FramesView<'_>) -> &'a [u8] {
     if body.form() == Form::Json { options } else { b"" }
 }
@@ -229,13 +230,13 @@ fn head(header: &[u8], command: u8, sink: &mut impl Sink) {
     sink.frame(&[command], true);
 }
 
-/// A message that is nothing but a command.
+/// Encodes a message that consists only of a command.
 fn bare(header: &[u8], command: u8, sink: &mut impl Sink) {
     sink.frame(header, true);
     sink.frame(&[command], false);
 }
 
-/// What stands behind the request id of an answer.
+/// The fields after the request id of an answer.
 enum Answer<'a> {
     Done(Data<'a>),
     Failed(Data<'a>),
@@ -243,13 +244,13 @@ enum Answer<'a> {
 
 /// One JSON text.
 enum Data<'a> {
-    /// As the other end wrote it: the only frame of the body.
+    /// The sender's text: the only frame of the body.
     AsItIs(FramesView<'a>),
     Written(Vec<u8>),
     Word(&'static [u8]),
 }
 
-/// A body as one JSON text.
+/// Translates a body to one JSON text.
 fn data(body: FramesView<'_>, rule: Json, asked_other: bool) -> Data<'_> {
     match (body.form(), body.len()) {
         (Form::Frames, count) => match to_json(body, rule, asked_other) {
@@ -259,7 +260,7 @@ fn data(body: FramesView<'_>, rule: Json, asked_other: bool) -> Data<'_> {
         },
         (Form::Json, 0) => Data::Word(b"null"),
         (Form::Json, 1) => Data::AsItIs(body),
-        // Parts that were put together for a client that takes none.
+        // Parts collected for a client that accepts no partial replies.
         (Form::Json, count) => {
             Data::Written(array_of(body, count + 1, |text, array| array.extend_from_slice(text)))
         }
@@ -275,23 +276,23 @@ impl Data<'_> {
         }
     }
 
-    /// Whether it is no JSON, but what JavaScript writes in its place.
+    /// Returns true for the word that JavaScript writes for no value, which is not JSON.
     fn is_undefined(&self) -> bool {
         matches!(self.bytes().trim_ascii(), b"" | b"undefined")
     }
 
-    /// Clients read it as JSON, and end with what is none.
+    /// Returns the data of a reply. Clients parse it as JSON and crash on anything else.
     fn of_a_reply(self) -> Self {
         if self.is_undefined() { Data::Word(b"null") } else { self }
     }
 
-    /// To a client's stream, a part that is `null` is its end.
+    /// Returns the data of a partial reply. A part of `null` would end the client's stream.
     fn of_a_part(self) -> Self {
         let ends = self.is_undefined() || self.bytes().trim_ascii() == b"null";
         if ends { Data::Word(b"\"\"") } else { self }
     }
 
-    /// The error, where `body` has one, else a word for the outcome.
+    /// Returns the error in `body`, or the outcome's code if there is none.
     fn of_an_error(self, outcome: Outcome, body: FramesView<'_>) -> Self {
         if body.bytes() == 0 || self.is_undefined() {
             return Data::Written(format!("\"{}\"", code(outcome)).into_bytes());
@@ -299,10 +300,10 @@ impl Data<'_> {
         self
     }
 
-    /// An error that a client would take for none, as a text of the same.
+    /// Returns an error as a string if a client would otherwise interpret it as no error.
     fn other_than_nothing(self) -> Self {
         match self.bytes().trim_ascii() {
-            // Once read, these are false to the program.
+            // The client parses these to values that are false in JavaScript.
             text if is_nothing(text) || matches!(text, b"null" | b"false") => {
                 Data::Written([b"\"", text, b"\""].concat())
             }

@@ -1,7 +1,7 @@
-//! Options: JSON objects beside the data. What is in them is read field by field; a field that is
-//! missing or of a wrong type, and options that are no JSON object, are as if they were not there.
+//! Options: JSON objects beside the data. Fields are read one by one. Fields that are missing or of
+//! the wrong type are ignored, and so are options that are not a JSON object.
 //!
-//! They are read without being built in memory, and nesting takes no stack.
+//! The reader builds no objects in memory, and nesting uses no stack.
 
 use alloc::format;
 use alloc::string::String;
@@ -12,20 +12,20 @@ use majordomus_core::{Concurrency, Request, Status, Timeout};
 
 use crate::json_text::{Reader, Text, Value, quote};
 
-/// Longer options are passed on and not read.
+/// The maximum size of options that are read, in bytes. Longer options are only passed on.
 pub const OPTIONS_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a request may take whose options do not say.
+/// The default timeout of a request.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// No identity is longer. What names a longer one is cut to one byte more, so that it still names
-/// one that is not there.
+/// The maximum length of an identity in bytes. A longer name is cut to one byte more, so that it
+/// still matches no worker.
 const IDENTITY_BYTES_MAX: usize = 255;
 
-/// The longest string, in bytes with its quotes, that can be an identity: each byte as an escape of six.
+/// The maximum length in bytes of a quoted identity: each byte may be an escape of six.
 const ESCAPED_BYTES_MAX: usize = 6 * IDENTITY_BYTES_MAX + 2;
 
-/// What the options of a request say.
+/// The options of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestOptions<'a> {
     pub(super) timeout: Timeout,
@@ -36,7 +36,7 @@ pub(super) struct RequestOptions<'a> {
 }
 
 impl<'a> RequestOptions<'a> {
-    /// Options without a field.
+    /// The defaults for options without any field.
     const NOTHING: RequestOptions<'static> = RequestOptions {
         timeout: Timeout::After(DEFAULT_TIMEOUT),
         redeliver: false,
@@ -45,7 +45,7 @@ impl<'a> RequestOptions<'a> {
         durable: false,
     };
 
-    /// Reads options. `memory` is for a target with JSON escapes.
+    /// Parses options. `memory` is used for a target with JSON escapes.
     pub(super) fn read(options: &'a [u8], memory: &'a mut Vec<u8>) -> Self {
         let mut said = Self::NOTHING;
         let mut target = None;
@@ -78,7 +78,7 @@ fn timeout_of(millis: Option<f64>) -> Timeout {
     }
 }
 
-/// The options of a request of our own. `retry` is for the dialects that know it.
+/// Encodes the options of a request. `retry` is true for dialects that support that option.
 pub(super) fn of_request(request: &Request, retry: bool) -> Vec<u8> {
     let mut fields = Vec::new();
     match request.timeout {
@@ -104,7 +104,7 @@ pub(super) fn of_request(request: &Request, retry: bool) -> Vec<u8> {
     format!("{{{}}}", fields.join(",")).into_bytes()
 }
 
-/// Whether there are options, and these say whether to retry.
+/// Returns whether the options contain `retry`, or `None` if they are not an object.
 pub(super) fn names_retry(options: &[u8]) -> Option<bool> {
     let mut is_named = false;
     fields(options, |name, _| {
@@ -115,7 +115,7 @@ pub(super) fn names_retry(options: &[u8]) -> Option<bool> {
     Some(is_named)
 }
 
-/// How long a reply may be kept.
+/// Returns the time for which a reply may be cached.
 pub(super) fn keep(options: &[u8]) -> Option<Duration> {
     let mut cache = None;
     fields(options, |name, value| {
@@ -128,7 +128,7 @@ pub(super) fn keep(options: &[u8]) -> Option<Duration> {
     cache.filter(|&millis| millis > 0.0).map(span)
 }
 
-/// The options of a reply of our own.
+/// Encodes the options of a reply.
 pub(super) fn of_reply(keep: Option<Duration>) -> Vec<u8> {
     match keep {
         Some(span) => format!("{{\"cache\":{}}}", millis(span)).into_bytes(),
@@ -136,7 +136,7 @@ pub(super) fn of_reply(keep: Option<Duration>) -> Vec<u8> {
     }
 }
 
-/// What a worker says of itself.
+/// Returns a worker's declared status.
 pub(super) fn status(options: &[u8]) -> Status {
     let mut said = Status::NOTHING;
     let read = fields(options, |name, value| {
@@ -150,12 +150,12 @@ pub(super) fn status(options: &[u8]) -> Status {
     if read.is_some() { said } else { Status::NOTHING }
 }
 
-/// PIGATO gives a worker a request while it has fewer than this number: `null` and what is under 1
-/// give it none, 1.5 as many as 2.
+/// Converts PIGATO's `concurrency`, which dispatches to a worker while it has fewer requests than
+/// this number: `null` and numbers under 1 allow none, and 1.5 allows as many as 2.
 fn concurrency_of(value: Value<'_>) -> Option<Concurrency> {
     let most = match value {
         Value::Null => 0.0,
-        // It may come from a configuration that is all text.
+        // The number may come from a configuration that contains only text.
         Value::String(text) => {
             let mut memory = Vec::new();
             text.append_to(&mut memory)?;
@@ -170,7 +170,7 @@ fn concurrency_of(value: Value<'_>) -> Option<Concurrency> {
     Some(Concurrency::AtMost(whole.saturating_add(u32::from(f64::from(whole) < most))))
 }
 
-/// What our own worker says of itself.
+/// Encodes a worker's status.
 pub(super) fn of_status(status: Status) -> Vec<u8> {
     let mut fields = Vec::new();
     match status.concurrency {
@@ -184,10 +184,10 @@ pub(super) fn of_status(status: Status) -> Vec<u8> {
     format!("{{{}}}", fields.join(",")).into_bytes()
 }
 
-/// Milliseconds as a span; what is too long to count is the longest that there is.
+/// Converts milliseconds to a `Duration`. A number that is too large becomes the maximum.
 fn span(millis: f64) -> Duration {
-    // `from_millis` is exact. Below 2^32 ms the quotient rounds to the same value, as its error is under
-    // half a nanosecond.
+    // `from_millis` is exact. Below 2^32 ms the quotient rounds to the same value, because its error
+    // is under half a nanosecond.
     let whole = millis as u32;
     if f64::from(whole) == millis {
         return Duration::from_millis(whole.into());
@@ -195,12 +195,12 @@ fn span(millis: f64) -> Duration {
     Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or(Duration::MAX)
 }
 
-/// A span in milliseconds. What is a little is not nothing.
+/// Converts a `Duration` to milliseconds, rounded up, so that a short time does not become 0.
 fn millis(span: Duration) -> u128 {
     span.as_nanos().div_ceil(1_000_000)
 }
 
-/// What JavaScript takes for true.
+/// Returns true for a value that is true in JavaScript.
 fn is_true(value: Value<'_>) -> bool {
     match value {
         Value::Null | Value::False => false,
@@ -210,7 +210,7 @@ fn is_true(value: Value<'_>) -> bool {
     }
 }
 
-/// Returns the value of a JSON number. One that is too large is infinite, as in JavaScript.
+/// Returns the value of a JSON number. A number that is too large is infinite, as in JavaScript.
 fn number(value: Value<'_>) -> Option<f64> {
     match value {
         Value::Number(number) => number.value(),
@@ -218,7 +218,7 @@ fn number(value: Value<'_>) -> Option<f64> {
     }
 }
 
-/// Returns the number in a text, which need not be as JSON has it.
+/// Parses a number in a text, which need not be JSON.
 fn number_in(text: &str) -> Option<f64> {
     // `f64::from_str` also accepts `inf` and `nan`, which JSON does not have.
     let begins_right = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
@@ -243,9 +243,9 @@ fn identity<'a>(text: Text<'a>, memory: &'a mut Vec<u8>) -> &'a [u8] {
     &id[..id.len().min(IDENTITY_BYTES_MAX + 1)]
 }
 
-/// Calls `found` with the name and value of each field of an object, in order. Returns `None` where
-/// `json` is no object; `found` may have been called by then. `found` returns whether it uses the field,
-/// whose value then has to be UTF-8.
+/// Calls `found` with the name and value of each field of an object, in order. Returns `None` if
+/// `json` is not an object; `found` may have been called by then. `found` returns true if it uses
+/// the field, whose value must then be UTF-8.
 #[inline(always)]
 fn fields<'a>(json: &'a [u8], mut found: impl FnMut(&[u8], Value<'a>) -> bool) -> Option<()> {
     // Most peers write no options.
@@ -290,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads options, and leaks their memory.
+    /// Parses options, and leaks their memory.
     fn read(options: impl Into<Vec<u8>>) -> RequestOptions<'static> {
         RequestOptions::read(options.into().leak(), Box::leak(Box::default()))
     }
@@ -351,7 +351,7 @@ mod tests {
         assert!(!named("\"\\ud800\"").is_empty());
     }
 
-    /// What is no object says nothing, wherever it breaks off.
+    /// Options that are not an object are ignored, wherever they break off.
     #[test]
     fn what_is_no_object() {
         let deep = "[".repeat(1_000) + &"]".repeat(1_000);
@@ -395,7 +395,7 @@ mod tests {
             format!("{{\"retry\":{deep}}}"),
             "{\"timeout\":{},\"retry\":1,\"workerId\":[]}".into(),
             " { \"retry\" : 1 , \"a\" : { \"retry\" : 0 } } ".into(),
-            // The last one counts.
+            // The last of several fields with the same name counts.
             "{\"retry\":0,\"retry\":1}".into(),
             "{\"__proto__\":{\"retry\":0},\"\\u0072etry\":1}".into(),
         ] {
@@ -442,7 +442,7 @@ mod tests {
         assert_eq!(keep(b"{\"cache\":1e400}"), Some(Duration::MAX));
     }
 
-    /// What we write of a request is what it says.
+    /// Encoded options are decoded to the same request.
     #[test]
     fn ours_are_read_as_they_were_meant() {
         let request = Request {
@@ -461,7 +461,7 @@ mod tests {
             durable: true,
         };
         assert_eq!(read(of_request(&request, true)), said);
-        // A little is not nothing, which would mean something else.
+        // A short time is not 0, which would mean something else.
         let short = Timeout::After(Duration::from_nanos(1));
         let read = read(of_request(&Request { timeout: short, ..request }, true));
         assert_eq!(read.timeout, Timeout::After(Duration::from_millis(1)));

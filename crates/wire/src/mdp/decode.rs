@@ -1,4 +1,5 @@
-//! Frames to commands. Frames are read from the front; `at` is the one that is looked at.
+//! The MDP decoder: frames to commands. Frames are read from the front; `at` is the current frame's
+//! index.
 
 use alloc::vec::Vec;
 
@@ -56,7 +57,7 @@ impl Manner {
         self.unpacked(message, Self::read_to_worker)
     }
 
-    /// Reads a message in the frames that make it up.
+    /// Decodes a message after unpacking its logical frames.
     fn unpacked<T>(
         self,
         message: Frames,
@@ -132,7 +133,8 @@ impl Manner {
         match error_in(&reply.body) {
             Some(body) if last && errors == Errors::Final => {
                 let said = outcome(&body, errors.told());
-                // What the broker has a command for, a worker has written.
+                // The broker reports these outcomes by a separate command, so a worker has written
+                // this text.
                 let outcome = if by_nak.contains(said) { Outcome::Failed } else { said };
                 Ok(ToClient::Failed(outcome, Reply { body, ..reply }))
             }
@@ -162,7 +164,7 @@ impl Manner {
         }
     }
 
-    /// Reads what every message begins with, up to the command, if there `has_command`.
+    /// Decodes the beginning of a message: up to its command, if it `has_command`.
     #[inline(always)]
     fn opening<'a>(
         self,
@@ -181,7 +183,7 @@ impl Manner {
         Ok(Opening { command, at, next: at + 1, service: None })
     }
 
-    /// Reads the leading empty frame and the header, and says where the next frame is.
+    /// Checks the leading empty frame and the header. Returns the index of the next frame.
     #[inline(always)]
     fn after_header(self, message: FramesView<'_>, side: Side) -> Result<usize, Error> {
         let Some(first) = message.get(0) else {
@@ -199,27 +201,27 @@ impl Manner {
         };
         match message.get(at) {
             None => Err(Error::at(at, Offence::MissingHeader)),
-            // Comparing arrays of constant length takes no call.
+            // Comparing arrays of constant length needs no call.
             Some(header) if header.as_array() == Some(expected) => Ok(at + 1),
             Some(header) => Err(Error::at(at, wrong_header(header, self.table.dialect, side))),
         }
     }
 }
 
-/// What a message begins with.
+/// The beginning of a message.
 pub(super) struct Opening<'a> {
-    /// The command; 0 where there is none.
+    /// The command, or 0 if there is none.
     pub(super) command: u8,
-    /// The frame that it is in.
+    /// The index of the command's frame.
     pub(super) at: usize,
-    /// The frame behind what was read.
+    /// The index of the next frame.
     pub(super) next: usize,
-    /// The service, where it was read with the command.
+    /// The service, if it was packed with the command.
     pub(super) service: Option<&'a [u8]>,
 }
 
 impl<'a> Opening<'a> {
-    /// The name of the service, which comes next.
+    /// Decodes the service name, which comes next.
     #[inline(always)]
     fn service(&mut self, message: FramesView<'a>) -> Result<&'a [u8], Error> {
         if let Some(service) = self.service.take() {
@@ -230,13 +232,14 @@ impl<'a> Opening<'a> {
         Ok(service)
     }
 
-    /// It has a command that this direction does not have; `known` says that the other one does.
+    /// Returns the error for a command not valid in this direction. `known` is true if it is valid
+    /// in the other direction.
     fn wrong_command(&self, known: bool) -> Error {
         Error::at(self.at, wrong_command(self.command, known))
     }
 }
 
-/// The client address and the empty frame behind it; says where the body begins.
+/// Decodes the client address and the empty frame after it. Returns the index of the body.
 fn addressed_at<'a>(message: FramesView<'a>, at: usize) -> Result<(&'a [u8], usize), Error> {
     let address = address_at(message, at)?;
     separator_at(message, at + 1)?;
@@ -248,8 +251,8 @@ fn worker_reply_at<'a>(message: FramesView<'a>, at: usize) -> Result<WorkerReply
     Ok(WorkerReplyView::new(address, message.skip(body_at)))
 }
 
-/// Commands without a body end where the specifications end them, and every library that we know
-/// keeps to it. What comes behind would be lost, so it is refused.
+/// Checks that a command without a body ends here. The specifications and every known library end
+/// it here. Further frames would be lost, so they are rejected.
 fn end_at(message: FramesView<'_>, at: usize) -> Result<(), Error> {
     if message.len() > at {
         return Err(Error::at(at, Offence::ExcessFrames { count: message.len() - at }));
@@ -257,7 +260,7 @@ fn end_at(message: FramesView<'_>, at: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// What an error says, which is one frame of text.
+/// Returns the outcome of an error, which is one text frame.
 fn outcome(error: &Frames, told: OutcomeSet) -> Outcome {
     match error.len() {
         1 => errors::outcome(error.get(0).unwrap_or_default(), told),
@@ -265,7 +268,7 @@ fn outcome(error: &Frames, told: OutcomeSet) -> Outcome {
     }
 }
 
-/// The text of the error that a final reply stands for, if it has that form.
+/// Returns the error text in a final reply, if the reply represents an error.
 fn error_in(body: &Frames) -> Option<Frames> {
     if body.len() != 1 || !body.get(0)?.starts_with(ERROR_PREFIX) {
         return None;

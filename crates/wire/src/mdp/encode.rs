@@ -1,4 +1,4 @@
-//! Commands to frames.
+//! The MDP encoder: commands to frames.
 
 use majordomus_core::{
     Form, FramesView, FromClient, FromWorker, Outcome, ReplyView, ToClientView, ToWorkerView,
@@ -102,9 +102,8 @@ impl Manner {
                 self.head(worker.header, sink);
                 sink.frame(&[worker.request], true);
                 sink.frame(&request.token.text(), true);
-                // A worker that sends a leading empty frame where it is optional is majortomo's, even
-                // if its listener is pinned to another dialect, and ignores a request without a
-                // body.
+                // A worker that sends an optional leading empty frame is majortomo's, even if its
+                // listener is pinned to another dialect. It ignores a request without a body.
                 let of_majortomo = self.delimiter && self.table.delimiter == Delimiter::Optional;
                 body_behind(b"", &request.body, self.fills_body() || of_majortomo, sink);
             }
@@ -161,7 +160,8 @@ impl Manner {
                 self.worker_reply(worker.last, reply, sink);
                 self.body(b"", &reply.body.view(), sink);
             }
-            // To reject a request is to fail: there is no command that gives it to another.
+            // A rejection is encoded as a failure: the dialects have no command to reject a
+            // request.
             FromWorker::Failed(reply) | FromWorker::Rejected(reply) => {
                 let text = error_text(Outcome::Failed, as_frames(reply.body.view()).view());
                 self.worker_reply(worker.last, reply, sink);
@@ -174,7 +174,7 @@ impl Manner {
         Ok(())
     }
 
-    /// Writes a command to a client. `end` is given its last frame before the body, and writes both.
+    /// Encodes a command to a client. `end` gets the last frame before the body, and writes both.
     fn reply<S: Sink>(
         self,
         command: Option<u8>,
@@ -193,14 +193,14 @@ impl Manner {
         }
     }
 
-    /// Writes a worker's reply up to, and without, the empty frame before the body.
+    /// Encodes a worker's reply up to, but not including, the empty frame before the body.
     fn worker_reply(self, command: u8, reply: &WorkerReply, sink: &mut impl Sink) {
         self.head(self.table.worker.header, sink);
         sink.frame(&[command], true);
         sink.frame(&reply.address, true);
     }
 
-    /// A command of or to a worker that is nothing but a command.
+    /// Encodes a worker's message that consists only of a command.
     fn bare(self, command: u8, sink: &mut impl Sink) {
         self.head(self.table.worker.header, sink);
         sink.frame(&[command], false);
@@ -225,8 +225,8 @@ impl Manner {
     }
 }
 
-/// Writes the frame before a body, and the body. `filled` asks for an empty frame in place of an empty
-/// body.
+/// Writes the frame before a body, and the body. If `filled`, an empty body is written as one empty
+/// frame.
 #[inline]
 fn body_behind(frame: &[u8], body: &FramesView<'_>, filled: bool, sink: &mut impl Sink) {
     match body.form() {

@@ -1,4 +1,4 @@
-//! The first frame of a message as zproto packs it: a signature, the number of the message, and its
+//! The first frame of a message as packed by zproto: a signature, the message id, and the message's
 //! first fields.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //! string      one byte of length, and the text
 //! ```
 //!
-//! The id says all that version and command say again. They have to agree.
+//! The id determines version and command, which must agree with it.
 
 use alloc::vec::Vec;
 
@@ -21,13 +21,13 @@ use crate::{Error, Offence, Side, Sink};
 
 const SIGNATURE: &[u8] = b"\xAA\xA4";
 
-/// The worker's messages are numbered on from the client's.
+/// The worker's message ids continue after the client's.
 const CLIENT_IDS: u8 = 3;
 const WORKER_IDS: u8 = 6;
-/// The first of the worker's, the only one of its that names a service.
+/// The worker's first message id, the only one of a worker with a service.
 const READY: u8 = CLIENT_IDS + 1;
 
-/// Which side a message with this id belongs to, and its command.
+/// Returns the side and the command of a message id.
 fn message(id: u8) -> Option<(Side, u8)> {
     match id {
         1..=CLIENT_IDS => Some((Side::Client, id)),
@@ -36,20 +36,20 @@ fn message(id: u8) -> Option<(Side, u8)> {
     }
 }
 
-/// Room for a first frame with a short name.
+/// The initial capacity of a first frame: enough for a short name.
 const HEAD_BYTES: usize = 64;
 
 fn has_service(id: u8) -> bool {
     id <= READY
 }
 
-/// Which side writes this first frame.
+/// Returns the side that writes this first frame.
 pub(super) fn side_of(frame: &[u8]) -> Option<Side> {
     let id = frame.strip_prefix(SIGNATURE)?.first()?;
     message(*id).map(|(side, _)| side)
 }
 
-/// What is wrong with a frame that has the signature, and says no side.
+/// Returns the error of a frame that has the signature but an invalid message id.
 pub(super) fn wrong(frame: &[u8]) -> Option<Error> {
     let offence = match frame.strip_prefix(SIGNATURE)? {
         [] => Offence::PackedFrameCut,
@@ -59,7 +59,7 @@ pub(super) fn wrong(frame: &[u8]) -> Option<Error> {
     Some(Error::at(0, offence))
 }
 
-/// Reads the first frame of a message.
+/// Decodes the first frame of a message.
 pub(super) fn read<'a>(
     table: &Table,
     message: FramesView<'a>,
@@ -122,7 +122,7 @@ fn string<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Offence> {
     Ok(text)
 }
 
-/// Takes the frames that make up a message, and hands on the first ones of them as one.
+/// A sink that packs the first logical frames of a message into one frame.
 pub(super) struct Packer<'a, S> {
     sink: &'a mut S,
     side: Side,
@@ -130,13 +130,13 @@ pub(super) struct Packer<'a, S> {
     next: Next,
 }
 
-/// What comes next.
+/// The next logical frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Version,
     Command,
     Service,
-    /// A frame that is sent as it is.
+    /// A frame that is sent unpacked.
     Frame,
 }
 
@@ -145,7 +145,7 @@ impl<'a, S: Sink> Packer<'a, S> {
         Self { sink, side, head: Vec::with_capacity(HEAD_BYTES), next: Next::Version }
     }
 
-    /// A longer text than the length can say is cut; no service has such a name.
+    /// Appends a string. A text too long for its length field is cut; no service name is that long.
     fn string(&mut self, text: &[u8]) {
         let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
         self.head.push(length);
@@ -163,7 +163,7 @@ impl<S: Sink> Sink for Packer<'_, S> {
         match self.next {
             Next::Version => {
                 self.head.extend_from_slice(SIGNATURE);
-                // The id, once the command tells it.
+                // A placeholder for the id, which the command determines.
                 self.head.push(0);
                 self.string(frame);
                 self.next = Next::Command;

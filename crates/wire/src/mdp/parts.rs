@@ -1,4 +1,4 @@
-//! Messages that are packed into one frame: each part a length and its bytes.
+//! Messages packed into one frame: each part is a length followed by its bytes.
 //!
 //! ```text
 //! length   one byte where it is under 255
@@ -12,16 +12,17 @@ use majordomus_core::{Frames, FramesView};
 
 use crate::{Error, Offence, Sink};
 
-/// The most parts of one packed frame. Each costs memory, and takes no more than a byte to write.
+/// The maximum number of parts in one packed frame. A part costs the receiver memory, but the
+/// sender as little as one byte.
 pub const PACKED_PARTS_MAX: usize = 1024;
 
-/// Room for the parts before the body, and for a small body.
+/// The initial capacity for the parts before the body, and for a small body.
 const HEAD_BYTES: usize = 256;
 
-/// The smallest packed message, in bytes, that is passed to the sink as shared memory.
+/// The minimum size in bytes of a packed message that is passed to the sink as shared memory.
 const SHARED_BYTES_MIN: usize = 4 * 1024;
 
-/// Stands in the place of a length that follows in four bytes.
+/// The marker for a length that follows in four bytes.
 const LONG: u8 = 0xFF;
 
 /// Returns the parts of a packed message, in the memory of the message. `bounds` receives their bounds.
@@ -39,7 +40,7 @@ pub(super) fn unpack<'a>(
             return Err(Error::at_part(part, Offence::TooManyParts));
         }
         let (start, end) = next(frame, at).map_err(|offence| Error::at_part(part, offence))?;
-        // Both are inside the frame, so the sums fit.
+        // Both are inside the frame, so the sums do not overflow.
         bounds.push((first + start as u32, first + end as u32));
         at = end;
     }
@@ -49,7 +50,7 @@ pub(super) fn unpack<'a>(
     Ok(message.with_bounds(bounds))
 }
 
-/// The first part, whatever follows.
+/// Returns the first part, whatever follows.
 pub(super) fn first<'a>(message: FramesView<'a>) -> Result<&'a [u8], Error> {
     let frame = only_frame(message)?;
     if frame.is_empty() {
@@ -67,7 +68,7 @@ fn only_frame<'a>(message: FramesView<'a>) -> Result<&'a [u8], Error> {
     }
 }
 
-/// Where the part begins and ends whose length is at `at`.
+/// Returns the start and end of the part whose length is at `at`.
 fn next(frame: &[u8], at: usize) -> Result<(usize, usize), Offence> {
     let (bytes, start) = match &frame[at..] {
         [LONG, rest @ ..] => {
@@ -84,7 +85,7 @@ fn next(frame: &[u8], at: usize) -> Result<(usize, usize), Offence> {
     }
 }
 
-/// Takes the parts of a message, and hands on the one frame that they are packed in.
+/// A sink that packs the parts of a message into one frame.
 pub(super) struct Packer<'a, S> {
     sink: &'a mut S,
     packed: Vec<u8>,
@@ -99,7 +100,7 @@ impl<'a, S: Sink> Packer<'a, S> {
 impl<S: Sink> Sink for Packer<'_, S> {
     fn frame(&mut self, part: &[u8], more: bool) {
         let length = u32::try_from(part.len()).expect("a message is under 4 GiB");
-        // The least that is needed for the last part, which is most often the body.
+        // The exact size for the last part, which is usually the body.
         let room = part.len() + 5;
         if more {
             self.packed.reserve(room)
@@ -120,7 +121,7 @@ impl<S: Sink> Sink for Packer<'_, S> {
         if self.packed.len() < SHARED_BYTES_MIN {
             return self.sink.frame(&self.packed, false);
         }
-        // As a body frame, so that the sink can share its memory.
+        // Passed as a body frame, so that the sink can share its memory.
         let packed = Bytes::from(core::mem::take(&mut self.packed));
         self.sink.body_frame(&Frames::single(packed).view(), 0, false);
     }
@@ -156,7 +157,7 @@ mod tests {
         check(&[b"a", &[7; 70_000]], &[b"\x01a\xff\x00\x01\x11\x70", &[7; 70_000]]);
     }
 
-    /// As a peer may write it that has only the long form.
+    /// Some peers write only the long form.
     #[test]
     fn a_short_part_may_have_a_long_length() {
         let message = Frames::from_slices(&[b"\xff\x00\x00\x00\x02ab\x01c"]);
@@ -182,7 +183,7 @@ mod tests {
         assert_eq!(unpacked(&message(PACKED_PARTS_MAX + 1)), Err(error));
     }
 
-    /// Nothing that a peer can write makes it read past the end.
+    /// The decoder never reads past the end.
     #[test]
     fn every_cut_is_refused() {
         let whole = [b"\x01a\xff\x00\x00\x01\x00".as_slice(), &[7; 256]].concat();

@@ -1,4 +1,4 @@
-//! What frames and JSON become of each other.
+//! Tests of the translation between frames and JSON.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -11,11 +11,11 @@ use super::*;
 
 /// Returns whether serde_json accepts a text as JSON.
 fn is_json(text: &[u8]) -> bool {
-    // It does not check the UTF-8 of skipped text.
+    // serde_json does not check skipped text for UTF-8.
     core::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
-/// Returns how deep a JSON text is nested.
+/// Returns the nesting depth of a JSON text.
 fn nesting(json: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0, 0);
     let (mut in_string, mut escaped) = (false, false);
@@ -34,10 +34,10 @@ fn nesting(json: &[u8]) -> usize {
     deepest
 }
 
-/// Half of a surrogate pair, as `JSON.stringify` writes it.
+/// Half of a surrogate pair, as written by `JSON.stringify`.
 const HALF: &str = r#""\ud800""#;
 
-/// Made with [`to_json`]; also checks the size that is promised.
+/// Calls [`to_json`], and also checks the documented size limit.
 #[track_caller]
 fn json(frames: &[&[u8]], rule: Json, asked_other: bool) -> Vec<u8> {
     let body = Frames::from_slices(frames);
@@ -53,7 +53,7 @@ fn check_json(frames: &[&[u8]], rule: Json, asked_other: bool, expected: &str) {
     assert_eq!(text.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
 }
 
-/// With `auto`, in a request or in a reply to a string.
+/// Checks `auto`, in a request or in a reply to a string.
 #[track_caller]
 fn auto(frames: &[&[u8]], expected: &str) {
     check_json(frames, Json::Auto, false, expected);
@@ -73,7 +73,7 @@ fn check_frames(text: impl AsRef<[u8]>, expected: &[&[u8]]) {
     assert_eq!(frames_of(&[text.as_ref()]), Frames::from_slices(expected));
 }
 
-/// A text that is one frame as it is.
+/// Checks that a text becomes one frame, unchanged.
 #[track_caller]
 fn stays(text: impl AsRef<[u8]>) {
     check_frames(&text, &[text.as_ref()]);
@@ -130,7 +130,7 @@ fn auto_makes_strings_of_what_only_looks_like_json() {
 fn bytes_that_are_not_utf8_become_base64() {
     auto(&[b"\xff"], r#"{"$base64":"/w=="}"#);
     auto(&[b"\x00\xff\xfe\xfd"], r#"{"$base64":"AP/+/Q=="}"#);
-    // Also inside of what would be JSON.
+    // Also inside a text that is JSON otherwise.
     auto(&[b"[\"\xff\"]"], r#"{"$base64":"WyL/Il0="}"#);
     for rule in Json::ALL {
         check_json(&[b"\xff"], rule, true, r#"{"$base64":"/w=="}"#);
@@ -177,7 +177,7 @@ fn raw_passes_all_text() {
     for text in ["hello", "", "{", "42", "undefined", "\u{feff}{}"] {
         check_json(&[text.as_bytes()], Json::Raw, false, text);
     }
-    // In an array only what does not spoil it.
+    // In an array, only JSON passes through.
     check_json(&[b"1", br#"{"a":2}"#, b"x", b"3,4"], Json::Raw, false, r#"[1,{"a":2},"x","3,4"]"#);
 }
 
@@ -187,12 +187,12 @@ fn nesting_has_a_limit() {
     auto(&[most.as_bytes()], &most);
     auto(&[too_deep.as_bytes()], &format!("\"{too_deep}\""));
     check_json(&[too_deep.as_bytes()], Json::Auto, true, &format!("\"{too_deep}\""));
-    // Side by side is not in one another, and what stands in a string is not nested.
+    // Siblings do not add depth, and brackets in a string are not nested.
     let wide = format!("[{}[]]", "[{\"a\":[]}],".repeat(NESTING_MAX));
     auto(&[wide.as_bytes()], &wide);
     let quoted = format!(r#"["\"{0}\\","{0}"]"#, "[{".repeat(NESTING_MAX));
     auto(&[quoted.as_bytes()], &quoted);
-    // An array of several frames is one level more.
+    // An array of several frames adds one level.
     let texts = [most.as_bytes(), b"1"];
     check_json(&texts, Json::Raw, false, &format!("[\"{most}\",1]"));
 }
@@ -316,7 +316,7 @@ fn json_other_than_a_string() {
     {
         assert!(!is_other_than_string(text.as_bytes()), "{text}");
     }
-    // What nests deep is JSON, though it would not pass through.
+    // Deeply nested JSON counts, although it would not pass through.
     assert!(is_other_than_string(nested(1000).as_bytes()));
 }
 
@@ -333,8 +333,7 @@ fn of_an_array_or_object_only_the_ends_count() {
     assert!(!is_other_than_string(long("1", "").as_bytes()));
 }
 
-/// The cases in which frames that go over JSON come back as others: the table at the top of
-/// `translate.rs`.
+/// The frames that differ after a round trip through JSON: the table at the top of `translate.rs`.
 #[test]
 fn frames_that_do_not_come_back() {
     #[track_caller]
@@ -376,7 +375,7 @@ fn nasty_bodies_come_back() {
             check_round_trip(&Frames::from_slices(&[&frame]), rule);
             check_round_trip(&Frames::from_slices(&[&frame[..], b"", b"x"]), rule);
         }
-        // As JSON they are none, or nest too deep to be looked into.
+        // The JSON represents no frames, or is nested too deep to pass through.
         if is_json(&frame) {
             assert!(nesting(&frame) > NESTING_MAX);
         }
@@ -385,12 +384,12 @@ fn nasty_bodies_come_back() {
     }
 }
 
-/// xorshift64*, so that a failure can be replayed anywhere.
+/// The xorshift64* generator, so that a failure can be replayed anywhere.
 struct Random(u64);
 
 impl Random {
     fn new(seed: u64) -> Self {
-        // Neighbouring seeds must not begin alike, and the state must not be 0.
+        // Similar seeds must have different beginnings, and the state must not be 0.
         Random((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -405,7 +404,7 @@ impl Random {
         from[self.below(from.len())]
     }
 
-    /// A frame as a peer may make it: JSON, or nearly, or pieces in any order.
+    /// Generates a frame: JSON, almost JSON, or pieces in any order.
     fn frame(&mut self) -> Vec<u8> {
         const PIECES: &[&[u8]] = &[
             b"{",
@@ -442,7 +441,7 @@ impl Random {
         frame
     }
 
-    /// A JSON value, of which many stand for frames.
+    /// Generates a JSON value. Many of them represent frames.
     fn value(&mut self, depth: usize) -> Vec<u8> {
         const LEAVES: &[&[u8]] = &[
             b"null",
@@ -467,7 +466,8 @@ impl Random {
         if shape < 2 {
             return self.pick(LEAVES).to_vec();
         }
-        // No key twice: the other reader takes the last of them, where ours takes none.
+        // Keys are unique: serde_json takes the last of several equal keys, and this decoder
+        // accepts none.
         let first_key = self.below(KEYS.len());
         let inside: Vec<Vec<u8>> = (0..self.below(KEYS.len() + 1))
             .map(|at| {
@@ -480,7 +480,7 @@ impl Random {
     }
 }
 
-/// The law at the top of `translate.rs`, with its exceptions told by another reader of JSON.
+/// The property at the top of `translate.rs`, with its exceptions computed by serde_json.
 #[test]
 fn random_frames_come_back() {
     let (mut passed, mut read) = (0, 0);
@@ -490,7 +490,7 @@ fn random_frames_come_back() {
         let slices: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
         let text = json(&slices, Json::Auto, false);
         let value: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
-        // Only half a surrogate pair is refused by that reader, and can only have passed through.
+        // serde_json rejects only half a surrogate pair, which must have passed through.
         assert!(value.is_some() || frames[0] == text, "seed {seed}: {}", text.escape_ascii());
 
         let again = frames_of(&[&text]);
@@ -509,8 +509,8 @@ fn random_frames_come_back() {
     assert!(passed > 10_000 && read > 1_000, "{passed} passed, {read} read");
 }
 
-/// Nothing that a peer can send makes either direction panic, or a text that is no JSON where JSON
-/// is promised.
+/// No input makes either direction panic, or makes `to_json` return invalid JSON where it promises
+/// JSON.
 #[test]
 fn random_texts_are_read() {
     for seed in 0..200_000 {
@@ -526,14 +526,14 @@ fn random_texts_are_read() {
         assert!(frames.len() == 1 || is_json(&raw), "seed {seed}: {}", raw.escape_ascii());
         for text in texts {
             let is_string = text.trim_ascii_start().first() == Some(&b'"');
-            // Text that only looks like an array or object counts as one.
+            // Text that only looks like an array or object counts as JSON other than a string.
             let is_unknown = !is_json(text) && matches!(text.trim_ascii(), [b'[' | b'{', ..]);
             assert!(is_unknown || is_other_than_string(text) == (is_json(text) && !is_string));
         }
     }
 }
 
-/// What a value stands for, where it stands for frames.
+/// Returns the frames that a value represents, if any.
 fn frames_of_value(value: &serde_json::Value) -> Option<Vec<Vec<u8>>> {
     use serde_json::Value;
 
