@@ -1,5 +1,4 @@
-//! Bad input: refused at the door, counted with its reason, and the next honest client is served as
-//! before.
+//! Bad input: rejected, counted by reason, and the next well-behaved client is served as before.
 
 mod common;
 
@@ -11,7 +10,7 @@ use common::{Log, Patient, Peer, address, broker_with, round_trip, wait_for, wri
 use majordomus_broker::{Broker, Config};
 use majordomus_zmtp::{Metadata, SocketType};
 
-/// What a peer does wrong, and what becomes of it.
+/// A peer's misbehavior and its consequences.
 struct Case {
     configure: fn(&mut Config),
     /// The reason under which its connection is closed.
@@ -23,7 +22,7 @@ struct Case {
 const DROPPED: Case = Case { configure: |_| {}, closed: None, refused: None };
 
 impl Case {
-    /// Does it to a broker with an honest worker, twice.
+    /// Misbehaves twice towards a broker with a well-behaved worker.
     #[track_caller]
     fn check(self, offend: impl Fn(&Broker)) {
         let broker = broker_with(self.configure);
@@ -44,7 +43,7 @@ impl Case {
     }
 }
 
-/// Bytes in place of, or behind, a handshake.
+/// Sends bytes in place of a handshake, or after one.
 fn send_raw(broker: &Broker, bytes: &[u8]) {
     let mut stream = TcpStream::connect(address(broker)).expect("it listens");
     let _ = stream.write_all(bytes);
@@ -59,7 +58,7 @@ fn greeting() -> Vec<u8> {
     greeting
 }
 
-/// Bytes behind a handshake that went well: the connection ends.
+/// Checks that the connection is closed after these bytes, sent after a valid handshake.
 #[track_caller]
 fn check_traffic(configure: fn(&mut Config), closed: &'static str, bytes: &'static [u8]) {
     Case { configure, closed: Some(closed), ..DROPPED }.check(|broker| {
@@ -100,8 +99,8 @@ fn a_name_of_ten_thousand_bytes() {
     check_message("service_too_long", &[b"", b"MDPC01", &LONG, b"x"]);
 }
 
-/// A message of a client that is dropped. Its connection is as good as before: it asks the broker
-/// something.
+/// Checks that a client's message is dropped and that its connection can still be used for a
+/// request.
 #[track_caller]
 fn check_message(refused: &'static str, message: &[&[u8]]) {
     let broker = broker_with(|_| {});
@@ -112,7 +111,7 @@ fn check_message(refused: &'static str, message: &[&[u8]]) {
         peer.send(&[b"", b"MDPC01", b"mmi.service", b"echo"]);
         peer.expect(&[b"", b"MDPC01", b"mmi.service", b"200"]);
         let snapshot = broker.control().snapshot().expect("it runs");
-        // The second time the dialect is known, and the offence may have another name.
+        // The second time the dialect is known, so the violation may have another name.
         let refusals = snapshot.refused.values().sum::<u64>();
         assert_eq!(refusals, times, "{snapshot}");
         assert!(snapshot.refused.contains_key(refused), "{snapshot}");
@@ -179,7 +178,7 @@ fn another_mechanism() {
 #[test]
 fn a_handshake_without_end() {
     let mut bytes = greeting();
-    // READY of 60,000 bytes.
+    // READY with 60,000 bytes.
     bytes.extend_from_slice(&[0x06, 0, 0, 0, 0, 0, 0, 0xEA, 0x60]);
     bytes.resize(20_000, 0);
     Case { closed: Some("handshake_too_long"), ..DROPPED }.check(|broker| send_raw(broker, &bytes));
@@ -241,7 +240,7 @@ fn frames_without_end() {
         let mut frames = [0; 4_096];
         let mut at = 0;
         while at < frames.len() {
-            // One more frame follows, of no bytes.
+            // One more, empty frame follows.
             frames[at] = 0x01;
             at += 2;
         }
@@ -283,11 +282,11 @@ fn a_message_that_stops_in_the_middle_gives_its_memory_back() {
     });
     let mut worker = Peer::worker(&broker, "echo");
     let mut stalled = Peer::connect(&broker);
-    // A frame of a mebibyte, of which ten bytes come.
+    // A frame of 1 MiB of which only ten bytes arrive.
     stalled.send_raw(b"\x02\0\0\0\0\0\x10\0\0");
     stalled.send_raw(&[1; 10]);
     wait_for(&broker, "the memory to be reserved", |now| now.reception_bytes >= 1 << 20);
-    // Another has to wait for its memory, and gets it when the first is cut.
+    // The second peer waits for memory and gets it when the first is disconnected.
     let mut client = Peer::connect(&broker);
     let body = vec![7u8; 900_000];
     client.send(&[b"", b"MDPC01", b"echo", &body]);
@@ -310,7 +309,7 @@ fn a_message_that_drips_in_does_not_keep_others_from_its_memory() {
     });
     let mut worker = Peer::worker(&broker, "echo");
     let mut dripping = Peer::connect(&broker);
-    // A frame of 64 mebibytes, a byte at a time.
+    // A frame of 64 MiB, one byte at a time.
     dripping.send_raw(b"\x02\0\0\0\0\x04\0\0\0");
     dripping.send_raw(&[1; 20_000]);
     wait_for(&broker, "the memory to be reserved", |now| now.reception_bytes >= 64 << 20);
@@ -344,7 +343,7 @@ fn a_busy_worker_that_waits_for_memory_to_reply_is_not_lost() {
     stalled.send_raw(b"\x02\0\0\0\0\0\x20\0\0");
     stalled.send_raw(&[1; 20_000]);
     wait_for(&broker, "the memory to be reserved", |now| now.reception_bytes >= 2 << 20);
-    // It has to wait for a second, which is far longer than it may be silent.
+    // The reply waits for memory for a second, much longer than the worker may be silent.
     worker.reply(&address, &[&vec![7; 2_000_000]]);
     assert_eq!(client.frames()[3].len(), 2_000_000);
     let counters = broker.shutdown().expect("it ran").counters;
@@ -363,7 +362,7 @@ fn a_message_that_is_larger_than_all_memory_may_come_alone() {
     assert_eq!(worker.request().1[0].len(), (1 << 20) - 10);
 }
 
-/// Writes a byte at a time, and lets the broker have a turn between them.
+/// Writes one byte at a time, with an iteration of the broker after each.
 struct Dripping<'a>(TcpStream, &'a Broker);
 
 impl Read for Dripping<'_> {
@@ -399,7 +398,7 @@ fn who_shakes_hands_a_byte_at_a_time_is_served_as_well() {
     let metadata = Metadata::new(SocketType::Dealer).with_routing_id(b"slow");
     let began = Instant::now();
     let mut client = Peer::shake_hands(Dripping(stream, &broker), metadata);
-    // It is more than sixteen pieces, after which the broker takes its time.
+    // These are more than sixteen reads, after which the broker delays the handshake.
     assert!(began.elapsed() >= Duration::from_millis(50));
     client.send(&[b"", b"MDPC01", b"echo", b"hello"]);
     let (address, body) = worker.request();
@@ -437,7 +436,7 @@ fn at_the_limit_of_connections_the_newest_is_closed() {
     });
     drop(client);
     wait_for(&broker, "one to be gone", |now| now.connections == 1);
-    // One that has said nothing makes room for the next.
+    // A connection that has sent nothing is closed to accept the next.
     let mut quiet = Peer::connect(&broker);
     wait_for(&broker, "its handshake to end", |now| now.connections == 2 && now.handshakes == 0);
     Peer::connect(&broker);

@@ -1,4 +1,4 @@
-//! Requests and replies arrive unchanged, wherever reads cut them and whatever is between them.
+//! Requests and replies arrive unchanged however reads split them and whatever is sent in between.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::{Peer, broker};
 
 const REQUESTS: usize = 400;
 
-/// Body `number`: most are small, some need buffer memory of their own, some are large.
+/// Returns body `number`: most are small, some need buffer memory of their own, some are large.
 fn body(number: usize) -> Vec<u8> {
     let length = match number % 20 {
         3 => 255,
@@ -22,7 +22,8 @@ fn body(number: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 7 + number) as u8).collect()
 }
 
-/// Sends all requests in pieces of at most `piece_max` bytes, with a PING behind every tenth.
+/// Sends all requests in pieces of at most `piece_max` bytes, with a PING after every tenth
+/// request.
 fn check(piece_max: usize) {
     let broker = broker();
     let mut worker = Peer::worker(&broker, "echo");

@@ -1,4 +1,4 @@
-//! What peers of gdp, zproto and libmdp see, byte for byte, and what becomes of those that break them.
+//! Byte-level tests of the dialects gdp, zproto and libmdp, and of their protocol violations.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{Peer, broker, broker_with, round_trip, wait_for};
 use majordomus_broker::{Broker, Config, Dialect, Errors};
 use majordomus_zmtp::{Metadata, SocketType};
 
-/// A CLIENT socket.
+/// Connects a CLIENT socket.
 fn client_socket(broker: &Broker) -> Peer {
     let peer = Peer::connect_as(broker, Metadata::new(SocketType::Client));
     let met = &peer.broker.as_ref().expect("it said hello").metadata;
@@ -16,7 +16,7 @@ fn client_socket(broker: &Broker) -> Peer {
     peer
 }
 
-/// A worker that has registered with this message.
+/// Registers a worker with this message.
 fn registered(broker: &Broker, mut worker: Peer, ready: &[&[u8]]) -> Peer {
     let registered = |now: &majordomus_broker::Snapshot| now.counters.workers_registered;
     let before = registered(&broker.control().snapshot().expect("it runs"));
@@ -34,7 +34,7 @@ fn packed(parts: &[&[u8]]) -> Vec<u8> {
     packed
 }
 
-/// The parts of the next message that is no heartbeat.
+/// Returns the parts of the next message that is not a heartbeat.
 fn parts(peer: &mut Peer) -> Vec<Vec<u8>> {
     loop {
         let frames = peer.frames();
@@ -52,7 +52,7 @@ fn parts(peer: &mut Peer) -> Vec<Vec<u8>> {
     }
 }
 
-/// One endpoint is a SERVER to one and a ROUTER to the other.
+/// One endpoint is a SERVER to CLIENT sockets and a ROUTER to others.
 #[test]
 fn a_client_socket_is_served_where_a_dealer_is() {
     let broker = broker();
@@ -99,7 +99,7 @@ fn zproto_is_served() {
     client.expect(&[b"\xaa\xa4\x03\x06MDPC02\x03\x0bmmi.service", b"404"]);
 }
 
-/// A worker of libmdp that has registered.
+/// Registers a worker of libmdp.
 fn of_libmdp(broker: &Broker) -> Peer {
     registered(broker, Peer::connect(broker), &[b"", b"MDPW0X", b"\x01", b"echo"])
 }
@@ -124,7 +124,7 @@ fn reports_after_the_first_go_to_clients_of_libmdp_only() {
     }
     other.expect(&[b"", b"MDPC01", b"echo", b"one"]);
     wait_for(&broker, "the second to be dropped", |now| now.counters.late_replies == 1);
-    // Its slot was freed by the first.
+    // The first reply has released the worker's slot.
     other.send(&[b"", b"MDPC01", b"echo", b"c"]);
     let asked = worker.frames();
     worker.send(&[b"", b"MDPW0X", b"\x03", &asked[3], b""]);
@@ -140,7 +140,7 @@ fn a_stream_is_a_row_of_reports_to_a_client_of_libmdp() {
     client.send(&[b"", b"MDPC0X", b"echo", b"a"]);
     let asked = worker.frames();
     worker.send(&[b"MDPW02", b"\x03", &asked[2], b"", b"one"]);
-    // libmdp's client ends with a report without a body.
+    // libmdp's client ends at a report without a body.
     worker.send(&[b"MDPW02", b"\x04", &asked[2], b""]);
     client.expect(&[b"", b"MDPC0X", b"\x02", b"echo", b"one"]);
     client.expect(&[b"", b"MDPC0X", b"\x02", b"echo", b""]);
@@ -163,7 +163,8 @@ fn a_client_of_libmdp_hears_of_ends_by_a_nak() {
     client.expect(&[b"", b"MDPC0X", b"\x03", b"echo", b"B_WORKER_LOST"]);
 }
 
-/// A first message, or a later one of a worker, that is refused and counted; the broker goes on.
+/// Checks that a first message, or a later message of a worker, is rejected and counted, and that
+/// the broker continues.
 #[track_caller]
 fn check_refused(reason: &'static str, offend: impl Fn(&Broker)) {
     let broker = broker();
@@ -180,7 +181,7 @@ fn check_refused(reason: &'static str, offend: impl Fn(&Broker)) {
     assert!(summary.counters.balanced());
 }
 
-/// Bad first messages of clients, which hear nothing.
+/// Invalid first messages of clients, which get no answer.
 #[test]
 fn bad_first_messages() {
     let long_past_end: &[u8] = b"\xff\xff\xff\xff\xffabc";
@@ -204,14 +205,14 @@ fn bad_first_messages() {
         check_refused(reason, |broker| {
             let mut peer = Peer::connect_as(broker, Metadata::new(socket));
             peer.send(message);
-            // It is heard no worse afterwards.
+            // Its connection is read as before.
             peer.stream.flush().expect("it is still there");
             wait_for(broker, "it to be refused", |now| now.refused.contains_key(reason));
         });
     }
 }
 
-/// A worker that breaks its dialect is sent away in it.
+/// A worker that violates its dialect is disconnected with that dialect's DISCONNECT.
 #[test]
 fn workers_that_break_their_dialect_get_a_disconnect() {
     let of_gdp: &[u8] = b"\x06MDPW01\x01\x01\x03gdp";
@@ -273,7 +274,7 @@ fn workers_that_break_their_dialect_get_a_disconnect() {
     }
 }
 
-/// A worker is known by its header, so it hears of what is wrong behind it.
+/// A worker is recognized by its header, so it is sent a DISCONNECT for a violation after it.
 #[test]
 fn a_first_message_of_a_worker_that_is_cut_gets_a_disconnect() {
     check_refused("part_past_end", |broker| {
@@ -314,7 +315,8 @@ fn a_body_that_is_too_large_to_be_translated_is_refused_by_word_and_nobody_else_
     frames_asker.send(&[b"MDPC02", b"\x01", b"json", &large]);
     frames_asker.expect(&[b"MDPC02", b"\x03", b"json", b"-1 B_TRANSLATE"]);
     honest.goes_on();
-    // Who speaks as its reader does may send what it likes, and both workers are as they were.
+    // The limit does not apply between peers of the same body format, and both workers are
+    // unaffected.
     asker.send(&[b"C", b"2", b"json", b"s", &large, b"{}"]);
     assert_eq!(common::pigato::given(&mut json_worker).data, large);
     frames_asker.send(&[b"MDPC02", b"\x01", b"frames", &large]);

@@ -1,4 +1,4 @@
-//! A program of its own, because it reads its whole log.
+//! A test with its own process, because it reads the whole log.
 
 mod common;
 

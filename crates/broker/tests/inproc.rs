@@ -1,5 +1,5 @@
-//! Peers in the broker's own process, over `inproc://`: they speak ZMTP as everywhere, and the limits
-//! are those of everywhere.
+//! Peers in the broker's own process, over `inproc://`, with the same ZMTP and the same limits as
+//! over other transports.
 
 mod common;
 
@@ -17,7 +17,7 @@ fn config(name: &str) -> Config {
     Config::from(Endpoint::Inproc { name: name.into() })
 }
 
-/// The name of a broker, which may have been made up.
+/// Returns the broker's name, which may be generated.
 fn name(broker: &Broker) -> String {
     let Endpoint::Inproc { name } = &broker.endpoints()[0] else { panic!("inproc") };
     name.clone()
@@ -38,7 +38,7 @@ fn worker(broker: &Broker, service: &str) -> Peer<UnixStream> {
     worker
 }
 
-/// A request and its reply pass.
+/// Checks that a request gets its reply.
 fn round_trip(broker: &Broker, worker: &mut Peer<UnixStream>) {
     let mut client = peer(broker, SocketType::Dealer);
     client.send(&[b"", b"MDPC01", b"echo", b"hello"]);
@@ -103,7 +103,7 @@ fn a_name_is_one_brokers_until_that_ends() {
     peer.expect_end();
     assert_no_broker("lent");
     let second = Broker::start("inproc://lent").expect("the name is free again");
-    // Told to end, by whomever, it lets go of the name, whenever it does end.
+    // A broker that is shut down, by whichever handle, releases its name at once.
     second.control().shutdown();
     let third = Broker::start("inproc://lent").expect("the name is free again");
     drop(second);
@@ -140,7 +140,7 @@ fn no_more_are_connected_than_may() {
     let mut client = peer(&broker, SocketType::Dealer);
     client.send(&[b"", b"MDPC01", b"echo", b"hello"]);
     let (address, _) = worker.request();
-    // Both have spoken, so neither makes room.
+    // Both have sent a message, so neither is closed for the new connection.
     let mut surplus = connect(&broker);
     surplus.patience(PATIENCE);
     assert_eq!(io::Read::read_to_end(&mut surplus, &mut Vec::new()).expect("it is closed"), 0);
@@ -157,7 +157,7 @@ fn no_more_shake_hands_than_may() {
     let broker = Broker::start(config).expect("it starts");
     let _silent: Vec<_> = (0..5).map(|_| connect(&broker)).collect();
     wait_for(&broker, "the oldest to be cut", |now| now.closed.get("handshakes_max") == Some(&2));
-    // It goes before the oldest of those.
+    // The new connection replaces the oldest of those.
     round_trip(&broker, &mut worker(&broker, "echo"));
 }
 
@@ -191,7 +191,7 @@ fn many_connect_at_once() {
         let stream = loop {
             match inproc::connect(&name) {
                 Ok(stream) => break stream,
-                // The broker takes them as fast as it can.
+                // Retry while the broker accepts the backlog.
                 Err(ConnectError::Full(_)) if Instant::now() < end => std::thread::yield_now(),
                 Err(error) => panic!("{error}"),
             }
@@ -218,7 +218,7 @@ fn the_directory_is_published_here_too() {
     assert!(subscriber.frames()[0].starts_with(b"$dir "));
 }
 
-/// The wake that was to end it went with its waker, and it went on.
+/// Regression test: the shutdown wake-up was lost with its waker, and the broker kept running.
 #[test]
 fn a_broker_that_is_dismissed_ends_every_time() {
     for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! What peers see whose data is JSON: who is taken for whom, and what becomes of frames.
+//! JSON dialects: their detection, and the translation of frames.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{Peer, address_of, broker, broker_with, wait_for};
 use majordomus_broker::{Broker, Json, Listen};
 use majordomus_zmtp::{Metadata, SocketType};
 
-/// A worker of PIGATO that has registered.
+/// Registers a worker of PIGATO.
 fn worker_of_pigato(broker: &Broker) -> Peer {
     let mut worker = Peer::with_id(broker, b"W-1908f7b8-8bcb-49d1-b09d-da2c553f70b7");
     worker.send(&[b"W", b"1", b"echo"]);
@@ -24,13 +24,13 @@ fn pigato_and_zmq_omdp_are_told_apart_by_their_routing_ids() {
     wait_for(&broker, "the worker", |now| now.counters.workers_registered == 1);
     let mut client = Peer::with_id(&broker, b"C-1908f7b8-8bcb-49d1-b09d-da2c553f70b7");
     client.send(&[b"C", b"2", b"echo", b"r1", b"{\"a\":1}", b"{}"]);
-    // It got no answer to its READY, which it would take for an error.
+    // READY was not answered. The worker would interpret an answer as an error.
     let asked = worker.frames();
     assert_eq!(asked[..2], ["W", "2"]);
     assert_eq!(asked[3..], ["r1", "{\"a\":1}"]);
     worker.send(&[b"W", b"3", &asked[2], b"r1", b"0", b"[2]"]);
     client.expect(&[b"C", b"3", b"", b"r1", b"0", b"[2]", b"{}"]);
-    // The other way round, with an error.
+    // The opposite direction, with an error.
     worker.send(&[b"W", b"5"]);
     let mut worker = worker_of_pigato(&broker);
     let mut client = Peer::with_id(&broker, b"CPPBqWA9");

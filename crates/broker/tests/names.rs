@@ -1,5 +1,5 @@
-//! A hundred thousand distinct names of services, from one client: the limits hold, others are
-//! served all the while, and when the requests are over nothing is left of them.
+//! A hundred thousand distinct service names from one client: the limits hold, other clients are
+//! served meanwhile, and all memory is released when the requests have ended.
 
 mod common;
 
@@ -16,10 +16,11 @@ use socket2::SockRef;
 
 const NAMES: u32 = 100_000;
 
-/// So many requests are written before the client reads what came of them.
+/// The number of requests written before the client reads their replies.
 const BREATH: u32 = 500;
 
-/// One name of each kind in turn: plain, odd, and with a version that is one, a range, or neither.
+/// Returns names of all kinds in turn: plain, unusual, and with a version, a version range or an
+/// invalid version.
 fn name(number: u32) -> String {
     match number % 8 {
         0 => format!("plain-{number}"),
@@ -33,7 +34,7 @@ fn name(number: u32) -> String {
     }
 }
 
-/// A name that a worker for everything serves.
+/// Returns a name that matches a wildcard worker.
 fn plain_name(number: u32) -> String {
     match number % 3 {
         0 => format!("plain-{number}"),
@@ -46,8 +47,8 @@ fn breaths() -> impl Iterator<Item = Range<u32>> {
     (0..NAMES / BREATH).map(|breath| breath * BREATH..(breath + 1) * BREATH)
 }
 
-/// Asks for a name each, with the number as its id. The last word is a heartbeat, whose answer ends
-/// what the client has to read.
+/// Requests each of these names, with its number as the request id. The answer to a final heartbeat
+/// ends the replies.
 fn ask_all(client: &mut Peer, numbers: impl Iterator<Item = (u32, String)>, options: &str) {
     for (number, name) in numbers {
         let rid = number.to_string();
@@ -62,7 +63,7 @@ fn now(broker: &Broker) -> Snapshot {
     broker.control().snapshot().expect("the broker runs")
 }
 
-/// Only the honest worker's name is left, and nothing of any request.
+/// Waits until only the well-behaved worker's service is left, and nothing of any request.
 fn wait_for_nothing(broker: &Broker, services: usize) {
     wait_for(broker, "all to be given back", |now| {
         let held = &now.holdings;
@@ -92,7 +93,7 @@ fn names_that_nobody_offers_are_kept_up_to_their_limit_and_given_back() {
         assert_eq!(now.holdings.services, known + 1);
         assert_eq!(now.holdings.requests, known);
     }
-    // A name that is there already has room.
+    // A name that already exists is not limited.
     ask_all(&mut client, [(0, name(0))].into_iter(), FOR_EVER);
     client.expect(&[b"C", b"4"]);
     let counters = now(&broker).counters;
@@ -109,7 +110,7 @@ fn names_are_forgotten_when_their_requests_expire_and_there_is_room_again() {
     let broker = quiet_broker(|config| config.core.limits.names_max = 1_000);
     let (mut honest, mut client) = (Honest::new(&broker), pigato::client(&broker));
     for numbers in breaths() {
-        // A worker at once, or none: the name is there for as long as that takes.
+        // A request needs an idle worker at once or ends, and its name is released with it.
         let options = r#"{"timeout":0,"retry":0}"#;
         ask_all(&mut client, numbers.map(|number| (number, name(number))), options);
         client.expect(&[b"C", b"4"]);
@@ -118,7 +119,7 @@ fn names_are_forgotten_when_their_requests_expire_and_there_is_room_again() {
     wait_for_nothing(&broker, 1);
     let counters = now(&broker).counters;
     assert_eq!(counters.outcome(Outcome::NoSuchService), u64::from(NAMES));
-    // Some that last for a moment, round after round.
+    // Requests that last for a moment, in several rounds.
     let mut refused = 0;
     for round in 0..3 {
         let numbers = (0..2_000).map(|number| (number, name(2_000 * round + number)));
@@ -130,14 +131,14 @@ fn names_are_forgotten_when_their_requests_expire_and_there_is_room_again() {
         wait_for_nothing(&broker, 1);
     }
     let counters = now(&broker).counters;
-    // Each time there is room for as many as at first.
+    // Each round can use the whole limit again.
     assert!(refused <= 3_000, "{refused} refused");
     assert_eq!(counters.outcome(Outcome::Refused), refused);
     assert_eq!(counters.outcome(Outcome::NoSuchService), u64::from(NAMES) + 6_000 - refused);
 }
 
-/// A client of 7/MDP that asks for all names in one breath, which is more than sockets hold that
-/// nobody reads from; and who writes it.
+/// Starts a 7/MDP client that requests all names in one write, which exceeds the sockets' buffers.
+/// Returns the connection and the writing thread.
 fn asks_for_all(broker: &Broker) -> (TcpStream, JoinHandle<()>) {
     let mut client = Peer::connect(broker);
     let connection = client.stream.try_clone().expect("a second handle");
@@ -162,7 +163,7 @@ fn a_client_that_cannot_be_told_waits_at_the_limit_of_names_and_nobody_with_it()
     }
     let held = now(&broker).holdings;
     assert_eq!((held.unoffered_services, held.requests), (1_000, 1_000));
-    // It is torn off. What it has not written must not stand in the way of that.
+    // Abort the connection, without waiting for unwritten data.
     SockRef::from(&connection).set_linger(Some(Duration::ZERO)).expect("an option of TCP");
     connection.shutdown(Shutdown::Read).expect("it is open");
     connection.shutdown(Shutdown::Write).expect("it is open");
@@ -215,8 +216,8 @@ fn a_worker_for_everything_serves_them_all_and_they_are_forgotten_one_by_one() {
     assert_eq!(counters.outcome(Outcome::Replied), u64::from(NAMES + NAMES / BREATH));
 }
 
-/// A hundred thousand names that a worker serves which has something else to do. As many wait as one
-/// client may have, and each has its end when the worker takes them, or when the client is gone.
+/// Checks a hundred thousand names that match a busy worker. One client's limit of queued requests
+/// applies, and each request ends when the worker takes it or when the client has disconnected.
 #[track_caller]
 fn check_waiting(offered: &str, name: fn(u32) -> String) {
     const WAITING: u32 = 20_000;
@@ -244,8 +245,8 @@ fn check_waiting(offered: &str, name: fn(u32) -> String) {
     wait_for(&broker, "another's request to wait", |now| {
         now.holdings.requests == WAITING as usize + 1
     });
-    // The worker takes them all, in their order, and has answered half of them when it ends for
-    // one client, and then for the other.
+    // The worker takes all requests in order. It has answered half of them when one client's
+    // requests end, then the other's.
     worker.send(&[b"W", b"4", b"", br#"{"concurrency":-1}"#]);
     for number in 0..WAITING / 2 {
         let asked = given(&mut worker);

@@ -1,5 +1,5 @@
-//! zmq-omdp, frame by frame. Its package can no longer be had, so this is all that stands for its
-//! clients and workers: what they say and hear, and what becomes of them when they say it wrong.
+//! Frame-level tests of the zmq-omdp dialect. The package is no longer available, so these tests
+//! stand in for its clients and workers, and test their protocol violations.
 
 mod common;
 
@@ -14,7 +14,7 @@ use majordomus_core::Outcome;
 use majordomus_core::broker::Offence;
 use majordomus_zmtp::{Metadata, SocketType};
 
-/// Routing ids as its package shortid makes them.
+/// Routing ids in the format of zmq-omdp's package shortid.
 const CLIENT: &[u8] = b"CPPBqWA9";
 const WORKER: &[u8] = b"W4k_x-T0e";
 
@@ -26,7 +26,7 @@ fn worker(broker: &Broker, service: &str) -> Peer {
     worker_as(broker, WORKER, service)
 }
 
-/// A worker that has registered, of which it hears nothing.
+/// Connects a worker and waits until the broker has registered it. The worker gets no answer.
 fn worker_as(broker: &Broker, id: &[u8], service: &str) -> Peer {
     let registered = |now: &Snapshot| now.counters.workers_registered;
     let before = registered(&broker.control().snapshot().expect("the broker runs"));
@@ -40,7 +40,7 @@ fn ask(client: &mut Peer, service: &str, rid: &str, data: &str) {
     client.send(&[b"C", b"2", service.as_bytes(), rid.as_bytes(), data.as_bytes(), b"{}"]);
 }
 
-/// A request as a worker gets it.
+/// A request as received by a worker.
 struct Given {
     token: Bytes,
     rid: Bytes,
@@ -64,7 +64,7 @@ fn expect_final(client: &mut Peer, rid: &str, data: &str) {
     client.expect(&[b"C", b"3", rid.as_bytes(), b"0", data.as_bytes()]);
 }
 
-/// The broker has nothing else to say to a client: what it asks of the broker itself comes next.
+/// Checks that the broker has sent a client nothing else: the reply to an `mmi` request comes next.
 #[track_caller]
 fn expect_silence(client: &mut Peer) {
     ask(client, "mmi.none", "silence", "null");
@@ -77,7 +77,7 @@ fn a_request_its_parts_and_its_end() {
     let mut worker = worker(&broker, "echo");
     let mut client = client(&broker);
     client.send(&[b"C", b"2", b"echo", b"r1", br#"{"a":[1]}"#, br#"{"timeout":60000}"#]);
-    // The answer to READY, which it would take for an error, did not come.
+    // The broker did not answer READY. The worker would interpret an answer as an error.
     let asked = given(&mut worker);
     assert_eq!((&asked.rid[..], &asked.data[..]), (&b"r1"[..], &br#"{"a":[1]}"#[..]));
     assert!(asked.token.is_ascii());
@@ -87,7 +87,7 @@ fn a_request_its_parts_and_its_end() {
     }
     answer(&mut worker, &asked, r#"{"b":null}"#);
     expect_final(&mut client, "r1", r#"{"b":null}"#);
-    // A reply in which something is missing.
+    // A truncated reply.
     ask(&mut client, "echo", "r2", "null");
     let asked = given(&mut worker);
     worker.send(&[b"W", b"3", &asked.token, b"r2"]);
@@ -128,7 +128,7 @@ fn the_word_undefined_reaches_nobody() {
         worker.send(&[b"W", b"3", &asked.token, b"r", b"undefined"]);
         client.expect(&[b"C", b"3", b"r", b"\"B_FAILED\""]);
     }
-    // A worker of PIGATO writes it where there is nothing.
+    // PIGATO's workers write it for no value.
     let mut other = pigato::worker(&broker, "other");
     ask(&mut client, "other", "r", "1");
     let asked = pigato::given(&mut other);
@@ -141,7 +141,7 @@ fn a_worker_has_one_request_at_a_time() {
     let broker = quiet_broker(|_| {});
     let mut worker = worker(&broker, "echo");
     let mut client = client(&broker);
-    // What PIGATO's worker would say of itself is not in this dialect.
+    // PIGATO's status options do not exist in this dialect.
     worker.send(&[b"W", b"4", b"", br#"{"concurrency":5}"#]);
     for rid in ["r1", "r2", "r3"] {
         ask(&mut client, "echo", rid, "1");
@@ -164,7 +164,7 @@ fn heartbeats_go_both_ways_and_are_not_answered() {
         config.core.liveness = 20;
     });
     let mut worker = worker(&broker, "echo");
-    // The broker says that it is there. The worker does, and is not lost for silence.
+    // The broker sends heartbeats. The worker answers and is not lost.
     for _ in 0..30 {
         worker.expect(&[b"W", b"4"]);
         worker.send(&[b"W", b"4"]);
@@ -184,7 +184,7 @@ fn a_worker_s_heartbeat_is_not_answered_at_once() {
     let mut client = client(&broker);
     worker.send(&[b"W", b"4"]);
     ask(&mut client, "echo", "r", "1");
-    // What it hears next is the request.
+    // The next message to the worker is the request.
     let asked = given(&mut worker);
     worker.send(&[b"W", b"4"]);
     answer(&mut worker, &asked, "2");
@@ -207,7 +207,7 @@ fn a_client_s_heartbeat_for_its_request_reaches_the_worker() {
         client.send(message);
     }
     worker.expect(&[b"W", b"4", &asked.token, b"r1"]);
-    // Nor is that of another client.
+    // A client cannot keep another client's request alive.
     let mut other = Peer::with_id(&broker, b"CsomeOne");
     other.send(&[b"C", b"4", b"r1"]);
     expect_silence(&mut other);
@@ -232,7 +232,7 @@ fn a_request_ends_in_silence_at_its_own_timeout() {
         let ended = |outcome| now.counters.outcome(outcome);
         (ended(Outcome::Expired), ended(Outcome::NoSuchService)) == (1, 2)
     });
-    // What the worker says now is late.
+    // The worker's reply is late now.
     answer(&mut worker, &asked, "2");
     expect_silence(&mut client);
     ask(&mut client, "echo", "r4", "1");
@@ -249,18 +249,18 @@ fn a_request_is_never_given_to_a_second_worker() {
     let mut first = worker(&broker, "echo");
     let mut second = worker_as(&broker, b"WsecondOne", "echo");
     let mut client = client(&broker);
-    // Not even where PIGATO's clients could ask for it.
+    // Not even with PIGATO's option for it.
     client.send(&[b"C", b"2", b"echo", b"r1", b"1", br#"{"retry":1}"#]);
     given(&mut first);
     drop(first);
     client.expect(&[b"C", b"3", b"r1", b"\"B_WORKER_LOST\""]);
-    // One that goes with a word, while another waits for it.
+    // A worker that disconnects properly while another request is queued for it.
     ask(&mut client, "echo", "r2", "1");
     ask(&mut client, "echo", "r3", "1");
     given(&mut second);
     second.send(&[b"W", b"5"]);
     client.expect(&[b"C", b"3", b"r2", b"\"B_WORKER_LOST\""]);
-    // It is not answered: what waits is the first that it hears of when it comes again.
+    // READY is not answered: the first message after registering again is the queued request.
     second.send(&[b"W", b"1", b"echo"]);
     let asked = given(&mut second);
     assert_eq!(asked.rid, "r3");
@@ -292,12 +292,12 @@ fn what_ends_without_a_worker_is_told_by_its_word() {
     worker.expect(&[b"W", b"5"]);
 }
 
-// Whom it is told apart from.
+// Distinction from PIGATO.
 
-/// Whether a worker of this routing id hears of its READY, as PIGATO's do.
+/// Returns true if a worker with this routing id gets an answer to READY, like PIGATO's.
 fn is_pigato_s(broker: &Broker, id: &[u8]) -> bool {
     let mut worker = Peer::with_id(broker, id);
-    // The second is answered with DISCONNECT in both.
+    // The second message is answered with DISCONNECT in both dialects.
     worker.send(&[b"W", b"1", b"echo"]);
     worker.send(&[b"W", b"9"]);
     let first = worker.frames();
@@ -327,7 +327,7 @@ fn a_worker_is_told_by_its_routing_id() {
     }
 }
 
-/// Whether a client that begins with this request gets PIGATO's answer.
+/// Returns true if a client with this first request gets a reply in PIGATO's format.
 fn is_answered_as_pigato_s(broker: &Broker, id: &[u8], first: &[&[u8]]) -> bool {
     let mut client = Peer::with_id(broker, id);
     client.send(first);
@@ -344,15 +344,15 @@ fn a_client_is_told_by_its_routing_id_else_by_its_first_options() {
     let broker = quiet_broker(|_| {});
     let asked = |options| [&b"C"[..], b"2", b"mmi.x", b"r", b"1", options];
     let (with, without) = (asked(br#"{"timeout":5,"retry":0}"#), asked(br#"{"timeout":5}"#));
-    // The routing id says it.
+    // The routing id decides.
     assert!(!is_answered_as_pigato_s(&broker, CLIENT, &with));
     assert!(is_answered_as_pigato_s(&broker, pigato::id("C").as_bytes(), &without));
-    // It says nothing.
+    // The routing id does not decide.
     for id in [&b""[..], b"mine", b"\xFF\xFE"] {
         assert!(is_answered_as_pigato_s(&broker, id, &with));
         assert!(!is_answered_as_pigato_s(&broker, id, &without));
         assert!(!is_answered_as_pigato_s(&broker, id, &asked(b"{}")));
-        // Neither do the options.
+        // Nor do the options.
         for options in [&b"null"[..], b"undefined", b"", b"{", b"[]"] {
             assert!(is_answered_as_pigato_s(&broker, id, &asked(options)));
         }
@@ -377,7 +377,7 @@ fn a_listener_that_is_pinned_knows() {
     }
 }
 
-// With others.
+// Interoperation with other dialects.
 
 #[test]
 fn each_is_served_by_workers_of_all() {
@@ -400,7 +400,7 @@ fn each_is_served_by_workers_of_all() {
     pigato.send(&[b"W", b"6", token, b"", b"r1", b"0", b"null", b"{}"]);
     client.expect(&[b"C", b"6", b"r1", b"0", b"\"\""]);
     pigato::answer(&mut pigato, &asked, "-1", "0");
-    // Its client would take a nought for no error.
+    // The client would interpret a bare 0 as no error.
     client.expect(&[b"C", b"3", b"r1", b"\"0\""]);
     ask(&mut client, "mdp", "r2", "\"text\"");
     let (address, body) = mdp.request();
@@ -408,7 +408,7 @@ fn each_is_served_by_workers_of_all() {
     mdp.reply(&address, &[b"one", b"two"]);
     expect_final(&mut client, "r2", r#"["one","two"]"#);
 
-    // One of PIGATO.
+    // A client of PIGATO.
     of_pigato.send(&[b"C", b"2", b"omdp", b"r3", b"undefined", br#"{"retry":1,"a":1}"#]);
     let asked = given(&mut omdp);
     assert_eq!((&asked.rid[..], &asked.data[..]), (&b"r3"[..], &b"null"[..]));
@@ -423,7 +423,7 @@ fn each_is_served_by_workers_of_all() {
     answer(&mut omdp, &asked, "4");
     pigato::expect_final(&mut of_pigato, "r4", "4");
 
-    // One of MDP.
+    // A client of MDP.
     of_mdp.send(&[b"MDPC02", b"\x01", b"omdp", b"text"]);
     let asked = given(&mut omdp);
     assert_eq!((&asked.rid[..], &asked.data[..]), (&b""[..], &b"\"text\""[..]));
@@ -478,7 +478,7 @@ fn a_worker_that_says_what_it_must_not_is_sent_away() {
         (Offence::ForgedReply, Box::new(|own| words(&[b"W", b"3", &own.token, b"r2", b"0", b"1"]))),
         (Offence::ForgedReply, Box::new(|own| words(&[b"W", b"3", &own.token, b"r2", b"\"x\""]))),
         (Offence::ForgedReply, plain(&[b"W", b"3", b"CPPBqWA9", b"r1", b"0", b"1"])),
-        // There is no REJECT in this dialect.
+        // This dialect has no REJECT.
         (malformed, plain(&[b"W", b"7", b"x", b"", b"r1", b"0", b"1"])),
         (malformed, Box::new(|own| words(&[b"W", b"3", &own.token]))),
         (malformed, Box::new(|own| words(&[b"W", b"3", &own.token, &long, b"0", b"1"]))),
@@ -548,13 +548,13 @@ fn options_that_say_nothing_go_nowhere_and_the_request_is_served() {
         expect_final(&mut client, "r", "2");
         honest.goes_on();
     }
-    // What cannot be is dropped, and the client served as before.
+    // Invalid messages are dropped, and the client is served as before.
     for message in [&[&b"C"[..], b"2", b"echo"][..], &[b"C", b"9"], &[b"W", b"4"]] {
         client.send(message);
         expect_silence(&mut client);
         honest.goes_on();
     }
-    // Nobody can offer a name that is none.
+    // No worker can register an invalid name.
     client.send(&[b"C", b"2", b"", b"r", b"1", b"{}"]);
     client.expect(&[b"C", b"3", b"r", b"\"B_NO_SERVICE\""]);
     let summary = broker.shutdown().expect("it ran");

@@ -1,11 +1,12 @@
-//! What peers of OMDP/1 see that begin with anything but a right HELLO.
+//! OMDP/1 peers whose first message is not a valid HELLO.
 
 mod common;
 
 use common::{Peer, broker, broker_with, wait_for};
 use majordomus_broker::Dialect;
 
-/// Its socket may have connected again by itself: it has to hear that it must begin anew.
+/// The peer's socket may have reconnected automatically, so the peer must be told to start with
+/// HELLO again.
 #[test]
 fn a_first_message_that_is_no_hello_is_answered_and_the_connection_stays() {
     let broker = broker();
@@ -16,7 +17,7 @@ fn a_first_message_that_is_no_hello_is_answered_and_the_connection_stays() {
             b"a",
         ]);
         if refused == 1 {
-            // It may have said the others before it read that.
+            // The peer may have sent the other messages before it read that answer.
             peer.expect(&[b"\x05\x01\x90\x0bHELLO first"]);
         }
         wait_for(&broker, "it to be counted", |now| {
@@ -25,7 +26,7 @@ fn a_first_message_that_is_no_hello_is_answered_and_the_connection_stays() {
     }
     peer.send(&[b"\x01OMDP\x02\x03\x01"]);
     peer.expect(&[b"\x05\x01\xf9\x1ano version that both speak"]);
-    // It is still nobody, and may be anybody.
+    // The peer's dialect is still unknown, so it may use any.
     peer.send(&[b"", b"MDPC01", b"mmi.service", b"echo"]);
     peer.expect(&[b"", b"MDPC01", b"mmi.service", b"404"]);
 }

@@ -1,4 +1,4 @@
-//! A program of its own, because its limit of open files is low.
+//! A test with its own process, because it lowers the limit of open files.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Peer, address, broker_with, round_trip, wait_for};
 
-/// Open files that are left to everything here.
+/// The number of open files left for this test.
 const OPEN_FILES: u64 = 100;
 
 #[test]
@@ -19,11 +19,11 @@ fn running_out_of_open_files_neither_spins_nor_ends_the_broker() {
     });
     let mut worker = Peer::worker(&broker, "echo");
     let connect = || TcpStream::connect(address(&broker));
-    // Each takes two open files of this program, one for each end.
+    // Each connection takes two open files of this process, one for each end.
     let silent: Vec<TcpStream> = (0..20).map(|_| connect().expect("it listens")).collect();
     wait_for(&broker, "all to be accepted", |now| now.accepted == 21);
     let mut others: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-    // There is one for this end of a connection, and none for the broker's.
+    // One open file is left for this end of a connection, and none for the broker's.
     others.pop();
     let last = connect().expect("the system takes it in");
     wait_for(&broker, "the oldest to make room", |now| now.closed.contains_key("no_open_files"));
@@ -31,7 +31,7 @@ fn running_out_of_open_files_neither_spins_nor_ends_the_broker() {
     round_trip(&broker, &mut worker, "echo");
     drop((silent, last));
     wait_for(&broker, "the silent ones to be gone", |now| now.connections == 1);
-    // The last open file is as good as any: who comes to it is not cut for whoever comes next.
+    // A connection that gets the last open file is not closed for the next one.
     let cut = broker.control().snapshot().expect("it runs").closed["no_open_files"];
     let mut others: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     others.truncate(others.len() - 2);

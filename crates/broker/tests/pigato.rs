@@ -1,6 +1,6 @@
-//! PIGATO, frame by frame, where its own clients and workers do not go: bad options, odd names,
-//! identities that are no text, replies that are not theirs to give. After each, an honest client
-//! and worker go on.
+//! Frame-level tests of the PIGATO dialect beyond its own clients and workers: invalid options,
+//! unusual names, binary identities, forged replies. After each, a well-behaved client and worker
+//! are still served.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn snapshot(broker: &Broker) -> Snapshot {
     broker.control().snapshot().expect("the broker runs")
 }
 
-/// What `$dir` answers to a client of PIGATO that asks for all.
+/// Returns the reply of `$dir` to a PIGATO client that asks for the whole directory.
 fn directory(broker: &Broker) -> String {
     let mut client = client(broker);
     client.send(&[b"C", b"2", b"$dir", b"d", b"undefined", b"{}"]);
@@ -75,7 +75,7 @@ fn options_that_say_nothing_are_passed_on_and_the_request_is_served() {
         expect_final(&mut client, "r", "2");
         honest.goes_on();
     }
-    // None at all, and none to speak of.
+    // No options, and empty options.
     for message in [
         &[&b"C"[..], b"2", b"echo", b"r"][..],
         &[b"C", b"2", b"echo", b"r", b"1"],
@@ -113,14 +113,14 @@ fn a_timeout_that_is_none_is_a_minute_and_minus_one_is_for_ever() {
     for (rid, options) in patient.iter().enumerate() {
         ask(&mut client, "late", &rid.to_string(), options);
     }
-    // These time out at the client too, so the broker says nothing.
+    // These time out at the client too, so the broker sends nothing.
     for options in [r#"{"timeout":0}"#, r#"{"timeout":-0}"#, r#"{"timeout":20}"#] {
         ask(&mut client, "late", "hasty", options);
     }
     wait_for(&broker, "the hasty ones to end", |now| {
         now.counters.outcome(Outcome::NoSuchService) == 3
     });
-    // Nor does one that the broker's own limit ends before it.
+    // A request that reaches the broker's own limit first is not reported either.
     let mut other = Peer::connect(&broker);
     other.send(&[b"", b"MDPC01", b"late", b"x"]);
     wait_for(&broker, "a request without a timeout of its own to end", |now| {
@@ -151,7 +151,7 @@ fn a_timeout_of_nothing_is_served_where_a_worker_is_free_however_long_it_takes()
     wait_for(&broker, "the second to end", |now| now.counters.outcome(Outcome::Expired) == 1);
     honest.goes_on();
     answer(&mut worker, &first, "0", "2");
-    // Of the second there is no word.
+    // There is no reply to the second request.
     expect_final(&mut client, "first", "2");
     expect_silence(&mut client);
 }
@@ -200,7 +200,7 @@ fn options_of_a_heartbeat_that_say_nothing_change_nothing() {
         worker.expect(&[b"W", b"4"]);
         honest.goes_on();
     }
-    // It takes two, as it said at first.
+    // The worker takes two requests, as it declared at first.
     for rid in ["r1", "r2", "r3"] {
         ask(&mut client, "echo", rid, MINUTE);
     }
@@ -227,7 +227,7 @@ fn options_of_a_reply_that_say_nothing_are_passed_on() {
         [b"null", b"undefined", b"{", br#"{"cache":"x"}"#, br#"{"cache":{}}"#, &huge];
     for options in cases {
         ask(&mut client, "echo", "r", MINUTE);
-        // Nothing is kept, so it comes to the worker each time.
+        // Nothing is cached, so the worker gets the request each time.
         let Given { token, rid, .. } = given(&mut worker);
         worker.send(&[b"W", b"6", &token, b"", &rid, b"0", b"1", options]);
         worker.send(&[b"W", b"3", &token, b"", &rid, b"0", b"2", options]);
@@ -248,12 +248,12 @@ fn options_of_a_reply_that_say_nothing_are_passed_on() {
 fn huge_options_are_passed_on_unread_and_count_as_what_they_hold() {
     let broker = quiet_broker(|config| config.core.limits.client_bytes_max = 4 << 20);
     let (mut honest, mut client) = (Honest::new(&broker), client(&broker));
-    // What they say would end the request before it begins.
+    // If the options were read, they would end the request before it begins.
     let huge =
         [&br#"{"timeout":0,"workerId":"nobody","a":""#[..], &[b'x'; 3 << 20], b"\"}"].concat();
     client.send(&[b"C", b"2", b"echo", b"r1", b"1", &huge]);
     wait_for(&broker, "the request to wait", |now| now.holdings.request_bytes > huge.len());
-    // Two of them are more than a client may have waiting.
+    // Two such requests exceed the limit of a client's queued bytes.
     client.send(&[b"C", b"2", b"echo", b"r2", b"1", &huge]);
     expect_error(&mut client, "r2", "\"B_BUSY\"");
     honest.goes_on();
@@ -298,7 +298,7 @@ fn odd_names_are_names_like_any_other() {
     ];
     for name in names {
         let mut client = client(&broker);
-        // Nobody offers it yet.
+        // No worker has registered this name yet.
         ask(&mut client, name, "r0", r#"{"timeout":0}"#);
         expect_silence(&mut client);
         let identity = id("W");
@@ -308,7 +308,7 @@ fn odd_names_are_names_like_any_other() {
         assert_eq!(asked.service, name);
         answer(&mut worker, &asked, "0", "2");
         expect_final(&mut client, "r1", "2");
-        // It is in the directory, under its name.
+        // The directory contains the service under its name.
         let name = format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
         client.send(&[b"C", b"2", b"$dir", b"d", name.as_bytes(), b"{}"]);
         expect_final(&mut client, "d", &format!("[\"{identity}\"]"));
@@ -362,7 +362,7 @@ fn a_wildcard_for_everything_serves_what_nobody_else_does() {
         expect_final(&mut client, "r", "1");
         honest.goes_on();
     }
-    // What has a version, what is a pattern itself, and what is the broker's own, is not for it.
+    // Versioned names, patterns and reserved names do not match the wildcard.
     for name in ["a@1.2.3", "a@^1", "@", "a@(", "**", "a*"] {
         ask(&mut client, name, "r", r#"{"timeout":0}"#);
         expect_silence(&mut client);
@@ -373,7 +373,8 @@ fn a_wildcard_for_everything_serves_what_nobody_else_does() {
     expect_final(&mut client, "r", "501");
     assert!(directory(&broker).contains("\"*\":[\"ALL-"), "{}", directory(&broker));
     honest.goes_on();
-    // A second one changes nothing, and when both are gone so is what they served.
+    // A second wildcard worker changes nothing. When both are gone, so are the services they
+    // matched.
     let second = worker(&broker, "*");
     all.send(&[b"W", b"5"]);
     drop(second);
@@ -401,7 +402,7 @@ fn ready_without_a_name_or_with_one_that_cannot_be_is_answered_with_disconnect()
         let mut worker = Peer::with_id(&broker, id("W").as_bytes());
         worker.send(message);
         worker.expect(&[b"W", b"5"]);
-        // It may do better.
+        // The worker may register again with a valid name.
         worker.send(&[b"W", b"1", b"better"]);
         worker.expect(&[b"W", b"1"]);
         honest.goes_on();
@@ -464,15 +465,15 @@ fn a_client_that_asks_for_a_name_that_cannot_be_is_told() {
     assert_eq!(counters.outcome(Outcome::NoSuchService), names.len() as u64);
 }
 
-// Whose reply it is.
+// Forged replies.
 
-/// What an offending worker has in hand.
+/// The requests in flight when a worker violates the protocol.
 struct Hand {
-    /// Its own request.
+    /// The worker's first request.
     own: Given,
-    /// Another of its own.
+    /// The worker's second request.
     second: Given,
-    /// One of another worker.
+    /// A request of another worker.
     foreign: Given,
 }
 
@@ -486,8 +487,8 @@ fn reply(command: &[u8], token: &[u8], rid: &[u8]) -> Message {
     words(&[b"W", command, token, b"", rid, b"0", b"\"forged\"", b"{}"])
 }
 
-/// A worker that has two requests says something that it must not: it is sent away, the client that
-/// wants no second worker is told, and the other's request goes to the next.
+/// Checks that a worker with two requests is disconnected after this protocol violation: the client
+/// without redelivery gets an error, and the other client's request is redelivered.
 #[track_caller]
 fn check_offence(offence: Offence, message: impl Fn(&Hand) -> Message) {
     let broker = quiet_broker(|_| {});
@@ -509,7 +510,7 @@ fn check_offence(offence: Offence, message: impl Fn(&Hand) -> Message) {
     assert_eq!(retried.rid, "r2");
     answer(&mut next, &retried, "0", "\"right\"");
     expect_final(&mut again, "r2", "\"right\"");
-    // Whose reply was forged gets its own, once.
+    // The client whose reply was forged gets the genuine reply, once.
     answer(&mut other, &foreign, "0", "\"right\"");
     expect_final(&mut stranger, "r3", "\"right\"");
     for client in [&mut once, &mut again, &mut stranger] {
@@ -567,7 +568,7 @@ fn a_reply_that_is_short_or_long_of_something() {
     check_offence(Offence::Malformed, |hand| {
         words(&[b"W", b"3", &hand.own.token, b"", &long, b"0", b"1", b"{}"])
     });
-    // As zmq-omdp's worker writes it.
+    // The format of zmq-omdp's workers.
     check_offence(Offence::Malformed, |hand| {
         words(&[b"W", b"3", &hand.own.token, &hand.own.rid, b"0", b"1"])
     });
@@ -638,14 +639,14 @@ fn ready_again_changes_nothing_and_a_goodbye_is_not_answered() {
     ask(&mut client, "echo", "r1", MINUTE);
     let asked = given(&mut worker);
     honest.goes_on();
-    // It goes with a request in hand, twice.
+    // The worker disconnects with a request in flight, twice.
     worker.send(&[b"W", b"5"]);
     worker.send(&[b"W", b"5"]);
     expect_error(&mut client, "r1", "\"B_WORKER_LOST\"");
-    // What it says of the old one is late.
+    // A reply to a request from before the disconnect is late.
     answer(&mut worker, &asked, "0", "2");
     worker.send(&[b"W", b"1", b"echo"]);
-    // So the answer to READY is the first that it hears.
+    // So the first message that the worker receives is the answer to READY.
     worker.expect(&[b"W", b"1"]);
     honest.goes_on();
     expect_silence(&mut client);
@@ -667,7 +668,7 @@ fn two_clients_may_use_the_same_rid() {
         asked.push(given(&mut worker));
     }
     assert_ne!(asked[0].token, asked[1].token);
-    // Parts and ends come crosswise.
+    // Partial and final replies are interleaved.
     for at in [1, 0] {
         let Given { token, rid, .. } = &asked[at];
         let data = format!("\"part {at}\"");
@@ -679,7 +680,7 @@ fn two_clients_may_use_the_same_rid() {
         client.expect(&[b"C", b"6", b"", b"r", b"0", part.as_bytes(), b"{}"]);
         expect_final(client, "r", &format!("\"end {at}\""));
     }
-    // One client that does is served as often.
+    // A single client with several requests gets as many replies.
     for _ in 0..2 {
         ask(&mut clients[0], "echo", "r", MINUTE);
     }
@@ -694,7 +695,7 @@ fn two_clients_may_use_the_same_rid() {
     }
 }
 
-// Who a peer is.
+// Identities.
 
 #[test]
 fn identities_that_are_no_text_are_served_and_have_a_name_in_the_directory() {
@@ -708,7 +709,7 @@ fn identities_that_are_no_text_are_served_and_have_a_name_in_the_directory() {
     let list = String::from_utf8(client.frames()[5].to_vec()).expect("JSON is text");
     let names: Vec<&str> = list.trim_matches(['[', ']']).split(',').collect();
     assert_eq!(names.len(), identities.len());
-    // Each of these names is that of another worker.
+    // Each of these names is another worker's.
     for name in names {
         ask(&mut client, "echo", "r", &format!("{{\"workerId\":{name}}}"));
     }
@@ -719,7 +720,7 @@ fn identities_that_are_no_text_are_served_and_have_a_name_in_the_directory() {
         expect_final(&mut client, "r", "1");
         honest.goes_on();
     }
-    // Clients are told apart by theirs too.
+    // Clients are distinguished by their identities too.
     let mut clients = identities.map(|identity| {
         let identity = [b"c", &identity[..identity.len() - 1]].concat();
         Peer::with_id(&broker, &identity)
@@ -750,7 +751,8 @@ fn a_worker_that_is_asked_for_must_be_there_and_serve_the_name() {
     let long = format!("\"{}\"", "x".repeat(10_000));
     for name in [
         "\"nobody\"",
-        // Of another service, a client, one that is no Unicode, names that look like ours.
+        // A worker of another service, a client, a name that is not Unicode, and names in
+        // Majordomus's format.
         &format!("\"{bert}\""),
         &format!("\"{carl}\""),
         "\"\\ud800\"",
@@ -764,7 +766,7 @@ fn a_worker_that_is_asked_for_must_be_there_and_serve_the_name() {
         expect_error(&mut client, "r", "\"B_NO_WORKER\"");
         honest.goes_on();
     }
-    // It is there, but serves something else.
+    // The target is connected, but serves another service.
     for service in ["other", "nothing", "honest"] {
         ask(&mut client, service, "r", &wanted(&format!("\"{anna}\"")));
         expect_error(&mut client, "r", "\"B_NO_WORKER\"");
@@ -773,7 +775,7 @@ fn a_worker_that_is_asked_for_must_be_there_and_serve_the_name() {
     let asked = given(&mut worker);
     answer(&mut worker, &asked, "0", "1");
     expect_final(&mut client, "r", "1");
-    // It goes while a request waits for it.
+    // The target disconnects while a request is queued for it.
     worker.send(&[b"W", b"4", b"", br#"{"concurrency":0}"#]);
     worker.expect(&[b"W", b"4"]);
     ask(&mut client, "echo", "r", &wanted(&format!("\"{anna}\"")));
@@ -791,7 +793,7 @@ fn a_client_s_heartbeats_of_every_kind() {
     let broker = quiet_broker(|_| {});
     let (mut honest, mut client) = (Honest::new(&broker), client(&broker));
     let (mut worker, long) = (worker(&broker, "echo"), [b'x'; 300]);
-    // What names nothing is a heartbeat like any other.
+    // A heartbeat without a subject is a plain heartbeat.
     for message in [
         &[&b"C"[..], b"4"][..],
         &[b"C", b"4", b""],
@@ -805,7 +807,7 @@ fn a_client_s_heartbeats_of_every_kind() {
         client.expect(&[b"C", b"4"]);
         honest.goes_on();
     }
-    // What names something that is not there says nothing to anybody.
+    // A heartbeat with an unknown subject has no effect.
     for message in [
         &[&b"C"[..], b"4", b"request", b"unknown"][..],
         &[b"C", b"4", b"req", b""],
@@ -822,7 +824,7 @@ fn a_client_s_heartbeats_of_every_kind() {
         client.send(&[b"C", b"4", word.as_bytes(), b"r1"]);
         worker.expect(&[b"W", b"4", &asked.token, b"", b"r1"]);
     }
-    // Not of another client's request.
+    // A client cannot keep another client's request alive.
     let mut other = common::pigato::client(&broker);
     other.send(&[b"C", b"4", b"request", b"r1"]);
     expect_silence(&mut other);
@@ -842,7 +844,8 @@ fn a_worker_that_somebody_vouches_for_is_not_lost() {
         config.core.liveness = 20;
     });
     let vouched = id("VOUCHED");
-    // Neither says anything from here on. The first would be lost before the second.
+    // Neither worker sends anything from here on. Without keep-alives the first would be lost
+    // before the second.
     let _silent = worker_as(&broker, vouched.as_bytes(), "echo");
     let _unheard = worker(&broker, "echo");
     let mut client = client(&broker);
@@ -868,12 +871,12 @@ fn data_that_is_no_json_passes_between_peers_of_pigato_as_it_is() {
         let asked = given(&mut worker);
         assert_eq!(asked.data, data);
         worker.send(&[b"W", b"3", &asked.token, b"", b"r", b"0", data, b"{}"]);
-        // Of that word its clients die.
+        // The word `undefined` would crash the clients.
         let data = if data == b"undefined" { b"null" } else { data };
         client.expect(&[b"C", b"3", b"", b"r", b"0", data, b"{}"]);
         honest.goes_on();
     }
-    // A client of MDP gets the bytes, and an answer to each.
+    // An MDP client gets the bytes unchanged, one reply for each.
     let mut plain = Peer::connect(&broker);
     for data in cases {
         plain.send(&[b"", b"MDPC01", b"echo", b"x"]);
@@ -907,13 +910,13 @@ fn what_is_no_status_is_no_error() {
         client.expect(&[b"C", b"3", b"", b"r", passed, b"\"x\"", b"{}"]);
         honest.goes_on();
     }
-    // A reply that ends early: no status, no data, no options.
+    // A truncated reply: no status, no data, no options.
     ask(&mut client, "echo", "r", MINUTE);
     let asked = given(&mut worker);
     worker.send(&[b"W", b"3", &asked.token, b"", b"r"]);
     expect_final(&mut client, "r", "null");
     honest.goes_on();
-    // And one of more frames than there are.
+    // A reply with excess frames.
     ask(&mut client, "echo", "r", MINUTE);
     let asked = given(&mut worker);
     worker.send(&[b"W", b"3", &asked.token, b"", b"r", b"0", b"1", b"{}", b"more", b"of it"]);

@@ -1,5 +1,6 @@
-//! The directory, published: what a SUB socket hears, over every transport and both versions of
-//! ZMTP, and what becomes of one that subscribes too much, reads nothing or talks nonsense.
+//! Directory publication: the messages to a SUB socket, over every transport and both versions of
+//! ZMTP, and the treatment of subscribers that exceed limits, stop reading or send invalid
+//! messages.
 
 mod common;
 
@@ -16,10 +17,10 @@ use common::{
 use majordomus_broker::{Broker, Config, Endpoint};
 use majordomus_zmtp::{Connection, Error, Limits, Metadata, Security, SocketType};
 
-/// Bytes that may wait for one peer here.
+/// The high-water mark of one peer in these tests.
 const UNSENT_BYTES_MAX: usize = 64 << 10;
 
-/// A broker that publishes at a port of its own.
+/// Starts a broker that publishes on its own port.
 fn publisher() -> Broker {
     publisher_with(|_| {})
 }
@@ -40,7 +41,7 @@ fn subscriber(broker: &Broker) -> Peer {
     Peer::shake_hands(publication(broker), Metadata::new(SocketType::Sub))
 }
 
-/// A peer that speaks ZMTP 3.0: it says so in its greeting.
+/// A peer of ZMTP 3.0, as declared in its greeting.
 struct Old<S> {
     stream: S,
     written: usize,
@@ -75,19 +76,19 @@ impl<S: Patient> Patient for Old<S> {
     }
 }
 
-/// How a peer subscribes or cancels.
+/// A peer's way to subscribe or cancel.
 type Say<S> = fn(&mut Peer<S>, subscribes: bool, topic: &[u8]);
 
-/// As ZMTP 3.1 has it.
+/// Subscribes or cancels by a command of ZMTP 3.1.
 fn command<S: Patient>(peer: &mut Peer<S>, subscribes: bool, topic: &[u8]) {
     let name: &[u8] = if subscribes { b"SUBSCRIBE" } else { b"CANCEL" };
     let body = [&[name.len() as u8], name, topic].concat();
-    // A long one, whatever its size.
+    // A long command, whatever its size.
     let size = (body.len() as u64).to_be_bytes();
     peer.send_raw(&[&[0x06], &size[..], &body].concat());
 }
 
-/// As ZMTP 3.0 has it.
+/// Subscribes or cancels by a message of ZMTP 3.0.
 fn message<S: Patient>(peer: &mut Peer<S>, subscribes: bool, topic: &[u8]) {
     peer.send(&[&[&[u8::from(subscribes)], topic].concat()]);
 }
@@ -99,7 +100,7 @@ impl<S: Patient> Peer<S> {
     }
 }
 
-/// A worker with a name.
+/// Connects a worker with a name.
 fn named(broker: &Broker, name: &str) -> Peer {
     let metadata = Metadata::new(SocketType::Dealer).with_routing_id(name.as_bytes());
     Peer::connect_as(broker, metadata)
@@ -113,7 +114,7 @@ fn withdraw(worker: &mut Peer) {
     worker.send(&[b"", b"MDPW01", b"\x05"]);
 }
 
-/// What a subscriber hears from its first subscription to the end.
+/// Checks the messages to a subscriber from its first subscription to the end.
 #[track_caller]
 fn check<S: Patient, W: Patient>(
     broker: Broker,
@@ -128,7 +129,7 @@ fn check<S: Patient, W: Patient>(
     let mut worker = named(&broker, "W1");
     offer(&mut worker, "echo");
     peer.expect_directory(r#"{"echo":["W1"]}"#);
-    // A second time it is nothing new.
+    // A second subscription to the same topic has no effect.
     say(&mut peer, true, b"$dir");
     withdraw(&mut worker);
     peer.expect_directory("{}");
@@ -151,7 +152,7 @@ fn check<S: Patient, W: Patient>(
     worker.expect(&[b"", b"MDPW01", b"\x05"]);
     worker.expect_end();
     drop(worker);
-    // Its last word is that there are no workers.
+    // The last message is an empty directory.
     peer.expect_directory("{}");
     peer.expect_end();
     drop(peer);
@@ -175,7 +176,7 @@ fn a_subscriber_of_zmtp_3_0_over_tcp() {
     check(broker, peer, message, witness);
 }
 
-/// Where a broker publishes over a Unix socket.
+/// Returns a Unix socket endpoint for publication.
 fn ipc() -> (tempfile::TempDir, Endpoint) {
     let folder = tempfile::tempdir().expect("a folder");
     let endpoint = format!("ipc://{}", folder.path().join("pub.sock").display());
@@ -223,7 +224,7 @@ fn what_changes_at_once_is_one_message() {
         worker.queue(&[b"", b"MDPW01", b"\x05"]);
     }
     worker.queue(&[b"", b"MDPW01", b"\x01", b"four"]);
-    // One write, so it is read at once.
+    // One write, so that it is read at once.
     let mut bytes = Vec::new();
     write_unsent(&mut worker.zmtp, &mut bytes);
     worker.send_raw(&bytes);
@@ -241,7 +242,7 @@ fn a_subscription_is_the_beginning_of_a_message() {
     command(&mut narrow, true, br#"$dir {"echo":["#);
     let mut all = subscriber(&broker);
     for topic in [&b""[..], b"$dir ", b"$dir {}"] {
-        // Each is new, and brings the directory as it is.
+        // Each subscription is new and triggers the current directory.
         command(&mut all, true, topic);
         all.expect_directory("{}");
     }
@@ -250,7 +251,7 @@ fn a_subscription_is_the_beginning_of_a_message() {
     all.expect_directory(r#"{"echo":["W1"]}"#);
     narrow.expect_directory(r#"{"echo":["W1"]}"#);
     withdraw(&mut worker);
-    // Two of its subscriptions match, and it is one message.
+    // Two subscriptions match, but it is one message.
     all.expect_directory("{}");
     offer(&mut worker, "add");
     all.expect_directory(r#"{"add":["W1"]}"#);
@@ -285,7 +286,7 @@ fn one_that_reads_nothing_misses_what_is_published_and_nobody_else_does() {
         let first = peer.frames();
         (peer, first)
     };
-    // A directory that is worth something: a name of 255 bytes each.
+    // A large directory: names of 255 bytes each.
     let _crowd: Vec<Peer> = (0..80)
         .map(|number| {
             let mut worker = Peer::connect(&broker);
@@ -315,7 +316,7 @@ fn one_that_reads_nothing_misses_what_is_published_and_nobody_else_does() {
     assert!(snapshot.closed.is_empty(), "{snapshot}");
     round_trip(&broker, &mut echo, "echo");
 
-    // When it reads again, the last that it hears is how things are.
+    // When the subscriber reads again, the last message is the current directory.
     let mut heard = 1;
     while lazy.frames() != last {
         heard += 1;
@@ -326,7 +327,8 @@ fn one_that_reads_nothing_misses_what_is_published_and_nobody_else_does() {
     lazy.receive().expect("it is a subscriber as before");
 }
 
-/// A peer that does this is cut for this reason, and others hear and are served as before.
+/// Checks that a peer that does this is disconnected for this reason, and that others are served as
+/// before.
 #[track_caller]
 fn check_cut(reason: &'static str, offend: impl Fn(&mut Peer)) {
     let broker = publisher();
@@ -390,7 +392,7 @@ fn messages_that_are_no_subscriptions_are_counted_and_dropped() {
     assert!(snapshot.closed.is_empty(), "{snapshot}");
 }
 
-/// What a peer of this type is told in place of a handshake.
+/// Returns the error sent to a peer of this socket type instead of a handshake.
 fn refusal(mut stream: TcpStream, socket_type: SocketType) -> Error {
     let metadata = Metadata::new(socket_type);
     let mut zmtp = Connection::connector(Security::Null, Limits::default(), metadata);

@@ -1,4 +1,4 @@
-//! What peers see of a broker that serves them: endpoints, dialects, life, large bodies, the end.
+//! Tests of normal service: endpoints, dialects, liveness, large bodies, shutdown.
 
 mod common;
 
@@ -133,14 +133,14 @@ fn a_stale_socket_file_is_replaced_and_ours_is_removed_at_the_end() {
     };
     let broker = broker_with(at_path);
     UnixStream::connect(&path).expect("it listens");
-    // A second broker does not take it away.
+    // A second broker does not take over the path.
     let mut config = Config::default();
     at_path(&mut config);
     let refused = Broker::start(config.clone()).expect_err("it is in use").to_string();
     assert!(refused.contains("broker.sock") && refused.contains("in use"), "{refused}");
     broker.shutdown().expect("it ran");
     assert!(!path.exists());
-    // Nor does a broker remove what is no socket.
+    // A broker does not remove a file that is not a socket.
     std::fs::write(&path, "precious").expect("a file");
     let refused = Broker::start(config).expect_err("it is a file").to_string();
     assert!(refused.contains("no socket"), "{refused}");
@@ -212,7 +212,7 @@ fn a_busy_worker_is_asked_for_life_and_answers_count() {
     let mut worker = Peer::worker(&broker, "echo");
     client.send(&[b"", b"MDPC01", b"echo", b"hello"]);
     let (address, _) = worker.request();
-    // It says nothing but what its ZMTP says for it.
+    // The worker sends only what its ZMTP implementation sends.
     let blocked = Instant::now();
     while blocked.elapsed() < Duration::from_secs(1) {
         worker.event();
@@ -232,7 +232,7 @@ fn a_busy_worker_that_stops_answering_is_lost() {
     client.send(&[b"", b"MDPC01", b"echo", b"hello"]);
     worker.request();
     assert!(worker.pings >= 1, "it is asked when it comes");
-    // From here on it neither reads nor writes.
+    // From here on the worker neither reads nor writes.
     wait_for(&broker, "the request to be taken back", |now| now.counters.redelivered == 1);
     let mut other = Peer::connect(&broker);
     other.send(&[b"", b"MDPW01", b"\x01", b"echo"]);
@@ -261,7 +261,7 @@ fn large_bodies_pass_as_they_are() {
     for size in sizes {
         let body: Vec<u8> = (0..size).map(|at| (at * 31 % 251) as u8).collect();
         let expected = body.clone();
-        // Both ends of a large body have to move at once.
+        // Both ends of a large body must be active at the same time.
         let (address, received) = thread::scope(|scope| {
             scope.spawn(|| client.send(&[b"", b"MDPC01", b"echo", &body, b"end"]));
             worker.request()
@@ -387,7 +387,7 @@ fn a_client_that_does_not_read_pauses_its_worker_and_nobody_else() {
     slow.send(&[b"MDPC02", b"\x01", b"stream", b"all"]);
     let request = worker.frames();
     let address = request[2].clone();
-    // A gibibyte, if it were taken.
+    // 1 GiB in total, if the broker accepted it.
     let feeding = thread::spawn(move || {
         let part = vec![1u8; 64 << 10];
         let mut taken = 0u64;
@@ -412,7 +412,7 @@ fn a_client_that_does_not_read_pauses_its_worker_and_nobody_else() {
     });
     wait_for(&broker, "the slow client to be cut", |now| now.closed.contains_key("slow_reader"));
     round_trip(&broker, &mut honest, "honest");
-    // What the worker still sends for it is late, and dropped.
+    // The worker's further replies to this request are late, and dropped.
     assert_eq!(feeding.join().expect("it fed"), 2_000);
     let counters = broker.shutdown().expect("it ran").counters;
     assert!(counters.late_replies > 0);
@@ -427,7 +427,7 @@ fn a_client_that_asks_without_end_and_reads_nothing_is_cut() {
     });
     let mut honest = Peer::worker(&broker, "honest");
     let mut greedy = Peer::connect(&broker);
-    // The broker answers these by itself, at once.
+    // The broker answers these requests itself, immediately.
     greedy.queue(&[b"", b"MDPC01", b"mmi.service", b"honest"]);
     let question = greedy.zmtp.unsent().collect::<Vec<_>>().concat();
     let asking = thread::spawn(move || {
@@ -448,7 +448,7 @@ fn an_identity_that_is_in_use_is_refused_to_the_second() {
     first.expect(&[b"", b"MDPC01", b"mmi.service", b"404"]);
     let mut second = Peer::connect_as(&broker, named());
     second.send(&[b"", b"MDPC01", b"mmi.service", b"echo"]);
-    // The first is asked for life, and answers.
+    // The broker probes the first, which answers.
     assert_eq!(first.event(), Some(majordomus_zmtp::Event::Ping));
     assert!(second.event().is_none(), "it is refused");
     first.send(&[b"", b"MDPC01", b"mmi.service", b"echo"]);

@@ -1,4 +1,4 @@
-//! Clients that read slowly, or not at all, what is large.
+//! Clients that read large replies slowly or not at all.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::wait_for;
 use majordomus_broker::Broker;
 use majordomus_core::Outcome;
 
-/// More than the buffers of a socket hold, and more than may wait for a peer in these tests.
+/// Exceeds the sockets' buffers and the peer's high-water mark in these tests.
 const LARGE_BYTES: usize = 24 << 20;
 
 fn broker_of_little_patience(stall: Duration) -> Broker {

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | none | `null` | one, `null` |
 //! | one, passed through: `{"$base64": …}` with valid base64 | unchanged | its bytes |
-//! | one, passed through: an array of 2 to 1,016 strings or such objects | unchanged | its elements |
+//! | one, passed through: array of 2 to 1,016 strings or such objects | unchanged | its elements |
 //! | one, passed through: a string (see below) | unchanged | its text |
 //! | one that is blank or the bare word `undefined`, with `raw` | unchanged | none |
 //! | more than 1,016 | an array | one, the text of the array |

@@ -1,5 +1,5 @@
-//! A peer made of a plain socket and `majordomus-zmtp`, so that the tests decide about every byte,
-//! and a broker to point it at.
+//! Test support: a peer made of a plain socket and `majordomus-zmtp`, so that tests control every
+//! byte, and a broker to connect it to.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod pigato;
@@ -13,15 +13,15 @@ use bytes::{Bytes, BytesMut};
 use majordomus_broker::{Broker, Config, Endpoint, Listen, Snapshot};
 use majordomus_zmtp::{Connection, Event, Limits, Message, Metadata, Security, SocketType};
 
-/// How long anything that has to happen may take on a busy machine.
+/// The maximum time to wait for an expected event on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A broker on a port of its own.
+/// Starts a broker on its own port.
 pub fn broker() -> Broker {
     broker_with(|_| {})
 }
 
-/// A broker on a port of its own, configured.
+/// Starts a configured broker on its own port.
 pub fn broker_with(configure: impl FnOnce(&mut Config)) -> Broker {
     let listen = Listen::new("tcp://127.0.0.1:0".parse().expect("an endpoint"));
     let mut config = Config { listen: vec![listen], ..Config::default() };
@@ -38,7 +38,7 @@ pub fn address_of(endpoint: &Endpoint) -> SocketAddr {
     text.strip_prefix("tcp://").expect("it is tcp").parse().expect("an address")
 }
 
-/// Waits until the broker's numbers are as they should be.
+/// Waits until the broker's statistics fulfil a condition.
 pub fn wait_for(broker: &Broker, what: &str, mut is_so: impl FnMut(&Snapshot) -> bool) {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -55,31 +55,31 @@ pub fn wait_for(broker: &Broker, what: &str, mut is_so: impl FnMut(&Snapshot) ->
 pub struct Peer<S = TcpStream> {
     pub stream: S,
     pub zmtp: Connection,
-    /// What the broker said in its handshake.
+    /// The broker's metadata from its handshake.
     pub broker: Option<majordomus_zmtp::Peer>,
     pub pings: usize,
     pub pongs: usize,
 }
 
 impl Peer {
-    /// A DEALER that is connected and has shaken hands.
+    /// Connects a DEALER and completes its handshake.
     pub fn connect(broker: &Broker) -> Self {
         Self::connect_as(broker, Metadata::new(SocketType::Dealer))
     }
 
     pub fn connect_as(broker: &Broker, metadata: Metadata) -> Self {
         let stream = TcpStream::connect(address(broker)).expect("the broker listens");
-        // As every library of ZMQ has it.
+        // As set by every ZMQ library.
         stream.set_nodelay(true).expect("an option of TCP");
         Self::shake_hands(stream, metadata)
     }
 
-    /// A DEALER with a routing id.
+    /// Connects a DEALER with a routing id.
     pub fn with_id(broker: &Broker, routing_id: &[u8]) -> Self {
         Self::connect_as(broker, Metadata::new(SocketType::Dealer).with_routing_id(routing_id))
     }
 
-    /// A worker of 7/MDP that has registered.
+    /// Connects a 7/MDP worker and waits until the broker has registered it.
     pub fn worker(broker: &Broker, service: &str) -> Self {
         let registered = |now: &Snapshot| now.counters.workers_registered;
         let before = registered(&broker.control().snapshot().expect("the broker runs"));
@@ -90,7 +90,7 @@ impl Peer {
     }
 }
 
-/// Writes all that a connection has to say.
+/// Writes all pending output of a connection.
 pub fn write_unsent(zmtp: &mut Connection, stream: &mut impl Write) {
     for part in zmtp.unsent() {
         stream.write_all(part).expect("the broker reads");
@@ -98,7 +98,7 @@ pub fn write_unsent(zmtp: &mut Connection, stream: &mut impl Write) {
     zmtp.sent(zmtp.unsent_bytes());
 }
 
-/// A stream whose reads can be given up.
+/// A stream whose reads can time out.
 pub trait Patient: Read + Write {
     fn patience(&self, span: Duration);
 }
@@ -143,13 +143,13 @@ impl<S: Patient> Peer<S> {
         self.flush();
     }
 
-    /// Bytes that are no message.
+    /// Sends bytes that are not a message.
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        // The broker may have closed already, and rightly.
+        // The broker may have closed the connection already.
         let _ = self.stream.write_all(bytes);
     }
 
-    /// The next event; `None` when the connection is closed.
+    /// Returns the next event, or `None` when the connection is closed.
     pub fn event(&mut self) -> Option<Event> {
         loop {
             let polled = self.zmtp.poll().expect("the broker speaks ZMTP");
@@ -182,7 +182,7 @@ impl<S: Patient> Peer<S> {
         }
     }
 
-    /// The next message that is no heartbeat; `None` when the connection is closed.
+    /// Returns the next message that is not a heartbeat, or `None` when the connection is closed.
     pub fn receive(&mut self) -> Option<Message> {
         loop {
             match self.event()? {
@@ -207,7 +207,7 @@ impl<S: Patient> Peer<S> {
         while self.event().is_some() {}
     }
 
-    /// The address and the body of the next request, as a 7/MDP worker.
+    /// Returns the address and the body of the next request, as a 7/MDP worker.
     pub fn request(&mut self) -> (Bytes, Vec<Bytes>) {
         let mut frames = self.frames();
         assert_eq!(frames[..3], [&b""[..], b"MDPW01", b"\x02"]);
@@ -227,7 +227,7 @@ fn is_heartbeat(message: &Message) -> bool {
     message.len() == 3 && message.frame(1) == b"MDPW01" && message.frame(2) == b"\x04"
 }
 
-/// A new honest client and this worker: a request and its reply pass.
+/// Checks that a request from a new client to this worker gets its reply.
 #[track_caller]
 pub fn round_trip<S: Patient>(broker: &Broker, worker: &mut Peer<S>, service: &str) {
     let mut client = Peer::connect(broker);
@@ -238,12 +238,12 @@ pub fn round_trip<S: Patient>(broker: &Broker, worker: &mut Peer<S>, service: &s
     client.expect(&[b"", b"MDPC01", service.as_bytes(), b"served"]);
 }
 
-/// What is logged.
+/// A captured log.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// The log of all that this program does, which nobody else may ask for.
+    /// Captures the log of the whole program; only one caller may do so.
     pub fn of_this_program() -> Self {
         let log = Self::default();
         let subscriber =

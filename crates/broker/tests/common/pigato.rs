@@ -1,4 +1,4 @@
-//! PIGATO's clients and workers, frame by frame.
+//! PIGATO clients and workers at frame level.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,14 +8,14 @@ use majordomus_broker::{Broker, Config};
 
 use super::{Peer, broker_with};
 
-/// A routing id as PIGATO makes them, another one each time.
+/// Returns a unique routing id in PIGATO's format.
 pub fn id(prefix: &str) -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     format!("{prefix}-1908f7b8-8bcb-49d1-b09d-{number:012x}")
 }
 
-/// A broker that says nothing by itself in the time that a test takes, and loses nobody for silence.
+/// Starts a broker that sends no heartbeats and loses no silent peer during a test.
 pub fn quiet_broker(configure: impl FnOnce(&mut Config)) -> Broker {
     broker_with(|config| {
         config.core.heartbeat_interval = Duration::from_secs(3_600);
@@ -27,7 +27,7 @@ pub fn client(broker: &Broker) -> Peer {
     Peer::with_id(broker, id("C").as_bytes())
 }
 
-/// A worker that has registered.
+/// Connects a worker and registers it.
 pub fn worker(broker: &Broker, service: &str) -> Peer {
     worker_as(broker, id("W").as_bytes(), service)
 }
@@ -39,7 +39,7 @@ pub fn worker_as(broker: &Broker, id: &[u8], service: &str) -> Peer {
     worker
 }
 
-/// A request as a worker gets it.
+/// A request as received by a worker.
 #[derive(Clone, Debug)]
 pub struct Given {
     pub token: Bytes,
@@ -57,7 +57,7 @@ pub fn given(worker: &mut Peer) -> Given {
     Given { token, service, rid, data, options }
 }
 
-/// Answers a request for good.
+/// Sends a final reply to a request.
 pub fn answer(worker: &mut Peer, given: &Given, status: &str, data: &str) {
     let (status, data) = (status.as_bytes(), data.as_bytes());
     worker.send(&[b"W", b"3", &given.token, b"", &given.rid, status, data, b"{}"]);
@@ -77,14 +77,14 @@ pub fn expect_error(client: &mut Peer, rid: &str, error: &str) {
     client.expect(&[b"C", b"3", b"", rid.as_bytes(), b"-1", error.as_bytes(), b"{}"]);
 }
 
-/// The broker has nothing else to say to a client: it answers its heartbeat next.
+/// Checks that the broker has sent a client nothing else: the answer to a heartbeat comes next.
 #[track_caller]
 pub fn expect_silence(client: &mut Peer) {
     client.send(&[b"C", b"4"]);
     client.expect(&[b"C", b"4"]);
 }
 
-/// A client and a worker that do all as it should be.
+/// A well-behaved client and worker.
 pub struct Honest {
     client: Peer,
     worker: Peer,
@@ -98,7 +98,7 @@ impl Honest {
         Self { client: client(broker), worker: worker(broker, Self::SERVICE), asked: 0 }
     }
 
-    /// A request and its reply pass.
+    /// Checks that a request gets its reply.
     #[track_caller]
     pub fn goes_on(&mut self) {
         self.asked += 1;

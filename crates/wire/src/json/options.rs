@@ -186,8 +186,8 @@ pub(super) fn of_status(status: Status) -> Vec<u8> {
 
 /// Converts milliseconds to a `Duration`. A number that is too large becomes the maximum.
 fn span(millis: f64) -> Duration {
-    // `from_millis` is exact. Below 2^32 ms the quotient rounds to the same value, because its error
-    // is under half a nanosecond.
+    // `from_millis` is exact. Below 2^32 ms the quotient rounds to the same value, because its
+    // error is under half a nanosecond.
     let whole = millis as u32;
     if f64::from(whole) == millis {
         return Duration::from_millis(whole.into());

@@ -90,8 +90,8 @@ fn write_translated(frame: &[u8], body: &FramesView<'_>, sink: &mut impl Sink) {
     sink.frame_and_body(frame, &as_frames(*body).view());
 }
 
-/// Returns the length field of a text, and the text. A text of more than 255 bytes is cut; no name is
-/// that long.
+/// Returns the length field of a text, and the text. A text of more than 255 bytes is cut; no name
+/// is that long.
 #[inline]
 pub(super) fn short(text: &[u8]) -> (u8, &[u8]) {
     match u8::try_from(text.len()) {
