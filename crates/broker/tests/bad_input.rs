@@ -13,9 +13,9 @@ use majordomus_zmtp::{Metadata, SocketType};
 /// A peer's misbehavior and its consequences.
 struct Case {
     configure: fn(&mut Config),
-    /// The reason under which its connection is closed.
+    /// The reason counted for its closed connection.
     closed: Option<&'static str>,
-    /// The reason under which its message is refused.
+    /// The reason counted for its rejected message.
     refused: Option<&'static str>,
 }
 

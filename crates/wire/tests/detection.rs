@@ -1,4 +1,4 @@
-//! Which first message makes which connection.
+//! Tests of dialect detection from a first message.
 
 use majordomus_core::{
     ClientCapabilities, Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Hello,
@@ -9,7 +9,8 @@ use majordomus_wire::{Codec, Dialect, Errors, Side, Socket};
 use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Omdp1, Pigato, Zproto};
 use Side::{Client, Worker};
 
-/// `delimiter` is whether the messages of the connection begin with an empty frame.
+/// Checks detection. The last value of `expected` is true if the connection's messages begin with
+/// an empty frame.
 #[track_caller]
 fn check(frames: &[&str], pinned: Option<Dialect>, expected: (Dialect, Side, bool)) {
     let codec = Codec::detect(Frames::from_slices(frames).view(), b"", Socket::Dealer, pinned)
@@ -27,7 +28,7 @@ fn first_messages() {
         (&["", "MDPC01", "echo"], None, (Mdp01, Client, true)),
         (&["", "MDPC01", "echo"], Some(Mdp01), (Mdp01, Client, true)),
         (&["", "MDPW01", "\x01", "echo"], None, (Mdp01, Worker, true)),
-        // After a broker restart a worker's first message is whatever it was about to say.
+        // After a broker restart a worker's first message can be any of its commands.
         (&["", "MDPW01", "\x04"], None, (Mdp01, Worker, true)),
         (&["", "MDPW01", "\x05"], None, (Mdp01, Worker, true)),
         (&["", "MDPW01", "\x03", "17", "", "a"], None, (Mdp01, Worker, true)),
@@ -39,7 +40,7 @@ fn first_messages() {
         (&["MDPW02", "\x05"], None, (Mdp02, Worker, false)),
         (&["", "MDPC02", "\x02", "echo", "a"], None, (Majortomo, Client, true)),
         (&["", "MDPC02", "\x02", "echo", "a"], Some(Majortomo), (Majortomo, Client, true)),
-        // On the wire a majortomo worker is one of the RFC behind an empty frame.
+        // majortomo's workers write the RFC's messages after an empty frame.
         (&["", "MDPW02", "\x01", "echo"], None, (Majortomo, Worker, true)),
         (&["", "MDPW02", "\x05"], None, (Majortomo, Worker, true)),
         (&["", "MDPW02", "\x01", "echo"], Some(Majortomo), (Majortomo, Worker, true)),
@@ -62,7 +63,7 @@ fn first_messages_that_are_packed() {
         (&[b"\xff\0\0\0\x06MDPC01\x04echo"], Gdp, Client),
         (&[b"\x06MDPW01\x01\x01\x04echo"], Gdp, Worker),
         (&[b"\x06MDPW01\x01\x04"], Gdp, Worker),
-        // A worker's header is enough, whatever follows.
+        // A worker's header suffices, whatever follows.
         (&[b"\x06MDPW01"], Gdp, Worker),
         (&[b"\x06MDPW01\xff"], Gdp, Worker),
         (&[b"\xaa\xa4\x01\x06MDPC02\x01\x04echo", b"a"], Zproto, Client),
@@ -82,7 +83,7 @@ fn first_messages_that_are_packed() {
     }
 }
 
-/// A CLIENT is spoken to in one dialect, and it is spoken over no other socket.
+/// A CLIENT socket uses one dialect, and no other socket uses that dialect.
 #[test]
 fn the_socket_tells_gdp() {
     let body = Frames::from_slices(&["a"]);
@@ -101,9 +102,9 @@ fn the_socket_tells_gdp() {
     }
 }
 
-/// As PIGATO makes them: what the user set, or a UUID, and a UUID.
+/// Routing ids in PIGATO's format: a prefix set by the user, or a UUID, followed by a UUID.
 const OF_PIGATO: &[&str] = &[
-    // As pigato-ruby has it.
+    // pigato-ruby's format.
     "1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
     "C3e0e6bb7-43e3-44e3-8de4-345ed551b456-1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
     "W86098f23-6e57-445a-905f-21f7f84e8e27-77126cd3-bd3c-4569-818d-5983354bfafb",
@@ -111,10 +112,10 @@ const OF_PIGATO: &[&str] = &[
     "-1908f7b8-8bcb-49d1-b09d-da2c553f70b7",
 ];
 
-/// As zmq-omdp makes them, with the package shortid.
+/// Routing ids in zmq-omdp's format, made with the package shortid.
 const OF_OMDP: &[&str] = &["CPPBqWA9", "W-_-_-_", "W23TplPdS7ab", "Cabcdefghijklmn"];
 
-/// As others make them, or their users. The routing id may be any bytes.
+/// Routing ids of other libraries or their users. A routing id may be any bytes.
 const OF_NOBODY: &[&[u8]] = &[
     b"",
     b"1908f7b8-8bcb-49d1-b09d_da2c553f70b7",
@@ -139,12 +140,12 @@ fn spoken(frames: &[&str], identity: &[u8], pinned: Option<Dialect>) -> (Dialect
     (codec.dialect(), codec.side())
 }
 
-/// PIGATO and zmq-omdp begin alike.
+/// The first messages of PIGATO and zmq-omdp are similar.
 #[test]
 fn pigato_and_omdp_are_told_apart() {
     const ASKED: &[&str] = &["C", "2", "echo", "r1", "1", r#"{"timeout":60000,"retry":0}"#];
     const ASKED_WITHOUT_RETRY: &[&str] = &["C", "2", "echo", "r1", "1", r#"{"timeout":60000}"#];
-    // Nothing in these says which.
+    // First messages that fit both dialects.
     let silent: &[(&[&str], Side)] = &[
         (&["C", "4"], Client),
         (&["C", "2", "echo", "r1", "1"], Client),
@@ -153,7 +154,7 @@ fn pigato_and_omdp_are_told_apart() {
         (&["C", "2", "echo", "r1", "1", "[]"], Client),
         (&["W", "1", "echo"], Worker),
         (&["W", "4"], Worker),
-        // A worker's header is enough, whatever follows.
+        // A worker's header suffices, whatever follows.
         (&["W"], Worker),
         (&["W", "2", "echo", "r1", "1", "{}"], Worker),
     ];
@@ -165,7 +166,7 @@ fn pigato_and_omdp_are_told_apart() {
         for identity in OF_OMDP {
             assert_eq!(spoken(frames, identity.as_bytes(), None), (Omdp, side), "{identity}");
         }
-        // Who is pinned has no need of signs.
+        // A pinned listener needs no signs.
         for pinned in [Pigato, Omdp] {
             for identity in [OF_PIGATO[0], OF_OMDP[0], ""] {
                 assert_eq!(spoken(frames, identity.as_bytes(), Some(pinned)), (pinned, side));
@@ -183,7 +184,7 @@ fn pigato_and_omdp_are_told_apart() {
     }
 }
 
-/// Other dialects have headers of their own, so routing ids tell nothing there.
+/// Other dialects have their own headers, so routing ids do not matter.
 #[test]
 fn routing_ids_do_not_matter_elsewhere() {
     for identity in OF_PIGATO.iter().chain(OF_OMDP) {
@@ -193,7 +194,7 @@ fn routing_ids_do_not_matter_elsewhere() {
     }
 }
 
-/// What a codec of ours writes first is detected as that codec.
+/// The first message of a Majordomus peer is detected as its own dialect.
 #[test]
 fn our_own_peers_are_detected() {
     for dialect in Dialect::ALL {
@@ -235,7 +236,7 @@ fn a_worker_that_the_broker_does_not_know_can_be_answered() {
     assert_eq!(written, ["", "MDPW01", "\x05"]);
 }
 
-/// HELLO of OMDP/1, up to what it says of its side.
+/// The beginning of HELLO in OMDP/1, up to the role.
 const HELLO: &[u8] = b"\x01OMDP\x01\x01";
 
 #[test]
@@ -249,7 +250,7 @@ fn hello_makes_a_peer_of_omdp1() {
         }
         let error = Codec::detect(first.view(), b"", Socket::Dealer, Some(Mdp02)).unwrap_err();
         assert_eq!((error.offence().name(), error.answer()), ("pinned_to_other", None));
-        // It is not spoken over CLIENT sockets.
+        // The dialect is not used over CLIENT sockets.
         let error = Codec::detect(first.view(), b"", Socket::Client, None).unwrap_err();
         assert_eq!(error.answer(), None);
     }
@@ -260,7 +261,7 @@ fn check_answer(first: &[&[u8]], pinned: Option<Dialect>, code: u16, text: &str)
     let first = Frames::from_slices(first);
     let error = Codec::detect(first.view(), b"", Socket::Dealer, pinned).unwrap_err();
     let answer = error.answer().expect("there is an answer");
-    // The peer reads it as what it is, whatever side it is on.
+    // Peers of both sides can decode the answer.
     for side in [Client, Worker] {
         let answer = Frames::single(answer.clone());
         let codec = Codec::new(Omdp1, side);
@@ -274,8 +275,8 @@ fn check_answer(first: &[&[u8]], pinned: Option<Dialect>, code: u16, text: &str)
     assert_eq!(answer, expected.concat(), "{first:?}");
 }
 
-/// Who begins otherwise has to hear that it must begin anew: its socket may have connected again by
-/// itself.
+/// A peer with another first message must be told to start with HELLO: its socket may have
+/// reconnected automatically.
 #[test]
 fn what_comes_before_hello_is_answered() {
     let commands = [0x03..=0x04, 0x10..=0x13, 0x30..=0x37];
@@ -295,7 +296,7 @@ fn what_comes_before_hello_is_answered() {
     check_answer(&[b"\x01OMDP\x02\0"], Some(Omdp1), 505, "no version that both speak");
 }
 
-/// What the broker says is no first message, nor is it of a peer that goes on with others.
+/// Commands of the broker and of other dialects get no such answer.
 #[test]
 fn what_no_peer_of_omdp1_says_is_not_answered() {
     for command in
@@ -371,7 +372,7 @@ fn roles() {
     }
 }
 
-/// The ends that a client of libmdp hears of without being told as errors are.
+/// The outcomes that libmdp reports to a client by NAK, without error replies.
 #[test]
 fn roles_of_libmdp() {
     let worker = WorkerCapabilities { afterwords: true, ..WorkerCapabilities::default() };
@@ -431,7 +432,7 @@ fn roles_of_pigato_and_omdp() {
     for (dialect, redelivery, worker) in
         [(Pigato, Redelivery::WhereAsked, of_pigato), (Omdp, Redelivery::Never, worker)]
     {
-        // Their errors are their own, so what a listener says of errors changes nothing.
+        // These dialects have their own error replies, so the listener's option has no effect.
         for errors in [Errors::Silent, Errors::Final] {
             let codec = |side| Codec::new(dialect, side).with_errors(errors);
             assert_eq!(codec(Worker).role(), Role::Worker(worker));

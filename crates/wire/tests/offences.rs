@@ -1,27 +1,27 @@
-//! Every way to break a dialect, the frame that is named for it, and the words.
+//! Tests of all protocol violations: the frame and the error message of each.
 
 use majordomus_core::Frames;
 use majordomus_wire::{Codec, Dialect, Error, Offence, Scratch, Side, Socket};
 
 use Dialect::{Gdp, Libmdp, Majortomo, Mdp01, Mdp02, Omdp, Omdp1, Pigato, Zproto};
 
-/// Which decoder a message is for.
+/// The decoder for a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Reader {
-    /// What a client says, read by the broker.
+    /// The broker's decoder for a client's message.
     FromClient,
-    /// What a worker says, read by the broker.
+    /// The broker's decoder for a worker's message.
     FromWorker,
-    /// What the broker says, read by a client.
+    /// The client's decoder for a broker's message.
     ToClient,
-    /// What the broker says, read by a worker.
+    /// The worker's decoder for a broker's message.
     ToWorker,
-    /// A first message; the dialect given beside it is the one that the listener is pinned to.
+    /// A first message. The dialect beside it is the one that the listener is pinned to.
     Detect,
-    /// The same, of a CLIENT socket.
+    /// A first message from a CLIENT socket; the listener is pinned to the dialect beside it.
     DetectClient,
-    /// A first message on a listener that takes every dialect; the dialect beside it says only over
-    /// which socket it comes.
+    /// A first message to a listener that accepts every dialect. The dialect beside it only
+    /// determines the kind of socket.
     DetectAny,
 }
 
@@ -152,7 +152,7 @@ const CASES: &[Case] = &[
     (ToWorker, Mdp02, &[b"MDPW02", b"\x07"], "unknown_command", "frame 1: unknown command 0x07"),
     (DetectAny, Mdp02, &[b"", b"MDPC02", b"\x09", b"echo"], "unknown_command",
         "frame 2: unknown command 0x09"),
-    // REQUEST as majortomo numbers it, but without its leading empty frame, is the RFC's PARTIAL.
+    // majortomo's number of REQUEST without a leading empty frame is the RFC's PARTIAL.
     (DetectAny, Mdp02, &[b"MDPC02", b"\x02", b"echo", b"a"], "command_of_other_direction",
         "frame 1: command 0x02 is only for the other direction"),
     (Detect, Mdp02, &[b"", b"MDPC02", b"\x03", b"echo"], "command_of_other_direction",
@@ -209,7 +209,7 @@ const CASES: &[Case] = &[
     (FromWorker, Mdp02, &[b"MDPW02", b"\x04", b"17", b"body"], "separator_not_empty",
         "frame 3: 4 bytes where an empty frame belongs, behind the client address"),
 
-    // The end.
+    // The end of the message.
     (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x01", b"echo", b"x"], "excess_frames",
         "frame 4: excess frames behind the end of the command: 1"),
     (FromWorker, Mdp01, &[b"", b"MDPW01", b"\x04", b""], "excess_frames",
@@ -256,7 +256,7 @@ const CASES: &[Case] = &[
     (FromClient, Pigato, &[b"C", b"1", b"echo"], "unknown_command",
         "frame 1: unknown command 0x31"),
     (FromWorker, Pigato, &[b"W", b"8"], "unknown_command", "frame 1: unknown command 0x38"),
-    // There is no way to reject a request in zmq-omdp, nor an answer to READY.
+    // zmq-omdp has no rejection, and no answer to READY.
     (FromWorker, Omdp, &[b"W", b"7", b"17", b"r1", b"0", b"1"], "unknown_command",
         "frame 1: unknown command 0x37"),
     (ToClient, Omdp, &[b"C", b"7", b"r1", b"0", b"1"], "unknown_command",
@@ -314,11 +314,11 @@ const CASES: &[Case] = &[
         "frame 2: client address of 10000 bytes is longer than 255"),
     (FromWorker, Pigato, &[b"W", b"3", b"17"], "missing_separator",
         "frame 3: the empty frame behind the client address is missing"),
-    // As zmq-omdp's worker writes it.
+    // The format of zmq-omdp's workers.
     (FromWorker, Pigato, &[b"W", b"3", b"17", b"r1", b"0", b"1"], "separator_not_empty",
         "frame 3: 2 bytes where an empty frame belongs, behind the client address"),
 
-    // GDP, in one frame.
+    // GDP: one frame.
     (DetectAny, Gdp, &[], "no_frames", "the message has no frame"),
     (DetectAny, Gdp, &[b""], "missing_header", "part 0: there is no header"),
     (FromClient, Gdp, &[b""], "missing_header", "part 0: there is no header"),
@@ -348,7 +348,7 @@ const CASES: &[Case] = &[
         "part 2: it says that it has 4294967295 bytes, and 3 are left of its frame"),
     (DetectAny, Gdp, &[b"\xff\xff\xff\xff\xff"], "part_past_end",
         "part 0: it says that it has 4294967295 bytes, and 0 are left of its frame"),
-    // A worker that is known hears of it, so its header is enough.
+    // A detected worker can be sent a DISCONNECT, so its header suffices.
     (DetectAny, Gdp, &[b"\x06MDPW01\x05"], "part_past_end",
         "part 1: it says that it has 5 bytes, and 0 are left of its frame"),
     (FromClient, Gdp, &[b"\x06MDPC01\x04echo\xff\0\0\0"], "packed_frame_cut",
@@ -363,7 +363,7 @@ const CASES: &[Case] = &[
     (FromWorker, Gdp, &[b"\x06MDPW01\x01\x04\0"], "excess_frames",
         "part 2: excess frames behind the end of the command: 1"),
 
-    // zproto, whose first frame is packed.
+    // zproto: the first frame is packed.
     (FromClient, Zproto, &[], "no_frames", "the message has no frame"),
     (DetectAny, Zproto, &[b"\xaa\xa4"], "packed_frame_cut",
         "frame 0: the packed frame ends too early"),
@@ -469,7 +469,7 @@ const CASES: &[Case] = &[
     (DetectAny, Omdp1, &[b"\x01OMDP\x01\x01\x01\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0", b""],
         "excess_frames", "frame 1: excess frames behind the end of the command: 1"),
 
-    // Its fields.
+    // OMDP/1: the fields.
     (FromClient, Omdp1, &[b"\x11\0\0\0\0\0\0\0"], "packed_frame_cut",
         "frame 0: the packed frame ends too early"),
     (FromWorker, Omdp1, &[b"\x34\x01t\0\0\0\0\0"], "packed_frame_cut",
@@ -493,7 +493,7 @@ const CASES: &[Case] = &[
     (ToWorker, Omdp1, &[b"\x44\x01\n\0"], "service_control_character",
         "frame 0: control character 0x0a in the service name"),
 
-    // Its headers.
+    // OMDP/1: the headers.
     (FromWorker, Omdp1, &[b"\x36\x01t\0\x01\x01"], "header_past_end",
         "frame 0: a header says that it has 1 bytes, and 0 are left of them all"),
     (FromWorker, Omdp1, &[b"\x36\x01t\0\x02\x01a\0\0\0\0"], "header_cut",
@@ -508,12 +508,12 @@ const CASES: &[Case] = &[
         "frame 0: byte 0x20 in the name of a header"),
     (ToWorker, Omdp1, &[b"\x40\x01t\x01a\0\0\0\0\x01\x04\0\0\0\0\0\x07\x02\xc3\xa9\0\0\0\0"],
         "header_name_character", "frame 0: byte 0xc3 in the name of a header"),
-    // They are looked at where nobody needs them, too.
+    // Headers are also checked in commands that ignore them.
     (FromClient, Omdp1,
         &[b"\x01OMDP\x01\x01\x01\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\x01\x01"],
         "header_past_end", "frame 0: a header says that it has 1 bytes, and 0 are left of them all"),
 
-    // Its HELLO.
+    // OMDP/1: HELLO.
     (DetectAny, Omdp1, &[b"\x03"], "hello_missing", "frame 0: command 0x03 before HELLO"),
     (DetectAny, Omdp1, &[b"\x10"], "hello_missing", "frame 0: command 0x10 before HELLO"),
     (Detect, Omdp1, &[b"\x30\x04echo"], "hello_missing", "frame 0: command 0x30 before HELLO"),
@@ -552,7 +552,7 @@ fn every_offence_has_a_case() {
     }
 }
 
-/// Answered alike with and without the leading empty frame, but a connection keeps to its form.
+/// Both forms of the leading frame are accepted, but a connection must keep its form.
 #[test]
 fn the_form_of_an_mdp02_connection_does_not_change() {
     let bare = Frames::from_slices(&["MDPC02", "\x01", "echo", "a"]);
@@ -577,7 +577,7 @@ fn a_long_unknown_header_is_not_kept_whole() {
     assert_eq!(text, format!("frame 0: unknown header \"{}\" {KNOWN}", "x".repeat(32)));
 }
 
-/// A codec of one side reads the other side's header as what it is.
+/// A codec reports the header of the other side as a violation.
 #[test]
 fn the_wrong_side_is_an_offence_and_no_panic() {
     let message = Frames::from_slices(&["", "MDPW01", "\x04"]);

@@ -1,6 +1,6 @@
-//! The test vectors of `docs/rfc/omdp-1.md`: each command means what is said here, and is what we write
-//! for it; what does not fit is refused with the answer that the document has for it; what is read as
-//! something else is; and the conversations are made of commands.
+//! The test vectors of `docs/rfc/omdp-1.md`: each command is decoded and encoded as specified,
+//! invalid messages get the specified answer, variants are decoded as specified, and the sample
+//! conversations consist of commands.
 
 mod owned;
 mod to_worker;
@@ -16,7 +16,7 @@ use majordomus_wire::{Codec, Dialect, Headers, Side, Socket, pack_headers};
 
 const RFC: &str = include_str!("../../../docs/rfc/omdp-1.md");
 
-/// What a vector means to one who reads it.
+/// The decoded command of a vector, by sender and receiver.
 #[derive(Debug)]
 enum Said {
     ByClient(FromClient),
@@ -27,18 +27,18 @@ enum Said {
 
 use Said::{ByClient, ByWorker};
 
-/// A vector: who says what to whom, and the frames.
+/// A vector: a description of sender, receiver and command, and the frames.
 struct Vector {
     text: String,
     message: Frames,
 }
 
-/// The vectors of the commands, in the order of the document.
+/// Returns the vectors of the commands, in the order of the document.
 fn vectors() -> Vec<Vector> {
     blocks("### 14.1 ", "### 14.2 ").remove(0).split("\n\n").map(vector).collect()
 }
 
-/// The blocks of a section, which goes to where the next begins.
+/// Returns the blocks of a section, which ends at the next one.
 fn blocks(section: &str, next: &str) -> Vec<&'static str> {
     let (_, section) = RFC.split_once(section).expect("the section");
     let (section, _) = section.split_once(next).unwrap_or((section, ""));
@@ -85,7 +85,7 @@ fn answer(body: &[&str]) -> WorkerReply {
     WorkerReply::new("t7", frames(body))
 }
 
-/// What each vector begins with, and what it means to each who reads it.
+/// Returns the beginning of each vector's description, and the commands that it is decoded as.
 fn meanings() -> Vec<(&'static str, Vec<Said>)> {
     let to_client = |command| vec![Said::ToClient(command)];
     let to_worker = |command| vec![Said::ToWorker(command)];
@@ -338,8 +338,8 @@ fn every_command_has_a_vector() {
     }
 }
 
-/// Each cut of each command frame is refused and nothing else, and what a later version writes
-/// behind it is ignored.
+/// Every truncated command frame is rejected, and excess bytes written by a later version are
+/// ignored.
 #[test]
 fn cuts_and_what_is_behind() {
     for (vector, (_, said)) in vectors().into_iter().zip(meanings()) {
@@ -395,7 +395,7 @@ fn assert_same(message: Frames, said: &Said, text: &str) {
     }
 }
 
-/// Reads a message as whoever it is said to does, and writes what it means.
+/// Decodes a message as its receiver, and encodes the result again.
 fn read(text: &str, message: Frames) -> Result<(String, Frames), majordomus_wire::Error> {
     let client = Codec::new(Dialect::Omdp1, Side::Client);
     let worker = Codec::new(Dialect::Omdp1, Side::Worker);
@@ -468,7 +468,7 @@ fn what_is_read_as_something_else_is() {
         let as_said = read(&one.text, one.message).expect(&one.text);
         let as_meant = read(&one.text, other.message.clone()).expect(&one.text);
         assert_eq!(as_said.0, as_meant.0, "{}", one.text);
-        // And that is how it is written.
+        // Encoding yields the other vector.
         assert_eq!(as_meant.1, with_token(&other.message), "{}", one.text);
     }
 }
@@ -486,7 +486,7 @@ fn conversations_are_made_of_commands() {
     }
 }
 
-/// A header's value is no more than what was packed.
+/// A header's value is taken from the packed headers.
 #[test]
 fn headers_of_a_vector_are_found() {
     let options = traceparent();

@@ -1,5 +1,5 @@
-//! A conversation of PIGATO's own client, worker and broker, version 0.0.46, as it was on the wire:
-//! each message is read as what it was, and written again as it came.
+//! A captured conversation of PIGATO's own client, worker and broker, version 0.0.46: each message
+//! is decoded to its meaning, and encoded as the same bytes.
 
 mod owned;
 mod to_worker;
@@ -13,7 +13,7 @@ use majordomus_wire::{Codec, Dialect, Side, Socket};
 
 const CAPTURE: &str = include_str!("captures/pigato.txt");
 
-/// What each line says, of ids only whether they are there.
+/// The meaning of each line. Ids are only checked for presence.
 const MEANING: &[&str] = &[
     "worker: ready echo",
     "to worker: registered",
@@ -94,12 +94,13 @@ fn every_line_is_read_as_what_it_was() {
                 "{line}"
             );
         }
-        // PIGATO's broker passes a rejection on. Ours fails the request when all have rejected it.
+        // PIGATO's broker forwards a rejection. Majordomus fails the request when all workers have
+        // rejected it.
         if !meaning.starts_with("to client: rejected") {
             let token = Token::read(&to_worker::OCTETS).unwrap().text();
             let mut frames: Vec<&[u8]> = message.iter().collect();
             if meaning.starts_with("to worker: request") {
-                // Our broker writes a token in place of the client's address.
+                // Majordomus writes a token in place of the client's address.
                 frames[2] = &token;
             }
             assert_eq!(Frames::from_slices(&again), Frames::from_slices(&frames), "{line}");
@@ -107,7 +108,7 @@ fn every_line_is_read_as_what_it_was() {
     }
 }
 
-/// Whether a peer sent it, the peer's routing id, and the frames.
+/// Returns true if the sender was a peer, the peer's routing id, and the frames.
 fn parts(line: &str) -> (bool, Vec<u8>, Frames) {
     let (way, frames) = line.split_once(' ').expect("a way and frames");
     let frames = frames.strip_prefix('[').and_then(|frames| frames.strip_suffix(']'));
@@ -117,7 +118,7 @@ fn parts(line: &str) -> (bool, Vec<u8>, Frames) {
     (way == "<", identity, Frames::from_slices(&frames))
 }
 
-/// Bytes that were written as `\xc3`.
+/// Resolves escapes such as `\xc3`.
 fn unescaped(text: &str) -> Vec<u8> {
     let mut pieces = text.split("\\x");
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
@@ -136,7 +137,7 @@ fn length(id: &CorrelationId) -> usize {
     id.as_ref().with_text(<[u8]>::len)
 }
 
-/// The data, and the options unless they are long.
+/// Formats the data and the options; long options are abbreviated.
 fn shown(id: &CorrelationId, body: &Frames, options: &[u8]) -> String {
     assert_eq!(length(id), 36, "a UUID");
     assert_eq!(body.len(), 1);

@@ -25,7 +25,8 @@ const SHARED_BYTES_MIN: usize = 4 * 1024;
 /// The marker for a length that follows in four bytes.
 const LONG: u8 = 0xFF;
 
-/// Returns the parts of a packed message, in the memory of the message. `bounds` receives their bounds.
+/// Returns the parts of a packed message, in the memory of the message. `bounds` receives their
+/// bounds.
 pub(super) fn unpack<'a>(
     message: FramesView<'a>,
     bounds: &'a mut Vec<(u32, u32)>,

@@ -1,14 +1,14 @@
-//! What is random: bytes, frames, messages that are nearly right.
+//! Generators of random bytes, frames and nearly valid messages.
 
 use bytes::Bytes;
 use majordomus_core::{CorrelationId, Form, Frames, Label, Token};
 
-/// xorshift64*, so that a failure can be replayed anywhere.
+/// The xorshift64* generator, so that a failure can be replayed anywhere.
 pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        // Neighbouring seeds must not begin alike, and the state must not be 0.
+        // Similar seeds must have different beginnings, and the state must not be 0.
         Random((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -31,7 +31,7 @@ impl Random {
         (0..length).map(|_| self.next() as u8).collect()
     }
 
-    /// A frame as peers write them, or nearly, or none at all like it.
+    /// Generates a frame as written by peers, a similar one, or a random one.
     pub(crate) fn frame(&mut self) -> Vec<u8> {
         const USUAL: &[&[u8]] = &[
             b"",
@@ -95,7 +95,7 @@ impl Random {
         }
     }
 
-    /// Up to eight frames, the first ones often as they must be.
+    /// Generates up to eight frames. The first ones are often valid.
     pub(crate) fn message(&mut self) -> Frames {
         const BEGINNINGS: &[&[&[u8]]] = &[
             &[],
@@ -134,8 +134,8 @@ impl Random {
         Frames::from_slices(&frames)
     }
 
-    /// The same in one frame, each frame a part, and mostly with the header of a dialect that is
-    /// packed like that; or cut, or with a byte changed.
+    /// Generates a message packed into one frame, each frame as a part. It usually has the header
+    /// of a packed dialect. It may be truncated, or have a byte changed.
     pub(crate) fn packed(&mut self) -> Frames {
         let mut message = self.message();
         if message.get(0).is_some_and(<[u8]>::is_empty) && self.below(8) > 0 {
@@ -183,7 +183,7 @@ impl Random {
         self.pick(USUAL).to_vec()
     }
 
-    /// One JSON text, and none that is nothing.
+    /// Generates one JSON text other than `null`.
     pub(crate) fn json(&mut self) -> Frames {
         const USUAL: &[&str] = &["0", "-1.5e3", "true", "\"\"", "{}", "[]", "[1,[2,{\"a\":null}]]"];
         let text = match self.below(3) {
@@ -198,7 +198,7 @@ impl Random {
         Bytes::from_static(self.pick(USUAL).as_bytes())
     }
 
-    /// At least one frame, because majortomo turns none into one.
+    /// Generates at least one frame, because majortomo turns an empty body into one frame.
     pub(crate) fn body(&mut self) -> Frames {
         let count = 1 + self.below(10);
         let frames: Vec<Vec<u8>> = (0..count).map(|_| self.frame()).collect();

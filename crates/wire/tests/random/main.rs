@@ -1,4 +1,4 @@
-//! Random messages and commands, from a seed that is printed where one fails.
+//! Tests with random messages and commands. The seed of a failure is printed.
 
 mod generator;
 mod omdp1;
@@ -36,7 +36,7 @@ fn written(write: impl FnOnce(&mut Vec<Bytes>)) -> Frames {
     Frames::from_slices(&frames)
 }
 
-/// No message makes a decoder panic, and what it takes is written again as it was read.
+/// No message makes a decoder panic, and every accepted message is encoded as it was decoded.
 #[test]
 fn any_message_is_read_or_refused() {
     let mut taken = 0u64;
@@ -50,7 +50,7 @@ fn any_message_is_read_or_refused() {
         let identity = Random::new(seed).identity();
         for pinned in [None].into_iter().chain(Dialect::ALL.map(Some)) {
             match Codec::detect(message.view(), &identity, socket, pinned) {
-                // A worker is known by its header, whatever follows it.
+                // A worker is detected by its header, whatever follows.
                 Ok(codec)
                     if codec.side() == Side::Worker
                         && owned::from_worker(codec, &message).is_err() => {}
@@ -71,7 +71,7 @@ fn any_message_is_read_or_refused() {
             let _ = codec.decode_to_worker(message.clone());
         }
     }
-    // Otherwise the generator has come to make nothing but rubbish.
+    // Otherwise the generator generates only invalid messages.
     assert!(taken > MESSAGES / 20, "only {taken} messages were taken");
 }
 
@@ -79,7 +79,7 @@ fn is_json(codec: Codec) -> bool {
     matches!(codec.dialect(), Dialect::Pigato | Dialect::Omdp)
 }
 
-/// What we write of what we read.
+/// Decodes a message and encodes the result.
 fn rewritten(codec: Codec, message: &Frames) -> Frames {
     match codec.side() {
         Side::Client => {
@@ -97,29 +97,29 @@ fn rewritten(codec: Codec, message: &Frames) -> Frames {
 fn check_rewritten(codec: Codec, message: &Frames, seed: u64) {
     let again = rewritten(codec, message);
     if codec.dialect() == Dialect::Omdp1 {
-        // HELLO is written without what a later version says in it.
+        // Extensions of HELLO by a later version are not encoded.
         assert_eq!(rewritten(codec, &again), again, "seed {seed}: {message:?}");
         return;
     }
     if is_json(codec) {
-        // Frames that were left out are there now, and those that nobody knows are gone.
+        // Missing frames are added, and unknown frames are removed.
         assert_eq!(rewritten(codec, &again), again, "seed {seed}: {message:?}");
         return;
     }
     if codec.dialect() == Dialect::Gdp {
-        // A length may take five bytes where one will do.
+        // A length may take five bytes although one suffices.
         assert_eq!(rewritten(codec, &again), again, "seed {seed}: {message:?}");
         assert!(again.bytes() <= message.bytes(), "seed {seed}: {message:?} {again:?}");
         return;
     }
-    // Where it has no body, it gets its empty frame.
+    // An empty body is written as one empty frame.
     let fills = matches!(codec.dialect(), Dialect::Majortomo | Dialect::Libmdp);
     let filled = fills && again.len() == message.len() + 1;
     let last = again.len().saturating_sub(usize::from(filled));
     assert!(message.iter().eq(again.iter().take(last)), "seed {seed}: {message:?} {again:?}");
 }
 
-/// What one end writes, the other reads as it was meant.
+/// Every encoded command is decoded as the same command.
 #[test]
 fn commands_come_through() {
     for seed in 0..COMMANDS {
@@ -207,7 +207,7 @@ fn check_json_client(codec: Codec, random: &mut Random, seed: u64) {
     };
     let asked = FromClient::Request(request.clone());
     let message = written(|sink| codec.encode_from_client(&asked, sink));
-    // What it says is in the options, which go on as they are.
+    // The encoded options are kept beside the decoded fields.
     let options = message.shared(5).expect("options");
     let read = owned::from_client(codec, &message);
     assert_eq!(read, Ok(FromClient::Request(Request { options, ..request })), "seed {seed}");
@@ -224,7 +224,7 @@ fn check_json_client(codec: Codec, random: &mut Random, seed: u64) {
     let options = if of_pigato { random.options() } else { Bytes::new() };
     let reply = Reply { id: random.id(), options, ..Reply::new("", random.json()) };
     let mut replies = vec![ToClient::Partial(reply.clone()), ToClient::Final(reply.clone())];
-    // zmq-omdp has no error that is 0.
+    // zmq-omdp has no error of 0.
     if of_pigato || reply.body.get(0) != Some(b"0") {
         replies.push(ToClient::Failed(Outcome::Failed, reply));
     }
@@ -279,7 +279,7 @@ fn check_json_worker(codec: Codec, random: &mut Random, seed: u64) {
     }
 }
 
-/// Whatever a body is, a peer whose form is JSON gets one JSON text of it.
+/// Every body is translated to one JSON text for a peer with JSON bodies.
 #[test]
 fn any_frames_become_json() {
     for seed in 0..COMMANDS {
@@ -302,7 +302,7 @@ fn any_frames_become_json() {
     }
 }
 
-/// Whatever a peer calls JSON, one whose form is frames gets frames of it.
+/// Every JSON body is translated to frames for a peer with frames.
 #[test]
 fn any_json_becomes_frames() {
     for seed in 0..COMMANDS {

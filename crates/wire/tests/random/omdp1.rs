@@ -1,4 +1,4 @@
-//! Commands of OMDP/1, and what is nearly one.
+//! Random tests of OMDP/1 commands and of nearly valid messages.
 
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ impl Command {
         })
     }
 
-    /// Whether the broker says no more than that it is over, which it writes in other words.
+    /// Returns true for a disconnect without a reason, which the broker encodes with a default
+    /// text.
     fn is_unsaid(&self) -> bool {
         matches!(
             self,
@@ -49,7 +50,7 @@ impl Command {
     }
 }
 
-/// What each decoder makes of a message.
+/// Returns the results of all decoders of a message.
 fn readings(message: &Frames) -> impl Iterator<Item = Command> {
     [
         owned::from_client(CLIENT, message).map(Command::FromClient).ok(),
@@ -61,7 +62,7 @@ fn readings(message: &Frames) -> impl Iterator<Item = Command> {
     .flatten()
 }
 
-/// What one end writes, the other reads as it was meant.
+/// Every encoded command is decoded as the same command.
 #[track_caller]
 pub(crate) fn check(random: &mut Random, seed: u64) {
     for command in commands(random) {
@@ -70,7 +71,7 @@ pub(crate) fn check(random: &mut Random, seed: u64) {
     }
 }
 
-/// A message that was right is read or refused, and what is taken of it is written in one way.
+/// A mutated message is decoded or rejected, and a decoded command has a single encoding.
 #[test]
 fn what_is_nearly_a_command_is_read_or_refused() {
     let mut taken = 0u64;
@@ -142,7 +143,7 @@ fn pick<T: Clone>(random: &mut Random, from: &[T]) -> T {
     from[random.below(from.len())].clone()
 }
 
-/// One of each.
+/// Returns one command of each kind.
 fn commands(random: &mut Random) -> Vec<Command> {
     let mut all: Vec<Command> = Vec::new();
     all.extend(from_client(random).map(Command::FromClient));
