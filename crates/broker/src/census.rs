@@ -154,7 +154,7 @@ impl Lines {
 }
 
 impl Census {
-    /// Counts a connection closed because of its peer's behavior, and logs it.
+    /// Counts a connection closed because of its peer's behaviour, and logs it.
     pub(crate) fn close(
         &mut self,
         now: Time,

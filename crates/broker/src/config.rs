@@ -249,7 +249,7 @@ impl Config {
         listener == self.listen.len()
     }
 
-    /// Returns the broker information sent to peers that perform a handshake.
+    /// Returns the broker information sent to peers whose dialect has a handshake.
     pub(crate) fn introduction(&self) -> core::Introduction {
         core::Introduction {
             broker: self.name.as_str().into(),

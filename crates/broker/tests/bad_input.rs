@@ -10,7 +10,7 @@ use common::{Log, Patient, Peer, address, broker_with, round_trip, wait_for, wri
 use majordomus_broker::{Broker, Config};
 use majordomus_zmtp::{Metadata, SocketType};
 
-/// A peer's misbehavior and its consequences.
+/// A peer's misbehaviour and its consequences.
 struct Case {
     configure: fn(&mut Config),
     /// The reason counted for its closed connection.

@@ -274,7 +274,7 @@ fn workers_that_break_their_dialect_get_a_disconnect() {
     }
 }
 
-/// A worker is recognized by its header, so it is sent a DISCONNECT for a violation after it.
+/// A worker is recognised by its header, so it is sent a DISCONNECT for a violation after it.
 #[test]
 fn a_first_message_of_a_worker_that_is_cut_gets_a_disconnect() {
     check_refused("part_past_end", |broker| {

@@ -239,7 +239,7 @@ impl Codec {
     }
 
     /// Returns true if a peer begins with HELLO, is answered with WELCOME, and receives a
-    /// disconnect reason. A client with a handshake also sends GOODBYE.
+    /// disconnect reason. A client of such a dialect also sends GOODBYE.
     ///
     /// ```
     /// use majordomus_wire::{Codec, Dialect, Side};
@@ -585,7 +585,7 @@ impl Codec {
     /// Encodes a message from a worker to the broker.
     ///
     /// In the MDP dialects a failure is written as a final reply of one text frame: `-1 ` and the
-    /// error. The broker treats it like any other reply; a client with [`Errors::Final`] recognizes
+    /// error. The broker treats it like any other reply; a client with [`Errors::Final`] recognises
     /// the error in it. If the dialect has no rejection, a rejection is written as a failure.
     ///
     /// # Errors

@@ -420,7 +420,7 @@ mod tests {
                 ),
                 (Decode, given(&["1"], ""), &["W", "2", TOKEN, "echo", "", "r1", "1"]),
                 (Decode, given(&[], ""), &["W", "2", TOKEN, "echo", "", "r1"]),
-                // The worker recognizes this message by its five frames.
+                // The worker recognises this message by its five frames.
                 (Both, Command::ToWorker(wanted), &["W", "4", TOKEN, "", "r1"]),
                 (Both, BROKER_HEARTBEAT, &["W", "4"]),
                 (Both, BROKER_DISCONNECT, &["W", "5"]),

@@ -51,7 +51,7 @@ const NESTING_MAX: usize = 100;
 /// of frames that the peers of this project read in one message.
 const ELEMENTS_MAX: usize = 1_016;
 
-/// The maximum length in bytes of a number that is recognized in a request's data.
+/// The maximum length in bytes of a number that is recognised in a request's data.
 const SCALAR_BYTES_MAX: usize = 64 * 1024;
 
 /// Translates a body of frames to one JSON text. `asked_other` is true for a reply to a request
@@ -133,7 +133,7 @@ impl Translated<'_> {
 
 /// Returns true if the data of a request is JSON other than a string.
 ///
-/// An array or object is recognized by its first and last character, because reading every request
+/// An array or object is recognised by its first and last character, because reading every request
 /// to its end costs too much. Data that only looks like an array or object counts as one. This
 /// affects only its client, which then gets a reply of one frame such as `5` as a number instead of
 /// a string.

@@ -105,7 +105,7 @@ impl Reactor {
         }
     }
 
-    /// Closes a connection because of its peer's behavior.
+    /// Closes a connection because of its peer's behaviour.
     pub(super) fn cut(&mut self, id: PeerId, reason: &'static str, text: &dyn std::fmt::Display) {
         if let Some(connection) = self.io.connections.get(id) {
             self.io.census.close(self.io.now, connection, reason, text);

@@ -329,7 +329,8 @@ impl Reactor {
         self.tell_core(Input::Malformed { peer: id });
     }
 
-    /// Detects a connection's dialect from its first message. Undetected messages are dropped.
+    /// Detects a connection's dialect from its first message. Messages are dropped until one
+    /// reveals the dialect.
     fn first_message(&mut self, id: PeerId, message: FramesView<'_>, scratch: &mut Scratch) {
         let Some(connection) = self.io.connections.get(id) else { return };
         let answered = match &connection.session {
