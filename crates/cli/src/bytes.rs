@@ -1,11 +1,11 @@
-//! Numbers of bytes as people write them: `4096`, `64KiB`, `8MiB`, `1GiB`.
+//! Parsing and formatting of byte counts: `4096`, `64KiB`, `8MiB`, `1GiB`.
 
 use std::fmt;
 
-/// The units with what each is in bytes, the largest first.
+/// The units with their sizes in bytes, largest first.
 const UNITS: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// A text that is no number of bytes.
+/// The error for a text that is not a byte count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotBytes {
     text: String,
@@ -23,7 +23,7 @@ impl fmt::Display for NotBytes {
 
 impl std::error::Error for NotBytes {}
 
-/// Reads a number of bytes, with or without a unit.
+/// Parses a byte count with an optional unit.
 pub(crate) fn parse(text: &str) -> Result<usize, NotBytes> {
     let refused = || NotBytes { text: text.into() };
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -33,7 +33,7 @@ pub(crate) fn parse(text: &str) -> Result<usize, NotBytes> {
     number.parse::<usize>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(refused)
 }
 
-/// The number in the largest unit in which it is whole.
+/// Formats a byte count in the largest unit that divides it exactly.
 pub(crate) fn show(bytes: usize) -> String {
     let unit = UNITS.into_iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
     match unit {

@@ -1,4 +1,4 @@
-//! The subcommands: what each takes and what it does, one file each.
+//! The subcommands of `majordomus`, one file each.
 
 #[cfg(target_os = "linux")]
 mod bench;
@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::log::{LogArgs, Manner};
 use crate::settings::{Fault, read_count};
 
-/// Where a worker and a client look for the broker when nothing is said.
+/// The default broker endpoint of workers and clients.
 const BROKER_ENDPOINT: &str = "tcp://127.0.0.1:5555";
 
 const EXAMPLES: &str = "\
@@ -72,7 +72,7 @@ enum Command {
 }
 
 impl Program {
-    /// Does what was asked for.
+    /// Runs the subcommand.
     pub(crate) fn run(self) -> Result<(), Failure> {
         let _written_at_the_end = self.log.start(match self.command {
             Command::Broker(_) | Command::Worker(_) => Manner::Service,
@@ -92,7 +92,8 @@ impl Program {
     }
 }
 
-/// Reads a whole number within bounds. Its argument has to allow negative numbers, which it refuses.
+/// Returns a parser for a whole number within bounds. The argument must allow negative numbers,
+/// which the parser rejects.
 fn number<T>(bounds: RangeInclusive<T>) -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err = ParseIntError> + PartialOrd + Display + Clone + Send + Sync + 'static,
@@ -107,28 +108,28 @@ where
     }
 }
 
-/// Reads the name of a dialect, and shows in `--help` which there are.
+/// Returns a parser for a dialect's name that lists all dialects in `--help`.
 fn dialect_parser() -> impl TypedValueParser<Value = Dialect> {
     let names = PossibleValuesParser::new(Dialect::ALL.map(Dialect::name));
     names.try_map(|name| name.parse::<Dialect>())
 }
 
-/// Whether workers of the dialect have partial replies.
+/// Returns true if workers of the dialect can send partial replies.
 fn worker_has_parts(dialect: Dialect) -> bool {
     !matches!(dialect, Dialect::Mdp01 | Dialect::Gdp | Dialect::Libmdp)
 }
 
-/// Whether clients of the dialect take partial replies.
+/// Returns true if clients of the dialect accept partial replies.
 fn client_takes_parts(dialect: Dialect) -> bool {
     !matches!(dialect, Dialect::Mdp01 | Dialect::Gdp)
 }
 
-/// Whether a client of the dialect can have many requests at once over one connection.
+/// Returns true if a client of the dialect can have several requests in flight on one connection.
 fn has_request_ids(dialect: Dialect) -> bool {
     matches!(dialect, Dialect::Omdp1 | Dialect::Pigato | Dialect::Omdp)
 }
 
-/// Starts a broker for this run alone, on a free port of this machine, and says where it is.
+/// Starts a broker for this run on a free local port and returns it with its endpoint.
 fn broker_for_this_run() -> Result<(Broker, String), StartError> {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0)).into();
     let config = Config { listen: vec![Listen::new(anywhere)], ..Config::default() };
@@ -137,12 +138,12 @@ fn broker_for_this_run() -> Result<(Broker, String), StartError> {
     Ok((broker, endpoint))
 }
 
-/// The name of a service that nobody else offers.
+/// Returns a random service name that no other worker registers.
 fn unheard_of_name(prefix: &str) -> String {
     format!("{prefix}.{:016x}", RandomState::new().hash_one(()))
 }
 
-/// Ends the program with status 2: the subcommand was called in a way that makes no sense.
+/// Prints a usage error and exits with status 2.
 fn misused(subcommand: &str, text: &str) -> ! {
     let mut program = Program::command();
     program.build();

@@ -1,5 +1,5 @@
-//! `majordomus bench`: saturates a broker from one core, checks every reply, and says what the broker
-//! took for it.
+//! `majordomus bench`: a load generator that verifies every reply and reports the broker's CPU
+//! time.
 
 mod client;
 mod compare;
@@ -38,9 +38,9 @@ use crate::output::print;
 use crate::settings::{read_broker, read_offer, read_service};
 use crate::{bytes, duration};
 
-/// The bodies that are under way at once may have so many bytes together.
+/// The maximum total size of all bodies in flight, in bytes.
 const BYTES_IN_FLIGHT_MAX: usize = 256 << 20;
-/// What clients ask for and workers offer where nothing is said.
+/// The default service of clients and workers.
 const SERVICE: &str = "bench";
 
 const EXAMPLES: &str = "\
@@ -219,7 +219,7 @@ struct OutputArgs {
     html: Option<PathBuf>,
 }
 
-/// Reads how long our broker may spin.
+/// Parses the spin time of the built-in broker.
 fn read_spin(text: &str) -> Result<Duration, String> {
     match duration::parse(text).map_err(|fault| fault.to_string())? {
         spin if spin > Config::SPIN_MAX => {
@@ -317,14 +317,14 @@ impl WorkersArgs {
         let load = Load::open(&plan).map_err(no_load)?;
         let served = load.serve(self.duration, || stop.load(Ordering::Relaxed));
         let served = served.map_err(no_load)?;
-        // Nobody has to read that.
+        // A closed standard output is not an error here.
         let _ = print(format!("{served} requests were answered\n").as_bytes())?;
         Ok(())
     }
 }
 
 impl LoadArgs {
-    /// Refuses what makes no sense together.
+    /// Rejects contradictory options.
     fn check(&self) {
         if self.body < tag::TEXT_BYTES {
             let text = format!(
@@ -370,7 +370,7 @@ impl LoadArgs {
 impl OutputArgs {
     fn tell(&self, report: &Report) -> Result<(), Failure> {
         let text = if self.json { report.json() } else { report.to_string() };
-        // What came back counts even if nobody reads it.
+        // The run's verdict counts even if standard output is closed.
         let _ = print(text.as_bytes())?;
         if let Some(path) = &self.html {
             std::fs::write(path, report.html())
@@ -380,7 +380,7 @@ impl OutputArgs {
     }
 }
 
-/// Makes one run with the broker of this name, under a bar of that.
+/// Makes one run with the named broker and shows a progress bar labelled `bar`.
 fn measure(name: &str, bar: &str, plan: Plan, pin: Option<Pin>) -> Result<Run, Failure> {
     if let Some(pin) = pin {
         pin_this_thread(pin.generator).map_err(Failure::System)?;
@@ -402,9 +402,9 @@ fn no_load(plan: &Plan, fault: &load::Fault) -> Failure {
     Failure::NoLoad { endpoint: plan.endpoint.clone(), why: fault.to_string() }
 }
 
-/// Every connection is an open file.
+/// Raises the limit of open files, because every connection needs one.
 fn raise_open_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Without it, a run with many connections is told that there are too many.
+    // On failure, a run with many connections reports "too many open files".
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

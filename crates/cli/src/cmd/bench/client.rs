@@ -1,4 +1,4 @@
-//! A client's connection: what it has asked, and whether what comes back is right.
+//! A benchmark client's connection, which sends requests and verifies replies.
 
 use majordomus_core::{CorrelationId, Frames};
 use majordomus_wire::{Error, Sink};
@@ -9,52 +9,53 @@ use crate::cmd::bench::speech::{Heard, Speech};
 use crate::cmd::bench::stencil::Stencil;
 use crate::cmd::bench::tag::{FIRST_CALL, TEXT_BYTES, Tag};
 
-/// One request at a time.
+/// A slot for one request in flight.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// Which request it is, or was.
+    /// The number of the slot's current or last request.
     turn: u32,
-    /// Since when the request in progress counts, if there is one, in nanoseconds.
+    /// The start of the current request's latency in nanoseconds, if a request is in flight.
     since: Option<u64>,
 }
 
-/// One connection that asks, with as many slots as it has requests at once.
+/// A client connection with one slot for each request that may be in flight.
 #[derive(Debug)]
 pub(super) struct Client {
     number: u16,
     speech: Speech,
-    /// What every body has behind its tag.
+    /// The body's bytes after the tag.
     filling: Vec<u8>,
     request: Stencil,
-    /// A reply that was right. Others are held against it before they are read in earnest.
+    /// A verified reply. Later replies are compared with it first, which avoids decoding equal
+    /// ones.
     reply: Option<Stencil>,
     slots: Vec<Slot>,
     free: Vec<u16>,
-    /// Requests of a schedule that are made and not yet written, with their slots.
+    /// Scheduled requests that are queued but not yet written, with their slots.
     unwritten: Vec<(u16, Due)>,
-    /// It is yet to be welcomed.
+    /// True until the broker has accepted the client's handshake.
     waits: bool,
     asked: u64,
 }
 
-/// What came, and what it means for the account.
+/// The meaning of an incoming message for the statistics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Came {
-    /// The reply that was asked for, to a request that counts since then.
+    /// The expected reply to a request whose latency started at `since`.
     Right { since: u64 },
-    /// Something else in its place.
+    /// A wrong reply.
     Wrong(String),
-    /// No reply, for that reason.
+    /// An error in place of a reply, with its reason.
     Failed(String),
-    /// A reply to a request that has had one.
+    /// A second reply to the same request.
     Doubled(Tag),
-    /// A reply that this client never asked for.
+    /// A reply to a request that this client never sent.
     Foreign(String),
     /// The reply to a first call.
     FirstCall,
-    /// The broker has done with us.
+    /// The broker closed the session.
     Farewell(String),
-    /// Nothing for the account.
+    /// A message that does not affect the statistics.
     Nothing,
 }
 
@@ -83,12 +84,12 @@ impl Client {
         }
     }
 
-    /// Says the first word, if the dialect has one.
+    /// Sends the dialect's handshake, if it has one.
     pub(super) fn greet(&mut self, sink: &mut impl Sink) {
         self.waits = self.speech.greet(sink);
     }
 
-    /// Whether the broker lets it ask.
+    /// Returns true if the client may send requests.
     pub(super) fn is_welcome(&self) -> bool {
         !self.waits
     }
@@ -97,41 +98,41 @@ impl Client {
         !self.free.is_empty()
     }
 
-    /// Requests without a reply.
+    /// Returns the number of requests in flight.
     pub(super) fn in_progress(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Requests that were made.
+    /// Returns the number of requests sent so far.
     pub(super) fn asked(&self) -> u64 {
         self.asked
     }
 
-    /// Makes a first call, which nobody counts.
+    /// Sends a first call, which is not counted.
     pub(super) fn ask_first(&mut self, attempt: u16, sink: &mut impl Sink) {
         self.say(Tag { client: self.number, slot: attempt, turn: FIRST_CALL }, sink);
     }
 
-    /// Makes a request that counts since then, if there is room for it.
+    /// Sends a request whose latency starts at `since`, if a slot is free.
     pub(super) fn ask(&mut self, since: u64, sink: &mut impl Sink) -> bool {
         self.ask_in_free_slot(since, sink).is_some()
     }
 
-    /// Makes a request of a schedule, if there is room for it. It counts from the moment for which
-    /// [`start_unwritten`](Self::start_unwritten) is called, or from its start, if it has one.
+    /// Queues a scheduled request, if a slot is free. Its latency starts at its own start time, if
+    /// it has one, or else when [`start_unwritten`](Self::start_unwritten) is called.
     pub(super) fn ask_due(&mut self, due: Due, sink: &mut impl Sink) -> bool {
         let Some(slot) = self.ask_in_free_slot(due.at, sink) else { return false };
         self.unwritten.push((slot, due));
         true
     }
 
-    /// Whether requests of a schedule are not yet written.
+    /// Returns true if scheduled requests are queued but not yet written.
     pub(super) fn has_unwritten(&self) -> bool {
         !self.unwritten.is_empty()
     }
 
-    /// Starts the latency of all requests of a schedule that are written now. Reports of each when it
-    /// was due and when it starts.
+    /// Starts the latency of all scheduled requests that are written now. Reports each request's
+    /// due time and start time.
     pub(super) fn start_unwritten(&mut self, now: u64, mut report: impl FnMut(u64, u64)) {
         for (slot, due) in self.unwritten.drain(..) {
             let start = due.start.unwrap_or(now);
@@ -140,7 +141,8 @@ impl Client {
         }
     }
 
-    /// Makes a request whose latency counts from `since`. Returns its slot, or `None` if no slot is free.
+    /// Sends a request whose latency starts at `since`. Returns its slot, or `None` if no slot is
+    /// free.
     fn ask_in_free_slot(&mut self, since: u64, sink: &mut impl Sink) -> Option<u16> {
         let slot = self.free.pop()?;
         let state = &mut self.slots[usize::from(slot)];
@@ -159,7 +161,7 @@ impl Client {
         }
     }
 
-    /// Takes a message, and says what it is.
+    /// Classifies an incoming message.
     pub(super) fn take(&mut self, message: Message) -> Result<Came, Error> {
         if let Some(tag) = self.reply.as_mut().and_then(|reply| reply.tag_of(&message.data)) {
             return Ok(self.replied(tag));
@@ -190,7 +192,7 @@ impl Client {
         })
     }
 
-    /// The tag of a reply in which all else is right.
+    /// Returns the tag of a reply after verifying everything else in it.
     fn tag_in(&self, id: &CorrelationId, body: &Frames) -> Result<Tag, String> {
         let frame = match body.get(0) {
             Some(frame) if body.len() == 1 => frame,
@@ -211,7 +213,7 @@ impl Client {
         Ok(tag)
     }
 
-    /// A reply in which all is right but perhaps that it came.
+    /// Handles a reply with a correct body. The reply may still be a duplicate or foreign.
     fn replied(&mut self, tag: Tag) -> Came {
         if tag.client == self.number && tag.turn == FIRST_CALL {
             return Came::FirstCall;
@@ -227,7 +229,7 @@ impl Client {
         }
     }
 
-    /// A reply in which something is wrong. It ends the request that it is for, if it says so.
+    /// Handles a wrong reply. Ends the reply's request, if the reply names one.
     fn spoilt(&mut self, id: &CorrelationId, why: String) -> Came {
         match self.end(id) {
             Some(tag) if tag.turn == FIRST_CALL => Came::FirstCall,
@@ -236,7 +238,8 @@ impl Client {
         }
     }
 
-    /// Ends the request of this id; where there are no ids, the oldest, since nothing tells which.
+    /// Ends the request with this id. Without ids, ends the oldest request, because the reply does
+    /// not name one.
     fn end(&mut self, id: &CorrelationId) -> Option<Tag> {
         let tag = if id.is_none() {
             let slots = (0..).zip(&self.slots);
@@ -256,7 +259,7 @@ impl Client {
         self.free_slot(tag).map(|_| tag)
     }
 
-    /// Frees the slot of a request that is in progress: since when it counted.
+    /// Frees the slot of a request in flight and returns the start of its latency.
     fn free_slot(&mut self, tag: Tag) -> Option<u64> {
         let state = self.slots.get_mut(usize::from(tag.slot))?;
         if tag.client != self.number || tag.turn != state.turn {
@@ -279,7 +282,7 @@ mod tests {
 
     const FILLING: &[u8] = b"filling";
 
-    /// Frames of messages.
+    /// A sink that stores frames.
     #[derive(Default)]
     struct Written(Vec<Vec<u8>>);
 
@@ -307,7 +310,7 @@ mod tests {
         Frames::from_slices(&[[&tag.text()[..], FILLING].concat()])
     }
 
-    /// What the broker would say to the client.
+    /// Returns the broker's message for a client command.
     fn said(dialect: Dialect, command: &ToClient) -> Message {
         let mut written = Written::default();
         Codec::new(dialect, Side::Client).encode_to_client(&command.view(), &mut written);

@@ -27,7 +27,7 @@ const PIGATO: &str = include_str!("compare/pigato.js");
 
 const NATS_SERVER: &str = "nats-server";
 
-/// What says which versions are there, and fails where one is not.
+/// A Python program that prints the installed versions and fails if a package is missing.
 const ZMQ_VERSION: &str =
     "import zmq; print('libzmq', zmq.zmq_version(), 'by pyzmq', zmq.__version__)";
 const MAJORTOMO_VERSION: &str = "import majortomo.broker, importlib.metadata as m, sys; \
@@ -130,7 +130,7 @@ impl Contestant {
         }
     }
 
-    /// What its peers speak, where ours speak `dialect`.
+    /// Returns the protocol of this broker's peers, given the `dialect` of our own peers.
     fn speech(self, dialect: Dialect) -> Speech {
         match self {
             Contestant::Majordomus => Speech::Dialect(dialect),
@@ -141,7 +141,7 @@ impl Contestant {
         }
     }
 
-    /// How to get it.
+    /// Returns the command that installs this broker.
     fn recipe(self) -> &'static str {
         match self {
             Contestant::Majordomus => "it is this program",
@@ -160,7 +160,7 @@ impl Contestant {
         }
     }
 
-    /// Which version of it is there to be started; none where it is not installed.
+    /// Returns the installed version of this broker, or `None` if it is not installed.
     fn version(self, args: &CompareArgs) -> Option<String> {
         match self {
             Contestant::Majordomus => Some(env!("CARGO_PKG_VERSION").into()),
@@ -207,7 +207,7 @@ impl Contestant {
     }
 }
 
-/// The first line that a program with these arguments says; none where it does not end well.
+/// Returns the first output line of a program, or `None` if the program fails.
 fn said_by(program: &Path, args: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
     let output = command.args(args).stdin(Stdio::null()).output().ok()?;
@@ -230,7 +230,7 @@ impl CompareArgs {
                 None => absent.push(contestant),
             }
         }
-        // Its library has no way to make requests later than they are due.
+        // The broker's client library cannot delay a request after it is due.
         let (present, at_no_rate): (Vec<_>, Vec<_>) = present
             .into_iter()
             .partition(|contestant| self.load.rate.is_none() || *contestant != Contestant::Nats);
@@ -248,7 +248,7 @@ impl CompareArgs {
             for contestant in &present {
                 match self.measure(*contestant, round) {
                     Ok(run) => runs.push(run),
-                    // The others are measured even so.
+                    // Continue with the other brokers.
                     Err(failure) => notes.push(format!("{contestant}, round {round}: {failure}")),
                 }
             }

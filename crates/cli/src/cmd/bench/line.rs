@@ -1,4 +1,4 @@
-//! One connection of the generator: ZMTP over a socket that never waits.
+//! A connection of the load generator: ZMTP over a nonblocking socket.
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -14,11 +14,11 @@ use mio::{Interest, Registry, Token};
 
 use crate::cmd::stream::Stream;
 
-/// How much is read at once.
+/// The maximum number of bytes in one read.
 const READ_BYTES_MAX: usize = 64 << 10;
-/// Below this much room the buffer is renewed, so that a read is worth its call.
+/// The free buffer space below which the buffer is replaced, so that reads stay large.
 const READ_BYTES_MIN: usize = 16 << 10;
-/// How many slices are written at once.
+/// The maximum number of slices in one write.
 const SLICES_MAX: usize = 16;
 
 /// A connection to a broker.
@@ -26,7 +26,7 @@ const SLICES_MAX: usize = 16;
 pub(super) struct Line {
     socket: Socket,
     zmtp: Connection,
-    /// There may be something to be read.
+    /// True if the socket may be readable.
     readable: bool,
 }
 
@@ -36,7 +36,7 @@ enum Socket {
     Unix(UnixStream),
 }
 
-/// Why a connection is of no use any more.
+/// The reason that a connection cannot be used any more.
 #[derive(Debug)]
 pub(super) enum Broken {
     Closed,
@@ -79,23 +79,23 @@ impl Line {
         }
     }
 
-    /// The system says that there is something to be read.
+    /// Marks the socket as readable.
     pub(super) fn wake(&mut self) {
         self.readable = true;
     }
 
-    /// Whether there may be something to be read.
+    /// Returns true if the socket may be readable.
     pub(super) fn is_readable(&self) -> bool {
         self.readable
     }
 
-    /// Whether messages can be sent.
+    /// Returns true if messages can be sent.
     pub(super) fn is_open(&self) -> bool {
         self.zmtp.is_open()
     }
 
-    /// Reads once. Until [`next_message`](Self::next_message) has nothing more, the buffer is this
-    /// connection's.
+    /// Reads once into `buffer`. No other connection may use the buffer until
+    /// [`next_message`](Self::next_message) returns `None`.
     pub(super) fn read(&mut self, buffer: &mut BytesMut) -> Result<(), Broken> {
         if !self.readable {
             return Ok(());
@@ -117,7 +117,7 @@ impl Line {
                 } else {
                     self.zmtp.receive(&mut buffer.split_to(read));
                 }
-                // A short read of a stream socket has taken all there was.
+                // A short read from a stream socket has emptied the receive buffer.
                 self.readable = read == room;
                 Ok(())
             }
@@ -130,12 +130,13 @@ impl Line {
         }
     }
 
-    /// The next message among the bytes that were read.
+    /// Returns the next complete message among the bytes read.
     pub(super) fn next_message(&mut self) -> Result<Option<Message>, Broken> {
         loop {
             match self.zmtp.poll().map_err(Broken::Zmtp)? {
                 Some(Event::Message(message)) => return Ok(Some(message)),
-                // It is as large as a body that was asked for, or the limits refuse it.
+                // The message is at most as large as a requested body. The limits reject anything
+                // larger.
                 Some(Event::Large { .. }) => self.zmtp.grant(),
                 Some(_) => {}
                 None => {
@@ -146,7 +147,7 @@ impl Line {
         }
     }
 
-    /// Writes as much as the socket takes of what waits.
+    /// Writes as many queued bytes as the socket accepts.
     pub(super) fn write(&mut self) -> Result<(), Broken> {
         while self.zmtp.unsent_bytes() > 0 {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -157,7 +158,7 @@ impl Line {
             }
             match self.socket.write_vectored(&slices[..count]) {
                 Ok(written) => self.zmtp.sent(written),
-                // The system tells when there is room again.
+                // The poll reports when the socket is writable again.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Broken::Socket(error)),
@@ -167,7 +168,7 @@ impl Line {
     }
 }
 
-/// Frames are queued, and written by the next [`write`](Line::write).
+/// Queues frames for the next [`write`](Line::write).
 impl Sink for Line {
     const SHARED_FRAME_BYTES_MIN: usize = SHARED_FRAME_BYTES_MIN;
 

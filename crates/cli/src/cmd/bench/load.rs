@@ -1,7 +1,7 @@
-//! The generator: one loop in one thread, with all clients and workers of a run.
+//! The load generator: an event loop in one thread that runs all clients and workers.
 //!
-//! A turn waits for sockets or for a request that is due, and then reads once and writes once for
-//! each connection that is ready. A client that has room for requests after that makes them at once.
+//! Each iteration waits for a socket event or for a due request. Then it reads once from and writes
+//! once to every ready connection. A client with free slots sends its next requests at once.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,64 +25,66 @@ use crate::cmd::tripping::body;
 
 const EVENTS_MAX: usize = 1_024;
 const TIMER: Token = Token(usize::MAX);
-/// Connections that shake hands at once.
+/// The maximum number of concurrent handshakes.
 const HANDSHAKES_MAX: usize = 256;
-/// How often a first call is made until one comes back: some brokers drop what nobody offers yet.
+/// The interval between attempts at a first call. Some brokers drop requests for services without
+/// workers.
 const FIRST_CALL_INTERVAL: Duration = Duration::from_millis(200);
-/// How often workers say that they live, where they have to.
+/// The interval between heartbeats of workers that must send them.
 const BEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// How often progress is shown.
+/// The interval between progress updates.
 const SHOW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a run is about, with nothing left open.
+/// The complete parameters of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// Where clients find the broker.
+    /// The broker's endpoint for clients.
     pub(super) endpoint: String,
-    /// Where workers find it; a proxy has another place for them.
+    /// The broker's endpoint for workers, which differs for a proxy.
     pub(super) worker_endpoint: String,
-    /// The broker's process, where it is known.
+    /// The broker's process id, if known.
     pub(super) broker_pid: Option<u32>,
     pub(super) speech: Speech,
     pub(super) service: String,
     pub(super) clients: u16,
-    /// Requests that a client has at once.
+    /// Requests in flight per client.
     pub(super) in_flight: u16,
     pub(super) workers: u16,
     pub(super) body_bytes: usize,
-    /// Requests a second of all clients together; without it, as many as go.
+    /// Requests per second of all clients together. Without a rate, clients send as fast as
+    /// possible.
     pub(super) rate: Option<u32>,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
-    /// How long nothing may come while something is expected.
+    /// The time without an expected message after which the run fails.
     pub(super) timeout: Duration,
 }
 
-/// A run that is over.
+/// The results of a finished run.
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) tally: Tally,
-    /// The time over which the processor time was taken.
+    /// The time over which the CPU time was measured.
     pub(super) elapsed: Duration,
     pub(super) usage: Usage,
-    /// The broker's, at the end.
+    /// The broker's memory at the end of the run.
     pub(super) memory: Option<Memory>,
-    /// Why it ended before its time.
+    /// The reason that the run ended early, if it did.
     pub(super) cut: Option<String>,
 }
 
-/// Why a run could not begin, or ended before its time.
+/// The reason that a run could not start or ended early.
 #[derive(Debug)]
 pub(super) enum Fault {
     Connect(io::Error),
-    /// Not all connections were welcome in time.
+    /// Some handshakes did not complete in time.
     NoWelcome(Duration),
-    /// No call came back in time.
+    /// No reply to a first call arrived in time.
     NoReply(Duration),
-    /// Nothing came any more for so long.
+    /// No message arrived for this time.
     Stalled(Duration),
     Broken(Broken),
-    /// A message that is not as it has to be.
+    /// A malformed message.
     Malformed(majordomus_wire::Error),
     Farewell(String),
     System(io::Error),
@@ -131,14 +133,14 @@ impl From<majordomus_wire::Error> for Fault {
     }
 }
 
-/// One connection of a run.
+/// A connection of a run.
 #[derive(Debug)]
 struct Peer {
     line: Line,
     role: Role,
-    /// It has said its first word.
+    /// True once the handshake was sent.
     begun: bool,
-    /// It is among those that are ready.
+    /// True while the connection is in the ready queue.
     queued: bool,
 }
 
@@ -148,7 +150,7 @@ enum Role {
     Worker,
 }
 
-/// The loop.
+/// The event loop of a run.
 #[derive(Debug)]
 pub(super) struct Load<'a> {
     plan: &'a Plan,
@@ -156,28 +158,28 @@ pub(super) struct Load<'a> {
     events: Events,
     timer: Timer,
     started: Instant,
-    /// Workers first.
+    /// All connections, workers first.
     peers: Vec<Peer>,
     ready: VecDeque<usize>,
     read_buffer: BytesMut,
     tally: Tally,
-    /// Whether clients ask as soon as they have room.
+    /// True while clients send requests whenever they have a free slot.
     asking: bool,
     schedule: Option<Schedule>,
-    /// Clients with requests of the schedule that are not yet written.
+    /// Clients with scheduled requests that are not yet written.
     unwritten: Vec<usize>,
-    /// From which client on one with room is looked for.
+    /// The client at which the search for a free slot starts.
     next_client: usize,
     first_call_came: bool,
     served: u64,
-    /// When a request or a reply last came, in nanoseconds since the start as all times here.
+    /// The time of the last request or reply, in nanoseconds since the start, as all times here.
     heard: u64,
     next_beat: u64,
 }
 
-/// A run from its beginning to its end.
+/// The phases of a run, from opening connections to closing them.
 impl<'a> Load<'a> {
-    /// Opens all connections, and waits until clients may ask and workers are there.
+    /// Opens all connections and waits until all handshakes are complete.
     pub(super) fn open(plan: &'a Plan) -> Result<Self, Fault> {
         let poll = Poll::new().map_err(Fault::System)?;
         let timer = Timer::new(poll.registry(), TIMER).map_err(Fault::System)?;
@@ -212,7 +214,7 @@ impl<'a> Load<'a> {
         Ok(load)
     }
 
-    /// Waits until clients may ask and workers are there.
+    /// Waits until all handshakes are complete.
     fn await_welcome(&mut self) -> Result<(), Fault> {
         let deadline = self.after(self.plan.timeout);
         while !self.peers.iter().all(Peer::is_up) {
@@ -224,7 +226,7 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    /// Makes requests, first to warm up and then to measure, and waits for what is still to come.
+    /// Sends requests, first to warm up and then to measure, and waits for the remaining replies.
     pub(super) fn run(mut self, progress: &Progress) -> Result<Measured, Fault> {
         self.call_first()?;
         let Plan { warm_up, duration, rate, .. } = *self.plan;
@@ -250,7 +252,8 @@ impl<'a> Load<'a> {
         Ok(Measured { tally: self.tally, elapsed, usage, memory, cut })
     }
 
-    /// Serves until told to stop, or for so long. Returns how many requests it has answered.
+    /// Serves requests until stopped or until the time is over. Returns the number of answered
+    /// requests.
     pub(super) fn serve(
         mut self,
         duration: Option<Duration>,
@@ -272,11 +275,11 @@ impl<'a> Load<'a> {
         let token = Token(self.peers.len());
         line.register(self.poll.registry(), token).map_err(Fault::System)?;
         self.peers.push(Peer { line, role, begun: false, queued: false });
-        // Brokers let so many connections of one address shake hands at once, and no more.
+        // Brokers limit the number of concurrent handshakes from one address.
         if self.peers.len().is_multiple_of(HANDSHAKES_MAX) { self.await_welcome() } else { Ok(()) }
     }
 
-    /// Calls until a call comes back, so that there is a worker and a way.
+    /// Repeats first calls until one is answered, which proves that a worker is reachable.
     fn call_first(&mut self) -> Result<(), Fault> {
         let deadline = self.after(self.plan.timeout);
         let mut attempt = 0;
@@ -298,7 +301,7 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    /// Goes on until then.
+    /// Runs the event loop until `end`.
     fn go_on_until(&mut self, end: u64, progress: &Progress) -> Result<(), Fault> {
         self.heard = self.now();
         self.ask_all()?;
@@ -317,7 +320,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Waits for the replies that are still to come, and makes the requests that are overdue.
+    /// Waits for the remaining replies and sends overdue requests.
     fn drain(&mut self) -> Result<(), Fault> {
         let end = self.after(self.plan.timeout);
         loop {
@@ -341,7 +344,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Takes leave, and closes the account.
+    /// Disconnects the workers and completes the statistics.
     fn close(&mut self) {
         let clients = self.peers.iter().filter_map(|peer| match &peer.role {
             Role::Client(client) => Some(client),
@@ -357,7 +360,7 @@ impl<'a> Load<'a> {
         for peer in &mut self.peers {
             if matches!(peer.role, Role::Worker) && peer.line.is_open() {
                 self.plan.speech.leave(&mut peer.line);
-                // It may be gone already, which is as good.
+                // A write error is harmless here: the connection may be closed already.
                 let _ = peer.line.write();
             }
         }
@@ -384,9 +387,9 @@ impl<'a> Load<'a> {
     }
 }
 
-/// A turn.
+/// One iteration of the event loop.
 impl Load<'_> {
-    /// Waits until something can be done, at most until then, and does it.
+    /// Waits for events, at most until `until`, and handles them.
     fn turn(&mut self, until: u64) -> Result<(), Fault> {
         let now = self.now();
         let wait = match self.ready.is_empty() {
@@ -400,7 +403,7 @@ impl Load<'_> {
             _ => {}
         }
         for event in &self.events {
-            // The timer has no more to say than that it is time.
+            // The timer's event has no connection: it only ends the wait.
             let Some(peer) = self.peers.get_mut(event.token().0) else { continue };
             if event.is_readable() || event.is_read_closed() {
                 peer.line.wake();
@@ -418,7 +421,7 @@ impl Load<'_> {
         self.beat()
     }
 
-    /// Does what is to be done on one connection.
+    /// Reads from and writes to one connection.
     fn work(&mut self, at: usize) -> Result<(), Fault> {
         let Some(peer) = self.peers.get_mut(at) else { return Ok(()) };
         let Peer { line, role, begun, queued } = peer;
@@ -440,7 +443,7 @@ impl Load<'_> {
                         true
                     }
                     Came::Farewell(why) => return Err(Fault::Farewell(why)),
-                    // A heartbeat is no sign that a reply is on its way.
+                    // A heartbeat does not show that a reply is on its way.
                     Came::Nothing => false,
                     came => {
                         self.tally.count(came, now);
@@ -470,7 +473,7 @@ impl Load<'_> {
         Ok(())
     }
 
-    /// Lets all clients ask that may and have room.
+    /// Lets every client with free slots send requests.
     fn ask_all(&mut self) -> Result<(), Fault> {
         let now = self.now();
         for (client, line) in self.peers.iter_mut().filter_map(Peer::as_client) {
@@ -480,8 +483,8 @@ impl Load<'_> {
         self.ask_due()
     }
 
-    /// Makes the requests that are due, one client after the other, and arms the timer for the next.
-    /// All requests of one client are written with one call.
+    /// Sends the due requests, client by client, and arms the timer for the next one. All requests
+    /// of one client are written with one system call.
     fn ask_due(&mut self) -> Result<(), Fault> {
         let Some(schedule) = &mut self.schedule else { return Ok(()) };
         let first = usize::from(self.plan.workers);
@@ -490,7 +493,7 @@ impl Load<'_> {
         while let Some(due) = schedule.next() {
             let with_room = (0..clients).map(|ahead| (self.next_client + ahead) % clients);
             let with_room = with_room.map(|at| first + at).find(|at| self.peers[*at].has_room());
-            // If there is none, one comes with a reply.
+            // If no client has a free slot, the next reply frees one.
             let Some(at) = with_room else { break };
             if let Some((client, line)) = self.peers[at].as_client() {
                 if !client.has_unwritten() {
@@ -542,7 +545,7 @@ impl Peer {
         matches!(&self.role, Role::Client(client) if client.has_room())
     }
 
-    /// Whether it has said its first word, and may say the next.
+    /// Returns true if the handshake is complete.
     fn is_up(&self) -> bool {
         self.begun
             && match &self.role {

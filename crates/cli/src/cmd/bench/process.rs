@@ -1,4 +1,4 @@
-//! A broker as a process of its own, for one run.
+//! A broker in a child process for one run.
 
 use std::env;
 use std::fmt;
@@ -16,24 +16,25 @@ use crate::cmd::stream::Stream;
 use crate::cmd::unheard_of_name;
 use crate::duration;
 
-/// How long a broker may take until it listens.
+/// The time within which a broker must start to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often it is looked whether it listens, where it does not say so.
+/// The interval between checks whether a broker listens, if it does not report that itself.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-/// What it said last is kept up to so many bytes.
+/// The maximum number of bytes kept from the end of a broker's standard error.
 const SAID_BYTES_MAX: usize = 4 << 10;
 
-/// A broker that listens. It is killed when it is dropped.
+/// A running broker process. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    /// Takes what it says, so that it never waits to be heard, and returns the end of it.
+    /// The thread that reads standard error, so that the broker never blocks on it. Returns its
+    /// end.
     listener: Option<JoinHandle<Vec<u8>>>,
     pub(super) endpoint: String,
     pub(super) worker_endpoint: String,
-    /// How long it took until it listened, where it says when it does.
+    /// The time from the start until the broker listened, if the broker reports that.
     pub(super) started_in: Option<Duration>,
-    /// Socket files to remove with it: it is killed, and removes none itself.
+    /// Socket files to remove afterwards. A killed broker does not remove them itself.
     sockets: Vec<PathBuf>,
 }
 
@@ -46,11 +47,11 @@ pub(super) enum Transport {
     Ipc,
 }
 
-/// Why a broker does not run.
+/// The reason that a broker did not start.
 #[derive(Debug)]
 pub(super) enum NoBroker {
     System(io::Error),
-    /// It has ended, with this last line.
+    /// The process ended and this was its last line of output.
     Ended(String),
     Deaf,
 }
@@ -74,8 +75,8 @@ impl From<io::Error> for NoBroker {
 }
 
 impl Process {
-    /// Starts this very program as a broker, on a free port or a new socket, with nothing of our
-    /// environment. It spins for so long before it sleeps.
+    /// Starts this program as a broker with an empty environment, on a free port or a new socket.
+    /// The broker spins for `spin` before it sleeps.
     pub(super) fn ours(
         spin: Duration,
         transport: Transport,
@@ -114,7 +115,7 @@ impl Process {
                 endpoints.extend(line?.strip_prefix("listening ").map(str::to_owned));
             }
         }
-        // Workers have the last one: the second, or the only one.
+        // Workers use the last endpoint: the second one, or the only one.
         let (Some(first), Some(last)) = (endpoints.first(), endpoints.get(transports.len() - 1))
         else {
             return Err(process.last_words());
@@ -124,7 +125,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Another program, which listens at these endpoints.
+    /// Starts another program, which listens at these endpoints.
     pub(super) fn other(
         command: &mut Command,
         endpoint: String,
@@ -161,9 +162,9 @@ impl Process {
         self.child.id()
     }
 
-    /// What it said of its end.
+    /// Kills the process and returns the error with its last output.
     fn last_words(mut self) -> NoBroker {
-        // Then it says no more.
+        // Killing the process closes its standard error.
         let _ = self.child.kill();
         let listener = self.listener.take();
         let said = listener.and_then(|listener| listener.join().ok()).unwrap_or_default();
@@ -175,17 +176,17 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already, which is as good.
+        // An error is harmless: the process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         for path in &self.sockets {
-            // It does not exist if the broker ended by itself.
+            // A broker that ended by itself has removed its socket file.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// Listens until nobody says anything more: the end of what was said.
+/// Reads standard error until it is closed and returns its end.
 fn listen(mut stderr: ChildStderr) -> Vec<u8> {
     let (mut said, mut chunk) = (Vec::new(), [0; SAID_BYTES_MAX]);
     while let Ok(count @ 1..) = stderr.read(&mut chunk) {
@@ -195,7 +196,7 @@ fn listen(mut stderr: ChildStderr) -> Vec<u8> {
     said
 }
 
-/// An endpoint of this machine at which nobody listens.
+/// Returns a local endpoint that no process listens on.
 pub(super) fn free_endpoint() -> io::Result<String> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     Ok(format!("tcp://127.0.0.1:{port}"))

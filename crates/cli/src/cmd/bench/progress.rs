@@ -1,19 +1,19 @@
-//! How far a run is, for a person who waits.
+//! A progress bar for a benchmark run.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar on standard error where that is a terminal, and nothing elsewhere. It is gone when the run
-/// is over.
+/// A progress bar on standard error, if that is a terminal. The bar disappears at the end of the
+/// run.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// For a run that takes so long.
+    /// Starts a bar for a run of length `span`.
     pub(super) fn start(name: &str, span: Duration) -> Self {
         let target = if io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
@@ -29,7 +29,7 @@ impl Progress {
         Self { bar }
     }
 
-    /// So much of the time is over, and so many replies have come.
+    /// Shows the elapsed time and the number of replies.
     pub(super) fn show(&self, passed: Duration, replies: u64) {
         if self.bar.is_hidden() {
             return;

@@ -1,4 +1,4 @@
-//! What runs have shown: the figures, what they are good for, and how they are told.
+//! Benchmark reports: figures, validity checks and output formats.
 
 mod chart;
 mod html;
@@ -15,27 +15,27 @@ use crate::cmd::bench::speech::Speech;
 use crate::cmd::bench::usage::{Pin, cores, machine};
 use crate::failure::Failure;
 
-/// A run at full load is void where its broker was less busy than that,
+/// The broker's minimum CPU share in a run at full load. Below it, the run is void.
 const BROKER_BUSY_MIN: f64 = 0.95;
-/// any run where the generator was busier than that,
+/// The generator's maximum CPU share in any run. Above it, the run is void.
 const GENERATOR_BUSY_MAX: f64 = 0.90;
-/// or others took more of the machine than that.
+/// The maximum CPU share of other processes. Above it, the run is void.
 const OTHERS_MAX: f64 = 0.05;
 
-/// Runs that are over.
+/// A report of one or more finished runs.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// How the program was called.
+    /// The command line of this program.
     pub(super) command: String,
     pub(super) machine: String,
-    /// Of each broker that was compared, its name and its version.
+    /// The name and version of each compared broker.
     pub(super) versions: Vec<(&'static str, String)>,
     pub(super) runs: Vec<Run>,
-    /// What could not be measured, and why.
+    /// Descriptions of failed measurements.
     pub(super) notes: Vec<String>,
 }
 
-/// The runs of one broker, as medians of those that are not void; of all, where all are.
+/// The medians of one broker's valid runs, or of all its runs if none is valid.
 #[derive(Clone, Debug)]
 pub(super) struct Summary<'a> {
     pub(super) broker: &'a str,
@@ -46,7 +46,7 @@ pub(super) struct Summary<'a> {
     pub(super) broker_us_per_request: Option<f64>,
     pub(super) p50_us: Option<f64>,
     pub(super) p99_us: Option<f64>,
-    /// The generator's lateness, at a rate.
+    /// The generator's lateness in a run with a fixed rate.
     pub(super) lateness_p99_us: Option<f64>,
     pub(super) broker_busy: Option<f64>,
     pub(super) generator_busy: f64,
@@ -54,7 +54,7 @@ pub(super) struct Summary<'a> {
     pub(super) peak_bytes: Option<f64>,
 }
 
-/// One run.
+/// A finished run.
 #[derive(Debug)]
 pub(super) struct Run {
     /// The broker's name.
@@ -62,20 +62,20 @@ pub(super) struct Run {
     pub(super) plan: Plan,
     pub(super) pin: Option<Pin>,
     pub(super) measured: Measured,
-    /// How long the broker took until it listened, where that is known.
+    /// The time from the broker's start until it listened, if known.
     pub(super) started_in: Option<Duration>,
 }
 
-/// Whose speed a run shows.
+/// The limiting factor of a run's throughput.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bottleneck {
     Broker,
     Generator,
-    /// Both waited: for each other's turns, or for workers or requests that there could be more of.
+    /// Both sides waited: for each other, or for more workers or more requests in flight.
     Neither,
-    /// The rate that was asked for.
+    /// The requested rate.
     Rate,
-    /// It is not known which process the broker is.
+    /// The broker's process is unknown.
     Unknown,
 }
 
@@ -97,7 +97,7 @@ impl Report {
         Self { command, machine: machine(), versions: Vec::new(), runs, notes: Vec::new() }
     }
 
-    /// One for each broker, in the order in which they were first measured.
+    /// Returns one summary per broker, in the order of their first measurement.
     pub(super) fn summaries(&self) -> Vec<Summary<'_>> {
         let mut summaries: Vec<Summary<'_>> = Vec::new();
         for run in &self.runs {
@@ -134,7 +134,7 @@ impl Report {
         }
     }
 
-    /// It is a failure if any reply was not right.
+    /// Returns an error if any reply was wrong or missing.
     pub(super) fn verdict(&self) -> Result<(), Failure> {
         match self.runs.iter().find_map(Run::fault) {
             Some(fault) => Err(Failure::Bench(fault)),
@@ -144,17 +144,17 @@ impl Report {
 }
 
 impl Run {
-    /// What share of a core the broker used.
+    /// Returns the broker's share of one core.
     pub(super) fn broker_busy(&self) -> Option<f64> {
         Some(self.share(self.measured.usage.broker?))
     }
 
-    /// What share of a core we used.
+    /// Returns the generator's share of one core.
     pub(super) fn generator_busy(&self) -> f64 {
         self.share(self.measured.usage.generator)
     }
 
-    /// What share of the machine others used, where it is known which process the broker is.
+    /// Returns other processes' share of the machine, if the broker's process is known.
     pub(super) fn others(&self) -> Option<f64> {
         self.measured.usage.broker?;
         Some(self.share(self.measured.usage.others()) / cores() as f64)
@@ -164,12 +164,12 @@ impl Run {
         time.as_secs_f64() / self.measured.elapsed.as_secs_f64().max(1e-9)
     }
 
-    /// The broker's processor time for each request, in microseconds.
+    /// Returns the broker's CPU time per request in microseconds.
     pub(super) fn broker_us_per_request(&self) -> Option<f64> {
         self.per_request(self.measured.usage.broker?)
     }
 
-    /// Ours, in microseconds.
+    /// Returns the generator's CPU time per request in microseconds.
     pub(super) fn generator_us_per_request(&self) -> Option<f64> {
         self.per_request(self.measured.usage.generator)
     }
@@ -179,13 +179,13 @@ impl Run {
         (requests > 0).then(|| time.as_secs_f64() * 1e6 / requests as f64)
     }
 
-    /// Within how many microseconds this share of the replies came.
+    /// Returns a latency quantile in microseconds.
     pub(super) fn within_us(&self, quantile: f64) -> Option<f64> {
         quantile_us(&self.measured.tally.latency, quantile)
     }
 
-    /// How many microseconds after they were due the generator started this share of the requests, at
-    /// a rate. The latency does not include it.
+    /// Returns a quantile of the generator's lateness in microseconds, in a run with a fixed rate.
+    /// The latency does not include the lateness.
     pub(super) fn lateness_us(&self, quantile: f64) -> Option<f64> {
         quantile_us(&self.measured.tally.lateness, quantile)
     }
@@ -201,7 +201,7 @@ impl Run {
         }
     }
 
-    /// Why its figures say nothing of the broker; nothing where they do.
+    /// Returns the reasons that the run is void. An empty list means that the run is valid.
     pub(super) fn void(&self) -> Vec<String> {
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
         let mut why = Vec::new();
@@ -236,7 +236,7 @@ impl Run {
         why
     }
 
-    /// What was not right, if anything was not.
+    /// Returns a description of the failed requests, if any.
     fn fault(&self) -> Option<String> {
         let tally = &self.measured.tally;
         if let Some(cut) = &self.measured.cut
@@ -260,12 +260,12 @@ impl Run {
     }
 }
 
-/// A quantile in microseconds, if anything was recorded.
+/// Returns a quantile in microseconds, if any value was recorded.
 fn quantile_us(nanos: &Histogram<u64>, quantile: f64) -> Option<f64> {
     (!nanos.is_empty()).then(|| nanos.value_at_quantile(quantile) as f64 / 1e3)
 }
 
-/// The one in the middle; of an even number, what lies between the two.
+/// Returns the median. For an even number of values, this is the mean of the middle two.
 fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     let upper = figures.get(figures.len() / 2)?;
@@ -273,7 +273,7 @@ fn median(mut figures: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(*lower, *upper))
 }
 
-/// A time in microseconds, with three digits that count.
+/// Formats a time in microseconds with three significant digits.
 pub(super) fn show_us(us: f64) -> String {
     match us {
         us if us < 10.0 => format!("{us:.2} µs"),
@@ -296,8 +296,9 @@ mod tests {
 
     const US: u64 = 1_000;
 
-    /// A run at a rate, with a broker and a generator that are half busy. Each request takes 100 µs; of
-    /// every hundred, `late_per_hundred` start `lateness` nanoseconds late, and the others on time.
+    /// Returns a run at a fixed rate with a broker and a generator that are each half busy. Each
+    /// request takes 100 µs. Of every hundred requests, `late_per_hundred` start `lateness`
+    /// nanoseconds late.
     fn run_at_rate(lateness: u64, late_per_hundred: u64) -> Run {
         let second = Duration::from_secs(1);
         let mut tally = Tally::new(true);

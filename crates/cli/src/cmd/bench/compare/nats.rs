@@ -1,5 +1,5 @@
-//! The same load through nats-server, with the crate `async-nats`: a task for each request in flight,
-//! all in one thread.
+//! The same load through nats-server, using the crate `async-nats`: one task for each request in
+//! flight, all in one thread.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,10 +22,10 @@ use crate::cmd::bench::tally::{Tally, Window};
 use crate::cmd::bench::usage::{Memory, Usage};
 use crate::cmd::tripping::body;
 
-/// How often progress is shown.
+/// The interval between progress updates.
 const SHOW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What all requests have in common.
+/// State that all request tasks share.
 struct Shared {
     started: Instant,
     tally: RefCell<Tally>,
@@ -34,7 +34,7 @@ struct Shared {
     filling: Vec<u8>,
 }
 
-/// Makes requests as many as go, first to warm up and then to measure.
+/// Sends as many requests as possible: first to warm up, then to measure.
 pub(in crate::cmd::bench) fn run(plan: &Plan, progress: &Progress) -> Result<Measured, Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Fault::System)?;
@@ -74,7 +74,7 @@ async fn load(plan: &Plan, progress: &Progress) -> Result<Measured, Fault> {
     shared.stopped.set(true);
     let end = Instant::now() + plan.timeout;
     for lane in lanes {
-        // One that does not end is counted as lost.
+        // A task that does not end counts as lost.
         let _ = timeout(end.saturating_duration_since(Instant::now()), lane).await;
     }
     let memory = plan.broker_pid.map(Memory::of).transpose().map_err(Fault::System)?;
@@ -94,13 +94,13 @@ fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Fault {
 async fn echo(client: Client, mut asked: Subscriber) {
     while let Some(message) = poll_fn(|context| Pin::new(&mut asked).poll_next(context)).await {
         if let Some(reply) = message.reply {
-            // Who asked counts it as lost.
+            // The client counts a missing reply as lost.
             let _ = client.publish(reply, message.payload).await;
         }
     }
 }
 
-/// Makes one request after the other.
+/// Sends one request after another.
 async fn lane(client: Client, number: u16, slot: u16, shared: Rc<Shared>) {
     let mut turn = 0;
     while !shared.stopped.get() {

@@ -1,32 +1,32 @@
-//! Curves and bars as SVG, with axes that say their units. Colours come from the page's style, so that
-//! they suit light and dark.
+//! SVG line and bar charts with labelled axes. The page's style sheet defines the colours for light
+//! and dark mode.
 
 use std::fmt::Write;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 300.0;
-/// Room for the labels of the axes.
+/// The margin for the axis labels.
 const LEFT: f64 = 76.0;
 const RIGHT: f64 = 34.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 46.0;
 const TICKS_MAX: f64 = 6.0;
 const BAR: f64 = 34.0;
-/// The style has so many colours.
+/// The number of colours in the style sheet.
 const COLOURS: usize = 5;
 
-/// One direction of a chart.
+/// An axis of a chart.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
     pub(super) label: &'static str,
     pub(super) from: f64,
     pub(super) to: f64,
-    /// Where there is a mark, and what it says.
+    /// The positions and labels of the tick marks.
     pub(super) ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
-    /// From nothing to `most`, in round steps.
+    /// Returns a linear axis from 0 to `most` with round steps.
     pub(super) fn linear(label: &'static str, most: f64, show: impl Fn(f64) -> String) -> Self {
         let step = round_step(most / TICKS_MAX);
         let count = (most / step).ceil().max(1.0);
@@ -35,7 +35,7 @@ impl Axis {
         Self { label, from: 0.0, to: count * step, ticks }
     }
 
-    /// From `least` to `most` in powers of ten; what is drawn on it are logarithms.
+    /// Returns a logarithmic axis from `least` to `most`. Plotted values must be logarithms.
     pub(super) fn powers(
         label: &'static str,
         least: f64,
@@ -48,13 +48,13 @@ impl Axis {
         Self { label, from, to, ticks: ticks.collect() }
     }
 
-    /// How far a value is from the beginning, from 0 to 1.
+    /// Returns a value's relative position on the axis, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         ((value - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
     }
 }
 
-/// The smallest of 1, 2 and 5 times a power of ten that is not below this.
+/// Returns the smallest value of the form 1, 2 or 5 times a power of ten that is at least `least`.
 fn round_step(least: f64) -> f64 {
     if least <= 0.0 {
         return 1.0;
@@ -64,14 +64,14 @@ fn round_step(least: f64) -> f64 {
     step.unwrap_or(10.0 * power)
 }
 
-/// A line of a chart. Those of one broker have one colour.
+/// A line of a chart. All lines of one broker have the same colour.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
     pub(super) colour: usize,
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// Curves over two axes.
+/// Draws a line chart.
 pub(super) fn curves(x: &Axis, y: &Axis, curves: &[Curve]) -> String {
     let across = |value: f64| LEFT + x.place(value) * (WIDTH - LEFT - RIGHT);
     let up = |value: f64| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - TOP - BOTTOM);
@@ -112,7 +112,7 @@ pub(super) fn curves(x: &Axis, y: &Axis, curves: &[Curve]) -> String {
     svg + "</svg>"
 }
 
-/// A bar for each of these, from 0 on, with what it says at its end.
+/// Draws one labelled bar per row, starting at 0.
 pub(super) fn bars(x: &Axis, rows: &[(String, f64, String)]) -> String {
     let left = LEFT + 30.0;
     let right = WIDTH - 110.0;
@@ -151,7 +151,7 @@ fn begin(height: f64) -> String {
 }
 
 fn push(svg: &mut String, element: std::fmt::Arguments<'_>) {
-    // A string takes whatever is written.
+    // Writing to a string cannot fail.
     let _ = writeln!(svg, "{element}");
 }
 

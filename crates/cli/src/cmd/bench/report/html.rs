@@ -1,4 +1,4 @@
-//! Runs as one page, which has all in it and opens without a network.
+//! A benchmark report as a self-contained HTML page.
 
 use std::fmt::Display;
 
@@ -10,12 +10,12 @@ use crate::cmd::bench::report::{Report, Run, Summary, show_us};
 use crate::cmd::bench::tally::PARTS;
 
 const STYLE: &str = include_str!("page.css");
-/// The curve of a latency has so many points for each ten times fewer replies.
+/// The number of points of a latency curve per factor of ten in the remaining replies.
 const POINTS_PER_NINE: u32 = 20;
 const NINES_MAX: u32 = 5;
 
 impl Report {
-    /// The page.
+    /// Renders the page.
     pub(in crate::cmd::bench) fn html(&self) -> String {
         let title = match &self.runs[..] {
             [only] => format!("{} under load", only.broker),
@@ -41,7 +41,7 @@ impl Report {
         page += &self.table();
         page += &self.remarks();
         let raw = serde_json::to_string_pretty(&self.value()).unwrap_or_default();
-        // The generator's version; a comparison with our broker has it already.
+        // Show the generator's version. A comparison with our broker includes it already.
         let own = ("majordomus", env!("CARGO_PKG_VERSION").to_owned());
         let is_named = self.versions.iter().any(|(broker, _)| *broker == own.0);
         let versions = (!is_named).then_some(&own).into_iter().chain(&self.versions);
@@ -58,13 +58,13 @@ impl Report {
         page + "</html>\n"
     }
 
-    /// The colour of a broker: its place among all.
+    /// Returns a broker's colour: its index among all brokers.
     fn colour(&self, broker: &str) -> usize {
         let summaries = self.summaries();
         summaries.iter().position(|summary| summary.broker == broker).unwrap_or_default()
     }
 
-    /// What a request costs each broker, and how many it takes.
+    /// Renders the cost per request and the throughput of each broker.
     fn brokers(&self) -> String {
         let summaries = self.summaries();
         let row = |summary: &Summary<'_>, value: f64, said: String| {
@@ -107,7 +107,7 @@ impl Report {
         self.distributions(title, label, "latency", |run| &run.measured.tally.latency)
     }
 
-    /// How late the generator was, at a rate.
+    /// Renders the generator's lateness in runs with a fixed rate.
     fn lateness(&self) -> String {
         let title =
             "The generator’s lateness (a run is void if its p99 exceeds the median latency)";
@@ -115,7 +115,7 @@ impl Report {
         self.distributions(title, label, "lateness", |run| &run.measured.tally.lateness)
     }
 
-    /// A chart with a curve for each run that has recorded such times.
+    /// Renders a chart with a curve for each run that has recorded times.
     fn distributions(
         &self,
         title: &str,
@@ -180,7 +180,7 @@ impl Report {
         format!("<div class=legend>{}</div>\n", entries.collect::<String>())
     }
 
-    /// A row for each run.
+    /// Renders a table with one row per run.
     fn table(&self) -> String {
         let heads = [
             "broker",
@@ -208,7 +208,7 @@ impl Report {
         )
     }
 
-    /// What is to be known beside the figures.
+    /// Renders notes about the validity of the figures.
     fn remarks(&self) -> String {
         let of = |run: &Run| {
             let void = run.void().into_iter().map(|why| format!("void: {why}"));
@@ -224,7 +224,7 @@ impl Report {
     }
 }
 
-/// What all runs have in common.
+/// Describes the parameters that all runs share.
 fn scene(run: &Run) -> String {
     let plan = &run.plan;
     let rate = plan.rate.map_or("as many requests as go".into(), |rate| {
@@ -260,7 +260,7 @@ fn cards(run: &Run) -> String {
     format!("<div class=cards>\n{}</div>\n", cards.collect::<String>())
 }
 
-/// The bottleneck, without advice.
+/// Describes the bottleneck, without advice.
 fn bottleneck(run: &Run) -> String {
     let text = run.bottleneck().to_string();
     text.split(';').next().unwrap_or_default().into()
@@ -300,7 +300,8 @@ fn row(run: &Run) -> String {
     format!("<tr>{cells}</tr>\n")
 }
 
-/// Times over the share that is not above them, where each step has ten times fewer beyond it.
+/// Returns points of time over quantile. Each step of a factor of ten leaves a tenth of the
+/// replies.
 fn distribution(times: &Histogram<u64>) -> Vec<(f64, f64)> {
     let points =
         (0..=NINES_MAX * POINTS_PER_NINE).map(|at| f64::from(at) / f64::from(POINTS_PER_NINE));
@@ -313,7 +314,7 @@ fn distribution(times: &Histogram<u64>) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// A power of ten of microseconds.
+/// Formats a power of ten of microseconds.
 fn tick_us(us: f64) -> String {
     match us {
         us if us < 1e3 => format!("{us} µs"),
@@ -322,13 +323,13 @@ fn tick_us(us: f64) -> String {
     }
 }
 
-/// A number in as few digits as it needs.
+/// Formats a number with as few digits as possible.
 fn short(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
-/// A whole number with thin gaps between its thousands.
+/// Formats a whole number with thin spaces between thousands.
 fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Runs as one object, for programs.
+//! A benchmark report as one JSON object.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::cmd::bench::report::{Report, Run, Summary};
 
-/// The quantiles of times that are printed.
+/// The reported quantiles of times.
 const QUANTILES: [(&str, f64); 5] =
     [("p50_us", 0.5), ("p90_us", 0.9), ("p99_us", 0.99), ("p999_us", 0.999), ("max_us", 1.0)];
 
 impl Report {
-    /// All of it in one line. Times are in microseconds, shares from 0 to 1, of a core or of the
-    /// machine.
+    /// Formats the report as one line of JSON. Times are in microseconds. Shares are from 0 to 1,
+    /// of a core or of the machine.
     pub(in crate::cmd::bench) fn json(&self) -> String {
         format!("{}\n", self.value())
     }

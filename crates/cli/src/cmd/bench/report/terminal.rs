@@ -1,4 +1,4 @@
-//! Runs as a table, for a person.
+//! A benchmark report as a table for the terminal.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// A row for each broker, and each run that is void or went wrong.
+    /// Writes one row per broker, and one for each void or failed run.
     fn write_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let has_rate = self.runs.iter().any(|run| run.plan.rate.is_some());
         let if_rate = |text: String| if has_rate { format!("{text:>10}") } else { String::new() };
