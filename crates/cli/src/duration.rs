@@ -1,16 +1,17 @@
-//! Durations as people write them: `250ms`, `2.5s`, `15m`, `1h`.
+//! Parsing and formatting of durations: `250ms`, `2.5s`, `15m`, `1h`.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The units with what each is in microseconds, the longest first.
+/// The units with their lengths in microseconds, longest first.
 const UNITS: [(&str, u64); 5] =
     [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 
-/// Decimals of an hour that still can be whole microseconds; with these, nothing overflows.
+/// The maximum number of decimals. Hours with 9 decimals can still be whole microseconds without
+/// overflow.
 const DECIMALS_MAX: usize = 9;
 
-/// A text that is no duration.
+/// The error for a text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotADuration {
     text: String,
@@ -39,19 +40,19 @@ impl fmt::Display for NotADuration {
 
 impl std::error::Error for NotADuration {}
 
-/// Reads a duration: a number, which may have decimals, and a unit.
+/// Parses a duration: a number, which may have decimals, and a unit.
 pub(crate) fn parse(text: &str) -> Result<Duration, NotADuration> {
     micros(text)
         .map(Duration::from_micros)
         .map_err(|fault| NotADuration { text: text.into(), fault })
 }
 
-/// Reads a duration, or `none`.
+/// Parses a duration, or `none`.
 pub(crate) fn parse_or_none(text: &str) -> Result<Option<Duration>, NotADuration> {
     if text == "none" { Ok(None) } else { parse(text).map(Some) }
 }
 
-/// The duration in the longest unit in which it is short to write.
+/// Formats a duration in the longest unit that keeps the text short.
 pub(crate) fn show(duration: Duration) -> String {
     let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let whole = |unit: u64| micros >= unit && micros.is_multiple_of(unit);

@@ -1,4 +1,4 @@
-//! Why the program ends with status 1.
+//! Errors that end the program with status 1.
 
 use std::fmt;
 use std::io;
@@ -11,44 +11,44 @@ use majordomus_broker::StartError;
 use crate::duration;
 use crate::settings::SettingsError;
 
-/// Why the program ends with status 1. Its text names what failed.
+/// An error that ends the program with status 1. Its text names the operation that failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The configuration cannot be put together.
+    /// The configuration is invalid.
     Settings(SettingsError),
     /// The broker did not start.
     Start(StartError),
-    /// The system failed the broker while it ran.
+    /// A system call failed while the broker ran.
     Broker(io::Error),
     /// A client or a worker could not be set up.
     Setup(SetupError),
-    /// No broker was there to be asked.
+    /// No broker was reachable.
     NoBroker { service: String, endpoint: String, dialect: Dialect },
-    /// The one worker that was asked for is not there, or does not offer the service.
+    /// The target worker does not exist, or does not offer the service.
     NoSuchWorker { service: String, endpoint: String, worker: String },
-    /// There is no reply, or no more of it, after that long.
+    /// No reply, or no further part of it, arrived within the timeout.
     Timeout { service: String, endpoint: String, timeout: Duration },
-    /// There is no reply, or no more of it.
+    /// The request failed before its reply was complete.
     Request { service: String, endpoint: String, error: Box<RequestError> },
     /// Standard input cannot be read.
     Input(io::Error),
     /// Standard output cannot be written.
     Output(io::Error),
-    /// The system gave no threads or signals.
+    /// The system could not provide threads or signals.
     System(io::Error),
-    /// The demonstration did not come out right.
+    /// The demonstration had faults.
     Demo { faults: usize },
-    /// No call came back through the broker, as far as to begin.
+    /// No first call was answered.
     NoTrip { endpoint: String, timeout: Duration, why: String },
-    /// Some calls did not come back as they should.
+    /// Some calls were lost, wrong or failed.
     Tripping { calls: u64, lost: u64, wrong: u64, failed: u64 },
-    /// The broker for a measurement does not run.
+    /// The broker for a measurement did not start.
     OwnBroker(String),
-    /// A measurement could not begin.
+    /// A measurement could not start.
     NoLoad { endpoint: String, why: String },
     /// The page of a measurement cannot be written.
     Page { path: PathBuf, error: io::Error },
-    /// Some replies of a measurement were not right.
+    /// Some replies of a measurement were wrong or missing.
     Bench(String),
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for Failure {
             Failure::Request { service, endpoint, error } => {
                 write!(f, "request to {service:?} at {endpoint}: ")?;
                 match &**error {
-                    // The broker's word for a worker that has failed and not said why.
+                    // The broker's own error text for a worker that failed without a reason.
                     RequestError::Remote { .. } if error.text() == "B_FAILED" => {
                         write!(f, "the worker failed ({error})")
                     }
@@ -114,7 +114,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl Failure {
-    /// The failure in one line, whatever its parts have in them.
+    /// Formats the error in one line, even if its parts contain line breaks.
     pub(crate) fn line(&self) -> String {
         let text = self.to_string();
         let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! The log, on standard error.
+//! Logging to standard error.
 
 use std::io::{self, IsTerminal};
 
@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-/// Lines of the log that wait to be written; more are left out.
+/// The maximum number of queued log lines. Further lines are dropped.
 const QUEUED_LINES_MAX: usize = 16_384;
 
 /// What the log is to be.
@@ -31,22 +31,20 @@ enum LogFormat {
     Json,
 }
 
-/// How much a subcommand logs where nothing is said.
+/// A subcommand's default log level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// It runs until it is told to end, and its log is its diary.
+    /// A long-running service, which logs its operation.
     Service,
-    /// It does one thing, and says on standard error only what a person in front of it should know
-    /// before it is done.
+    /// A one-shot command, which logs only warnings for the person at the terminal.
     Errand,
 }
 
 impl LogArgs {
-    /// Begins to log, for the whole process. What is logged is written out when the guard is
-    /// dropped, at the latest.
+    /// Starts logging for the whole process. Dropping the guard writes all queued lines.
     ///
-    /// A thread of its own does the writing, behind a bounded queue: who reads the log slowly, or not
-    /// at all, costs lines and never a request.
+    /// A separate thread writes the lines from a bounded queue: a slow or blocked log reader loses
+    /// lines but never delays a request.
     pub(crate) fn start(&self, manner: Manner) -> WorkerGuard {
         let terminal = io::stderr().is_terminal();
         let (writer, guard) = NonBlockingBuilder::default()
@@ -58,7 +56,7 @@ impl LogArgs {
             .with_writer(writer)
             .with_ansi(terminal)
             .with_target(false)
-            // A closed standard error is no reason to panic.
+            // Do not panic if standard error is closed.
             .log_internal_errors(false);
         match self.log_format {
             LogFormat::Text => log.init(),

@@ -1,8 +1,8 @@
-//! The program `majordomus`: a service broker for the Majordomo protocol, and what a person needs
-//! beside it. One file a subcommand, in `cmd`.
+//! The program `majordomus`: a service broker for the Majordomo protocol, and command-line tools
+//! for it. Each subcommand has its own file in `cmd`.
 //!
-//! It ends with status 0 when all went well, 1 with one line on standard error when something
-//! failed, and 2 when it was called in a way that makes no sense.
+//! The exit status is 0 on success, 1 after an error, with one line on standard error, and 2 after
+//! a usage error.
 
 mod bytes;
 mod cmd;
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match cmd::Program::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Where standard error is closed, the status has to do.
+            // If standard error is closed, the exit status is the only report.
             let _ = writeln!(io::stderr(), "majordomus: {}", failure.line());
             ExitCode::FAILURE
         }

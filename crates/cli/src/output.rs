@@ -1,10 +1,10 @@
-//! Standard output, whose reader may go away at any time.
+//! Standard output, whose reader may close it at any time.
 
 use std::io::{self, Write};
 
 use crate::failure::Failure;
 
-/// Whether somebody still reads what is printed.
+/// The state of standard output's reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Reader {
@@ -12,9 +12,9 @@ pub(crate) enum Reader {
     Gone,
 }
 
-/// Prints bytes on standard output, at once.
+/// Writes bytes to standard output and flushes it.
 ///
-/// A reader that has gone away, as `head` does, is no failure; anything else is.
+/// A closed pipe, as after `head`, is not an error. Any other write error is.
 pub(crate) fn print(bytes: &[u8]) -> Result<Reader, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

@@ -1,5 +1,5 @@
-//! The settings of a broker, in one table: from it come the flags, the environment's variables, the
-//! keys of the file, what `--print-config` shows, and the defaults in `--help`.
+//! Broker settings, defined in one table. The table produces the flags, the environment variables,
+//! the keys of the file, the output of `--print-config`, and the defaults in `--help`.
 
 mod fault;
 mod file;

@@ -1,4 +1,4 @@
-//! `majordomus broker`: runs a broker until it is told to end.
+//! `majordomus broker`: runs a broker until a signal ends it.
 
 use std::env;
 use std::io;
@@ -90,15 +90,15 @@ impl BrokerArgs {
     }
 }
 
-/// A second signal ends the program at once if it comes so long after the first.
+/// The minimum time between two signals after which the second one ends the program at once.
 const IMPATIENCE: Duration = Duration::from_secs(1);
 
 fn serve(config: Config) -> Result<(), Failure> {
-    // From here on a signal waits until it can be heard.
+    // From here on, signals are queued until they are handled.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(Failure::System)?;
     let broker = Broker::start(config)?;
     for endpoint in broker.endpoints() {
-        // Nobody has to read that.
+        // A closed standard output is not an error here.
         let _ = print(format!("listening {endpoint}\n").as_bytes())?;
     }
     if let Some(endpoint) = broker.publication() {
@@ -106,7 +106,8 @@ fn serve(config: Config) -> Result<(), Failure> {
     }
     let control = broker.control();
     let ended = signals.handle();
-    // The broker can end by itself too, so its end is awaited beside the signals.
+    // The broker can also end by itself, so a thread waits for its end while this one waits for
+    // signals.
     let end = thread::spawn(move || {
         let end = broker.wait();
         ended.close();
@@ -125,7 +126,8 @@ fn serve(config: Config) -> Result<(), Failure> {
                 told = Some(Instant::now());
                 control.shutdown();
             }
-            // Some send it to the program and to its group, which is meant once.
+            // Some senders signal both the process and its process group. Both signals count as
+            // one.
             Some(at) if at.elapsed() < IMPATIENCE => {}
             Some(_) => std::process::exit(1),
         }
@@ -135,7 +137,7 @@ fn serve(config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Logs the table of outcomes, and a line for each service.
+/// Logs the table of outcomes and one line per service.
 fn report(when: &str, snapshot: &Snapshot) {
     info!("{when}: {snapshot}");
     for (service, ends) in snapshot.services.lines() {
@@ -143,7 +145,7 @@ fn report(when: &str, snapshot: &Snapshot) {
     }
 }
 
-/// What a thread returned; its panic is ours.
+/// Returns a thread's result. Resumes the thread's panic, if it panicked.
 fn joined(end: thread::Result<io::Result<Snapshot>>) -> io::Result<Snapshot> {
     end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

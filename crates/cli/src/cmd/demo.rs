@@ -1,4 +1,4 @@
-//! `majordomus demo`: a broker, workers and clients of every dialect, over real TCP, in one go.
+//! `majordomus demo`: runs a broker with workers and clients of every dialect over TCP.
 
 use std::env;
 use std::fmt;
@@ -11,16 +11,16 @@ use crate::cmd::{broker_for_this_run, client_takes_parts, worker_has_parts};
 use crate::failure::Failure;
 use crate::output::print;
 
-/// How many round trips are timed for each pair of dialects.
+/// The number of timed round trips per pair of dialects.
 const ROUND_TRIPS: usize = 100;
-/// How long one request may take before it counts as failed.
+/// The timeout of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// A text that is more than ASCII.
+/// A text with non-ASCII characters.
 const TEXT: &[u8] = "Grüße, мир".as_bytes();
-/// What a round trip is measured with.
+/// The body of timed round trips.
 const MEASURED_BODY: &[u8] = &[b'x'; 64];
 
-/// How wide the matrix's first column is, and each of the others at the least.
+/// The width of the matrix's first column, and the minimum width of the others.
 const LABEL_WIDTH: usize = 10;
 const CELL_WIDTH: usize = 6;
 
@@ -45,7 +45,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DemoArgs {}
 
-/// A request that is tried.
+/// A kind of test request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trial {
     Text,
@@ -68,7 +68,7 @@ impl Trial {
         }
     }
 
-    /// The parts of the reply as the client has to get them.
+    /// Returns the parts of the reply that the client must receive.
     fn expected(self, client: Dialect) -> Vec<Body> {
         if self == Trial::Stream && client_takes_parts(client) {
             return self.frames().iter().map(|frame| Body::from(*frame)).collect();
@@ -93,13 +93,13 @@ impl fmt::Display for Trial {
     }
 }
 
-/// What went wrong between a client and a worker.
+/// A fault between a client and a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fault {
-    /// Something else came back.
+    /// The reply was wrong.
     Wrong(Trial, Vec<Body>),
     Failed(Trial, RequestError),
-    /// A request that was timed.
+    /// A timed request failed.
     Untimed(RequestError),
 }
 
@@ -113,7 +113,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A cell of the matrix: the median round trip where all is well.
+/// A cell of the matrix: the median round-trip time, or the fault.
 type Cell = Result<Duration, Fault>;
 
 impl DemoArgs {
@@ -134,7 +134,7 @@ impl DemoArgs {
     }
 }
 
-/// Tries every client with every worker, and returns in how many cells something went wrong.
+/// Tests every client with every worker and returns the number of cells with faults.
 async fn demonstrate(endpoint: &str) -> Result<usize, Failure> {
     say(&format!(
         "A broker on {endpoint}, and a client and a worker of each dialect.\n\
@@ -169,12 +169,12 @@ async fn demonstrate(endpoint: &str) -> Result<usize, Failure> {
     Ok(faults.len())
 }
 
-/// A text in the column of a worker.
+/// Aligns a text in a worker's column.
 fn in_column(worker: Dialect, text: &str) -> String {
     format!(" {text:>width$}", width = CELL_WIDTH.max(worker.name().len()))
 }
 
-/// What stands in a cell. What takes 10 ms or longer, which is not to be expected, may be wider.
+/// Formats a cell. A time of 10 ms or longer, which is unexpected, may exceed the column's width.
 fn show(cell: &Cell) -> String {
     match cell {
         Ok(median) => match median.as_micros() {
@@ -187,7 +187,7 @@ fn show(cell: &Cell) -> String {
     }
 }
 
-/// Tries all with one client and one worker, up to what goes wrong.
+/// Runs all test requests with one client and one worker, up to the first fault.
 async fn fill(client: &Client, from: Dialect, to: Dialect) -> Cell {
     for trial in Trial::ALL {
         attempt(client, from, to, trial).await?;
@@ -195,7 +195,7 @@ async fn fill(client: &Client, from: Dialect, to: Dialect) -> Cell {
     round_trip(client, &echo_service(to)).await.map_err(Fault::Untimed)
 }
 
-/// The workers of one dialect.
+/// Starts the workers of one dialect.
 fn offer(endpoint: &str, dialect: Dialect) -> Result<Vec<Worker>, Failure> {
     let builder = Worker::builder(endpoint).dialect(dialect);
     let echo = |request: Request, reply: Replier| reply.finish(request.body);
@@ -206,7 +206,7 @@ fn offer(endpoint: &str, dialect: Dialect) -> Result<Vec<Worker>, Failure> {
     Ok(workers)
 }
 
-/// Replies with each frame of the request in a part of its own.
+/// Replies with one part per frame of the request.
 async fn stream(request: Request, reply: Replier) {
     let mut frames: Vec<_> = request.body.frames().iter().map(Body::from).collect();
     let last = frames.pop();
@@ -224,7 +224,7 @@ async fn attempt(client: &Client, from: Dialect, to: Dialect, trial: Trial) -> R
     }
     let (body, expected) = (Body::from_frames(trial.frames()), trial.expected(from));
     let request = client.request(&trial.service(to), body);
-    // Where nobody says which part is the last, they are counted.
+    // Count the parts, because some dialects do not mark the last part.
     let mut reply = request.reports(expected.len() as u32).send().await;
     let mut parts = Vec::new();
     while let Some(part) = reply.next().await {
@@ -233,7 +233,7 @@ async fn attempt(client: &Client, from: Dialect, to: Dialect, trial: Trial) -> R
     if parts == expected { Ok(()) } else { Err(Fault::Wrong(trial, parts)) }
 }
 
-/// The median of some round trips, one after the other.
+/// Returns the median time of sequential round trips.
 async fn round_trip(client: &Client, service: &str) -> Result<Duration, RequestError> {
     let mut times = Vec::with_capacity(ROUND_TRIPS);
     for _ in 0..ROUND_TRIPS {
@@ -245,7 +245,7 @@ async fn round_trip(client: &Client, service: &str) -> Result<Duration, RequestE
     Ok(times[ROUND_TRIPS / 2])
 }
 
-/// How this program was called, and can be again.
+/// Returns the command that started this program.
 fn own_name() -> String {
     let name = env::args_os().next().unwrap_or_default();
     let name = name.to_string_lossy();
@@ -263,7 +263,7 @@ fn stream_service(dialect: Dialect) -> String {
     format!("stream.{dialect}")
 }
 
-/// Prints something; what comes back counts even if nobody reads it.
+/// Prints a text and ignores a closed standard output.
 fn say(text: &str) -> Result<(), Failure> {
     print(text.as_bytes()).map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! `majordomus request`: asks a service for something and prints what comes back.
+//! `majordomus request`: sends a request to a service and prints the reply.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -15,7 +15,8 @@ use crate::failure::Failure;
 use crate::output::{Reader, print};
 use crate::settings::{read_broker, read_service};
 
-/// The most that is read from standard input. A request of that size is refused, and none is cut.
+/// The maximum number of bytes read from standard input. A request of that size is rejected, so no
+/// input is truncated silently.
 const INPUT_BYTES_MAX: u64 = 64 << 20;
 
 const EXAMPLES: &str = "\
@@ -99,14 +100,14 @@ pub(crate) struct RequestArgs {
     no_error_replies: bool,
 }
 
-/// Reads `NAME=VALUE`.
+/// Parses `NAME=VALUE`.
 fn parse_header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it has to be NAME=VALUE")?;
     Headers::new().with(name, value).map_err(|error| error.to_string())?;
     Ok((name.into(), value.into()))
 }
 
-/// That the dialect has no words for this, by its name on the command line.
+/// Returns the error for an option that the dialect cannot encode, with the option's flag.
 fn unsayable(option: RequestOption, dialect: Dialect) -> String {
     let flag = match option {
         RequestOption::AtOnce => "--timeout 0s",
@@ -121,7 +122,7 @@ fn unsayable(option: RequestOption, dialect: Dialect) -> String {
     format!("{flag} cannot be said in {dialect}, only in {}", others.join(", "))
 }
 
-/// How long to wait.
+/// The timeout of a request.
 #[derive(Clone, Copy, Debug)]
 struct Patience(Option<Duration>);
 
@@ -139,7 +140,7 @@ impl RequestArgs {
         runtime.map_err(Failure::System)?.block_on(self.ask(body))
     }
 
-    /// Refuses what was given and would be left out.
+    /// Rejects options that the dialect would drop.
     fn refuse_unsayable(&self) {
         let given = RequestOption::ALL.into_iter().filter(|option| self.says(*option));
         let lost = given.filter(|option| !option.is_in(self.dialect));
@@ -184,7 +185,7 @@ impl RequestArgs {
         let mut course = Course::begin(client.clone());
         let mut request = client.request(&self.service, body).timeout(self.timeout.0);
         for (name, value) in &self.header {
-            // The names were looked at when the arguments were read.
+            // The names were validated with the arguments.
             request = request
                 .header(name, value)
                 .unwrap_or_else(|error| misused("request", &format!("--header {name}: {error}")));
@@ -214,8 +215,9 @@ impl RequestArgs {
     }
 
     async fn print_reply(&self, mut reply: Reply, course: &mut Course) -> Result<(), Failure> {
-        // The end of a stream may be a frame with nothing in it, because majortomo has no body
-        // without a frame. So behind other parts one without a byte is owed until the next comes.
+        // A stream may end with an empty frame, because majortomo cannot send a body without a
+        // frame. Therefore an empty part after other parts is printed only when another part
+        // follows.
         let (mut parts, mut owed) = (0_u64, Vec::new());
         while let Some(part) = reply.next().await {
             if print(&std::mem::take(&mut owed))? == Reader::Gone {
@@ -233,7 +235,7 @@ impl RequestArgs {
         Ok(())
     }
 
-    /// A part as it is printed.
+    /// Formats a part for printing.
     fn text(&self, part: &Body) -> Vec<u8> {
         let mut text = Vec::with_capacity(part.frames().bytes() + part.frames().len());
         for frame in part.frames().iter() {
@@ -258,7 +260,7 @@ impl RequestArgs {
             }
             (error @ RequestError::Expired, _) => match self.time_over(course) {
                 Some(timeout) => Failure::Timeout { service, endpoint, timeout },
-                // It was the broker's own.
+                // The broker itself failed the request.
                 None => plainly(service, endpoint, error),
             },
             (RequestError::NoSuchService, Some(worker)) => {
@@ -268,19 +270,20 @@ impl RequestArgs {
         }
     }
 
-    /// Which of the times that it was given is over.
+    /// Returns the timeout or deadline that has expired, if one has.
     fn time_over(&self, course: &Course) -> Option<Duration> {
         let deadline = self.deadline.filter(|span| course.asked.elapsed() >= *span);
         deadline.or(self.timeout.0.filter(|span| course.heard.elapsed() >= *span))
     }
 }
 
-/// What is seen of a request while it runs.
+/// The observed progress of a request.
 struct Course {
     asked: Instant,
-    /// When the last part of the reply came, or the request was made.
+    /// The time of the last part of the reply, or of the request.
     heard: Instant,
-    /// Ends when a broker answers. Later the connection may be lost, even by giving the request up.
+    /// A task that ends when a broker answers. The connection may be lost later, for example when
+    /// the request is cancelled.
     meeting: JoinHandle<()>,
 }
 

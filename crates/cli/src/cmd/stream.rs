@@ -1,4 +1,4 @@
-//! A plain connection to an endpoint.
+//! A plain byte stream to an endpoint.
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use majordomus::Endpoint;
 
-/// A byte stream to whoever listens at an endpoint.
+/// A byte stream to the listener at an endpoint.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
@@ -15,7 +15,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Connects to an endpoint that was good enough for a client, each of its addresses within
+    /// Connects to an endpoint that a client accepts. Each of its addresses may take up to
     /// `patience`.
     pub(crate) fn connect(endpoint: &str, patience: Duration) -> io::Result<Self> {
         match endpoint.parse() {

@@ -1,5 +1,4 @@
-//! `majordomus tripping`: synchronous and pipelined round trips through a broker, as calls per
-//! second.
+//! `majordomus tripping`: measures synchronous and pipelined round trips in calls per second.
 
 pub(super) mod body;
 mod part;
@@ -23,9 +22,9 @@ use crate::output::print;
 use crate::settings::{read_broker, read_offer};
 use crate::{bytes, duration};
 
-/// The bodies that are under way at once may have so many bytes together.
+/// The maximum total size of all bodies in flight, in bytes.
 const BYTES_IN_FLIGHT_MAX: usize = 64 << 20;
-/// How long to look whether anybody listens.
+/// The timeout of the check whether anything listens at the endpoint.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
@@ -96,11 +95,11 @@ pub(crate) struct TrippingArgs {
     json: bool,
 }
 
-/// What a run is about, with nothing left open.
+/// The complete parameters of a run.
 #[derive(Clone, Debug)]
 struct Plan {
     endpoint: String,
-    /// Whether the broker is there for this run alone.
+    /// True if this run started the broker.
     own_broker: bool,
     service: String,
     client: Dialect,
@@ -141,7 +140,7 @@ impl TrippingArgs {
             broker.shutdown().map_err(Failure::Broker)?;
         }
         let text = if json { report.json() } else { report.to_string() };
-        // What came back counts even if nobody reads it.
+        // The run's verdict counts even if standard output is closed.
         let _ = print(text.as_bytes())?;
         report.verdict()
     }
@@ -169,7 +168,7 @@ impl Plan {
         for (name, in_flight) in [("synchronous", 1), ("pipelined", self.in_flight)] {
             match self.part(name, in_flight).await {
                 Ok(part) => parts.push(part),
-                // Without a part there is nothing to report.
+                // Without any finished part there is nothing to report.
                 Err(failure) if parts.is_empty() => return Err(failure),
                 Err(failure) => unbegun = Some(failure),
             }
@@ -181,7 +180,7 @@ impl Plan {
         Ok(Report { plan: self, parts, unbegun })
     }
 
-    /// The worker, which takes as many requests at once as there will be.
+    /// Starts the worker with a concurrency of at least the number of calls in flight.
     fn offer(&self) -> Result<Worker, SetupError> {
         Worker::builder(&self.endpoint)
             .dialect(self.worker)
@@ -190,7 +189,7 @@ impl Plan {
     }
 
     async fn part(&self, name: &'static str, in_flight: u16) -> Result<Part, Failure> {
-        // With fewer calls than that, no more are ever under way.
+        // Fewer calls than that need no more lanes.
         let lanes = u32::from(in_flight).min(self.calls) as u16;
         let connections = if has_request_ids(self.client) { 1 } else { lanes };
         let clients: Vec<_> =
@@ -205,7 +204,7 @@ impl Plan {
         Ok(part::run(name, self.calls, connections, callers).await)
     }
 
-    /// Not even the first call came back: why, and what can be done about it.
+    /// Returns the error for a first call without an answer, with its cause and possible fixes.
     fn no_trip(&self, fault: &Fault) -> Failure {
         let (endpoint, timeout) = (self.endpoint.clone(), self.timeout);
         let why = match (fault, Stream::connect(&endpoint, PROBE_TIMEOUT)) {
@@ -229,7 +228,7 @@ impl Plan {
     }
 }
 
-/// Who talks to whom, in a sentence.
+/// Describes the client, worker and broker of the run in one sentence.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Plan { client, worker, endpoint, service, .. } = self;

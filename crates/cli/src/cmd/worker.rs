@@ -1,4 +1,4 @@
-//! `majordomus worker`: offers a service until it is told to end.
+//! `majordomus worker`: registers a service and serves requests until a signal ends it.
 
 mod exec;
 
@@ -17,9 +17,9 @@ use crate::failure::Failure;
 use crate::settings::{read_broker, read_offer};
 use crate::{bytes, duration};
 
-/// The most that a message may have, unless the output may have more.
+/// The maximum size of a message, unless `--output-max` requires more.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
-/// What a message has beside the output, and more.
+/// An upper bound for the size of a message without the output.
 const MESSAGE_HEAD_BYTES_MAX: usize = 64 << 10;
 
 const EXAMPLES: &str = "\
@@ -169,7 +169,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one, and returns its name.
+    /// Waits for the next signal and returns its name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -1,4 +1,4 @@
-//! What can be wrong with a value.
+//! Errors in the values of settings.
 
 use std::fmt;
 use std::num::IntErrorKind;
@@ -9,44 +9,44 @@ use majordomus_broker::UnknownJson;
 use crate::bytes::NotBytes;
 use crate::duration::NotADuration;
 
-/// What is wrong with a value, wherever it came from.
+/// An error in a value, from any source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Duration(NotADuration),
     Bytes(NotBytes),
-    /// It is no whole number, or not one that fits.
+    /// The value is not a whole number, or does not fit its type.
     Count {
         text: String,
         too_large: bool,
     },
-    /// It is a whole number that is too small or too large.
+    /// The whole number is out of range.
     OutOf {
         number: String,
         bounds: String,
     },
     Dialect(UnknownDialect),
-    /// It is no way to tell clients of errors.
+    /// The value is not an error mode.
     Errors(String),
     Json(UnknownJson),
-    /// It is no way to choose a worker.
+    /// The value is not a balancing policy.
     Balance(String),
     Endpoint(EndpointError),
-    /// It is no endpoint on TCP or a Unix socket.
+    /// The value is not a TCP or Unix socket endpoint.
     Transport(String),
-    /// It is an endpoint on which this process would be alone.
+    /// The value is an in-process endpoint, which no other process can reach.
     Inproc(String),
-    /// It is an endpoint for those who listen.
+    /// The value is a wildcard endpoint, which is valid only for listening.
     Wildcard(Endpoint),
-    /// It is no text.
+    /// The value is not UTF-8.
     NotUtf8,
-    /// No service can have this name.
+    /// The value is not a valid service name.
     ServiceName(String),
-    /// No worker can offer this name.
+    /// The name is reserved: no worker can register it.
     ReservedName(String),
 }
 
 impl Fault {
-    /// A text that is not a number, and why.
+    /// Returns the error for a text that does not parse as a number.
     pub(crate) fn count(text: &str, kind: &IntErrorKind) -> Self {
         Fault::Count { text: text.into(), too_large: *kind == IntErrorKind::PosOverflow }
     }

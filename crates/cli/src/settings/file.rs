@@ -1,4 +1,4 @@
-//! The file: TOML with the keys of the table, `bind`, `[[listen]]` and `[[service]]`.
+//! The configuration file: TOML with the keys of the table, `bind`, `[[listen]]` and `[[service]]`.
 
 use std::fmt;
 use std::ops::Range;
@@ -16,20 +16,20 @@ use super::table::{
 };
 use crate::duration;
 
-/// What is wrong in a file.
+/// An error in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FileFault {
-    /// It is no TOML.
+    /// The file is not valid TOML.
     Syntax(String),
-    /// There is no such key; in this table, where it is not at the top. This one is like it.
+    /// The key is unknown in `table`, or at the top level. `nearest` is the most similar known key.
     UnknownKey { table: Option<&'static str>, key: String, nearest: Option<&'static str> },
     /// A table of this name lacks this key.
     Missing(&'static str, &'static str),
-    /// A key has a value of another type.
+    /// A key has a value of the wrong type.
     Type { key: String, expected: &'static str, found: &'static str },
-    /// A key has a value that cannot be.
+    /// A key has an invalid value.
     Value(String, Fault),
-    /// There are two tables for this service.
+    /// The file has two tables for this service.
     Twice(String),
 }
 
@@ -54,12 +54,12 @@ impl fmt::Display for FileFault {
     }
 }
 
-/// What is wrong, and where in the text.
+/// An error and its byte offset in the text.
 struct Misplaced(usize, FileFault);
 
 type Result<T> = std::result::Result<T, Misplaced>;
 
-/// Reads a file and lays it over the settings: what is wrong, and in which line.
+/// Parses a file and applies it to the settings. Returns an error with its line number.
 pub(super) fn read(
     text: &str,
     settings: &mut Settings,
@@ -71,12 +71,12 @@ pub(super) fn read(
     take(table.get_ref(), settings).map_err(|Misplaced(at, fault)| (line(text, at), fault))
 }
 
-/// The line of the byte at this place, counted from 1.
+/// Returns the line number of the byte at this offset, starting at 1.
 fn line(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
-/// A key with its value, both with their places.
+/// A key and its value, with their positions.
 struct Entry<'a> {
     key: &'a str,
     key_span: Range<usize>,
@@ -84,7 +84,7 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// There is no such key among these.
+    /// Returns the error for an unknown key, with the most similar known one.
     fn unknown(
         &self,
         table: Option<&'static str>,
@@ -104,7 +104,7 @@ impl Entry<'_> {
         Misplaced(at, FileFault::Value(self.key.into(), fault.into()))
     }
 
-    /// The value as a text, turned into something else.
+    /// Parses a string value.
     fn read<T, E: Into<Fault>>(
         &self,
         expected: &'static str,
@@ -124,7 +124,7 @@ impl Entry<'_> {
     }
 }
 
-/// The entries of a table in the order of the text.
+/// Returns the entries of a table in file order.
 fn entries<'a>(table: &'a DeTable<'_>) -> Vec<Entry<'a>> {
     let mut entries: Vec<_> = table
         .iter()
@@ -169,7 +169,7 @@ fn take_setting(entry: &Entry<'_>, settings: &mut Settings) -> Result<()> {
             let digits = number.as_str();
             match u64::from_str_radix(digits, number.radix()) {
                 Ok(number) => number.to_string(),
-                // It does not fit, and the setting says so.
+                // The number does not fit, and the setting reports that.
                 Err(_) => digits.into(),
             }
         }
@@ -190,7 +190,7 @@ fn read_bind(entry: &Entry<'_>) -> Result<Vec<Endpoint>> {
     list.iter().map(|value| element(value).read(expected, read_endpoint)).collect()
 }
 
-/// The tables of a list of tables, each with its place.
+/// Returns the tables of an array of tables, with their positions.
 fn tables<'a>(
     entry: &'a Entry<'a>,
     expected: &'static str,

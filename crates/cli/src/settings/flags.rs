@@ -1,10 +1,10 @@
-//! The flags that the table stands for.
+//! Command-line flags generated from the table of settings.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::table::{Draft, Setting, TABLE};
 
-/// The settings that were given as flags: the position of each in the table, and its text.
+/// The settings given as flags: the index of each in the table, and its text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SettingFlags {
     pub(crate) given: Vec<(usize, String)>,
@@ -23,7 +23,8 @@ impl SettingFlags {
             .help(format!("{}{default}", setting.help))
             .help_heading(setting.heading)
             .action(ArgAction::Set)
-            // So that it is told what is wrong, and not that there is no such flag.
+            // Accept a negative number, so that the error names the invalid value and not an
+            // unknown flag.
             .allow_negative_numbers(setting.kind.may_be_integer())
             .value_parser(move |text: &str| {
                 setting.set(&mut Draft::default(), text).map(|()| text.to_string())

@@ -1,5 +1,5 @@
-//! Where the settings come from, and which goes before which: flags before the environment, the
-//! environment before the file, the file before the defaults.
+//! The sources of settings and their precedence: flags override the environment, the environment
+//! overrides the file, and the file overrides the defaults.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -22,10 +22,10 @@ const BIND_VARIABLE: &str = "MAJORDOMUS_BIND";
 /// The variable with the path of the file.
 const CONFIG_VARIABLE: &str = "MAJORDOMUS_CONFIG";
 
-/// What a command of `worker --exec` finds in its environment, and so a program of ours in it.
+/// Variables that `worker --exec` sets for its commands. A command may run this program again.
 const OF_COMMANDS: [&str; 2] = ["MAJORDOMUS_SERVICE", "MAJORDOMUS_REQUEST_ID"];
 
-/// What was given on the command line.
+/// The settings given on the command line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
     pub(crate) bind: Vec<Endpoint>,
@@ -33,7 +33,7 @@ pub(crate) struct Flags {
     pub(crate) settings: SettingFlags,
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Source {
     #[default]
@@ -45,7 +45,7 @@ pub(crate) enum Source {
     Flag(String),
 }
 
-/// A variable of the environment that looks like a setting and is none.
+/// An environment variable with the prefix of settings that is not a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownVariable {
     name: String,
@@ -53,7 +53,7 @@ pub(crate) struct UnknownVariable {
 }
 
 impl UnknownVariable {
-    /// Those among the variables of the environment.
+    /// Returns the unknown variables among these names.
     pub(crate) fn among(names: impl Iterator<Item = OsString>) -> impl Iterator<Item = Self> {
         names.filter_map(|name| Self::read(&name.to_string_lossy()))
     }
@@ -86,17 +86,17 @@ impl fmt::Display for Source {
     }
 }
 
-/// An endpoint of the file that says for itself how it is spoken there.
+/// An endpoint of the file with its own protocol settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListenEntry {
     pub(super) endpoint: Endpoint,
-    /// The dialect, or any; that of all endpoints where it does not say.
+    /// The dialect, or any dialect. `None` stands for the default dialect of all endpoints.
     pub(super) dialect: Option<Option<Dialect>>,
     pub(super) errors: Option<Errors>,
     pub(super) json: Option<Json>,
 }
 
-/// A service of the file that differs from others.
+/// A service of the file with its own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServiceEntry {
     pub(super) name: String,
@@ -106,32 +106,32 @@ pub(super) struct ServiceEntry {
     pub(super) share: Option<bool>,
 }
 
-/// The settings that are in force, and where each came from.
+/// The effective settings and their sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(super) draft: Draft,
-    /// Of each setting in the table.
+    /// The source of each setting in the table.
     pub(super) sources: Vec<Source>,
     pub(super) bind: Vec<Endpoint>,
     pub(super) bind_source: Source,
-    /// These, and the services, come from the file alone.
+    /// Endpoints with their own settings. These and `services` come only from the file.
     pub(super) listen: Vec<ListenEntry>,
     pub(super) services: Vec<ServiceEntry>,
     pub(super) file: Source,
 }
 
-/// Why there are no settings.
+/// An error in the settings.
 #[derive(Debug)]
 pub(crate) enum SettingsError {
     /// The file cannot be read.
     Unreadable(PathBuf, io::Error),
-    /// Something in the file, in this line, is wrong.
+    /// The file has an error in this line.
     File(PathBuf, usize, FileFault),
-    /// A variable of the environment is wrong.
+    /// An environment variable is invalid.
     Environment(String, Fault),
-    /// A flag is wrong.
+    /// A flag is invalid.
     Flag(String, Fault),
-    /// Each value can be read, and the broker cannot do with this one.
+    /// Every value is valid by itself, but the broker rejects this one.
     Config(ConfigError, Source),
 }
 
@@ -168,8 +168,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Lays flags over the environment over the file over the defaults. `value` is that of a
-    /// variable of the environment; a variable that is empty counts as not set.
+    /// Merges flags, environment, file and defaults, in this order of precedence. `value` returns
+    /// the value of an environment variable. An empty variable counts as unset.
     pub(crate) fn gather(
         flags: &Flags,
         value: impl Fn(&str) -> Option<OsString>,
@@ -185,7 +185,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The configuration that they mean.
+    /// Returns the broker configuration for these settings.
     pub(crate) fn config(&self) -> Result<Config, SettingsError> {
         let Draft { dialect, errors, json, mut config } = self.draft.clone();
         let bind = self.bind.iter().cloned();
@@ -214,7 +214,7 @@ impl Settings {
         }
     }
 
-    /// Where the value came from that the broker cannot do with.
+    /// Returns the source of the value that the broker rejected.
     fn source_of(&self, error: &ConfigError) -> Source {
         let name = match error {
             ConfigError::NoEndpoint => return self.bind_source.clone(),
@@ -274,7 +274,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Listens there and nowhere else.
+    /// Replaces all endpoints.
     fn bind_to(&mut self, endpoints: Vec<Endpoint>, source: Source) {
         self.bind = endpoints;
         self.bind_source = source;

@@ -1,9 +1,9 @@
-//! What somebody may have meant.
+//! Suggestions for misspelled names.
 
-/// How much two names have to be alike, from 0 to 1, for one to be meant by the other.
+/// The minimum similarity of a suggested name, from 0 to 1.
 const LIKENESS_MIN: f64 = 0.8;
 
-/// The name among these that is most like this one, if one is.
+/// Returns the most similar name, if any is similar enough.
 pub(super) fn nearest<'a>(name: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let alike = among.map(|other| (strsim::jaro_winkler(name, other), other));
     let alike = alike.filter(|(likeness, _)| *likeness >= LIKENESS_MIN);

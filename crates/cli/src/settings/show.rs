@@ -1,4 +1,4 @@
-//! What `--print-config` shows: a file that means what is in force.
+//! The output of `--print-config`: a file with the effective settings.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use super::layers::{ListenEntry, ServiceEntry, Settings, Source};
 use super::table::{Kind, TABLE, show_dialect, show_errors};
 use crate::duration;
 
-/// A file with the settings, and behind each where it came from.
+/// Formats the settings as a file, with the source of each as a comment.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // With `[[listen]]` alone there is no `bind`, which would add to it.
+        // With `[[listen]]` alone, the file must not have `bind`, which would add an endpoint.
         if self.listen.is_empty() || !self.bind.is_empty() {
             let endpoints: Vec<_> = self.bind.iter().map(|it| quoted(&it.to_string())).collect();
             line(f, "bind", &format!("[{}]", endpoints.join(", ")), &self.bind_source)?;
@@ -62,12 +62,12 @@ fn show_service(f: &mut fmt::Formatter<'_>, entry: &ServiceEntry, source: &Sourc
 }
 
 fn line(f: &mut fmt::Formatter<'_>, key: &str, value: &str, source: &Source) -> fmt::Result {
-    // A path may have anything in it, and a comment ends with its line.
+    // A path may contain any character, but a comment ends at a line break.
     let source = source.to_string().replace(|c: char| c.is_control(), "\u{FFFD}");
     writeln!(f, "{key} = {value}  # {source}")
 }
 
-/// A text as a basic string of TOML.
+/// Formats a text as a TOML basic string.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {

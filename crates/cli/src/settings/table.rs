@@ -1,4 +1,4 @@
-//! The table.
+//! The table of broker settings.
 
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -9,31 +9,31 @@ use majordomus_broker::{Balance, Config, Dialect, Endpoint, Errors, Json};
 use super::fault::Fault;
 use crate::{bytes, duration};
 
-/// What the settings of the table are written to, on its way to a configuration.
+/// The target of parsed settings, from which a configuration is built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Draft {
-    /// The dialect of every endpoint that has none of its own.
+    /// The default dialect of endpoints.
     pub(crate) dialect: Option<Dialect>,
-    /// What clients are told of errors at every endpoint that does not say.
+    /// The default error mode of endpoints.
     pub(crate) errors: Errors,
-    /// How frames become JSON at every endpoint that does not say.
+    /// The default conversion of frames to JSON of endpoints.
     pub(crate) json: Json,
-    /// Everything else; where it listens is not in here yet.
+    /// All other settings. The endpoints are not included yet.
     pub(crate) config: Config,
 }
 
-/// One setting.
+/// A setting.
 #[derive(Debug)]
 pub(crate) struct Setting {
-    /// Its key in the file: the flag has `-` for `_`, the environment's variable is in capitals.
+    /// The key in the file. The flag has `-` for `_`, and the environment variable is in capitals.
     pub(crate) name: &'static str,
     pub(crate) heading: &'static str,
     pub(crate) help: &'static str,
     pub(crate) kind: Kind,
 }
 
-/// What kind of value a setting has, and where in the draft it is. Each place serves for reading
-/// and for writing.
+/// The type of a setting's value and its location in the draft. Each location is used for reading
+/// and writing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Duration(fn(&mut Draft) -> &mut Duration),
@@ -50,17 +50,17 @@ pub(crate) enum Kind {
 }
 
 impl Setting {
-    /// The setting with this name.
+    /// Returns the index of the setting with this name.
     pub(crate) fn position(name: &str) -> Option<usize> {
         TABLE.iter().position(|setting| setting.name == name)
     }
 
-    /// `--heartbeat-interval`, without the dashes.
+    /// Returns the flag without its leading dashes, such as `heartbeat-interval`.
     pub(crate) fn flag(&self) -> String {
         self.name.replace('_', "-")
     }
 
-    /// Reads its value from a text and writes it to the draft.
+    /// Parses a text and stores the value in the draft.
     pub(crate) fn set(&self, draft: &mut Draft, text: &str) -> Result<(), Fault> {
         match self.kind {
             Kind::Duration(place) => *place(draft) = duration::parse(text)?,
@@ -78,7 +78,7 @@ impl Setting {
         Ok(())
     }
 
-    /// Its value in the draft, as it is written in a text.
+    /// Formats the setting's value in the draft.
     pub(crate) fn get(&self, draft: &mut Draft) -> String {
         match self.kind {
             Kind::Duration(place) => duration::show(*place(draft)),
@@ -101,7 +101,7 @@ impl Setting {
 }
 
 impl Kind {
-    /// What it is called in `--help`.
+    /// Returns the value's name in `--help`.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Kind::Duration(_) | Kind::DurationOrNone(_) => "DURATION",
@@ -114,17 +114,17 @@ impl Kind {
         }
     }
 
-    /// Whether the file has a number for it.
+    /// Returns true if the value may be an integer in the file.
     pub(crate) fn may_be_integer(self) -> bool {
         matches!(self, Kind::Bytes(_) | Kind::Count(_) | Kind::SmallCount(_))
     }
 
-    /// Whether the file has a text for it.
+    /// Returns true if the value may be a string in the file.
     pub(crate) fn may_be_string(self) -> bool {
         !matches!(self, Kind::Count(_) | Kind::SmallCount(_))
     }
 
-    /// What the file has to have for it.
+    /// Describes the expected value in the file.
     pub(crate) fn form(self) -> &'static str {
         match self {
             Kind::Duration(_) => "a duration such as \"2.5s\"",
@@ -141,12 +141,12 @@ impl Kind {
     }
 }
 
-/// The variable of this setting: `MAJORDOMUS_HEARTBEAT_INTERVAL`.
+/// Returns the environment variable of a setting, such as `MAJORDOMUS_HEARTBEAT_INTERVAL`.
 pub(crate) fn variable(name: &str) -> String {
     format!("MAJORDOMUS_{}", name.to_ascii_uppercase())
 }
 
-/// Reads the name of a dialect, or `any`.
+/// Parses the name of a dialect, or `any`.
 pub(crate) fn read_dialect(text: &str) -> Result<Option<Dialect>, Fault> {
     if text == "any" { Ok(None) } else { Ok(Some(text.parse()?)) }
 }
@@ -155,7 +155,7 @@ pub(crate) fn show_dialect(dialect: Option<Dialect>) -> &'static str {
     dialect.map_or("any", Dialect::name)
 }
 
-/// Reads `silent` or `final`.
+/// Parses `silent` or `final`.
 pub(crate) fn read_errors(text: &str) -> Result<Errors, Fault> {
     match text {
         "silent" => Ok(Errors::Silent),
@@ -164,25 +164,25 @@ pub(crate) fn read_errors(text: &str) -> Result<Errors, Fault> {
     }
 }
 
-/// What the file has to have for it.
+/// The expected values of a JSON setting in the file.
 pub(crate) const JSON_FORM: &str = "\"auto\", \"string\" or \"raw\"";
 
-/// What the file has to have for it.
+/// The expected values of a balancing policy in the file.
 pub(crate) const BALANCE_FORM: &str = "\"lru\", \"load\" or \"random\"";
 
-/// Reads `lru`, `load` or `random`.
+/// Parses `lru`, `load` or `random`.
 pub(crate) fn read_balance(text: &str) -> Result<Balance, Fault> {
     let named = Balance::ALL.into_iter().find(|balance| balance.name() == text);
     named.ok_or_else(|| Fault::Balance(text.into()))
 }
 
-/// Reads an endpoint that others can connect to.
+/// Parses an endpoint to listen on, which other processes can reach.
 pub(crate) fn read_endpoint(text: &str) -> Result<Endpoint, Fault> {
     check_transport(text)?;
     Ok(text.parse()?)
 }
 
-/// Reads the endpoint of a broker, to connect to.
+/// Parses a broker's endpoint to connect to.
 pub(crate) fn read_broker(text: &str) -> Result<String, Fault> {
     check_transport(text)?;
     match text.parse::<Endpoint>()? {
@@ -191,7 +191,7 @@ pub(crate) fn read_broker(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// Refuses an endpoint that no other process can be behind.
+/// Rejects an endpoint that no other process can use.
 fn check_transport(text: &str) -> Result<(), Fault> {
     match text.split_once("://") {
         Some(("tcp" | "ipc", _)) => Ok(()),
@@ -200,7 +200,7 @@ fn check_transport(text: &str) -> Result<(), Fault> {
     }
 }
 
-/// Reads the name of a service.
+/// Parses the name of a service to request.
 pub(crate) fn read_service(name: &str) -> Result<String, Fault> {
     if name.is_empty() || name.len() > 255 || name.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(Fault::ServiceName(name.into()));
@@ -208,7 +208,7 @@ pub(crate) fn read_service(name: &str) -> Result<String, Fault> {
     Ok(name.into())
 }
 
-/// Reads the name of a service that is to be offered.
+/// Parses the name of a service to register.
 pub(crate) fn read_offer(name: &str) -> Result<String, Fault> {
     match name.starts_with("mmi.") {
         true => Err(Fault::ReservedName(name.into())),
@@ -216,7 +216,7 @@ pub(crate) fn read_offer(name: &str) -> Result<String, Fault> {
     }
 }
 
-/// Reads an endpoint, or `none`.
+/// Parses an endpoint, or `none`.
 fn read_endpoint_or_none(text: &str) -> Result<Option<Endpoint>, Fault> {
     if text == "none" { Ok(None) } else { read_endpoint(text).map(Some) }
 }
@@ -228,7 +228,7 @@ pub(crate) fn show_errors(errors: Errors) -> &'static str {
     }
 }
 
-/// Reads a whole number.
+/// Parses a whole number.
 pub(crate) fn read_count<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, Fault> {
     text.parse().map_err(|error: ParseIntError| Fault::count(text, error.kind()))
 }
@@ -250,7 +250,7 @@ macro_rules! setting {
     };
 }
 
-/// Every setting but where the broker listens and what differs for single services.
+/// Every setting except the endpoints and the settings of single services.
 pub(crate) static TABLE: [Setting; 40] = [
     setting!(LISTENING "dialect" Dialect dialect:
         "The only dialect that is taken, or `any`"),
@@ -345,7 +345,7 @@ pub(crate) static TABLE: [Setting; 40] = [
 mod tests {
     use super::*;
 
-    /// A value that is no setting's default.
+    /// Returns a value that differs from every setting's default.
     fn other_value(kind: Kind) -> &'static str {
         match kind {
             Kind::Duration(_) | Kind::DurationOrNone(_) => "7.5s",

@@ -141,7 +141,7 @@ impl Contestant {
         }
     }
 
-    /// Returns the command that installs this broker.
+    /// Returns a hint how to install this broker.
     fn recipe(self) -> &'static str {
         match self {
             Contestant::Majordomus => "it is this program",

@@ -1,26 +1,26 @@
-//! A schedule of requests at a fixed rate, and the moment from which the latency of each counts.
+//! A schedule of requests at a fixed rate, and the start time of each request's latency.
 //!
 //! A request's *latency* is the time from its *start* until the generator has read the reply. Its
 //! *lateness* is the time from the moment it is due until its start. The start is
 //!
 //! - the moment just before the generator writes the request, if one of its clients has a free slot
-//!   when it first sees that the request is due. Whatever lies between the due time and the write is
+//!   when it first sees that the request is due. Any time between the due time and the write is
 //!   then the generator's own delay: it was busy, or had no core.
 //! - the moment the generator first sees that the request is due, if no client has a free slot. The
-//!   broker has not answered earlier requests, so the wait for a slot is latency. The generator keeps
-//!   looking at its schedule meanwhile: when a reply arrives, and at a wake-up that is at most
-//!   [`BLOCKED_LOOK_INTERVAL`] away or when the next request is due. A request that becomes due before
-//!   that wake-up starts when it is due.
+//!   broker has not answered earlier requests, so the wait for a slot is latency. While it waits,
+//!   the generator keeps checking its schedule: when a reply arrives, and at a wake-up that is at
+//!   most [`BLOCKED_LOOK_INTERVAL`] away or when the next request is due. A request that becomes
+//!   due before that wake-up starts when it is due.
 //!
-//! A request counts as written even if the socket buffer is full and the bytes wait in the generator's
-//! memory. So all time in which the broker does not read or does not reply is latency, and a broker
-//! that stops for a while is charged for every request that becomes due meanwhile: there is no
-//! coordinated omission.
+//! A request counts as written even if the socket buffer is full and the bytes wait in the
+//! generator's memory. All time in which the broker does not read or does not reply is therefore
+//! latency. A broker that pauses is charged for every request that becomes due during the pause:
+//! there is no coordinated omission.
 //!
-//! If the generator stops for so long that more requests are due than there are free slots, the excess
-//! requests start at its first look and wait for slots: the broker is charged for the burst. The
-//! generator's delay in reading a reply that has arrived cannot be separated, and is part of the
-//! latency.
+//! If the generator pauses for so long that more requests are due than there are free slots, the
+//! excess requests start at its first check and wait for slots: the broker is charged for the
+//! burst. The generator's delay in reading an available reply cannot be separated and is part of
+//! the latency.
 
 use std::collections::VecDeque;
 use std::io;
@@ -36,11 +36,11 @@ use rustix::time::{
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
-/// Minimum time between two looks at the schedule while no client has a free slot, in nanoseconds.
-/// Without it, a rate that the broker cannot keep up with would keep the generator busy with looking.
+/// Minimum time between two checks of the schedule while no client has a free slot, in nanoseconds.
+/// Without a minimum, a rate above the broker's capacity would keep the generator busy with checks.
 const BLOCKED_LOOK_INTERVAL: u64 = 100_000;
 
-/// Requests that are due at even distances, from one moment to another.
+/// Requests that are due at even intervals, from one moment to another.
 ///
 /// All times are in nanoseconds since the run began.
 #[derive(Clone, Debug)]
@@ -49,38 +49,38 @@ pub(super) struct Schedule {
     requests: u64,
     rate: u32,
     made: u64,
-    /// Requests that the generator has seen to be due.
+    /// The number of requests that the generator has seen to be due.
     seen: u64,
-    /// The first request that was seen at the last look, and was not delayed by a missing slot.
+    /// The first request seen by the last check that was not delayed by a missing slot.
     fresh: u64,
-    /// Looks that saw requests which are not made yet, oldest first.
+    /// Checks that saw requests which are not sent yet, oldest first.
     looks: VecDeque<Look>,
-    /// A request that becomes due before this moment is not late: the generator waits for a slot, and
-    /// has asked to be woken at this moment.
+    /// A request that becomes due before this moment is not late: the generator waits for a slot
+    /// and has requested a wake-up at this moment.
     next_look: u64,
 }
 
-/// One look at the schedule.
+/// A check of the schedule.
 #[derive(Clone, Copy, Debug)]
 struct Look {
-    /// The first request that it did not see.
+    /// The first request that this check did not see.
     end: u64,
-    /// When it was; zero if the requests were seen as soon as they were due.
+    /// The time of the check. Zero if the requests were seen as soon as they were due.
     at: u64,
 }
 
-/// A request that is due.
+/// A due request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Due {
-    /// When it is due.
+    /// The due time.
     pub(super) at: u64,
-    /// When its latency starts, if it had to wait for a free slot; otherwise it starts just before
-    /// the request is written.
+    /// The start of the latency, if the request had to wait for a free slot. Otherwise the latency
+    /// starts just before the request is written.
     pub(super) start: Option<u64>,
 }
 
 impl Schedule {
-    /// So many requests a second, for so long.
+    /// Creates a schedule of `rate` requests per second for `span`.
     pub(super) fn new(from: u64, rate: u32, span: Duration) -> Self {
         let requests = span.as_nanos() * u128::from(rate) / NANOS_PER_SECOND;
         Self {
@@ -95,7 +95,7 @@ impl Schedule {
         }
     }
 
-    /// Looks which requests are due now.
+    /// Checks which requests are due at `now`.
     pub(super) fn look(&mut self, now: u64) {
         let after_now = now.saturating_add(1);
         let on_time = self.due_before(after_now.min(self.next_look));
@@ -110,14 +110,14 @@ impl Schedule {
         }
     }
 
-    /// The next request that was seen to be due.
+    /// Returns the next request that was seen to be due.
     pub(super) fn next(&self) -> Option<Due> {
         let look = self.looks.front()?;
         let at = self.due_at(self.made);
         Some(Due { at, start: (self.made < self.fresh).then(|| at.max(look.at)) })
     }
 
-    /// Takes note that the next request was made.
+    /// Marks the next request as sent.
     pub(super) fn advance(&mut self) {
         self.made += 1;
         if self.looks.front().is_some_and(|look| look.end == self.made) {
@@ -125,8 +125,8 @@ impl Schedule {
         }
     }
 
-    /// Returns when the generator has to look again, if requests are left that it has not seen. It
-    /// has made all requests for which there is a free slot.
+    /// Returns the time of the next check, or `None` if all requests were seen. The caller must
+    /// have sent all requests for which there is a free slot.
     pub(super) fn next_look(&mut self, now: u64) -> Option<u64> {
         if self.seen == self.requests {
             return None;
@@ -142,19 +142,19 @@ impl Schedule {
         self.from + after as u64
     }
 
-    /// How many requests are due before this moment.
+    /// Returns the number of requests due before this moment.
     fn due_before(&self, moment: u64) -> u64 {
         let due = u128::from(moment.saturating_sub(self.from)) * u128::from(self.rate);
         self.requests.min(due.div_ceil(NANOS_PER_SECOND) as u64)
     }
 
-    /// Requests that are still to be made.
+    /// Returns the number of requests that are not sent yet.
     pub(super) fn left(&self) -> u64 {
         self.requests - self.made
     }
 }
 
-/// Wakes the loop when a request is due, more finely than epoll's own milliseconds.
+/// A timer that wakes the event loop with a finer resolution than epoll's milliseconds.
 #[derive(Debug)]
 pub(super) struct Timer {
     fd: OwnedFd,
@@ -167,13 +167,13 @@ impl Timer {
         Ok(Self { fd })
     }
 
-    /// Wakes the loop once after so long.
+    /// Arms the timer to wake the loop once, after this time.
     pub(super) fn arm(&self, after: Duration) -> io::Result<()> {
         let nanos = |span: Duration| Timespec {
             tv_sec: span.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: span.subsec_nanos().into(),
         };
-        // Nothing at all would disarm it.
+        // A value of zero would disarm the timer.
         let it_value = nanos(after.max(Duration::from_nanos(1)));
         let once = Itimerspec { it_interval: nanos(Duration::ZERO), it_value };
         timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &once)?;
@@ -231,7 +231,7 @@ mod tests {
         schedule.look(2 * MS + 7);
         assert_eq!(schedule.next(), Some(Due { at: 0, start: None }));
         schedule.advance();
-        // No slot is free for the other two, until the generator is woken by a reply.
+        // No slot is free for the other two requests until a reply wakes the generator.
         schedule.next_look(2 * MS + 7);
         schedule.look(2 * MS + 50);
         let seen = Some(2 * MS + 7);
@@ -243,7 +243,7 @@ mod tests {
         let mut schedule = Schedule::new(0, 1_000_000, Duration::from_millis(1));
         schedule.look(0);
         assert_eq!(schedule.next_look(0), Some(BLOCKED_LOOK_INTERVAL));
-        // The wake-up comes 2 µs late: that much is the generator's.
+        // The wake-up comes 2 µs late: the lateness is 2 µs.
         schedule.look(BLOCKED_LOOK_INTERVAL + 2 * US);
         let taken = take(&mut schedule);
         assert_eq!(taken.len(), 103);
@@ -254,14 +254,14 @@ mod tests {
         }
     }
 
-    /// Sorted latencies and latenesses of a run of a second at 1,000 requests a second, with 20 slots
-    /// and a broker that takes 50 µs for a request. Neither side does anything while it is stopped.
+    /// Returns the sorted latencies and latenesses of a run of one second at 1,000 requests per
+    /// second, with 20 slots and a broker that takes 50 µs per request. A paused side does nothing.
     fn simulate(generator_stops: Range<u64>, broker_stops: Range<u64>) -> (Vec<u64>, Vec<u64>) {
         const SLOTS: usize = 20;
         const SERVICE_TIME: u64 = 50 * US;
         let mut schedule = Schedule::new(0, 1_000, Duration::from_secs(1));
         let (mut latencies, mut latenesses) = (Vec::new(), Vec::new());
-        // Requests in flight: when the reply arrives, and the start.
+        // Requests in flight: the time of the reply, and the start.
         let mut in_flight = VecDeque::new();
         let mut look = Some(0);
         loop {
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn stopped_generator_is_late_and_the_latency_does_not_show_it() {
         let (latencies, latenesses) = simulate(100 * MS + 1..110 * MS, 0..0);
-        // One request was in flight, whose reply was read 10 ms later.
+        // One request was in flight. Its reply was read 10 ms later.
         assert_eq!(latencies[..999], [50 * US; 999]);
         assert_eq!(latencies[999], 10 * MS);
         assert_eq!(latenesses[..991], [0; 991]);
@@ -319,10 +319,10 @@ mod tests {
     #[test]
     fn stopped_broker_is_charged_for_all_requests_that_are_due_meanwhile() {
         let (latencies, latenesses) = simulate(0..0, 100 * MS..300 * MS);
-        // 20 requests in the slots, 180 due while no slot is free, and one that is due just after.
+        // 20 requests in the slots, 180 due while no slot is free, and one due just after.
         assert_eq!(latencies[..799], [50 * US; 799]);
         for (wait, latency) in (0..=200).zip(&latencies[799..]) {
-            // The broker answers as many at once as there are slots, in ten batches.
+            // The broker answers one request per slot at once, in ten batches.
             let batch = (latency - wait * MS) / (50 * US);
             assert!((1..=11).contains(&batch), "{latency} ns after a wait of {wait} ms");
         }
@@ -334,7 +334,7 @@ mod tests {
         let (latencies, latenesses) = simulate(200 * MS + 1..250 * MS, 100 * MS..300 * MS);
         assert_eq!(latenesses[951..], (1..50).map(|late| late * MS).collect::<Vec<_>>());
         assert_eq!(latenesses[..951], [0; 951]);
-        // The 151 requests that are due before and after that stop are charged from their due time.
+        // The 151 requests due before and after that pause are charged from their due time.
         let charged = latencies.iter().filter(|latency| **latency > MS).count();
         assert_eq!(charged, 200);
         assert_eq!(latencies[999], 200 * MS + 50 * US);

@@ -1,6 +1,6 @@
-//! How requests, replies and what goes with them are said, in each dialect and without one.
+//! Encoding and decoding of benchmark messages, for each dialect and for plain bodies.
 //!
-//! All bytes are those of the codec of `majordomus-wire`.
+//! All bytes come from the codec of `majordomus-wire`.
 
 use std::fmt;
 
@@ -17,13 +17,13 @@ use crate::cmd::bench::stencil::Stencil;
 use crate::cmd::bench::tag::Tag;
 use crate::cmd::has_request_ids;
 
-/// What is spoken with a broker.
+/// The protocol between the generator and a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speech {
     Dialect(Dialect),
-    /// Nothing but bodies: what a proxy takes, which knows no services.
+    /// Plain bodies without a service name, as a ZeroMQ proxy forwards them.
     Bare,
-    /// What nats-server speaks, by a library of its own.
+    /// The protocol of nats-server, through its own client library.
     Nats,
 }
 
@@ -37,33 +37,33 @@ impl fmt::Display for Speech {
     }
 }
 
-/// What a client hears.
+/// A decoded message to a client.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// It may ask now.
+    /// The broker accepted the handshake: the client may send requests.
     Welcome,
-    /// A reply in these frames, to the request of this id where there are ids.
+    /// A reply with these frames. The id identifies its request, if the dialect has request ids.
     Reply { id: CorrelationId, body: Frames },
-    /// There is no reply.
+    /// An error in place of a reply.
     Failure { id: CorrelationId, why: String },
-    /// The broker has done with it.
+    /// The broker closed the session.
     Farewell(String),
-    /// Nothing that matters here.
+    /// A message that is irrelevant here.
     Else,
 }
 
-/// What a worker has heard and answered.
+/// A decoded message to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Served {
     Request,
-    /// The broker has done with it.
+    /// The broker closed the session.
     Farewell(String),
-    /// Nothing that matters here.
+    /// A message that is irrelevant here.
     Else,
 }
 
 impl Speech {
-    /// What a connection says of itself. `random` makes it like no other.
+    /// Returns the ZMTP metadata of a connection. `random` makes its identity unique.
     pub(super) fn metadata(self, side: Side, random: u128) -> Metadata {
         match self {
             Speech::Dialect(dialect) => {
@@ -79,9 +79,9 @@ impl Speech {
     }
 }
 
-/// What clients say and hear.
+/// The client side of the protocol.
 impl Speech {
-    /// The first word of a client; true where it has to wait for an answer.
+    /// Sends a client's handshake. Returns true if the client must wait for an answer.
     pub(super) fn greet(self, sink: &mut impl Sink) -> bool {
         match self.codec(Side::Client) {
             Some(codec) if codec.greets() => {
@@ -92,7 +92,7 @@ impl Speech {
         }
     }
 
-    /// Requests of a service with this body, which begins with the tag.
+    /// Returns a template for requests to a service. The body starts with the tag.
     pub(super) fn requests(self, service: &str, tag: Tag, body: &[u8]) -> Stencil {
         let body = Frames::single(Bytes::copy_from_slice(body));
         Stencil::written(tag, |sink| match self.codec(Side::Client) {
@@ -104,7 +104,7 @@ impl Speech {
         })
     }
 
-    /// The id of the request of this tag; empty where there are none.
+    /// Returns the id of the tag's request. The id is empty if the protocol has no request ids.
     pub(super) fn id(self, tag: Tag) -> CorrelationId {
         match self {
             Speech::Dialect(Dialect::Omdp1) => CorrelationId::Number(tag.number()),
@@ -115,7 +115,7 @@ impl Speech {
         }
     }
 
-    /// The tag of the request of this id.
+    /// Returns the tag of the request with this id.
     pub(super) fn tag_of(id: &CorrelationId) -> Option<Tag> {
         match id {
             CorrelationId::Number(number) => Some(Tag::of_number(*number)),
@@ -123,7 +123,7 @@ impl Speech {
         }
     }
 
-    /// What a message says to a client.
+    /// Decodes a message to a client.
     pub(super) fn hear(self, message: Message) -> Result<Heard, Error> {
         let message = Frames::new(message.data, message.frames);
         let Some(codec) = self.codec(Side::Client) else {
@@ -132,7 +132,7 @@ impl Speech {
         Ok(match codec.decode_to_client(message)? {
             ToClient::Welcome(_) => Heard::Welcome,
             ToClient::Final(reply) => heard(reply),
-            // Where no reply is known to be the last, one is all that an echo says.
+            // Without final replies in the dialect, an echo has exactly one part.
             ToClient::Partial(reply) if !codec.has_finals() => heard(reply),
             ToClient::Failed(outcome, reply) => {
                 Heard::Failure { why: why(outcome, &reply), id: reply.id }
@@ -147,7 +147,7 @@ fn heard(reply: Reply) -> Heard {
     Heard::Reply { id: reply.id, body: in_frames(reply.body) }
 }
 
-/// Why there is no reply, in one line.
+/// Describes in one line why a request has no reply.
 fn why(outcome: Outcome, reply: &Reply) -> String {
     match reply.body.get(0) {
         Some(text) => format!("{}: {}", outcome.name(), text.escape_ascii()),
@@ -155,12 +155,12 @@ fn why(outcome: Outcome, reply: &Reply) -> String {
     }
 }
 
-/// What workers say and hear.
+/// The worker side of the protocol.
 impl Speech {
-    /// The first words of a worker that offers the service and takes as many requests as it can get.
+    /// Sends a worker's handshake and registration, with unlimited concurrency.
     pub(super) fn offer(self, service: &str, sink: &mut impl Sink) {
         let Some(codec) = self.codec(Side::Worker) else { return };
-        // It answers at once, so it has no need to say that it lives.
+        // The worker replies at once, so it needs no heartbeat interval of its own.
         self.say(&FromWorker::Hello(Hello::default()), sink);
         let capacity = Status { concurrency: Some(Concurrency::Unlimited), ..Status::NOTHING };
         if codec.greets() {
@@ -172,19 +172,19 @@ impl Speech {
         }
     }
 
-    /// What a worker says now and then, where it has to.
+    /// Sends a worker's heartbeat, if the dialect requires one.
     pub(super) fn beat(self, sink: &mut impl Sink) {
         if self.codec(Side::Worker).is_some_and(|codec| !codec.greets()) {
             self.say(&FromWorker::HEARTBEAT, sink);
         }
     }
 
-    /// The last word of a worker.
+    /// Sends a worker's disconnect message.
     pub(super) fn leave(self, sink: &mut impl Sink) {
         self.say(&FromWorker::Disconnect, sink);
     }
 
-    /// Takes what came to a worker, and answers a request with its body.
+    /// Decodes a message to a worker and answers a request with the request's body.
     pub(super) fn serve(self, message: Message, sink: &mut impl Sink) -> Result<Served, Error> {
         let message = Frames::new(message.data, message.frames);
         let Some(codec) = self.codec(Side::Worker) else {
@@ -207,10 +207,10 @@ impl Speech {
         })
     }
 
-    /// Says it, where the dialect has a word for it.
+    /// Sends the command, if the dialect can encode it.
     fn say(self, command: &FromWorker, sink: &mut impl Sink) {
         if let Some(codec) = self.codec(Side::Worker) {
-            // What it has no word for is said by what a worker of it is.
+            // A command that the dialect cannot encode is implied by the dialect.
             let _ = codec.encode_from_worker(command, sink);
         }
     }

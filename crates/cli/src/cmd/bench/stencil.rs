@@ -1,4 +1,4 @@
-//! A message that is always the same but for the tag of its request.
+//! A message template in which only the request's tag changes.
 
 use std::ops::Range;
 
@@ -6,26 +6,26 @@ use majordomus_wire::Sink;
 
 use crate::cmd::bench::tag::{TEXT_BYTES, Tag};
 
-/// How a tag stands in a message.
+/// The encoding of a tag in a message.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     Text,
     Number,
 }
 
-/// A message whose tag is to be filled in, wherever it stands: in the body, and where the dialect has
-/// request ids, in its id.
+/// A message template. The tag is filled in wherever it occurs: in the body, and in the request id
+/// if the dialect has one.
 #[derive(Clone, Debug)]
 pub(super) struct Stencil {
     data: Vec<u8>,
     frames: Vec<Range<usize>>,
     holes: Vec<(usize, Form)>,
-    /// Where the tag can be read.
+    /// The position of a textual tag.
     text: Option<usize>,
 }
 
 impl Stencil {
-    /// What `write` writes about the request of this tag.
+    /// Creates a template from the frames that `write` writes for this tag.
     pub(super) fn written(tag: Tag, write: impl FnOnce(&mut Frames)) -> Self {
         let mut frames = Frames::default();
         write(&mut frames);
@@ -34,7 +34,7 @@ impl Stencil {
         stencil
     }
 
-    /// A message that came about the request of this tag.
+    /// Creates a template from an incoming message with this tag.
     pub(super) fn of(data: Vec<u8>, tag: Tag) -> Self {
         let places = |pattern: &[u8], form: Form| {
             let found = data.windows(pattern.len()).enumerate();
@@ -47,7 +47,7 @@ impl Stencil {
         Self { data, frames: Vec::new(), holes, text }
     }
 
-    /// Fills the tag in.
+    /// Fills in the tag.
     pub(super) fn fill(&mut self, tag: Tag) {
         let (text, number) = (tag.text(), tag.number().to_be_bytes());
         for &(at, form) in &self.holes {
@@ -59,14 +59,14 @@ impl Stencil {
         }
     }
 
-    /// The frames as they are filled in, each with whether more follow.
+    /// Returns the frames with the tag filled in. The flag is true if more frames follow.
     pub(super) fn frames(&self) -> impl Iterator<Item = (&[u8], bool)> {
         let last = self.frames.len().saturating_sub(1);
         let frames = self.frames.iter().enumerate();
         frames.map(move |(at, range)| (&self.data[range.clone()], at < last))
     }
 
-    /// The tag by which `data` differs from this message, where it differs by nothing else.
+    /// Returns the tag in `data` if `data` equals this message in everything else.
     pub(super) fn tag_of(&mut self, data: &[u8]) -> Option<Tag> {
         let at = self.text?;
         if data.len() != self.data.len() {
@@ -78,7 +78,7 @@ impl Stencil {
     }
 }
 
-/// Frames, one behind the other.
+/// Frames in one contiguous buffer.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     data: Vec<u8>,

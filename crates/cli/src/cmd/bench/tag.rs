@@ -1,16 +1,16 @@
-//! Which request a body belongs to. The tag is written into each request, and comes back in its
+//! Tags that match replies to requests. Each request's body contains a tag, which comes back in its
 //! reply.
 
 use std::fmt;
 
-/// Letters that a tag has in a body.
+/// The length of a tag's text in a body, in bytes.
 pub(super) const TEXT_BYTES: usize = 16;
-/// Added to every tag, so that one is found in a message only where it was put.
+/// Added to every tag, so that a tag cannot occur in a message by chance.
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
-/// The turn of calls that are made until the first one comes back, and that nobody counts.
+/// The turn of first calls, which are repeated until one is answered and are not counted.
 pub(super) const FIRST_CALL: u32 = 0;
 
-/// A request: its client, its slot there, and its number among that client's requests.
+/// A request's tag: its client, the client's slot, and the request's number in that client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     pub(super) client: u16,
@@ -19,21 +19,21 @@ pub(super) struct Tag {
 }
 
 impl Tag {
-    /// The tag as a number. A later request of a client has a higher one, as with clients that count
-    /// their requests.
+    /// Returns the tag as a number. Numbers of a client's requests increase, as in clients that
+    /// number their requests.
     pub(super) fn number(self) -> u64 {
         let parts =
             u64::from(self.turn) << 32 | u64::from(self.slot) << 16 | u64::from(self.client);
         parts.wrapping_add(MIX)
     }
 
-    /// The tag of this number.
+    /// Returns the tag with this number.
     pub(super) fn of_number(number: u64) -> Self {
         let parts = number.wrapping_sub(MIX);
         Self { client: parts as u16, slot: (parts >> 16) as u16, turn: (parts >> 32) as u32 }
     }
 
-    /// The tag in letters from `a` to `p`, which every dialect leaves as they are.
+    /// Returns the tag as letters from `a` to `p`, which every dialect leaves unchanged.
     pub(super) fn text(self) -> [u8; TEXT_BYTES] {
         let mut text = [0; TEXT_BYTES];
         let bytes = self.number().to_be_bytes();
@@ -43,20 +43,20 @@ impl Tag {
         text
     }
 
-    /// The tag that these letters are; nothing where they are none.
+    /// Parses a tag's text. Returns `None` if the text is not a tag.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let text: &[u8; TEXT_BYTES] = text.try_into().ok()?;
         let mut bytes = [0; 8];
         for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks::<2>().0) {
             *byte = high.wrapping_sub(b'a') << 4 | (low.wrapping_sub(b'a') & 0xF);
         }
-        // Whatever they were read as, they are right only if they are what we would have written.
+        // Accept the text only if it is exactly the encoding of the tag.
         let tag = Self::of_number(u64::from_be_bytes(bytes));
         (tag.text() == *text).then_some(tag)
     }
 }
 
-/// How it is named to people.
+/// Formats the tag for error messages.
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "request {}.{} of client {}", self.slot, self.turn, self.client)

@@ -1,4 +1,4 @@
-//! The account of a run: what came of each request, and how long it took.
+//! Statistics of a run: the outcome and latency of each request.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use hdrhistogram::Histogram;
 
 use crate::cmd::bench::client::Came;
 
-/// The longest time that is told from longer ones, in nanoseconds.
+/// The longest recorded latency, in nanoseconds. Longer ones are recorded as this value.
 const LATENCY_MAX_NS: u64 = 600_000_000_000;
-/// With so many digits times are kept.
+/// The number of significant digits of recorded times.
 const LATENCY_DIGITS: u8 = 3;
-/// The measured time is divided in so many parts.
+/// The number of equal parts of the measured time.
 pub(super) const PARTS: usize = 100;
-/// So many of the things that went wrong are kept in words.
+/// The maximum number of faults that are described in text.
 const FAULTS_NAMED_MAX: usize = 10;
 
-/// The time that counts, in nanoseconds since the run began.
+/// The measured time, in nanoseconds since the run began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) from: u64,
@@ -28,10 +28,10 @@ impl Window {
     }
 }
 
-/// What came of the requests of a run.
+/// The outcomes of a run's requests.
 ///
-/// Every request that was made was answered right, or wrong, or with an error, or is lost. What came
-/// beside that, was doubled or foreign.
+/// Every request is answered correctly, answered wrongly, failed, or lost. All other replies are
+/// duplicates or foreign.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
     pub(super) asked: u64,
@@ -41,22 +41,22 @@ pub(super) struct Tally {
     pub(super) lost: u64,
     pub(super) doubled: u64,
     pub(super) foreign: u64,
-    /// Requests that were due and could not be made, because too many were in progress.
+    /// Requests that were due but not sent, because too many were in flight.
     pub(super) unasked: u64,
-    /// The first of what went wrong, in words.
+    /// Descriptions of the first faults.
     pub(super) faults: Vec<String>,
-    /// Right replies in the measured time.
+    /// Correct replies in the measured time.
     pub(super) measured: u64,
-    /// The same in each part of it.
+    /// Correct replies in each part of the measured time.
     pub(super) parts: Vec<u64>,
-    /// How long they took, in nanoseconds.
+    /// The latency of the correct replies, in nanoseconds.
     pub(super) latency: Histogram<u64>,
-    /// The generator's lateness with the requests that were due in the measured time, in nanoseconds;
-    /// nothing is recorded without a rate.
+    /// The generator's lateness for requests due in the measured time, in nanoseconds. Empty in a
+    /// run without a rate.
     pub(super) lateness: Histogram<u64>,
     window: Window,
-    /// With a rate, the latency of the requests counts that started in the measured time, however late
-    /// their replies.
+    /// True in a run with a rate: the latency includes requests that started in the measured time,
+    /// even if their replies arrive later.
     by_start: bool,
 }
 
@@ -85,7 +85,7 @@ impl Tally {
         }
     }
 
-    /// This is the time that counts.
+    /// Sets the measured time.
     pub(super) fn measure(&mut self, window: Window) {
         self.window = window;
     }
@@ -101,7 +101,7 @@ impl Tally {
         }
     }
 
-    /// Something came at this time.
+    /// Counts a message that arrived at `now`.
     pub(super) fn count(&mut self, came: Came, now: u64) {
         match came {
             Came::Right { since } => {
@@ -140,19 +140,19 @@ impl Tally {
         }
     }
 
-    /// Keeps a fault in words, if there is room.
+    /// Adds a fault's description, if there are fewer than the maximum.
     pub(super) fn name(&mut self, fault: impl FnOnce() -> String) {
         if self.faults.len() < FAULTS_NAMED_MAX {
             self.faults.push(fault());
         }
     }
 
-    /// Whether every reply was right and came once.
+    /// Returns true if every reply was correct and arrived once.
     pub(super) fn is_right(&self) -> bool {
         self.wrong + self.failed + self.lost + self.doubled + self.foreign == 0
     }
 
-    /// Right replies a second in the measured time.
+    /// Returns the correct replies per second in the measured time.
     pub(super) fn rate(&self) -> f64 {
         let Window { from, to } = self.window;
         self.measured as f64 / Duration::from_nanos((to - from).max(1)).as_secs_f64()

@@ -1,5 +1,5 @@
-//! Processor time and memory, ours, a broker's and the machine's, as Linux has them in `/proc`; and
-//! which core a program runs on.
+//! CPU time and memory of the generator, the broker and the machine, from Linux's `/proc`, and CPU
+//! pinning.
 
 use std::fmt;
 use std::fs;
@@ -13,17 +13,17 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-/// How often in a second the system counts who has a core; the same on every machine.
+/// The unit of CPU times in `/proc`: clock ticks per second. It is the same on every Linux machine.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// Two cores: that of the broker, and ours.
+/// Two CPU cores: the broker's and the generator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pin {
     pub(super) broker: usize,
     pub(super) generator: usize,
 }
 
-/// Why these are not two cores.
+/// The error for a text that does not name two cores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NotAPin(String);
 
@@ -61,16 +61,16 @@ impl fmt::Display for Pin {
     }
 }
 
-/// Keeps the calling thread on this core, and the threads that it starts from here on.
+/// Pins the calling thread, and all threads it starts later, to a core.
 pub(super) fn pin_this_thread(core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(None, &only(core))?)
 }
 
-/// Keeps all threads of a process on this core.
+/// Pins all threads of a process to a core.
 pub(super) fn pin_process(pid: u32, core: usize) -> io::Result<()> {
     for thread in threads(pid)? {
         match sched_setaffinity(Some(thread), &only(core)) {
-            // It has ended meanwhile.
+            // The thread has ended meanwhile.
             Err(rustix::io::Errno::SRCH) => {}
             result => result?,
         }
@@ -91,14 +91,14 @@ fn threads(pid: u32) -> io::Result<Vec<Pid>> {
     Ok(names.iter().filter_map(number).collect())
 }
 
-/// Processor time at one moment.
+/// CPU times at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// That of this process.
+    /// The CPU time of this process.
     pub(super) generator: Duration,
-    /// That of the broker's, where it is known which that is.
+    /// The CPU time of the broker, if its process is known.
     pub(super) broker: Option<Duration>,
-    /// That of everything on the machine.
+    /// The CPU time of all processes on the machine.
     pub(super) machine: Duration,
 }
 
@@ -113,13 +113,13 @@ impl Usage {
         Ok(Self { generator, broker, machine: of_machine()? })
     }
 
-    /// What others took.
+    /// Returns the CPU time of all other processes.
     pub(super) fn others(&self) -> Duration {
         self.machine.saturating_sub(self.generator + self.broker.unwrap_or_default())
     }
 }
 
-/// What was used between two moments.
+/// Returns the CPU time used between two moments.
 impl Sub for Usage {
     type Output = Usage;
 
@@ -133,7 +133,7 @@ impl Sub for Usage {
     }
 }
 
-/// Of all threads that the process has.
+/// Returns the CPU time of all threads of a process.
 fn of_process(pid: u32) -> io::Result<Duration> {
     let mut total = 0;
     for thread in threads(pid)? {
@@ -154,8 +154,8 @@ fn of_machine() -> io::Result<Duration> {
     Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
-/// All but `idle` and `iowait`, of the line of all cores: `user`, `nice`, `system`, `irq`, `softirq`,
-/// `steal`. What guests have is in the first two already.
+/// Returns the busy ticks of all cores: `user`, `nice`, `system`, `irq`, `softirq` and `steal`, but
+/// not `idle` and `iowait`. Guest times are included in the first two.
 fn busy_ticks(stat: &str) -> Option<u64> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let ticks = line.split_whitespace().map(str::parse).collect::<Result<Vec<u64>, _>>().ok()?;
@@ -167,7 +167,7 @@ fn first_number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// How many bytes of memory a process holds, and how many it held at the most.
+/// A process's current and peak memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Memory {
     pub(super) bytes: u64,
@@ -190,14 +190,14 @@ impl Memory {
     }
 }
 
-/// How many cores the machine has, those included that we are kept from.
+/// Returns the number of cores of the machine, including cores that this process may not use.
 pub(super) fn cores() -> usize {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    // The first line is of all of them.
+    // The first line is the sum of all cores.
     stat.lines().filter(|line| line.starts_with("cpu")).count().saturating_sub(1).max(1)
 }
 
-/// What the machine is, in one line.
+/// Describes the machine in one line.
 pub(super) fn machine() -> String {
     let line = |path: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();

@@ -1,15 +1,15 @@
-//! What a call says, which is another text each time, and what is wrong with a reply to it.
+//! Test bodies, a different one for each call, and their comparison with replies.
 
 use std::fmt;
 
 use majordomus::Body;
 
-/// Letters, because those stay as they are and as long in every dialect.
+/// The letters of a body. Every dialect leaves them unchanged, in value and length.
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyzABCDEF";
-/// How many letters one random number is good for.
+/// The number of letters taken from one random number.
 const LETTERS_PER_NUMBER: usize = 12;
 
-/// The text of this call.
+/// Returns the body of this call.
 pub(in crate::cmd) fn text(call: u64, bytes: usize) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes);
     let mut state = mixed(call);
@@ -22,14 +22,14 @@ pub(in crate::cmd) fn text(call: u64, bytes: usize) -> Vec<u8> {
     text
 }
 
-/// SplitMix64's last step.
+/// The final mixing step of SplitMix64.
 fn mixed(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     number ^ (number >> 31)
 }
 
-/// How a reply is not what was sent.
+/// The difference between a reply and the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Difference {
     Frames {
@@ -39,7 +39,7 @@ pub(super) enum Difference {
         came: usize,
         sent: usize,
     },
-    /// The first byte that is another one.
+    /// The first differing byte.
     At {
         byte: usize,
     },
@@ -57,7 +57,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Looks for a difference between what was sent, in one frame, and what came back.
+/// Compares the sent body, which has one frame, with the reply.
 pub(super) fn compare(sent: &[u8], came: &Body) -> Result<(), Difference> {
     let frames = came.frames();
     let came = match frames.get(0) {

@@ -1,4 +1,4 @@
-//! One part of a run: calls on so many lanes, and what came of them.
+//! One part of a run: concurrent lanes of calls and their results.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,19 +11,20 @@ use tokio::task::JoinSet;
 use crate::cmd::tripping::body::{self, Difference};
 use crate::cmd::tripping::progress::Progress;
 
-/// After so many calls that went wrong a part makes no more.
+/// The number of faults after which a part stops.
 const FAULTS_MAX: u32 = 20;
-/// So does it after so many in a row on one lane that were lost, each of which may have taken long.
+/// The number of consecutive lost calls on one lane after which a part stops, because each may take
+/// long.
 const LOST_IN_A_ROW_MAX: u32 = 3;
-/// How long the first attempt at a first call may take, because some brokers drop what nobody offers
-/// yet; each that follows may take twice as long.
+/// The timeout of the first attempt at a first call. Some brokers drop requests for services
+/// without workers. Each further attempt may take twice as long.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// What is waited between two attempts when the answer was an error.
+/// The pause between two attempts after an error.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(20);
-/// The calls by which a lane begins are told from the others by their number.
+/// The smallest number of first calls, which distinguishes them from measured calls.
 const FIRST_CALL: u64 = 1 << 32;
 
-/// Who makes calls, one at a time: a lane of a part.
+/// A lane of a part, which makes one call at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) client: Client,
@@ -31,14 +32,14 @@ pub(super) struct Caller {
     pub(super) body_bytes: usize,
 }
 
-/// What went wrong with a call.
+/// A fault of a call.
 #[derive(Clone, Debug)]
 pub(super) enum Fault {
-    /// There is no reply.
+    /// No reply arrived.
     Lost(RequestError),
-    /// The reply is another one.
+    /// The reply was wrong.
     Wrong(Difference),
-    /// The reply is an error, or the call could not be made.
+    /// The reply was an error, or the call could not be sent.
     Failed(RequestError),
 }
 
@@ -61,25 +62,25 @@ impl From<RequestError> for Fault {
     }
 }
 
-/// A part that is over.
+/// A finished part.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) name: &'static str,
-    /// How many calls were under way at once.
+    /// The number of calls in flight.
     pub(super) in_flight: usize,
-    /// How many connections the client had.
+    /// The number of the client's connections.
     pub(super) connections: u16,
     pub(super) elapsed: Duration,
-    /// What each call took that came back right, the shortest first.
+    /// The times of the correct calls, shortest first.
     pub(super) times: Vec<Duration>,
-    /// The calls that did not, with their numbers.
+    /// The faulty calls with their numbers.
     pub(super) faults: Vec<(u32, Fault)>,
-    /// Whether so much went wrong that no more calls were made.
+    /// True if the part stopped early because of too many faults.
     pub(super) given_up: bool,
 }
 
 impl Caller {
-    /// Makes one call, and tells how long it took.
+    /// Makes one call and returns its time.
     async fn call(&self, number: u64) -> Result<Duration, Fault> {
         let text = body::text(number, self.body_bytes);
         let body = text.clone();
@@ -90,8 +91,8 @@ impl Caller {
         Ok(took)
     }
 
-    /// Calls until something comes back, right or wrong, within `timeout`. Where nothing does, what
-    /// was last said of it.
+    /// Repeats a call until any reply arrives, correct or not, within `timeout`. Returns the last
+    /// error if none arrives.
     async fn first_call(&self, number: u64, timeout: Duration) -> Result<(), Fault> {
         let (start, mut patience) = (Instant::now(), ATTEMPT_TIMEOUT);
         let mut said = None;
@@ -114,11 +115,11 @@ impl Caller {
     }
 }
 
-/// Waits until a first call of each has come back, so that what is measured has its connections.
+/// Waits for the first call of every lane, so that all connections are open before the measurement.
 ///
 /// # Errors
 ///
-/// What is wrong with one of them, where nothing comes back within `timeout`.
+/// Returns the fault of one lane if it gets no reply within `timeout`.
 pub(super) async fn begin(
     callers: impl Iterator<Item = Caller>,
     timeout: Duration,
@@ -137,7 +138,7 @@ pub(super) async fn begin(
     Ok(callers)
 }
 
-/// Makes this many calls, as many at once as there are callers.
+/// Makes this many calls, one at a time on each lane.
 pub(super) async fn run(
     name: &'static str,
     calls: u32,
@@ -171,11 +172,11 @@ pub(super) async fn run(
     Part { name, in_flight, connections, elapsed, times, faults, given_up }
 }
 
-/// What the lanes of a part have in common.
+/// State that all lanes of a part share.
 #[derive(Debug)]
 struct Shared {
     calls: u32,
-    /// The number of the next call, from 0 on.
+    /// The number of the next call, starting at 0.
     next: AtomicU32,
     faults: AtomicU32,
     given_up: AtomicBool,
@@ -183,7 +184,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// The number of a call that is still to be made.
+    /// Returns the number of the next call, if any is left.
     fn next_call(&self) -> Option<u32> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         if next >= self.calls {
@@ -193,7 +194,7 @@ impl Shared {
         go_on.then_some(next)
     }
 
-    /// A call went wrong, and so many on its lane were lost in a row.
+    /// Counts a fault. `lost_in_a_row` is the number of consecutive lost calls on the lane.
     fn count_fault(&self, lost_in_a_row: u32) {
         let faults = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
         if faults >= FAULTS_MAX || lost_in_a_row >= LOST_IN_A_ROW_MAX {
@@ -223,7 +224,7 @@ async fn run_lane(caller: Caller, shared: Arc<Shared>) -> (Vec<Duration>, Vec<(u
     (times, faults)
 }
 
-/// What a task returned; its panic is ours.
+/// Returns a task's result. Resumes the task's panic, if it panicked.
 fn joined<T>(end: Result<T, tokio::task::JoinError>) -> T {
     end.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -1,11 +1,11 @@
-//! How far a part is, for a person who waits.
+//! A progress bar for a part of a run.
 
 use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar on standard error where that is a terminal, and nothing elsewhere. It is gone when the
-/// part is over.
+/// A progress bar on standard error, if that is a terminal. The bar disappears at the end of the
+/// part.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -27,7 +27,7 @@ impl Progress {
         Self { bar }
     }
 
-    /// One more call is over.
+    /// Counts a finished call.
     pub(super) fn step(&self) {
         self.bar.inc(1);
     }

@@ -1,4 +1,4 @@
-//! What a run prints: a table for people, one object for programs.
+//! The report of a run: a table for the terminal, or one JSON object.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use crate::cmd::tripping::Plan;
 use crate::cmd::tripping::part::{Fault, Part};
 use crate::failure::Failure;
 
-/// So many of the calls that went wrong are named for each part.
+/// The maximum number of faulty calls listed per part.
 const NAMED_FAULTS_MAX: usize = 10;
 
-/// A run that is over.
+/// A finished run.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) plan: Plan,
-    /// The synchronous part, and the pipelined one if it came to that.
+    /// The synchronous part, and the pipelined part if it ran.
     pub(super) parts: Vec<Part>,
-    /// Why the second part could not begin.
+    /// The reason that the second part could not start.
     pub(super) unbegun: Option<Failure>,
 }
 
-/// How many calls went wrong in each way.
+/// The number of faulty calls of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     calls: u64,
@@ -60,7 +60,7 @@ impl Part {
         self.times.len() as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 
-    /// The time within which this share of the calls came back that did so.
+    /// Returns a percentile of the times of the correct calls.
     fn within(&self, percent: usize) -> Option<Duration> {
         let rank = (self.times.len() * percent).div_ceil(100);
         self.times.get(rank.checked_sub(1)?).copied()
@@ -94,7 +94,7 @@ impl Part {
     }
 }
 
-/// A row of the table, and its faults.
+/// Formats a row of the table, followed by the part's faults.
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { calls, lost, wrong, failed } = self.counts();
@@ -110,7 +110,7 @@ impl fmt::Display for Part {
 }
 
 impl Report {
-    /// The run as one object, in one line.
+    /// Formats the run as one JSON object in one line.
     pub(super) fn json(&self) -> String {
         let Plan { endpoint, own_broker, service, client, worker, .. } = &self.plan;
         let part = |at| self.parts.get(at).map(Part::json);
@@ -127,7 +127,7 @@ impl Report {
         format!("{object}\n")
     }
 
-    /// It is a failure if any call was not right.
+    /// Returns an error if any call was faulty.
     pub(super) fn verdict(self) -> Result<(), Failure> {
         if let Some(failure) = self.unbegun {
             return Err(failure);
@@ -141,7 +141,7 @@ impl Report {
     }
 }
 
-/// The run as a table.
+/// Formats the run as a table.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.plan)?;

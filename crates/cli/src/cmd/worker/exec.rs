@@ -1,4 +1,4 @@
-//! A command that runs for each request.
+//! `worker --exec`: runs a command for each request.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -18,32 +18,32 @@ use tracing::{debug, error, warn};
 
 use crate::bytes;
 
-/// How much of the end of standard error goes into an error reply.
+/// The maximum number of bytes from the end of standard error in an error reply.
 const ERROR_BYTES_MAX: usize = 4 << 10;
-/// How much is read at once.
+/// The maximum number of bytes in one read.
 const CHUNK_BYTES: usize = 64 << 10;
-/// How long output is awaited when the command has ended and something outside its process group
+/// The time to wait for output after the command has ended, if a process outside its process group
 /// still holds its pipes.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
-/// What is to be run for each request, and how its output becomes a reply.
+/// A command, and the conversion of its output to a reply.
 #[derive(Debug)]
 pub(super) struct Exec {
     program: OsString,
     arguments: Vec<OsString>,
     stream: bool,
     output_max: usize,
-    /// Whether the last attempt to start it failed, so that this is not logged again and again.
+    /// True if the last attempt to start the command failed. Repeated failures are not logged.
     unstartable: AtomicBool,
 }
 
-/// Why a command that was started gives no reply.
+/// The reason that a started command produced no reply.
 enum Trouble {
-    /// It wrote more than it may.
+    /// The output exceeded its limit.
     TooMuch,
-    /// Nobody waits for the reply any more.
+    /// The request was cancelled.
     Cancelled,
-    /// The system failed.
+    /// A system call failed.
     System(io::Error),
 }
 
@@ -69,7 +69,7 @@ impl Exec {
         }
     }
 
-    /// Runs the command for one request and answers it.
+    /// Runs the command for one request and sends the reply.
     pub(super) async fn answer(self: Arc<Self>, request: Request, reply: Replier) {
         let mut running = match self.start(&request) {
             Ok(running) => running,
@@ -102,7 +102,7 @@ impl Exec {
     }
 
     fn start(&self, request: &Request) -> io::Result<Running> {
-        // Before the command is there, so that its end is not missed.
+        // Install the handler before the command starts, so that its exit is not missed.
         let ends = signal(SignalKind::child())?;
         let child = Command::new(&self.program)
             .args(&self.arguments)
@@ -119,7 +119,7 @@ impl Exec {
         Ok(Running { child, group, ends, reaped: false })
     }
 
-    /// The command could not be started.
+    /// Reports that the command could not be started.
     async fn complain(&self, error: io::Error, reply: Replier) {
         if !self.unstartable.swap(true, Ordering::Relaxed) {
             error!("{self} cannot be started: {error}");
@@ -133,25 +133,25 @@ impl Exec {
     }
 }
 
-/// The program, without its arguments, which may be secret.
+/// Formats the program without its arguments, which may be secret.
 impl fmt::Display for Exec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.program.display())
     }
 }
 
-/// A command that runs. It is killed with its whole process group when it is dropped.
+/// A running command. Dropping it kills its whole process group.
 struct Running {
     child: Child,
-    /// Its process group. The number is its own until it is reaped.
+    /// The process group. Its number cannot be reused until the command is reaped.
     group: Pid,
-    /// Says that some child has ended.
+    /// Notifies about exited child processes.
     ends: Signal,
     reaped: bool,
 }
 
 impl Running {
-    /// Feeds it, and takes what it says, until it has ended and nothing more comes.
+    /// Writes the input and reads the output until the command has exited and no more output comes.
     async fn attend(
         &mut self,
         input: &Frames,
@@ -190,7 +190,7 @@ impl Running {
         Ok(())
     }
 
-    /// Kills what is left of it, and says how it ended.
+    /// Kills the remaining processes of the group and returns the command's exit status.
     async fn end(&mut self) -> io::Result<ExitStatus> {
         kill(self.group);
         let status = self.child.wait().await?;
@@ -209,12 +209,12 @@ impl Drop for Running {
 
 /// Kills every process of a group whose leader is not reaped yet.
 fn kill(group: Pid) {
-    // Where nobody is left, that is as good.
+    // An error is harmless: the group may be empty.
     let _ = kill_process_group(group, rustix::process::Signal::KILL);
 }
 
-/// Returns when the process has ended, and leaves it to be reaped, so that its number stays taken.
-/// Can be dropped and called again.
+/// Returns when the process has exited. Does not reap the process, so that its number cannot be
+/// reused. This is cancel-safe.
 async fn exited(ends: &mut Signal, process: Pid) -> io::Result<()> {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     while waitid(WaitId::Pid(process), look)?.is_none() {
@@ -226,21 +226,21 @@ async fn exited(ends: &mut Signal, process: Pid) -> io::Result<()> {
 /// Writes the request to the command's standard input and closes it.
 async fn feed(mut stdin: ChildStdin, input: &Frames) {
     for frame in input.iter() {
-        // A command need not read what it is given.
+        // A command may exit without reading its input.
         if stdin.write_all(frame).await.is_err() {
             return;
         }
     }
 }
 
-/// What the command has said and is not sent yet.
+/// The command's output that is not sent yet.
 struct Output<'a> {
     bytes: Vec<u8>,
     exec: &'a Exec,
 }
 
 impl Output<'_> {
-    /// Takes more of it, and sends its lines where they are parts of the reply.
+    /// Adds output, and sends complete lines as parts of the reply with `--stream`.
     async fn take(&mut self, mut more: &[u8], reply: &Replier) -> Result<(), Trouble> {
         while self.exec.stream
             && let Some(end) = more.iter().position(|byte| *byte == b'\n')
@@ -261,7 +261,7 @@ impl Output<'_> {
         Ok(())
     }
 
-    /// The final reply.
+    /// Returns the body of the final reply.
     fn rest(self) -> Body {
         if self.exec.stream && self.bytes.is_empty() {
             return Body::empty();
@@ -270,7 +270,7 @@ impl Output<'_> {
     }
 }
 
-/// The end of what the command wrote to standard error.
+/// The end of the command's standard error.
 #[derive(Debug, Default)]
 struct Tail {
     bytes: Vec<u8>,

@@ -208,7 +208,7 @@ impl Report {
         )
     }
 
-    /// Renders notes about the validity of the figures.
+    /// Renders the reasons for void runs, the failed requests, and the notes.
     fn remarks(&self) -> String {
         let of = |run: &Run| {
             let void = run.void().into_iter().map(|why| format!("void: {why}"));
@@ -300,8 +300,8 @@ fn row(run: &Run) -> String {
     format!("<tr>{cells}</tr>\n")
 }
 
-/// Returns points of time over quantile. Each step of a factor of ten leaves a tenth of the
-/// replies.
+/// Returns the points of a time curve. The first value counts nines: each step of 1 leaves a tenth
+/// of the times above the point.
 fn distribution(times: &Histogram<u64>) -> Vec<(f64, f64)> {
     let points =
         (0..=NINES_MAX * POINTS_PER_NINE).map(|at| f64::from(at) / f64::from(POINTS_PER_NINE));
