@@ -1,9 +1,11 @@
-//! The whole of Majordomus on virtual time: the real broker, real clients and workers and others
-//! that speak every mix of capabilities, a network with faults, and a judge, all from one seed.
+//! A deterministic simulation of Majordomus on virtual time.
 //!
-//! Nothing here looks at a clock or draws a number that the seed does not give, so a run can be
-//! repeated. The generators know nothing of the judge, and the judge nothing of them: it sees what
-//! goes into the broker and what comes out. Nothing of this is published.
+//! It runs the real broker, the real client and worker, scripted peers with every mix of
+//! capabilities, a network with faults, and a checker, all from one seed.
+//!
+//! The simulation reads no clock and draws every random number from the seed, so a run is
+//! reproducible. The generators and the checker are independent of each other: the checker sees
+//! only the broker's inputs and outputs. This crate is not published.
 
 mod actors;
 mod faults;

@@ -90,7 +90,7 @@ impl BrokerArgs {
     }
 }
 
-/// The minimum time between two signals after which the second one ends the program at once.
+/// A second signal ends the program at once if it comes at least this long after the first.
 const IMPATIENCE: Duration = Duration::from_secs(1);
 
 fn serve(config: Config) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! What must be so when a step is over.
+//! Checks at the end of a step.
 
 use majordomus_core::{Concurrency, Frames, Outcome, PeerId, Time};
 
@@ -22,7 +22,7 @@ impl Judge {
         self.check_door();
         if self.step.cause == Cause::Tick {
             self.check_bounds();
-            // What was due may have brought something that is due at once, but not again and again.
+            // Handling a due timer may make another timer due, but not repeatedly.
             let again = self.last_tick == self.now;
             if again && machine.next_deadline().is_some_and(|due| due <= self.now) {
                 self.accuse(Rule::Spins, "something is due already");
@@ -37,7 +37,7 @@ impl Judge {
         }
     }
 
-    /// What became of the request that came in this step.
+    /// Determines the result of the request that arrived in this step.
     fn settle_request(&mut self) {
         if let Cause::Directory(peer) = self.step.cause {
             let outcome = self.settle_directory(peer);
@@ -131,7 +131,7 @@ impl Judge {
         self.model.place(uid, Place::Ended(outcome));
     }
 
-    /// Peers that went in this step leave the picture, with what they had.
+    /// Removes peers that disconnected in this step, with all their state.
     fn settle_gone(&mut self) {
         let gone = match self.step.cause {
             Cause::Gone(peer) => Some(peer),
@@ -190,12 +190,13 @@ impl Judge {
         }
     }
 
-    /// What had to follow from the input of this step.
+    /// Checks the outputs that this step's input requires.
     fn settle_promises(&mut self) {
         if let Some((uid, how)) = self.step.must_end.first().copied() {
             let request = &self.model.requests[&uid];
             let text = format!("request {uid} had to end, {how}: {request:?}");
-            // A request that must end with its worker and does not goes to another.
+            // A request that must end with its worker, but does not, has been queued for another
+            // one.
             let rule = match how {
                 Outcome::WorkerLost if request.targeted => Rule::Target,
                 Outcome::WorkerLost => Rule::OneWorker,
@@ -260,7 +261,7 @@ impl Judge {
         }
     }
 
-    /// Nobody is read from, or not, without a reason.
+    /// Checks that peers are paused and resumed only for a reason.
     fn check_reading(&mut self) {
         if let Cause::Appeared(id) = self.step.cause {
             let until = self.now.after(self.config.identity_timeout);
@@ -292,7 +293,7 @@ impl Judge {
         }
     }
 
-    /// Whether another connection with the same identity was there before.
+    /// Returns true if another connection with the same identity existed before.
     fn has_elder(&self, id: PeerId) -> bool {
         let Some(peer) = self.model.peer(id) else { return false };
         !peer.identity.is_empty()
@@ -301,7 +302,7 @@ impl Judge {
             })
     }
 
-    /// Notes since when all workers that are there have rejected what waits for another.
+    /// Records since when all connected workers have rejected a queued request.
     fn watch_rejected(&mut self) {
         if self.model.services.iter().all(|service| service.rejected == 0) {
             return;
@@ -346,7 +347,7 @@ impl Judge {
         }
     }
 
-    /// As `limit_reached`, where this request alone is at the door.
+    /// Returns `limit_reached` as if this were the only request in the admission queue.
     fn limit_stands(&self, uid: super::Uid) -> Option<&'static str> {
         let limit = self.limit_reached(uid, true);
         let request = &self.model.requests[&uid];
@@ -356,7 +357,7 @@ impl Judge {
         limit.or(names.then_some("the limit of names"))
     }
 
-    /// What must have happened by now, as all timers that were due have fired.
+    /// Checks what must have happened by now, given that all due timers have fired.
     fn check_bounds(&mut self) {
         let (now, interval) = (self.now, self.config.heartbeat_interval);
         let stopped = now.since(self.last_tick) > interval;
@@ -367,8 +368,9 @@ impl Judge {
                 let text = format!("request {uid} is past its deadline: {request:?}");
                 return self.accuse(Rule::EndsInTime, text);
             }
-            // That all have rejected it may be seen when one wait is over, and then it waits once
-            // more. Where its client does not read, it waits for that, too.
+            // The broker may see that all workers rejected the request only when one wait has
+            // expired, and then it waits once more. If the client does not read, the request also
+            // waits for the client.
             let Rejection { by_all_since, wait_max, .. } = request.rejection;
             let reads = self.model.peer(request.client).is_some_and(|peer| peer.filled.is_none());
             if request.place == Place::Waiting
@@ -389,7 +391,7 @@ impl Judge {
             for (due, again) in [(&mut peer.filled, stall_again), (&mut peer.dispute, claim_again)]
             {
                 match due {
-                    // The broker itself was stopped: it has its time again.
+                    // The broker itself was stopped: the full time starts again.
                     Some(until) if late(*until) && now.since(*until) > interval => *until = again,
                     Some(until) if late(*until) => {
                         found = Some((Rule::Closing, peer.id, "is not closed"));
@@ -417,7 +419,7 @@ impl Judge {
                 }
                 let until = worker.hands.iter().map(|hand| hand.busy_until).max();
                 match worker.can.cancel {
-                    // It was told, and says when the place is free.
+                    // The worker was told to cancel and reports when the slot is free.
                     true => {
                         let over = worker.hands.iter_mut().filter(|hand| overdue(hand));
                         over.for_each(|hand| hand.busy_until = Time::NEVER);
@@ -436,7 +438,8 @@ impl Judge {
             }
             let own = peer.pace.map(|pace| pace.saturating_mul(liveness));
             let bound = if worker.hands.is_empty() {
-                // One of its own pace is looked at when its next heartbeat is due.
+                // A worker with its own heartbeat interval is checked when its next heartbeat is
+                // due.
                 let looked_at = own.map(|_| worker.heartbeat_sent.after(longest));
                 let silence_max = own.unwrap_or(silence_max);
                 let silent = peer.seen_late.max(worker.idle_late).after(silence_max);
@@ -446,7 +449,7 @@ impl Judge {
             } else {
                 None
             };
-            // It is looked at when its next heartbeat is due, where the limit has been lowered since.
+            // If the limit was lowered, the worker is checked when its next heartbeat is due.
             let looked_at = settled_at;
             if !peer.paused && bound.is_some_and(|bound| late(bound.max(looked_at))) {
                 found = Some((Rule::DeadWorkerKept, peer.id, "is silent"));

@@ -1,4 +1,4 @@
-//! Peers that are read from or not, connections that are closed, and workers that are lost.
+//! Checks of pausing and resuming, closed connections, and lost workers.
 
 use majordomus_core::broker::{CloseReason, LossReason};
 use majordomus_core::{Concurrency, Farewell, Outcome, PeerId, Time};
@@ -26,9 +26,10 @@ impl Judge {
         }
         let Some(peer) = self.model.peer_mut(id) else { return };
         if reads {
-            // Nobody could hear it meanwhile.
+            // The broker could not receive anything from the peer while it was paused.
             (peer.seen, peer.seen_late) = (now, now);
-            // Whoever disputes its identity waits until it has had its whole time to show life.
+            // A connection that disputes the identity waits until this peer's full liveness time is
+            // over.
             let identity = peer.identity.clone();
             let until = now.after(self.config.identity_timeout);
             for heir in self.model.peers.iter_mut().flatten() {
@@ -82,8 +83,8 @@ impl Judge {
         self.step.closed.push(id);
     }
 
-    /// Whether the time that a peer had is over. Where the broker was stopped, and could not hear
-    /// the peer, it has it again.
+    /// Returns true if a peer's time is over. After the broker was stopped, and could not receive
+    /// from the peer, the full time starts again.
     fn is_over(&self, until: Time) -> bool {
         let interval = self.config.heartbeat_interval;
         until <= self.now && self.now.since(until) <= interval + TIMER_SLACK
@@ -152,7 +153,7 @@ impl Judge {
         let fair = match reason {
             LossReason::Left => matches!(self.step.cause, Cause::Left(left) if left == id),
             LossReason::ShutDown => self.step.cause == Cause::Shutdown,
-            // Where its connection was closed, that is said later.
+            // If its connection was closed, the close is reported later.
             LossReason::Gone => true,
             LossReason::Silent => {
                 !in_hand && now.since(peer.seen.max(worker.idle_since)) >= self.silence_of(peer)

@@ -1,4 +1,4 @@
-//! The directory: whether it names exactly the workers that are there.
+//! Checks that the directory lists exactly the connected workers.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::model::{Peer, Side};
 use super::{Cause, Judge, Rule};
 
 impl Judge {
-    /// Whether the broker answers for the directory, as no worker does.
+    /// Returns true if the broker answers directory requests, because no worker does.
     pub(super) fn owns_directory(&self) -> bool {
         let own = self.model.find_service(b"$dir");
         own.is_none_or(|own| self.model.services[own].workers == 0)
@@ -35,7 +35,7 @@ impl Judge {
         if !self.can_be_read(peer, &reply.body, &[]) {
             return self.accuse(Rule::Form, format!("{peer} cannot read {:?}", reply.body));
         }
-        // To a reader of frames it is one frame of JSON.
+        // A reader of frames receives one frame of JSON.
         let written = reply.body.form() == self.step.body.form() && reply.body.len() == 1;
         if !right || !written || reply.asked != self.step.note || reply.id != self.step.id {
             self.accuse(Rule::Directory, format!("asked for {name:?} it says {:?}", reply.body));
@@ -54,7 +54,7 @@ impl Judge {
         all
     }
 
-    /// The directory did not answer: its answer must be too large to be read.
+    /// Handles a missing directory answer: the answer must exceed the size limit.
     pub(super) fn settle_directory(&mut self, peer: PeerId) -> Outcome {
         if self.step.answered {
             return Outcome::Replied;
@@ -74,7 +74,7 @@ impl Judge {
         self.settle_unreadable(peer, &text)
     }
 
-    /// A service of ours did not answer: its answer must be too large to be read.
+    /// Handles a missing answer of a built-in service: the answer must exceed the size limit.
     pub(super) fn settle_unreadable(&mut self, peer: PeerId, text: &Frames) -> Outcome {
         let outcome = Outcome::Untranslatable;
         let can = self.model.client(peer).map(|client| client.can);
@@ -91,7 +91,7 @@ impl Judge {
         outcome
     }
 
-    /// It has another edition after each change, and where that is wanted.
+    /// Checks that the edition changes after each change of the directory, and only then.
     pub(super) fn check_directory(&mut self, edition: u64) {
         let grown = edition > self.edition;
         self.edition = edition;
@@ -102,7 +102,7 @@ impl Judge {
     }
 }
 
-/// The name by which others ask for a peer.
+/// Returns the name of a peer in the directory.
 pub(super) fn name_of(peer: &Peer) -> String {
     match peer.identity.is_empty() {
         true => peer.id.to_string(),
@@ -115,7 +115,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// The name that a body asks for, where it asks for one.
+/// Returns the name that a directory request asks for, if any.
 pub(super) fn asked_for(body: &Frames) -> Option<String> {
     let text = String::from_utf8_lossy(body.get(0)?).into_owned();
     let name = match body.form() {
@@ -126,13 +126,13 @@ pub(super) fn asked_for(body: &Frames) -> Option<String> {
 }
 
 enum List {
-    /// The workers of one name.
+    /// The workers with one name.
     One(Vec<String>),
-    /// All names, each with its workers.
+    /// All names with their workers.
     All(BTreeMap<String, Vec<String>>),
 }
 
-/// Reads a directory in which no name has to be escaped.
+/// Parses a directory without escaped names.
 fn listed(json: &[u8]) -> Option<List> {
     let text = str::from_utf8(json).ok()?;
     let workers = |text: &str| -> Option<Vec<String>> {

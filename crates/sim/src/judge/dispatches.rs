@@ -1,4 +1,4 @@
-//! Requests that are taken in, and those that go to workers.
+//! Checks of accepted and dispatched requests.
 
 use core::time::Duration;
 
@@ -71,8 +71,8 @@ impl Judge {
         timings(&self.config, &self.model.services[service].name).0
     }
 
-    /// The limit that stands against a request. Where requests are or were at the door, the names
-    /// that are known only for their sake are not ours to count.
+    /// Returns the limit that a request exceeds, if any. If requests are or were in the admission
+    /// queue, names that exist only for them are not counted.
     pub(super) fn limit_reached(&self, uid: Uid, held: bool) -> Option<&'static str> {
         let Config { limits, .. } = &self.config;
         let request = &self.model.requests[&uid];
@@ -161,7 +161,8 @@ impl Judge {
             && request.id == sent.id
             && is_same_body(&request.body, &sent.body)
             && request.options == sent.options;
-        // Where the deadline was while it waited; a timeout of nothing has none if a worker is free.
+        // Use the deadline from the time in the queue. A zero timeout has no deadline if a worker
+        // is idle.
         let late = request.deadline <= now
             && !(request.timeout == Timeout::After(Duration::ZERO) && request.attempts == 0);
         let reads = self.model.is_reading(request.client);

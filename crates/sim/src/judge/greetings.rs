@@ -1,4 +1,4 @@
-//! Peers that begin with HELLO: who is heard, who is welcomed, and who is sent away and told why.
+//! Checks of handshakes and disconnects with reasons.
 
 use core::time::Duration;
 
@@ -9,7 +9,7 @@ use super::model::{Peer, Side};
 use super::{Judge, Rule};
 
 impl Judge {
-    /// A peer says who it is.
+    /// Handles a peer's HELLO.
     pub(super) fn greets(&mut self, id: PeerId, hello: Hello) {
         let now = self.now;
         let Some(peer) = self.model.peer_mut(id) else { return };
@@ -49,14 +49,15 @@ impl Judge {
         }
     }
 
-    /// A worker hears by which number the broker goes from now on.
+    /// Handles a worker's confirmed concurrency limit.
     pub(super) fn hears_of_capacity(&mut self, id: PeerId, concurrency: Concurrency) {
         if self.step.must_settle.take() != Some((id, concurrency)) {
             self.accuse(Rule::CapacityIs, format!("{id} hears of {concurrency:?}"));
         }
     }
 
-    /// A peer broke the protocol. Who can be told so is sent away, and so is every worker.
+    /// Handles a protocol violation. The broker disconnects every worker, and every client whose
+    /// dialect has a disconnect reason.
     pub(super) fn offends(&mut self, id: PeerId, offence: Offence) {
         self.step.offence = Some(offence);
         let Some(peer) = self.model.peer(id).filter(|peer| !peer.is_unheard()) else { return };
@@ -71,7 +72,7 @@ impl Judge {
         }
     }
 
-    /// A client goes, or is sent away, and stays connected.
+    /// Handles a client that ends its session but keeps its connection.
     fn client_leaves(&mut self, id: PeerId) {
         let mine = self.model.live.iter().filter(|uid| self.model.requests[*uid].client == id);
         self.step.must_end.extend(mine.map(|uid| (*uid, Outcome::ClientGone)));
@@ -85,14 +86,15 @@ impl Judge {
         self.client_leaves(id);
     }
 
-    /// The broker ends: whoever can be told is, and so is every worker.
+    /// Handles the broker's shutdown: it disconnects every worker, and every client that completed
+    /// a handshake.
     pub(super) fn all_part(&mut self) {
         let there = |peer: &&Peer| peer.greeted || peer.is_registered();
         let all = self.model.all_peers().filter(there).map(|peer| (peer.id, Farewell::ShutDown));
         self.step.must_part.extend(all);
     }
 
-    /// A peer is sent away.
+    /// Handles a DISCONNECT to a peer.
     pub(super) fn parts(&mut self, id: PeerId, why: Farewell) {
         let Some(peer) = self.model.peer_mut(id) else { return };
         let again = peer.is_unheard() && why != Farewell::IdentityInUse;
@@ -105,13 +107,13 @@ impl Judge {
         }
     }
 
-    /// Whether a peer was told that it is sent away for this.
+    /// Returns true if a peer was disconnected for this reason.
     pub(super) fn has_parted(&mut self, id: PeerId, why: Farewell) -> bool {
         let at = self.step.parted.iter().position(|parted| *parted == (id, why));
         at.map(|at| self.step.parted.swap_remove(at)).is_some()
     }
 
-    /// Who is lost for its silence hears of that first.
+    /// Handles the disconnect of a silent peer, which must precede the loss.
     pub(super) fn hears_of_loss(&mut self, id: PeerId, reason: LossReason) {
         let silent =
             matches!(reason, LossReason::Silent | LossReason::Stopped | LossReason::Overdue);
@@ -120,7 +122,7 @@ impl Judge {
         }
     }
 
-    /// What had to be said to peers that come or go.
+    /// Checks the messages that connecting and disconnecting peers must receive.
     pub(super) fn settle_greetings(&mut self) {
         if let Some(peer) = self.step.must_welcome {
             return self.accuse(Rule::Welcome, format!("{peer} is not welcomed"));
@@ -137,7 +139,7 @@ impl Judge {
         }
     }
 
-    /// How long a peer may be silent, by its own pace where it says that.
+    /// Returns the maximum silence of a peer, using its declared heartbeat interval if it has one.
     pub(super) fn silence_of(&self, peer: &Peer) -> Duration {
         match peer.pace {
             Some(pace) => pace.saturating_mul(self.config.liveness),
@@ -145,7 +147,7 @@ impl Judge {
         }
     }
 
-    /// Whether a request has an id that its client could not tell from that of another.
+    /// Returns true if a request's id is not unique for its client.
     pub(super) fn is_duplicate(&self, client: PeerId, id: &CorrelationId) -> bool {
         self.model.client(client).is_some_and(|client| client.can.greets)
             && !self.shut_down

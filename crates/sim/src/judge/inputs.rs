@@ -1,4 +1,4 @@
-//! What the broker is told, and what has to follow from it.
+//! The broker's inputs and the outputs that must follow.
 
 use majordomus_core::broker::{Input, Offence, SERVICE_NAME_BYTES_MAX, Sign};
 use majordomus_core::{CorrelationId, FromClient, Label, Outcome, PeerId, Redelivery, Time};
@@ -22,7 +22,7 @@ impl Judge {
                 self.offends(*peer, Offence::Malformed);
             }
             Input::Alive { peer, sign } => self.lives(*peer, *sign),
-            // The network of this simulation counts messages, and all are small.
+            // The simulated network counts messages, and all of them are small.
             Input::Laden { .. } => {}
             Input::Filled { peer } => self.fills(*peer),
             Input::Draining { peer } => {
@@ -102,14 +102,15 @@ impl Judge {
         }
     }
 
-    /// The worker whose answer to this request a client gets; and whether that is sure.
+    /// Returns the worker whose answer to this request a client receives, and whether that is
+    /// certain.
     fn feeds(&self, uid: Uid, client: PeerId) -> Option<(PeerId, bool)> {
         let Place::At(worker) = self.model.requests[&uid].place else { return None };
         let sure = self.clients_of(uid, false).contains(&client);
         (sure || self.clients_of(uid, true).contains(&client)).then_some((worker, sure))
     }
 
-    /// Whether a worker has something in hand in which others than this client have a part.
+    /// Returns true if a worker has a request in flight that clients other than this one share.
     fn holds_up_others(&self, worker: PeerId, client: PeerId) -> bool {
         let at = |uid: &&Uid| self.model.requests[*uid].place == Place::At(worker);
         let mut in_hand = self.model.live.iter().filter(at);
@@ -130,7 +131,7 @@ impl Judge {
         self.step.cause = Cause::Drained;
         peer.filled = None;
         if let Side::Worker(worker) = &mut peer.side {
-            // What it would have been told meanwhile was left out.
+            // Heartbeats that were due meanwhile were omitted.
             worker.heartbeat_sent = now;
         }
         for peer in self.model.peers.iter_mut().flatten() {
@@ -138,7 +139,7 @@ impl Judge {
                 worker.feeds.retain(|fed| *fed != id);
             }
         }
-        // What was put aside for its sake begins to wait anew.
+        // Requests that were suspended because of this client are queued again.
         for uid in &self.model.live {
             if let Some(request) = self.model.requests.get_mut(uid)
                 && request.client == id
@@ -188,7 +189,7 @@ impl Judge {
         }
     }
 
-    /// A client still waits for a request: the worker that has it must hear of that.
+    /// Handles a request keep-alive: the worker with the request must receive it.
     fn wants(&mut self, client: PeerId, id: &CorrelationId) {
         let Some(uid) = self.model.called(client, id) else { return };
         let request = &self.model.requests[&uid];
@@ -204,7 +205,7 @@ impl Judge {
         }
     }
 
-    /// Somebody says that a worker lives, which counts as if it had said so itself.
+    /// Handles a worker keep-alive by a client, which counts as a sign of life from the worker.
     fn vouches(&mut self, identity: &Label) {
         if let Some(owner) = self.model.owner(identity)
             && self.model.peer(owner).is_some_and(Peer::is_registered)
@@ -286,11 +287,12 @@ impl Judge {
         }
     }
 
-    /// The one worker that is asked for, where it is there and serves the name.
+    /// Returns the target worker, if it is connected and serves the name.
     fn target_of(&self, service: usize, name: &Label) -> Option<PeerId> {
         let ours =
             |peer: &&Peer| peer.identity.is_empty() && peer.id.to_string() == name.to_string();
-        // Our own names come first: nobody takes that of another by an identity like it.
+        // Names assigned by the broker come first, so an identity that resembles one cannot take
+        // its requests.
         let named = self.model.all_peers().find(ours).map(|peer| peer.id);
         let peer = named.filter(|_| !name.is_empty()).or_else(|| self.model.owner(name))?;
         self.model.best_offer(self.model.worker(peer)?, service).map(|_| peer)

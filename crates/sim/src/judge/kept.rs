@@ -1,4 +1,4 @@
-//! Replies that are kept, and the requests that they answer.
+//! Checks of cached replies and the requests that they answer.
 
 use core::time::Duration;
 
@@ -8,7 +8,7 @@ use majordomus_core::{Frames, Label, Outcome, PeerId, Reply, Request, Time};
 use super::request::{Place, Uid, is_same_body};
 use super::{Judge, Rule, TIMER_SLACK};
 
-/// A reply that is good for a while.
+/// A cached reply.
 #[derive(Debug)]
 pub(super) struct Kept {
     service: Label,
@@ -17,12 +17,13 @@ pub(super) struct Kept {
     options: Vec<u8>,
     until: Time,
     bytes: usize,
-    /// False where it may have had to make room: it is not said when one is dropped whose time is over.
+    /// False if the reply may have been evicted. The broker does not report the eviction of an
+    /// expired reply.
     sure: bool,
 }
 
 impl Judge {
-    /// A worker let its reply be kept for so long.
+    /// Handles a reply that its worker allowed to be cached for this long.
     pub(super) fn keeps(&mut self, uid: Uid, body: Frames, keep: Duration, sure: bool) {
         let request = &self.model.requests[&uid];
         let service = self.model.services[request.service].name.clone();
@@ -40,7 +41,7 @@ impl Judge {
         self.kept.push(Kept { service, asked, body, options, until, bytes, sure });
     }
 
-    /// Those that nobody asked for for the longest time go until the rest holds no more than this.
+    /// Evicts the least recently used replies until the rest uses at most this many bytes.
     pub(super) fn make_room(&mut self, bytes: usize) {
         let now = self.now;
         let held = |kept: &[Kept]| kept.iter().map(|kept| kept.bytes).sum::<usize>();
@@ -56,7 +57,7 @@ impl Judge {
         }
     }
 
-    /// What is kept for a request that comes, if anything; and whether it has to be given.
+    /// Returns the cached reply for a request, if any, and whether the broker must use it.
     pub(super) fn kept_for(&self, client: PeerId, request: &Request) -> Option<(usize, bool)> {
         if request.fresh || !request.target.is_empty() {
             return None;
@@ -70,7 +71,7 @@ impl Judge {
         Some((found, self.kept[found].sure))
     }
 
-    /// A client gets a reply though no worker said anything.
+    /// Handles a reply to a client without a worker's message.
     pub(super) fn answered_from_kept(&mut self, peer: PeerId, uid: Uid, reply: &Reply) {
         let Some((at, _)) = self.step.kept.take() else {
             return self.accuse(Rule::Kept, format!("nothing good is kept for {uid}: {reply:?}"));
@@ -95,7 +96,8 @@ impl Judge {
         self.model.place(uid, Place::Ended(Outcome::Replied));
     }
 
-    /// Compares what is held, when the step is over; `ticked` where the timers have fired.
+    /// Compares the cache statistics at the end of the step. `ticked` is true if the timers have
+    /// fired.
     pub(super) fn check_kept(&mut self, bytes: usize, replies: u64, ticked: bool) {
         let now = self.now;
         if ticked {
@@ -114,7 +116,7 @@ impl Judge {
         }
     }
 
-    /// Whether a peer can be given a body, as it is or translated, and these options beside it.
+    /// Returns true if a peer can receive a body, translated or not, with these options.
     pub(super) fn can_be_read(&self, peer: PeerId, body: &Frames, options: &[u8]) -> bool {
         let as_it_is = body.form() == self.model.form(peer);
         let most = self.model.peer(peer).map_or(usize::MAX, |peer| peer.body_bytes_max);

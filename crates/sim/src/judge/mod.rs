@@ -1,12 +1,12 @@
-//! The judge: sees what goes into the broker and what comes out, keeps its own picture of what must
-//! be so, and says at the first step where it is not.
+//! The checker (oracle): observes the broker's inputs and outputs, maintains its own model of the
+//! broker's state, and reports the first step that violates a rule.
 //!
-//! It knows nothing of the generators, and nothing of the broker but its contract: `inputs` and
-//! `replies` note what was said and what has to follow, `outputs`, `dispatches`, `outcomes` and
-//! `closings` look at each thing that the broker wants done, and `checks` compares the two when the
-//! step is over. `greetings` says who is heard, `offers` what workers offer, `progress` what goes with
-//! a request. `names` says who serves what, `turns` whose turn it is, `sharing` and `kept` who gets
-//! an answer that was another's, and `directory` who is there.
+//! It is independent of the generators and relies only on the broker's contract. `inputs` and
+//! `replies` record the inputs and the outputs that must follow. `outputs`, `dispatches`,
+//! `outcomes` and `closings` check each output. `checks` compares both at the end of the step.
+//! `greetings` covers handshakes, `offers` registrations, and `progress` the notices about a
+//! request. `names` matches services, `turns` checks round-robin turns, `sharing` and `kept` check
+//! request coalescing and cached replies, and `directory` checks the directory.
 
 mod checks;
 mod closings;
@@ -45,22 +45,22 @@ pub use request::Uid;
 pub(crate) use request::{MARK, UID_BYTES, uid_in, uid_of};
 pub use rule::{Breach, Rule};
 
-/// A timer of the broker fires up to two ticks of its wheel late.
+/// The maximum delay of the broker's timers: two ticks of its timer wheel.
 const TIMER_SLACK: Duration = Duration::from_micros(2 * 1024 + 1);
 
-/// How the requests of a run ended.
+/// The outcomes of a run's requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Requests that came.
+    /// The number of received requests.
     pub received: u64,
-    /// How many ended in each way, in the order of [`Outcome::ALL`].
+    /// The number of requests per outcome, in the order of [`Outcome::ALL`].
     pub outcomes: [u64; Outcome::ALL.len()],
-    /// How often a request went to a worker.
+    /// The number of dispatches.
     pub dispatched: u64,
 }
 
 impl Tally {
-    /// Adds another run's numbers.
+    /// Adds another run's counters.
     pub fn add(&mut self, other: &Tally) {
         self.received += other.received;
         self.dispatched += other.dispatched;
@@ -70,7 +70,7 @@ impl Tally {
     }
 }
 
-/// What a worker said of a request.
+/// The kind of a worker's message about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Partial,
@@ -79,19 +79,19 @@ enum Part {
     Rejected,
 }
 
-/// Why the broker may do something in this step.
+/// The input that justifies the broker's outputs in this step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// Nothing that it has to answer.
+    /// An input without an answer.
     Other,
     Request(PeerId, Uid),
-    /// A request for a name of the broker's own.
+    /// A request for one of the broker's own `mmi.` services.
     Mmi(PeerId),
     Directory(PeerId),
-    /// A request for what cannot be a name, of a client that can be told so.
+    /// A request with an invalid service name, from a client that can receive the error.
     Nameless(PeerId),
     ClientHeartbeat(PeerId),
-    /// A reply; `live` where the request is with this worker, and in time.
+    /// A reply. `live` is true if the request is at this worker and the reply is in time.
     Reply {
         uid: Option<Uid>,
         part: Part,
@@ -107,7 +107,7 @@ enum Cause {
     Shutdown,
 }
 
-/// A worker that has to hear that its request is still wanted; where not `sure`, it may.
+/// A worker that must receive a request keep-alive. It is optional if `sure` is false.
 #[derive(Clone, Copy, Debug)]
 struct Want {
     worker: PeerId,
@@ -115,7 +115,7 @@ struct Want {
     sure: bool,
 }
 
-/// A client was told that its request ended so.
+/// A report to a client that its request ended with this outcome.
 #[derive(Debug)]
 struct Word {
     peer: PeerId,
@@ -123,33 +123,33 @@ struct Word {
     reply: Reply,
 }
 
-/// What is known of the step that runs.
+/// The checker's state of the current step.
 #[derive(Debug)]
 struct Step {
     cause: Cause,
-    /// The time since the broker was last told anything.
+    /// The time since the broker's previous input.
     gap: Duration,
-    /// What the worker said, or what an own service is asked for.
+    /// The body of the worker's message, or of the request for one of the broker's own services.
     body: Frames,
     options: Vec<u8>,
     /// The id of a request for one of the broker's own services.
     id: CorrelationId,
-    /// The service that a worker registers for.
+    /// The service that a worker registers.
     offered: Label,
     note: u8,
-    /// The kept reply that the request may get; and whether it has to.
+    /// The cached reply that the request may get. True if the broker must use it.
     kept: Option<(usize, bool)>,
-    /// Those to whom the answer of this step went.
+    /// The requests that received this step's answer.
     heard: Vec<Uid>,
-    /// The breach that has to be noticed; `unsure` where it need not be.
+    /// The protocol violation that the broker must report. It is optional if `unsure` is true.
     offence: Option<Offence>,
     unsure: bool,
     offended: bool,
-    /// The request that has to end, and how.
+    /// The requests that must end, with their outcomes.
     must_end: Vec<(Uid, Outcome)>,
-    /// Requests that had parts of an answer of which no more comes.
+    /// Requests that received parts of an answer which will not be completed.
     must_fall: Vec<Uid>,
-    /// The same, where it is not known whether they had.
+    /// Requests that possibly received parts of such an answer.
     may_fall: Vec<Uid>,
     must_lose: Option<PeerId>,
     must_register: Option<PeerId>,
@@ -158,31 +158,33 @@ struct Step {
     must_want: Option<Want>,
     may_want: bool,
     must_welcome: Option<PeerId>,
-    /// The worker that has to hear how many requests it gets at once from now on.
+    /// The worker that must receive its new concurrency limit.
     must_settle: Option<(PeerId, Concurrency)>,
-    /// Peers that have to be sent away, and why; and those that were, of which it is not clear yet
-    /// for what cause.
+    /// Peers that the broker must disconnect, with the reasons. `parted` has the disconnected peers
+    /// whose cause is not determined yet.
     must_part: Vec<(PeerId, Farewell)>,
     parted: Vec<(PeerId, Farewell)>,
-    /// Who withdraws services, and which it offers still.
+    /// The worker that withdraws services, and the services that it still offers.
     withdraws: Option<PeerId>,
     must_withdraw: Vec<usize>,
-    /// The worker that has to hear of more credit, or may; and what clients have to hear.
+    /// The worker that must or may receive more credit, and the notices that clients must receive.
     must_more: Option<(PeerId, Uid, u32)>,
     must_notice: Vec<(Uid, Notice)>,
-    /// Whether the request that comes has the id of another.
+    /// True if the incoming request reuses the id of another request.
     duplicate: bool,
-    /// The code of what the worker said.
+    /// The error code of the worker's message.
     code: u16,
-    /// Workers that may be feeding a client that has stopped to read; and whether others are held up.
+    /// Workers that may send to a client that has stopped reading. `holds_up` is true if that
+    /// delays other clients.
     may_feed: Vec<PeerId>,
     holds_up: bool,
     directory_changed: bool,
-    /// Replies to requests that had ended: at least and at most.
+    /// Replies to requests that had ended: the minimum and maximum number.
     late: (u64, u64),
-    /// Words of failure that went out and whose request is not known yet.
+    /// Failure reports whose request is not determined yet.
     failures: Vec<Word>,
-    /// Clients whose requests ended because they went; peers that the broker closed.
+    /// Clients whose requests ended because the client disconnected, and peers that the broker
+    /// closed.
     went: Vec<PeerId>,
     closed: Vec<PeerId>,
     answered: bool,
@@ -190,7 +192,7 @@ struct Step {
     held_before: usize,
 }
 
-/// The judge of one run.
+/// The checker of a run.
 #[derive(Debug)]
 pub struct Judge {
     model: Model,
@@ -199,29 +201,30 @@ pub struct Judge {
     now: Time,
     steps: u64,
     last_tick: Time,
-    /// When the broker wants to be told of the time; and when it was last told late.
+    /// The broker's next deadline, and the last time when the broker received its tick late.
     due: Option<Time>,
     late_at: Time,
-    /// When nobody is looked at any more by the configuration before this one.
+    /// The time after which the previous configuration has no effect on any peer.
     settled_at: Time,
     shut_down: bool,
-    /// Of the broker that runs.
+    /// The counters of the current broker.
     tally: Tally,
     late: u64,
     redelivered: u64,
     rejections: u64,
-    /// The replies that are kept, the one last that was asked for last; and how often one was given.
+    /// The cached replies, the most recently used one last, and the number of replies served from
+    /// the cache.
     kept: Vec<Kept>,
     kept_replies: u64,
     /// The directory's edition.
     edition: u64,
-    /// Of those before it.
+    /// The counters of earlier brokers in the run.
     before: Tally,
     breach: Option<Breach>,
 }
 
 impl Judge {
-    /// A judge of a broker that starts with this configuration.
+    /// Creates a checker for a broker that starts with this configuration.
     pub fn new(config: &Config) -> Self {
         Self {
             model: Model::default(),
@@ -288,8 +291,8 @@ impl Judge {
         }
     }
 
-    /// The broker was started anew: whoever was connected is not, and what was in progress is lost
-    /// with it, which no client is told.
+    /// Resets the checker after a restart of the broker: all connections and requests are lost, and
+    /// no client receives a report.
     pub fn restart(&mut self, config: &Config) {
         let tally = core::mem::take(&mut self.tally);
         self.before.add(&tally);
@@ -302,73 +305,73 @@ impl Judge {
         (self.last_tick, self.due) = (self.now, None);
     }
 
-    /// Notes what the broker is about to be told.
+    /// Records the broker's next input.
     pub fn hear(&mut self, now: Time, input: &Input) {
         self.begin(now);
         self.note_input(input);
     }
 
-    /// Looks at what the broker wants done.
+    /// Checks one output of the broker.
     pub fn see(&mut self, output: &Output) {
         self.note_output(output);
     }
 
-    /// Compares, when the step is over.
+    /// Checks the broker's state at the end of the step.
     pub fn conclude(&mut self, machine: &impl Machine) {
         self.check(machine);
         self.due = machine.next_deadline();
     }
 
-    /// The first rule that was broken.
+    /// Returns the first violation of a rule.
     pub fn breach(&self) -> Option<&Breach> {
         self.breach.as_ref()
     }
 
-    /// Notes a breach that was found elsewhere: by the client that was to get a reply, for example.
+    /// Records a violation found elsewhere, for example by the client that should receive a reply.
     pub fn accuse(&mut self, rule: Rule, what: impl Into<String>) {
         if self.breach.is_none() {
             self.breach = Some(Breach { rule, what: what.into() });
         }
     }
 
-    /// How the requests ended so far.
+    /// Returns the outcomes so far.
     pub fn tally(&self) -> Tally {
         let mut sum = self.before.clone();
         sum.add(&self.tally);
         sum
     }
 
-    /// Whether the broker has this peer.
+    /// Returns true if the broker has this peer.
     pub fn has(&self, peer: PeerId) -> bool {
         self.model.peer(peer).is_some()
     }
 
-    /// Whether a peer has this place.
+    /// Returns true if a peer has this index.
     pub fn is_taken(&self, index: u32) -> bool {
         self.model.peers.get(index as usize).is_some_and(Option::is_some)
     }
 
-    /// Whether the broker reads from this peer.
+    /// Returns true if the broker reads from this peer.
     pub fn reads(&self, peer: PeerId) -> bool {
         self.model.peer(peer).is_some_and(|peer| !peer.paused)
     }
 
-    /// Whether this peer is full, as far as the broker was told.
+    /// Returns true if this peer is above its high-water mark, as reported to the broker.
     pub fn is_filled(&self, peer: PeerId) -> bool {
         self.model.peer(peer).is_some_and(|peer| peer.filled.is_some())
     }
 
-    /// The worker and the request that an address was given out for.
+    /// Returns the worker and the request of a token.
     pub fn bearer(&self, address: &Label) -> Option<(PeerId, Uid)> {
         self.model.tokens.get(address).copied()
     }
 
-    /// Requests in progress.
+    /// Returns the number of requests in progress.
     pub fn in_progress(&self) -> usize {
         self.model.live.len()
     }
 
-    /// Workers that are registered, each with how many requests it was given.
+    /// Returns the registered workers, each with the number of requests that it was given.
     pub fn workers(&self) -> impl Iterator<Item = (PeerId, u64)> {
         let given = |peer: &model::Peer| match &peer.side {
             model::Side::Worker(worker) if !worker.offers.is_empty() => {
@@ -379,13 +382,13 @@ impl Judge {
         self.model.all_peers().filter_map(given)
     }
 
-    /// The services that a worker offers.
+    /// Returns the services that a worker offers.
     pub fn services_of(&self, worker: PeerId) -> Vec<Label> {
         let offers = self.model.worker(worker).map_or(&[][..], |worker| &worker.offers);
         offers.iter().map(|(at, _)| self.model.services[*at].name.clone()).collect()
     }
 
-    /// What a peer said of itself, where it has greeted.
+    /// Returns a peer's handshake parameters, if the handshake is complete.
     pub fn greeting_of(&self, peer: PeerId) -> Option<Hello> {
         let peer = self.model.peer(peer).filter(|peer| peer.greeted)?;
         let most = Some(peer.body_bytes_max).filter(|most| *most < usize::MAX);
@@ -393,14 +396,14 @@ impl Judge {
         Some(Hello { heartbeat: peer.pace.filter(|pace| *pace < Duration::MAX), message_bytes_max })
     }
 
-    /// Whether nothing is in progress but what may be for ever.
+    /// Returns true if no request is in progress except those that may stay forever.
     pub fn is_at_rest(&self) -> bool {
         self.model.live.iter().all(|uid| self.may_stay(*uid))
     }
 
-    /// Whether a request may be in progress for ever: it has no deadline, and no worker serves it,
-    /// or all that do have their hands full. At a worker the busy limit ends it, which is looked at
-    /// all the time.
+    /// Returns true if a request may be in progress forever: it has no deadline, and no worker
+    /// serves it or all workers for it are at capacity. A request at a worker cannot stay, because
+    /// the busy limit ends it, which is checked all the time.
     fn may_stay(&self, uid: Uid) -> bool {
         let request = &self.model.requests[&uid];
         let busy = |peer: &model::Peer| match &peer.side {
@@ -426,7 +429,7 @@ impl Judge {
         }
     }
 
-    /// Says that everything ought to have ended by now.
+    /// Reports a violation if a request is in progress that should have ended.
     pub fn expect_rest(&mut self) {
         let stuck = self.model.live.iter().find(|uid| !self.may_stay(**uid));
         if let Some(uid) = stuck.copied() {
@@ -485,7 +488,7 @@ impl Judge {
     }
 }
 
-/// The configuration as the broker takes it.
+/// Returns the configuration as the broker normalizes it.
 fn sane(config: &Config) -> Config {
     let mut config = config.clone();
     config.heartbeat_interval = config.heartbeat_interval.max(HEARTBEAT_INTERVAL_MIN);

@@ -1,4 +1,4 @@
-//! What the judge knows: its own picture of peers, services and requests.
+//! The checker's model of peers, services and requests.
 
 use core::hash::{BuildHasherDefault, Hasher};
 use core::time::Duration;
@@ -18,25 +18,25 @@ pub(crate) struct Peer {
     pub(crate) identity: Label,
     pub(crate) answers_probes: bool,
     pub(crate) answered: bool,
-    /// When it was first asked for life since it last showed any.
+    /// The time of the first probe since its last sign of life.
     pub(crate) probed: Option<Time>,
-    /// When it last showed life: not later than the broker may think.
+    /// The latest sign of life that the checker is sure of: the broker's value is not earlier.
     pub(crate) seen: Time,
-    /// The same: not earlier.
+    /// The latest possible sign of life: the broker's value is not later.
     pub(crate) seen_late: Time,
-    /// The step in which it last showed life by itself, and that in which it appeared.
+    /// The step of its last message, and the step of its connection.
     pub(crate) spoke: u64,
     pub(crate) appeared: u64,
     pub(crate) paused: bool,
-    /// Until when it has to read, where it is full.
+    /// The time until which it must read, if it is above its high-water mark.
     pub(crate) filled: Option<Time>,
-    /// Until when its identity is disputed.
+    /// The time until which its identity is disputed.
     pub(crate) dispute: Option<Time>,
-    /// Whether it was welcomed, where it has to be, and was not sent away since.
+    /// True if its handshake is complete, if required, and it was not disconnected since.
     pub(crate) greeted: bool,
-    /// How long it is silent at the most, as it says itself.
+    /// Its declared heartbeat interval.
     pub(crate) pace: Option<Duration>,
-    /// How many bytes a body may have that it is given, with what stands beside it.
+    /// The largest body that it accepts, in bytes, including the options.
     pub(crate) body_bytes_max: usize,
     pub(crate) side: Side,
 }
@@ -52,44 +52,46 @@ pub(crate) struct Client {
     pub(crate) can: ClientCapabilities,
     pub(crate) requests: usize,
     pub(crate) bytes: usize,
-    /// Its request at the door.
+    /// Its request in the admission queue.
     pub(crate) held: Option<Uid>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) can: WorkerCapabilities,
-    /// How many requests it takes at once, as it said last; and since when.
+    /// The last declared concurrency, and the time of its declaration.
     pub(crate) takes: Concurrency,
     pub(crate) takes_since: Time,
-    /// How many it may have in hand whatever it takes.
+    /// The maximum number of requests in flight, whatever the declared concurrency.
     pub(crate) hands_max: usize,
-    /// Whether it has said READY, and was not lost since.
+    /// True if it has sent READY and was not lost since.
     pub(crate) registered: bool,
-    /// The services that it offers, each with the step since which it does.
+    /// The registered services, each with the step of its registration.
     pub(crate) offers: Vec<(usize, u64)>,
-    /// Those that it has withdrawn since it registered.
+    /// The services withdrawn since it registered.
     pub(crate) withdrawn: Vec<usize>,
     pub(crate) hands: Vec<Hand>,
-    /// Since when it has had nothing in hand; and the latest that the broker may think.
+    /// The time since which it has nothing in flight, and the latest such time that the broker may
+    /// have.
     pub(crate) idle_since: Time,
     pub(crate) idle_late: Time,
-    /// Since when it has had something in hand, where it has.
+    /// The time since which it has a request in flight, if it has one.
     pub(crate) busy_since: Time,
     pub(crate) heartbeat_sent: Time,
-    /// The longest interval that was in force since.
+    /// The longest heartbeat interval in force since then.
     pub(crate) interval_max: Duration,
-    /// Full clients that it feeds.
+    /// Clients above their high-water mark to which this worker sends.
     pub(crate) feeds: Vec<PeerId>,
-    /// How many requests it was given.
+    /// The number of requests that it was given.
     pub(crate) given: u64,
-    /// In which step it got free, or was given something and stayed free: at the latest, and at the
-    /// earliest, as a slot may be free when its busy limit is over.
+    /// The step in which it became idle, or was given a request and still had a free slot: the
+    /// latest possible step, and the earliest, because a slot may become free when its busy limit
+    /// is over.
     pub(crate) free_since: Option<u64>,
     pub(crate) may_be_free_since: Option<u64>,
 }
 
-/// A request that takes a slot of a worker.
+/// A request that occupies a slot of a worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hand {
     pub(crate) uid: Uid,
@@ -148,7 +150,7 @@ impl Peer {
 }
 
 impl Peer {
-    /// Whether it begins with HELLO, and is told why it ends.
+    /// Returns true if its dialect has a handshake and disconnect reasons.
     pub(crate) fn greets(&self) -> bool {
         match &self.side {
             Side::Client(client) => client.can.greets,
@@ -156,41 +158,41 @@ impl Peer {
         }
     }
 
-    /// Whether it has to say HELLO before it is heard.
+    /// Returns true if its handshake is required and pending.
     pub(crate) fn is_unheard(&self) -> bool {
         self.greets() && !self.greeted
     }
 
-    /// Whether it is a worker that has said READY.
+    /// Returns true if it is a worker that has sent READY.
     pub(crate) fn is_registered(&self) -> bool {
         matches!(&self.side, Side::Worker(worker) if worker.registered)
     }
 }
 
 impl Worker {
-    /// Whether it has a slot that is free without doubt.
+    /// Returns true if it certainly has a free slot.
     pub(crate) fn has_slot(&self) -> bool {
         self.has_room_beyond(self.hands.len())
     }
 
-    /// In which step it got free for a service that it offers, at the latest.
+    /// Returns the latest possible step in which it became idle for a service that it offers.
     pub(crate) fn free_for_since(&self, service: usize) -> Option<u64> {
         let offer = self.offers.iter().find(|(offered, _)| *offered == service);
         Some(self.free_since?.max(offer?.1))
     }
 
-    /// Whether it can be given one more than so many.
+    /// Returns true if it can accept another request beyond this number.
     pub(crate) fn has_room_beyond(&self, hands: usize) -> bool {
         self.takes.allows_beyond(hands) && hands < self.hands_max
     }
 
-    /// How many requests it has in hand without doubt. What is over the busy limit it may have no longer,
-    /// but one that is told to cancel says itself when it is done.
+    /// Returns the number of requests that are certainly in flight. Requests beyond the busy limit
+    /// may not be, but a worker that was told to cancel reports their end itself.
     pub(crate) fn busy(&self, now: Time) -> usize {
         self.hands.iter().filter(|hand| self.has(hand, now)).count()
     }
 
-    /// Whether it has a request in hand without doubt.
+    /// Returns true if a request is certainly in flight at this worker.
     pub(crate) fn has_in_hand(&self, uid: Uid, now: Time) -> bool {
         self.hands.iter().any(|hand| hand.uid == uid && self.has(hand, now))
     }
@@ -199,7 +201,7 @@ impl Worker {
         self.can.cancel || hand.busy_until > now
     }
 
-    /// Takes what stands for a request out of its hands.
+    /// Frees the slot of a request.
     pub(crate) fn let_go(&mut self, uid: Uid, since: Time, late: Time) {
         let before = self.hands.len();
         self.hands.retain(|hand| hand.uid != uid);
@@ -212,22 +214,22 @@ impl Worker {
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) name: Label,
-    /// Workers that offer exactly this.
+    /// The number of workers that offer exactly this name.
     pub(crate) workers: usize,
-    /// Which others serve it too, the best first; and whether anybody does.
+    /// The other services that match it, best first, and whether any worker offers one.
     pub(crate) backers: Vec<usize>,
     pub(crate) offered: bool,
     pub(crate) unoffered_since: Option<Time>,
-    /// How many requests for other names its workers were given since it had its turn.
+    /// The number of requests for other names that its workers were given since its last turn.
     pub(crate) passed_over: usize,
     pub(crate) requests: usize,
     pub(crate) bytes: usize,
-    /// Of these requests, how many wait for a worker; and of those, how many were rejected.
+    /// The number of its requests that are queued, and how many of these were rejected.
     pub(crate) waiting: usize,
     pub(crate) rejected: usize,
 }
 
-/// A hasher for keys that are spread already, the same in every run.
+/// A hasher for well-distributed keys. It gives the same result in every run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fold(u64);
 
@@ -259,21 +261,21 @@ impl Hasher for Fold {
 
 pub(crate) type FoldMap<K, V> = HashMap<K, V, BuildHasherDefault<Fold>>;
 
-/// Everything the judge knows of the broker that runs.
+/// The checker's model of the running broker.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    /// Under the index of their id.
+    /// The peers, indexed by their id.
     pub(crate) peers: Vec<Option<Peer>>,
     pub(crate) peers_count: usize,
     pub(crate) services: Vec<Service>,
     pub(crate) requests: FoldMap<Uid, Request>,
-    /// Requests in progress, in no order.
+    /// Requests in progress, in no particular order.
     pub(crate) live: Vec<Uid>,
     pub(crate) live_bytes: usize,
     pub(crate) held: usize,
     pub(crate) held_bytes: usize,
     pub(crate) by_id: FoldMap<RequestId, Uid>,
-    /// Which worker was given which token for which request.
+    /// The worker and request of each token.
     pub(crate) tokens: FoldMap<Label, (PeerId, Uid)>,
 }
 
@@ -314,7 +316,7 @@ impl Model {
         }
     }
 
-    /// How the bodies are written that a peer reads.
+    /// Returns the body format of a peer.
     pub(crate) fn form(&self, id: PeerId) -> Form {
         self.peer(id).map_or(Form::Frames, |peer| match &peer.side {
             Side::Client(client) => client.can.form,
@@ -322,17 +324,17 @@ impl Model {
         })
     }
 
-    /// Whether a peer takes replies in parts.
+    /// Returns true if a peer accepts partial replies.
     pub(crate) fn takes_parts(&self, id: PeerId) -> bool {
         self.client(id).is_some_and(|client| client.can.partial_replies)
     }
 
-    /// Whether a peer reads what it is sent.
+    /// Returns true if a peer reads its messages.
     pub(crate) fn is_reading(&self, id: PeerId) -> bool {
         self.peer(id).is_some_and(|peer| peer.filled.is_none())
     }
 
-    /// How many services all workers offer together.
+    /// Returns the total number of registrations.
     pub(crate) fn offers(&self) -> usize {
         self.services.iter().map(|service| service.workers).sum()
     }
@@ -386,7 +388,7 @@ impl Model {
         })
     }
 
-    /// Moves a request, and counts it where it is.
+    /// Moves a request to a new place and updates the counters.
     pub(crate) fn place(&mut self, uid: Uid, place: Place) {
         let Some(request) = self.requests.get_mut(&uid) else { return };
         let before = core::mem::replace(&mut request.place, place);
@@ -402,7 +404,7 @@ impl Model {
         }
     }
 
-    /// Counts a request as so many bytes.
+    /// Changes the bytes charged for a request.
     pub(crate) fn recharge(&mut self, uid: Uid, charged: usize) {
         let Some(request) = self.requests.get_mut(&uid) else { return };
         let before = core::mem::replace(&mut request.charged, charged);
@@ -414,7 +416,7 @@ impl Model {
         }
     }
 
-    /// Takes a request in.
+    /// Accepts a request.
     pub(crate) fn admit(&mut self, uid: Uid) {
         let Some(request) = self.requests.get(&uid) else { return };
         let (client, service, charged) = (request.client, request.service, request.charged);
@@ -450,7 +452,7 @@ impl Model {
         }
     }
 
-    /// Whether every worker that serves the name of a request has rejected it.
+    /// Returns true if every worker that serves a request's name has rejected it.
     pub(crate) fn all_rejected(&self, request: &Request) -> bool {
         self.all_peers().all(|peer| match &peer.side {
             Side::Worker(worker) => {
@@ -461,14 +463,14 @@ impl Model {
         })
     }
 
-    /// The peer that owns an identity.
+    /// Returns the peer that owns an identity.
     pub(crate) fn owner(&self, identity: &Label) -> Option<PeerId> {
         let owns = |peer: &&Peer| peer.identity == *identity && peer.dispute.is_none();
         let owner = self.all_peers().find(owns).filter(|_| !identity.is_empty());
         owner.map(|peer| peer.id)
     }
 
-    /// The request in progress that a client means by this id.
+    /// Returns the request in progress with this id of this client.
     pub(crate) fn called(&self, client: PeerId, id: &CorrelationId) -> Option<Uid> {
         let meant = |uid: &&Uid| {
             let request = &self.requests[*uid];
@@ -477,8 +479,8 @@ impl Model {
         self.live.iter().find(meant).copied()
     }
 
-    /// The services that somebody uses, and those of them that no worker offers. Names of which
-    /// only requests at the door speak are not among them.
+    /// Returns the number of services in use, and of these the number without a worker. Names that
+    /// only requests in the admission queue use are not counted.
     pub(crate) fn names(&self) -> (usize, usize) {
         let used = |service: &&Service| service.workers > 0 || service.requests > 0;
         let all = self.services.iter().filter(used).count();
@@ -487,7 +489,7 @@ impl Model {
     }
 }
 
-/// The timings in force for a service: waiting and running.
+/// Returns a service's timings: the maximum time in the queue and at a worker.
 pub(crate) fn timings(config: &Config, name: &Label) -> (Duration, Duration) {
     let own = config.services.iter().find(|own| own.name == *name);
     (
@@ -496,12 +498,12 @@ pub(crate) fn timings(config: &Config, name: &Label) -> (Duration, Duration) {
     )
 }
 
-/// Whether equal requests for a name share an answer.
+/// Returns true if requests for a name are coalesced.
 pub(crate) fn shares(config: &Config, name: &Label) -> bool {
     config.services.iter().find(|own| own.name == *name).is_some_and(|own| own.share)
 }
 
-/// How the workers that offer a name are balanced.
+/// Returns the balancing policy of a name.
 pub(crate) fn balance(config: &Config, name: &Label) -> Balance {
     let own = config.services.iter().find(|own| own.name == *name);
     own.and_then(|own| own.balance).unwrap_or(config.balance)

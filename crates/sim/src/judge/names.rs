@@ -1,28 +1,29 @@
-//! Names, as their rules have them: who serves which.
+//! A reference implementation of service matching by wildcard and version.
 
 use majordomus_core::Time;
 
 use super::model::{Model, Worker};
 
 impl Model {
-    /// Whether workers that offer the one serve the other.
+    /// Returns true if workers that offer one service serve the other.
     pub(crate) fn serves(&self, offered: usize, asked: usize) -> bool {
         offered == asked || self.services[asked].backers.contains(&offered)
     }
 
-    /// Which of its services a worker serves a name by: that name, or the best of the others.
+    /// Returns the service of a worker that matches a name: the name itself, or else the best
+    /// match.
     pub(crate) fn best_offer(&self, worker: &Worker, asked: usize) -> Option<usize> {
         let offers = worker.offers.iter().map(|(offered, _)| *offered);
         let serving = offers.filter(|offered| self.serves(*offered, asked));
         serving.min_by_key(|offered| self.rank(*offered, asked))
     }
 
-    /// How good a service is for those that ask for a name: nothing where it is that name.
+    /// Returns the rank of a matching service for a name, or `None` for the name itself.
     pub(crate) fn rank(&self, offered: usize, asked: usize) -> Option<usize> {
         self.services[asked].backers.iter().position(|backer| *backer == offered)
     }
 
-    /// A name is offered by a first worker, or no longer: whom else that concerns is worked out anew.
+    /// Updates all matches after the first worker of a name registered or the last one left.
     pub(crate) fn look_who_serves_all(&mut self, now: Time) {
         for at in 0..self.services.len() {
             self.look_who_serves(at, now);
@@ -40,7 +41,7 @@ impl Model {
         service.backers = backers;
     }
 
-    /// Which offered names serve this one beside itself, the best first.
+    /// Returns the offered services that match this one, best first, without the service itself.
     fn backers_of(&self, at: usize) -> Vec<usize> {
         let name = self.services[at].name.as_bytes();
         let offered = self.services.iter().enumerate();
@@ -69,7 +70,7 @@ impl Model {
     }
 }
 
-/// A version. Those before a release are ordered by their text, which will do for a few of them.
+/// A version. Prereleases are ordered by their text, which suffices for the few in use.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     numbers: [u64; 3],
@@ -83,14 +84,14 @@ impl Version {
     }
 }
 
-/// A part of a range: from here on, and below there.
+/// A part of a range: from an inclusive lower bound to an exclusive upper bound.
 #[derive(Debug)]
 struct Bounds {
     from: Version,
     below: Option<Version>,
 }
 
-/// Alternatives, in each of which all bounds have to hold.
+/// Alternatives. All bounds of an alternative must hold.
 #[derive(Debug)]
 struct Range(Vec<Vec<Bounds>>);
 
@@ -99,7 +100,7 @@ impl Range {
         let inside = |bounds: &Bounds| {
             *version >= bounds.from && bounds.below.as_ref().is_none_or(|below| version < below)
         };
-        // Who does not ask for what comes before this release does not get it.
+        // A range matches prereleases only if it names a prerelease of the same version.
         let meant =
             |bounds: &Bounds| !bounds.from.is_release && bounds.from.numbers == version.numbers;
         self.0
@@ -131,7 +132,7 @@ fn range_of(name: &[u8]) -> Option<(&str, Range)> {
     Some((base, Range(all.collect::<Option<_>>()?)))
 }
 
-/// What a word in a range stands for.
+/// Returns the bounds for a term of a range.
 fn bounds(word: &str) -> Option<Bounds> {
     let text = word.trim_start_matches(['^', '~', '<', '>', '=']);
     let sign = &word[..word.len() - text.len()];
@@ -147,7 +148,7 @@ fn bounds(word: &str) -> Option<Bounds> {
     named.resize(3, 0);
     let numbers: [u64; 3] = named.try_into().ok()?;
     let from = Version { is_release: before.is_empty(), before_release: before.into(), numbers };
-    // The first version in which the number at this place is higher.
+    // Returns the first version with a higher number at this position.
     let next = |place: usize| {
         let mut next = numbers;
         next[place..].fill(0);

@@ -1,4 +1,4 @@
-//! Whether the broker counts as the judge does, and holds what it ought to.
+//! Checks of the broker's counters and gauges against the model.
 
 use majordomus_core::Outcome;
 

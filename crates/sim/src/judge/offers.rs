@@ -1,4 +1,4 @@
-//! What workers offer and withdraw.
+//! Checks of registered and withdrawn services.
 
 use majordomus_core::broker::{Offence, SERVICE_NAME_BYTES_MAX};
 use majordomus_core::{Farewell, Label, PeerId};
@@ -47,7 +47,7 @@ impl Judge {
         self.model.look_who_serves_all(now);
         self.step.directory_changed = true;
         self.step.must_greet = Some(peer);
-        // What it has withdrawn it may serve again by another name.
+        // The worker may serve a withdrawn name again by another service.
         let all = 0..self.model.services.len();
         let served: Vec<usize> = all.filter(|asked| self.model.serves(at, *asked)).collect();
         let Some(worker) = self.model.worker_mut(peer) else { return };
@@ -65,7 +65,7 @@ impl Judge {
         (worker.heartbeat_sent, worker.interval_max) = (now, interval);
     }
 
-    /// A worker hears that it offers something, and what it is called.
+    /// Handles the confirmation of a worker's registration, with the worker's name.
     pub(super) fn hears_of_offer(&mut self, peer: PeerId, service: &Label, name: &Label) {
         let right = self.step.must_greet.take() == Some(peer)
             && *service == self.step.offered
@@ -75,7 +75,7 @@ impl Judge {
         }
     }
 
-    /// A worker offers this no longer, or nothing at all where it names nothing.
+    /// Handles a withdrawal of one service, or of all services if `name` is empty.
     pub(super) fn withdraws(&mut self, peer: PeerId, name: &Label) {
         let (known, step) = (self.model.find_service(name), self.steps);
         let Some(worker) = self.model.worker_mut(peer) else { return };
@@ -87,7 +87,7 @@ impl Judge {
         }
         worker.offers.retain(|(at, _)| !is_meant(*at));
         worker.withdrawn.extend(&withdrawn);
-        // It stands anew among those that are free for the others.
+        // The worker is enqueued again among the idle workers of its other services.
         worker.free_since = worker.free_since.map(|_| step);
         self.step.withdraws = Some(peer);
         self.step.must_withdraw = withdrawn;
@@ -105,7 +105,7 @@ impl Judge {
         self.step.directory_changed = true;
     }
 
-    /// What a worker withdrew is gone, and so are those who want that of this worker.
+    /// Checks the registrations after a withdrawal, and the requests that targeted the worker.
     pub(super) fn settle_offers(&mut self) {
         let Some(peer) = self.step.withdraws else { return };
         if let Some(at) = self.step.must_withdraw.first() {

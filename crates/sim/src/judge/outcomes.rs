@@ -1,4 +1,4 @@
-//! How requests end, what their clients hear of it, and which of them wait again.
+//! Checks of outcomes, of reports to clients, and of requests that are queued again.
 
 use core::time::Duration;
 
@@ -10,7 +10,7 @@ use super::model::{Hand, Side, Worker};
 use super::request::{Place, Rejection, Request};
 use super::{Cause, Judge, Part, Rule, Uid, Word};
 
-/// What a client is told that gives a request the id of another in progress.
+/// The error code for a request that reuses the id of another one in progress.
 const CODE_ID_IN_USE: u16 = 400;
 
 impl Judge {
@@ -54,7 +54,8 @@ impl Judge {
         self.released(uid, place);
     }
 
-    /// Whether the answer to a request went out, to it or to one that its client cannot tell from it.
+    /// Returns true if the answer to a request was sent, to it or to one that its client cannot
+    /// distinguish from it.
     fn has_heard(&mut self, uid: Uid) -> bool {
         let requests = &mut self.model.requests;
         let (client, id) = (requests[&uid].client, requests[&uid].id.clone());
@@ -74,8 +75,8 @@ impl Judge {
         true
     }
 
-    /// Whether the client of a request has to hear that it ends so. Who times out by itself has
-    /// forgotten the request when its timeout is over, and may not take any word of it.
+    /// Returns true if a request's client must receive this outcome. A client that times out by
+    /// itself has forgotten the request after its timeout, and may not accept any report about it.
     fn is_told(&self, request: &Request, outcome: Outcome) -> bool {
         let Some(client) = self.model.client(request.client) else { return false };
         let over = matches!(request.timeout, Timeout::After(_))
@@ -85,7 +86,7 @@ impl Judge {
         client.can.told.contains(outcome) && (!over || client.can.told.contains(Outcome::Expired))
     }
 
-    /// What a client was told of the end of a request.
+    /// Records a client's failure report.
     pub(super) fn take_word(
         &mut self,
         client: PeerId,
@@ -101,7 +102,7 @@ impl Judge {
         Some(self.step.failures.swap_remove(at))
     }
 
-    /// Whether a client was told what the worker said of it, and nothing else.
+    /// Returns true if a client received exactly the worker's message.
     pub(super) fn is_right(&self, word: &Word, uid: Uid) -> bool {
         let request = &self.model.requests[&uid];
         let (nothing, none) = (Frames::empty(), Vec::new());
@@ -113,7 +114,7 @@ impl Judge {
         };
         let (body, options) = match word.outcome {
             Outcome::Failed if failed => (&self.step.body, &self.step.options),
-            // What cannot be read of an answer is its body.
+            // The unreadable part of an answer is its body.
             Outcome::Untranslatable if !word.reply.options.is_empty() => {
                 (&nothing, &self.step.options)
             }
@@ -135,8 +136,7 @@ impl Judge {
         };
         let Reply { asked, code: their_code, options: their_options, body: their_body, .. } =
             &word.reply;
-        // Of one of which nobody knows whether it shares the answer, its own body may be what its next
-        // worker cannot read.
+        // For an ambiguous request, the next worker may be unable to read the request's own body.
         let by_itself = request.sharing.murky
             && word.outcome == Outcome::Untranslatable
             && *their_code == CODE_UNSAID;
@@ -174,7 +174,7 @@ impl Judge {
             || request.sharing.murky;
         let fair = match (outcome, request.place) {
             (Outcome::Expired, Place::At(_)) => due,
-            // Its worker had it for too long and lives, so it stays with its other requests.
+            // The worker exceeded its busy limit but is alive, so it keeps its other requests.
             (Outcome::WorkerLost, Place::At(worker)) => {
                 let overdue = |hand: &Hand| hand.uid == uid && hand.busy_until <= now;
                 request.deadline > now
@@ -213,14 +213,14 @@ impl Judge {
         if fair { Ok(()) } else { Err("there is no cause") }
     }
 
-    /// Whether a worker is free for a request and cannot read it.
+    /// Returns true if a worker is idle for a request and cannot read it.
     fn is_unreadable_for_free(&self, request: &Request) -> bool {
         self.is_unreadable_for(request, |worker| worker.has_room_beyond(worker.busy(self.now)))
     }
 
-    /// Whether a worker that serves a request cannot read it, of those that fit.
+    /// Returns true if one of the matching workers that satisfy `fits` cannot read the request.
     fn is_unreadable_for(&self, request: &Request, fits: impl Fn(&Worker) -> bool) -> bool {
-        // Who follows another ends with it where that is for the body, which both have.
+        // A coalesced request ends with its primary if the cause is the body, which both share.
         let options = match request.place {
             Place::Following(_) => &[][..],
             _ => &request.options,
@@ -236,8 +236,9 @@ impl Judge {
         })
     }
 
-    /// Whether a rejected request that waits may end so by now. It waits for a worker that has not
-    /// rejected it for so long; at its deadline it counts whether there is one.
+    /// Returns true if a queued, rejected request may end with this outcome by now. It waits this
+    /// long for a worker that has not rejected it. At its deadline, the outcome depends on whether
+    /// such a worker exists.
     fn may_give_up(&self, request: &Request, outcome: Outcome) -> bool {
         let Rejection { by_all_first, .. } = request.rejection;
         let all = self.model.all_rejected(request);
@@ -250,7 +251,7 @@ impl Judge {
         }
     }
 
-    /// A request lost its worker: it waits again, or has to end.
+    /// Handles a request that lost its worker: it is queued again or must end.
     pub(super) fn returned(&mut self, uid: Uid) {
         let now = self.now;
         let (attempts_max, shut_down) = (self.config.attempts_max, self.shut_down);
@@ -268,7 +269,7 @@ impl Judge {
         self.waits_again(uid);
     }
 
-    /// A request that was at a worker waits for another, with all that it had in the beginning.
+    /// Queues a request again, with all its initial attributes.
     pub(super) fn waits_again(&mut self, uid: Uid) {
         let (now, wait, reject_wait) = (self.now, self.wait_of(uid), self.config.reject_wait);
         let Some(request) = self.model.requests.get_mut(&uid) else { return };

@@ -1,4 +1,4 @@
-//! What the broker wants done, and whether it may.
+//! Checks of the broker's outputs.
 
 use majordomus_core::broker::{Event, Output};
 use majordomus_core::{
@@ -82,7 +82,7 @@ impl Judge {
         }
     }
 
-    /// A service of the broker's own answers.
+    /// Handles an answer of one of the broker's own services.
     fn answered(&mut self, peer: PeerId, reply: &Reply) {
         if self.step.cause == Cause::Mmi(peer) && self.step.answered {
             return self.accuse(Rule::AfterFinal, format!("{peer} gets it twice: {reply:?}"));
@@ -144,10 +144,10 @@ impl Judge {
         }
         let followed = request.place == Place::Waiting;
         if followed && part == Part::Partial {
-            // So it did follow that one.
+            // The request has joined that one.
             self.sticks(uid, answered);
         } else if let Some(request) = self.model.requests.get_mut(&uid) {
-            // Of a final one it may turn out that it was for another that is alike.
+            // A final part may turn out to belong to another request that is alike.
             match part {
                 Part::Final => request.told = true,
                 _ => (request.part_sent, request.sharing.leads) = (true, false),
@@ -157,7 +157,8 @@ impl Judge {
         self.step.answered = true;
     }
 
-    /// Whose answer it is that a client gets. Of several that it cannot tell apart, any.
+    /// Returns the request whose answer a client receives. Of several indistinguishable ones, it
+    /// returns any.
     fn asker(&self, answered: Uid, peer: PeerId, reply: &Reply) -> Result<Uid, Rule> {
         let requests = &self.model.requests;
         let mut all = self.sharers(answered);
@@ -216,7 +217,7 @@ impl Judge {
                 let (now, interval) = (self.now, self.config.heartbeat_interval);
                 if let Some(worker) = self.model.worker_mut(peer) {
                     worker.heartbeat_sent = now;
-                    // An answer is one more than those that are due.
+                    // An answer to a heartbeat comes in addition to the scheduled heartbeats.
                     worker.interval_max = if asked { worker.interval_max } else { interval };
                 }
             }
@@ -227,7 +228,7 @@ impl Judge {
         }
     }
 
-    /// A worker hears that a request is still wanted.
+    /// Handles a request keep-alive to a worker.
     fn wanted(&mut self, peer: PeerId, address: &Label, id: &CorrelationId) {
         let right = self.step.must_want.take().is_some_and(|want| {
             self.bearer(address) == Some((want.worker, want.uid))
@@ -259,7 +260,7 @@ impl Judge {
                     self.accuse(Rule::Offence, format!("{peer} is blamed for {offence}"));
                 }
                 self.step.offended = true;
-                // One that may or may not be noticed has these effects where it is.
+                // A violation that need not be reported has these effects if it is reported.
                 if self.step.unsure {
                     self.step.unsure = false;
                     self.step.late = (0, 0);

@@ -1,5 +1,4 @@
-//! What goes with a request: its priority, what its worker is told of it, credit, and notices of how
-//! far it has come.
+//! Checks of request attributes: priority, dispatch attributes, credit and progress notices.
 
 use core::cmp::Ordering;
 
@@ -12,12 +11,12 @@ use super::request::{Place, Request, Uid};
 use super::{Cause, Judge, Rule};
 
 impl Judge {
-    /// Whether another that waits for the same service ought to go first: one of a higher priority,
-    /// or one that came earlier.
+    /// Returns true if another request that is queued for the same service should be dispatched
+    /// first: it has a higher priority or arrived earlier.
     pub(super) fn is_out_of_order(&self, uid: Uid) -> bool {
         let request = &self.model.requests[&uid];
-        // What is rejected waits apart; and it is not said in which order those come back that were
-        // put aside until now.
+        // Rejected requests are queued separately. The order in which suspended requests return is
+        // unspecified.
         if request.targeted || request.is_rejected() || self.step.cause == Cause::Drained {
             return false;
         }
@@ -48,7 +47,7 @@ impl Judge {
             })
     }
 
-    /// What a worker is told of a request that it gets has to be so.
+    /// Checks the attributes of a dispatched request.
     pub(super) fn check_task(&mut self, uid: Uid, sent: &WorkerRequest, busy_until: Time) {
         let request = &self.model.requests[&uid];
         let ends = request.deadline.min(busy_until);
@@ -62,7 +61,7 @@ impl Judge {
             && sent.priority == request.priority
             && credit;
         if sent.credit == CREDIT_UNLIMITED && !credit {
-            // So it is told where others share its answer.
+            // The request is marked as shared if others share its answer.
             return self.accuse(Rule::Shared, format!("{uid} shares nothing: {sent:?}"));
         }
         if !right {
@@ -75,10 +74,10 @@ impl Judge {
         }
     }
 
-    /// A client takes so many parts more: a worker that counts them has to hear it.
+    /// Handles a client's additional credit: a worker that counts parts must receive it.
     pub(super) fn gives_credit(&mut self, client: PeerId, id: &CorrelationId, credit: u32) {
         let Some(uid) = self.model.called(client, id) else { return };
-        // It was the client that had to be waited for.
+        // The request was waiting for its client.
         self.restart_timeout(uid);
         let Some(request) = self.model.requests.get_mut(&uid) else { return };
         request.credit = request.credit.saturating_add(credit);
@@ -105,13 +104,13 @@ impl Judge {
         }
     }
 
-    /// A worker says that it is still at work.
+    /// Handles a worker's progress message.
     pub(super) fn works(&mut self, worker: PeerId, registered: bool, address: &Label) {
         let bearer = self.bearer(address).filter(|(bearer, _)| *bearer == worker);
         match bearer {
             None if registered => self.offends(worker, Offence::ForgedReply),
             None => self.offends(worker, Offence::NotReady),
-            // It may not have read yet that it was sent away.
+            // The worker may not have read its disconnect yet.
             Some(_) if !registered => self.step.late = (1, 1),
             Some((_, uid)) if self.model.requests[&uid].place == Place::At(worker) => {
                 self.expect_notices(uid, Notice::AtWork);
@@ -120,10 +119,11 @@ impl Judge {
         }
     }
 
-    /// Whoever shares the answer to a request hears of it, too.
+    /// Expects notices to all clients that share a request's answer.
     pub(super) fn expect_notices(&mut self, uid: Uid, notice: Notice) {
         for sharer in self.sharers(uid) {
-            // It may have been left by another in this step, and follow this one only now.
+            // The request may have been detached in this step, and may have joined this one only
+            // now.
             if sharer == uid || !self.model.requests[&sharer].sharing.released {
                 self.expect_notice(sharer, notice);
             }
@@ -137,7 +137,8 @@ impl Judge {
         }
     }
 
-    /// A request was taken in: it waits, or shares what a worker does, unless one gets it at once.
+    /// Expects the first notice of an accepted request: it is queued or in flight, unless it is
+    /// dispatched at once.
     pub(super) fn expect_first_notice(&mut self, uid: Uid) {
         let runs = match self.model.requests[&uid].place {
             Place::Following(leader) => {
@@ -148,7 +149,7 @@ impl Judge {
         self.expect_notice(uid, if runs { Notice::Dispatched } else { Notice::Queued });
     }
 
-    /// A request that is dispatched, or cannot be, before anything is said of it did not wait.
+    /// Cancels the expected queue notice of a request that was dispatched or failed at once.
     pub(super) fn never_queued(&mut self, uid: Uid) {
         self.step.must_notice.retain(|due| *due != (uid, Notice::Queued));
     }
@@ -170,7 +171,7 @@ impl Judge {
         if self.model.live.iter().any(unsure) {
             return;
         }
-        // Who hears at once that a worker has it shares what that worker does.
+        // A request whose first notice is that a worker has it shares that worker's answer.
         let shares = |uid: &Uid| {
             let comes = matches!(self.step.cause, Cause::Request(_, comes) if comes == *uid);
             comes && is_of(uid) && notice == Notice::Dispatched
@@ -183,7 +184,7 @@ impl Judge {
         }
     }
 
-    /// What had to be said of requests that are not over.
+    /// Checks the required notices of requests that are still in progress.
     pub(super) fn settle_progress(&mut self) {
         let requests = &self.model.requests;
         let sure = |(uid, _): &&(Uid, Notice)| !requests[uid].sharing.murky;

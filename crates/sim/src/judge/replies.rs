@@ -1,4 +1,4 @@
-//! What workers say, and what has to follow from it.
+//! Messages from workers and the outputs that must follow.
 
 use majordomus_core::broker::{FRAME_BYTES, Offence, PART_BYTES, Sign};
 use majordomus_core::{Frames, FromWorker, Outcome, PeerId, Status, Timeout, WorkerReply};
@@ -52,7 +52,7 @@ impl Judge {
         }
     }
 
-    /// What a worker says of itself in a heartbeat counts from now on.
+    /// Applies the status in a worker's heartbeat.
     fn beats(&mut self, peer: PeerId, status: Status) {
         let now = self.now;
         let Some(concurrency) = status.concurrency else { return };
@@ -89,7 +89,8 @@ impl Judge {
             return self.offends(peer, Offence::ForgedReply);
         }
         if other_id {
-            // Whether the broker still knows the request, only to find another id, is its matter.
+            // It is unspecified whether the broker still has the request and detects the different
+            // id.
             self.step.offence = Some(Offence::ForgedReply);
             self.step.unsure = true;
             self.step.late = (0, 1);
@@ -125,7 +126,7 @@ impl Judge {
         }
     }
 
-    /// Who has a part of the answer has the whole timeout again.
+    /// Restarts the timeout of a request that received a part of its answer.
     pub(super) fn restart_timeout(&mut self, uid: Uid) {
         let now = self.now;
         if let Some(request) = self.model.requests.get_mut(&uid)
@@ -193,7 +194,7 @@ impl Judge {
             self.step.must_end.push((uid, outcome));
         }
         let Some(keep) = reply.keep.filter(|_| whole) else { return };
-        // The body of a request is there where it may have to go to another worker.
+        // The request's body is still stored if it may go to another worker.
         let Place::At(worker) = self.model.requests[&uid].place else { return };
         let rejects = self.model.worker(worker).is_some_and(|worker| worker.can.rejects);
         let may_be_there = self.model.requests[&uid].redeliver || self.is_shared(uid);
@@ -202,7 +203,7 @@ impl Judge {
         }
     }
 
-    /// A worker will not do it: another gets it, or it waits for one, or that was the last word.
+    /// Handles a rejection: the request goes to another worker, is queued, or ends.
     fn takes_rejection(&mut self, worker: PeerId, uid: Uid, reply: &WorkerReply) {
         self.rejections += 1;
         let limits = &self.config.limits;

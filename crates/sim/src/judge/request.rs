@@ -1,4 +1,4 @@
-//! What the judge knows of a request.
+//! The checker's model of a request.
 
 use core::time::Duration;
 
@@ -8,14 +8,15 @@ use majordomus_core::{CorrelationId, Frames, Outcome, PeerId, Priority, Time, Ti
 /// The number of a request.
 pub type Uid = u64;
 
-/// What options begin with that hold the number of their request.
+/// The marker byte before a request number in options.
 pub(crate) const MARK: u8 = b'#';
 
-/// How long a number is, in bytes.
+/// The length of a request number in bytes.
 pub(crate) const UID_BYTES: usize = 8;
 
-/// Returns the number of a request, which tells it from requests that say the same. The number stands
-/// in the options behind a mark, or is the id where that is a text of eight bytes, or begins the body.
+/// Returns the number of a request, which distinguishes it from equal requests. The number is in
+/// the options after a marker, or it is the id if the id is a text of eight bytes, or it starts the
+/// body.
 pub(crate) fn uid_of(id: &CorrelationId, options: &[u8], body: &Frames) -> Option<Uid> {
     match options.split_first() {
         Some((&MARK, rest)) => number(rest),
@@ -35,18 +36,18 @@ fn number(bytes: &[u8]) -> Option<Uid> {
     Some(u64::from_be_bytes(*bytes.first_chunk::<UID_BYTES>()?))
 }
 
-/// Whether two bodies are one to who reads them.
+/// Returns true if a reader cannot distinguish two bodies.
 pub(crate) fn is_same_body(one: &Frames, other: &Frames) -> bool {
     one.form() == other.form() && one.note() == other.note() && one == other
 }
 
-/// Where a request is.
+/// The location of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Not taken in: on its way, at the door, or refused.
+    /// Not accepted: in transit, in the admission queue, or rejected.
     Outside,
     Waiting,
-    /// It waits for the answer to that one, which is equal.
+    /// Coalesced: waiting for the answer to this equal request.
     Following(Uid),
     At(PeerId),
     Ended(Outcome),
@@ -58,37 +59,38 @@ pub(crate) struct Request {
     pub(crate) client: PeerId,
     pub(crate) service: usize,
     pub(crate) id: CorrelationId,
-    /// Whether its client can speak of it: it has an id that no other had when it came.
+    /// True if its client can refer to it: its id was unique when it arrived.
     pub(crate) named: bool,
     pub(crate) options: Vec<u8>,
     pub(crate) timeout: Timeout,
     pub(crate) redeliver: bool,
-    /// When it ends at the latest, where no worker has answered by then; and at the earliest.
+    /// The latest time of its end if no worker has answered, and the earliest.
     pub(crate) deadline: Time,
     pub(crate) early: Time,
-    /// When it was taken in, and at which place.
+    /// The time and the index of its acceptance.
     pub(crate) received: Time,
     pub(crate) index: u32,
     pub(crate) waiting_since: Time,
     pub(crate) attempts: u32,
     pub(crate) part_sent: bool,
-    /// Whether its final reply, or the word that there is none, went out.
+    /// True if its final reply or its failure report was sent.
     pub(crate) told: bool,
     pub(crate) charged: usize,
     pub(crate) body: Frames,
-    /// The one worker that it wants, where it is there; and whether it wants one.
+    /// The target worker, if connected, and whether the request names a target.
     pub(crate) target: Option<PeerId>,
     pub(crate) targeted: bool,
-    /// That one was lost while its client did not read, so it may hear of that later.
+    /// True if the target was lost while the client did not read, so the report may come later.
     pub(crate) forsaken: bool,
     pub(crate) fresh: bool,
     pub(crate) priority: Priority,
-    /// How many parts its client takes, all that it has said so far; and whether its worker was told
-    /// that there is no limit.
+    /// The total credit of its client for parts, and whether its worker was told that it is
+    /// unlimited.
     pub(crate) credit: u32,
     pub(crate) unlimited: bool,
     pub(crate) notices: bool,
-    /// Whether its client did not read for a while since it came, so that it may have been put aside.
+    /// True if its client did not read for a while since its arrival, so the request may be
+    /// suspended.
     pub(crate) aside: bool,
     pub(crate) sharing: Sharing,
     pub(crate) collected: Vec<Frames>,
@@ -105,7 +107,7 @@ impl Request {
         (self.deadline, self.early) = (deadline, deadline);
     }
 
-    /// Whether somebody has rejected it.
+    /// Returns true if a worker has rejected it.
     pub(crate) fn is_rejected(&self) -> bool {
         !self.rejection.by.is_empty()
     }
@@ -115,48 +117,49 @@ impl Request {
     }
 }
 
-/// What is known of a request whose answer others may share.
+/// The coalescing state of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Sharing {
-    /// Whether those that are equal follow it, where it follows none.
+    /// True if equal requests join it. False if it has joined another.
     pub(crate) leads: bool,
-    /// Whether it is not known which one of several equal ones it follows, if it follows any: one of
-    /// them was put aside, or not, because its client does not read.
+    /// True if it is unknown which of several equal requests it has joined, if any, because one of
+    /// them may or may not be suspended for a client that does not read.
     pub(crate) murky: bool,
-    /// Whether it, or another that its client cannot tell from it, got a part of an answer.
+    /// True if it, or a request that its client cannot distinguish from it, received a part of an
+    /// answer.
     pub(crate) may_have_part: bool,
-    /// Those that follow it, in the order in which they came.
+    /// The requests that have joined it, in the order of arrival.
     pub(crate) followers: Vec<Uid>,
-    /// Whether it has followed one that gave up; and in which step that was.
+    /// True if it had joined a request that ended, and the step when that happened.
     pub(crate) released: bool,
     pub(crate) released_in: u64,
-    /// When its time might have been over, as it was released.
+    /// The earliest end of its timeout when it was detached.
     pub(crate) early_before: Time,
 }
 
-/// What is known of the rejections of a request.
+/// The rejections of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Rejection {
-    /// Who rejected it.
+    /// The workers that rejected it.
     pub(crate) by: Vec<PeerId>,
-    /// What the last of them said, where that is kept.
+    /// The last rejection's body, if it is stored.
     pub(crate) error: Frames,
     pub(crate) options: Vec<u8>,
-    /// Since when it has waited and all workers that are there have rejected it.
+    /// The time since which it is queued and rejected by all connected workers.
     pub(crate) by_all_since: Option<Time>,
-    /// When that was so for the first time since it began to wait.
+    /// The first such time since it was queued.
     pub(crate) by_all_first: Option<Time>,
-    /// The longest `reject_wait` that was in force since.
+    /// The highest `reject_wait` in force since then.
     pub(crate) wait_max: Duration,
 }
 
 impl Rejection {
-    /// What it is counted as.
+    /// Returns the bytes charged for the rejection.
     pub(crate) fn bytes(&self) -> usize {
         self.error.bytes() + FRAME_BYTES * self.error.len() + self.options.len()
     }
 
-    /// It begins to wait for another worker.
+    /// Resets the times when the request is queued for another worker.
     pub(crate) fn wait(&mut self, wait: Duration) {
         (self.by_all_since, self.by_all_first, self.wait_max) = (None, None, wait);
     }

@@ -1,10 +1,10 @@
-//! The rules, and how a breach of one is told.
+//! The checker's rules, and the report of a violation.
 
 use core::fmt;
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// What the broker must keep to. Each is checked after every step.
+        /// A rule that the broker must follow. Every rule is checked after every step.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Rule {
             $($(#[$doc])* $name,)*
@@ -14,7 +14,7 @@ macro_rules! rules {
             /// All rules.
             pub const ALL: &[Rule] = &[$(Rule::$name),*];
 
-            /// What it says.
+            /// Returns the rule's text.
             pub const fn text(self) -> &'static str {
                 match self {
                     $(Rule::$name => $text,)*
@@ -25,91 +25,91 @@ macro_rules! rules {
 }
 
 rules! {
-    /// The law of the house, in numbers.
+    /// The balance of the counters.
     Balance = "received is the sum of the outcomes and of what is in progress, as we count them too",
-    /// The law of the house, for each request.
+    /// The balance of outcomes for each request.
     OneOutcome = "a request has one outcome, and that for a cause",
-    /// What a client must hear of the end.
+    /// Reports to clients about the end of requests.
     Told = "a client hears of the end of its request once, as far as it can be told",
-    /// No other client hears of it.
+    /// Delivery to the right client.
     Asker = "a reply goes to the client that asked",
-    /// The final reply is the last.
+    /// The final reply as the last message.
     AfterFinal = "nothing goes to a client after the end of its request",
-    /// A reply has an author.
+    /// The origin of replies.
     Author = "a reply is what the worker said that has the request",
-    /// Nothing goes to who is not there, or cannot take it.
+    /// Commands only to connected peers that support them.
     Addressee = "commands go to peers that are there, registered, and can take them",
-    /// Deadlines are kept before dispatch.
+    /// Deadlines before dispatch.
     Deadline = "no request is dispatched after its deadline",
-    /// One worker for a request.
+    /// At most one worker per request.
     OneWorker = "no request is at two workers, or goes to a second one without leave",
-    /// A word is a word.
+    /// Rejections are final for the worker.
     RejectedOnce = "no worker gets a request again that it has rejected",
-    /// Slots are counted.
+    /// The concurrency limits of workers.
     Concurrency = "no worker gets a request when it has as many as it takes",
-    /// Who keeps the rules is kept.
+    /// No loss of a live worker.
     LostWithoutCause = "no worker is lost that kept the rules",
-    /// Who is dead is not.
+    /// Loss of dead workers.
     DeadWorkerKept = "a worker that is gone, silent, stopped or overdue is lost in time",
-    /// What is broken is noticed.
+    /// Detection of protocol violations.
     Offence = "each breach of the protocol is noticed, and nothing else is taken for one",
-    /// Limits are kept.
+    /// Limits.
     Limit = "every limit is held",
-    /// The door opens.
+    /// Progress of the admission queue.
     Door = "who waits for room comes in when there is room",
-    /// Nobody is read from who must not, and everybody else is.
+    /// Backpressure: pausing and resuming of peers.
     Reading = "a peer is not read from for a reason, and is when there is none",
-    /// Work is done.
+    /// No idle worker while a request is queued for it.
     Idle = "no request waits while a worker is free for it",
-    /// Who is more urgent comes first.
+    /// The order of priorities.
     Priority = "a request never waits behind one of lower priority for the same service, or one that came later",
-    /// The right one does it.
+    /// Matching of services by wildcard and version.
     Names = "a request goes to a worker that offers its name, else the longest beginning of it or the best version that is free",
-    /// What is withdrawn is gone.
+    /// Withdrawn services.
     Withdrawn = "a worker gets nothing more for a service that it has withdrawn, and what it has in hand stays",
-    /// The asked one does it.
+    /// Requests to a target worker.
     Target = "a request for one worker goes to that one, which is there and serves its name, or ends",
-    /// In turn.
+    /// Balancing policies and round-robin turns.
     Turn = "of several workers the one gets a request that is balanced so, and no name waits behind others for ever",
-    /// An old answer is as good as said.
+    /// The reply cache.
     Kept = "a kept reply is given as it was, while it is good, to who does not want a fresh one",
-    /// One answer for all.
+    /// Request coalescing.
     Shared = "equal requests share an answer where that is set, whole, and who is left alone is served alone",
-    /// Bodies can be read.
+    /// Body formats and size limits.
     Form = "nobody is given a body that is larger than it takes, or of another form and too large to be translated",
-    /// Who is there is known.
+    /// The contents of the directory.
     Directory = "the directory names the workers that are there, and has a new edition after each change",
-    /// Time is kept.
+    /// Bounded lifetimes of requests.
     EndsInTime = "every request ends within its bound",
-    /// The broker lives.
+    /// The broker's heartbeats.
     Heartbeats = "workers are told in time that the broker is there, and when they ask",
-    /// What a client asks for on behalf of its request arrives.
+    /// Request keep-alives.
     Wanted = "a worker hears that its request is still wanted when its client says so, and only then",
-    /// What a worker is told of a request.
+    /// The attributes of a dispatched request.
     Task = "a worker hears of each request how long it is wanted, which attempt it is, its priority and all its credit",
-    /// Credit arrives.
+    /// Delivery of credit.
     Credit = "a worker that counts parts hears once how many more its client takes, and nobody else does",
-    /// A client knows how far its request has come.
+    /// Progress notices to clients.
     Notices = "a client hears how far its request has come where it wants to, and only what is so",
-    /// Ids tell requests apart.
+    /// Unique request ids.
     Ids = "an id that is in progress is refused to a client that greets, and the first goes on",
-    /// First things first.
+    /// The handshake before all else.
     Greeting = "nobody who has to say HELLO is served or answered before it does",
-    /// A greeting is answered.
+    /// Answers to handshakes.
     Welcome = "each HELLO is answered once with WELCOME, which says what holds",
-    /// What a worker says of how many it takes is settled.
+    /// Confirmation of a worker's concurrency.
     CapacityIs = "a worker that greets and says how many requests it takes is answered once with that number, and gets none beyond it from then on",
-    /// Who is sent away knows why.
+    /// Disconnects and their reasons.
     Farewell = "DISCONNECT goes to whom the broker has done with, says why, and goes to nobody else",
-    /// A connection is closed for a reason.
+    /// Reasons for closed connections.
     Closing = "a connection is closed for a cause, and then in time",
-    /// Names, peers and bytes are given back.
+    /// The gauges: names, peers and bytes.
     Holdings = "what is held is what is in progress",
-    /// The timers move on.
+    /// Progress of the timers.
     Spins = "when all that was due is done, nothing is due",
-    /// Towards the users of the client library.
+    /// The contract of the client library.
     ClientLibrary = "a client delivers one end for each request that its user makes",
-    /// At the end of the faults.
+    /// Recovery after the faults.
     WorkAgain = "when faults stop, every live worker gets work",
 }
 
@@ -119,12 +119,12 @@ impl fmt::Display for Rule {
     }
 }
 
-/// A rule that was broken.
+/// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// Which.
+    /// The violated rule.
     pub rule: Rule,
-    /// How.
+    /// A description of the violation.
     pub what: String,
 }
 

@@ -1,9 +1,9 @@
-//! Requests that share one answer: who follows whom, and what becomes of those whose leader gives up.
+//! Request coalescing: primary and coalesced requests, and promotion after a primary ends.
 //!
-//! Where a leader waits whose client does not read, it may have been put aside, and then it leads no
-//! longer; no output says so. Nor is it said which of several leaders a request follows. Of such a
-//! *murky* request, and of those that are equal to it, nobody knows which one follows which; they are
-//! looked at less closely.
+//! If the client of a queued primary does not read, the broker may suspend the request, and then it
+//! is not a primary any more. No output reports this. Nor does an output report which of several
+//! primaries a request joins. Such a request is *ambiguous*, and so are the requests equal to it:
+//! the checker does not know which request joins which, and checks them less strictly.
 
 use core::cmp::Reverse;
 use core::time::Duration;
@@ -15,8 +15,8 @@ use super::model::shares;
 use super::request::{Place, Request, Uid, is_same_body};
 
 impl Judge {
-    /// A request was taken in: where it is set so it shares the answer to one that is equal, or
-    /// leads.
+    /// Handles an accepted request: it joins an equal primary, or becomes a primary, if coalescing
+    /// is configured.
     pub(super) fn joins(&mut self, uid: Uid) {
         let request = &self.model.requests[&uid];
         let name = &self.model.services[request.service].name;
@@ -26,7 +26,7 @@ impl Judge {
         self.seeks_leader(uid);
     }
 
-    /// A request that is in nobody's hands follows one that is equal, or leads.
+    /// Lets a request that is not in flight join an equal primary, or become a primary.
     fn seeks_leader(&mut self, uid: Uid) {
         let leader = self.leader_for(uid);
         match leader {
@@ -61,7 +61,7 @@ impl Judge {
             let request = &self.model.requests[*other];
             let stuck =
                 matches!(request.place, Place::At(_)) && !self.model.is_reading(request.client);
-            // Nobody waits with one that comes later than it would itself.
+            // A request does not join a primary that is queued behind its own position.
             let later = !matches!(request.place, Place::At(_))
                 && request.priority < self.model.requests[&uid].priority;
             **other != uid
@@ -70,7 +70,7 @@ impl Judge {
                 && !later
                 && self.are_equal(**other, uid)
         };
-        // Of several the one whose answer comes first, as far as that can be told.
+        // Of several primaries, take the one whose answer is expected first.
         let turn = |other: &Uid| {
             let request = &self.model.requests[other];
             let waits = !matches!(request.place, Place::At(_));
@@ -79,7 +79,7 @@ impl Judge {
         self.model.live.iter().filter(leads).copied().min_by_key(turn)
     }
 
-    /// Whether two requests may share an answer.
+    /// Returns true if two requests may be coalesced.
     pub(super) fn are_equal(&self, one: Uid, other: Uid) -> bool {
         let (one, other) = (&self.model.requests[&one], &self.model.requests[&other]);
         one.service == other.service
@@ -90,7 +90,7 @@ impl Judge {
     fn follows(&mut self, uid: Uid, leader: Uid) {
         let runs = matches!(self.model.requests[&leader].place, Place::At(_));
         if runs && !self.model.is_reading(self.model.requests[&uid].client) {
-            // It is put aside, and waits by itself.
+            // The request is suspended and waits by itself.
             return;
         }
         self.model.place(uid, Place::Following(leader));
@@ -100,7 +100,7 @@ impl Judge {
         }
     }
 
-    /// The one that it follows has got a worker: from here on it runs.
+    /// Marks a coalesced request as in flight, because its primary was dispatched.
     fn runs_with(&mut self, uid: Uid, leader: Uid) {
         let Place::At(worker) = self.model.requests[&leader].place else { return };
         let hands = self.model.worker(worker).map(|worker| &worker.hands);
@@ -114,15 +114,15 @@ impl Judge {
                 Timeout::After(Duration::ZERO) => request.set_deadline(Time::NEVER),
                 Timeout::After(_) | Timeout::Never => {}
             }
-            // Its old time may be over before the broker looks for another that it may follow.
+            // The old timeout may expire before the broker looks for another primary.
             if request.sharing.released_in == step && early <= now {
                 request.early = early;
             }
         });
     }
 
-    /// A request got a worker, and so did those that follow it, but for those whose clients do not
-    /// read: they wait for that, apart.
+    /// Marks the coalesced requests of a dispatched primary as in flight, except requests of
+    /// clients that do not read: these are suspended separately.
     pub(super) fn followers_start(&mut self, uid: Uid) {
         self.may_run_with(uid);
         for follower in self.model.requests[&uid].sharing.followers.clone() {
@@ -135,7 +135,7 @@ impl Judge {
         }
     }
 
-    /// A request that runs waits for a worker again, and so do those that follow it.
+    /// Marks the coalesced requests of a primary as queued, because the primary is queued again.
     pub(super) fn followers_wait(&mut self, uid: Uid) {
         self.may_wait_anew(uid);
         self.look_whether_murky(uid);
@@ -156,15 +156,16 @@ impl Judge {
         });
     }
 
-    /// Takes a request from among those that follow another.
+    /// Removes a request from its primary's coalesced requests.
     pub(super) fn leaves(&mut self, uid: Uid) {
         if let Place::Following(leader) = self.model.requests[&uid].place {
             self.sharing_mut(leader, |leader| leader.sharing.followers.retain(|at| *at != uid));
         }
     }
 
-    /// A request has ended: those that follow it still are on their own, the first leads the others.
-    /// Where it was only waiting, they waited with it, and go on.
+    /// Handles the end of a primary: its remaining coalesced requests are detached, and the first
+    /// becomes the primary of the others. If the primary was only queued, they keep their place in
+    /// the queue.
     pub(super) fn released(&mut self, uid: Uid, before: Place) {
         self.may_wait_anew(uid);
         let requests = &self.model.requests;
@@ -178,7 +179,7 @@ impl Judge {
         let mut followers = followers.unwrap_or_default();
         followers.sort_by_key(|follower| Reverse(self.model.requests[follower].priority));
         let ran = matches!(before, Place::At(_));
-        // One whose turn had come is in the queue no longer.
+        // A request that was already taken from the queue has no place in it any more.
         let its_turn = self.model.requests[&uid].place == Place::Ended(Outcome::Untranslatable);
         let waited =
             before == Place::Waiting && !its_turn && !self.model.requests[&uid].is_rejected();
@@ -192,7 +193,8 @@ impl Judge {
         for follower in &followers {
             self.sharing_mut(*follower, |request| {
                 let sharing = &mut request.sharing;
-                // The one that it was to follow since may have been gone when that was looked for.
+                // The primary that the request joined since may have ended when the broker looked
+                // for one.
                 let again = sharing.released_in == step;
                 sharing.early_before = if again { sharing.early_before } else { Time::NEVER };
                 sharing.released_in = step;
@@ -204,7 +206,7 @@ impl Judge {
             self.sharing_mut(*follower, |request| request.sharing.released = true);
             self.model.place(*follower, Place::Waiting);
             if part_sent {
-                // It must not get the parts of another answer behind those of the first.
+                // The request must not receive parts of another answer after parts of the first.
                 self.step.must_fall.push(*follower);
                 continue;
             }
@@ -219,9 +221,10 @@ impl Judge {
         }
     }
 
-    /// Whether it is not known whom a released request follows, or whether it leads. The broker looks
-    /// for another leader when the step is over: one that waits may have got a worker by then, and come
-    /// first with that, and one that runs may have ended, so that who is not put aside behind it leads.
+    /// Returns true if it is unknown whether a detached request joins a primary or becomes one. The
+    /// broker looks for a primary at the end of the step. By then, a queued primary may have been
+    /// dispatched and so come first, and one in flight may have ended, so that a request which is
+    /// not suspended behind it becomes a primary.
     fn may_lead_too(&self, uid: Uid, leader: Option<Uid>) -> bool {
         let Request { client, priority, ref sharing, .. } = self.model.requests[&uid];
         let runs = |leader: Uid| matches!(self.model.requests[&leader].place, Place::At(_));
@@ -239,7 +242,8 @@ impl Judge {
                 || (!self.model.is_reading(client) && leader.is_some_and(runs)))
     }
 
-    /// Whether an equal one whose leader gave up in this step, too, may lead this one.
+    /// Returns true if an equal request that was also detached in this step may become this one's
+    /// primary.
     fn was_another_released(&self, uid: Uid) -> bool {
         let live = self.model.live.iter();
         let mut now = live.filter(|other| {
@@ -249,7 +253,8 @@ impl Judge {
         now.any(|other| *other != uid && self.are_equal(*other, uid))
     }
 
-    /// Of those that several equal ones leave at once the most urgent lead, whoever they followed.
+    /// Handles coalesced requests that several equal primaries release at once: the one with the
+    /// highest priority becomes the primary.
     fn murkily_released(&mut self, followers: &[Uid]) {
         for follower in followers {
             for other in self.model.live.clone() {
@@ -270,8 +275,8 @@ impl Judge {
         }
     }
 
-    /// The most urgent of those that followed one in the queue takes its place, and leads the others.
-    /// That may be one of which nobody knows whether it followed.
+    /// Promotes the coalesced request with the highest priority to the queue position of its
+    /// primary. It may be an ambiguous request.
     fn succeeds(&mut self, followers: &[Uid]) {
         let Some(heir) = followers.first().copied() else { return };
         for follower in followers {
@@ -291,7 +296,8 @@ impl Judge {
         self.look_whether_murky(heir);
     }
 
-    /// Where the client of a leader that waits does not read, it may be put aside or not.
+    /// Marks requests as ambiguous if the client of a queued primary does not read, because the
+    /// broker may or may not suspend the primary.
     pub(super) fn look_whether_murky(&mut self, uid: Uid) {
         let request = &self.model.requests[&uid];
         let waits = request.place == Place::Waiting && request.sharing.leads;
@@ -318,8 +324,9 @@ impl Judge {
         });
     }
 
-    /// A murky request got a part of the answer to that one: it follows it. Where its client cannot
-    /// tell it from others, any of them may be the one that does, and they stay murky.
+    /// Handles an ambiguous request that received a part of an answer: it has joined that request.
+    /// If its client cannot distinguish it from others, any of them may have joined, and they stay
+    /// ambiguous.
     pub(super) fn sticks(&mut self, uid: Uid, leader: Uid) {
         let requests = &self.model.requests;
         let (client, id) = (requests[&uid].client, &requests[&uid].id);
@@ -340,15 +347,16 @@ impl Judge {
         self.restart_timeout(uid);
     }
 
-    /// Those of which it is not known whether they follow this one.
+    /// Returns the requests that may have joined this one.
     pub(super) fn mates(&self, uid: Uid) -> Vec<Uid> {
         let live = self.model.live.iter().copied();
         let waits = |mate: &Uid| self.model.requests[mate].place == Place::Waiting;
         live.filter(|mate| *mate != uid && waits(mate) && self.may_share(*mate, uid)).collect()
     }
 
-    /// A part of an answer came: these may have their whole timeout again. Which holds is seen only
-    /// when they end; a reply that comes between the earlier end and the later is taken to be in time.
+    /// Handles a part of an answer for requests that may or may not have received it: their timeout
+    /// may have been restarted. Only their end shows which holds. A reply between the earlier and
+    /// the later end counts as in time.
     pub(super) fn may_hear(&mut self, mates: &[Uid]) {
         let now = self.now;
         for mate in mates {
@@ -362,7 +370,7 @@ impl Judge {
         }
     }
 
-    /// Those of which it is not known whether they follow this one, which runs, may end as it does.
+    /// Lets requests that may have joined this one, which is in flight, end as it does.
     fn may_run_with(&mut self, uid: Uid) {
         let Place::At(worker) = self.model.requests[&uid].place else { return };
         let hands = self.model.worker(worker).map(|worker| &worker.hands);
@@ -377,7 +385,7 @@ impl Judge {
         }
     }
 
-    /// Those of which it is not known whether they followed this one may wait anew, by themselves.
+    /// Lets requests that may have joined this one be queued again by themselves.
     fn may_wait_anew(&mut self, uid: Uid) {
         if !self.model.requests[&uid].sharing.murky {
             return;
@@ -396,7 +404,7 @@ impl Judge {
         }
     }
 
-    /// Whether a request may get the answer of a worker to that one.
+    /// Returns true if a request may receive the worker's answer to another request.
     pub(super) fn may_share(&self, uid: Uid, answered: Uid) -> bool {
         let request = &self.model.requests[&uid];
         uid == answered
@@ -406,20 +414,21 @@ impl Judge {
                 && self.are_equal(uid, answered))
     }
 
-    /// Whether others may have a part in the answer to a request.
+    /// Returns true if other requests may receive the answer to this one.
     pub(super) fn is_shared(&self, uid: Uid) -> bool {
         let sharing = &self.model.requests[&uid].sharing;
         sharing.leads || sharing.murky || sharing.released
     }
 
-    /// Those that get the answer to a request, itself first.
+    /// Returns the requests that receive the answer to a request, the request itself first.
     pub(super) fn sharers(&self, uid: Uid) -> Vec<Uid> {
         let mut sharers = vec![uid];
         sharers.extend(&self.model.requests[&uid].sharing.followers);
         sharers
     }
 
-    /// The clients that have a part in what a worker has in hand, those of which nobody knows too.
+    /// Returns the clients with a share in an in-flight request, including ambiguous ones if
+    /// `murky` is true.
     pub(super) fn clients_of(&self, uid: Uid, murky: bool) -> Vec<PeerId> {
         let live = self.model.live.iter().filter(|live| {
             let at = self.model.requests[*live].place == Place::Waiting;

@@ -1,4 +1,4 @@
-//! Whose turn it is: which of the workers that are free gets a request, and which of the names that
+//! Round-robin turns: the choice of a worker among idle workers, and of a service among those that
 //! the same workers serve.
 
 use majordomus_core::PeerId;
@@ -9,12 +9,12 @@ use super::request::{Place, Uid};
 use super::{Cause, Judge, Rule};
 
 impl Judge {
-    /// Whether a worker has a slot that is free without doubt, and is heard.
+    /// Returns true if a worker certainly has a free slot and is not paused.
     fn is_free(peer: &Peer, worker: &Worker) -> bool {
         !worker.offers.is_empty() && !peer.paused && worker.has_slot()
     }
 
-    /// Other workers that are free and could get this request, each with what it offers.
+    /// Returns the other idle workers that could get this request, each with its matching service.
     fn rivals(&self, id: PeerId, uid: Uid) -> impl Iterator<Item = (&Worker, PeerId, usize)> {
         let request = &self.model.requests[&uid];
         self.model.all_peers().filter_map(move |peer| {
@@ -27,7 +27,7 @@ impl Judge {
         })
     }
 
-    /// The rule that is broken where this worker gets this request now.
+    /// Returns the rule that is violated if this worker gets this request now, if any.
     pub(super) fn wrong_turn(&self, id: PeerId, uid: Uid) -> Option<Rule> {
         let request = &self.model.requests[&uid];
         let chosen = self.model.worker(id)?;
@@ -35,8 +35,8 @@ impl Judge {
             return None;
         }
         let offered = self.model.best_offer(chosen, request.service)?;
-        // The exact name comes first, then the best of the others. Who got free in this very step
-        // may be noted later than we do.
+        // The exact name comes first, then the best match. The broker may record a worker that
+        // became idle in this step later than the checker does.
         let rank = |offered: usize| self.model.rank(offered, request.service);
         let earlier = |worker: &Worker, theirs: usize| {
             worker.free_for_since(theirs).is_some_and(|since| since < self.steps)
@@ -44,7 +44,7 @@ impl Judge {
         let better = |worker: &Worker, theirs: usize| {
             theirs != offered && rank(theirs) < rank(offered) && earlier(worker, theirs)
         };
-        // Nor is it said which of several requests comes first that were put aside until now.
+        // Nor is the order specified of several requests that were suspended until now.
         let aside = self.step.cause == Cause::Drained;
         if !aside && self.rivals(id, uid).any(|(worker, _, theirs)| better(worker, theirs)) {
             return Some(Rule::Names);
@@ -69,8 +69,8 @@ impl Judge {
         out_of_turn.then_some(Rule::Turn)
     }
 
-    /// Counts for how many requests of other names, which came later, the names that wait for the
-    /// same workers were passed over.
+    /// Counts, for each name queued for the same workers, the later requests of other names that
+    /// passed it.
     pub(super) fn has_turn(&mut self, uid: Uid, offered: usize) {
         let request = &self.model.requests[&uid];
         let (asked, since, sought) =
@@ -109,7 +109,7 @@ impl Judge {
         }
     }
 
-    /// Notes who is free when the step is over.
+    /// Records the idle workers at the end of the step.
     pub(super) fn note_free(&mut self) {
         let (step, now) = (self.steps, self.now);
         for peer in self.model.peers.iter_mut().flatten() {
@@ -124,7 +124,7 @@ impl Judge {
         }
     }
 
-    /// From now on the free workers are in another order.
+    /// Discards the recorded order of the idle workers, which has changed.
     pub(super) fn forget_turns(&mut self) {
         for peer in self.model.peers.iter_mut().flatten() {
             if let Side::Worker(worker) = &mut peer.side {
@@ -134,7 +134,7 @@ impl Judge {
         }
     }
 
-    /// Requests that wait though a worker is free for them.
+    /// Checks for requests that are queued although a worker is idle for them.
     pub(super) fn check_idle(&mut self) {
         if self.model.services.iter().all(|service| service.waiting == 0) {
             return;
@@ -184,7 +184,7 @@ impl Judge {
         }
     }
 
-    /// Whether a murky request may wait for the answer to another.
+    /// Returns true if an ambiguous request may wait for the answer to another.
     fn may_wait(&self, uid: Uid) -> bool {
         self.model.live.iter().any(|other| {
             let request = &self.model.requests[other];
