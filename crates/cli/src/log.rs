@@ -36,7 +36,7 @@ enum LogFormat {
 pub(crate) enum Manner {
     /// A long-running service, which logs its operation.
     Service,
-    /// A one-shot command, which logs only warnings for the person at the terminal.
+    /// A one-shot command, which logs warnings to a terminal and otherwise only errors.
     Errand,
 }
 

@@ -1,45 +1,45 @@
-//! The faults: which of them a run has, and when.
+//! The simulated faults and their frequency.
 
 use core::time::Duration;
 
 use crate::rng::Rng;
 
-/// Something that goes wrong.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A connection is cut; what is on its way may get through in part.
+    /// A connection is cut. Messages in transit may still arrive in part.
     Cut,
-    /// One end is gone, and the broker does not hear of it.
+    /// One end of a connection is gone, and the broker is not notified.
     HalfOpen,
-    /// A program computes and says nothing; its ZMTP answers.
+    /// A program computes and sends nothing, but its ZMTP layer still answers.
     Block(Duration),
-    /// A program is stopped, and goes on later.
+    /// A program is stopped and continues later.
     Stop(Duration),
-    /// A peer reads slowly from now on: so long for each message.
+    /// A peer reads slowly from now on, with this time per message.
     ReadSlowly(Duration),
-    /// A peer says something that its dialect does not allow, or sends a part of a message.
+    /// A peer sends a message that its dialect does not allow, or a part of a message.
     Noise,
-    /// The broker is stopped for so long.
+    /// The broker is stopped for this time.
     Leap(Duration),
     /// The configuration changes.
     Configure,
-    /// The broker is started anew.
+    /// The broker restarts.
     Restart,
-    /// The broker is shut down in order, and started anew later.
+    /// The broker is shut down and started again later.
     Shutdown,
 }
 
-/// The kinds of faults, and how often each happens in a run. Not every run has every kind: faults
-/// that hide each other have to come alone, too.
+/// The kinds of faults in a run and their frequencies. Not every run has every kind, because faults
+/// that mask each other must also occur alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Faults {
     every: Duration,
     shares: [u64; 10],
-    /// How often in a thousand requests a worker crashes over one.
+    /// The requests per thousand over which a worker crashes.
     pub(crate) crash: u64,
-    /// How often in a thousand replies something is wrong with it.
+    /// The replies per thousand that violate the protocol.
     pub(crate) mischief: u64,
-    /// How often in a thousand requests a worker needs far too long.
+    /// The requests per thousand for which a worker takes far too long.
     pub(crate) slow: u64,
 }
 
@@ -60,18 +60,18 @@ impl Faults {
         }
     }
 
-    /// None at all.
+    /// Returns a configuration without faults.
     pub(crate) fn none() -> Self {
         Self { every: Duration::MAX, shares: [0; 10], crash: 0, mischief: 0, slow: 0 }
     }
 
-    /// How long it is to the next.
+    /// Returns the time until the next fault.
     pub(crate) fn pause(&self, rng: &mut Rng) -> Option<Duration> {
         let any = self.shares.iter().sum::<u64>() > 0;
         any.then(|| rng.millis(1, 2 * self.every.as_millis() as u64))
     }
 
-    /// Which one is next.
+    /// Returns the next fault.
     pub(crate) fn next(&self, rng: &mut Rng) -> Option<Fault> {
         let sum = self.shares.iter().sum::<u64>();
         if sum == 0 {

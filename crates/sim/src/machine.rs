@@ -1,32 +1,31 @@
-//! The broker under test: the real one, or a mutant of it.
+//! The broker under test: the real broker, or a mutant of it.
 
 use majordomus_core::Time;
 use majordomus_core::broker::{Broker, Config, Counters, Holdings, Input, Keys};
 
 use crate::outputs::Outputs;
 
-/// A broker as the simulation sees it.
+/// The broker as the simulation uses it.
 pub trait Machine: Sized {
-    /// The mutation of the broker, where it has one.
+    /// The mutation of the broker, if any.
     type Kind: Copy + core::fmt::Debug;
 
     /// Creates a broker without peers.
     fn start(kind: Self::Kind, config: Config, keys: Keys) -> Self;
 
-    /// Handles an input as [`Broker::handle`] does, and puts what is to be done about it into
-    /// `outputs`.
+    /// Handles an input as [`Broker::handle`] does and adds the outputs to `outputs`.
     fn handle(&mut self, now: Time, input: &Input, outputs: &mut Outputs);
 
-    /// As [`Broker::next_deadline`].
+    /// Returns the same as [`Broker::next_deadline`].
     fn next_deadline(&self) -> Option<Time>;
 
-    /// As [`Broker::counters`].
+    /// Returns the same as [`Broker::counters`].
     fn counters(&self) -> &Counters;
 
-    /// As [`Broker::holdings`].
+    /// Returns the same as [`Broker::holdings`].
     fn holdings(&self) -> Holdings;
 
-    /// As [`Broker::directory_edition`].
+    /// Returns the same as [`Broker::directory_edition`].
     fn directory_edition(&self) -> u64;
 }
 

@@ -1,4 +1,4 @@
-//! The program: plays seeds, and says what became of the requests.
+//! The simulator's command line: runs seeds and prints the outcomes of the requests.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ majordomus-sim: plays the broker on virtual time against faults, and judges it.
 It ends with 0, with 1 where a rule was broken, or with 2 where an option is wrong.
 ";
 
-/// The command line.
+/// The command-line arguments.
 #[derive(Debug)]
 struct Args {
     seed: u64,
@@ -34,7 +34,7 @@ struct Args {
 }
 
 impl Args {
-    /// Nothing where help is asked for.
+    /// Parses the arguments. Returns `None` if help is requested.
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut args = Self {
             seed: 1,
@@ -117,7 +117,7 @@ fn play<M: Machine>(kind: M::Kind, args: &Args) -> ExitCode {
         steps += report.steps;
         sum.add(&report.tally);
         if let Some(failure) = report.failure {
-            // A trace has ended with the breach already.
+            // A trace already ends with the violation.
             if !args.trace {
                 explain::<M>(kind, args, &failure);
                 say(&summary(steps, &sum, seed));
@@ -136,7 +136,7 @@ fn play<M: Machine>(kind: M::Kind, args: &Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Says which rule was broken, in how few words, and how to see it again.
+/// Prints the violated rule, the shortened history, and the command that reproduces it.
 fn explain<M: Machine>(kind: M::Kind, args: &Args, failure: &Failure) {
     say(&format!("broken: {}", failure.breach));
     match shrink::<M>(kind, failure) {

@@ -1,4 +1,4 @@
-//! The network: one link for each connection, with a queue in each direction. What is sent arrives
+//! The simulated network: one link per connection, with a queue in each direction. Messages arrive
 //! late and in order, or not at all.
 
 use core::time::Duration;
@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 
 use majordomus_core::{FromClient, FromWorker, PeerId, Time, ToClient, ToWorker};
 
-/// What travels to the broker.
+/// A message to the broker.
 #[derive(Clone, Debug)]
 pub(crate) enum Up {
     Client(FromClient),
     Worker(FromWorker),
     /// A part of a message.
     Bytes,
-    /// A question whether the broker lives, which its ZMTP answers.
+    /// A liveness probe of the broker, which its ZMTP layer answers.
     Ping,
     Pong,
     Malformed,
@@ -21,7 +21,7 @@ pub(crate) enum Up {
     End,
 }
 
-/// What travels to a client or a worker.
+/// A message to a client or a worker.
 #[derive(Clone, Debug)]
 pub(crate) enum Down {
     Client(ToClient),
@@ -30,11 +30,11 @@ pub(crate) enum Down {
     Pong,
 }
 
-/// One connection, as it is between the two that it joins.
+/// The link of one connection.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) peer: PeerId,
-    /// Who is at the other end; nobody where the broker has not heard that it is gone.
+    /// The program at the other end. `None` if it is gone and the broker was not notified.
     pub(crate) actor: Option<usize>,
     pub(crate) up: VecDeque<(Time, Up)>,
     pub(crate) down: VecDeque<(Time, Down)>,
@@ -42,11 +42,11 @@ pub(crate) struct Link {
     pub(crate) down_due: bool,
     up_last: Time,
     down_last: Time,
-    /// Whether the broker was told that it is full.
+    /// True if the broker was notified that the link is above its high-water mark.
     pub(crate) filled: bool,
     /// How many messages may wait to be read.
     pub(crate) down_max: usize,
-    /// How long each message takes, beside the delay of the network, to be read.
+    /// The reading time per message, in addition to the network's delay.
     pub(crate) read: Duration,
 }
 
@@ -67,19 +67,19 @@ impl Link {
         }
     }
 
-    /// Sends something to the broker.
+    /// Sends a message to the broker.
     pub(crate) fn send_up(&mut self, arrives: Time, message: Up) {
         self.up_last = self.up_last.max(arrives);
         self.up.push_back((self.up_last, message));
     }
 
-    /// Sends something from the broker. It is read when what came before it was.
+    /// Sends a message from the broker. The peer reads it after all earlier ones.
     pub(crate) fn send_down(&mut self, arrives: Time, message: Down) {
         self.down_last = self.down_last.max(arrives).after(self.read);
         self.down.push_back((self.down_last, message));
     }
 
-    /// From now on it is read as fast as it comes.
+    /// Removes the reading time, so that messages are read as soon as they arrive.
     pub(crate) fn hurry(&mut self, now: Time) {
         self.read = Duration::ZERO;
         self.down_last = now;

@@ -1,13 +1,13 @@
-//! The outputs of one step.
+//! The outputs of a step.
 
 use core::fmt;
 
-/// The most outputs that one input may make a broker produce; a broker that produces more is in an
-/// endless loop. The inputs with the most outputs end all requests in progress, of which a simulation
-/// has a few hundred.
+/// The maximum number of outputs for one input. A broker that produces more is in an endless loop.
+/// The inputs with the most outputs end all requests in progress, of which a simulation has a few
+/// hundred.
 const OUTPUTS_MAX: usize = 10_000;
 
-/// Collects the outputs of one step, and panics with its number when they do not end.
+/// A collector for the outputs of a step. It panics with the step's number if there are too many.
 pub type Outputs = majordomus_core::broker::Outputs<Step>;
 
 /// The number of a step.
@@ -20,7 +20,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// Creates an empty list for the outputs of later steps.
+/// Creates an empty collector for the outputs of later steps.
 pub(crate) fn empty() -> Outputs {
     Outputs::new(Step(0), OUTPUTS_MAX)
 }

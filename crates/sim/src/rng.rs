@@ -1,8 +1,9 @@
-//! Chance, from a seed: every decision of a run is drawn here, so a seed repeats it.
+//! The random number generator. Every decision of a run is drawn from it, so a seed reproduces the
+//! run.
 
 use core::time::Duration;
 
-/// A generator of numbers (SplitMix64). The same seed gives the same numbers.
+/// A random number generator (SplitMix64). The same seed gives the same numbers.
 ///
 /// ```
 /// use majordomus_sim::Rng;
@@ -13,49 +14,50 @@ use core::time::Duration;
 pub struct Rng(u64);
 
 impl Rng {
-    /// A generator that begins at `seed`.
+    /// Creates a generator with this seed.
     pub fn new(seed: u64) -> Self {
         Rng(seed)
     }
 
-    /// Any number.
+    /// Returns any number.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which must not be 0.
     pub fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
-    /// A number from `first` up to and with `last`.
+    /// Returns a number from `first` to `last`, inclusive.
     pub fn within(&mut self, first: u64, last: u64) -> u64 {
         first + self.below(last - first + 1)
     }
 
-    /// True once in so many times.
+    /// Returns true with a probability of one in `times`.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// True in so many of a thousand times.
+    /// Returns true with a probability of `share` in a thousand.
     pub fn per_mille(&mut self, share: u64) -> bool {
         self.below(1000) < share
     }
 
-    /// One of these, which are not none.
+    /// Returns one of the elements of `all`, which must not be empty.
     pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]
     }
 
-    /// A span from `first` up to and with `last` milliseconds, to the microsecond.
+    /// Returns a duration from `first` to `last` milliseconds, inclusive, with microsecond
+    /// resolution.
     pub fn millis(&mut self, first: u64, last: u64) -> Duration {
         Duration::from_micros(self.within(first * 1000, last * 1000))
     }
 }
 
-/// A number in which every bit of `value` counts.
+/// Mixes all bits of `value` into a new number.
 pub(crate) fn mix(value: u64) -> u64 {
     let mut mixed = value;
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,8 +1,8 @@
-//! A run: one seed, so many steps, cut into episodes that have nothing in common but the seed.
+//! A run: one seed and a number of steps, divided into independent episodes.
 //!
-//! Each episode has its own broker, peers, workload and mix of faults. When its time is over the
-//! faults stop, everything has to end, every worker has to get work again, and then everybody goes
-//! and nothing may be left.
+//! Each episode has its own broker, peers, workload and mix of faults. At its end the faults stop,
+//! every request must end, and every worker must get work again. Then all peers disconnect, and the
+//! broker must hold no state.
 
 use core::time::Duration;
 use std::io::Write as _;
@@ -19,35 +19,35 @@ use crate::tape::Hope;
 use crate::trace::Sink;
 use crate::world::World;
 
-/// How many steps an episode has before its faults stop, at the most.
+/// The maximum number of steps of an episode before its faults stop.
 const EPISODE_STEPS_MAX: u64 = 20_000;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// How often the broker was told something.
+    /// The number of the broker's inputs.
     pub steps: u64,
-    /// What became of the requests.
+    /// The outcomes of the requests.
     pub tally: Tally,
-    /// A number that stands for all that happened.
+    /// A hash of all events of the run.
     pub hash: u64,
-    /// The rule that was broken, if any was.
+    /// The violated rule, if any.
     pub failure: Option<Failure>,
 }
 
-/// A broken rule, and how to see it again.
+/// A violation and the parameters that reproduce it.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The rule.
+    /// The violation.
     pub breach: Breach,
-    /// The seed of the episode, which is that of a run with this episode alone.
+    /// The seed of the episode. A run with this seed has only this episode.
     pub seed: u64,
-    /// How many steps that run has to have, so that its faults stop when they did.
+    /// The number of steps of that run, after which its faults stop as before.
     pub steps: u64,
 }
 
-/// Runs `steps` steps from `seed`, or until a rule is broken. `trace` gets each line of the trace as
-/// it comes up; where a rule is broken, the breach is the last.
+/// Runs `steps` steps from `seed`, or until a rule is violated. `trace` receives each line of the
+/// trace as it occurs. A violation is the last line.
 pub fn run<M: Machine>(kind: M::Kind, seed: u64, steps: u64, trace: Option<&Sink>) -> Report {
     let mut report = Report::default();
     let mut episode_seed = seed;
@@ -77,7 +77,7 @@ pub fn run<M: Machine>(kind: M::Kind, seed: u64, steps: u64, trace: Option<&Sink
     report
 }
 
-/// Where the broker panics, the seed is worth more than the backtrace.
+/// Prints the seed if the broker panics, because the seed is more useful than the backtrace.
 struct SaysWhere {
     seed: u64,
     steps: u64,
@@ -96,7 +96,7 @@ fn episode_steps(seed: u64) -> u64 {
     Rng::new(!seed).within(EPISODE_STEPS_MAX / 20, EPISODE_STEPS_MAX)
 }
 
-/// Plays one episode: with faults, then without, then to the end.
+/// Runs one episode: with faults, then without, then until all peers are disconnected.
 pub(crate) fn play<M: Machine>(world: &mut World<M>, steps: u64) {
     world.run(steps);
     let config = Config {
@@ -128,8 +128,8 @@ fn failed<M: Machine>(world: &World<M>) -> bool {
     world.stage.judge().breach().is_some()
 }
 
-/// Waits until everything has ended that has a bound. That takes longest where a client has one request
-/// at a time, ten behind it, and nobody serves them: three seconds each.
+/// Waits until every bounded request has ended. The longest case is a client that sends one request
+/// at a time, with ten queued behind it and no worker for them: three seconds each.
 fn rest<M: Machine>(world: &mut World<M>) {
     for _ in 0..100 {
         if failed(world) || world.stage.judge().is_at_rest() {
@@ -140,7 +140,7 @@ fn rest<M: Machine>(world: &mut World<M>) {
     world.stage.expect(Hope::Rest);
 }
 
-/// Asks until every worker that is there has got something to do.
+/// Sends requests until every connected worker was given one.
 fn work_again<M: Machine>(world: &mut World<M>) {
     if failed(world) {
         return;
@@ -179,7 +179,7 @@ fn work_again<M: Machine>(world: &mut World<M>) {
     }
 }
 
-/// Workers that could have got something to do by now, and did not.
+/// Returns the workers that could have been given a request by now, and were not.
 fn idle<M: Machine>(world: &World<M>) -> Vec<PeerId> {
     let judge = world.stage.judge();
     let workers = judge.workers().map(|(worker, _)| worker);

@@ -1,5 +1,6 @@
-//! Brokers with one fault each, of those that other brokers have: the real broker behind
-//! somebody who changes what it hears or what it says. The judge has to find every one of them.
+//! Mutation testing of the checker: brokers with one fault each, modelled on faults of other
+//! brokers. A mutant is the real broker behind a filter that changes its inputs or outputs. The
+//! checker must detect every mutant.
 
 mod greetings;
 mod hears;
@@ -24,7 +25,7 @@ use crate::judge::{Uid, uid_of};
 use crate::machine::Machine;
 use crate::outputs::{self, Outputs};
 
-/// The real broker, and somebody between it and the world.
+/// A mutant: the real broker and the filter around it.
 #[derive(Debug)]
 pub struct Saboteur {
     mutation: Mutation,
@@ -32,7 +33,7 @@ pub struct Saboteur {
     /// The broker's outputs, and the outputs after the mutation.
     produced: Outputs,
     outputs: Vec<Output>,
-    /// What is known of the peers, and of the requests that workers have.
+    /// The known peers and the requests in flight at workers.
     clients: Vec<PeerId>,
     registered: Vec<PeerId>,
     busy: HashMap<PeerId, u32>,
@@ -41,21 +42,21 @@ pub struct Saboteur {
     sent: HashMap<Label, (PeerId, Reply, bool)>,
     senders: HashMap<Uid, PeerId>,
     given: HashMap<Label, WorkerRequest>,
-    /// Requests that have a deadline and went to nobody yet.
+    /// Requests with a deadline that were not dispatched yet.
     undelivered: Vec<(Time, WorkerRequest)>,
     candidate: Option<(Time, WorkerRequest)>,
     offers: Vec<(PeerId, Label)>,
-    /// What workers have offered that were lost, or left.
+    /// The services of workers that were lost or disconnected.
     left: Vec<(PeerId, Label)>,
-    /// The names for which equal requests share an answer.
+    /// The names with request coalescing.
     shared: Vec<Label>,
     count: u64,
-    /// Whether it is a request that is heard.
+    /// True if the current input is a request.
     asked: bool,
-    /// Whether it was stopped until now: places may be given then that are not free without doubt.
+    /// True if the broker was stopped until now: it may then use slots that are not certainly free.
     stopped: bool,
-    /// What is asked for where equal requests share an answer; which of them follow another, and
-    /// which of those were left in this step.
+    /// The current request, if it may be coalesced; the requests that have joined a primary; and
+    /// those detached in this step.
     heard: Option<(Label, Frames)>,
     known: HashMap<RequestId, (Label, Frames)>,
     shared_before: u64,
@@ -64,12 +65,13 @@ pub struct Saboteur {
     capacity: HashMap<PeerId, Concurrency>,
     owed: Option<(PeerId, Concurrency)>,
     counted: Option<Counters>,
-    /// Who greets, and whether it has; what workers have withdrawn; what goes with requests.
+    /// The peers with a handshake, and whether it is complete; the withdrawn services; and the
+    /// attributes of requests.
     greeted: HashMap<PeerId, bool>,
     several: HashSet<PeerId>,
     withdrawn: Vec<(PeerId, Label)>,
     wishes: Wishes,
-    /// All names that were ever asked for.
+    /// All names requested so far.
     names: HashSet<Label>,
 }
 
@@ -143,7 +145,7 @@ impl Machine for Saboteur {
 }
 
 impl Saboteur {
-    /// Gives the real broker an input, before anything is made of its outputs.
+    /// Passes an input to the real broker, before its outputs are processed.
     fn tell_broker(&mut self, now: Time, input: &Input) {
         input.with_view(|input| self.broker.handle(now, input, &mut self.produced));
     }
@@ -224,7 +226,7 @@ fn configure(mutation: Mutation, config: &mut Config) {
     }
 }
 
-/// The names for which equal requests share an answer.
+/// Returns the names with request coalescing.
 fn shared(config: &Config) -> Vec<Label> {
     config.services.iter().filter(|own| own.share).map(|own| own.name.clone()).collect()
 }
@@ -234,7 +236,7 @@ fn is_heartbeat(output: &Output) -> bool {
 }
 
 impl Saboteur {
-    /// Remembers who is there.
+    /// Records the connected peers.
     fn note(&mut self, now: Time, input: &Input) {
         self.candidate = None;
         self.asked = matches!(input, Input::FromClient { command: FromClient::Request(_), .. });

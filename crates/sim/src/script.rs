@@ -1,5 +1,5 @@
-//! A tape as a script of the core's tests (`crates/core/src/broker/tests/mod.rs`), to be pasted
-//! there. What cannot be said in one is a comment.
+//! Conversion of a history to a test script for `crates/core/src/broker/tests/mod.rs`. Inputs that
+//! a script cannot express become comments.
 #![allow(unreachable_patterns, reason = "what is said newly is a comment until it has a word")]
 
 use core::mem::{replace, take};
@@ -18,9 +18,9 @@ use crate::machine::Machine;
 use crate::settings::{self, in_a_line};
 use crate::tape::{Clock, Entry, Seen, Tape};
 
-/// What a client hears of that is `told` in a script.
+/// The outcomes that a client with `told` in a script can report.
 pub(crate) const TOLD: OutcomeSet = OutcomeSet::of(&Outcome::ALL);
-/// The same of one that is `told=most`.
+/// The outcomes that a client with `told=most` in a script can report.
 pub(crate) const TOLD_MOST: OutcomeSet = OutcomeSet::of(&[
     Outcome::Failed,
     Outcome::NoSuchService,
@@ -29,7 +29,7 @@ pub(crate) const TOLD_MOST: OutcomeSet = OutcomeSet::of(&[
     Outcome::Refused,
 ]);
 
-/// The script of a tape with which the broker answers as it does now.
+/// Returns a script of a history, with the broker's current outputs as the expected ones.
 pub(crate) fn script<M: Machine>(tape: &Tape, kind: M::Kind, breach: &Breach) -> String {
     let mut writer = Writer::default();
     let probes = tape.entries.iter().any(|entry| {
@@ -66,7 +66,7 @@ fn indented(lines: &[String], indent: &str) -> String {
     lines.iter().map(|line| format!("{indent}{line}\n")).collect()
 }
 
-/// A line as it stands in a literal.
+/// Escapes a line for a string literal.
 fn literal(line: &str) -> String {
     line.replace('\\', "\\\\").replace('"', "\\\"")
 }
@@ -78,11 +78,11 @@ struct Writer {
     names: HashMap<PeerId, String>,
     clients: usize,
     workers: usize,
-    /// Those whose bodies are JSON.
+    /// The peers with JSON bodies.
     json: Vec<PeerId>,
-    /// In the order in which they came up, which is how they are numbered.
+    /// The tokens in order of appearance, which determines their numbers.
     addresses: Vec<Label>,
-    /// What came of time that passed; it stands behind the next line.
+    /// The outputs of elapsed time, which follow the next line.
     due: Vec<String>,
     passing: bool,
     silent: bool,
@@ -126,7 +126,8 @@ impl Writer {
         self.lines.push(format!("# {text}"));
     }
 
-    /// Something happens, and can be said or not. What came of the time before it stands below.
+    /// Writes an input as a line, or as a comment if it cannot be expressed. The outputs of the
+    /// elapsed time follow it.
     fn line(&mut self, at: Time, said: Result<String, String>) {
         let silent = said.is_err();
         if silent && !self.due.is_empty() {
@@ -144,7 +145,7 @@ impl Writer {
         self.names.get(&peer).cloned().unwrap_or_else(|| peer.to_string())
     }
 
-    /// What the broker is told, where that can be said.
+    /// Returns the script line of an input, if it can be expressed.
     fn told(&mut self, input: &Input) -> Option<String> {
         let (peer, said) = match input {
             Input::Tick => return Some("tick".into()),
@@ -183,7 +184,7 @@ impl Writer {
         Some(words.join(" "))
     }
 
-    /// A body that this peer says.
+    /// Returns a body of this peer's message.
     fn body(&self, peer: PeerId, frames: &Frames) -> Option<String> {
         let form = if self.json.contains(&peer) { Form::Json } else { Form::Frames };
         let said = text(frames);
@@ -206,7 +207,8 @@ impl Writer {
         })
     }
 
-    /// What is said is taken out of the request; if anything is left, it cannot be said.
+    /// Returns the script line of a request. Takes every expressed attribute out of it, and returns
+    /// `None` if any other attribute is left.
     fn asks(&self, peer: PeerId, mut request: Request) -> Option<String> {
         let body = take(&mut request.body);
         let mut words =
@@ -218,7 +220,7 @@ impl Writer {
         }
         words.extend(named("id", &text_of(&take(&mut request.id)))?);
         words.extend(named("target", &take(&mut request.target))?);
-        // Where nothing stands before these, they would be the body.
+        // At the start of the line, these words would be read as the body.
         let flags = [(&mut request.redeliver, "again"), (&mut request.fresh, "fresh")];
         for (flag, word) in flags {
             words.extend((!body.is_empty() && take(flag)).then(|| word.into()));
@@ -271,7 +273,7 @@ impl Writer {
         (reply == WorkerReply::new(Label::empty(), Frames::empty())).then(|| joined(&words))
     }
 
-    /// An address as a worker says it.
+    /// Returns a token as a worker uses it.
     fn address(&self, address: &Label) -> Option<String> {
         match self.addresses.iter().position(|known| known == address) {
             Some(at) => Some(format!("#{}", at + 1)),
@@ -287,7 +289,7 @@ impl Writer {
         })
     }
 
-    /// What the broker wants done, as the core's scripts write it; nothing where they leave it out.
+    /// Returns the script line of an output, or `None` if the core's scripts omit it.
     fn asked(&mut self, output: &Output) -> Option<String> {
         let shows = |what: &str| self.shows.contains(&what);
         let (peer, said) = match output {
@@ -342,13 +344,14 @@ fn moment(at: Time) -> String {
     if micros.is_multiple_of(1000) { format!("{}ms", micros / 1000) } else { format!("{micros}us") }
 }
 
-/// A label that is one word in a script.
+/// Returns a byte string as a script word, if it is one.
 fn word(label: &Label) -> Option<String> {
     let fits = !label.is_empty() && label.iter().all(|byte| is_plain(*byte));
     fits.then(|| label.to_string())
 }
 
-/// A label with a name, where it is not empty; nothing at all where it is no word.
+/// Returns `name=label`, or nothing if the label is empty. Returns `None` if it is not a script
+/// word.
 fn named(name: &str, label: &Label) -> Option<Option<String>> {
     if label.is_empty() {
         return Some(None);
@@ -369,7 +372,7 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"\\|=".contains(&byte)
 }
 
-/// A body that is shown.
+/// Formats a body.
 fn text(body: &Frames) -> String {
     let frames: Vec<String> = body.iter().map(|frame| frame.escape_ascii().to_string()).collect();
     frames.join("|")

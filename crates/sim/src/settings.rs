@@ -1,5 +1,4 @@
-//! The broker's settings as a list: to set one after the other back, and to write those down that
-//! differ.
+//! The broker's settings as a list, used to reset them one by one and to print the differences.
 
 use core::time::Duration;
 
@@ -7,7 +6,7 @@ use majordomus_core::broker::{Balance, Config, Introduction, ServiceConfig};
 
 macro_rules! settings {
     ($($($name:ident).+,)*) => {
-        /// The same with one of the settings as in `base`, or rounder, for each that differs.
+        /// Returns configurations with one differing setting reset to `base`, or rounded.
         pub(crate) fn plainer(config: &Config, base: &Config) -> Vec<Config> {
             let mut plainer = Vec::new();
             $(if config.$($name).+ != base.$($name).+ {
@@ -21,7 +20,7 @@ macro_rules! settings {
             plainer
         }
 
-        /// What makes `config` of `base`, line by line.
+        /// Returns the assignments that turn `base` into `config`, one per line.
         pub(crate) fn assignments(config: &Config, base: &Config) -> Vec<String> {
             let mut rest = base.clone();
             let mut lines = Vec::new();
@@ -67,23 +66,23 @@ settings! {
     services,
 }
 
-/// As [`assignments`] to that of scripts, in one line.
+/// Returns the [`assignments`] relative to the configuration of scripts, in one line.
 pub(crate) fn in_a_line(config: &Config) -> String {
     assignments(config, &of_scripts()).join(" ")
 }
 
-/// The configuration with which a script of the core begins. The judge needs the events of single
-/// requests, which the scripts leave out.
+/// Returns the initial configuration of the core's scripts. The checker needs the events of single
+/// requests, which the scripts omit.
 pub(crate) fn of_scripts() -> Config {
     let heartbeat_interval = Duration::from_secs(1);
     Config { heartbeat_interval, request_events: true, ..Config::default() }
 }
 
-/// A value as it is written in the language.
+/// A value that can be written as a Rust literal.
 trait Literal: Sized {
     fn literal(&self) -> String;
 
-    /// Rounder values that are close, where there are any.
+    /// Returns nearby rounder values, if any.
     fn rounder(&self) -> Vec<Self> {
         Vec::new()
     }

@@ -1,5 +1,5 @@
-//! Makes a failure short: what was told to the broker is told again, without this part or that and
-//! in plainer words, as long as the same rule is broken.
+//! Shrinking of failures: replays parts of a history, with simpler values, as long as the same rule
+//! is violated.
 
 mod plainer;
 #[cfg(test)]
@@ -19,36 +19,36 @@ use crate::stage::Stage;
 use crate::tape::{Clock, Entry, Seen, Tape};
 use crate::world::World;
 
-/// How much is told in all while something shorter is looked for.
+/// The maximum total number of steps for one shrink.
 const STEPS_MAX: u64 = 1_000_000;
 
-/// A run that is longer than this is not put into plainer words.
+/// The maximum length of a history whose values are simplified.
 const PLAIN_MAX: usize = 200;
 
-/// In a run of up to so many entries, any two are tried to be left out.
+/// The maximum length of a history for which all pairs of entries are tried for removal.
 const PAIRED_MAX: usize = 40;
 
-/// A failure, made short.
+/// A shrunk failure.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// What is told to the broker.
+    /// The number of entries of the shrunk history.
     pub entries: usize,
-    /// How much it was.
+    /// The number of entries of the original history.
     pub entries_before: usize,
-    /// The rule, as the short run breaks it.
+    /// The violation in the shrunk history.
     pub breach: Breach,
-    /// The short run as a regression test of the core.
+    /// The shrunk history as a regression test of the core.
     pub script: String,
 }
 
-/// Makes a failure short. Nothing where the broker alone does not repeat it: where it was found in
-/// the client library.
+/// Shrinks a failure. Returns `None` if the broker alone does not reproduce it, because it was
+/// found in the client library.
 pub fn shrink<M: Machine>(kind: M::Kind, failure: &Failure) -> Option<Shrunk> {
     let (tape, _) = record::<M>(kind, failure.seed, failure.steps);
     shorten::<M>(kind, tape, failure.breach.rule)
 }
 
-/// Plays an episode and writes it down; with it comes how the stage was left.
+/// Runs an episode and records its history. Returns the final stage, too.
 fn record<M: Machine>(kind: M::Kind, seed: u64, steps: u64) -> (Tape, Stage<M>) {
     let mut world = World::<M>::new(kind, seed);
     world.stage.record();
@@ -78,7 +78,7 @@ struct Shrinker<M: Machine> {
 }
 
 impl<M: Machine> Shrinker<M> {
-    /// What is left of a tape up to the breach, if the rule is broken with it.
+    /// Returns the executed part of a history, up to the violation, if it violates the rule.
     fn attempt(&mut self, tape: Tape) -> Option<Tape> {
         if self.steps_left == 0 {
             return None;
@@ -108,8 +108,8 @@ impl<M: Machine> Shrinker<M> {
         }
     }
 
-    /// Tapes that begin shortly before the end: those who are there then come at once. What was in
-    /// progress is not. The shortest is first.
+    /// Returns histories that start shortly before the end, shortest first. Peers that are
+    /// connected by then connect at the start. Requests in progress are omitted.
     fn late_starts(&self, tape: &Tape) -> Vec<Tape> {
         let end = fixed_from(tape);
         let mark = |at: usize| at < end && (end - at).is_power_of_two();
@@ -130,7 +130,7 @@ impl<M: Machine> Shrinker<M> {
         starts
     }
 
-    /// Takes parts out, large ones first.
+    /// Removes parts of the history, large ones first.
     fn leave_out(&mut self, mut tape: Tape) -> Tape {
         let mut chunk = fixed_from(&tape).div_ceil(2);
         while chunk > 0 {
@@ -151,7 +151,7 @@ impl<M: Machine> Shrinker<M> {
         tape
     }
 
-    /// Takes two at a time out that do nothing without each other.
+    /// Removes pairs of entries that depend on each other.
     fn leave_pairs_out(&mut self, mut tape: Tape) -> Tape {
         let mut first = 0;
         while first < fixed_from(&tape) && fixed_from(&tape) <= PAIRED_MAX {
@@ -169,7 +169,7 @@ impl<M: Machine> Shrinker<M> {
         tape
     }
 
-    /// Says things in plainer words. False where nothing was changed.
+    /// Simplifies values. Returns false if nothing changed.
     fn make_plain(&mut self, tape: &mut Tape) -> bool {
         let mut changed = false;
         if tape.entries.len() > PLAIN_MAX || fixed_from(tape) < tape.entries.len() {
@@ -188,15 +188,15 @@ impl<M: Machine> Shrinker<M> {
     }
 }
 
-/// Where on a tape that what may be left out or changed ends. Where it was hoped in vain that the
-/// broker does something when the faults are over, all must stay that gives reason to hope.
+/// Returns the index in a history up to which entries may be removed or changed. After a failed
+/// expectation at the end of the faults, all entries that justify the expectation must stay.
 fn fixed_from(tape: &Tape) -> usize {
     let Some(Entry::Expected(..)) = tape.entries.last() else { return tape.entries.len() };
     let calm = |entry: &Entry| matches!(entry, Entry::Told(_, Input::Configured(_)));
     tape.entries.iter().rposition(calm).unwrap_or(0)
 }
 
-/// The end of a tape, from `at`, with whoever is there by then.
+/// Returns the end of a history, from `at`, with all peers that are connected by then.
 fn late_start(tape: &Tape, at: usize, judge: &Judge, config: &Config, keys: Keys) -> Tape {
     let now = tape.entries[at].at();
     let mut entries = Vec::new();
@@ -225,8 +225,7 @@ fn late_start(tape: &Tape, at: usize, judge: &Judge, config: &Config, keys: Keys
     Tape { config: config.clone(), keys, entries, ..tape.clone() }
 }
 
-/// The same on a clock that does not stand still. What it says of the time is left out, but for its
-/// last word.
+/// Returns the history on a clock that never stops. Its ticks are removed, except the last one.
 fn timely(tape: &Tape) -> Tape {
     let mut tape = Tape { clock: Clock::WhenDue, ..tape.clone() };
     let last = tape.entries.len() - 1;

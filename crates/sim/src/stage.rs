@@ -1,5 +1,5 @@
-//! The stage: the broker and its judge, on a clock that only we move. Whatever is told to the broker
-//! goes through here, so it is judged, can be written down, and can be played again.
+//! The test stage: the broker and its checker, on a virtual clock. All inputs of the broker pass
+//! through the stage, which checks, records and replays them.
 
 use majordomus_core::broker::{Config, Input, Keys, Output};
 use majordomus_core::{PeerId, Time};
@@ -10,7 +10,7 @@ use crate::outputs::{self, Outputs, Step};
 use crate::tape::{Entry, Hope, Issued};
 use crate::trace::{self, Sink};
 
-/// The broker, its judge, and the time.
+/// The broker, its checker, and the virtual time.
 #[derive(Debug)]
 pub struct Stage<M: Machine> {
     kind: M::Kind,
@@ -18,18 +18,18 @@ pub struct Stage<M: Machine> {
     judge: Judge,
     now: Time,
     steps: u64,
-    /// What came out of the last step.
+    /// The outputs of the last step.
     outputs: Outputs,
-    /// A number that two runs share only if all that happened in them was the same.
+    /// A hash of all events. Two runs share it only if they are identical.
     hash: u64,
-    /// What each worker had been given when work for all was expected.
+    /// The number of requests of each worker when work for all workers was expected.
     given: Vec<(PeerId, u64)>,
     recording: Option<(Vec<Entry>, Issued)>,
     sink: Option<Sink>,
 }
 
 impl<M: Machine> Stage<M> {
-    /// A broker that starts now.
+    /// Creates a stage with a new broker.
     pub fn new(kind: M::Kind, config: &Config, keys: Keys) -> Self {
         Self {
             kind,
@@ -45,63 +45,62 @@ impl<M: Machine> Stage<M> {
         }
     }
 
-    /// Writes down what is told from now on, and the addresses that are given out.
+    /// Starts recording the inputs and the tokens.
     pub fn record(&mut self) {
         self.recording = Some(Default::default());
     }
 
-    /// Says in words what is told from now on, and what is answered, as it happens.
+    /// Traces all further inputs and outputs as text.
     pub fn trace(&mut self, sink: Sink) {
         self.sink = Some(sink);
     }
 
-    /// What was written down.
+    /// Takes the recording.
     pub(crate) fn take_recording(&mut self) -> (Vec<Entry>, Issued) {
         self.recording.take().unwrap_or_default()
     }
 
-    /// The time.
+    /// Returns the current time.
     pub fn now(&self) -> Time {
         self.now
     }
 
-    /// How often the broker was told something.
+    /// Returns the number of inputs so far.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// A number that stands for all that happened.
+    /// Returns the hash of all events so far.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    /// The judge.
+    /// Returns the checker.
     pub fn judge(&self) -> &Judge {
         &self.judge
     }
 
-    /// The judge, to be told of what others found.
+    /// Returns the checker, for violations found elsewhere.
     pub fn judge_mut(&mut self) -> &mut Judge {
         &mut self.judge
     }
 
-    /// The broker.
+    /// Returns the broker.
     pub fn machine(&self) -> &M {
         &self.machine
     }
 
-    /// When the broker wants to be told of the time.
+    /// Returns the broker's next deadline.
     pub fn due(&self) -> Option<Time> {
         self.machine.next_deadline()
     }
 
-    /// Lets time pass without telling the broker.
+    /// Advances the clock without an input.
     pub fn pass(&mut self, now: Time) {
         self.now = self.now.max(now);
     }
 
-    /// The broker is stopped until `now`. `tick` says that it is told of the time before anything
-    /// else.
+    /// Stops the broker until `now`. If `tick` is true, its first input afterwards is a tick.
     pub fn leap(&mut self, now: Time, tick: bool) {
         self.pass(now);
         if let Some(sink) = &self.sink {
@@ -110,8 +109,8 @@ impl<M: Machine> Stage<M> {
         }
     }
 
-    /// Tells the broker something, and has all judged that it does about it. When a rule is broken,
-    /// the run is over: nobody is told anything more.
+    /// Passes an input to the broker and checks its outputs. After a violation the run is over, and
+    /// all further inputs are ignored.
     pub fn tell(&mut self, input: Input) -> &mut Vec<Output> {
         self.outputs.begin(Step(self.steps + 1));
         if self.judge.breach().is_some() {
@@ -141,12 +140,12 @@ impl<M: Machine> Stage<M> {
         &mut self.outputs.list
     }
 
-    /// What came out of the last step, to be carried out.
+    /// Returns the outputs of the last step.
     pub(crate) fn outputs_mut(&mut self) -> &mut Vec<Output> {
         &mut self.outputs.list
     }
 
-    /// Starts the broker anew.
+    /// Restarts the broker.
     pub fn restart(&mut self, config: &Config, keys: Keys) {
         if let Some((entries, _)) = &mut self.recording {
             entries.push(Entry::Restarted(self.now, Box::new(config.clone()), keys));
@@ -158,7 +157,7 @@ impl<M: Machine> Stage<M> {
         self.judge.restart(config);
     }
 
-    /// Has the judge look whether it is as expected.
+    /// Lets the checker test an expectation.
     pub fn expect(&mut self, hope: Hope) {
         match &hope {
             Hope::Rest => self.judge.expect_rest(),
@@ -176,7 +175,7 @@ impl<M: Machine> Stage<M> {
         }
     }
 
-    /// Whether a worker has got nothing since [`Hope::Work`].
+    /// Returns true if a worker was given no request since [`Hope::Work`].
     pub(crate) fn is_workless(&self, worker: PeerId) -> bool {
         self.judge.workers().any(|known| known.0 == worker && self.given.contains(&known))
     }

@@ -1,4 +1,4 @@
-//! The tape: what was told to a broker, and how it is told again, all of it or a part.
+//! Histories: recorded inputs of a broker, and their replay in full or in part.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,31 +10,31 @@ use crate::judge::{Breach, Judge, Uid, uid_of};
 use crate::machine::Machine;
 use crate::stage::Stage;
 
-/// One thing that happened in a run.
+/// An event in a run's history.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all of them were told")]
 pub enum Entry {
-    /// The broker was told this.
+    /// An input of the broker.
     Told(Time, Input),
-    /// The broker was started anew.
+    /// A restart of the broker.
     Restarted(Time, Box<Config>, Keys),
-    /// This was expected of the broker.
+    /// An expectation.
     Expected(Time, Hope),
 }
 
-/// What is expected of a broker when the faults are over, beside what the judge expects always.
+/// An expectation after the end of the faults, in addition to the checker's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hope {
-    /// Everything that has a bound has ended.
+    /// Every bounded request has ended.
     Rest,
-    /// From now on every worker gets something to do.
+    /// From now on, every worker is given a request.
     Work,
-    /// These have had time enough to get something.
+    /// These workers have had enough time to be given a request.
     Worked(Vec<PeerId>),
 }
 
 impl Entry {
-    /// When it happened.
+    /// Returns the time of the event.
     pub fn at(&self) -> Time {
         match self {
             Entry::Told(at, _) | Entry::Restarted(at, ..) | Entry::Expected(at, _) => *at,
@@ -48,14 +48,15 @@ impl Entry {
     }
 }
 
-/// The worker that was given an address, for which request, and how many it had for it before.
+/// The worker and request of a token, and the number of the request's earlier tokens at this
+/// worker.
 pub(crate) type Bearer = (PeerId, Uid, usize);
 
-/// Which addresses were given out.
+/// The issued tokens.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Issued {
     addresses: HashMap<(PeerId, Uid), Vec<Label>>,
-    /// Who was given a request last.
+    /// The last worker of each request.
     bearer: HashMap<Uid, PeerId>,
 }
 
@@ -80,8 +81,8 @@ impl Issued {
         all.collect()
     }
 
-    /// The address that stands in this run for the same; and who says something of it that its
-    /// bearer said, as the request may have gone to another this time.
+    /// Returns the token in this run that corresponds to a recorded one, and the worker that sends
+    /// it, because the request may have gone to another worker in this run.
     fn address(&self, speaker: PeerId, (worker, uid, number): Bearer) -> Option<(PeerId, &Label)> {
         if let Some(addresses) = self.addresses.get(&(worker, uid)) {
             return Some((speaker, addresses.get(number).or(addresses.last())?));
@@ -92,52 +93,52 @@ impl Issued {
     }
 }
 
-/// When a broker that hears a tape is told of the time.
+/// The source of the broker's ticks during a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clock {
-    /// Where the tape says so; so it may have been stopped for a while.
+    /// The recorded ticks. The broker may have been stopped for a while.
     AsRecorded,
-    /// Whenever something is due, before anything else: as in the scripts of the core.
+    /// A tick for every deadline, before any other input, as in the core's scripts.
     WhenDue,
 }
 
-/// How a broker begins, and what it is told.
+/// A history: the initial state of a broker and its inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Tape {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
     pub(crate) clock: Clock,
     pub(crate) entries: Vec<Entry>,
-    /// Who had the addresses that are in the entries.
+    /// The workers and requests of the tokens in the entries.
     pub(crate) bearers: Rc<HashMap<Label, Bearer>>,
 }
 
-/// What is seen while a tape is told.
+/// An event during a replay.
 #[derive(Debug)]
 pub(crate) enum Seen<'a> {
     /// This entry is next.
     Next(usize, &'a Judge),
-    /// The broker is told of the time because something is due.
+    /// A tick for a due deadline.
     Due,
-    /// The entry is carried out; what is told may have another address in it.
+    /// The entry is replayed. Its token may differ from the recorded one.
     Told(Time, &'a Input),
     Restarted(Time, &'a Config),
     Expected(Time, &'a Hope),
-    /// What the broker wants done.
+    /// An output of the broker.
     Asked(&'a Output),
 }
 
-/// What came of telling a tape.
+/// The result of a replay.
 #[derive(Debug)]
 pub(crate) struct Replayed {
     pub(crate) breach: Option<Breach>,
     pub(crate) steps: u64,
-    /// As [`Stage::hash`].
+    /// The same as [`Stage::hash`].
     #[cfg_attr(not(test), expect(dead_code, reason = "only tests compare whole runs"))]
     pub(crate) hash: u64,
-    /// Which entries were carried out, up to the breach.
+    /// The replayed entries, up to the violation.
     done: Vec<usize>,
-    /// When the rule was broken, where that was because something was due before an entry.
+    /// The time of the violation, if a due deadline before an entry caused it.
     pub(crate) broken_when_due: Option<Time>,
 }
 
@@ -148,8 +149,8 @@ struct Player<'a, M: Machine> {
 }
 
 impl Tape {
-    /// Tells all of it to a broker, until a rule is broken. What cannot be said, because its
-    /// speaker is not there or not read from, or was not given that request this time, is left out.
+    /// Replays the history until a rule is violated. Skips inputs that are impossible in this run:
+    /// their sender is not connected, is paused, or was not given the request.
     pub(crate) fn replay<M: Machine>(
         &self,
         kind: M::Kind,
@@ -181,7 +182,7 @@ impl Tape {
         Replayed { breach: stage.judge().breach().cloned(), steps, hash, done, broken_when_due }
     }
 
-    /// The same without what was of no account.
+    /// Removes the entries that were not replayed.
     pub(crate) fn pruned(mut self, replayed: &Replayed) -> Self {
         let mut index = 0;
         self.entries.retain(|_| {
@@ -205,7 +206,7 @@ impl<M: Machine> Player<'_, M> {
         }
     }
 
-    /// Lets time pass, and tells the broker of it where something is due.
+    /// Advances the clock, with a tick for every due deadline.
     fn wait(&mut self, until: Time) {
         while let Some(due) = self.stage.due().filter(|due| *due <= until)
             && !self.is_broken()
@@ -216,7 +217,7 @@ impl<M: Machine> Player<'_, M> {
         }
     }
 
-    /// False where it cannot be said.
+    /// Replays an entry. Returns false if that is impossible.
     fn carry_out(&mut self, entry: &Entry, bearers: &HashMap<Label, Bearer>) -> bool {
         match entry {
             Entry::Told(_, input) => {
@@ -250,7 +251,7 @@ impl<M: Machine> Player<'_, M> {
         let sayable = match &input {
             Input::Appeared { peer, .. } => !judge.is_taken(peer.index),
             Input::Gone { peer } => judge.has(*peer),
-            // The world may say these of a peer that the broker has just closed.
+            // These may be inputs about a peer that the broker has just closed.
             Input::Filled { peer } => !judge.is_filled(*peer),
             Input::Draining { peer } | Input::Drained { peer } => {
                 judge.is_filled(*peer) || !judge.has(*peer)
@@ -265,7 +266,7 @@ impl<M: Machine> Player<'_, M> {
     }
 }
 
-/// The address of the request that a worker speaks of.
+/// Returns the token in a worker's message, if it has one.
 fn address_of(command: &mut FromWorker) -> Option<&mut Label> {
     match command {
         FromWorker::AtWork { address } => Some(address),
@@ -273,7 +274,7 @@ fn address_of(command: &mut FromWorker) -> Option<&mut Label> {
     }
 }
 
-/// What a worker says of a request, where it speaks of one.
+/// Returns the reply in a worker's message, if it has one.
 pub(crate) fn reply_of(command: &mut FromWorker) -> Option<&mut WorkerReply> {
     match command {
         FromWorker::Partial(reply)

@@ -1,4 +1,4 @@
-//! What happens in a run, in words and as a number.
+//! Text traces and hashes of a run.
 
 use core::fmt::{self, Write as _};
 use std::rc::Rc;
@@ -10,12 +10,12 @@ use majordomus_core::{
 
 use crate::judge::{Uid, uid_of};
 
-/// Where a trace goes, line by line, as it comes up.
+/// A receiver of trace lines.
 #[derive(Clone)]
 pub struct Sink(Rc<dyn Fn(fmt::Arguments<'_>)>);
 
 impl Sink {
-    /// A sink that does this with each line.
+    /// Creates a sink that calls `take` with each line.
     pub fn new(take: impl Fn(fmt::Arguments<'_>) + 'static) -> Self {
         Self(Rc::new(take))
     }
@@ -31,7 +31,7 @@ impl fmt::Debug for Sink {
     }
 }
 
-/// What the broker is told.
+/// Formats an input of the broker.
 pub(crate) fn input(input: &Input) -> String {
     match input {
         Input::FromClient { peer, command } => match command {
@@ -60,7 +60,7 @@ pub(crate) fn input(input: &Input) -> String {
     }
 }
 
-/// What the broker wants done.
+/// Formats an output of the broker.
 pub(crate) fn output(output: &Output) -> String {
     match output {
         Output::ToClient { peer, command } => match command {
@@ -100,11 +100,11 @@ fn number(uid: Option<Uid>) -> String {
     uid.map_or_else(|| "what has no number".into(), |uid| format!("#{uid}"))
 }
 
-/// A number in which all of an output counts, and all that went before it.
+/// Returns a hash of an output and of all outputs before it.
 pub(crate) fn digest(before: u64, output: &Output) -> u64 {
     let mut digest = Digest(before);
-    // The text of it would do for all of them, but costs as much as the whole run. So what is
-    // frequent is taken apart.
+    // Hashing the text of every output would be correct, but as slow as the whole run. Frequent
+    // outputs are therefore hashed field by field.
     match output {
         Output::ToClient { peer, command: ToClient::Partial(reply) } => {
             digest.reply(1, *peer, reply);
@@ -167,7 +167,7 @@ pub(crate) fn digest(before: u64, output: &Output) -> u64 {
     digest.0
 }
 
-/// Folds what is written to it into one number.
+/// A writer that hashes all written text.
 struct Digest(u64);
 
 impl Digest {

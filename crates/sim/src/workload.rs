@@ -1,4 +1,4 @@
-//! The workload: what clients ask for, how often, and what workers make of it.
+//! The workload: the requests of clients, their frequency, and the replies of workers.
 
 mod config;
 mod names;
@@ -15,16 +15,16 @@ use self::names::Names;
 use crate::judge::{MARK, UID_BYTES};
 use crate::rng::Rng;
 
-/// Identities that some programs give themselves.
+/// Identities that some programs declare.
 pub(crate) const IDENTITIES: [&str; 3] = ["id0", "id1", "id2"];
 
-/// How many different notes bodies have, from 0 on.
+/// The number of different translation hints of bodies, starting at 0.
 const NOTES: u64 = 4;
 
-/// The longest options of a request or a reply, in bytes.
+/// The maximum length of a request's or reply's options, in bytes.
 const OPTIONS_BYTES_MAX: u64 = 24;
 
-/// All that a client that is there can be told of.
+/// The outcomes that can be reported to a connected client.
 pub(crate) const TOLD_ALL: OutcomeSet = OutcomeSet::of(&[
     Outcome::Failed,
     Outcome::Expired,
@@ -37,7 +37,7 @@ pub(crate) const TOLD_ALL: OutcomeSet = OutcomeSet::of(&[
     Outcome::Untranslatable,
     Outcome::ShutDown,
 ]);
-/// What a client is told of that forgets its request when its timeout is over.
+/// The outcomes that can be reported to a client that forgets its request after the timeout.
 const TOLD_BUT_EXPIRED: OutcomeSet = OutcomeSet::of(&[
     Outcome::Failed,
     Outcome::WorkerLost,
@@ -47,52 +47,53 @@ const TOLD_BUT_EXPIRED: OutcomeSet = OutcomeSet::of(&[
 ]);
 const TOLD_SOME: OutcomeSet = OutcomeSet::of(&[Outcome::Failed, Outcome::WorkerLost]);
 
-/// Bodies that many requests have.
+/// Bodies that many requests share.
 const ALIKE: [&[&[u8]]; 4] = [&[b"alike"], &[b"alike", b""], &[b"quite another one"], &[]];
 
-/// How many of the peers that came last are remembered.
+/// The number of recently connected peers that are remembered.
 const MET_MAX: usize = 6;
 
-/// What is asked in one run.
+/// The parameters of a run's requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
     names: Names,
-    /// Whether many requests are the same but for their number.
+    /// True if many requests differ only in their number.
     alike: bool,
-    /// How often in a thousand replies one is kept; and for how long, at the most.
+    /// The replies per thousand that are cached, and their maximum lifetime.
     kept: u64,
     keep_ms: u64,
-    /// Whether equal requests share an answer, in some configurations.
+    /// True if some configurations coalesce equal requests.
     shared: bool,
-    /// Whether there are bodies of both forms.
+    /// True if there are bodies of both formats.
     forms: bool,
-    /// Whether single workers are asked for.
+    /// True if some requests have a target worker.
     targets: bool,
     met: Vec<PeerId>,
-    /// Whether there are peers that begin with HELLO, and workers with several services.
+    /// True if there are peers with a handshake, and workers with several services.
     greetings: bool,
     several: bool,
-    /// Whether requests differ in how urgent they are, whether parts are counted, and whether
-    /// clients want to hear how far their requests have come.
+    /// True if requests have different priorities, if parts are counted, and if clients request
+    /// progress notices.
     priorities: bool,
     credits: bool,
     notices: bool,
-    /// The largest body that a peer that greets can say it takes; nothing where they take all.
+    /// The highest size limit for bodies that a peer may declare. `None` if all peers accept any
+    /// size.
     body_bytes_max: Option<u64>,
-    /// Whether the configurations differ in how they balance.
+    /// True if the configurations have different balancing policies.
     balanced: bool,
     /// The longest pause between two requests of a client.
     pub(crate) pause: Duration,
-    /// The longest time that a worker needs in the ordinary case.
+    /// The longest normal working time of a worker.
     pub(crate) work: Duration,
     pub(crate) bytes_max: u64,
-    /// The longest timeout that a request asks for.
+    /// The longest timeout of a request.
     pub(crate) timeout_ms: u64,
-    /// Whether there may be requests without any deadline.
+    /// True if there may be requests without a deadline.
     pub(crate) endless: bool,
-    /// How often in a thousand requests a worker that may reject does.
+    /// The requests per thousand that a worker rejects, if its dialect allows that.
     pub(crate) rejected: u64,
-    /// Whether there are workers that reject whatever they get.
+    /// True if there are workers that reject every request.
     pub(crate) stubborn: bool,
     next_uid: u64,
 }
@@ -127,12 +128,12 @@ impl Workload {
         }
     }
 
-    /// A name that workers offer.
+    /// Returns a service name that workers offer.
     pub(crate) fn service(&self, rng: &mut Rng) -> Label {
         self.names.offered(rng)
     }
 
-    /// A worker is there.
+    /// Records a connected worker.
     pub(crate) fn meet(&mut self, peer: PeerId) {
         if self.met.len() >= MET_MAX {
             self.met.remove(0);
@@ -140,7 +141,7 @@ impl Workload {
         self.met.push(peer);
     }
 
-    /// A body that begins with the number of its request.
+    /// Returns a body that starts with the number of its request.
     fn body(&mut self, rng: &mut Rng, form: Form) -> Frames {
         self.next_uid += 1;
         let mut first = self.next_uid.to_be_bytes().to_vec();
@@ -148,11 +149,11 @@ impl Workload {
         if rng.one_in(4) {
             return Frames::from_slices(&[first, b"more".to_vec(), Vec::new()]).in_form(form, 0);
         }
-        // What is noted of it the broker has to pass on.
+        // The broker must forward the translation hint.
         Frames::from_slices(&[first]).in_form(form, rng.below(NOTES) as u8)
     }
 
-    /// What the broker's own services are asked for.
+    /// Returns a request body for the broker's own services.
     fn question(&self, rng: &mut Rng, form: Form) -> Frames {
         let name = self.names.asked(rng);
         let text = match form {
@@ -163,7 +164,7 @@ impl Workload {
         Frames::from_slices(&frames).in_form(form, rng.below(NOTES) as u8)
     }
 
-    /// A request of a client that can do that much.
+    /// Returns a request of a client with these capabilities.
     pub(crate) fn request(
         &mut self,
         rng: &mut Rng,
@@ -195,7 +196,8 @@ impl Workload {
             request.body = Frames::from_slices(rng.pick(&ALIKE)).in_form(can.form, note);
             request.fresh = rng.one_in(4);
         }
-        // Who may ask for one worker is told where that is in vain.
+        // A client that may name a target must also receive the report if the target is
+        // unavailable.
         if self.targets && can.told.contains(Outcome::Refused) && rng.one_in(4) {
             request.target = self.target(rng);
         }
@@ -208,11 +210,11 @@ impl Workload {
         request
     }
 
-    /// A request of a user of the library: where its client does not greet, it says no more than a name
-    /// and a body.
+    /// Returns a request of a user of the library. Without a handshake, it has only a name and a
+    /// body.
     pub(crate) fn lone_request(&mut self, rng: &mut Rng, can: ClientCapabilities) -> Request {
         let service = self.names.asked(rng);
-        // A name of the directory may be a worker's, and then its body has to have a number.
+        // A worker may offer the directory's name, and then the body must have a number.
         let body = match service.starts_with(b"mmi.") {
             true => self.question(rng, Form::Frames),
             false => self.body(rng, Form::Frames),
@@ -225,7 +227,7 @@ impl Workload {
         request
     }
 
-    /// Options that begin with the number of their request.
+    /// Returns options that start with the number of their request.
     fn numbered(&self, options: &[u8]) -> Vec<u8> {
         [&[MARK], &self.next_uid.to_be_bytes()[..], options].concat()
     }
@@ -239,7 +241,7 @@ impl Workload {
         }
     }
 
-    /// A request for this service, with a body that every worker takes.
+    /// Returns a request for this service with a body that every worker accepts.
     pub(crate) fn request_for(&mut self, service: Label) -> Request {
         self.next_uid += 1;
         let body = Frames::from_slices(&[self.next_uid.to_be_bytes()]);
@@ -261,20 +263,20 @@ impl Workload {
         self.greetings && !rng.one_in(3)
     }
 
-    /// What a peer says of itself that is never silent for longer than this while it is well, if it
-    /// says how long it is.
+    /// Returns the handshake parameters of a peer that sends a heartbeat at least this often. The
+    /// peer may or may not declare the interval.
     pub(crate) fn hello(&self, rng: &mut Rng, heartbeat: Option<Duration>) -> Hello {
         let most = self.body_bytes_max.filter(|_| rng.one_in(2));
         let most = most.map(|most| HEAD_BYTES_MAX + UID_BYTES + rng.below(most) as usize);
         Hello { heartbeat, message_bytes_max: most }
     }
 
-    /// Whether clients say how many parts of a reply they take.
+    /// Returns true if clients grant credit for parts.
     pub(crate) fn counts_parts(&self) -> bool {
         self.credits
     }
 
-    /// How many parts more a client takes.
+    /// Returns a client's additional credit.
     pub(crate) fn credit(&self, rng: &mut Rng) -> u32 {
         rng.pick(&[0, 1, 1, 5, 5, CREDIT_UNLIMITED])
     }
@@ -283,7 +285,7 @@ impl Workload {
         if self.forms && rng.one_in(2) { Form::Json } else { Form::Frames }
     }
 
-    /// For how long a reply is good, where that is said.
+    /// Returns the lifetime of a cached reply, if the reply may be cached.
     pub(crate) fn keep(&self, rng: &mut Rng) -> Option<Duration> {
         rng.per_mille(self.kept).then(|| rng.millis(0, self.keep_ms))
     }
@@ -305,7 +307,7 @@ impl Workload {
         }
     }
 
-    /// How many requests a worker takes from now on.
+    /// Returns a worker's new concurrency.
     pub(crate) fn concurrency(&self, rng: &mut Rng) -> Concurrency {
         match rng.below(8) {
             7 => Concurrency::Unlimited,
@@ -313,7 +315,7 @@ impl Workload {
         }
     }
 
-    /// Who a client vouches for: for nobody, too.
+    /// Returns the identity for a worker keep-alive. It may be unknown.
     pub(crate) fn identity(&self, rng: &mut Rng) -> Label {
         match rng.below(12) {
             0 => Label::from("nobody"),
@@ -323,7 +325,7 @@ impl Workload {
     }
 }
 
-/// What is written beside a body; nothing in most cases.
+/// Returns the options of a message, which are mostly empty.
 pub(crate) fn options(rng: &mut Rng) -> Vec<u8> {
     if !rng.one_in(4) {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The world: virtual time, everybody in it, and one queue of what is to happen.
+//! The simulated world: virtual time, all programs, and a queue of scheduled events.
 
 mod mishaps;
 mod traffic;
@@ -19,33 +19,32 @@ use crate::rng::Rng;
 use crate::stage::Stage;
 use crate::workload::{IDENTITIES, Workload};
 
-/// How many messages may wait to be delivered to the broker before a client is held back by its own
-/// socket.
+/// The maximum number of undelivered messages to the broker before a client's own socket blocks it.
 const BACKLOG_MAX: usize = 256;
 
-/// Something that is to happen.
+/// A scheduled event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    /// The broker gets what stands first on this link.
+    /// The broker receives the first message of this link.
     Up(PeerId),
-    /// The other end gets what stands first on this link.
+    /// The peer receives the first message of this link.
     Down(PeerId),
     Wake(usize),
     Opened(usize),
     Lost(usize),
     Recover(usize),
     Fault,
-    /// The broker is started after a shutdown.
+    /// The broker starts after a shutdown.
     Start,
 }
 
-/// How a program is.
+/// The state of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     Well,
-    /// It does nothing until then, but its ZMTP answers.
+    /// It does nothing until this time, but its ZMTP layer answers.
     Blocked(Time),
-    /// Nothing of it does anything until then.
+    /// It is stopped until this time, including its ZMTP layer.
     Stopped(Time),
 }
 
@@ -58,11 +57,11 @@ struct Program {
     answers_probes: bool,
     health: Health,
     wakes_at: Time,
-    /// What came while it was blocked.
+    /// Messages that arrived while it was blocked.
     inbox: VecDeque<Down>,
 }
 
-/// Everybody, and the time.
+/// All programs, the broker, and the virtual time.
 #[derive(Debug)]
 pub struct World<M: Machine> {
     pub(crate) stage: Stage<M>,
@@ -72,7 +71,7 @@ pub struct World<M: Machine> {
     open: bool,
     running: bool,
     programs: Vec<Program>,
-    /// Under the index of their peer.
+    /// The links, indexed by their peer.
     links: Vec<Option<Link>>,
     generations: Vec<u32>,
     queue: BinaryHeap<Reverse<(Time, u64, What)>>,
@@ -84,7 +83,7 @@ pub struct World<M: Machine> {
 }
 
 impl<M: Machine> World<M> {
-    /// How the broker begins in the world of this seed.
+    /// Returns the broker's initial configuration and keys for this seed.
     pub(crate) fn beginning(seed: u64) -> (Config, Keys) {
         let (_, _, config, keys) = Self::draw(seed);
         (config, keys)
@@ -98,7 +97,7 @@ impl<M: Machine> World<M> {
         (rng, workload, config, keys)
     }
 
-    /// A world as `seed` has it.
+    /// Creates the world of this seed.
     pub fn new(kind: M::Kind, seed: u64) -> Self {
         let (mut rng, workload, config, keys) = Self::draw(seed);
         let faults = Faults::new(&mut rng);
@@ -141,7 +140,7 @@ impl<M: Machine> World<M> {
         world
     }
 
-    /// Goes on until the broker has been told `steps` things in all, or a rule was broken.
+    /// Runs until the broker has had `steps` inputs in total, or a rule is violated.
     pub fn run(&mut self, steps: u64) {
         while self.stage.steps() < steps && self.stage.judge().breach().is_none() {
             if !self.advance(Time::NEVER) {
@@ -150,13 +149,13 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// Goes on until this moment, or until a rule is broken.
+    /// Runs until this time, or until a rule is violated.
     pub(crate) fn run_until(&mut self, until: Time) {
         while self.stage.judge().breach().is_none() && self.advance(until) {}
         self.stage.pass(until);
     }
 
-    /// Does what is next, if it is due by then.
+    /// Handles the next event if it is due by then.
     fn advance(&mut self, until: Time) -> bool {
         let next = self.queue.peek().map_or(Time::NEVER, |Reverse((at, ..))| *at);
         let due = self.stage.due().filter(|_| self.running).unwrap_or(Time::NEVER);
@@ -190,7 +189,8 @@ impl<M: Machine> World<M> {
                 }
             }
             What::Opened(at) => self.opened(at),
-            // One that has closed by itself, and opened another, hears nothing more of the first.
+            // A program that closed its connection and opened another is not notified about the
+            // first.
             What::Lost(at) if self.programs[at].link.is_some() => {}
             What::Lost(at) => self.act(at, |actor, scene| actor.lost(scene)),
             What::Recover(at) => self.recover(at),
@@ -230,7 +230,7 @@ impl<M: Machine> World<M> {
         self.rng.millis(0, self.delay_ms)
     }
 
-    /// Tells the broker something, and carries out what it wants done.
+    /// Passes an input to the broker and applies its outputs.
     pub(crate) fn tell(&mut self, input: Input) {
         if let Input::Gone { peer } = input {
             self.drop_link(peer);
@@ -258,7 +258,7 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// Has an actor do something, and carries out what comes of it.
+    /// Lets an actor act and applies its actions.
     fn act(&mut self, at: usize, what: impl FnOnce(&mut Actor, &mut Scene<'_>)) {
         let mut acts = core::mem::take(&mut self.acts);
         let mut scene = Scene {
@@ -306,12 +306,13 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// No more faults, and no more requests: everybody is well, and reads.
+    /// Starts the calm phase without faults and new requests: all programs run and read.
     pub(crate) fn calm(&mut self, config: Config) {
         self.faults = Faults::none();
         self.open = false;
         let now = self.stage.now();
-        // A broker that is to be started anew is so now, and not with faults in its configuration later.
+        // A pending start of the broker happens now, because it could apply a faulty configuration
+        // later.
         let planned = self.queue.len();
         self.queue.retain(|Reverse((_, _, what))| !matches!(what, What::Start));
         if !self.running || self.queue.len() < planned {
@@ -326,7 +327,7 @@ impl<M: Machine> World<M> {
         for at in 0..self.links.len() {
             let Some(link) = &mut self.links[at] else { continue };
             link.hurry(now);
-            // What is due is so at another time now.
+            // The pending delivery is rescheduled.
             link.down_due = false;
             let peer = link.peer;
             self.schedule_down(peer);
@@ -337,7 +338,7 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// Whether a live program is at the other end, and reads.
+    /// Returns true if a live worker program is at the other end of this peer's link.
     pub(crate) fn is_attended(&self, peer: PeerId) -> bool {
         let link = self.links.get(peer.index as usize).and_then(Option::as_ref);
         link.is_some_and(|link| {
@@ -346,12 +347,12 @@ impl<M: Machine> World<M> {
         })
     }
 
-    /// The requests of this number on are ours.
+    /// Returns the workload and the random number generator, for requests made from outside.
     pub(crate) fn workload(&mut self) -> (&mut Workload, &mut Rng) {
         (&mut self.workload, &mut self.rng)
     }
 
-    /// Everybody goes.
+    /// Disconnects all peers.
     pub(crate) fn empty(&mut self) {
         for at in 0..self.links.len() {
             if let Some(peer) = self.links[at].as_ref().map(|link| link.peer) {

@@ -1,4 +1,4 @@
-//! What the program says to whoever runs it.
+//! Tests of the simulator's command-line output.
 
 use std::process::{Command, Output};
 
@@ -47,7 +47,7 @@ fn the_last_seed_of_all_can_be_played() {
 
 #[test]
 fn a_failure_can_be_seen_again() {
-    // Some are found in an episode that is not the first of its seed.
+    // Some mutants are detected only in a later episode of the seed.
     for seed in ["1", "2", "3", "4", "5", "6", "7", "8"] {
         let words = ["--seed", seed, "--steps", "50000", "--saboteur", "OverlooksForgedReply"];
         let output = program(&words);

@@ -1,4 +1,4 @@
-//! A fixed budget of seeds, and the proof that the judge bites.
+//! Runs of a fixed number of seeds, and mutation tests of the checker.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,19 +8,19 @@ use majordomus_core::broker::{Broker, Config, Counters, Holdings, Input, Keys, O
 use majordomus_core::{PeerId, Time};
 use majordomus_sim::{Machine, Mutation, Outputs, Saboteur, Sink, run, shrink};
 
-/// Steps of a run in which a mutation has to be found.
+/// The maximum number of steps in which a mutation must be detected.
 const STEPS_MAX: u64 = 100_000;
 
-/// Mutations that a run from seed 1 does not show, and the seed that does.
+/// Mutations that a run from seed 1 does not show, with a seed that does.
 const OTHER_SEEDS: &[(Mutation, u64)] = &[];
 
-/// How many entries are left of a failure at the most.
+/// The maximum number of entries of a shrunk failure.
 const ENTRIES_MAX: usize = 25;
 /// The failure that the shrinker's budget of steps is not enough for: it comes after 15,323 entries. It
 /// must still repeat.
 const NOT_SHRUNK: (Mutation, u64) = (Mutation::GivesWithdrawn, 1);
 
-/// A sink that keeps what it gets.
+/// Returns a sink that stores its lines, and the lines.
 fn keeper() -> (Rc<RefCell<Vec<String>>>, Sink) {
     let lines = Rc::new(RefCell::new(Vec::new()));
     let kept = Rc::clone(&lines);

@@ -1,4 +1,4 @@
-//! A client that follows a script.
+//! A scripted client.
 
 use majordomus_core::{ClientCapabilities, CorrelationId, Form, FromClient, Label, Time, ToClient};
 
@@ -7,17 +7,17 @@ use crate::network::Up;
 use crate::rng::Rng;
 use crate::workload::Workload;
 
-/// A client that asks when it likes to, many requests at once, and does not count the replies.
+/// A client that sends many requests at random times and does not track the replies.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) can: ClientCapabilities,
     request_ids: bool,
-    /// Whether it says again and again that it wants its requests, and that workers live.
+    /// True if it keeps sending request and worker keep-alives.
     insistent: bool,
     next_id: u64,
     next_at: Time,
     connected: bool,
-    /// Whether it has said HELLO, and was not sent away since, as far as it knows.
+    /// True if it has sent HELLO and was not disconnected since, as far as it knows.
     greeted: bool,
 }
 
@@ -60,7 +60,7 @@ impl Client {
         if !scene.open {
             return;
         }
-        // Some begin with something else.
+        // Some clients start with another message.
         if self.can.greets && !self.greeted && !scene.rng.one_in(8) {
             self.greeted = true;
             return self.greet(scene);
@@ -94,7 +94,7 @@ impl Client {
         self.next_at
     }
 
-    /// Has a worker know that a request is still wanted, or the broker that a worker lives.
+    /// Returns a keep-alive for a request or for a worker.
     fn insist(&self, scene: &mut Scene<'_>) -> FromClient {
         match scene.rng.one_in(2) {
             true => FromClient::StillWanted { id: self.recent_id(scene) },
@@ -108,7 +108,7 @@ impl Client {
         scene.acts.push(Act::Say(Up::Client(hello)));
     }
 
-    /// Goes and stays connected, or says HELLO where it should not; but not often.
+    /// Sometimes disconnects without closing the connection, or sends an unexpected HELLO.
     fn be_odd(&mut self, scene: &mut Scene<'_>) {
         match scene.rng.below(6) {
             0 if self.can.greets || scene.rng.one_in(4) => {
@@ -120,7 +120,7 @@ impl Client {
         }
     }
 
-    /// Takes more parts of a reply than it said.
+    /// Grants additional credit for a request.
     fn take_more(&self, scene: &mut Scene<'_>) {
         let number = self.next_id.saturating_sub(scene.rng.below(2));
         let (id, credit) = (self.id(number), scene.workload.credit(scene.rng));
@@ -131,8 +131,8 @@ impl Client {
         self.id(self.next_id.saturating_sub(scene.rng.below(5)))
     }
 
-    /// Returns the id of its request `number`. In dialects whose ids are numbers clients greet, so that
-    /// no two of their requests in progress have the same.
+    /// Returns the id of its request `number`. In dialects with numeric ids, clients have a
+    /// handshake, so no two of their requests in progress may have the same id.
     fn id(&self, number: u64) -> CorrelationId {
         match (self.request_ids, self.can.form) {
             (false, _) => CorrelationId::NONE,

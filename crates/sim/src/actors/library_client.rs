@@ -1,4 +1,4 @@
-//! The real client, and a user of it.
+//! The real client library and a simulated user.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +13,14 @@ use crate::network::Up;
 use crate::rng::Rng;
 use crate::workload::Workload;
 
-/// The state machine of the client library, and a user who counts what it delivers.
+/// The state machine of the client library, and a user that counts the delivered replies.
 #[derive(Debug)]
 pub(crate) struct LibraryClient {
     pub(crate) can: ClientCapabilities,
     machine: majordomus_core::Client,
-    /// What the user waits for.
+    /// The requests without a final reply.
     expected: BTreeSet<RequestHandle>,
-    /// The parts that it has not taken yet.
+    /// The number of parts that the user has not read yet.
     untaken: BTreeMap<RequestHandle, u32>,
     next: u64,
     next_at: Time,

@@ -1,4 +1,4 @@
-//! The real worker, and its handlers.
+//! The real worker library and simulated handlers.
 
 use core::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::network::Up;
 use crate::rng::Rng;
 use crate::workload::{Workload, options};
 
-/// The state machine of the worker library, and handlers that do not all do what they should.
+/// The state machine of the worker library, and handlers that partly misbehave.
 #[derive(Debug)]
 pub(crate) struct LibraryWorker {
     pub(crate) can: WorkerCapabilities,
     config: WorkerConfig,
     machine: majordomus_core::Worker,
     tasks: Vec<(TaskHandle, Plan)>,
-    /// When its user changes what it offers, or how much it takes.
+    /// The time when the user changes the services or the concurrency.
     changes_at: Time,
 }
 
@@ -29,7 +29,7 @@ impl LibraryWorker {
         let tasks_max = rng.pick(&[1u32, 1, 3]);
         let WorkerCapabilities { greets, credit, .. } = workload.worker(rng);
         let can = WorkerCapabilities {
-            // Who greets says itself how many it takes.
+            // A worker with a handshake declares its concurrency itself.
             concurrency: Concurrency::AtMost(if greets { 1 } else { tasks_max }),
             cancel: greets,
             rejects: greets,
@@ -123,7 +123,7 @@ impl LibraryWorker {
         }
     }
 
-    /// Its user wants it otherwise.
+    /// Changes the services or the concurrency, as a user of the library.
     fn change(&mut self, scene: &mut Scene<'_>) {
         let service = scene.workload.service(scene.rng);
         let change = match scene.rng.below(8) {
@@ -140,7 +140,8 @@ impl LibraryWorker {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 WorkerOutput::Open => scene.acts.push(Act::Open),
-                // Who is not told to cancel gets another one at the busy limit.
+                // A worker that cannot receive cancellations is given another request at the busy
+                // limit.
                 WorkerOutput::Close(Parting::Overload) if self.can.cancel => {
                     scene.acts.push(Act::Accuse("a worker got more than it takes".into()));
                 }
@@ -148,7 +149,7 @@ impl LibraryWorker {
                 WorkerOutput::Send(command) => scene.acts.push(Act::Say(Up::Worker(command))),
                 WorkerOutput::AskForLife => scene.acts.push(Act::Say(Up::Ping)),
                 WorkerOutput::Stopped => {
-                    // Its user begins anew.
+                    // The user starts a new worker.
                     self.machine =
                         majordomus_core::Worker::new(self.config.clone(), scene.rng.draw());
                     self.tasks.clear();

@@ -1,5 +1,5 @@
-//! The programs at the other end of the network: some follow a script and speak the neutral
-//! commands themselves, others are the real client and worker.
+//! Simulated clients and workers. Some are scripted and send neutral commands themselves. Others
+//! are the real client and worker libraries.
 
 mod client;
 mod library_client;
@@ -19,35 +19,35 @@ use crate::network::{Down, Up};
 use crate::rng::Rng;
 use crate::workload::Workload;
 
-/// What an actor wants done.
+/// An action of an actor.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most of them are words, and a box costs")]
 pub(crate) enum Act {
-    /// Connect.
+    /// Opens a connection.
     Open,
-    /// Send this.
+    /// Sends a message.
     Say(Up),
-    /// Close the connection, when what was sent has arrived.
+    /// Closes the connection after all sent messages have arrived.
     Close,
-    /// Die: the connection is cut.
+    /// Crashes: the connection is cut.
     Crash,
-    /// The library broke its promise to its user.
+    /// Reports that the library broke its contract with its user.
     Accuse(String),
 }
 
-/// What an actor has to work with.
+/// The environment of an actor.
 #[derive(Debug)]
 pub(crate) struct Scene<'a> {
     pub(crate) now: Time,
     pub(crate) rng: &'a mut Rng,
     pub(crate) workload: &'a mut Workload,
     pub(crate) faults: &'a Faults,
-    /// Whether requests are still made.
+    /// True while actors still send new requests.
     pub(crate) open: bool,
     pub(crate) acts: &'a mut Vec<Act>,
 }
 
-/// A program.
+/// A simulated program.
 #[derive(Debug)]
 pub(crate) enum Actor {
     Client(Client),
@@ -66,7 +66,7 @@ impl Actor {
         }
     }
 
-    /// What the broker sees of it when it connects.
+    /// Returns the broker's view of the actor when it connects.
     pub(crate) fn profile(&self, identity: &Label, answers_probes: bool) -> Profile {
         let role = match self {
             Actor::Client(client) => Role::Client(client.can),
@@ -115,7 +115,7 @@ impl Actor {
         }
     }
 
-    /// When it wants to be woken.
+    /// Returns the time of the actor's next action.
     pub(crate) fn wakes_at(&self) -> Time {
         match self {
             Actor::Client(client) => client.wakes_at(),

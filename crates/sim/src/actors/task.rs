@@ -1,4 +1,4 @@
-//! What a worker makes of a request: when it says what, and how it ends.
+//! A worker's plan for a request: the times of its messages and its end.
 
 use core::time::Duration;
 
@@ -8,21 +8,21 @@ use super::Scene;
 use crate::script::text_of;
 use crate::workload::options;
 
-/// How the work on a request ends.
+/// The end of the work on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finish {
     Reply,
     Fail,
     Reject,
-    /// It never does.
+    /// The worker never finishes.
     Forget,
-    /// The worker dies before it says anything, in the middle of its reply, or right after it.
+    /// The worker crashes before its reply, in the middle of it, or right after it.
     CrashBefore,
     CrashDuring,
     CrashAfter,
 }
 
-/// The plan for one request.
+/// The plan for a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) next_at: Time,
@@ -48,14 +48,14 @@ impl Plan {
         Self { next_at: scene.now.after(pace), parts, finish, pace }
     }
 
-    /// One part less to say.
+    /// Marks a part as sent.
     pub(crate) fn go_on(&mut self, now: Time) {
         self.parts -= 1;
         self.next_at = now.after(self.pace);
     }
 }
 
-/// What a worker says.
+/// Returns the body of a worker's message.
 pub(crate) fn body(scene: &mut Scene<'_>) -> Frames {
     let word = [b'y'; 16];
     let length = scene.rng.below(17) as usize;
@@ -66,8 +66,8 @@ pub(crate) fn body(scene: &mut Scene<'_>) -> Frames {
     }
 }
 
-/// Returns a reply to the request with this address and id. A worker whose bodies are JSON writes the
-/// id as text.
+/// Returns a reply to the request with this token and id. A worker with JSON bodies writes the id
+/// as text.
 pub(crate) fn reply(
     scene: &mut Scene<'_>,
     form: Form,

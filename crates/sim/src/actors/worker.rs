@@ -1,4 +1,4 @@
-//! A worker that follows a script, and does not always keep the rules.
+//! A scripted worker, which partly violates the protocol.
 
 use core::time::Duration;
 
@@ -13,29 +13,29 @@ use crate::network::Up;
 use crate::rng::Rng;
 use crate::workload::Workload;
 
-/// How many addresses it remembers, to reply late to them.
+/// The number of old tokens that it remembers for late replies.
 const OLD_MAX: usize = 16;
 
-/// A worker that speaks the neutral commands itself.
+/// A worker that sends neutral commands itself.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) can: WorkerCapabilities,
-    /// What it offers: more than one where it can.
+    /// Its services. Some dialects allow more than one.
     services: Vec<Label>,
-    /// How long it says that it is silent at the most.
+    /// Its declared heartbeat interval.
     pace: Option<Duration>,
-    /// Whether it has said HELLO, and was not sent away since, as far as it knows.
+    /// True if it has sent HELLO and was not disconnected since, as far as it knows.
     greeted: bool,
     interval: Duration,
-    /// Whether it has one thread, and sends no heartbeat while it works.
+    /// True if it has one thread and sends no heartbeats while it works.
     one_thread: bool,
-    /// Whether it leaves it to others to say that it lives.
+    /// True if it sends no heartbeats and relies on keep-alives by clients.
     mute: bool,
-    /// Whether it rejects whatever it gets.
+    /// True if it rejects every request.
     stubborn: bool,
-    /// Whether it takes more requests at once, or fewer, from time to time.
+    /// True if it changes its concurrency from time to time.
     moody: bool,
-    /// How many it takes at once, as it said last.
+    /// Its last declared concurrency.
     takes: Concurrency,
     connected: bool,
     ready: bool,
@@ -101,7 +101,7 @@ impl Worker {
                 self.tasks.push(Task { address: request.address, id: request.id, plan });
             }
             ToWorker::Cancel { address, .. } => {
-                // It says that it stopped, sooner or later.
+                // It reports the cancellation after some time.
                 for task in self.tasks.iter_mut().filter(|task| task.address == address) {
                     task.plan.parts = 0;
                     if task.plan.finish == Finish::Forget && !scene.rng.one_in(4) {
@@ -119,7 +119,7 @@ impl Worker {
             ToWorker::Disconnect(_) => {
                 (self.ready, self.greeted) = (false, false);
                 if !scene.rng.one_in(3) {
-                    // What it works on it may finish all the same.
+                    // It may still finish its requests.
                     self.ready_at = scene.now.after(scene.rng.millis(0, 100));
                     if scene.rng.one_in(2) {
                         self.tasks.clear();
@@ -147,7 +147,7 @@ impl Worker {
             if self.moody && scene.rng.one_in(2) {
                 self.services = vec![scene.workload.service(scene.rng)];
             }
-            // Some begin with something else.
+            // Some workers start with another message.
             if self.can.greets && !self.greeted {
                 match scene.open && scene.rng.one_in(10) {
                     true => self.ready_at = now.after(self.interval),
@@ -174,10 +174,10 @@ impl Worker {
         if self.heartbeat_at <= now {
             self.heartbeat_at = now.after(self.interval);
             let silent = self.mute && scene.open && scene.rng.below(50) > 0;
-            // When everything is calm it has given up what it forgot.
+            // In the calm phase it has given up forgotten requests.
             let works = |task: &Task| scene.open || task.plan.next_at < Time::NEVER;
             if !scene.open && self.can.cancel {
-                // And says so: nobody else gets its place.
+                // It also reports them as failed, because their slots are still occupied.
                 for task in self.tasks.iter_mut().filter(|task| !works(task)) {
                     (task.plan.finish, task.plan.next_at) = (Finish::Fail, now);
                 }
@@ -216,7 +216,7 @@ impl Worker {
         self.say(scene, FromWorker::Hello(hello));
     }
 
-    /// Offers something more, or something less. When everything is calm it offers something.
+    /// Registers or withdraws a service. In the calm phase it always offers at least one.
     fn offer_others(&mut self, scene: &mut Scene<'_>) {
         let service = scene.workload.service(scene.rng);
         match scene.rng.below(8) {
@@ -240,13 +240,13 @@ impl Worker {
         }
     }
 
-    /// What it makes of a request that it gets.
+    /// Returns its plan for a new request.
     fn plan(&self, scene: &mut Scene<'_>) -> Plan {
         let mut plan = Plan::new(scene);
         let unwilling = self.stubborn && scene.open;
         if self.can.rejects && (unwilling || scene.rng.per_mille(scene.workload.rejected)) {
             plan.finish = Finish::Reject;
-            // It may change its mind in the middle.
+            // A request may be rejected after its first parts.
             if !scene.rng.one_in(4) {
                 plan.parts = 0;
             }
@@ -254,13 +254,13 @@ impl Worker {
         plan
     }
 
-    /// What it says of itself. When everything is calm it takes something.
+    /// Returns its status. In the calm phase its concurrency is never zero.
     fn status(&mut self, scene: &mut Scene<'_>) -> Status {
         let nothing = !self.takes.allows_beyond(0);
         let changes = self.moody && scene.rng.one_in(if nothing { 3 } else { 8 });
         let concurrency = match scene.open {
             true => changes.then(|| scene.workload.concurrency(scene.rng)),
-            // What it said before may not have been heard.
+            // The broker may not have received the previous status.
             false if nothing => Some(Concurrency::ONE),
             false => self.moody.then_some(self.takes),
         };
@@ -268,7 +268,7 @@ impl Worker {
         Status { concurrency, publish: scene.rng.one_in(20) }
     }
 
-    /// Goes on with a task. False where the worker died of it.
+    /// Continues a task. Returns false if the worker crashed.
     fn work(&mut self, scene: &mut Scene<'_>, at: usize) -> bool {
         let finish = self.tasks[at].plan.finish;
         if self.tasks[at].plan.parts > 0 && finish != Finish::CrashBefore {
@@ -315,7 +315,7 @@ impl Worker {
         reply(scene, self.can.form, task.address.clone(), id)
     }
 
-    /// What no worker ought to do.
+    /// Commits a protocol violation.
     fn be_mischievous(&mut self, scene: &mut Scene<'_>) {
         if !scene.rng.per_mille(scene.faults.mischief) {
             return;
@@ -346,7 +346,7 @@ impl Worker {
         self.say(scene, command);
     }
 
-    /// Goes, and comes again over the same connection.
+    /// Disconnects and registers again over the same connection.
     fn leave(&mut self, scene: &mut Scene<'_>) {
         (self.ready, self.greeted) = (false, false);
         self.ready_at = scene.now.after(scene.rng.millis(0, 50));

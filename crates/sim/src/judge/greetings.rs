@@ -78,7 +78,7 @@ impl Judge {
         self.step.must_end.extend(mine.map(|uid| (*uid, Outcome::ClientGone)));
     }
 
-    /// A peer says that it goes, and is not heard until it says HELLO again.
+    /// Handles a peer's DISCONNECT. The peer is ignored until its next HELLO.
     pub(super) fn takes_leave(&mut self, id: PeerId) {
         if let Some(peer) = self.model.peer_mut(id) {
             peer.greeted = false;

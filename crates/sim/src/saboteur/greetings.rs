@@ -1,4 +1,4 @@
-//! What such a broker makes of HELLO, of DISCONNECT, and of what workers withdraw.
+//! Mutations of handshakes, disconnects and withdrawals.
 
 use majordomus_core::broker::{Event, Input, Output, Sign};
 use majordomus_core::{
@@ -9,7 +9,7 @@ use majordomus_core::{
 use super::{Mutation, Saboteur};
 
 impl Saboteur {
-    /// Remembers who has greeted.
+    /// Records completed handshakes.
     pub(super) fn note_greeting(&mut self, input: &Input) {
         match input {
             Input::Appeared { peer, profile } => {
@@ -62,7 +62,7 @@ impl Saboteur {
         self.greeted.get(&peer) == Some(&false)
     }
 
-    /// Changes what peers say of themselves.
+    /// Changes the handshake parameters of peers.
     pub(super) fn mishear_greeting(&mut self, now: Time, input: &mut Input) {
         let interval = self.broker.config().heartbeat_interval;
         match (self.mutation, input) {
@@ -107,7 +107,7 @@ impl Saboteur {
         }
     }
 
-    /// Changes what is said to peers that come or go. Nothing where it is not said.
+    /// Changes messages to connecting or disconnecting peers. Returns `None` to drop a message.
     pub(super) fn misspeak_greeting(&self, mut output: Output) -> Option<Output> {
         match (self.mutation, &mut output) {
             (
@@ -141,7 +141,7 @@ impl Saboteur {
                     ..
                 },
             ) => *most += 1,
-            // It does not say that it takes one more than it ought to.
+            // The answer does not show the excess concurrency.
             (
                 Mutation::ExceedsLimit,
                 Output::ToClient {

@@ -1,4 +1,4 @@
-//! What such a broker does not hear, or hears wrong.
+//! Mutations of the broker's inputs.
 
 use majordomus_core::broker::{Input, Output, Sign};
 use majordomus_core::{
@@ -11,14 +11,14 @@ use crate::judge::uid_of;
 use crate::workload::TOLD_ALL;
 
 impl Saboteur {
-    /// Changes what the broker hears. False where it hears nothing.
+    /// Changes an input. Returns false to drop it.
     pub(super) fn falsify_input(&mut self, now: Time, input: &mut Input) -> bool {
         self.count += 1;
         if let Input::FromClient { peer, command } = input
             && self.overlooks(command)
             && !self.is_unheard(*peer)
         {
-            // Something was said, and nothing comes of it.
+            // The peer sent a message, but the broker ignores its content.
             *input = Input::Alive { peer: *peer, sign: Sign::Bytes };
         }
         if let Input::FromClient { command: FromClient::Request(request), .. } = input {
@@ -109,7 +109,7 @@ impl Saboteur {
         true
     }
 
-    /// Mislays a part of what a client wants.
+    /// Drops an attribute of a client's request.
     fn mislay(&self, request: &mut Request) {
         let offers = |name: &Label| {
             let named = self.identities.iter().find(|(_, identity)| identity == name);
@@ -136,18 +136,19 @@ impl Saboteur {
         }
     }
 
-    /// The workers whose identity nobody can dispute.
+    /// Returns the workers whose identity is not disputed.
     fn undisputed(&self) -> Vec<PeerId> {
         let named =
             |peer: &PeerId| self.identities.iter().any(|(at, name)| at == peer && !name.is_empty());
         self.registered.iter().copied().filter(|peer| !named(peer)).collect()
     }
 
-    /// Whether it does not understand this.
+    /// Returns true if the mutant ignores this command.
     fn overlooks(&self, command: &FromClient) -> bool {
         match command {
             FromClient::StillWanted { .. } => self.mutation == Mutation::LosesStillWanted,
-            // But where two claim to be that worker, each word counts in that dispute, too.
+            // If two connections dispute the worker's identity, a keep-alive also affects the
+            // dispute.
             FromClient::Vouch { worker } => {
                 let called = self.identities.iter().filter(|(_, identity)| identity == worker);
                 self.mutation == Mutation::IgnoresVouch && called.count() < 2
@@ -156,7 +157,7 @@ impl Saboteur {
         }
     }
 
-    /// Does not hear how many requests a worker takes from now on.
+    /// Drops a worker's new concurrency.
     fn overhear(&mut self, peer: PeerId, status: &mut Status) {
         let Some(concurrency) = status.concurrency else { return };
         let before = self.takes.insert(peer, concurrency).unwrap_or(Concurrency::ONE);
@@ -166,12 +167,12 @@ impl Saboteur {
         };
         if (slots(concurrency) < slots(before)) == (self.mutation == Mutation::IgnoresConcurrency) {
             status.concurrency = None;
-            // It says that it did hear it.
+            // The mutant still confirms the new concurrency.
             self.owed = self.greeted.contains_key(&peer).then_some((peer, concurrency));
         }
     }
 
-    /// Gives a request back to the worker that has rejected it, before anything else is done.
+    /// Returns a request to the worker that rejected it, before anything else happens.
     pub(super) fn bounce(&mut self, peer: PeerId, address: &Label) {
         if self.mutation == Mutation::BouncesRejected
             && let Some(request) = self.given.get(address)
@@ -181,7 +182,7 @@ impl Saboteur {
         }
     }
 
-    /// Gives a request to a worker that has expired meanwhile.
+    /// Dispatches a request whose deadline has passed.
     pub(super) fn dispatch_expired(&mut self, now: Time) {
         let over = self.undelivered.iter().position(|(deadline, _)| *deadline < now);
         let Some((_, request)) = over.map(|at| self.undelivered.swap_remove(at)) else { return };
@@ -192,10 +193,10 @@ impl Saboteur {
         }
     }
 
-    /// Passes a reply on that ought not to be.
+    /// Forwards a reply that should be dropped.
     fn pass_on(&mut self, from: PeerId, said: &WorkerReply) {
         let Some((worker, reply, over)) = self.sent.get(&said.address) else {
-            // A stranger, or one who makes addresses up.
+            // The sender is unregistered or invents tokens.
             if self.mutation == Mutation::TakesReplyOfStranger
                 && let Some(peer) = self.clients.first().copied()
             {

@@ -1,4 +1,4 @@
-//! The faults, each with the rule that has to find it.
+//! The mutations, each with the rule that must detect it.
 
 use crate::judge::Rule;
 
@@ -11,10 +11,10 @@ macro_rules! mutations {
         }
 
         impl Mutation {
-            /// All of them.
+            /// All mutations.
             pub const ALL: &[Mutation] = &[$(Mutation::$name),*];
 
-            /// The rule that ought to find it.
+            /// Returns the rule that must detect the mutation.
             pub const fn rule(self) -> Rule {
                 match self {
                     $(Mutation::$name => Rule::$rule,)*
@@ -25,155 +25,155 @@ macro_rules! mutations {
 }
 
 mutations! {
-    /// majortomo, PIGATO: a request whose worker died is lost.
+    /// majortomo, PIGATO: a request is lost when its worker dies.
     LosesRequestOfDeadWorker => Idle,
-    /// PIGATO: a request that ends with its worker ends in silence.
+    /// PIGATO: a request that ends with its worker ends without a report to the client.
     EndsInSilence => Told,
-    /// majortomo: a reply of a peer that never registered reaches the client.
+    /// majortomo: a reply from an unregistered peer reaches the client.
     TakesReplyOfStranger => Author,
-    /// majortomo: READY twice is not noticed.
+    /// majortomo: a second READY is not detected.
     OverlooksSecondReady => Offence,
-    /// A reply that comes when its request has ended is passed on.
+    /// A reply that arrives after the end of its request is forwarded.
     PassesLateReply => AfterFinal,
-    /// The final reply goes out twice.
+    /// The final reply is sent twice.
     RepliesTwice => AfterFinal,
     /// PIGATO: request ids are global, so a reply reaches another client.
     ConfusesClients => Asker,
-    /// An expired request goes to a worker all the same.
+    /// An expired request is dispatched.
     DispatchesExpired => Deadline,
-    /// zguide `mdbroker.c`: purging stops too early, and dead workers stay.
+    /// zguide `mdbroker.c`: purging stops too early, and dead workers stay registered.
     KeepsSilentWorker => DeadWorkerKept,
-    /// A connection that is gone is not noticed.
+    /// A closed connection is not detected.
     KeepsGoneWorker => DeadWorkerKept,
-    /// zeromq/majordomo: after FINAL the queue is not looked at.
+    /// zeromq/majordomo: after FINAL the queue is not processed.
     ForgetsQueueAfterFinal => Idle,
-    /// Everywhere: a worker that is too busy to heartbeat is lost.
+    /// All other brokers: a worker that is too busy to send heartbeats is lost.
     LosesBusyWorker => LostWithoutCause,
-    /// generaldomo: heartbeats starve.
+    /// generaldomo: heartbeats are starved by other work.
     StarvesHeartbeats => Heartbeats,
-    /// A request goes to two workers at once.
+    /// A request is dispatched to two workers at once.
     DispatchesTwice => OneWorker,
-    /// A request goes to a second worker though its client did not allow it.
+    /// A request is redelivered although its client did not allow it.
     RedeliversWithoutLeave => OneWorker,
-    /// A worker with several services gets as many as it takes for each of them.
+    /// A worker with several services gets its full concurrency for each of them.
     CountsEachServiceApart => Concurrency,
-    /// A worker gets more than it takes.
+    /// A worker gets more requests than its concurrency.
     OverloadsWorker => Concurrency,
-    /// One request more than the limit is taken.
+    /// The limit is exceeded by one request.
     ExceedsLimit => Limit,
-    /// A client for whom there is no room is read from all the same.
+    /// The broker keeps reading from a client whose request it cannot accept.
     ForgetsToPause => Door,
-    /// generaldomo C++: every service that begins with `m` is taken for the broker's own.
+    /// generaldomo C++: every service that starts with `m` is treated as the broker's own.
     TakesNameForItsOwn => Author,
-    /// A worker that replies to what it was never given is not noticed.
+    /// A reply to a request that the worker was never given is not detected.
     OverlooksForgedReply => Offence,
-    /// PIGATO: a rejected request comes back to the worker that rejected it.
+    /// PIGATO: a rejected request returns to the worker that rejected it.
     BouncesRejected => RejectedOnce,
-    /// PIGATO: a request that all reject is in progress for ever.
+    /// PIGATO: a request that all workers reject is in progress forever.
     NeverEndsRejected => EndsInTime,
-    /// The first rejection is the last, though there are other workers.
+    /// The first rejection is final, although there are other workers.
     TakesNoForAnAnswer => OneOutcome,
-    /// What the worker said that rejected a request last does not reach its client.
+    /// The error of the last rejection does not reach the client.
     ForgetsLastError => Author,
-    /// A worker that takes fewer requests from now on gets as many as before.
+    /// A worker that lowers its concurrency gets as many requests as before.
     IgnoresConcurrency => Concurrency,
-    /// PIGATO: a worker that takes more requests from now on gets none until something else
-    /// happens.
+    /// PIGATO: a worker that raises its concurrency gets no further requests until another event
+    /// occurs.
     IgnoresRaisedConcurrency => Idle,
-    /// PIGATO: that a client still wants its request is never told to the worker.
+    /// PIGATO: a client's request keep-alive is never forwarded to the worker.
     LosesStillWanted => Wanted,
-    /// A worker is lost though a client has vouched for it.
+    /// A worker is lost although a client sent a keep-alive for it.
     IgnoresVouch => LostWithoutCause,
-    /// A worker that asks whether the broker is there gets no answer.
+    /// A worker's heartbeat that requests an answer gets none.
     LeavesHeartbeatUnanswered => Heartbeats,
-    /// A worker that may say READY again is sent away for it.
+    /// A worker whose dialect allows a second READY is disconnected for it.
     PunishesReadyAgain => Offence,
-    /// What the client wrote beside the body does not reach the worker.
+    /// The client's options do not reach the worker.
     LosesOptions => Author,
-    /// A client that has forgotten its request is told that nobody came for it.
+    /// A client that has forgotten its request receives a timeout report.
     TellsWhoTimedOut => Told,
-    /// A worker of a wildcard gets a request for a name that another offers exactly.
+    /// A worker of a wildcard gets a request for a name that another worker offers exactly.
     IgnoresExactness => Names,
-    /// A worker gets what is meant for a wildcard that it offers no more.
+    /// A worker gets a request for a wildcard that it has withdrawn.
     KeepsWildcardThatLeft => Names,
-    /// A range is served by a lower version though a higher is free.
+    /// A range is served by a lower version although a worker of a higher one is idle.
     PrefersLowerVersion => Names,
-    /// What came first goes first, whatever is more urgent.
+    /// Requests are dispatched in order of arrival, regardless of priority.
     IgnoresPriority => Priority,
     /// A worker gets a request for a service that it has withdrawn.
     GivesWithdrawn => Withdrawn,
-    /// That a worker withdraws a service is not heard.
+    /// A withdrawal is ignored.
     OverlooksWithdraw => Withdrawn,
-    /// A worker is told of a whole timeout, though some of it has passed.
+    /// A worker receives the full timeout, although some of it has passed.
     TellsWholeTimeout => Task,
-    /// A worker is told that each attempt is the first.
+    /// Every attempt is reported to the worker as the first.
     ForgetsAttempts => Task,
-    /// What a client has added to its credit while its request waited does not reach the worker.
+    /// Credit that a client added while its request was queued does not reach the worker.
     ForgetsCredit => Task,
-    /// What a client adds to its credit does not reach the worker.
+    /// Credit that a client adds does not reach the worker.
     LosesMore => Credit,
-    /// It reaches it twice.
+    /// Added credit reaches the worker twice.
     RepeatsMore => Credit,
-    /// That a worker is at work is not told to the client.
+    /// The notice that a worker has started is not sent to the client.
     LosesNotices => Notices,
-    /// Who did not ask for it hears how far its request has come.
+    /// A client that did not request notices receives them.
     NoticesUnasked => Notices,
     /// The code of a worker's error does not reach the client.
     LosesCode => Author,
-    /// A worker that is at work on what it was never given is not noticed.
+    /// A progress message for a request that the worker was never given is not detected.
     OverlooksForgedWork => Offence,
-    /// Two requests of one client have the same id, and it greets.
+    /// Two requests of a client with a handshake have the same id.
     TakesIdTwice => Ids,
-    /// A worker is heard before HELLO.
+    /// A worker is served before its HELLO.
     HearsWhoIsUnheard => Greeting,
     /// HELLO is not answered.
     WelcomesInSilence => Welcome,
-    /// A peer is told that it may have more requests than it may.
+    /// The broker's WELCOME has a limit that is too high.
     PromisesTooMuch => Welcome,
-    /// A worker that says how many requests it takes is not answered.
+    /// A worker that declares its concurrency gets no confirmation.
     SettlesInSilence => CapacityIs,
-    /// It is answered with another number.
+    /// The confirmation has a different number.
     SettlesForMore => CapacityIs,
-    /// A client that takes no more parts, and is there, has no more time for that.
+    /// A client that is connected but accepts no more parts gets no additional time.
     IgnoresMoreOfNothing => OneOutcome,
-    /// Who is sent away is not told.
+    /// A peer is disconnected without a DISCONNECT.
     PartsInSilence => Farewell,
-    /// Who is sent away is not told why.
+    /// A DISCONNECT has no reason.
     GivesNoReason => Farewell,
-    /// A worker that is silent for as long as it said is lost by the pace of the broker.
+    /// A worker is lost by the broker's heartbeat interval instead of its own declared one.
     IgnoresPace => LostWithoutCause,
-    /// A peer gets bodies that are larger than it takes.
+    /// A peer gets bodies above its size limit.
     IgnoresBodyLimit => Form,
-    /// A request for one worker goes to any.
+    /// A request for a target worker goes to any worker.
     IgnoresTarget => Target,
-    /// PIGATO: whether the one worker serves the name is not looked at.
+    /// PIGATO: the target worker is not checked for the service.
     OverlooksServiceOfTarget => Target,
-    /// A request for a worker that nobody knows waits.
+    /// A request for an unknown target worker is queued.
     WaitsForUnknownTarget => Target,
-    /// A kept reply is given after its time.
+    /// A cached reply is used after its expiry.
     KeepsTooLong => Kept,
-    /// A kept reply is given to who wants a fresh one.
+    /// A cached reply is used for a request that bypasses the cache.
     GivesOldForFresh => Kept,
-    /// Equal requests share an answer though that is not set.
+    /// Equal requests are coalesced although this is not configured.
     SharesEverywhere => Shared,
-    /// Those that shared the answer of one that gave up are forgotten.
+    /// Requests coalesced with a cancelled primary are lost.
     LosesFollowers => Shared,
-    /// PIGATO: by load is in turn, as what it compares does not exist.
+    /// PIGATO: the policy `load` acts as round robin, because the compared field does not exist.
     BalancesByTurn => Turn,
-    /// A worker is missing in the directory.
+    /// A worker is missing from the directory.
     ForgetsWorkerInDirectory => Directory,
     /// Bodies of any size are translated.
     TranslatesWithoutBound => Form,
-    /// A request that is delivered again is received again.
+    /// A redelivered request is counted as received again.
     CountsTwice => Balance,
-    /// A worker that said goodbye, and is connected, is given a request.
+    /// A worker that disconnected, but keeps its connection, gets a request.
     GivesToWhoLeft => Addressee,
-    /// Who was not read from for a while is not read from any more.
+    /// A paused peer is never resumed.
     NeverResumes => Reading,
-    /// A peer that does not read stays.
+    /// A peer that does not read is not closed.
     KeepsStalledReader => Closing,
-    /// Names that were asked for once are never forgotten.
+    /// Requested names are never removed.
     ForgetsNoName => Holdings,
-    /// What is due never happens.
+    /// Due timers never fire.
     NeverFiresTimer => Spins,
 }

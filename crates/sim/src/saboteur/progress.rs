@@ -1,4 +1,4 @@
-//! What such a broker makes of what goes with a request: its id, its priority, credit, notices, codes.
+//! Mutations of request attributes: ids, priority, credit, notices and error codes.
 
 use majordomus_core::broker::{Event, Input, Output, Sign};
 use majordomus_core::{
@@ -9,10 +9,10 @@ use majordomus_core::{
 use super::{Mutation, Saboteur};
 use crate::judge::{Uid, uid_of};
 
-/// An id that no client gives.
+/// An id that no client uses.
 const ANOTHER: &str = "another";
 
-/// What a client said of a request.
+/// The attributes of a client's request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wish {
     priority: Priority,
@@ -20,7 +20,7 @@ pub(super) struct Wish {
     timeout: Timeout,
 }
 
-/// Which ids are in progress, and what goes with the requests that were heard.
+/// The ids in progress and the attributes of received requests.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
     by_uid: std::collections::HashMap<Uid, Wish>,
@@ -29,7 +29,7 @@ pub(super) struct Wishes {
 }
 
 impl Saboteur {
-    /// Remembers what goes with requests, and changes it.
+    /// Records the attributes of a request and changes them.
     pub(super) fn mishear_progress(&mut self, input: &mut Input) {
         self.wishes.heard = None;
         match input {
@@ -86,7 +86,7 @@ impl Saboteur {
         }
     }
 
-    /// Changes what is said of requests. Nothing where it is not said.
+    /// Changes messages about requests. Returns `None` to drop a message.
     pub(super) fn misspeak_progress(&mut self, mut output: Output) -> Option<Output> {
         match (self.mutation, &mut output) {
             (_, Output::ToWorker { command: ToWorker::Request(sent), .. }) => {
@@ -115,7 +115,7 @@ impl Saboteur {
             (Mutation::RepeatsMore, Output::ToWorker { command: ToWorker::More { .. }, .. }) => {
                 self.outputs.push(output.clone());
             }
-            // The id that it was given here is ours alone.
+            // The client did not choose this id: the mutant replaced it.
             (
                 Mutation::TakesIdTwice,
                 Output::ToClient { command: ToClient::Failed(_, reply), .. },

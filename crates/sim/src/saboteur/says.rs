@@ -1,4 +1,4 @@
-//! What such a broker says wrong, or to the wrong one.
+//! Mutations of the broker's outputs.
 
 use majordomus_core::broker::{Event, Output, best_offer};
 use majordomus_core::{Frames, Label, Notice, Outcome, PeerId, Reply, ToClient, ToWorker};
@@ -6,7 +6,7 @@ use majordomus_core::{Frames, Label, Notice, Outcome, PeerId, Reply, ToClient, T
 use super::{Mutation, Saboteur};
 
 impl Saboteur {
-    /// Changes what the broker says.
+    /// Changes an output or its receiver.
     pub(super) fn falsify_output(&mut self, after_final: bool, output: Output) {
         self.remember(&output);
         if let Output::ToWorker { peer, command: command @ ToWorker::Request(request) } = &output
@@ -112,7 +112,7 @@ impl Saboteur {
         self.outputs.push(output);
     }
 
-    /// What was sent just before goes, and what was said of it.
+    /// Removes the last output and the events about it.
     fn unsend(&mut self) {
         let said = |output: &Output| {
             let Output::ToClient { command: ToClient::Notice { notice, .. }, .. } = output else {
@@ -124,7 +124,7 @@ impl Saboteur {
         self.outputs.pop();
     }
 
-    /// Another worker gets what this one would get, or none where it does not matter who.
+    /// Returns another worker for a request, or `None` if any worker is correct.
     fn other_for(&self, peer: PeerId, service: &Label) -> Option<PeerId> {
         let name = service.as_bytes();
         let matches = |offered: &[u8]| match offered.split_last() {
@@ -179,7 +179,7 @@ impl Saboteur {
     }
 }
 
-/// A directory without the first worker that is in it.
+/// Returns a directory without its first worker.
 fn shorter(body: &Frames) -> Option<Frames> {
     let text = String::from_utf8(body.get(0)?.to_vec()).ok()?;
     let start = text.find("[\"")? + 1;

@@ -1,5 +1,4 @@
-//! The same run in plainer words: what can be tried with the whole of it, with one entry, and with
-//! the time that passes before one.
+//! Shrink steps: simplifications of a whole history, of one entry, and of the time before an entry.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -18,11 +17,11 @@ use crate::script::{TOLD, TOLD_MOST};
 use crate::settings;
 use crate::tape::{Bearer, Clock, Entry, Tape, reply_of};
 
-/// The keys and the generation of peers in the scripts of the core.
+/// The keys and the peer generation in the core's scripts.
 const KEYS: Keys = Keys([1, 2, 3, 4]);
 const GENERATION: u32 = 7;
 
-/// Changes of the whole: the configuration of the scripts, and names as they have them.
+/// Returns simplifications of the whole history: the configuration and the names of the scripts.
 pub(super) fn whole(tape: &Tape, at: usize) -> Vec<Tape> {
     let mut tapes = Vec::new();
     if at > 0 {
@@ -47,7 +46,7 @@ pub(super) fn whole(tape: &Tape, at: usize) -> Vec<Tape> {
     tapes
 }
 
-/// The broker begins with what it is configured to at this entry.
+/// Moves the configuration of this entry to the start of the history.
 fn configured_before(tape: &Tape, at: usize) -> Option<Tape> {
     let Entry::Told(_, Input::Configured(config)) = &tape.entries[at] else { return None };
     let mut tape = Tape { config: (**config).clone(), ..tape.clone() };
@@ -55,7 +54,7 @@ fn configured_before(tape: &Tape, at: usize) -> Option<Tape> {
     Some(tape)
 }
 
-/// Peers with the ids that they have in a script.
+/// Renumbers the peers with the ids of a script.
 fn with_numbered_peers(tape: &Tape) -> Option<Tape> {
     let mut ids = HashMap::new();
     for entry in &tape.entries {
@@ -79,7 +78,7 @@ fn with_numbered_peers(tape: &Tape) -> Option<Tape> {
     Some(tape)
 }
 
-/// All of them ask for `echo`, and all serve it.
+/// Replaces all services by `echo`.
 fn with_one_service(tape: &Tape) -> Option<Tape> {
     let mut tape = tape.clone();
     let mut changed = false;
@@ -99,7 +98,7 @@ fn with_one_service(tape: &Tape) -> Option<Tape> {
     changed.then_some(tape)
 }
 
-/// Requests whose numbers can be read: `request1` and so on.
+/// Replaces request numbers by readable ones: `request1` and so on.
 fn with_named_requests(tape: &Tape) -> Option<Tape> {
     let mut names: HashMap<Uid, Uid> = HashMap::new();
     for entry in &tape.entries {
@@ -129,12 +128,12 @@ fn number_of(request: &Request) -> Option<Uid> {
     uid_of(&request.id, &request.options, &request.body)
 }
 
-/// Whether the number of a request stands in its options.
+/// Returns true if a request's number is in its options.
 fn is_marked(request: &Request) -> bool {
     request.options.first() == Some(&MARK)
 }
 
-/// Gives a request another number, at the place where it has one.
+/// Replaces a request's number wherever it is stored.
 fn renumber(request: &mut Request, uid: Uid) {
     let number = uid.to_be_bytes();
     if is_marked(request) {
@@ -183,7 +182,7 @@ fn peer_of(input: &mut Input) -> Option<&mut PeerId> {
     }
 }
 
-/// Changes of one entry.
+/// Returns simplifications of one entry.
 pub(super) fn words(tape: &Tape, at: usize) -> Vec<Tape> {
     let Entry::Told(moment, input) = &tape.entries[at] else { return Vec::new() };
     let inputs: Vec<Input> = match input {
@@ -192,7 +191,7 @@ pub(super) fn words(tape: &Tape, at: usize) -> Vec<Tape> {
             plainer.map(|profile| Input::Appeared { peer: *peer, profile }).collect()
         }
         Input::FromClient { peer, command: FromClient::Request(request) } => {
-            // Requests are the same to each other whatever is noted of their bodies.
+            // Translation hints do not affect the equality of requests.
             let noted = (request.body.note() != 0).then(|| Request {
                 body: request.body.clone().in_form(request.body.form(), 0),
                 ..request.clone()
@@ -214,7 +213,8 @@ pub(super) fn words(tape: &Tape, at: usize) -> Vec<Tape> {
     inputs.into_iter().map(with).collect()
 }
 
-/// A value with all of these changes, and with each; without those that change nothing.
+/// Returns the value with all changes and with each single one, except results without a
+/// difference.
 fn changed<T: Clone + PartialEq>(value: &T, changes: &[fn(&mut T)]) -> Vec<T> {
     let with = |changes: &[fn(&mut T)]| {
         let mut value = value.clone();
@@ -241,7 +241,7 @@ fn profiles(profile: &Profile) -> Vec<Profile> {
                     |can| can.redelivery = Redelivery::Always,
                 ],
             ));
-            // What is easily said is plain.
+            // Capabilities that a script can express easily are simpler.
             let fewer = capabilities.into_iter().filter(|other| rank(other) < rank(&can));
             fewer.map(Role::Client).collect::<Vec<_>>()
         }
@@ -273,7 +273,7 @@ fn profiles(profile: &Profile) -> Vec<Profile> {
     roles.chain(rest).collect()
 }
 
-/// How odd a client is.
+/// Returns the complexity of a client's capabilities.
 fn rank(can: &ClientCapabilities) -> u32 {
     let told = match can.told {
         OutcomeSet::NONE => 0,
@@ -313,7 +313,7 @@ fn requests(request: &Request) -> Vec<Request> {
                     request.id = CorrelationId::NONE;
                 }
             },
-            // The number stands where it can be said best: as the body, else as the id.
+            // The number is most readable as the body, and otherwise as the id.
             |request| {
                 if let Some(uid) = number_of(request) {
                     request.options.clear();
@@ -356,7 +356,7 @@ fn worker_commands(tape: &Tape, command: &FromWorker) -> Vec<FromWorker> {
         |reply| reply.keep = None,
     ];
     if tape.bearers.contains_key(&reply.address) {
-        // Where any address will do, nobody has to ask for anything.
+        // If any token will do, no request is necessary.
         changes.push(|reply| reply.address = Label::from("forged"));
     }
     let with = |reply| {
@@ -369,17 +369,17 @@ fn worker_commands(tape: &Tape, command: &FromWorker) -> Vec<FromWorker> {
     changed(reply, &changes).into_iter().map(with).collect()
 }
 
-/// As long, or a little longer, in whole milliseconds.
+/// Rounds a duration up to whole milliseconds.
 fn in_millis(span: Duration) -> Duration {
     Duration::from_millis(span.as_micros().div_ceil(1000) as u64)
 }
 
-/// As long, or a little shorter, in whole multiples of so many milliseconds.
+/// Rounds a duration down to a multiple of `unit` milliseconds.
 fn floor(span: Duration, unit: u64) -> Duration {
     Duration::from_millis(span.as_millis() as u64 / unit * unit)
 }
 
-/// Changes of the time that passes before an entry: less, or rounder.
+/// Returns simplifications of the time before an entry: shorter or rounder times.
 pub(super) fn times(tape: &Tape, at: usize) -> Vec<Tape> {
     let before = at.checked_sub(1).map_or(Time::ZERO, |before| tape.entries[before].at());
     let gap = tape.entries[at].at().since(before);

@@ -1,4 +1,4 @@
-//! Tapes that are told again, and those that were written by hand, made short.
+//! Tests of replaying and shrinking histories.
 
 use core::time::Duration;
 
@@ -17,7 +17,8 @@ const CLIENT: PeerId = PeerId::new(3, 1);
 const WORKER: PeerId = PeerId::new(8, 2);
 const OTHER: PeerId = PeerId::new(0, 5);
 
-/// Told whole, a tape repeats what the broker answered, and when, to the last step.
+/// Checks that a full replay of a history repeats the broker's outputs and their times, to the last
+/// step.
 fn check_repeated<M: Machine>(kind: M::Kind, seed: u64, steps: u64) -> Tape {
     let (tape, stage) = record::<M>(kind, seed, steps);
     let replayed = tape.replay::<M>(kind, &mut |_| {});
@@ -38,7 +39,8 @@ fn a_whole_tape_repeats_its_run() {
     assert!(told(|entry| matches!(entry, Entry::Restarted(..))));
     assert!(told(|entry| matches!(entry, Entry::Told(_, Input::Configured(_)))));
     assert!(told(|entry| matches!(entry, Entry::Told(_, Input::Shutdown))));
-    // In some the broker is stopped for a while: on a clock that goes on they are other runs.
+    // In some histories the broker is stopped for a while: on a clock that never stops, these are
+    // different runs.
     let hash = |tape: &Tape| tape.replay::<Broker>((), &mut |_| {}).hash;
     assert!(tapes[..12].iter().any(|tape| hash(&timely(tape)) != hash(tape)));
 }
@@ -52,7 +54,7 @@ fn odd_config() -> Config {
     }
 }
 
-/// A stage on which much happens that has nothing to do with the failure.
+/// Returns a stage with many events that are unrelated to the failure.
 fn noisy_stage<M: Machine>(kind: M::Kind) -> Stage<M> {
     let mut stage = Stage::new(kind, &odd_config(), KEYS);
     stage.record();
@@ -69,7 +71,8 @@ fn noisy_stage<M: Machine>(kind: M::Kind) -> Stage<M> {
     appears(&mut stage, 5_678, WORKER, Role::Worker(worker));
     let service = Label::from("main");
     says(&mut stage, 6_789, FromWorker::Ready { service });
-    // The broker is stopped for longer than it waits for a heartbeat, but hears what came first.
+    // The broker is stopped for longer than its liveness time, but receives the queued message
+    // first.
     tell(&mut stage, 900_001, Input::Alive { peer: WORKER, sign: Sign::Bytes });
     tell(&mut stage, 900_001, Input::Tick);
     stage
@@ -98,14 +101,14 @@ fn says<M: Machine>(stage: &mut Stage<M>, micros: u64, command: FromWorker) {
     tell(stage, micros, Input::FromWorker { peer: WORKER, command });
 }
 
-/// The tape of what was told on a stage.
+/// Returns the history of a stage.
 fn tape_of<M: Machine>(stage: &mut Stage<M>) -> Tape {
     let (entries, issued) = stage.take_recording();
     let bearers = Rc::new(issued.bearers());
     Tape { config: odd_config(), keys: KEYS, clock: Clock::AsRecorded, entries, bearers }
 }
 
-/// What happened on a stage, made short.
+/// Returns the shrunk script of a stage.
 fn script_of<M: Machine>(kind: M::Kind, mut stage: Stage<M>) -> String {
     let rule = stage.judge().breach().expect("a rule is broken").rule;
     shorten::<M>(kind, tape_of(&mut stage), rule).expect("it can be repeated").script
@@ -178,7 +181,8 @@ fn a_silent_worker_that_is_kept_is_a_short_script() {
 
 #[test]
 fn a_hope_that_was_in_vain_is_repeated() {
-    // What is due when the faults are over stays as it was, and what cannot be said is a comment.
+    // Entries after the end of the faults stay unchanged. Inputs that a script cannot express
+    // become comments.
     let mut stage = noisy_stage::<Broker>(());
     tell(&mut stage, 902_000, Input::Configured(Box::new(odd_config())));
     stage.expect(Hope::Work);

@@ -1,4 +1,4 @@
-//! How the broker is set.
+//! Random configurations of the broker.
 
 use majordomus_core::Label;
 use majordomus_core::broker::{Balance, Config, Introduction, Limits, ServiceConfig};
@@ -7,7 +7,7 @@ use super::Workload;
 use crate::rng::Rng;
 
 impl Workload {
-    /// How the broker is set. In some runs the limits are so low that they are reached.
+    /// Returns a random configuration. In some runs the limits are low enough to be reached.
     pub(crate) fn config(&self, rng: &mut Rng) -> Config {
         let mut limits = Limits::default();
         if rng.one_in(2) {

@@ -1,24 +1,24 @@
-//! Names that are offered, and those that are asked for: plain ones, or some that match others.
+//! Offered and requested service names: plain names, wildcards and versions.
 
 use majordomus_core::Label;
 
 use crate::rng::Rng;
 
-/// Names that workers offer. One begins like the broker's own.
+/// Names that workers offer. One of them starts like the broker's own names.
 const PLAIN: [&str; 4] = ["echo", "main", "mmi", "i.list"];
-/// Names that nobody offers.
+/// Names that no worker offers.
 const UNKNOWN: [&str; 3] = ["nope", "__proto__", "../etc"];
 
 /// The directory, which a worker can offer.
 const DIRECTORY: &str = "$dir";
 
-/// Names that begin like others, and who serves them.
+/// Wildcards, and names that they match.
 const BEGINNINGS: ([&str; 5], [&str; 6]) = (
     ["stock.*", "st*", "*", "stock.ibm", "stock.sap"],
     ["stock.ibm", "stock.sap", "stock.x", "stray", "other", "stock.*"],
 );
 
-/// Versions, and ranges of them.
+/// Versions, and version ranges.
 const VERSIONS: ([&str; 6], [&str; 8]) = (
     ["api@1.2.0", "api@1.10.0", "api@2.0.0", "api@1.0.0", "api@2.1.0-rc.1", "api@^1.2.0"],
     [
@@ -33,12 +33,12 @@ const VERSIONS: ([&str; 6], [&str; 8]) = (
     ],
 );
 
-/// The names of one run.
+/// The names of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     offered: Vec<&'static str>,
     asked: Vec<&'static str>,
-    /// Of how many requests one is for the directory; none where it is 0.
+    /// One in this many requests is for the directory. None if it is 0.
     directory: u64,
 }
 
@@ -78,13 +78,13 @@ impl Names {
         }
     }
 
-    /// Whether this is a name of the broker's own, or may be.
+    /// Returns true if this is or may be a name of the broker's own services.
     pub(super) fn is_own(&self, name: &[u8]) -> bool {
         name.starts_with(b"mmi.") || name == DIRECTORY.as_bytes()
     }
 }
 
-/// So many of these, in any order.
+/// Returns `count` elements in random order.
 fn some(rng: &mut Rng, all: &[&'static str], count: usize) -> Vec<&'static str> {
     let mut all = all.to_vec();
     while all.len() > count.max(1) {

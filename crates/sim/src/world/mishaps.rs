@@ -1,4 +1,4 @@
-//! What the faults do to the world.
+//! The effects of faults on the simulated world.
 
 use majordomus_core::PeerId;
 use majordomus_core::broker::{Input, Keys};
@@ -90,7 +90,7 @@ impl<M: Machine> World<M> {
             Fault::Shutdown if self.running => {
                 self.tell(Input::Shutdown);
                 if self.rng.one_in(2) {
-                    // It may be asked things for a while.
+                    // The stopped broker may still receive control messages for a while.
                     let until = now.after(self.rng.millis(1, 50));
                     self.schedule(until, What::Start);
                 } else {

@@ -1,4 +1,4 @@
-//! What travels: connections that come and go, and what is sent over them.
+//! Connections and messages of the simulated world.
 
 use core::time::Duration;
 
@@ -116,7 +116,7 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// A program has no connection any more, and knows it.
+    /// Removes a program's connection. The program is notified.
     pub(super) fn part(&mut self, at: usize) {
         if let Some(peer) = self.programs[at].link.take()
             && let Some(link) = self.link(peer)
@@ -130,7 +130,7 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// Cuts a connection: a part of what was on its way still comes, and then its end.
+    /// Cuts a connection: some of the messages in transit still arrive, and then the end.
     pub(super) fn cut(&mut self, peer: PeerId) {
         let now = self.stage.now();
         let keep = self.rng.below(4) as usize;
@@ -150,7 +150,7 @@ impl<M: Machine> World<M> {
             self.schedule(at, What::Lost(actor));
         }
         if noticed {
-            // The broker hears of it whether it reads or not.
+            // The broker is notified even if it does not read from the peer.
             return self.tell(Input::Gone { peer });
         }
         self.schedule_up(peer);
@@ -177,7 +177,7 @@ impl<M: Machine> World<M> {
         self.act(at, |actor, scene| actor.opened(scene));
     }
 
-    /// A place for a peer that is no program: nobody reads what it is sent.
+    /// Reserves an index for a peer without a program, which does not read its messages.
     pub(crate) fn reserve_place(&mut self) -> PeerId {
         let peer = self.free_place();
         let mut link = Link::new(peer, 0, usize::MAX);
@@ -196,7 +196,7 @@ impl<M: Machine> World<M> {
         PeerId::new(index as u32, self.generations[index])
     }
 
-    /// Forgets a link; says whose it was.
+    /// Removes a link and returns its program.
     pub(super) fn drop_link(&mut self, peer: PeerId) -> Option<usize> {
         self.link(peer)?;
         let link = self.links[peer.index as usize].take()?;
