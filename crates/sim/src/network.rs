@@ -44,7 +44,7 @@ pub(crate) struct Link {
     down_last: Time,
     /// True if the broker was notified that the link is above its high-water mark.
     pub(crate) filled: bool,
-    /// How many messages may wait to be read.
+    /// The maximum number of unread messages.
     pub(crate) down_max: usize,
     /// The reading time per message, in addition to the network's delay.
     pub(crate) read: Duration,

@@ -16,8 +16,8 @@ const OTHER_SEEDS: &[(Mutation, u64)] = &[];
 
 /// The maximum number of entries of a shrunk failure.
 const ENTRIES_MAX: usize = 25;
-/// The failure that the shrinker's budget of steps is not enough for: it comes after 15,323 entries. It
-/// must still repeat.
+/// The failure that exceeds the shrinker's step budget: it occurs after 15,323 entries. A replay must
+/// still reproduce it.
 const NOT_SHRUNK: (Mutation, u64) = (Mutation::GivesWithdrawn, 1);
 
 /// Returns a sink that stores its lines, and the lines.

@@ -90,7 +90,7 @@ impl<M: Machine> World<M> {
             Fault::Shutdown if self.running => {
                 self.tell(Input::Shutdown);
                 if self.rng.one_in(2) {
-                    // The stopped broker may still receive control messages for a while.
+                    // A broker that is shut down may still receive inputs for a while.
                     let until = now.after(self.rng.millis(1, 50));
                     self.schedule(until, What::Start);
                 } else {
