@@ -1,24 +1,24 @@
-//! A process of this program that does a part of a measurement.
+//! A child process of this program that runs a part of a measurement.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
-/// A process of this program. It ends when its standard input does.
+/// A child process of this program. It ends when its standard input is closed.
 pub(crate) struct Child {
     process: std::process::Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
-    /// The first line that it said.
+    /// The first line of its output.
     said: String,
 }
 
 impl Child {
-    /// Starts one, and waits for the first line that it says.
+    /// Starts a child process and waits for its first line of output.
     pub(crate) fn start(args: &[&str]) -> Result<Self, String> {
         Self::start_under(&[], args)
     }
 
-    /// The same under another program, which with its arguments comes first.
+    /// Starts a child process under a tool such as valgrind. `tool` is the tool and its arguments.
     pub(crate) fn start_under(tool: &[&str], args: &[&str]) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = match tool {
@@ -38,24 +38,24 @@ impl Child {
         Ok(child)
     }
 
-    /// The first line that it said.
+    /// Returns the first line of its output.
     pub(crate) fn said(&self) -> &str {
         &self.said
     }
 
-    /// The id of the process.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Asks it for another line.
+    /// Requests another line of output.
     pub(crate) fn ask(&mut self) -> Result<String, String> {
         let stdin = self.stdin.as_mut().ok_or("it was told to end")?;
         stdin.write_all(b"\n").map_err(|error| error.to_string())?;
         self.hear()
     }
 
-    /// Has it end: what it said since.
+    /// Ends the process and returns its remaining output.
     pub(crate) fn end(mut self) -> Result<String, String> {
         drop(self.stdin.take());
         let mut said = String::new();

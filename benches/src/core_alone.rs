@@ -1,41 +1,40 @@
-//! The core alone: what the broker's state machine costs with 1 and with 10,000 of a thing.
+//! Benchmark of the core: the cost of the broker's state machine with 1 and with 10,000 of a thing.
 //!
-//! A request is queued, dispatched and replied to; no byte is read, decoded or written. What the
-//! bench itself does for it is in the figures: it makes the commands, and takes and drops what
-//! comes out.
+//! A request is queued, dispatched and replied to. No byte is read, decoded or written. The figures
+//! include the benchmark's own work: it creates the commands, and takes and drops the outputs.
 
 mod cases;
 
 pub(crate) use self::cases::{Case, Stage};
 use crate::{Verdict, instructions, timing};
 
-/// What is compared: so many of a thing with so many of it.
+/// The compared sizes.
 const SIZES: [u32; 2] = [1, 10_000];
-/// The same for what one worker offers, of which 1,000 is the most by default.
+/// The compared numbers of services per worker. The default maximum is 1,000.
 const OFFERS: [u32; 2] = [1, 1_000];
 
-/// The larger of the two counts is at most so many times the smaller.
+/// The maximum ratio of the larger instruction count to the smaller one.
 const INSTRUCTIONS_BAR: f64 = 1.2;
-/// The same, where workers are balanced by load: those that are free are kept in order, so that one
-/// is put in and taken out in as many steps as a tree of them is high.
+/// The maximum ratio with balancing by load. Idle workers are kept in a tree, so inserting and
+/// removing one takes as many steps as the tree is high.
 const ORDERED_INSTRUCTIONS_BAR: f64 = 1.5;
-/// And the longer of the two times the shorter.
+/// The maximum ratio of the longer time to the shorter one.
 const TIME_BAR: f64 = 2.0;
-/// Both, where an operation takes a step for each offer.
+/// The maximum ratio, in instructions and time, of an operation that takes a step per service.
 const OFFERS_BAR: f64 = 50.0;
 
-/// Enough that 10,000 things which take turns have two each.
+/// The number of counted operations. 10,000 things in round robin get two operations each.
 const COUNTED_OPERATIONS: u64 = 20_000;
 const TIMED_OPERATIONS: u64 = 50_000;
 const TIMED_ROUNDS: usize = 21;
-/// Of operations that take a step for each offer, one in so many is enough.
+/// The divisor of the number of operations that take a step per service.
 const OFFERS_FEWER: u64 = 20;
 
-/// What the sizes cost in one case.
+/// The costs of one case at both sizes.
 struct Cost {
-    /// Of an operation, where it can be counted.
+    /// Instructions per operation, if they can be counted.
     instructions: Option<[f64; 2]>,
-    /// Of an operation.
+    /// Nanoseconds per operation.
     nanoseconds: [f64; 2],
 }
 
@@ -79,7 +78,7 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     Ok(verdict)
 }
 
-/// Carries out so many operations of one case, for whoever counts them from outside.
+/// Runs the operations of one case, for an external instruction counter.
 pub(crate) fn run(case: &str, size: &str, operations: &str) -> Result<Verdict, String> {
     let case = Case::ALL.into_iter().find(|known| known.name() == case);
     let case = case.ok_or("no such case")?;
@@ -114,7 +113,7 @@ fn measure(case: Case, counted: bool) -> Result<Cost, String> {
     Ok(Cost { instructions, nanoseconds })
 }
 
-/// What the costs in instructions and in time are held against.
+/// Returns the maximum ratios of the instructions and of the times.
 const fn bars(case: Case) -> [f64; 2] {
     match case {
         Case::Load => [ORDERED_INSTRUCTIONS_BAR, TIME_BAR],

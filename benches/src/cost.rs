@@ -1,4 +1,4 @@
-//! What this process has cost so far, and what it holds.
+//! CPU time, allocations and memory of a process.
 
 use std::alloc::System;
 use std::fs;
@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-/// Counts what all of this program allocates.
+/// Counts all allocations of this program.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// The clock of `/proc/self/stat`, in ticks a second, as Linux has it everywhere.
+/// The clock of `/proc/self/stat` in ticks per second, the same on every Linux system.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What a process has cost.
+/// The costs of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    /// Processor time, in microseconds, its own and the system's for it.
+    /// CPU time in microseconds, in user and system mode.
     pub(crate) processor_us: f64,
-    /// Allocations, and those that grew.
+    /// The number of allocations and reallocations.
     pub(crate) allocations: u64,
 }
 
-/// What this process has cost so far. The processor time is exact to a hundredth of a second.
+/// Returns the costs of this process so far. The CPU time has a resolution of 10 ms.
 pub(crate) fn so_far() -> Result<Cost, String> {
     let stat = fs::read_to_string("/proc/self/stat").map_err(|error| error.to_string())?;
-    // The name, in brackets, may have blanks in it.
+    // The name, in parentheses, may contain spaces.
     let fields: Vec<&str> = stat
         .rsplit_once(')')
         .map(|(_, rest)| rest.split_whitespace().collect())
@@ -37,19 +37,19 @@ pub(crate) fn so_far() -> Result<Cost, String> {
     Ok(Cost { processor_us: (user + system) * 1e6 / TICKS_PER_SECOND, allocations: allocations() })
 }
 
-/// Allocations of this process so far, and those that grew.
+/// Returns the number of allocations and reallocations of this process so far.
 pub(crate) fn allocations() -> u64 {
     let stats = ALLOCATOR.stats();
     (stats.allocations + stats.reallocations) as u64
 }
 
-/// Bytes that this process has allocated and not given back.
+/// Returns the bytes that this process has allocated and not freed.
 pub(crate) fn live_bytes() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-/// Memory of a process that is there in fact.
+/// Returns the resident memory of a process in bytes.
 pub(crate) fn resident_bytes(process: u32) -> Result<u64, String> {
     let status = fs::read_to_string(format!("/proc/{process}/status"));
     let status = status.map_err(|error| error.to_string())?;
@@ -58,14 +58,15 @@ pub(crate) fn resident_bytes(process: u32) -> Result<u64, String> {
     kib.map(|kib| kib << 10).ok_or_else(|| "/proc/*/status is not as it was".into())
 }
 
-/// Files that a process has open under numbers below this, which is what a limit is held against.
+/// Returns the number of a process's open files with descriptors below `below`, as a limit counts
+/// them.
 pub(crate) fn open_files(process: u32, below: u64) -> Result<u64, String> {
     let files = fs::read_dir(format!("/proc/{process}/fd")).map_err(|error| error.to_string())?;
     let numbers = files.flatten().filter_map(|file| file.file_name().to_str()?.parse().ok());
     Ok(numbers.filter(|number: &u64| *number < below).count() as u64)
 }
 
-/// Processor time of the thread of a process that has this name; none where it has ended.
+/// Returns the CPU time of a process's thread with this name, or zero if the thread has ended.
 pub(crate) fn of_thread(process: u32, name: &str) -> Result<Duration, String> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).map_err(|error| error.to_string())?;
     for task in tasks.flatten() {

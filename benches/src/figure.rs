@@ -1,22 +1,22 @@
-//! A figure, beside the bar that it is held to.
+//! A measured figure and its limit.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Bytes of a mebibyte.
+/// The number of bytes in a mebibyte.
 pub(crate) const MIB: f64 = 1_048_576.0;
 
-/// A figure, beside the bar that it is held to.
+/// A measured figure and its limit.
 pub(crate) struct Figure {
     what: String,
     value: f64,
     unit: &'static str,
-    /// The most that it may be, where there is a bar.
+    /// The maximum value, if there is a limit.
     most: Option<f64>,
 }
 
 impl Figure {
-    /// One that may be so much and no more.
+    /// Creates a figure with a maximum.
     pub(crate) fn at_most(
         most: f64,
         what: impl Into<String>,
@@ -26,12 +26,12 @@ impl Figure {
         Self { what: what.into(), value, unit, most: Some(most) }
     }
 
-    /// One that nothing is held against.
+    /// Creates a figure without a limit.
     pub(crate) fn seen(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { what: what.into(), value, unit, most: None }
     }
 
-    /// How long something took, of what it may take.
+    /// Creates a figure for a duration with a maximum.
     pub(crate) fn within(most: Duration, what: impl Into<String>, took: Duration) -> Self {
         Self::at_most(1e3 * most.as_secs_f64(), what, 1e3 * took.as_secs_f64(), "ms")
     }

@@ -1,7 +1,7 @@
-//! What a broker holds: for a connection that is idle, and for a request that waits.
+//! Memory footprint of a broker: per idle connection and per queued request.
 //!
-//! The broker is a process of its own, and what the system says of its resident memory is what
-//! counts.
+//! The broker runs in a separate process. The figures are its resident memory as the system reports
+//! it.
 
 use std::io::BufRead;
 use std::time::Instant;
@@ -19,12 +19,12 @@ const CONNECTIONS: u64 = 10_000;
 const CONNECTION_BYTES_MAX: f64 = 12.0 * 1024.0;
 const REQUESTS: u64 = 1_000_000;
 const REQUEST_BYTES_MAX: f64 = 400.0;
-/// The body of a request that waits.
+/// The body of a queued request.
 const BODY: [u8; 64] = [b'x'; 64];
-/// For this nobody offers to work.
+/// A service without a worker.
 const SERVICE: &str = "nobody";
 
-/// Measures, and prints each figure beside its bar.
+/// Measures the figures and prints each with its limit.
 pub(crate) fn compare() -> Result<Verdict, String> {
     if cfg!(debug_assertions) {
         return Err("the figures are those of release builds: `cargo run --release`".into());
@@ -38,7 +38,7 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     Ok(if all_met { Verdict::Met } else { Verdict::Missed })
 }
 
-/// Connections that have shaken hands, greeted and been answered.
+/// Measures connections that have completed the handshake and sent and received a message.
 fn connections() -> Result<Figure, String> {
     let (mut broker, place) = start()?;
     let before = cost::resident_bytes(broker.id())?;
@@ -54,7 +54,7 @@ fn connections() -> Result<Figure, String> {
     Ok(Figure::at_most(CONNECTION_BYTES_MAX, what, held as f64 / CONNECTIONS as f64, "B"))
 }
 
-/// Requests of OMDP/1 that wait for a worker, for as long as the broker has it by default.
+/// Measures OMDP/1 requests that are queued for a worker, with the broker's default wait.
 fn requests() -> Result<Figure, String> {
     let (mut broker, place) = start()?;
     let client = greeted_client(&place)?;
@@ -76,7 +76,7 @@ fn start() -> Result<(Child, Place), String> {
     Ok((broker, Place { tcp, ipc: Default::default() }))
 }
 
-/// Waits until the broker has so many connections and requests.
+/// Waits until the broker has this many connections and requests.
 fn await_count(broker: &mut Child, count: u64) -> Result<(), String> {
     let end = Instant::now() + PATIENCE;
     while broker.ask()? != count.to_string() {
@@ -88,8 +88,8 @@ fn await_count(broker: &mut Child, count: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// The broker: it says where it listens, and with each line that it is asked for how many connections
-/// and requests it has.
+/// Runs the broker process: prints its endpoint, and then its number of connections and requests
+/// for each input line.
 pub(crate) fn run_broker() -> Result<Verdict, String> {
     let mut config = Config::try_from("tcp://127.0.0.1:0").map_err(text)?;
     let limits = &mut config.core.limits;

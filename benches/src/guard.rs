@@ -1,9 +1,9 @@
-//! The guard: the cost, in instructions and allocations, of one operation of the core, of one operation
-//! of each dialect's codec, and of a whole exchange through both, compared with the costs recorded in
-//! `benches/recorded.txt`. It measures no time.
+//! Regression guard: the cost, in instructions and allocations, of an operation of the core, of an
+//! operation of each dialect's codec, and of a whole exchange through both, compared with the costs
+//! recorded in `benches/recorded.txt`. It measures no time.
 //!
-//! More is a miss. So is less, until it is recorded: a bar that hangs too low guards nothing. With
-//! `UPDATE_RECORD=1` what was measured becomes what is recorded.
+//! A higher cost is a failure. So is a lower cost until it is recorded, because a loose limit
+//! detects nothing. With `UPDATE_RECORD=1` the measured costs are recorded.
 
 mod exchange;
 mod record;
@@ -21,11 +21,12 @@ use crate::{Verdict, cost, instructions};
 
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.txt");
 
-/// Of the core, with one of a thing; enough that what is done for each tick of its timers is in it.
+/// The number of core operations, with one of a thing. It is large enough to include the work per
+/// timer tick.
 const CORE_OPERATIONS: u64 = 4_096;
 const CODEC_OPERATIONS: u64 = 500;
 
-/// What is measured.
+/// A measured subject.
 #[derive(Clone, Copy, Debug)]
 enum Subject {
     Core(Case),
@@ -54,7 +55,7 @@ impl Subject {
         }
     }
 
-    /// Makes all that operations need: what carries out so many of them.
+    /// Prepares the operations and returns a function that runs a given number of them.
     fn prepare(self) -> Box<dyn FnMut(u64)> {
         match self {
             Subject::Core(case) => {
@@ -79,7 +80,7 @@ impl Subject {
     fn measure(self, counted: bool) -> Result<Figure, String> {
         let operations = self.operations();
         let mut run = self.prepare();
-        // Whatever is made once is there after these.
+        // After this run, all one-time allocations exist.
         run(operations);
         let before = cost::allocations();
         run(operations);
@@ -92,7 +93,7 @@ impl Subject {
     }
 }
 
-/// Measures every case and compares it with what was recorded, or records it.
+/// Measures every case and compares it with the record, or updates the record.
 pub(crate) fn compare() -> Result<Verdict, String> {
     if cfg!(debug_assertions) {
         return Err("what is recorded is of release builds: `cargo run --release`".into());
@@ -128,12 +129,12 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     Ok(verdict)
 }
 
-/// Carries out so many operations of one case, for whoever counts them from outside.
+/// Runs the operations of one case, for an external instruction counter.
 pub(crate) fn run(name: &str, operations: &str) -> Result<Verdict, String> {
     let subject = Subject::all().find(|subject| subject.name() == name).ok_or("no such case")?;
     let operations = operations.parse().map_err(|_| "the count is not a number")?;
-    // The stack of a thread begins at a page. That of `main` begins below the environment, so that how
-    // what is on it is aligned, and how many steps a copy of it takes, is not the same everywhere.
+    // A thread's stack starts at a page. The stack of `main` starts below the environment, so its
+    // alignment, and the cost of a copy on it, depend on the environment.
     let done = thread::spawn(move || subject.prepare()(operations)).join();
     done.map(|()| Verdict::Met).map_err(|_| "something else was measured than was meant".into())
 }
@@ -142,7 +143,7 @@ fn measure_all(counted: bool) -> Result<BTreeMap<String, Figure>, String> {
     Subject::all().map(|subject| Ok((subject.name(), subject.measure(counted)?))).collect()
 }
 
-/// Prints every case beside what was recorded.
+/// Prints every case with its recorded costs.
 fn report(record: &Record, measured: &BTreeMap<String, Figure>, tolerance: f64) -> Verdict {
     println!("{:<24}{:>28}{:>28}", "", "instructions", "allocations");
     let columns = format!("{:>14}{:>14}", "recorded", "now");
@@ -179,9 +180,9 @@ fn shown(figure: Option<f64>, decimals: usize) -> String {
     figure.map_or("-".into(), |figure| format!("{figure:.decimals$}"))
 }
 
-/// What has a say in the figures beside our source.
+/// Describes the tools that affect the figures besides our source.
 fn made_by() -> String {
-    // Allocating and copying are instructions of the C library.
+    // Allocations and copies run instructions of the C library.
     let library = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
     let library = library.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_string());
     let library = library.ok().filter(|said| !said.is_empty());

@@ -1,8 +1,8 @@
-//! Hostile peers: what each attack does to those that are honest, and what is left of it in the
-//! broker.
+//! Hostile peers: the effect of attacks on honest peers, and the state that each attack leaves in
+//! the broker.
 //!
-//! The broker is a process of its own, so that its memory and its processor time are its own. Beside
-//! each attack an honest client asks an honest worker, over OMDP/1.
+//! The broker runs in a separate process, so that its memory and CPU time can be measured. During
+//! each attack an honest client sends requests to an honest worker over OMDP/1.
 
 mod arena;
 mod attacks;
@@ -19,28 +19,28 @@ use crate::figure::{Figure, MIB};
 /// Live bytes that may be left of an attack: tables keep the room for as many entries as there were
 /// once, which is some dozens of bytes each, and the buffers of connections come and go.
 const LEFT_BYTES_MAX: u64 = 2 << 20;
-/// What the same attack may add to the resident size when it comes again.
+/// The maximum growth of the resident size when the attack is repeated, in percent.
 const AGAIN_PERCENT_MAX: f64 = 10.0;
 /// How often it comes again at the most until it adds no more than that. The system's allocator
 /// keeps more one time than another of what was given back; what is lost adds up each time.
 const AGAIN_TIMES_MAX: u32 = 3;
 
-/// How the broker is attacked.
+/// An attack on the broker.
 pub(super) struct Attack {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
-    /// Where the broker differs from its defaults.
+    /// Changes the broker's configuration from its defaults.
     configure: fn(Scale, &mut majordomus::broker::Config),
-    /// Attacks, and looks at what has to hold. Fails where something does not.
+    /// Runs the attack and checks its effects. Returns an error if a check fails.
     carry_out: fn(&mut Arena) -> Result<Vec<Figure>, String>,
 }
 
-/// How large an attack is.
+/// The size of an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
-    /// As large as its figures are meant for.
+    /// The size for which the figures are meant.
     Full,
-    /// A hundredth, and quick: to see whether it is withstood at all.
+    /// A hundredth of the full size: a quick check whether the broker withstands the attack.
     Small,
 }
 
@@ -54,7 +54,7 @@ impl Scale {
         }
     }
 
-    /// How many there are of what there are so many of in full.
+    /// Returns the number for this scale, given the number at full scale.
     pub(super) const fn of(self, full: u64) -> u64 {
         match self {
             Scale::Full => full,
@@ -62,7 +62,7 @@ impl Scale {
         }
     }
 
-    /// One of the two.
+    /// Returns one of the two values, depending on the scale.
     pub(super) fn pick<T>(self, full: T, small: T) -> T {
         match self {
             Scale::Full => full,
@@ -71,7 +71,7 @@ impl Scale {
     }
 }
 
-/// Carries out all attacks, or those that are named, each more than once, and prints the table.
+/// Runs all attacks, or the named ones, repeatedly, and prints the table.
 pub(crate) fn compare(names: &[&str]) -> Result<Verdict, String> {
     let attacks = named(names)?;
     println!("{:<16}{:<48}{:>14}{:>12}", "attack", "", "figure", "bar");
@@ -101,7 +101,7 @@ pub(crate) fn compare(names: &[&str]) -> Result<Verdict, String> {
     Ok(verdict)
 }
 
-/// Carries out the attacks small, and looks only whether they are withstood.
+/// Runs the attacks at small scale and checks only whether the broker withstands them.
 pub(crate) fn try_out(names: &[&str]) -> Result<Verdict, String> {
     let mut verdict = Verdict::Met;
     for attack in named(names)? {
@@ -123,13 +123,13 @@ pub(crate) fn try_out(names: &[&str]) -> Result<Verdict, String> {
     Ok(verdict)
 }
 
-/// The process of the broker under an attack of this name.
+/// Runs the broker process for an attack.
 pub(crate) fn run_broker(attack: &str, scale: &str) -> Result<Verdict, String> {
     let scale = Scale::ALL.into_iter().find(|known| known.name() == scale);
     broker::run(named(&[attack])?[0], scale.ok_or("no such scale")?)
 }
 
-/// The attacks of these names; all, where there are none.
+/// Returns the attacks with these names, or all attacks if there are none.
 fn named(names: &[&str]) -> Result<Vec<&'static Attack>, String> {
     if names.is_empty() {
         return Ok(ATTACKS.iter().collect());
@@ -142,7 +142,7 @@ fn named(names: &[&str]) -> Result<Vec<&'static Attack>, String> {
     names.iter().map(find).collect()
 }
 
-/// What an attack does, and what is left of it.
+/// Measures the effects of an attack and the remaining state.
 fn measure(attack: &'static Attack) -> Result<Vec<Figure>, String> {
     let mut arena = Arena::open(attack, Scale::Full)?;
     let before = arena.quiet()?;
@@ -175,7 +175,7 @@ fn again(times: u32, last: &State, state: &State) -> Figure {
     Figure::at_most(AGAIN_PERCENT_MAX, what, 100.0 * (now / last - 1.0), "%")
 }
 
-/// Lets others have the processor before something is looked at again.
+/// Sleeps briefly between two checks, so that other processes can run.
 fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }

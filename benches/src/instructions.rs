@@ -1,22 +1,22 @@
-//! Counting instructions: this program runs itself under valgrind.
+//! Instruction counts: this program runs itself under valgrind.
 //!
-//! The count is the same in every run and on a machine that is busy with other things, which is why
-//! bars on it can be enforced. It is of what runs in user space.
+//! The count is the same in every run, even on a busy machine, so its limits can be enforced. It
+//! includes only instructions in user space.
 
 use std::io::ErrorKind;
 use std::process::Command;
 
-/// Whether there is a valgrind to count with.
+/// Returns true if valgrind is installed.
 pub(crate) fn can_be_counted() -> bool {
     let found = Command::new("valgrind").arg("--version").output();
     !matches!(found, Err(error) if error.kind() == ErrorKind::NotFound)
 }
 
-/// Instructions for each of `operations`, where `run` is the arguments that have this program carry
-/// out so many of them.
+/// Returns the instructions per operation. `run` returns the arguments with which this program runs
+/// a given number of operations.
 ///
-/// It is the difference between so many and twice as many, so that starting and setting up, which
-/// come once in both, are not in it.
+/// The result is the difference between a run with `operations` and one with twice as many. Startup
+/// and setup, which both runs do once, are therefore not included.
 pub(crate) fn per_operation(
     operations: u64,
     run: impl Fn(u64) -> Vec<String>,
@@ -26,7 +26,7 @@ pub(crate) fn per_operation(
     Ok(twice.saturating_sub(once) as f64 / operations as f64)
 }
 
-/// Instructions of this program, run with these arguments.
+/// Counts the instructions of this program with these arguments.
 fn count(arguments: &[String]) -> Result<u64, String> {
     let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     let output = Command::new("valgrind")
@@ -43,7 +43,7 @@ fn count(arguments: &[String]) -> Result<u64, String> {
         .ok_or_else(|| format!("valgrind names no count of instructions:\n{said}"))
 }
 
-/// The count in a line such as `==42== I   refs:      1,234,567`.
+/// Parses the count in a line such as `==42== I   refs:      1,234,567`.
 fn instructions_in(said: &str) -> Option<u64> {
     said.lines().find_map(|line| {
         let (label, count) = line.split_once("refs:")?;

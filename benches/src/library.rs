@@ -1,8 +1,9 @@
-//! What the library costs: processor time and allocations of a client and a worker for each request,
-//! over `tcp://` and within one process, beside the crate `async-nats` with nats-server in the same run.
-//! `docs/library.md` has the allocations.
+//! Cost of the library: CPU time and allocations of a client and a worker per request, over
+//! `tcp://` and within one process, compared with the crate `async-nats` and nats-server in the
+//! same run. `docs/library.md` lists the allocations.
 //!
-//! Client, worker and broker are processes of their own, so that what each costs can be told apart.
+//! Client, worker and broker are separate processes, so that their costs can be measured
+//! separately.
 
 mod client;
 mod nats;
@@ -16,14 +17,14 @@ use self::client::{Load, Report};
 use self::process::{Child, start_nats_server};
 use crate::Verdict;
 
-/// How often each is measured; the median counts.
+/// The number of measurements of each case. The median counts.
 const ROUNDS: usize = 3;
 
-/// Requests under way at once, and bytes of a body.
+/// The numbers of requests in flight, and the body sizes in bytes.
 const LOADS: [(usize, usize); 6] =
     [(1, 64), (64, 64), (1_024, 64), (1, 65_536), (64, 65_536), (1_024, 65_536)];
 
-/// Measures all, and holds the library's processor time against that of async-nats.
+/// Measures all cases and compares the library's CPU time with that of async-nats.
 pub(crate) fn compare() -> Result<Verdict, String> {
     println!("processor time and allocations for each request; medians of {ROUNDS} rounds\n");
     println!(
@@ -73,8 +74,8 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     Ok(Verdict::Missed)
 }
 
-/// As many as take the client some half a second of processor time where it is busy, which Linux
-/// counts in hundredths of one.
+/// Returns a number of requests that takes a busy client about half a second of CPU time, which
+/// Linux counts in hundredths of a second.
 fn requests_for(in_flight: usize, body: usize) -> usize {
     match (in_flight, body) {
         (1, 64) => 15_000,
@@ -100,7 +101,7 @@ fn show(name: &str, load: Load, mut rounds: Vec<Report>) -> Report {
     median
 }
 
-/// Over tcp, each in a process of its own.
+/// Measures over TCP, with each role in its own process.
 fn measure(kind: &str, load: Load) -> Result<Report, String> {
     let broker = Child::start(&["library-run", "broker"])?;
     let worker = Child::start(&["library-run", "worker", broker.endpoint()])?;
@@ -111,13 +112,13 @@ fn measure(kind: &str, load: Load) -> Result<Report, String> {
     Ok(report.with_worker(worker.cost()?, load))
 }
 
-/// Within one process, where what client, worker and broker cost cannot be told apart.
+/// Measures within one process, where the costs of client, worker and broker cannot be separated.
 fn measure_within(load: Load) -> Result<Report, String> {
     let load = [load.in_flight, load.body, load.requests].map(|number| number.to_string());
     Child::start(&["library-run", "within", &load[0], &load[1], &load[2]])?.report()
 }
 
-/// What one process of a measurement does.
+/// Runs one process of a measurement.
 pub(crate) fn run(words: &[&str]) -> Result<Verdict, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;

@@ -1,10 +1,10 @@
-//! What limits and checks cost: their share in the instructions that the broker takes for a request.
+//! Cost of limits and checks: their share of the broker's instructions per request.
 //!
-//! A broker in a process of its own runs under callgrind, which counts each instruction of the program
-//! by its address. The program's line tables say in which line of which function an address lies, and
-//! into which lines of which others that function was inlined. Where one of these is in [`LIMITS`], the
-//! instruction is a cost of that limit, also where it is the standard library's; and so is all that is
-//! called there.
+//! A broker in a separate process runs under callgrind, which counts every instruction of the
+//! program by its address. The program's line tables give the function and line of an address, and
+//! the functions into which that line was inlined. If one of these is in [`LIMITS`], the
+//! instruction counts as a cost of that limit, even if it belongs to the standard library. So do
+//! all instructions of the functions that it calls.
 
 mod callgrind;
 mod table;
@@ -23,14 +23,14 @@ use self::table::{LIMITS, Source};
 use crate::child::Child;
 use crate::{Verdict, instructions};
 
-/// Limits and checks together take at most this share of the instructions.
+/// The maximum share of limits and checks in all instructions.
 const BAR: f64 = 0.10;
 
 const IN_FLIGHT: &str = "64";
 const BODY_BYTES: &str = "64";
 const REQUESTS: u64 = 10_000;
 
-/// Measures, and prints what each limit costs.
+/// Measures and prints the cost of each limit.
 pub(crate) fn compare() -> Result<Verdict, String> {
     if cfg!(debug_assertions) {
         return Err("the figure is one of release builds: `cargo run --release`".into());
@@ -38,7 +38,7 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     if !instructions::can_be_counted() {
         return Err("valgrind is not installed: instructions cannot be counted".into());
     }
-    // What comes once, to start and to end, is in both.
+    // Both counts include startup and shutdown.
     let (once, twice) = (measure(REQUESTS)?, measure(2 * REQUESTS)?);
     let of_a_request = |once: u64, twice: u64| (twice as f64 - once as f64) / REQUESTS as f64;
     println!(
@@ -62,26 +62,26 @@ pub(crate) fn compare() -> Result<Verdict, String> {
     Ok(verdict)
 }
 
-/// Instructions of a broker from its beginning to its end.
+/// The instructions of a broker from start to end.
 struct Cost {
     all: u64,
-    /// What of it each limit took.
+    /// The instructions of each limit.
     limits: Vec<u64>,
 }
 
-/// What a broker takes to serve so many requests.
+/// Measures a broker that serves this many requests.
 fn measure(requests: u64) -> Result<Cost, String> {
     let file = env::temp_dir().join(format!("majordomus-limits-{}", process::id()));
     let written = serve(requests, &file).and_then(|()| {
         fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
     });
-    // It is there where callgrind came as far as to write it.
+    // The file exists only if callgrind has written it.
     let _ = fs::remove_file(&file);
     let profile = callgrind::read(&written?)?;
     attribute(&profile).map_err(|error| format!("the line tables of this program: {error}"))
 }
 
-/// Has a broker serve so many requests, and callgrind write to this file what it counted.
+/// Runs a broker under callgrind for this many requests. callgrind writes its counts to this file.
 fn serve(requests: u64, file: &Path) -> Result<(), String> {
     let file = format!("--callgrind-out-file={}", file.display());
     let callgrind = ["valgrind", "--quiet", "--tool=callgrind", "--dump-instr=yes"];
@@ -97,7 +97,7 @@ fn serve(requests: u64, file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Charges to each limit what was counted for it.
+/// Attributes the counts to the limits.
 fn attribute(profile: &Profile) -> Result<Cost, Box<dyn Error>> {
     let program = env::current_exe()?;
     let bytes = fs::read(&program)?;
@@ -127,14 +127,15 @@ fn line_tables(program: &[u8]) -> Result<LineTables<'_>, Box<dyn Error>> {
     Ok(Context::from_dwarf(dwarf)?)
 }
 
-/// What an instruction called, but for what is in the list itself: that is counted where it is.
+/// Returns the instructions of an instruction's calls, except calls of listed functions, which are
+/// counted there.
 fn of_calls(counted: &Counted) -> u64 {
     let all = LIMITS.iter().flat_map(|limit| limit.source).filter(|source| source.lines.is_empty());
     let is_limit = |name: &str| all.clone().any(|source| source.is_in(name));
     counted.calls.iter().filter(|(name, _)| !is_limit(name)).map(|(_, cost)| cost).sum()
 }
 
-/// Which limit the instruction at this address is for.
+/// Returns the limit of the instruction at this address, if any.
 fn limit_at(
     lines: &LineTables<'_>,
     address: u64,
@@ -158,12 +159,12 @@ fn limit_at(
     Ok(None)
 }
 
-/// The source that the line tables speak of.
+/// The source files named in the line tables.
 #[derive(Default)]
 struct SourceLines(HashMap<String, Vec<String>>);
 
 impl SourceLines {
-    /// A line of it, of which the first has the number 1; empty where it is not there.
+    /// Returns a line, counted from 1, or an empty string if it does not exist.
     fn line(&mut self, file: &str, number: u32) -> &str {
         if !self.0.contains_key(file) {
             let text = fs::read_to_string(file).unwrap_or_default();

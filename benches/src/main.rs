@@ -1,4 +1,4 @@
-//! Benchmarks of Majordomus: one module a subject, each with a subcommand of its name.
+//! Benchmarks of Majordomus: one module per subject, each with a subcommand of the same name.
 //!
 //! ```console
 //! $ cargo run --release -p majordomus-benches -- core
@@ -9,8 +9,8 @@
 //! $ cargo run --release -p majordomus-benches -- limits
 //! ```
 //!
-//! Each prints what it measured beside the bar it is held to. The status is 0 when every bar that
-//! is enforced was met, 1 when one was missed, and 2 when nothing could be measured.
+//! Each subcommand prints its figures with their limits. The exit status is 0 if every enforced
+//! limit was met, 1 if one was exceeded, and 2 if nothing could be measured.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is what it prints")]
 
 mod child;
@@ -33,14 +33,14 @@ use std::process::ExitCode;
 const USAGE: &str =
     "usage: majordomus-benches core | footprint | guard | limits | library | hostile [ATTACK...]";
 
-/// Whether the bars that a benchmark enforces were met.
+/// The result of a benchmark's enforced limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Met,
     Missed,
 }
 
-/// What an error says.
+/// Formats an error.
 fn text(error: impl fmt::Display) -> String {
     error.to_string()
 }
@@ -50,20 +50,21 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let verdict = match words[..] {
         ["core"] => core_alone::compare(),
-        // What `core` has valgrind count. It prints nothing, and is good for a profiler too.
+        // A subprocess of `core` that valgrind counts. It prints nothing and is suitable for
+        // profilers.
         ["core-run", case, size, operations] => core_alone::run(case, size, operations),
         ["footprint"] => footprint::compare(),
-        // The broker of that.
+        // The broker process of `footprint`.
         ["footprint-broker"] => footprint::run_broker(),
         ["guard"] => guard::compare(),
-        // What `guard` has valgrind count.
+        // A subprocess of `guard` that valgrind counts.
         ["guard-run", case, operations] => guard::run(case, operations),
         ["limits"] => limits::compare(),
         ["library"] => library::compare(),
-        // One process of that.
+        // A process of `library`.
         ["library-run", ref what @ ..] => library::run(what),
         ["hostile", ref attacks @ ..] => hostile::compare(attacks),
-        // The same in small, for tests, and the broker of one.
+        // The attacks at small scale, for tests, and the broker process of an attack.
         ["hostile-try", ref attacks @ ..] => hostile::try_out(attacks),
         ["hostile-broker", attack, scale] => hostile::run_broker(attack, scale),
         _ => Err(USAGE.to_string()),

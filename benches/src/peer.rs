@@ -1,4 +1,4 @@
-//! A peer that decides about every byte on its socket: a hostile one, and one that is to weigh little.
+//! A peer with control over every byte on its socket, for attacks and for small memory footprints.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -14,14 +14,14 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::text;
 
-/// How long anything that has to happen may take on a busy machine.
+/// The timeout of every wait, chosen for a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// From where those connect that are hostile.
+/// The source address of hostile peers.
 const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// What is read at once.
+/// The maximum number of bytes in one read.
 const READ_BYTES: usize = 64 << 10;
 
-/// Where the broker listens.
+/// The addresses of the broker.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) tcp: SocketAddr,
@@ -29,13 +29,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// As clients and workers take it.
+    /// Returns the endpoint for clients and workers.
     pub(crate) fn endpoint(&self) -> String {
         format!("tcp://{}", self.tcp)
     }
 }
 
-/// A connection over TCP, from another address than those of honest peers.
+/// Connects over TCP, from a different address than honest peers.
 pub(crate) fn connect(place: &Place) -> Result<Socket, String> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).map_err(text)?;
     socket.bind(&SocketAddr::from((SOURCE, 0)).into()).map_err(text)?;
@@ -45,7 +45,7 @@ pub(crate) fn connect(place: &Place) -> Result<Socket, String> {
     Ok(socket)
 }
 
-/// A connection over a Unix socket, of which there can be any number in a minute.
+/// Connects over a Unix socket, which has no limit of connections per minute.
 pub(crate) fn connect_ipc(place: &Place) -> Result<Socket, String> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(text)?;
     socket.connect(&SockAddr::unix(&place.ipc).map_err(text)?).map_err(text)?;
@@ -53,7 +53,7 @@ pub(crate) fn connect_ipc(place: &Place) -> Result<Socket, String> {
     Ok(socket)
 }
 
-/// Reads and forgets until the broker has closed. Fails where it does not.
+/// Reads and discards bytes until the broker closes the connection. Fails if it does not.
 pub(crate) fn read_to_end(mut socket: &Socket) -> Result<(), String> {
     let mut bytes = [0; 4_096];
     loop {
@@ -63,13 +63,13 @@ pub(crate) fn read_to_end(mut socket: &Socket) -> Result<(), String> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 return Err("the broker does not close".into());
             }
-            // It closed without having read all.
+            // The broker closed the connection without reading everything.
             Err(_) => return Ok(()),
         }
     }
 }
 
-/// A greeting of ZMTP 3.1 with the mechanism NULL.
+/// Returns a ZMTP 3.1 greeting with the mechanism NULL.
 pub(crate) fn greeting() -> Vec<u8> {
     let mut greeting = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 0, 0x7F, 3, 1];
     greeting.extend(b"NULL");
@@ -77,7 +77,7 @@ pub(crate) fn greeting() -> Vec<u8> {
     greeting
 }
 
-/// A message as ZMTP has it on the stream.
+/// Encodes a message as ZMTP frames.
 pub(crate) fn framed(frames: &[&[u8]]) -> Vec<u8> {
     let mut stream = Vec::new();
     for (at, frame) in frames.iter().enumerate() {
@@ -94,14 +94,14 @@ pub(crate) fn framed(frames: &[&[u8]]) -> Vec<u8> {
     stream
 }
 
-/// A peer that has shaken hands.
+/// A peer that has completed the ZMTP handshake.
 pub(crate) struct Peer {
     socket: Socket,
     zmtp: Connection,
 }
 
 impl Peer {
-    /// A DEALER over TCP.
+    /// Connects a DEALER over TCP.
     pub(crate) fn connect(place: &Place) -> Result<Self, String> {
         Self::shake_hands(connect(place)?, Metadata::new(SocketType::Dealer))
     }
@@ -116,8 +116,7 @@ impl Peer {
         }
     }
 
-    /// Writes bytes as they are. That the broker has closed is no failure: it may, and the caller
-    /// looks.
+    /// Writes raw bytes. A closed connection is an error that the caller may ignore.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.socket).write_all(bytes)
     }
@@ -126,7 +125,7 @@ impl Peer {
         &self.socket
     }
 
-    /// What comes next; nothing where the broker has closed.
+    /// Returns the next event, or `None` if the broker closed the connection.
     pub(crate) fn event(&mut self) -> Result<Option<Event>, String> {
         self.next_event(true)
     }
@@ -135,7 +134,7 @@ impl Peer {
         loop {
             let polled = self.zmtp.poll().map_err(text)?;
             for part in self.zmtp.unsent().filter(|_| answers) {
-                // Where it has closed, the next read says so.
+                // If the connection is closed, the next read reports it.
                 let _ = self.write(part);
             }
             self.zmtp.sent(self.zmtp.unsent_bytes());
@@ -157,12 +156,12 @@ impl Peer {
         }
     }
 
-    /// Says a message.
+    /// Sends a message.
     pub(crate) fn send(&self, frames: &[&[u8]]) -> Result<(), String> {
         self.write(&framed(frames)).map_err(text)
     }
 
-    /// The next message; nothing where the broker has closed.
+    /// Returns the next message, or `None` if the broker closed the connection.
     pub(crate) fn receive(&mut self) -> Result<Option<Message>, String> {
         loop {
             match self.event()? {
@@ -173,7 +172,7 @@ impl Peer {
         }
     }
 
-    /// The token of the next request, as a worker of 7/MDP.
+    /// Returns the token of the next request, as a worker of 7/MDP.
     pub(crate) fn token(&mut self) -> Result<Vec<u8>, String> {
         while let Some(message) = self.receive()? {
             if message.len() > 4 && message.frame(2) == b"\x02" {
@@ -183,21 +182,21 @@ impl Peer {
         Err("a worker was sent away".into())
     }
 
-    /// Says no more, and reads until the broker has closed too.
+    /// Closes the sending side and reads until the broker closes the connection.
     pub(crate) fn leave(self) -> Result<(), String> {
-        // Where it has closed already, there is nothing to be ended.
+        // The connection may be closed already.
         let _ = self.socket.shutdown(Shutdown::Write);
         read_to_end(&self.socket)
     }
 
-    /// Has a thread read what comes, so that no more need be read before more is said.
+    /// Starts a thread that reads all messages, so that the peer can keep sending.
     pub(crate) fn flood(self) -> Result<Flood, String> {
         let socket = self.socket.try_clone().map_err(text)?;
         socket.set_read_timeout(None).map_err(text)?;
         let mut peer = self;
         let listener = std::thread::spawn(move || {
             let mut heard = 0;
-            // A PONG would get between the bytes of a message.
+            // A PONG could end up between the bytes of a message.
             while let Some(event) = peer.next_event(false)? {
                 heard += u64::from(matches!(event, Event::Message(_)));
             }
@@ -207,15 +206,15 @@ impl Peer {
     }
 }
 
-/// A peer that says more than it could if it read, too.
+/// A peer that sends continuously while a thread reads its messages.
 pub(crate) struct Flood {
     socket: Socket,
-    /// How many messages came.
+    /// The thread that counts incoming messages.
     listener: JoinHandle<Result<u64, String>>,
 }
 
 impl Flood {
-    /// Says so many messages, each as `message` appends it.
+    /// Sends this many messages, each as `message` appends it.
     pub(crate) fn say(
         &self,
         count: u64,
@@ -232,24 +231,24 @@ impl Flood {
         Ok(())
     }
 
-    /// Closes: how many messages came.
+    /// Closes the connection and returns the number of received messages.
     pub(crate) fn close(self) -> Result<u64, String> {
         self.socket.shutdown(Shutdown::Both).map_err(text)?;
         self.listener.join().map_err(|_| "a listener panicked".to_string())?
     }
 }
 
-/// What a client says in this dialect, as frames; none where it cannot say that.
+/// Encodes a client's command in this dialect. Returns no frames if the dialect cannot encode it.
 pub(crate) fn client_frames(dialect: Dialect, command: &FromClient) -> Vec<Vec<u8>> {
     let mut frames: Vec<bytes::Bytes> = Vec::new();
     Codec::new(dialect, Side::Client).encode_from_client(command, &mut frames);
     frames.into_iter().map(Into::into).collect()
 }
 
-/// What a worker says, likewise.
+/// Encodes a worker's command in this dialect. Returns no frames if the dialect cannot encode it.
 pub(crate) fn worker_frames(dialect: Dialect, command: &FromWorker) -> Vec<Vec<u8>> {
     let mut frames: Vec<bytes::Bytes> = Vec::new();
-    // What cannot be said is not written.
+    // A command that the dialect cannot encode writes no frames.
     let _ = Codec::new(dialect, Side::Worker).encode_from_worker(command, &mut frames);
     frames.into_iter().map(Into::into).collect()
 }
@@ -258,7 +257,7 @@ pub(crate) fn on_stream(frames: &[Vec<u8>]) -> Vec<u8> {
     framed(&frames.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
-/// A client of OMDP/1 that has greeted.
+/// Returns a client of OMDP/1 that has completed its handshake.
 pub(crate) fn greeted_client(place: &Place) -> Result<Peer, String> {
     let peer = Peer::connect(place)?;
     let hello = client_frames(Dialect::Omdp1, &FromClient::Hello(Default::default()));
@@ -266,7 +265,7 @@ pub(crate) fn greeted_client(place: &Place) -> Result<Peer, String> {
     Ok(peer)
 }
 
-/// A request of OMDP/1 with a number for its id, on the stream.
+/// Returns the bytes of an OMDP/1 request with a numeric id.
 pub(crate) fn request(service: &str, number: u64, timeout: Timeout, body: &[u8]) -> Vec<u8> {
     let request = Request {
         id: CorrelationId::Number(number),

@@ -1,6 +1,7 @@
-//! A row of numbers that looks random.
+//! A pseudorandom number generator.
 
-/// A row of numbers that looks random and is the same in every run (xorshift). Its seed is not 0.
+/// A pseudorandom number generator (xorshift) with the same numbers in every run. Its seed must not
+/// be 0.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

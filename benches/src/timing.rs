@@ -1,11 +1,11 @@
-//! Measuring time where others use the machine too: contenders take turns, and medians count.
+//! Time measurements on a shared machine: alternating contenders, and medians.
 
 use std::time::Instant;
 
-/// Nanoseconds for each operation of each contender, as the median over `rounds`.
+/// Returns the nanoseconds per operation of each contender, as the median over `rounds`.
 ///
-/// A contender carries out as many operations as it is told. They take turns, so that whatever slows
-/// the machine down for a while slows them all. A first turn of each is not counted.
+/// A contender runs the requested number of operations. Contenders alternate, so a temporary
+/// slowdown of the machine affects all of them. The first round of each is not counted.
 pub(crate) fn medians<const N: usize>(
     rounds: usize,
     operations: u64,

@@ -1,4 +1,4 @@
-//! The cases: what there are many of, and what one operation is.
+//! The cases of the core benchmark: the thing that is multiplied, and the measured operation.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use majordomus_core::{
 
 use crate::random::Random;
 
-/// Something that there can be one of or many.
+/// A thing of which there is one or many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
     Services,
@@ -96,15 +96,15 @@ impl Case {
     }
 }
 
-/// How far apart the moments are at which requests come.
+/// The time between two requests.
 const STEP: Duration = Duration::from_micros(1);
 
-/// How long a timer runs in the cases that are about timers: with 10,000 of them armed, and with a
-/// number that divides that, no two fire in the same tick of the core's wheel (1,024 µs), and each
-/// is due at the beginning of one.
+/// The duration of a timer in the timer cases. With 10,000 armed timers, or a divisor of that
+/// number, no two timers fire in the same tick of the core's wheel (1,024 µs), and each is due at
+/// the beginning of a tick.
 const TIMER: Duration = Duration::from_micros(10_000 * 2_048);
 
-/// Longer than any case runs.
+/// A duration that is longer than any case.
 const AGES: Duration = Duration::from_secs(1 << 32);
 
 /// The body of each message, borrowed as from a read buffer.
@@ -112,7 +112,7 @@ const BODY: FramesView<'static> =
     FramesView::borrowed(&[b'x'; BODY_BYTES], &[(0, BODY_BYTES as u32)]);
 const BODY_BYTES: usize = 64;
 
-/// A broker in which there are so many of what a case is about, and all that it talks to.
+/// A broker with the things of a case, and its peers.
 pub(crate) struct Stage {
     case: Case,
     size: u32,
@@ -120,11 +120,11 @@ pub(crate) struct Stage {
     now: Time,
     random: Random,
     outputs: Outputs,
-    /// Workers have the indices below this one, clients those from it on.
+    /// The number of workers. Workers have lower indices than clients.
     workers: u32,
     /// The tokens of the requests that are in flight between two operations.
     in_flight: Vec<Token>,
-    /// Operations so far, and so outcomes.
+    /// The number of operations so far, which equals the number of outcomes.
     operations: u64,
 }
 
@@ -137,7 +137,7 @@ impl Stage {
             balance,
             busy_timeout: AGES,
             reject_wait: AGES,
-            // One client may have all that is in progress.
+            // One client may have all requests in progress.
             limits: Limits { client_requests_max: 100_000, ..Limits::default() },
             ..Config::default()
         };
@@ -166,7 +166,7 @@ impl Stage {
         stage
     }
 
-    /// Carries out so many operations.
+    /// Runs this many operations.
     pub(crate) fn run(&mut self, operations: u64) {
         for _ in 0..operations {
             match self.case {
@@ -177,7 +177,7 @@ impl Stage {
                 Case::Workers | Case::Load => self.round_trip(0),
                 Case::Queued => self.join_queue(0),
                 Case::Wildcard | Case::Versions => {
-                    // The name that was answered last, and so forgotten.
+                    // The name of the last answered request, which was removed with it.
                     let names = u64::from(self.size) + 2;
                     self.join_queue(((self.operations + names - 1) % names) as u32);
                 }
@@ -191,7 +191,7 @@ impl Stage {
         }
     }
 
-    /// Panics where something else was measured than was meant.
+    /// Panics if something other than the intended operations was measured.
     pub(crate) fn check(&self) {
         let counters = self.broker.counters();
         let ended = match self.case {
@@ -202,7 +202,7 @@ impl Stage {
         let in_progress = match self.case {
             Case::Services | Case::Workers | Case::Heartbeats | Case::Load | Case::Offers => 0,
             Case::Clients => u64::from(self.size),
-            // Those that wait, and those that the workers have.
+            // The queued requests and the requests in flight.
             Case::Targeted => 2 * u64::from(self.size),
             _ => u64::from(self.size) + 1,
         };
@@ -215,7 +215,7 @@ impl Stage {
             _ => 0,
         };
         assert_eq!(counters.rejections, rejections);
-        // Names are forgotten with the last that uses them; there is one more, which is offered.
+        // A name is removed with its last use. One more name is registered by a worker.
         let names = match self.case {
             Case::Services | Case::Offers => self.size as usize,
             Case::Wildcard | Case::Versions => self.size as usize + 2,
@@ -224,9 +224,9 @@ impl Stage {
         assert_eq!(self.broker.holdings().services, names);
     }
 
-    // What the operations are.
+    // The operations.
 
-    /// A request comes, a free worker gets it and answers.
+    /// A request arrives, and an idle worker gets it and replies.
     fn round_trip(&mut self, service: u32) {
         self.pass(STEP);
         self.ask(0, service, Timeout::OfService);
@@ -236,7 +236,8 @@ impl Stage {
         self.done();
     }
 
-    /// A request comes and waits; the worker answers what it has and gets the first that waits.
+    /// A request is queued. The worker replies to its current request and gets the first one in the
+    /// queue.
     fn join_queue(&mut self, service: u32) {
         self.pass(STEP);
         self.ask(0, service, Timeout::OfService);
@@ -248,8 +249,8 @@ impl Stage {
         self.done();
     }
 
-    /// A request comes, and the worker that rejects all that it gets rejects it, so that it waits; the
-    /// other answers what it has and gets the first that waits.
+    /// A request arrives and is queued after one worker has rejected it. The other worker replies
+    /// to its current request and gets the first one in the queue.
     fn reject_and_answer(&mut self) {
         self.pass(STEP);
         self.ask_and_reject();
@@ -261,8 +262,8 @@ impl Stage {
         self.done();
     }
 
-    /// A request comes that wants one worker and waits for it; that worker answers what it has and
-    /// gets the first that waits for it.
+    /// A request for a target worker is queued. That worker replies to its current request and gets
+    /// its first queued one.
     fn join_one_worker(&mut self) {
         self.pass(STEP);
         let worker = self.random.below(self.size);
@@ -277,8 +278,8 @@ impl Stage {
         self.done();
     }
 
-    /// A worker answers; the client, who is the only one without a request, asks again, and the
-    /// worker, which is the only one that is free, gets it.
+    /// A worker replies. Its client, the only one without a request, sends the next, and the
+    /// worker, the only idle one, gets it.
     fn answer_and_ask(&mut self) {
         self.pass(STEP);
         let worker = self.random.below(self.size);
@@ -291,7 +292,7 @@ impl Stage {
         self.done();
     }
 
-    /// A worker says that it is there, and its timer fires, so that it is told the same.
+    /// A worker sends a heartbeat. Its timer fires, so the broker sends it a heartbeat.
     fn beat(&mut self) {
         self.now = self.now.after(TIMER / self.size);
         let peer = PeerId::new((self.operations % u64::from(self.size)) as u32, 0);
@@ -301,7 +302,7 @@ impl Stage {
         self.done();
     }
 
-    /// The deadline of the oldest request comes, and another request.
+    /// The oldest request reaches its deadline, and another request arrives.
     fn expire(&mut self) {
         self.now = self.now.after(TIMER / self.size);
         self.tell(InputView::Tick);
@@ -311,7 +312,7 @@ impl Stage {
         self.done();
     }
 
-    // How it comes to be.
+    // The setup.
 
     fn set_up(&mut self) {
         for worker in 0..self.workers {
@@ -370,8 +371,8 @@ impl Stage {
         self.done();
     }
 
-    /// Gives the worker something to do for ages, and lets requests wait for it. Where the case is
-    /// about names, each asks for another.
+    /// Occupies the worker for the whole case, and queues requests for it. In cases about names,
+    /// each request has its own name.
     fn occupy_and_queue(&mut self, apart: Duration, timeout: Timeout) {
         self.ask(0, 0, Timeout::Never);
         let (_, token) = self.given();
@@ -421,7 +422,7 @@ impl Stage {
         self.broker.handle(self.now, input, &mut self.outputs);
     }
 
-    /// Lets time pass, as whoever drives the broker has to.
+    /// Advances the time and ticks the broker, as its driver must.
     fn pass(&mut self, span: Duration) {
         self.now = self.now.after(span);
         if self.broker.next_deadline().is_some_and(|due| due <= self.now) {
@@ -475,10 +476,11 @@ impl Stage {
         }
     }
 
-    /// The name of a service.
+    /// Returns the name of a service.
     fn name(&self, service: u32) -> Label {
         match self.case {
-            // The offered version is in each of these ranges. Numbers in versions do not begin with 0.
+            // The offered version is in each of these ranges. Numbers in versions have no leading
+            // zeros.
             Case::Versions => numbered(*b"service@>=0.0.100000", service),
             _ => numbered(*b"service-00000", service),
         }
@@ -489,18 +491,18 @@ impl Stage {
     }
 }
 
-/// An output, as far as a case looks at it.
+/// The parts of an output that a case checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Output {
     Request(PeerId, Token),
-    /// A final reply, and how many bytes are in its body.
+    /// A final reply and the size of its body in bytes.
     Reply(PeerId, usize),
     Failure(Outcome),
     Heartbeat(PeerId),
     Other,
 }
 
-/// The outputs that no case has looked at yet. It allocates only while it grows.
+/// The outputs that no case has checked yet. It allocates only while it grows.
 #[derive(Default)]
 struct Outputs(VecDeque<Output>);
 
@@ -540,13 +542,13 @@ impl Outlet for Outputs {
     }
 }
 
-/// What a peer calls itself.
+/// Returns the identity of a peer.
 fn identity(index: u32) -> Label {
     Label::from(&index.to_be_bytes()[..])
 }
 
-/// `text` with a number in its last five digits. Names are made when they are needed, so that the
-/// bench has no table of them whose memory would be cold too.
+/// Returns `text` with a number in its last five digits. Names are created on demand, because a
+/// table of names would add cold memory to the measurement.
 fn numbered<const N: usize>(mut text: [u8; N], number: u32) -> Label {
     let mut rest = number;
     for digit in text.iter_mut().rev().take(5) {

@@ -1,6 +1,6 @@
-//! One exchange in one dialect: a request, the task that a worker gets, its reply, and the answer to
-//! the client. Each is decoded or encoded as the reactor does it: out of borrowed memory and into
-//! memory that is there already.
+//! An exchange in one dialect: a request, the task for the worker, its reply, and the answer to the
+//! client. Each message is decoded or encoded as in the reactor: from borrowed memory and into
+//! existing memory.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -16,18 +16,18 @@ use majordomus_core::{
 };
 use majordomus_wire::{Codec, Dialect, Scratch, Side, Sink};
 
-/// What is measured of an exchange.
+/// A measured step of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The request is decoded.
+    /// Decoding of the request.
     Request,
-    /// The task is encoded.
+    /// Encoding of the task.
     Task,
-    /// The reply is decoded.
+    /// Decoding of the reply.
     Reply,
-    /// The answer is encoded.
+    /// Encoding of the answer.
     Answer,
-    /// All of these, and what the core does between them.
+    /// All of these steps, including the core's work between them.
     Exchange,
 }
 
@@ -46,7 +46,7 @@ impl Step {
     }
 }
 
-/// An object of JSON is written as it is in every dialect, so that it is as long in each.
+/// A body in JSON, which has the same length in every dialect.
 const BODY: &[u8; 64] = br#"{"text":"It is JSON as it stands, so it is as long everywhere."}"#;
 
 const CLIENT: PeerId = PeerId::new(0, 0);
@@ -55,10 +55,10 @@ const WORKER: PeerId = PeerId::new(1, 0);
 /// The time between two exchanges.
 const STEP: Duration = Duration::from_micros(1);
 
-/// Longer than any case runs, so that no heartbeat is due.
+/// A duration that is longer than any case, so that no heartbeat is due.
 const AGES: Duration = Duration::from_secs(1 << 32);
 
-/// The messages of an exchange, ready to be read or written again and again.
+/// The messages of an exchange, ready for repeated decoding and encoding.
 pub(super) struct Exchange {
     core: Broker,
     now: Time,
@@ -67,7 +67,7 @@ pub(super) struct Exchange {
     task: WorkerRequest,
     token: Token,
     reply: Message,
-    /// Where the token is in the memory of the reply, and whether as octets or as text.
+    /// The position of the token in the reply's memory, and whether the token is octets or text.
     token_at: usize,
     token_is_text: bool,
     answer: ToClient,
@@ -75,7 +75,7 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Has the broker's core make of a request what a worker gets, and of its reply the answer.
+    /// Prepares the task and the answer by passing a request and its reply through the core.
     pub(super) fn new(dialect: Dialect) -> Self {
         let [client, worker] = [Side::Client, Side::Worker].map(|side| Codec::new(dialect, side));
         let config = Config { heartbeat_interval: AGES, busy_timeout: AGES, ..Config::default() };
@@ -134,7 +134,7 @@ impl Exchange {
         }
     }
 
-    /// Carries out one step so many times.
+    /// Runs one step this many times.
     pub(super) fn run(&mut self, step: Step, operations: u64) {
         for _ in 0..operations {
             self.peers.written.0.clear();
@@ -163,7 +163,8 @@ impl Exchange {
         }
     }
 
-    /// A request comes, its task goes to the worker, the reply comes and its answer goes out.
+    /// Runs an exchange: a request arrives, its task is sent, the reply arrives, and the answer is
+    /// sent.
     fn exchange(&mut self) {
         let Self { core, now, scratch, request, reply, peers, .. } = self;
         *now = now.after(STEP);
@@ -185,17 +186,17 @@ impl Exchange {
     /// Panics unless every exchange ended with a reply.
     pub(super) fn check(&self, exchanges: u64) {
         let counters = self.core.counters();
-        // One is carried out to begin with.
+        // The preparation runs one exchange.
         assert_eq!(counters.outcome(majordomus_core::Outcome::Replied), 1 + exchanges);
         assert_eq!((counters.in_progress, counters.late_replies), (0, 0));
     }
 }
 
-/// The peers of the core. Encodes each command at once.
+/// The core's peers, which encode each command at once.
 struct Peers {
     client: Codec,
     worker: Codec,
-    /// The token that the worker was given last.
+    /// The last token given to the worker.
     given: Token,
     written: Written,
 }
@@ -219,10 +220,10 @@ impl Outlet for Peers {
     fn note(&mut self, _event: Event) {}
 }
 
-/// A message in one piece of memory, as it is read.
+/// A message in contiguous memory, as it is read.
 struct Message {
     memory: Vec<u8>,
-    /// Start and end of each frame.
+    /// The start and end of each frame.
     bounds: Vec<(u32, u32)>,
 }
 
@@ -251,7 +252,7 @@ impl Message {
     }
 }
 
-/// The bytes of frames, behind each other, where there is room for them already.
+/// The concatenated bytes of frames, in preallocated memory.
 #[derive(Default)]
 struct Written(Vec<u8>);
 
@@ -281,7 +282,7 @@ fn tell(core: &mut Broker, input: &Input) -> Option<Output> {
     outputs.pop()
 }
 
-/// Borrows a task as the core hands it over.
+/// Borrows a task as the core passes it on.
 fn view(task: &WorkerRequest, token: Token) -> ToWorkerView<'_> {
     ToWorkerView::Request(WorkerRequestView {
         token,
@@ -296,12 +297,12 @@ fn view(task: &WorkerRequest, token: Token) -> ToWorkerView<'_> {
     })
 }
 
-/// The id of a request, where the dialect has any.
+/// Returns a request id, if the dialect has request ids.
 fn id(client: Codec) -> CorrelationId {
     if client.has_request_ids() { "17".into() } else { CorrelationId::NONE }
 }
 
-/// A message that is written.
+/// Returns an encoded message.
 fn written(write: impl FnOnce(&mut Vec<Bytes>)) -> Frames {
     let mut frames = Vec::new();
     write(&mut frames);

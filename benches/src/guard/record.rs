@@ -1,4 +1,4 @@
-//! What was recorded: a text file with a line for each case, and how a figure is held against it.
+//! Recorded costs: a text file with one line per case, and the comparison of figures with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,40 +6,40 @@ use std::fmt;
 /// How far instructions may be from what was recorded, of it: a change that moves nothing to speak of
 /// has the compiler inline something else, and moves them by one or two in a hundred.
 const TOLERANCE: f64 = 0.03;
-/// The same where another compiler or another C library made the program.
+/// The tolerance if a different compiler or C library built the program.
 const TOLERANCE_ELSEWHERE: f64 = 0.15;
 
-/// What one operation costs.
+/// The costs of an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Figure {
-    /// Where they can be counted.
+    /// Instructions, if they can be counted.
     pub(super) instructions: Option<f64>,
     pub(super) allocations: f64,
 }
 
-/// What was recorded or has to be.
+/// The recorded or measured costs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Record {
-    /// What made the program that was measured.
+    /// The tools that built the measured program.
     pub(super) made_by: String,
     pub(super) figures: BTreeMap<String, Figure>,
 }
 
-/// How a figure stands to what was recorded.
+/// The result of comparing a figure with its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is the same, within the tolerance.
+    /// Equal within the tolerance.
     Same,
-    /// It is more: the bar is missed.
+    /// Higher: the limit is exceeded.
     Worse,
-    /// It is less: what was recorded is no bar any more, and has to be recorded anew.
+    /// Lower: the record is too loose as a limit and must be updated.
     Better,
-    /// Nothing was recorded for this case.
+    /// The case has no record.
     New,
 }
 
 impl Record {
-    /// Reads what [`Display`](fmt::Display) writes.
+    /// Parses the output of [`Display`](fmt::Display).
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut record = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
@@ -61,15 +61,15 @@ impl Record {
         Ok(record)
     }
 
-    /// How far instructions may be from this record in a program that was made by these.
+    /// Returns the tolerance for instructions in a program that was built by these tools.
     pub(super) fn tolerance(&self, made_by: &str) -> f64 {
         if self.made_by == made_by { TOLERANCE } else { TOLERANCE_ELSEWHERE }
     }
 
-    /// How what was measured for a case stands to what was recorded for it.
+    /// Compares the measured figure of a case with its record.
     ///
-    /// Allocations have no tolerance, but for the second decimal to which they are recorded: they are
-    /// made where our source says so, whichever the compiler.
+    /// Allocations have no tolerance except the rounding to two decimals: their number depends only
+    /// on our source, not on the compiler.
     pub(super) fn standing(&self, case: &str, measured: Figure, tolerance: f64) -> Standing {
         let Some(recorded) = self.figures.get(case) else { return Standing::New };
         let allocations = compare(recorded.allocations, measured.allocations, 0.005);

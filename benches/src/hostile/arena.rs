@@ -1,4 +1,4 @@
-//! Where an attack takes place: a broker, an honest worker, an honest client.
+//! The arena of an attack: a broker, an honest worker and an honest client.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use crate::figure::Figure;
 use crate::peer::{PATIENCE, Place};
 use crate::{cost, text};
 
-/// The name of the thread that is the broker.
+/// The name of the broker's reactor thread.
 const REACTOR: &str = "reactor";
-/// How long live bytes may take to come back. What is left then is a figure.
+/// The time within which live bytes must return to their level. The rest is reported as a figure.
 const COME_BACK: Duration = Duration::from_secs(15);
-/// How long a new client may wait for its first answer.
+/// The maximum time until a new client receives its first answer.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a broker has counted and holds at a moment.
+/// The broker's counters and gauges at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct State(BTreeMap<String, u64>);
 
@@ -33,8 +33,8 @@ impl State {
         counts.collect::<Option<_>>().map(Self).ok_or_else(|| format!("it said {said:?}"))
     }
 
-    /// The count of this name. Connections that were closed and messages that were refused are
-    /// counted from the first of their reason on; every other name is there from the beginning.
+    /// Returns a counter. Counters of closed connections and rejected messages exist only after
+    /// their first increment. All other names always exist.
     pub(super) fn get(&self, name: &str) -> u64 {
         let counted_later = name.starts_with("closed.") || name.starts_with("refused.");
         match self.0.get(name) {
@@ -46,19 +46,19 @@ impl State {
         }
     }
 
-    /// How much a count has grown since.
+    /// Returns the growth of a counter.
     pub(super) fn since(&self, before: &State, name: &str) -> u64 {
         self.get(name).saturating_sub(before.get(name))
     }
 }
 
-/// A broker, and honest peers that go on while it is attacked.
+/// A broker and honest peers that are active during an attack.
 pub(super) struct Arena {
     pub(super) scale: Scale,
     pub(super) place: Place,
     broker: Child,
     client: Client,
-    /// It serves as long as it is there.
+    /// The honest worker, which serves until it is dropped.
     _worker: Worker,
 }
 
@@ -78,8 +78,8 @@ impl Arena {
         Ok(arena)
     }
 
-    /// How the broker is. What the system says of it is read from here: it may have no open file
-    /// left to read it.
+    /// Returns the broker's state. The figures of the system are read in this process, because the
+    /// broker may have no file descriptor left.
     pub(super) fn state(&mut self) -> Result<State, String> {
         let mut state = State::read(&self.broker.ask()?)?;
         let process = self.broker.id();
@@ -89,19 +89,19 @@ impl Arena {
         Ok(state)
     }
 
-    /// Files that the broker has open of those that it may.
+    /// Returns the number of the broker's open files, out of `most`.
     pub(super) fn open_files(&self, most: u64) -> Result<u64, String> {
         cost::open_files(self.broker.id(), most)
     }
 
-    /// Lets the broker have so many files open, and no more.
+    /// Limits the number of the broker's open files.
     pub(super) fn limit_open_files(&self, most: u64) -> Result<(), String> {
         let id = self.broker.id().try_into().map_err(text)?;
         let hard = rlimit::Resource::NOFILE.get_hard().map_err(text)?;
         rlimit::prlimit(id, rlimit::Resource::NOFILE, Some((most, hard)), None).map_err(text)
     }
 
-    /// Waits until the broker is as it should be.
+    /// Waits until the broker's state satisfies a condition.
     pub(super) fn wait_for(
         &mut self,
         what: &str,
@@ -120,7 +120,7 @@ impl Arena {
         }
     }
 
-    /// Waits until a count has grown to so much more than before, and fails where it is yet more.
+    /// Waits until a counter has grown by exactly this much. Fails if it grows by more.
     pub(super) fn wait_for_more(
         &mut self,
         before: &State,
@@ -135,7 +135,7 @@ impl Arena {
         }
     }
 
-    /// How the broker is when all that is made once for its honest peers is there.
+    /// Returns the broker's state after all one-time allocations for its honest peers.
     pub(super) fn quiet(&mut self) -> Result<State, String> {
         for _ in 0..100 {
             self.echo()?;
@@ -144,8 +144,8 @@ impl Arena {
         self.wait_for("only the honest peers", |now| now.get("connections") == 2)
     }
 
-    /// Waits until all that came with an attack is gone, and its memory too: how the broker is then.
-    /// Memory that is not given back is for the caller to judge.
+    /// Waits until all connections, requests and memory of an attack are released, and returns the
+    /// broker's state. The caller judges memory that is not released.
     pub(super) fn back_to(&mut self, before: &State) -> Result<State, String> {
         let gone = ["connections", "handshakes", "peers", "services", "requests", "held_clients"];
         let gone = gone.into_iter().chain(["reception_bytes", "in_progress"]);
@@ -166,24 +166,24 @@ impl Arena {
         }
     }
 
-    /// The honest client is served rightly: how long that took.
+    /// Sends a request from the honest client, checks the reply, and returns the round-trip time.
     pub(super) fn echo(&self) -> Result<Duration, String> {
         honest::echo(&self.client)
     }
 
-    /// How long a new honest client waits for its first answer.
+    /// Measures the time until a new honest client receives its first answer.
     pub(super) fn served_anew(&self) -> Result<Figure, String> {
         let took = honest::newcomer(&self.place)?;
         Ok(Figure::within(SERVED_WITHIN, "a new client is served after", took))
     }
 
-    /// Asks without a break for as long as an attack goes on.
+    /// Sends requests continuously during an attack.
     pub(super) fn beside(&self) -> Beside {
         let client = self.client.clone();
         Beside::start(move || honest::echo(&client))
     }
 
-    /// New clients come, one after another, for as long as an attack goes on.
+    /// Connects new clients, one after another, during an attack.
     pub(super) fn newcomers(&self) -> Beside {
         let place = self.place.clone();
         Beside::start(move || {
@@ -193,13 +193,13 @@ impl Arena {
         })
     }
 
-    /// The longest that a new client waited, as a figure.
+    /// Returns the longest wait of a new client as a figure.
     pub(super) fn longest_wait(newcomers: Beside) -> Result<Figure, String> {
         let longest = newcomers.stop()?.longest();
         Ok(Figure::within(SERVED_WITHIN, "new clients meanwhile are served after", longest))
     }
 
-    /// Ends it, and looks whether each request had one outcome.
+    /// Ends the broker and checks that each request had exactly one outcome.
     pub(super) fn close(self) -> Result<(), String> {
         let Self { broker, client, _worker, .. } = self;
         drop((client, _worker));

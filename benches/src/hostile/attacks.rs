@@ -1,4 +1,4 @@
-//! The attacks.
+//! The attacks of hostile peers.
 
 mod blocked;
 mod flapping;
@@ -19,7 +19,7 @@ use majordomus_core::Timeout;
 use super::Attack;
 use crate::peer::request;
 
-/// All of them, in the order in which they are carried out.
+/// All attacks, in the order in which they run.
 pub(super) const ATTACKS: [Attack; 13] = [
     handshakes::ATTACK,
     malformed::ATTACK,
@@ -36,7 +36,7 @@ pub(super) const ATTACKS: [Attack; 13] = [
     open_files::ATTACK,
 ];
 
-/// A request of OMDP/1 that waits for ever, on the stream.
+/// Returns the bytes of an OMDP/1 request without a timeout.
 fn waiting(service: &str, number: u64) -> Vec<u8> {
     request(service, number, Timeout::Never, b"a body of a request that waits")
 }

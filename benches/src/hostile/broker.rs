@@ -1,5 +1,5 @@
-//! The process of the broker under attack: it says where it listens, and with each line that it is
-//! asked for how it is.
+//! The process of the attacked broker. It prints its endpoint, and then its state for each input
+//! line.
 
 use std::io::BufRead;
 
@@ -30,7 +30,7 @@ pub(super) fn run(attack: &Attack, scale: Scale) -> Result<Verdict, String> {
     Ok(Verdict::Met)
 }
 
-/// What a broker counts, each behind its name.
+/// Formats the broker's counters and gauges with their names.
 fn counts(now: &Snapshot) -> String {
     let (counters, holdings) = (&now.counters, &now.holdings);
     let own = [

@@ -1,4 +1,4 @@
-//! Honest peers: a worker that echoes, clients that look whether the same comes back.
+//! Honest peers: a worker that echoes, and clients that verify the replies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,18 +11,18 @@ use majordomus::blocking::{Client, Worker};
 use crate::peer::{PATIENCE, Place};
 use crate::text;
 
-/// What is served all the time.
+/// The service of the honest worker.
 pub(super) const SERVICE: &str = "echo";
-/// Requests that it serves at once.
+/// The number of concurrent requests of the worker.
 const CONCURRENCY: usize = 64;
 
-/// A worker that echoes.
+/// Starts a worker that echoes.
 pub(super) fn worker(place: &Place, service: &str) -> Result<Worker, String> {
     let builder = Builder::builder(place.endpoint()).concurrency(CONCURRENCY).blocking();
     builder.serve(service, |request, reply| reply.finish(request.body)).map_err(text)
 }
 
-/// Asks for what nobody else asks for: how long the answer took.
+/// Sends a unique request and returns the round-trip time.
 pub(super) fn echo(client: &Client) -> Result<Duration, String> {
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let body = format!("honest {}", ASKED.fetch_add(1, Ordering::Relaxed));
@@ -35,14 +35,14 @@ pub(super) fn echo(client: &Client) -> Result<Duration, String> {
     }
 }
 
-/// How long a client waits for its first answer, from the moment at which it begins to connect.
+/// Returns the time from a new client's connection attempt to its first answer.
 pub(super) fn newcomer(place: &Place) -> Result<Duration, String> {
     let began = Instant::now();
     let client = Client::connect(place.endpoint()).map_err(text)?;
     echo(&client).map(|_| began.elapsed())
 }
 
-/// An honest peer that does the same over and over beside an attack.
+/// An honest peer that repeats an operation during an attack.
 pub(super) struct Beside {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Result<Times, String>>,
@@ -65,14 +65,14 @@ impl Beside {
         Self { over, thread }
     }
 
-    /// Has it stop: how long each time took.
+    /// Stops the peer and returns the times of all operations.
     pub(super) fn stop(self) -> Result<Times, String> {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| "an honest peer panicked".to_string())?
     }
 }
 
-/// Times, the shortest first; at least one.
+/// Sorted times, at least one.
 pub(super) struct Times(Vec<Duration>);
 
 impl Times {
@@ -80,7 +80,7 @@ impl Times {
         self.0[self.0.len() - 1]
     }
 
-    /// What 99 of 100 are within.
+    /// Returns the 99th percentile.
     pub(super) fn p99(&self) -> Duration {
         self.0[(self.0.len() - 1) * 99 / 100]
     }

@@ -1,4 +1,4 @@
-//! The client's process: keeps so many requests under way, and reports what each cost.
+//! The client process: keeps a number of requests in flight and reports the cost per request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::cost;
 
-/// What is asked of a client.
+/// The load of a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) in_flight: usize,
@@ -15,31 +15,31 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Requests before those that count, so that everything that is made once is there.
+    /// Returns the number of warm-up requests, which complete all one-time allocations.
     fn warming(self) -> usize {
         2 * self.in_flight + 100
     }
 }
 
-/// What a request cost one side.
+/// The cost of a request on one side.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Each {
-    /// Processor time, in microseconds.
+    /// CPU time in microseconds.
     pub(super) us: f64,
     pub(super) allocations: f64,
 }
 
-/// What a request cost.
+/// The cost of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report {
     pub(super) client: Each,
-    /// Where it is a process of its own.
+    /// The worker's cost, if it is a separate process.
     pub(super) worker: Each,
     pub(super) per_second: f64,
 }
 
 impl Report {
-    /// The same, with what a worker has cost that served all of the load.
+    /// Returns the report with the worker's cost. `in_all` is the worker's total cost for the load.
     pub(super) fn with_worker(self, in_all: Each, load: Load) -> Self {
         let served = (load.warming() + load.requests) as f64;
         let (us, allocations) = (in_all.us / served, in_all.allocations / served);
@@ -47,13 +47,13 @@ impl Report {
     }
 }
 
-/// Somebody who can be asked to echo.
+/// A client of an echo service.
 pub(super) trait Echo: Clone + Send + Sync + 'static {
-    /// Asks, and looks whether the same comes back.
+    /// Sends a request and verifies that the reply is the same.
     fn echo(&self, body: bytes::Bytes) -> impl Future<Output = Result<(), String>> + Send;
 }
 
-/// A client of Majordomus.
+/// A Majordomus client.
 #[derive(Clone)]
 pub(super) struct Ours(majordomus::Client);
 
@@ -75,7 +75,7 @@ pub(super) fn check(got: &[u8], asked: &[u8]) -> Result<(), String> {
     if got == asked { Ok(()) } else { Err(format!("{} other bytes came back", got.len())) }
 }
 
-/// Runs a load, and says on standard output what it cost.
+/// Runs a load and prints its cost on standard output.
 pub(super) async fn run(client: impl Echo, load: &[&str]) -> Result<(), String> {
     let numbers: Vec<usize> = load.iter().filter_map(|word| word.parse().ok()).collect();
     let [in_flight, body, requests] = numbers[..] else {

@@ -1,4 +1,4 @@
-//! The same over NATS: the crate `async-nats`, with the feature `nats`.
+//! The same measurements over NATS, with the crate `async-nats` and the feature `nats`.
 
 use super::client::{Load, Report};
 #[cfg(feature = "nats")]

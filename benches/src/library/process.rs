@@ -1,4 +1,4 @@
-//! Processes of this program, and nats-server.
+//! Child processes of this program, and nats-server.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::client::{Each, Report};
 use crate::cost;
 
-/// How long a server may take until it can be connected to.
+/// The time within which a server must accept connections.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// A process that takes part in a measurement, once it has said its first line.
+/// A process of a measurement that has printed its first line.
 pub(super) struct Child(crate::child::Child);
 
 impl Child {
@@ -19,32 +19,32 @@ impl Child {
         crate::child::Child::start(args).map(Self)
     }
 
-    /// Where it listens, or what it is connected to, as it says first.
+    /// Returns its endpoint, or the endpoint to which it is connected: its first line of output.
     pub(super) fn endpoint(&self) -> &str {
         self.0.said()
     }
 
-    /// What a client says in the end.
+    /// Returns a client's report.
     pub(super) fn report(self) -> Result<Report, String> {
         let [us, allocations, per_second] = numbers(self.0.said())?;
         let (client, worker) = (Each { us, allocations }, Each::default());
         Ok(Report { client, worker, per_second })
     }
 
-    /// Ends it: what it has cost in all.
+    /// Ends the process and returns its total cost.
     pub(super) fn cost(self) -> Result<Each, String> {
         let [us, allocations] = numbers(&self.0.end()?)?;
         Ok(Each { us, allocations })
     }
 }
 
-/// So many numbers, and nothing else.
+/// Parses exactly `N` numbers.
 fn numbers<const N: usize>(said: &str) -> Result<[f64; N], String> {
     let numbers: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     numbers.try_into().map_err(|_| format!("it said {said:?}"))
 }
 
-/// Says where it is, runs until standard input ends, and says what it has cost since.
+/// Prints the endpoint, runs until standard input ends, and prints the cost since then.
 pub(super) async fn serve(endpoint: &str) -> Result<(), String> {
     println!("{endpoint}");
     let before = cost::so_far()?;
@@ -59,7 +59,7 @@ pub(super) async fn serve(endpoint: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A nats-server on a port that was free.
+/// A nats-server on a free port.
 pub(super) struct NatsServer {
     child: std::process::Child,
     endpoint: String,

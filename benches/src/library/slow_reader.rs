@@ -1,4 +1,4 @@
-//! What a slow reader of one stream costs other requests over the same connection.
+//! The effect of a slow reader of one stream on other requests over the same connection.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,13 +7,13 @@ use majordomus::{Client, Worker};
 
 use super::start_broker;
 
-/// How much longer others may take.
+/// The maximum slowdown of other requests, as a ratio.
 const WITHIN: f64 = 1.2;
-/// Requests of one turn, and turns of each kind.
+/// The number of requests per round, and the number of rounds of each kind.
 const REQUESTS: usize = 300;
 const TURNS: usize = 9;
 
-/// Median times of a request, with nothing beside it and with a stream that nobody reads.
+/// Median request times: alone, and with an unread stream on the connection.
 pub(super) struct SlowReader {
     alone: Duration,
     beside: Duration,
@@ -55,7 +55,7 @@ pub(super) fn measure() -> Result<SlowReader, String> {
         for _ in 0..TURNS {
             alone.push(median(&client).await?);
             let mut slow = client.request("stream", "").timeout(None).send().await;
-            // It has begun, and nobody reads more of it.
+            // The stream has started, and nothing more of it is read.
             slow.next().await;
             beside.push(median(&client).await?);
         }

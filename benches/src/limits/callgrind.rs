@@ -1,28 +1,28 @@
-//! What callgrind writes with `--dump-instr=yes`, without any compression.
+//! Parser for callgrind's output with `--dump-instr=yes` and without compression.
 
 use std::collections::BTreeMap;
 
-/// Where an instruction is.
+/// The location of an instruction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// The file that the machine code is from.
+    /// The object file with the machine code.
     pub(super) object: String,
-    /// In that file, as its line tables have it.
+    /// The address in that file, as in its line tables.
     pub(super) address: u64,
 }
 
-/// What was counted for an instruction.
+/// The counts of an instruction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Counted {
-    /// How often it was carried out.
+    /// The number of executions.
     pub(super) own: u64,
-    /// The functions that it called, and the instructions that these took with all that they called.
+    /// The called functions, and the instructions of each including its own calls.
     pub(super) calls: Vec<(String, u64)>,
 }
 
 pub(super) type Profile = BTreeMap<Place, Counted>;
 
-/// Reads a profile.
+/// Parses a profile.
 pub(super) fn read(text: &str) -> Result<Profile, String> {
     let mut profile = Profile::new();
     let (mut object, mut called, mut is_call) = ("", "", false);
@@ -31,7 +31,7 @@ pub(super) fn read(text: &str) -> Result<Profile, String> {
             match key {
                 "ob" => object = value,
                 "cfn" => called = value,
-                // The next line is what the call took.
+                // The next line has the cost of the call.
                 "calls" => is_call = true,
                 _ => {}
             }

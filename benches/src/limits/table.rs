@@ -1,29 +1,29 @@
-//! The source that is there for limits and checks only, and the limit that each part is for.
+//! The source code of limits and checks, listed by limit.
 //!
-//! Source that does not run for a request within all limits is not in the list: deferring, refusing,
-//! pausing and closing. Nor is source that is needed without limits, too: the length of a frame, the
-//! service of a request.
+//! The list omits code that does not run for a request within all limits: deferring, rejecting,
+//! pausing and closing. It also omits code that is needed without limits: the length of a frame,
+//! the service of a request.
 
 /// A limit or a check.
 #[derive(Debug)]
 pub(super) struct Limit {
     pub(super) what: &'static str,
-    /// The source that would not be there without it.
+    /// The source code that exists only for this limit.
     pub(super) source: &'static [Source],
 }
 
-/// A function, or lines of one.
+/// A function, or some lines of it.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// The end of the path of its file.
+    /// The end of the file's path.
     pub(super) file: &'static str,
     pub(super) function: &'static str,
-    /// What the lines have in them that are meant; all of them do where it is empty.
+    /// A text that the lines contain. If it is empty, all lines of the function count.
     pub(super) lines: &'static str,
 }
 
 impl Source {
-    /// Whether it is in the function that has this name, behind the modules that it is in.
+    /// Returns true if the source is in the function with this name, ignoring its module path.
     pub(super) fn is_in(&self, name: &str) -> bool {
         let mut path = name.rsplit("::").filter(|part| !part.starts_with("{"));
         path.next() == Some(self.function)

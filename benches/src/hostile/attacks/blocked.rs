@@ -1,4 +1,4 @@
-//! Workers that compute and say nothing, and workers that have stopped.
+//! Blocked workers, which compute without sending anything, and stopped workers.
 
 use std::collections::BTreeSet;
 use std::net::Shutdown;
@@ -25,13 +25,13 @@ pub(super) const ATTACK: Attack = Attack {
 };
 
 const WORKERS: usize = 100;
-/// Intervals for which all compute.
+/// The number of heartbeat intervals during which all workers compute.
 const BLOCKED_INTERVALS: u32 = 10;
-/// Intervals in which the requests of a worker that stops are elsewhere, as by default.
+/// The number of intervals until a stopped worker's requests are redelivered, as by default.
 const LIVENESS: u32 = 3;
-/// How late a timer may be on a busy machine.
+/// The maximum delay of a timer on a busy machine.
 const LATE_MAX: Duration = Duration::from_millis(50);
-/// Requests for each worker.
+/// The number of requests per worker.
 const REQUESTS: u64 = 10;
 
 const fn interval(scale: Scale) -> Duration {
@@ -95,7 +95,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     ])
 }
 
-/// Waits until so many have said that they are so far.
+/// Waits until this many workers have sent a signal.
 fn await_all(wakes: &Receiver<()>, count: usize) -> Result<(), String> {
     for _ in 0..count {
         wakes.recv_timeout(PATIENCE).map_err(|_| "a worker was sent away, or nothing was heard")?;
@@ -103,15 +103,15 @@ fn await_all(wakes: &Receiver<()>, count: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// A worker of 7/MDP whose ZMTP answers while it computes.
+/// A worker of 7/MDP whose ZMTP layer answers while it computes.
 struct Hand {
     socket: socket2::Socket,
     thread: JoinHandle<Result<(), String>>,
 }
 
 impl Hand {
-    /// It computes until it is to work on, and says when it has done so for long enough. Then it
-    /// echoes, or stops and says that.
+    /// Starts a worker that computes until it may continue, and signals when it has done so for
+    /// long enough. Then it echoes, or stops and signals that.
     fn start(
         arena: &Arena,
         stops: bool,
@@ -127,7 +127,7 @@ impl Hand {
     }
 
     fn end(self) -> Result<(), String> {
-        // The broker may have closed already.
+        // The broker may have closed the connection already.
         let _ = self.socket.shutdown(Shutdown::Both);
         self.thread.join().map_err(|_| "a worker panicked".to_string())?
     }

@@ -1,4 +1,4 @@
-//! A worker that comes and goes.
+//! A flapping worker, which connects and disconnects repeatedly.
 
 use std::time::Instant;
 

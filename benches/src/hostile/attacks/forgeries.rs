@@ -1,4 +1,4 @@
-//! Replies to what was not asked, or not of this worker, or was answered already.
+//! Forged replies: to unknown requests, to other workers' requests, and to answered requests.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ pub(super) const ATTACK: Attack = Attack {
     name: "forgeries",
     what: "replies with tokens that were made up, to requests that have ended, twice, and to \
            requests of another worker; a million of each",
-    // Whoever waits in this attack need not say that it lives.
+    // Idle peers in this attack need not send heartbeats.
     configure: |_, config| config.core.heartbeat_interval = Duration::from_secs(60),
     carry_out,
 };
 
 const REPLIES: u64 = 1_000_000;
 const SEED: u64 = 0xD1B5_4A32_D192_ED03;
-/// What is answered rightly.
+/// The body of the correct reply.
 const RIGHT: &[u8] = b"right";
 
 fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
@@ -66,7 +66,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     Ok(Vec::new())
 }
 
-/// Says the same reply over and over: each is late, and is counted.
+/// Sends the same reply repeatedly. Each one is late and is counted.
 fn repeat(
     arena: &mut Arena,
     worker: Flood,
@@ -80,7 +80,7 @@ fn repeat(
     worker.close().map(drop)
 }
 
-/// The client got one reply, the right one, and nothing behind it.
+/// Checks that the client received only the correct reply.
 fn only_right(mut client: Peer) -> Result<(), String> {
     client.send(&[b"", b"MDPC01", b"mmi.service", b"nobody"])?;
     for expected in [RIGHT, b"404"] {
@@ -102,14 +102,14 @@ fn worker(arena: &Arena) -> Result<Peer, String> {
     Peer::connect(&arena.place)
 }
 
-/// One that serves what the clients of this attack ask for.
+/// Returns a worker for the clients of this attack.
 fn serving_worker(arena: &Arena) -> Result<Peer, String> {
     let worker = worker(arena)?;
     worker.send(&[b"", b"MDPW01", b"\x01", b"prey"])?;
     Ok(worker)
 }
 
-/// READY for what nobody asks for.
+/// Returns a READY for a service that no client requests.
 fn ready() -> Vec<u8> {
     framed(&[b"", b"MDPW01", b"\x01", b"forgery"])
 }

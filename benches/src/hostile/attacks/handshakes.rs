@@ -1,4 +1,4 @@
-//! Connections that never finish a handshake.
+//! Connections that never complete a handshake.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub(super) const ATTACK: Attack = Attack {
     what: "10,000 connections of one address that never finish a handshake: they are silent, \
            greet by half, greet and no more, or say a byte at a time",
     configure: |scale, config| {
-        // In full as by default.
+        // At full scale, this is the default.
         config.connections.handshake_timeout =
             scale.pick(config.connections.handshake_timeout, Duration::from_millis(500));
         config.connections.handshakes_per_address_max =
@@ -25,9 +25,9 @@ pub(super) const ATTACK: Attack = Attack {
 };
 
 const CONNECTIONS: u64 = 10_000;
-/// How long a handshake may take, and the system until it is looked at.
+/// The maximum time until a connection is closed: the handshake timeout plus a margin.
 const CUT_WITHIN: Duration = Duration::from_millis(5_500);
-/// What of a processor the reactor may take.
+/// The maximum CPU share of the reactor, in percent.
 const PROCESSOR_PERCENT_MAX: f64 = 20.0;
 
 fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
@@ -44,13 +44,13 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
             2 => 64,
             _ => 1,
         };
-        // It may be cut already.
+        // The connection may be closed already.
         let _ = (&socket).write_all(&greeting()[..begin]);
         sockets.push(socket);
     }
     let connected = Instant::now();
     let mut dripping: Vec<&Socket> = sockets.iter().skip(3).step_by(4).collect();
-    // Behind the greeting, a command that is longer than there is time for.
+    // The greeting is followed by a command that is too long to arrive in time.
     let command = [6, 0, 0, 0, 0, 0, 0, 0x10, 0];
     let mut rest = greeting().into_iter().skip(1).chain(command).chain(std::iter::repeat(0));
     let name = ["closed.handshakes_max", "closed.handshake_timeout"];

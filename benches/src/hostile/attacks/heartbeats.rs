@@ -1,4 +1,4 @@
-//! A worker that says that it is there, and nothing else.
+//! A worker that sends only heartbeats.
 
 use std::time::Instant;
 
@@ -40,7 +40,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
         if lost >= at {
             return Err("who says that it is there was lost".into());
         }
-        // Behind all that it said before.
+        // The disconnect follows all earlier messages.
         worker.say(1, |_, bytes| bytes.extend(framed(disconnect)))?;
         arena.wait_for_more(&before, "workers_lost", at)?;
         worker.close()?;

@@ -1,4 +1,4 @@
-//! A client with more requests than any may have, for a service that nobody serves.
+//! A client that exceeds its limit of requests, for a service without a worker.
 
 use super::waiting;
 use crate::figure::{Figure, MIB};
@@ -18,9 +18,9 @@ pub(super) const ATTACK: Attack = Attack {
 };
 
 const REQUESTS: u64 = 1_000_000;
-/// As many of them are taken, by default.
+/// The default maximum number of requests of a client.
 const TAKEN: u64 = 20_000;
-/// What the requests of one client may hold, by default.
+/// The default maximum size of all requests of a client, in MiB.
 const HELD_MIB_MAX: f64 = 128.0;
 
 fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {

@@ -1,4 +1,4 @@
-//! Identities that are somebody else's.
+//! Connections that claim the identity of another peer.
 
 use majordomus_zmtp::{Metadata, SocketType};
 
@@ -27,7 +27,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let owner = named(arena, b"owner")?;
     owner.send(&READY)?;
     arena.wait_for_more(&before, "workers_registered", 1)?;
-    // It answers each PING, and so lives.
+    // The owner answers each PING, and therefore is alive.
     let listening = owner.socket().try_clone().map_err(text)?;
     let answers = std::thread::spawn(move || {
         let mut owner = owner;
@@ -36,7 +36,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     });
     for _ in 0..thefts {
         let thief = named(arena, b"owner")?;
-        // What it asks is not heard: it is cut.
+        // The requests of the second connection are ignored, and the connection is closed.
         thief.send(&ASKS)?;
         read_to_end(thief.socket())?;
     }
@@ -48,7 +48,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let dead = named(arena, b"dead")?;
     dead.send(&READY)?;
     arena.wait_for_more(&before, "workers_registered", 2)?;
-    // It is there, and does not answer any more.
+    // The owner is connected but does not answer PINGs any more.
     let mut heir = named(arena, b"dead")?;
     heir.send(&ASKS)?;
     let message = heir.receive()?.ok_or("the heir was cut")?;

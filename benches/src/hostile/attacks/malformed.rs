@@ -1,4 +1,4 @@
-//! Bytes that are no ZMTP, or more of it than may be.
+//! Malformed ZMTP, and messages that exceed its limits.
 
 use std::io::Write;
 
@@ -18,7 +18,8 @@ pub(super) const ATTACK: Attack = Attack {
     carry_out,
 };
 
-/// How often each is sent. What takes a whole message's memory is sent a hundredth as often.
+/// The number of times that each input is sent. Inputs that allocate a whole message are sent a
+/// hundredth as often.
 const TIMES: u64 = 1_000;
 
 fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
@@ -53,12 +54,13 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     Ok(Vec::new())
 }
 
-/// Does something over and over, which is counted so often and no more, and leaves honest peers alone.
+/// Repeats an action and checks that it is counted exactly as often and does not affect honest
+/// peers.
 fn expect(
     arena: &mut Arena,
     reason: &str,
     count: u64,
-    // Says how often it did it.
+    // Returns the number of times that the action was performed.
     offend: impl Fn(&Place) -> Result<u64, String>,
 ) -> Result<(), String> {
     let before = arena.state()?;
@@ -71,10 +73,10 @@ fn expect(
     beside.stop().map(drop)
 }
 
-/// Over TCP and over a Unix socket.
+/// Sends the bytes over TCP and over a Unix socket.
 fn before_handshake(place: &Place, bytes: &[u8]) -> Result<u64, String> {
     for socket in [connect(place)?, connect_ipc(place)?] {
-        // It may be closed before all is written.
+        // The connection may be closed before all bytes are written.
         let _ = (&socket).write_all(bytes);
         read_to_end(&socket)?;
     }

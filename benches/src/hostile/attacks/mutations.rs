@@ -1,4 +1,4 @@
-//! Messages that are nearly right.
+//! Nearly valid messages.
 
 use majordomus_core::{
     CorrelationId, Frames, FromClient, FromWorker, Label, Request, Status, WorkerReply,
@@ -21,11 +21,11 @@ pub(super) const ATTACK: Attack = Attack {
 };
 
 const MESSAGES: u64 = 10_000;
-/// After so many an honest peer is asked.
+/// The number of messages between two checks of an honest peer.
 const STRETCH: u64 = 1_000;
-/// Messages of one connection.
+/// The number of messages per connection.
 const CONVERSATION: u64 = 20;
-/// A service of hostile peers. No few changes make the honest one of it.
+/// The service of the hostile peers. A few changes cannot turn it into the honest service.
 const SERVICE: &str = "prey";
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -56,7 +56,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     Ok(Vec::new())
 }
 
-/// One connection: half of them begin as they should.
+/// Runs one connection. Half of the connections start with a valid message.
 fn converse(
     arena: &Arena,
     dialect: Dialect,
@@ -79,12 +79,12 @@ fn converse(
         }
         bytes.extend(on_stream(&message));
     }
-    // The broker may close before it has read all.
+    // The broker may close the connection before it has read everything.
     let _ = peer.write(&bytes);
     peer.leave()
 }
 
-/// One change of a message.
+/// Applies one random change to a message.
 fn change(message: &mut Vec<Vec<u8>>, random: &mut Random) {
     let Some(last) = message.len().checked_sub(1) else { return message.push(Vec::new()) };
     let frame = random.below(message.len() as u32) as usize;
@@ -102,7 +102,7 @@ fn change(message: &mut Vec<Vec<u8>>, random: &mut Random) {
     }
 }
 
-/// What clients say, what they begin with first.
+/// Returns the messages of a client, the first one first.
 fn client_messages(dialect: Dialect) -> Vec<Vec<Vec<u8>>> {
     let id = CorrelationId::Number(7);
     let request =
@@ -121,7 +121,7 @@ fn client_messages(dialect: Dialect) -> Vec<Vec<Vec<u8>>> {
     all.filter(|message| !message.is_empty()).collect()
 }
 
-/// What workers say, likewise.
+/// Returns the messages of a worker, the first one first.
 fn worker_messages(dialect: Dialect) -> Vec<Vec<Vec<u8>>> {
     let reply = WorkerReply {
         id: "7".into(),

@@ -1,4 +1,4 @@
-//! More names of services than there may be.
+//! More service names than the limit.
 
 use majordomus_core::FromWorker;
 use majordomus_wire::Dialect;
@@ -23,11 +23,11 @@ pub(super) const ATTACK: Attack = Attack {
 };
 
 const NAMES: u64 = 100_000;
-/// Names without a worker that are known at once, by default.
+/// The default maximum number of names without a worker.
 const NAMES_MAX: u64 = 10_000;
-/// Services that one worker may offer, by default.
+/// The default maximum number of services per worker.
 const OFFERS_MAX: u64 = 1_000;
-/// What a name may hold with its request, in bytes.
+/// The maximum memory of a name with its request, in bytes.
 const NAME_BYTES_MAX: f64 = 2_048.0;
 
 fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
@@ -51,7 +51,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
         let service = format!("offer-{number}").as_str().into();
         bytes.extend(on_stream(&worker_frames(Dialect::Omdp1, &FromWorker::Ready { service })));
     })?;
-    // With one too many it is sent away, and has not greeted again.
+    // After one service too many the worker is disconnected and has not sent a new HELLO.
     arena.wait_for_more(&before, "offence.not_ready", names - offers - 1)?;
     arena.wait_for_more(&before, "offence.too_many_services", 1)?;
     worker.close()?;

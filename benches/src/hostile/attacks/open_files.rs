@@ -1,4 +1,4 @@
-//! As many connections as the broker can have open files.
+//! More connections than the broker may have open files.
 
 use std::time::Instant;
 
@@ -15,13 +15,13 @@ pub(super) const ATTACK: Attack = Attack {
     carry_out,
 };
 
-/// Open files that are left.
+/// The limit of open files.
 const OPEN_FILES: u64 = 1_000;
-/// Connections that the system takes in, and the broker cannot.
+/// The number of connections that the system accepts but the broker cannot.
 const MORE: u64 = 500;
-/// Requests of the honest client meanwhile, about a hundred in a second.
+/// The number of requests of the honest client in the meantime, about a hundred per second.
 const REQUESTS: u64 = 500;
-/// What of a processor the reactor may take, with those.
+/// The maximum CPU share of the reactor, including these requests, in percent.
 const PROCESSOR_PERCENT_MAX: f64 = 20.0;
 
 fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
@@ -31,7 +31,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let before = arena.state()?;
     let newcomers = arena.newcomers();
     let silent = (0..files + more).map(|_| connect(&arena.place)).collect::<Result<Vec<_>, _>>()?;
-    // They make room for each other, and for whoever comes.
+    // The oldest connections are closed to make room for new ones.
     arena.wait_for("the oldest to be cut", |now| {
         now.since(&before, "closed.no_open_files") >= more
     })?;

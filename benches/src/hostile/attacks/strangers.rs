@@ -1,4 +1,4 @@
-//! Connections by the million, each with an identity that nobody has heard of.
+//! Millions of connections, each with a new identity.
 
 use std::io::{Read, Write};
 use std::time::Instant;
@@ -22,7 +22,7 @@ pub(super) const ATTACK: Attack = Attack {
 
 const CONNECTIONS: u64 = 500_000;
 const SEED: u64 = 0x2545_F491_4F6C_DD1D;
-/// What the broker says of a service that nobody serves.
+/// The broker's answer about a service without a worker.
 const ANSWER: &[u8] = b"404";
 
 fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
@@ -47,7 +47,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     Ok(vec![Arena::longest_wait(newcomers)?, Figure::seen("each takes", each, "us")])
 }
 
-/// READY of a DEALER with this identity.
+/// Returns the READY command of a DEALER with this identity.
 fn ready(identity: &[u8]) -> Vec<u8> {
     let mut body = b"\x05READY\x0BSocket-Type\0\0\0\x06DEALER\x08Identity".to_vec();
     body.extend((identity.len() as u32).to_be_bytes());

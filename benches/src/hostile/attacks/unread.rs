@@ -1,4 +1,4 @@
-//! Peers that do not read what is sent to them.
+//! Peers that do not read their messages.
 
 use std::collections::BTreeSet;
 use std::net::Shutdown;
@@ -22,26 +22,28 @@ pub(super) const ATTACK: Attack = Attack {
            and a worker that reads none of its requests",
     configure: |scale, config| {
         config.core.stall_timeout = scale.pick(Duration::from_secs(1), Duration::from_millis(500));
-        // In full as by default.
+        // At full scale, this is the default.
         config.connections.unsent_bytes_max =
             scale.pick(config.connections.unsent_bytes_max, 1 << 20);
     },
     carry_out,
 };
 
-/// Parts of the stream, and what each has.
+/// The number of parts of the stream, and the size of a part.
 const PARTS: u64 = 16_384;
 const PART_BYTES: usize = 64 << 10;
-/// The smallest parts that the broker passes on without a copy, in the memory that it read them into.
+/// The size of the smallest parts that the broker forwards without a copy, in the memory into which
+/// they were read.
 const SMALL_PART_BYTES: usize = 8 << 10;
-/// How often a client that does not read takes turns with none.
+/// The number of alternating rounds with and without a client that does not read.
 const ROUNDS: u64 = 15;
-/// What another connection says between two small parts, so that each comes with a memory of its own.
+/// The size of another connection's messages between two small parts, so that each part is read
+/// into separate memory.
 const CHATTER_BYTES: usize = 48 << 10;
-/// What of the stream the broker may hold beside `unsent_bytes_max`: a part that comes and one that
-/// goes, and what is read at once.
+/// The maximum memory for the stream beyond `unsent_bytes_max`: an incoming part, an outgoing part,
+/// and one read.
 const BESIDE_MIB: f64 = 1.0;
-/// How much longer honest requests may take meanwhile.
+/// The maximum slowdown of honest requests in the meantime, in percent.
 const SLOWER_PERCENT_MAX: f64 = 20.0;
 
 fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
@@ -52,7 +54,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
         let before = arena.state()?;
         let unread = never_read(arena, &before, PART_BYTES)?;
         let beside = arena.beside();
-        // It is looked at as often.
+        // The broker's state is queried as often as with a client that does not read.
         for _ in 0..unread.looks {
             arena.state()?;
             pause();
@@ -86,19 +88,19 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// What came of a client that does not read.
+/// The effects of a client that does not read.
 struct Unread {
-    /// Honest requests meanwhile.
+    /// The times of honest requests in the meantime.
     times: Times,
-    /// The most by which live bytes grew.
+    /// The maximum growth of live bytes.
     live_bytes: u64,
-    /// Parts of its stream that the broker took.
+    /// The number of parts that the broker accepted.
     parts: u64,
-    /// How often the broker was looked at.
+    /// The number of queries of the broker's state.
     looks: u64,
 }
 
-/// A client asks and does not read until it is cut. What it finds then has no gap.
+/// Runs a client that does not read until it is closed. The parts that it then finds have no gap.
 fn never_read(arena: &mut Arena, before: &State, part_bytes: usize) -> Result<Unread, String> {
     let beside = arena.beside();
     let (mut client, feeder) = stream(arena, part_bytes)?;
@@ -126,7 +128,7 @@ fn never_read(arena: &mut Arena, before: &State, part_bytes: usize) -> Result<Un
     Ok(Unread { times, live_bytes, parts, looks })
 }
 
-/// A client reads when what waits for it is all that may wait: how much it reads in a second.
+/// Runs a client that starts to read at the maximum of unsent bytes. Returns its reading rate.
 fn read_late(arena: &mut Arena, unsent_mib: f64) -> Result<f64, String> {
     let before = arena.state()?;
     let (mut client, feeder) = stream(arena, PART_BYTES)?;
@@ -142,8 +144,8 @@ fn read_late(arena: &mut Arena, unsent_mib: f64) -> Result<f64, String> {
     Ok((parts as f64 * PART_BYTES as f64 / MIB) / began.elapsed().as_secs_f64())
 }
 
-/// A worker takes as many requests as it is given, and reads none of them. It is cut, and who reads
-/// gets them all.
+/// Runs a worker that accepts requests without reading them. It is closed, and another worker gets
+/// all of its requests.
 fn deaf_worker(arena: &mut Arena, unsent_mib: f64) -> Result<(), String> {
     let before = arena.state()?;
     let worker = Peer::shake_hands(connect_ipc(&arena.place)?, Metadata::new(SocketType::Dealer))?;
@@ -178,7 +180,7 @@ fn deaf_worker(arena: &mut Arena, unsent_mib: f64) -> Result<(), String> {
     beside.stop().map(drop)
 }
 
-/// A client that has asked for a stream, which is on its way.
+/// Returns a client that has requested a stream, and the worker that is sending it.
 fn stream(arena: &Arena, part_bytes: usize) -> Result<(Peer, Feeder), String> {
     let mut worker = Peer::connect(&arena.place)?;
     worker.send(&[b"MDPW02", b"\x01", b"stream"])?;
@@ -199,7 +201,7 @@ fn stream(arena: &Arena, part_bytes: usize) -> Result<(Peer, Feeder), String> {
     let writes = std::thread::spawn(move || {
         for number in 0..parts {
             let says = framed(&[b"MDPW02", b"\x03", &token, b"", &part(number, part_bytes)]);
-            // It is stopped when its client is gone.
+            // The worker is stopped after its client is gone.
             if worker.write(&says).is_err() || chatters.write(&chatter).is_err() {
                 return;
             }
@@ -222,7 +224,7 @@ impl Feeder {
     }
 }
 
-/// A part of a stream, or a request, with its number.
+/// Returns a part of a stream, or a request, that starts with its number.
 fn part(number: u64, bytes: usize) -> Vec<u8> {
     let mut part = number.to_be_bytes().to_vec();
     part.resize(bytes, b'.');
@@ -233,14 +235,14 @@ fn number(part: &[u8], bytes: usize) -> Option<u64> {
     (part.len() == bytes).then(|| u64::from_be_bytes(*part.first_chunk().unwrap_or(&[0; 8])))
 }
 
-/// What a client has read of its stream.
+/// The part of a stream that a client has read.
 struct Read {
     parts: u64,
-    /// To its last word.
+    /// True if the final part was read.
     is_whole: bool,
 }
 
-/// Reads to the last part, or until it is cut. Fails where one is missing.
+/// Reads to the final part, or until the connection is closed. Fails if a part is missing.
 fn read_in_order(client: &mut Peer, part_bytes: usize) -> Result<Read, String> {
     let mut parts = 0;
     while let Some(message) = client.receive()? {
