@@ -16,13 +16,13 @@ use self::attacks::ATTACKS;
 use crate::Verdict;
 use crate::figure::{Figure, MIB};
 
-/// Live bytes that may be left of an attack: tables keep the room for as many entries as there were
-/// once, which is some dozens of bytes each, and the buffers of connections come and go.
+/// The maximum number of live bytes left after an attack. Tables keep their capacity, which takes
+/// some dozens of bytes per entry, and the number of connection buffers varies.
 const LEFT_BYTES_MAX: u64 = 2 << 20;
 /// The maximum growth of the resident size when the attack is repeated, in percent.
 const AGAIN_PERCENT_MAX: f64 = 10.0;
-/// How often it comes again at the most until it adds no more than that. The system's allocator
-/// keeps more one time than another of what was given back; what is lost adds up each time.
+/// The maximum number of repetitions until the growth is below that limit. The amount of freed
+/// memory that the system's allocator keeps varies, but a leak grows with each repetition.
 const AGAIN_TIMES_MAX: u32 = 3;
 
 /// An attack on the broker.

@@ -1,10 +1,10 @@
-//! Compiles libzmq with its draft sockets, and nothing but a C++ compiler. Where there is none, the
-//! crate goes without; where `CI` is set, that fails.
+//! Builds libzmq with its draft sockets. This needs only a C++ compiler. Without a compiler, the
+//! crate is built without libzmq, but if `CI` is set, the build fails.
 
 use std::env;
 use std::process::Command;
 
-/// Set where this runs a second time, to build.
+/// Set in the environment of the second run, which builds libzmq.
 const QUIET: &str = "MAJORDOMUS_LIBZMQ_QUIET";
 
 fn main() {
@@ -16,14 +16,14 @@ fn main() {
         zeromq_src::Build::new().enable_draft(true).build();
         return;
     }
-    // Its warnings are not ours to mend. They are turned off in the environment of a process of its
-    // own, because changing that of this one is `unsafe`.
+    // Turn off the warnings of libzmq's code. The flag is set in the environment of a child
+    // process, because changing the environment of this process is `unsafe`.
     let flags = format!("{} -w", env::var("CXXFLAGS").unwrap_or_default());
     let again = env::current_exe().expect("this program has a path");
     let built = Command::new(again).env(QUIET, "1").env("CXXFLAGS", flags).output();
     let built = built.expect("this program can be started again");
     if built.status.success() {
-        // What cargo has to know to link it.
+        // Pass on the linker instructions for cargo.
         return print!("{}", String::from_utf8_lossy(&built.stdout));
     }
     let ci = env::var_os("CI").is_some_and(|value| !value.is_empty());

@@ -1,4 +1,4 @@
-//! `majordomus broker` as a process.
+//! `majordomus broker` as a child process.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::patience::PATIENCE;
 use crate::process::Process;
 use crate::program::program;
 
-/// A running broker. It is killed when it is dropped.
+/// A running broker. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Broker {
     process: Process,
@@ -18,18 +18,18 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts one on a free port of 127.0.0.1, with further options of `majordomus broker`, and
-    /// waits until it listens.
+    /// Starts a broker on a free port of 127.0.0.1, with further options of `majordomus broker`,
+    /// and waits until it listens.
     ///
     /// # Panics
     ///
-    /// When it does not listen within [`PATIENCE`].
+    /// Panics if the broker does not listen within [`PATIENCE`].
     #[track_caller]
     pub fn start(options: &[&str]) -> Broker {
         Broker::listening_on(&["tcp://127.0.0.1:0"], options)
     }
 
-    /// Starts one on endpoints of your choice and waits until it listens on all of them.
+    /// Starts a broker on the given endpoints and waits until it listens on all of them.
     #[track_caller]
     pub fn listening_on(endpoints: &[&str], options: &[&str]) -> Broker {
         let options: Vec<String> = options.iter().map(|&option| option.into()).collect();
@@ -37,39 +37,39 @@ impl Broker {
         Broker { process, options, endpoints }
     }
 
-    /// The first of its endpoints, with the real port.
+    /// Returns the first endpoint, with the actual port.
     pub fn endpoint(&self) -> &str {
         &self.endpoints[0]
     }
 
-    /// All its endpoints, in the order in which it named them.
+    /// Returns all endpoints, in the order in which the broker printed them.
     pub fn endpoints(&self) -> &[String] {
         &self.endpoints
     }
 
-    /// Everything that it has logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the broker.
     #[track_caller]
     pub fn signal(&mut self, signal: Signal) {
         self.process.signal(signal);
     }
 
-    /// Waits for its end.
+    /// Waits until the broker exits.
     ///
     /// # Panics
     ///
-    /// When it has not ended within `bound`.
+    /// Panics if the broker does not exit within `bound`.
     #[track_caller]
     pub fn exited(&mut self, bound: Duration) -> ExitStatus {
         self.process.exited(bound)
     }
 
-    /// Ends it with `signal`, waits until it has ended, and starts another on the same endpoints
-    /// with the same options.
+    /// Ends the broker with `signal`, waits until it has exited, and starts a new one on the same
+    /// endpoints with the same options.
     #[track_caller]
     pub fn restart(&mut self, signal: Signal) {
         self.signal(signal);
@@ -77,8 +77,7 @@ impl Broker {
         self.start_again();
     }
 
-    /// Starts another where this one, which has ended, was: on the same endpoints with the same
-    /// options.
+    /// Starts a new broker, after this one has exited, on the same endpoints with the same options.
     #[track_caller]
     pub fn start_again(&mut self) {
         let endpoints: Vec<&str> = self.endpoints.iter().map(|endpoint| &**endpoint).collect();
@@ -86,7 +85,7 @@ impl Broker {
     }
 }
 
-/// A broker that listens, and where.
+/// Starts a broker and returns it with its endpoints.
 #[track_caller]
 fn launch(endpoints: &[&str], options: &[String]) -> (Process, Vec<String>) {
     let mut command = program();

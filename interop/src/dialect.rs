@@ -1,30 +1,30 @@
-//! The dialects by name.
+//! The dialects and their names.
 
 use std::fmt;
 
-/// A dialect that the broker serves, under the name that it has on the command lines of our program
-/// and, where they speak it, of the Python scripts.
+/// A dialect that the broker serves. The command lines of our program and of the Python scripts use
+/// its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// 7/MDP 0.1: the ZeroMQ Guide. One reply to a request.
+    /// 7/MDP 0.1, the dialect of the ZeroMQ Guide, with one reply per request.
     Mdp01,
-    /// 18/MDP 0.2 as the RFC has it, with partial replies.
+    /// 18/MDP 0.2 as the RFC specifies it, with partial replies.
     Mdp02,
-    /// 18/MDP 0.2 as the majortomo package writes it.
+    /// 18/MDP 0.2 as the majortomo package encodes it.
     Majortomo,
-    /// OMDP/1, our own.
+    /// OMDP/1, our own dialect.
     Omdp1,
 }
 
 impl Dialect {
-    /// Every one of them.
+    /// All dialects.
     pub const ALL: [Dialect; 4] =
         [Dialect::Mdp01, Dialect::Mdp02, Dialect::Majortomo, Dialect::Omdp1];
 
-    /// Those that the Python scripts speak, too.
+    /// The dialects that the Python scripts support.
     pub const OF_SCRIPTS: [Dialect; 3] = [Dialect::Mdp01, Dialect::Mdp02, Dialect::Majortomo];
 
-    /// The name.
+    /// Returns the dialect's name.
     pub fn name(self) -> &'static str {
         match self {
             Dialect::Mdp01 => "mdp01",

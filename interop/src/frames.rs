@@ -1,9 +1,9 @@
-//! Frames as a line of text, as `python/lines.py` reads and writes them.
+//! A text format for frames, as `python/lines.py` reads and writes them.
 
 use std::fmt::Write;
 
-/// Writes frames as words with percent escapes: what is in a line that a script says, and how it
-/// wants a body on its command line. The empty frame is two apostrophes.
+/// Writes frames as words with percent escapes, the format of a script's output lines and of bodies
+/// on its command line. The empty frame is two apostrophes.
 ///
 /// ```
 /// assert_eq!(majordomus_interop::written(&[b"a b", b"", b"\xff"]), "a%20b '' %FF");
@@ -18,7 +18,7 @@ fn word(frame: &[u8]) -> String {
         return "''".to_owned();
     }
     frame.iter().fold(String::with_capacity(frame.len()), |mut word, &byte| {
-        // The characters that Python's `urllib.parse.quote` leaves alone.
+        // The characters that Python's `urllib.parse.quote` does not escape.
         if byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte) {
             word.push(char::from(byte));
         } else {

@@ -1,16 +1,16 @@
-//! Other people's programs against the real broker: what the tests beside this library stand on.
+//! Test support for interoperability tests: third-party programs against the real broker.
 //!
 //! The tests start the program `majordomus` ([`Broker`]), programs made with the unmodified
-//! majortomo and pyzmq packages ([`Python`]) and with PIGATO ([`Node`]), and let them talk. This
-//! library starts them, reads what they say, sends them signals and ends them. It knows nothing of
-//! the broker's insides, links none of our crates (the tests of the library `majordomus` against a
-//! broker in a process of its own do that themselves), and never sleeps to wait for something:
-//! whatever is awaited is awaited itself, with a bound ([`PATIENCE`] where no other is given).
+//! majortomo and pyzmq packages ([`Python`]), and PIGATO programs ([`Node`]), and connect them to
+//! each other. This library starts them, reads their output, sends them signals and ends them. It
+//! does not depend on the broker's internals and links none of our crates. The tests of the library
+//! `majordomus` against a broker in a separate process link it themselves. The library never sleeps
+//! for a fixed time: it waits for each condition itself, with a bound ([`PATIENCE`] by default).
 //!
 //! ```no_run
 //! use majordomus_interop::{Broker, Dialect, Python};
 //!
-//! // One line on standard error and nothing else where Python is missing; a failure in CI.
+//! // Without Python, `ready` writes one line to standard error. In CI, it fails.
 //! let Some(python) = Python::ready() else { return };
 //! let broker = Broker::start(&["--heartbeat-interval", "200ms"]);
 //! let mut worker = python.worker(broker.endpoint(), Dialect::Mdp01, "echo", &["--sign", "A"]);
@@ -20,11 +20,11 @@
 //! client.expect_final(&[b"hello", b"", b"\xff", b"A"]);
 //! ```
 //!
-//! A test that fails shows what every process in it has said.
+//! A failed test prints the output of all its processes.
 //!
 //! # Environment
 //!
-//! - `CI`, set to anything: Python or Node.js that is missing is a failure.
+//! - `CI`: if set, a missing Python or Node.js is a failure.
 //! - `MAJORDOMUS_PROGRAM`: test the program at this path, such as an installed release, instead of
 //!   building one.
 

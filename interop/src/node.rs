@@ -1,4 +1,4 @@
-//! Node.js with PIGATO, in a folder that the tests make, and its test runner mocha.
+//! Node.js with PIGATO and the test runner mocha, in a folder that the tests create.
 
 use std::env;
 use std::ffi::OsStr;
@@ -15,39 +15,40 @@ use crate::process::Process;
 use crate::program::program;
 use crate::workspace;
 
-/// What npm needs to know, of `pigato/`.
+/// The input files of npm in `pigato/`.
 const MADE_FROM: [&str; 5] =
     ["package.json", "package-lock.json", ".npmrc", "zmq/package.json", "zmq/index.js"];
 
-/// How long a run of mocha may take. The shim ends one after two minutes, and its brokers with it.
+/// The timeout of a mocha run. The shim ends a run after two minutes, together with its brokers.
 const RUN_MAX: Duration = Duration::from_secs(150);
 
-/// A Node.js that has the packages of `pigato/package.json`.
+/// A Node.js installation with the packages of `pigato/package.json`.
 #[derive(Debug)]
 pub struct Node {
-    /// Where `node_modules` is.
+    /// The folder with `node_modules`.
     home: PathBuf,
 }
 
 impl Node {
-    /// The packages under `target/interop`, installed by the first test process that asks for them.
+    /// Returns the packages under `target/interop`. The first test process that needs them installs
+    /// them.
     ///
-    /// `None` where that is impossible (no `node`, no `npm`, no network), after one line on standard
-    /// error: the test returns then. Where `CI` is set, it fails instead.
+    /// Returns `None` if that is impossible (no `node`, no `npm`, no network), after writing one
+    /// line to standard error. The calling test should return then.
     ///
     /// # Panics
     ///
-    /// Where `CI` is set and the packages cannot be installed.
+    /// Panics if `CI` is set and the packages cannot be installed.
     pub fn ready() -> Option<&'static Node> {
         static READY: OnceLock<Option<Node>> = OnceLock::new();
         READY.get_or_init(|| prepare().map_err(skip).ok()).as_ref()
     }
 
-    /// The tests that PIGATO brings, but those that are left out.
+    /// Returns PIGATO's own test files, except the excluded ones.
     ///
     /// # Panics
     ///
-    /// Where one that is left out is not there.
+    /// Panics if an excluded file does not exist.
     pub fn pigato_tests(&self, left_out: &[&str]) -> Vec<PathBuf> {
         let folder = self.home.join("node_modules/pigato/test");
         let mut files = scripts(&folder);
@@ -58,31 +59,31 @@ impl Node {
         files
     }
 
-    /// Our own, in `pigato/tests`.
+    /// Returns our own test files, in `pigato/tests`.
     pub fn our_tests(&self) -> Vec<PathBuf> {
         scripts(&workspace::package().join("pigato/tests"))
     }
 
-    /// Runs mocha over the files, with the shim that gives them our broker, and with further
-    /// options of mocha. Returns how many tests there were.
+    /// Runs mocha on the files, with further options of mocha, and with the shim that connects them
+    /// to our broker. Returns the number of tests.
     ///
-    /// One run at a time has the machine: some of PIGATO's tests have 60 ms.
+    /// Runs do not overlap, because some of PIGATO's tests have a timeout of 60 ms.
     ///
     /// # Panics
     ///
-    /// When a test fails: names each that did.
+    /// Panics if a test fails, with the names of all failed tests.
     #[track_caller]
     pub fn mocha(&self, files: &[PathBuf], options: &[&str]) -> usize {
         static ALONE: Mutex<()> = Mutex::new(());
-        // Whether another run failed is nothing to this one.
+        // The failure of another run does not affect this one.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
 
         let modules = self.home.join("node_modules");
         let mut command = Command::new("node");
-        // PIGATO is of a time when a buffer was made with `new`.
+        // PIGATO uses the deprecated `new Buffer`.
         command.arg("--no-deprecation").arg(modules.join("mocha/bin/_mocha"));
         command.arg("--require").arg(workspace::package().join("pigato/shim.js"));
-        // Some of PIGATO's tests leave peers behind that would keep the process.
+        // Some of PIGATO's tests leave peers behind that would keep the process alive.
         command.args(["--reporter", "json-stream", "--exit"]).args(options).args(files);
         command.env("NODE_PATH", modules).env("MAJORDOMUS", program().get_program());
 
@@ -106,14 +107,14 @@ impl Node {
     }
 }
 
-/// The test that failed, and why, on one line.
+/// Returns the name of a failed test and the reason, on one line.
 fn failure(test: &Value) -> String {
     let title = test["fullTitle"].as_str().unwrap_or("one without a name");
     let why = test["err"].as_str().unwrap_or("no word why");
     format!("  {title}: {why}\n")
 }
 
-/// The `.js` files of a folder, in order.
+/// Returns the `.js` files of a folder in alphabetical order.
 fn scripts(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}", about(folder, &error)));
     let mut files: Vec<PathBuf> = entries
@@ -124,20 +125,20 @@ fn scripts(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Says why a test does nothing. It writes past the capture of the test harness, which hides what a
-/// test prints unless it fails.
+/// Writes the reason for a skipped test. Bypasses the output capture of the test harness, which
+/// hides the output of successful tests.
 fn skip(reason: String) {
     let ci = env::var_os("CI").is_some_and(|value| !value.is_empty());
     assert!(!ci, "no Node.js to test with: {reason}");
-    // There is nowhere to say that this could not be said.
+    // A write error cannot be reported anywhere.
     let _ = writeln!(io::stderr(), "skipping the tests that need Node.js: {reason}");
 }
 
-/// Installs the packages, or finds them installed.
+/// Installs the packages unless they are installed already.
 ///
-/// Several test processes may come here at once; the lock lets one of them work. The marker is
-/// written last and holds what the folder was made of, so one that was left half-made, or was made
-/// for other packages or another Node.js, is made anew.
+/// Several test processes may call this at once; a lock file lets one of them install. The marker
+/// file is written last and contains the inputs of the installation. A folder with an incomplete
+/// installation, other packages or another Node.js is therefore installed again.
 fn prepare() -> Result<Node, String> {
     let interop = workspace::target().join("interop");
     let home = interop.join("pigato");
@@ -166,7 +167,7 @@ fn prepare() -> Result<Node, String> {
     Ok(Node { home })
 }
 
-/// Holds the file until it is dropped.
+/// Locks the file until the returned handle is dropped.
 fn lock(path: &Path) -> Result<File, String> {
     let file = File::create(path).map_err(|error| about(path, &error))?;
     file.lock().map_err(|error| about(path, &error))?;
@@ -177,7 +178,7 @@ fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| about(path, &error))
 }
 
-/// Runs a command to its end and returns its standard output, or one line about what went wrong.
+/// Runs a command and returns its standard output, or a one-line error.
 fn output(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{name}: {error}"))?;
@@ -185,7 +186,7 @@ fn output(command: &mut Command) -> Result<String, String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    // npm names the error first and its own log last.
+    // npm prints the error first and the path of its log last.
     let first = words.lines().find(|line| line.contains("error")).unwrap_or("no word why");
     Err(format!("{name}: {}: {}", output.status, first.trim()))
 }

@@ -1,21 +1,19 @@
-//! How long a test waits for something that should be there at once.
+//! Bounded waiting in tests.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The bound of every wait for which no specification gives another. It is far above what anything
-/// here takes, because a machine that runs all the tests of a workspace may be busy; only a test
-/// that is about to fail ever waits so long.
+/// The default bound of every wait. It is far longer than any operation here takes, because a
+/// machine that runs all tests of a workspace may be busy. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a condition is looked at that cannot wake us.
+/// The interval between two checks of a polled condition.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Waits until `condition` holds, looking again and again, and panics with `what` was awaited when
-/// it does not within `bound`.
+/// Polls `condition` until it holds. Panics with `what` if it does not hold within `bound`.
 ///
-/// For what can only be looked at, such as a file that goes away; a process that says something is
-/// awaited with [`Process::expect`](crate::Process::expect).
+/// Use this for conditions that can only be polled, such as the removal of a file. To wait for a
+/// process's output, use [`Process::expect`](crate::Process::expect).
 #[track_caller]
 pub fn wait_until(what: &str, bound: Duration, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! A program that runs beside the test, whoever wrote it.
+//! A child process of a test.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,38 +12,38 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::patience::{PATIENCE, wait_until};
 
-/// A child process whose lines are read as it says them.
+/// A child process whose output lines are read as they are printed.
 ///
-/// It is killed when it is dropped, also when it is stopped by a signal. When a test fails, the
-/// transcript of each of its processes is shown.
+/// Dropping it kills the process, even if a signal has stopped it. A failed test prints the
+/// transcripts of all its processes.
 pub struct Process {
     name: String,
     child: Child,
     input: ChildStdin,
-    /// The lines of its standard output that [`expect`](Process::expect) has not passed yet. The
-    /// sender goes away with the output.
+    /// The lines of standard output that [`expect`](Process::expect) has not consumed yet. The
+    /// sender is dropped at the end of the output.
     said: Receiver<String>,
     transcript: Arc<Mutex<Transcript>>,
     readers: Vec<JoinHandle<()>>,
 }
 
-/// What is left of a process that has ended by itself.
+/// The result of a process that has exited by itself.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
-    /// The whole of its standard output.
+    /// The complete standard output.
     pub stdout: String,
-    /// The whole of its standard error.
+    /// The complete standard error.
     pub stderr: String,
 }
 
 impl Process {
-    /// Starts `command`, which goes by `name` in transcripts and failures.
+    /// Starts `command`. `name` identifies it in transcripts and failures.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// Panics if the command cannot be started.
     #[track_caller]
     pub fn start(name: impl Into<String>, mut command: Command) -> Process {
         let name = name.into();
@@ -62,7 +62,7 @@ impl Process {
             thread::spawn(move || {
                 read_lines(output, |line| {
                     lock(&out).add(Stream::Output, line.clone());
-                    // Nobody listens any more once the test is over.
+                    // The receiver is dropped at the end of the test.
                     let _ = say.send(line);
                 });
             }),
@@ -71,18 +71,18 @@ impl Process {
         Process { name, child, input, said, transcript, readers }
     }
 
-    /// Waits, with [`PATIENCE`], for a line on standard output that begins with `prefix`, passing
-    /// over others, and returns what follows the prefix, without spaces around it.
+    /// Waits up to [`PATIENCE`] for a line on standard output that starts with `prefix` and skips
+    /// other lines. Returns the rest of the line without surrounding spaces.
     ///
     /// # Panics
     ///
-    /// When it does not come, or the process ends before.
+    /// Panics if the line does not appear in time, or if the process ends first.
     #[track_caller]
     pub fn expect(&mut self, prefix: &str) -> String {
         self.expect_within(prefix, PATIENCE)
     }
 
-    /// [`expect`](Process::expect) with a bound of its own.
+    /// Waits like [`expect`](Process::expect), up to `bound`.
     #[track_caller]
     pub fn expect_within(&mut self, prefix: &str, bound: Duration) -> String {
         let end = Instant::now() + bound;
@@ -104,7 +104,7 @@ impl Process {
         }
     }
 
-    /// Every line so far on standard output that begins with `prefix`, whether awaited or not,
+    /// Returns all lines so far on standard output that start with `prefix`, consumed or not,
     /// without the prefix.
     pub fn said(&self, prefix: &str) -> Vec<String> {
         let transcript = lock(&self.transcript);
@@ -112,16 +112,16 @@ impl Process {
         lines.filter_map(|line| line.strip_prefix(prefix)).map(|rest| rest.trim().into()).collect()
     }
 
-    /// Everything so far on standard error.
+    /// Returns standard error so far.
     pub fn log(&self) -> String {
         lock(&self.transcript).text(Stream::Error)
     }
 
-    /// Writes a line to its standard input.
+    /// Writes a line to standard input.
     ///
     /// # Panics
     ///
-    /// When it has ended.
+    /// Panics if the process has exited.
     #[track_caller]
     pub fn tell(&mut self, line: &str) {
         if let Err(error) = writeln!(self.input, "{line}") {
@@ -129,14 +129,15 @@ impl Process {
         }
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     ///
     /// # Panics
     ///
-    /// When it has ended.
+    /// Panics if the process has exited.
     #[track_caller]
     pub fn signal(&mut self, signal: Signal) {
-        // Its number stays its own until it is waited for, so the signal cannot reach another.
+        // The process id stays reserved until it is waited for, so the signal cannot reach another
+        // process.
         let ended = self.child.try_wait().expect("a child can be waited for");
         assert!(ended.is_none(), "{} has ended before {signal:?} was sent", self.name);
         if let Err(error) = kill_process(Pid::from_child(&self.child), signal) {
@@ -144,30 +145,30 @@ impl Process {
         }
     }
 
-    /// Takes the processor away from it: SIGSTOP.
+    /// Stops the process with SIGSTOP.
     #[track_caller]
     pub fn stop(&mut self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it run again: SIGCONT.
+    /// Continues the process with SIGCONT.
     #[track_caller]
     pub fn cont(&mut self) {
         self.signal(Signal::CONT);
     }
 
-    /// Ends it without a word, SIGKILL, and waits until it is gone. Its sockets are closed then.
+    /// Kills the process with SIGKILL and waits until it has exited. Its sockets are closed then.
     #[track_caller]
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.exited(PATIENCE);
     }
 
-    /// Waits until it has ended by itself and everything that it said has been read.
+    /// Waits until the process has exited by itself and all of its output has been read.
     ///
     /// # Panics
     ///
-    /// When it has not ended within `bound`.
+    /// Panics if the process does not exit within `bound`.
     #[track_caller]
     pub fn exited(&mut self, bound: Duration) -> ExitStatus {
         let mut status = None;
@@ -181,7 +182,7 @@ impl Process {
         status.expect("it was awaited")
     }
 
-    /// Waits, with [`PATIENCE`], until it has ended by itself, and returns what is left of it.
+    /// Waits up to [`PATIENCE`] until the process has exited by itself, and returns its result.
     #[track_caller]
     pub fn finish(mut self) -> Finished {
         let status = self.exited(PATIENCE);
@@ -197,7 +198,7 @@ impl Process {
 impl Drop for Process {
     #[expect(clippy::print_stderr, reason = "the test harness shows it with the failed test")]
     fn drop(&mut self) {
-        // It may have ended already, which is as good.
+        // An error is harmless: the process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
@@ -215,14 +216,14 @@ impl fmt::Debug for Process {
     }
 }
 
-/// Which of its two mouths a process used.
+/// An output stream of a process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stream {
     Output,
     Error,
 }
 
-/// Everything that a process has said, with the time since its start.
+/// The complete output of a process, with the time since its start.
 struct Transcript {
     start: Instant,
     lines: Vec<(Duration, Stream, String)>,
@@ -255,12 +256,12 @@ impl fmt::Display for Transcript {
     }
 }
 
-/// The transcript is whole whatever became of the thread that held it: lines are added whole.
+/// Locks the transcript. A poisoned lock is harmless, because lines are added whole.
 fn lock(transcript: &Mutex<Transcript>) -> MutexGuard<'_, Transcript> {
     transcript.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads to the end, line by line. What is not UTF-8 is shown as well as it can be.
+/// Reads a stream line by line to its end. Invalid UTF-8 is replaced.
 fn read_lines(stream: impl Read, mut each: impl FnMut(String)) {
     for line in BufReader::new(stream).split(b'\n') {
         let Ok(line) = line else { return };

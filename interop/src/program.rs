@@ -12,14 +12,14 @@ use crate::dialect::Dialect;
 use crate::process::{Finished, Process};
 use crate::workspace;
 
-/// The program, without arguments, and with none of the `MAJORDOMUS_…` variables that would
-/// configure it.
+/// Returns a command for the program, without arguments and without the `MAJORDOMUS_…` variables
+/// that would configure it.
 ///
-/// The first call in a process builds it, with the profile of the tests.
+/// The first call in a process builds the program, with the profile of the tests.
 ///
 /// # Panics
 ///
-/// When it cannot be built.
+/// Panics if the program cannot be built.
 pub fn program() -> Command {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let mut command = Command::new(PATH.get_or_init(|| given().unwrap_or_else(build)));
@@ -31,7 +31,7 @@ pub fn program() -> Command {
     command
 }
 
-/// Starts `majordomus worker` for `service`, which echoes every request.
+/// Starts `majordomus worker` for `service`. The worker echoes every request.
 #[track_caller]
 pub fn worker(endpoint: &str, dialect: Dialect, service: &str) -> Process {
     let mut command = program();
@@ -39,7 +39,7 @@ pub fn worker(endpoint: &str, dialect: Dialect, service: &str) -> Process {
     Process::start(format!("majordomus worker {service} ({dialect})"), command)
 }
 
-/// Runs `majordomus request` and waits for its end. It gives up after twenty seconds.
+/// Runs `majordomus request` to its end. Its timeout is twenty seconds.
 #[track_caller]
 pub fn request(endpoint: &str, dialect: Dialect, service: &str, body: &[&str]) -> Finished {
     let mut command = program();
@@ -48,7 +48,7 @@ pub fn request(endpoint: &str, dialect: Dialect, service: &str, body: &[&str]) -
     Process::start(format!("majordomus request {service} ({dialect})"), command).finish()
 }
 
-/// The program to test instead of our own build.
+/// Returns the path of a program to test instead of our own build, if given.
 fn given() -> Option<PathBuf> {
     env::var_os("MAJORDOMUS_PROGRAM").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
@@ -61,14 +61,14 @@ fn build() -> PathBuf {
         command.arg("--release");
     }
     command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target());
-    // The compiler speaks in the messages; what cargo says is for whoever runs the tests.
+    // The compiler's output is in the messages. Cargo's own output goes to the terminal.
     let output = command.stderr(Stdio::inherit()).output().expect("cargo can be started");
     let messages = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "majordomus does not build:\n{}", complaints(&messages));
     executable(&messages).expect("cargo names the program that it built")
 }
 
-/// The path in the message about the finished program.
+/// Returns the path in the message about the finished program.
 fn executable(messages: &str) -> Option<PathBuf> {
     messages
         .lines()
@@ -78,7 +78,7 @@ fn executable(messages: &str) -> Option<PathBuf> {
         .find_map(|message| message["executable"].as_str().map(|path| Path::new(path).into()))
 }
 
-/// What the compiler would have shown.
+/// Returns the compiler's rendered diagnostics.
 fn complaints(messages: &str) -> String {
     messages
         .lines()

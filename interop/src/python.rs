@@ -1,4 +1,4 @@
-//! Python with the packages of other people, in a virtual environment that the tests make.
+//! Python with third-party packages, in a virtual environment that the tests create.
 
 use std::env;
 use std::fs::{self, File};
@@ -10,21 +10,22 @@ use std::sync::OnceLock;
 use crate::process::Process;
 use crate::workspace;
 
-/// A Python that has the packages of `python/requirements.txt`.
+/// A Python installation with the packages of `python/requirements.txt`.
 #[derive(Debug)]
 pub struct Python {
     interpreter: PathBuf,
 }
 
 impl Python {
-    /// The environment under `target/interop`, made by the first test process that asks for it.
+    /// Returns the environment under `target/interop`. The first test process that needs it creates
+    /// it.
     ///
-    /// `None` where that is impossible (no `python3`, no `venv`, no network for `pip`), after one
-    /// line on standard error: the test returns then. Where `CI` is set, it fails instead.
+    /// Returns `None` if that is impossible (no `python3`, no `venv`, no network for `pip`), after
+    /// writing one line to standard error. The calling test should return then.
     ///
     /// # Panics
     ///
-    /// Where `CI` is set and the environment cannot be made.
+    /// Panics if `CI` is set and the environment cannot be created.
     pub fn ready() -> Option<&'static Python> {
         static READY: OnceLock<Option<Python>> = OnceLock::new();
         READY.get_or_init(|| prepare().map_err(skip).ok()).as_ref()
@@ -45,7 +46,7 @@ impl Python {
         Process::start(format!("{name} {}", arguments.join(" ")), command)
     }
 
-    /// Starts a program that comes with a package: `python -m NAME` with `arguments`.
+    /// Starts a package's module: `python -m NAME` with `arguments`.
     #[track_caller]
     pub fn module(&self, name: &str, arguments: &[&str]) -> Process {
         let mut command = self.command();
@@ -53,7 +54,7 @@ impl Python {
         Process::start(format!("{name} {}", arguments.join(" ")), command)
     }
 
-    /// Starts a program that is text: `python -c CODE`.
+    /// Starts inline code: `python -c CODE`.
     #[track_caller]
     pub fn code(&self, code: &str) -> Process {
         let mut command = self.command();
@@ -62,7 +63,7 @@ impl Python {
         Process::start(format!("python -c '{first} …'"), command)
     }
 
-    /// The interpreter, which hands its lines on as they come and leaves no files behind.
+    /// Returns a command for the interpreter with unbuffered output and without bytecode files.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.interpreter);
         command.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1");
@@ -70,20 +71,20 @@ impl Python {
     }
 }
 
-/// Says why a test does nothing. It writes past the capture of the test harness, which hides what a
-/// test prints unless it fails.
+/// Writes the reason for a skipped test. Bypasses the output capture of the test harness, which
+/// hides the output of successful tests.
 fn skip(reason: String) {
     let ci = env::var_os("CI").is_some_and(|value| !value.is_empty());
     assert!(!ci, "no Python to test with: {reason}");
-    // There is nowhere to say that this could not be said.
+    // A write error cannot be reported anywhere.
     let _ = writeln!(io::stderr(), "skipping the tests that need Python: {reason}");
 }
 
-/// Makes the environment, or finds it made.
+/// Creates the environment unless it exists already.
 ///
-/// Several test processes may come here at once; the lock lets one of them work. The marker is
-/// written last and holds what the environment was made of, so one that was left half-made, or was
-/// made for other requirements or another Python, is made anew.
+/// Several test processes may call this at once; a lock file lets one of them create it. The marker
+/// file is written last and contains the inputs of the installation. An environment that is
+/// incomplete, or that has other requirements or another Python, is therefore created again.
 fn prepare() -> Result<Python, String> {
     let home = workspace::target().join("interop");
     let venv = home.join("venv");
@@ -107,7 +108,7 @@ fn prepare() -> Result<Python, String> {
     Ok(python)
 }
 
-/// Holds the file until it is dropped.
+/// Locks the file until the returned handle is dropped.
 fn lock(path: &Path) -> Result<File, String> {
     let file = File::create(path).map_err(|error| about(path, &error))?;
     file.lock().map_err(|error| about(path, &error))?;
@@ -118,14 +119,14 @@ fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| about(path, &error))
 }
 
-/// Runs a command to its end and returns its standard output, or one line about what went wrong.
+/// Runs a command and returns its standard output, or a one-line error.
 fn output(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    // `venv` complains on standard output, `pip` on standard error.
+    // `venv` prints errors to standard output, `pip` to standard error.
     let words = [output.stdout, output.stderr].concat();
     let words = String::from_utf8_lossy(&words);
     let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no word why");

@@ -1,4 +1,4 @@
-//! Peers made of bare pyzmq sockets, `python/client.py` and `python/worker.py`.
+//! Peers made of plain pyzmq sockets: `python/client.py` and `python/worker.py`.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,20 +7,20 @@ use crate::frames::written;
 use crate::process::Process;
 use crate::python::Python;
 
-/// A client that sends what it is told and says every reply that comes, asked for or not.
+/// A client that sends requests on command and prints every reply, expected or not.
 #[derive(Debug)]
 pub struct Client(Process);
 
 impl Python {
-    /// Starts a client. `python/client.py` says which further options there are.
+    /// Starts a client. `python/client.py` documents further options.
     #[track_caller]
     pub fn client(&self, endpoint: &str, dialect: Dialect, options: &[&str]) -> Client {
         let peer = ["--broker", endpoint, "--dialect", dialect.name()];
         Client(self.script("client", &[&peer, options].concat()))
     }
 
-    /// Starts a worker and waits until its READY is on its way. `python/worker.py` says how else it
-    /// can be made to behave.
+    /// Starts a worker and waits until it has sent READY. `python/worker.py` documents its other
+    /// behaviours.
     #[track_caller]
     pub fn worker(
         &self,
@@ -44,7 +44,7 @@ impl Client {
         self.0.tell(&written(&order));
     }
 
-    /// Waits for a final reply and compares its body. Partial replies before it are passed over.
+    /// Waits for a final reply and compares its body. Skips partial replies before it.
     #[track_caller]
     pub fn expect_final(&mut self, body: &[&[u8]]) {
         assert_eq!(self.0.expect("final"), written(body));
@@ -57,12 +57,12 @@ impl Client {
         self.expect_final(reply);
     }
 
-    /// Compares the bodies of all the final replies that ever came with `bodies`, and sees that
-    /// nothing else came.
+    /// Compares the bodies of all final replies so far with `bodies`, and checks that nothing else
+    /// was received.
     ///
-    /// A reply that should not have come is only seen when it is here. Replies to one client arrive
-    /// in the order in which the broker sent them, so the last of `bodies` belongs to a request that
-    /// was made after whatever could have gone wrong.
+    /// An unexpected reply is detected only after it arrives. Replies to a client arrive in the
+    /// order in which the broker sends them. The last of `bodies` must therefore belong to a
+    /// request that was made after every possible failure.
     #[track_caller]
     pub fn has_had_only(&self, bodies: &[&[&[u8]]]) {
         let bodies: Vec<String> = bodies.iter().map(|body| written(body)).collect();

@@ -1,4 +1,4 @@
-//! The library's client and worker, in OMDP/1, and two brokers of which one is killed.
+//! The library's client and worker, in OMDP/1, with two brokers, one of which is killed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,11 +12,11 @@ use majordomus::{
 use majordomus_interop::{Broker, PATIENCE, Signal};
 use tokio::sync::{Semaphore, mpsc};
 
-/// So soon that nobody waits for it.
+/// A delay so short that no test is slowed down by it.
 const SOON: Duration = Duration::from_millis(5);
-/// As often as it takes until a broker is known to be gone.
+/// Retries that last until a broker is known to be gone.
 const RETRY: Retry = Retry::times(20).backoff(SOON, SOON);
-/// Those who ask at once.
+/// The number of concurrent clients.
 const ASKING: usize = 16;
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -28,7 +28,7 @@ fn client(brokers: &[String]) -> Client {
     builder.connect().expect("they are endpoints")
 }
 
-/// A worker of `work` at each of these brokers, when it is there.
+/// Starts a worker of `work` at each of these brokers and waits until it is connected.
 async fn worker<H, F>(brokers: &[String], handler: H) -> (Worker, ConnectionEvents)
 where
     H: Fn(Request, Replier) -> F + Send + Sync + 'static,
@@ -52,14 +52,14 @@ async fn served(broker: &str) {
     .await;
 }
 
-/// Waits until it is told that this broker is there, or is gone.
+/// Waits for the event that this broker is connected or disconnected.
 async fn told(events: &mut ConnectionEvents, broker: &str, is_there: bool) {
     soon(async {
         loop {
             let (endpoint, connected) = match events.next().await.expect("somebody tells") {
                 ConnectionEvent::Connected { endpoint } => (endpoint, true),
                 ConnectionEvent::Disconnected { endpoint, .. } => (endpoint, false),
-                // Why, and how often in vain.
+                // Skip events with the reason and the number of failed attempts.
                 _ => continue,
             };
             if endpoint.to_string() == broker && connected == is_there {
@@ -75,7 +75,7 @@ fn kill(broker: &mut Broker) {
     broker.exited(PATIENCE);
 }
 
-/// One request with a body of its own: what came of it.
+/// Sends one request with a unique body and returns its result.
 async fn ask(client: &Client, body: &str, retry: bool) -> Result<(), RequestError> {
     let request = client.request("work", body);
     let request = if retry { request.retry(RETRY) } else { request };
@@ -84,7 +84,7 @@ async fn ask(client: &Client, body: &str, retry: bool) -> Result<(), RequestErro
     Ok(())
 }
 
-/// Under load. Whoever may be asked again is; the others hear whether they may.
+/// Under load, requests that may be retried are. The others report whether a retry is safe.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_broker_costs_no_request_that_may_be_made_again() {
     let (mut first, second) = (Broker::start(&[]), Broker::start(&[]));
@@ -146,7 +146,7 @@ async fn a_killed_broker_costs_no_request_that_may_be_made_again() {
     }
 }
 
-/// What a worker has in hand then, of which nobody can say whether it was done.
+/// Requests in flight at the kill, which may or may not have been processed.
 #[tokio::test]
 async fn what_a_killed_broker_had_is_made_again_only_where_it_may_be() {
     let (mut first, second) = (Broker::start(&[]), Broker::start(&[]));
@@ -168,7 +168,7 @@ async fn what_a_killed_broker_had_is_made_again_only_where_it_may_be() {
     })
     .await;
     let client = client(&brokers);
-    // The first in the list is asked, as it is there.
+    // Requests go to the first broker in the list while it is connected.
     told(&mut client.events(), &brokers[0], true).await;
     let asking = [("once", false), ("again", true)].map(|(body, retry)| {
         let client = client.clone();
@@ -182,7 +182,7 @@ async fn what_a_killed_broker_had_is_made_again_only_where_it_may_be() {
     for _ in had {
         soon(cancelled.recv()).await.expect("nobody waits for them any more");
     }
-    // The second has it.
+    // The retried request is at the second broker.
     assert_eq!(soon(begun.recv()).await.as_deref(), Some("again"));
     go.close();
     let [once, again] = asking;

@@ -1,9 +1,9 @@
-//! A real CLIENT socket, of libzmq, as client and as worker, where DEALERs are served too.
+//! libzmq's CLIENT socket, as a client and as a worker, at an endpoint that also serves DEALERs.
 
 use majordomus_interop::{Broker, Dialect, PATIENCE, request, worker};
 use majordomus_interop_libzmq::ClientSocket;
 
-/// As `zmsg_encode` of CZMQ writes it.
+/// Encodes parts like `zmsg_encode` of CZMQ.
 fn packed(parts: &[&[u8]]) -> Vec<u8> {
     let mut packed = Vec::new();
     for part in parts {
@@ -19,7 +19,7 @@ fn packed(parts: &[&[u8]]) -> Vec<u8> {
     packed
 }
 
-/// As `zmsg_decode` of CZMQ reads it.
+/// Decodes parts like `zmsg_decode` of CZMQ.
 fn unpacked(mut rest: &[u8]) -> Vec<Vec<u8>> {
     let mut parts = Vec::new();
     while let Some((&short, behind)) = rest.split_first() {
@@ -37,7 +37,7 @@ fn unpacked(mut rest: &[u8]) -> Vec<Vec<u8>> {
     parts
 }
 
-/// A worker of generaldomo, so to speak.
+/// A worker like that of generaldomo.
 struct Worker(ClientSocket);
 
 impl Worker {
@@ -47,7 +47,7 @@ impl Worker {
         Worker(socket)
     }
 
-    /// Waits for a request, and sends its body back with one more frame.
+    /// Waits for a request and sends its body back with one more frame.
     fn echo(&self) {
         let mut asked = self.next();
         assert_eq!(asked[..2], [&b"MDPW01"[..], b"\x02"]);
@@ -58,7 +58,7 @@ impl Worker {
         self.0.send(&packed(&parts));
     }
 
-    /// The next message that is no heartbeat, which it answers.
+    /// Returns the next message that is not a heartbeat, and answers heartbeats.
     fn next(&self) -> Vec<Vec<u8>> {
         let heartbeat = packed(&[b"MDPW01", b"\x04"]);
         loop {
@@ -125,7 +125,8 @@ fn it_serves_our_client_of_each_dialect() {
     }
 }
 
-/// libzmq connects again and says nothing: the new broker sends the worker away, and it registers.
+/// libzmq reconnects without a message: the new broker disconnects the worker, and it registers
+/// again.
 #[test]
 fn its_worker_comes_back_to_a_broker_that_was_killed() {
     if !majordomus_interop_libzmq::is_there() {

@@ -1,23 +1,23 @@
-//! The majortomo package, unmodified, with its own peers and with ours.
+//! The unmodified majortomo package, with its own peers and with ours.
 
 use majordomus_interop::{
     Broker, Dialect, Process, Python, Signal, program, request, worker, written,
 };
 
-/// Heartbeats quick enough to find a worker that a broker has forgotten.
+/// A heartbeat interval short enough to detect a worker that the broker has forgotten.
 const QUICK: &[&str] = &["--heartbeat-interval", "200ms"];
 
-/// `python -m majortomo.echo … worker`.
+/// Starts `python -m majortomo.echo … worker`.
 fn echo_worker(python: &Python, endpoint: &str, service: &str) -> Process {
     python.module("majortomo.echo", &["-b", endpoint, "-n", service, "worker"])
 }
 
-/// Runs `python -m majortomo.echo … client`, which asks three times, and compares what it prints.
+/// Runs `python -m majortomo.echo … client`, which sends three requests, and compares its output.
 #[track_caller]
 fn echo_client_is_served(python: &Python, endpoint: &str, service: &str) {
     let options = ["-b", endpoint, "-n", service, "client", "-m", "hello", "-r", "3", "-d", "0"];
     let client = python.module("majortomo.echo", &options).finish();
-    // It prints what is right in green, number 32.
+    // The client prints correct replies in green, which is color 32.
     let line = "\x1b[38;32mGot response: [b'hello']\x1b[0m\n";
     assert_eq!(client.stdout, line.repeat(3), "from {service}");
     assert!(client.status.success());
@@ -65,14 +65,14 @@ fn its_client_hears_every_part_that_its_worker_streams() {
     assert_eq!(client.stdout, "part one\npart ''\npart %FF%00\npart end\nend\n");
 }
 
-/// It says DISCONNECT to its workers before it goes: they come back on their own.
+/// The broker sends DISCONNECT to its workers before it exits: they register again by themselves.
 #[test]
 fn its_worker_comes_back_to_a_broker_that_was_ended() {
     comes_back_after(Signal::TERM);
 }
 
-/// libzmq reconnects without a word to its program, so the worker finds out when the new broker
-/// answers its next heartbeat with DISCONNECT.
+/// libzmq reconnects without notifying its program. The worker detects the restart when the new
+/// broker answers its next heartbeat with DISCONNECT.
 #[test]
 fn its_worker_comes_back_to_a_broker_that_was_killed() {
     comes_back_after(Signal::KILL);
@@ -94,7 +94,8 @@ fn comes_back_after(signal: Signal) {
     assert_eq!(worker.said("request"), ["hello"; 6]);
 }
 
-/// What a newcomer types: our program on one side, the package on the other, a command as worker.
+/// The commands of a new user: our program on one side, the package on the other, and a command as
+/// the worker.
 #[test]
 fn its_client_is_served_by_a_command() {
     let Some(python) = Python::ready() else { return };

@@ -1,5 +1,5 @@
-//! The client and worker in `omdp1-python`, which were written from the specification of OMDP/1 alone,
-//! and their own tests.
+//! The client and worker in `omdp1-python`, which were written only from the specification of
+//! OMDP/1, and their own tests.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use majordomus_interop::{Broker, Python, program};
 
-/// They take six seconds where nothing else runs.
+/// The timeout of the tests, which take six seconds on an idle machine.
 const BOUND: Duration = Duration::from_secs(120);
 
 #[test]
@@ -27,7 +27,7 @@ fn its_peers_and_the_broker_do_what_the_specification_says() {
     assert!(status.success(), "{:?}", peers.said("FAIL"));
 }
 
-/// What its README shows works as it stands there, but for the port.
+/// The examples in its README work as they are, except for the port.
 #[test]
 fn its_readme_is_right() {
     let Some(python) = Python::ready() else { return };
@@ -42,7 +42,8 @@ fn its_readme_is_right() {
     assert_eq!(ran.stdout, "(b'hello',)\n", "{}", ran.stderr);
 }
 
-/// The tests have one environment for all; who runs these by hand makes one with the same packages.
+/// All tests share one environment. A user who runs these tests by hand creates one with the same
+/// packages.
 #[test]
 fn its_requirements_are_among_ours() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,17 +1,17 @@
-//! The PIGATO package, unmodified: its own test suite, and what its README shows.
+//! The unmodified PIGATO package: its own test suite, and the examples in its README.
 
 use majordomus_interop::Node;
 
-/// The files of its suite that are not run.
+/// The files of its suite that are excluded.
 const LEFT_OUT: [&str; 3] = [
-    // They test a client and a worker against a socket of their own and never meet a broker.
+    // These files test a client and a worker against their own socket, without a broker.
     "client.js",
     "worker.js",
-    // It counts sockets of the in-process transport.
+    // This file counts sockets of the in-process transport.
     "z9_system.js",
 ];
 
-/// How many tests are in the others.
+/// The number of tests in the other files.
 const TESTS: usize = 37;
 
 #[test]
@@ -21,7 +21,7 @@ fn its_own_tests_pass() {
     assert_eq!(tests, TESTS, "the suite is whole");
 }
 
-/// And what the suite means to assert, but does not.
+/// This also runs assertions that the suite intends but does not make.
 #[test]
 fn what_its_readme_shows_is_so() {
     let Some(node) = Node::ready() else { return };

@@ -1,20 +1,22 @@
-//! What happens to the process behind a socket: it is killed, stopped, busy, silent, or goes away.
+//! Failures of the process behind a socket: killed, stopped, busy, silent or closed.
 
 use std::time::{Duration, Instant};
 
 use majordomus_interop::{Broker, Dialect, Process, Python, Signal};
 
-/// A silent worker is asked for life after a fifth of a second and lost after three of them.
+/// A silent worker is probed after 200 ms and lost after three of these intervals.
 const QUICK: &[&str] = &["--heartbeat-interval", "200ms", "--liveness", "3"];
 const LIVENESS: Duration = Duration::from_millis(600);
 
-/// A worker that keeps its request until it is told to go on.
+/// A worker that holds its request until it is told to continue.
 const HOLD: &[&str] = &["--behaviour", "hold", "--sign", "A"];
 
-/// A worker of the same service. It comes back should a busy machine have made it miss a heartbeat.
+/// A second worker of the same service. It registers again if it misses a heartbeat on a busy
+/// machine.
 const SPARE: &[&str] = &["--sign", "B", "--then", "return"];
 
-/// Starts a worker and waits until it is registered: brokers send heartbeats to no others.
+/// Starts a worker and waits until it is registered. Brokers send heartbeats only to registered
+/// workers.
 #[track_caller]
 fn registered(python: &Python, endpoint: &str, dialect: Dialect, options: &[&str]) -> Process {
     let mut worker = python.worker(endpoint, dialect, "work", options);
@@ -22,13 +24,14 @@ fn registered(python: &Python, endpoint: &str, dialect: Dialect, options: &[&str
     worker
 }
 
-/// The worker's dialect in these tests: the ones of one thread that heartbeat only while they wait.
+/// The worker's dialect in these tests: single-threaded workers that send heartbeats only while
+/// idle.
 const DIALECT: Dialect = Dialect::Mdp01;
 
 #[test]
 fn the_request_of_a_killed_worker_reaches_another_within_a_second() {
     let Some(python) = Python::ready() else { return };
-    // A heartbeat is lost so late that it cannot be what tells the broker.
+    // The liveness time is so long that the broker must detect the failure in another way.
     let broker = Broker::start(&["--heartbeat-interval", "500ms", "--liveness", "20"]);
     let mut victim = registered(python, broker.endpoint(), DIALECT, HOLD);
     let mut client = python.client(broker.endpoint(), Dialect::Mdp02, &[]);
@@ -55,8 +58,8 @@ fn the_request_of_a_stopped_worker_goes_to_another_and_its_late_reply_to_nobody(
     let mut client = python.client(broker.endpoint(), Dialect::Mdp02, &[]);
     client.request("work", &[b"first"]);
     stopped.expect("request");
-    // Ten times a tenth of a second of silence: libzmq has been asked for life and has answered,
-    // without which the broker would never hold its silence against it.
+    // Ten times 100 ms of silence: libzmq has been probed and has answered. Without an answer, the
+    // broker would never treat its silence as a failure.
     for _ in 0..10 {
         stopped.expect("working");
     }
@@ -74,13 +77,14 @@ fn the_request_of_a_stopped_worker_goes_to_another_and_its_late_reply_to_nobody(
     client.has_had_only(&[&[b"first", b"B"], &[b"second", b"B"]]);
 }
 
-/// It sends no heartbeat for five times as long as an idle worker may, but its libzmq answers PING.
+/// The worker sends no heartbeat for five times as long as an idle worker may, but its libzmq
+/// answers PING.
 #[test]
 fn a_worker_that_is_blocked_keeps_its_request() {
     keeps_its_request(QUICK, &["--behaviour", "sleep", "--seconds", "3"]);
 }
 
-/// The same as people have it: default timings, and a minute of work for the processor.
+/// The same with default timings and a minute of computation.
 #[test]
 #[ignore = "takes a minute"]
 fn a_worker_that_computes_for_a_minute_keeps_its_request() {
@@ -103,7 +107,7 @@ fn keeps_its_request(timings: &[&str], work: &[&str]) {
     assert_eq!(busy.said("request"), ["first"]);
     assert_eq!(busy.said("disconnect"), [""; 0]);
 
-    // What the other one serves after it shows that it was not given the first.
+    // The second worker's next reply shows that it was not given the first request.
     busy.kill();
     client.round_trip("work", &[b"second"], &[b"second", b"B"]);
     client.has_had_only(&[&[b"first", b"A"], &[b"second", b"B"]]);
@@ -120,7 +124,7 @@ fn an_idle_worker_that_never_heartbeats_is_lost_and_given_nothing() {
         let opened = Instant::now();
         silent.expect("disconnect");
         let after = opened.elapsed();
-        // Its READY was on the way for a moment, and so was the line that says so.
+        // The READY and the line that reports it were in transit for a moment.
         assert!(after > LIVENESS - Duration::from_millis(200), "{dialect} lost after {after:?}");
 
         let mut client = python.client(broker.endpoint(), Dialect::Mdp02, &[]);

@@ -1,4 +1,5 @@
-//! The program alone, its broker, worker and client on each other. Nothing here needs Python.
+//! The program alone: its broker, worker and client with each other. These tests do not need
+//! Python.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,7 @@ fn replied(answer: &Finished, body: &str) {
     assert!(answer.status.success(), "{}", answer.status);
 }
 
-/// A place for a socket file, with a path short enough for one.
+/// Returns a directory and a socket file path that is short enough.
 fn socket() -> (TempDir, PathBuf, String) {
     let directory = TempDir::with_prefix("majordomus-").expect("there is room for a directory");
     let path = directory.path().join("broker.sock");
@@ -32,8 +33,8 @@ fn its_clients_of_every_dialect_are_served_by_its_workers_of_every_dialect() {
     }
 }
 
-/// Names that other brokers take for their own (every name that begins with `m`, `i`
-/// or `.`, or has `mmi.` anywhere in it).
+/// Tests names that other brokers treat as their own (every name that begins with `m`, `i` or `.`,
+/// or has `mmi.` anywhere in it).
 #[test]
 fn ordinary_names_belong_to_workers() {
     let broker = Broker::start(&[]);

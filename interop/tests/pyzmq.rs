@@ -1,15 +1,16 @@
-//! Peers made of bare pyzmq sockets: every dialect to every other, and workers that break rules.
+//! Peers made of plain pyzmq sockets: every dialect with every other, and workers that violate the
+//! protocol.
 
 use majordomus_interop::{Broker, Dialect, Python};
 
-/// Frames that go wrong where a program takes them for text, or for something to leave out.
+/// Frames that fail if a program treats them as text or drops empty ones.
 const BODY: &[&[u8]] = &[b"hello", b"", b"\xff\xfe\0\n", b" ", b""];
 
-/// So patient with silence that a DISCONNECT can only be for an offence.
+/// A liveness so high that a DISCONNECT can only be caused by a protocol violation.
 const PATIENT: &[&str] = &["--liveness", "100"];
 
-/// The routing id of a client that never asked the workers who write to it for anything. The
-/// scripts know it by this name too.
+/// The routing id of a client that has sent no request to the workers that write to it. The scripts
+/// also know it by this name.
 const STRANGER: &[&str] = &["--identity", "stranger"];
 
 #[test]
@@ -21,7 +22,7 @@ fn clients_of_every_dialect_are_served_by_workers_of_every_dialect() {
         Dialect::OF_SCRIPTS.map(|dialect| python.worker(endpoint, dialect, dialect.name(), &[]));
     let clients = [
         ("req", Dialect::Mdp01),
-        // An empty frame in front of what has none in the RFC, because REQ adds it.
+        // REQ adds an empty frame before a message that has none in the RFC.
         ("req", Dialect::Mdp02),
         ("dealer", Dialect::Mdp01),
         ("dealer", Dialect::Mdp02),
@@ -68,8 +69,8 @@ fn a_request_waits_for_the_first_worker_of_its_service() {
     let broker = Broker::start(&[]);
     let mut client = python.client(broker.endpoint(), Dialect::Majortomo, &[]);
     client.request("late", &[b"hello"]);
-    // The answer to what was asked after it shows that the request is with the broker, and that no
-    // worker is.
+    // The answer to the second request shows that the first is at the broker, and that no worker
+    // is.
     client.round_trip("mmi.service", &[b"late"], &[b"404"]);
     let _worker = python.worker(broker.endpoint(), Dialect::Mdp01, "late", &[]);
     client.expect_final(&[b"hello"]);
@@ -82,7 +83,7 @@ fn mmi_tells_clients_of_every_dialect_which_services_there_are() {
     let _worker = python.worker(broker.endpoint(), Dialect::Mdp02, "echo", &[]);
     for dialect in Dialect::OF_SCRIPTS {
         let mut client = python.client(broker.endpoint(), dialect, &[]);
-        // Once it has served a request, the worker is known.
+        // After it has served a request, the worker is known.
         client.round_trip("echo", &[b"hello"], &[b"hello"]);
         client.round_trip("mmi.service", &[b"echo"], &[b"200"]);
         client.round_trip("mmi.service", &[b"nobody"], &[b"404"]);
@@ -124,7 +125,7 @@ fn a_worker_that_forges_an_address_is_disconnected_and_its_request_goes_to_anoth
     let broker = Broker::start(PATIENT);
     let endpoint = broker.endpoint();
     let mut stranger = python.client(endpoint, Dialect::Mdp01, STRANGER);
-    // The stranger is known to the broker before anybody writes to it.
+    // The broker knows the client before any worker writes to it.
     stranger.round_trip("mmi.service", &[b"nobody"], &[b"404"]);
     for dialect in Dialect::OF_SCRIPTS {
         let mut forger =
@@ -162,8 +163,8 @@ fn a_reply_that_nobody_asked_for_is_an_offence() {
     is_an_offence("ready-reply");
 }
 
-/// A worker that opens so, in each dialect, is sent DISCONNECT; no client hears of it, and other
-/// workers go on.
+/// Checks that a worker with this first message is disconnected in each dialect, that no client is
+/// affected, and that other workers continue.
 #[track_caller]
 fn is_an_offence(opening: &str) {
     let Some(python) = Python::ready() else { return };
@@ -173,7 +174,7 @@ fn is_an_offence(opening: &str) {
     let mut stranger = python.client(endpoint, Dialect::Mdp01, STRANGER);
     stranger.round_trip("honest", &[b"before"], &[b"before"]);
     for dialect in Dialect::OF_SCRIPTS {
-        // Without heartbeats, so that this is its only offence.
+        // Heartbeats are disabled, so that this is the only violation.
         let options = ["--opening", opening, "--heartbeat", "0"];
         let mut offender = python.worker(endpoint, dialect, "offender", &options);
         offender.expect("disconnect");

@@ -1,8 +1,8 @@
-//! What the README shows of Python works as it stands there, but for the port.
+//! The Python examples of the README work as they are, except for the port.
 
 use majordomus_interop::{Broker, Python};
 
-/// The Python programs of the README, in order.
+/// Returns the Python programs of the README, in order.
 fn programs(endpoint: &str) -> Vec<String> {
     let readme = include_str!("../../README.md");
     let blocks = readme.split("```python\n").skip(1);

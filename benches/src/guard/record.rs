@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How far instructions may be from what was recorded, of it: a change that moves nothing to speak of
-/// has the compiler inline something else, and moves them by one or two in a hundred.
+/// The relative tolerance for instructions. An otherwise neutral change can alter the compiler's
+/// inlining, and with it the count by one or two percent.
 const TOLERANCE: f64 = 0.03;
 /// The tolerance if a different compiler or C library built the program.
 const TOLERANCE_ELSEWHERE: f64 = 0.15;

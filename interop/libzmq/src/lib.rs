@@ -1,7 +1,8 @@
-//! The CLIENT socket of libzmq, which is a draft there, so that no package that can be had has it.
+//! A binding for libzmq's CLIENT socket, a draft socket that no available package includes.
 //!
-//! It is all that is used of libzmq, and all that is `unsafe` in this workspace. libzmq is compiled
-//! for it; on a person's machine without a C++ compiler there is none, and who needs it skips.
+//! This is the only use of libzmq and the only `unsafe` code in this workspace. The build compiles
+//! libzmq from source. On a developer's machine without a C++ compiler, the tests that need libzmq
+//! are skipped.
 
 #[cfg(not(without_libzmq))]
 mod socket;
@@ -11,11 +12,11 @@ mod socket;
 
 pub use socket::ClientSocket;
 
-/// Whether libzmq could be compiled. Where not, says so in one line on standard error: the test
-/// returns then. Where `CI` is set, the build has failed instead.
+/// Returns true if libzmq was compiled. Otherwise writes one line to standard error, and the
+/// calling test should return. If `CI` is set, the build has already failed instead.
 pub fn is_there() -> bool {
     if cfg!(without_libzmq) {
-        // There is nowhere to say that this could not be said.
+        // A write error cannot be reported anywhere.
         let _ = std::io::Write::write_all(
             &mut std::io::stderr(),
             b"skipping the tests that need libzmq: there is no C++ compiler for it\n",

@@ -1,10 +1,10 @@
-//! The socket, as libzmq has it.
+//! A safe wrapper for libzmq's CLIENT socket.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-/// What is received may have so many bytes.
+/// The maximum size of a received message in bytes.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 // From zmq.h and zmq_draft.h.
@@ -32,7 +32,7 @@ unsafe extern "C" {
     fn zmq_strerror(error: c_int) -> *const c_char;
 }
 
-/// A CLIENT socket that is connected. It stays on the thread that made it.
+/// A connected CLIENT socket. It cannot leave the thread that created it.
 #[derive(Debug)]
 pub struct ClientSocket {
     context: NonNull<c_void>,
@@ -40,17 +40,17 @@ pub struct ClientSocket {
 }
 
 impl ClientSocket {
-    /// Connects to an endpoint. Nothing that it is asked takes longer than `patience`.
+    /// Connects to an endpoint. No operation of the socket takes longer than `patience`.
     ///
     /// # Panics
     ///
-    /// When libzmq does not take the endpoint. That nobody answers there is found out later.
+    /// Panics if libzmq rejects the endpoint. A missing listener is detected later.
     #[track_caller]
     pub fn connect(endpoint: &str, patience: Duration) -> Self {
         let endpoint = CString::new(endpoint).expect("an endpoint has no zero byte");
-        // SAFETY: it takes nothing, and gives a context or null.
+        // SAFETY: the function takes no arguments and returns a context or null.
         let context = NonNull::new(unsafe { zmq_ctx_new() }).unwrap_or_else(|| fail("context"));
-        // SAFETY: the context is alive; it gives a socket or null.
+        // SAFETY: the context is alive; the function returns a socket or null.
         let socket = unsafe { zmq_socket(context.as_ptr(), ZMQ_CLIENT) };
         let socket = NonNull::new(socket).unwrap_or_else(|| fail("socket"));
         let client = Self { context, socket };
@@ -66,7 +66,7 @@ impl ClientSocket {
 
     fn set(&self, option: c_int, value: c_int) {
         let length = size_of::<c_int>();
-        // SAFETY: the socket is alive, and libzmq reads `length` bytes of the value, which it copies.
+        // SAFETY: the socket is alive, and libzmq reads and copies `length` bytes of the value.
         let set = unsafe {
             zmq_setsockopt(self.socket.as_ptr(), option, (&raw const value).cast(), length)
         };
@@ -77,19 +77,19 @@ impl ClientSocket {
     ///
     /// # Panics
     ///
-    /// When it cannot be sent in time.
+    /// Panics if the message cannot be sent in time.
     #[track_caller]
     pub fn send(&self, message: &[u8]) {
         check(self.try_send(message, 0), "send");
     }
 
-    /// Whether libzmq lets a message go that has more frames than one.
+    /// Returns true if libzmq accepts a message with more than one frame.
     pub fn sends_several_frames(&self) -> bool {
         self.try_send(b"", ZMQ_SNDMORE) >= 0
     }
 
     fn try_send(&self, message: &[u8], flags: c_int) -> c_int {
-        // SAFETY: the socket is alive; libzmq reads as many bytes as the slice has, and copies them.
+        // SAFETY: the socket is alive; libzmq reads and copies as many bytes as the slice has.
         unsafe { zmq_send(self.socket.as_ptr(), message.as_ptr().cast(), message.len(), flags) }
     }
 
@@ -97,11 +97,11 @@ impl ClientSocket {
     ///
     /// # Panics
     ///
-    /// When none comes in time, or a longer one than a test has use for.
+    /// Panics if no message arrives in time, or if it exceeds the maximum size.
     #[track_caller]
     pub fn receive(&self) -> Vec<u8> {
         let mut message = vec![0; MESSAGE_BYTES_MAX];
-        // SAFETY: the socket is alive, and libzmq writes no more than the bytes that are there.
+        // SAFETY: the socket is alive, and libzmq writes no more bytes than the buffer has.
         let length = unsafe {
             zmq_recv(self.socket.as_ptr(), message.as_mut_ptr().cast(), message.len(), 0)
         };
@@ -132,9 +132,9 @@ fn check(result: c_int, what: &str) {
 
 #[track_caller]
 fn fail(what: &str) -> ! {
-    // SAFETY: it takes nothing, and gives the error of this thread.
+    // SAFETY: the function takes no arguments and returns this thread's error.
     let error = unsafe { zmq_errno() };
-    // SAFETY: libzmq gives a text of its own that ends with a zero byte and stays.
+    // SAFETY: libzmq returns a static text that ends with a zero byte.
     let text = unsafe { CStr::from_ptr(zmq_strerror(error)) };
     panic!("libzmq, {what}: {}", text.to_string_lossy())
 }

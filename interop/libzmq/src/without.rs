@@ -1,32 +1,32 @@
-//! What stands for the socket where libzmq could not be compiled: there is never one.
+//! A substitute for the socket if libzmq could not be compiled.
 
 use std::time::Duration;
 
-/// A CLIENT socket, of which there is none here.
+/// A CLIENT socket that cannot be created.
 #[derive(Debug)]
 pub struct ClientSocket(());
 
 impl ClientSocket {
-    /// Fails.
+    /// Always panics.
     ///
     /// # Panics
     ///
-    /// Always: [`is_there`](crate::is_there) is to be asked first.
+    /// Always panics. Call [`is_there`](crate::is_there) first.
     pub fn connect(_endpoint: &str, _patience: Duration) -> Self {
         panic!("libzmq could not be compiled: install a C++ compiler")
     }
 
-    /// Is never called, as there is no socket.
+    /// Is never called, because no socket exists.
     pub fn send(&self, _message: &[u8]) {
         unreachable!("no socket was ever made")
     }
 
-    /// Is never called, as there is no socket.
+    /// Is never called, because no socket exists.
     pub fn sends_several_frames(&self) -> bool {
         unreachable!("no socket was ever made")
     }
 
-    /// Is never called, as there is no socket.
+    /// Is never called, because no socket exists.
     pub fn receive(&self) -> Vec<u8> {
         unreachable!("no socket was ever made")
     }
