@@ -1,4 +1,4 @@
-//! A row of commands, to the core's broker.
+//! Fuzz target for the core's broker: a sequence of commands.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use majordomus_core::{
 
 use crate::source::Source;
 
-/// Peers at a time.
+/// The number of concurrent peers.
 const PEERS: usize = 8;
 
 const SERVICES: &[&str] = &[
@@ -32,16 +32,17 @@ const SERVICES: &[&str] = &[
     "stock@latest",
 ];
 
-/// The most outputs of one input. There are eight peers and a few requests for each byte of an input,
-/// so a broker that produces more is in an endless loop.
+/// The maximum number of outputs of one input. There are eight peers and a few requests per input
+/// byte, so a broker that produces more is in an endless loop.
 const OUTPUTS_MAX: usize = 100_000;
 
-/// How much time passes, in milliseconds.
+/// The possible pauses in milliseconds.
 const PAUSES_MS: &[u64] = &[0, 1, 100, 500, 1_000, 2_500, 10_000, 60_000, 900_000];
 
-/// The first byte chooses the limits; then each byte is something that happens, with its choices
-/// behind it. After each, all that the core can look at in itself is as it must be, every request has
-/// one outcome or is in progress, and nobody was told what was not for it. At the end nothing is left.
+/// Runs a sequence of events. The first byte chooses the limits. Each following byte is an event,
+/// followed by its choices. After each event, the core's self-checks must pass, every request must
+/// have one outcome or be in progress, and no peer may have received another peer's message. At the
+/// end the broker must hold no state.
 pub fn broker(data: &[u8]) {
     let mut source = Source::new(data);
     let mut stage = Stage::new(config(source.byte()));
@@ -51,7 +52,8 @@ pub fn broker(data: &[u8]) {
     stage.end();
 }
 
-/// Small limits, so that they are met, and every way to balance.
+/// Returns a configuration with small limits, so that they are reached, and with any balancing
+/// policy.
 fn config(choice: u8) -> Config {
     let tight = choice & 1 == 1;
     let few = |most: usize| if tight { most } else { 1_000_000 };
@@ -84,17 +86,17 @@ fn config(choice: u8) -> Config {
     }
 }
 
-/// What its driver knows of a peer.
+/// The driver's model of a peer.
 struct Peer {
     id: PeerId,
     role: Role,
     paused: bool,
     load: Load,
-    /// The ids of the requests that it made and has no last word of.
+    /// The ids of its requests without a final reply.
     asked: Vec<CorrelationId>,
 }
 
-/// What waits to be written to a peer.
+/// The amount of unsent data for a peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Load {
     Little,
@@ -109,12 +111,12 @@ struct Stage {
     appeared: u32,
 }
 
-/// The peers of the broker, which check each output as it arises.
+/// The broker's peers, which check each output as it occurs.
 struct Peers {
     at: [Option<Peer>; PEERS],
-    /// Tokens that workers were given, and the ids that came with them.
+    /// The tokens given to workers, with the request ids.
     given: Vec<(Token, CorrelationId)>,
-    /// How many outputs the input has.
+    /// The number of outputs of the current input.
     outputs: usize,
 }
 
@@ -146,7 +148,7 @@ impl Stage {
             7 => return self.pass(source.pick(PAUSES_MS), true),
             8 if source.byte() & 7 == 7 => Input::Configured(Box::new(config(source.byte()))),
             8 if source.byte() == 255 => Input::Shutdown,
-            // What comes from one that is paused waits, and what is malformed with it.
+            // Input from a paused peer waits, including malformed input.
             _ if self.peers.at[at].as_ref().is_some_and(|peer| peer.paused) => return,
             9 => Input::Malformed { peer: id },
             command => match role {
@@ -182,7 +184,7 @@ impl Stage {
         self.tell(Input::Appeared { peer: id, profile });
     }
 
-    /// Time passes; the broker runs meanwhile, or not.
+    /// Advances the time, with or without running the broker.
     fn pass(&mut self, millis: u64, runs: bool) {
         let until = self.now.after(Duration::from_millis(millis));
         if runs {
@@ -217,7 +219,7 @@ impl Stage {
         assert_eq!(holdings.requests as u64, self.broker.counters().in_progress);
     }
 
-    /// The broker shuts down and all go.
+    /// Shuts the broker down and disconnects all peers.
     fn end(mut self) {
         self.tell(Input::Shutdown);
         assert_eq!(self.broker.counters().in_progress, 0);
@@ -276,7 +278,7 @@ impl Peers {
         }
     }
 
-    /// Returns a peer that the broker may speak of.
+    /// Returns a peer that the broker may refer to.
     fn known(&mut self, id: PeerId) -> &mut Peer {
         let peer = self.at[id.index as usize].as_mut().filter(|peer| peer.id == id);
         peer.expect("the broker speaks of connected peers only")
@@ -301,7 +303,7 @@ impl Outlet for Peers {
         match peer.asked.iter().position(|id| id.as_ref() == reply.id) {
             Some(at) if is_last => _ = peer.asked.swap_remove(at),
             Some(_) => {}
-            // What a worker says behind its reply.
+            // A worker's message after its reply.
             None => assert!(can.afterwords, "nobody asked: {command:?}"),
         }
     }
@@ -338,7 +340,8 @@ impl Outlet for Peers {
 
 fn client_says(command: u8, can: ClientCapabilities, source: &mut Source<'_>) -> FromClient {
     let number = u64::from(source.byte() & 3);
-    // Where ids are numbers, clients greet, and no two of their requests in progress have the same.
+    // In dialects with numeric ids, clients have a handshake, and no two of their requests in
+    // progress may have the same id.
     let id = match can.greets {
         true => CorrelationId::Number(number),
         false => CorrelationId::Text(Label::decimal(number)),
@@ -386,7 +389,7 @@ fn options(choice: u8) -> Bytes {
     Bytes::from_static(if choice & 3 == 3 { b"\x01a\0\0\0\x01b" } else { b"" })
 }
 
-/// Bodies that are equal often, and sometimes large.
+/// Returns a body. Bodies are often equal and sometimes large.
 fn body(choice: u8, form: Form) -> Frames {
     let frames: &[&[u8]] = match choice & 3 {
         0 => &[b"\"hello\""],

@@ -1,4 +1,4 @@
-//! A command of either side in either direction, and what becomes of it on the wire.
+//! Commands in either direction, and the checks of their encoding.
 
 use core::fmt::Debug;
 
@@ -11,10 +11,10 @@ use majordomus_wire::{Codec, Dialect, ERROR_TEXT_BYTES_MAX, Error, Scratch, Side
 
 use crate::message::Message;
 
-/// The token that is written in place of an address that is not a token.
+/// The token that replaces an address that is not a token.
 const TOKEN: Token = Token::from_bits([1, 2]);
 
-/// A command.
+/// A command in any direction.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Command {
     FromClient(FromClient),
@@ -24,7 +24,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What the two decoders of the codec's side make of a message.
+    /// Returns the results of both decoders of the codec's side for a message.
     pub(crate) fn readings(codec: Codec, message: &Message) -> impl Iterator<Item = Self> {
         let (from, to) = match codec.side() {
             Side::Client => (
@@ -39,7 +39,7 @@ impl Command {
         [from, to].into_iter().filter_map(|read| read.inspect_err(shows).ok())
     }
 
-    /// As it is written, if it is written at all.
+    /// Encodes the command, if the dialect can encode it.
     pub(crate) fn written(&self, codec: Codec) -> Option<Frames> {
         let mut written = Written::default();
         match self {
@@ -53,7 +53,7 @@ impl Command {
         written.message()
     }
 
-    /// The address in a command to a worker.
+    /// Returns the address in a command to a worker.
     fn address(&mut self) -> Option<&mut Label> {
         match self {
             Self::ToWorker(
@@ -86,7 +86,7 @@ impl Command {
         Some(Content { options, body })
     }
 
-    /// Reads a message of the same direction.
+    /// Decodes a message in the same direction as this command.
     pub(crate) fn read_alike(&self, codec: Codec, message: Frames) -> Result<Self, Error> {
         let scratch = &mut Scratch::default();
         match self {
@@ -104,7 +104,7 @@ impl Command {
     }
 }
 
-/// Decodes a message of a client from memory of each kind, with the same result.
+/// Decodes a message of a client from each kind of memory and checks that the results are equal.
 pub(crate) fn read_from_client(codec: Codec, message: &Message) -> Result<FromClient, Error> {
     let read = read_each(codec, message, |message, scratch| {
         let command = codec.decode_from_client(message, scratch)?.to_owned();
@@ -117,14 +117,15 @@ pub(crate) fn read_from_client(codec: Codec, message: &Message) -> Result<FromCl
     read.map(|(command, _)| command)
 }
 
-/// Decodes a message of a worker from memory of each kind, with the same result.
+/// Decodes a message of a worker from each kind of memory and checks that the results are equal.
 pub(crate) fn read_from_worker(codec: Codec, message: &Message) -> Result<FromWorker, Error> {
     read_each(codec, message, |message, scratch| {
         codec.decode_from_worker(message, scratch).map(|command| command.to_owned())
     })
 }
 
-/// Decodes a message from borrowed, shared and compact memory, with the same result.
+/// Decodes a message from borrowed, shared and compact memory and checks that the results are
+/// equal.
 fn read_each<T: Debug + PartialEq>(
     codec: Codec,
     message: &Message,
@@ -139,14 +140,14 @@ fn read_each<T: Debug + PartialEq>(
     borrowed
 }
 
-/// What a peer wrote, and what stands beside it.
+/// A peer's body and options.
 struct Content<'a> {
     options: &'a mut Bytes,
     body: &'a mut Frames,
 }
 
 impl Content<'_> {
-    /// Has what the dialect writes where there is nothing.
+    /// Fills an empty body with the dialect's placeholder.
     fn fill(self, codec: Codec, written: Content<'_>) {
         let is_json = matches!(codec.dialect(), Dialect::Pigato | Dialect::Omdp);
         if is_json && self.options.is_empty() {
@@ -167,7 +168,8 @@ impl Content<'_> {
     }
 }
 
-/// Whether `written` is what a JSON dialect writes in place of what JavaScript takes for nothing.
+/// Returns true if `written` is a JSON dialect's placeholder for a value that JavaScript treats as
+/// empty.
 pub(crate) fn stands_in(text: &[u8], written: &Frames) -> bool {
     let text = text.trim_ascii();
     let Some(written) = written.get(0) else { return false };
@@ -182,19 +184,19 @@ pub(crate) fn stands_in(text: &[u8], written: &Frames) -> bool {
     }
 }
 
-/// An error as text, as far as one goes.
+/// Returns the text of an error body, as far as it is valid.
 fn as_text(body: &Frames) -> Frames {
     let frame = body.get(0).unwrap_or_default();
     let kept = &frame[..frame.len().min(ERROR_TEXT_BYTES_MAX)];
     Frames::from_slices(&[String::from_utf8_lossy(kept).as_bytes()])
 }
 
-/// An error can be shown.
+/// Checks that an error has a text.
 pub(crate) fn shows(error: &Error) {
     assert!(!error.to_string().is_empty());
 }
 
-/// A message that sees to it that nothing comes behind its last frame.
+/// A sink that checks that no frame follows the last frame of a message.
 #[derive(Default)]
 pub(crate) struct Written {
     frames: Vec<Bytes>,
@@ -217,12 +219,13 @@ impl Sink for Written {
     }
 }
 
-/// What was read is written so that it is read again as what it is.
+/// Checks that an encoded command decodes to an equal command.
 pub(crate) fn comes_through(codec: Codec, command: &Command) {
     let is_other = match (codec.dialect(), command) {
-        // Its broker does not answer, but its client would listen.
+        // Its broker does not answer heartbeats, but its client accepts the answer.
         (Dialect::Omdp, Command::ToClient(ToClient::Heartbeat)) => true,
-        // A NAK says less than we know: it is written for other ends than a worker's error.
+        // A NAK carries less information than the command: it also stands for other outcomes than a
+        // worker's error.
         (Dialect::Libmdp, Command::ToClient(ToClient::Failed(..))) => true,
         _ => false,
     };
@@ -238,13 +241,14 @@ pub(crate) fn comes_through(codec: Codec, command: &Command) {
     };
     let mut expected = command.clone();
     match (codec.dialect(), &mut expected, &again) {
-        // Its own broker says REJECT to clients; ours says what the worker said, or a word.
+        // PIGATO's broker sends REJECT to clients. Ours sends the worker's text or a short error
+        // text.
         (
             Dialect::Pigato,
             Command::ToClient(ToClient::Failed(outcome @ Outcome::Rejected, _)),
             Command::ToClient(ToClient::Failed(again, _)),
         ) => *outcome = *again,
-        // Another broker may have codes that ours does not write.
+        // Other brokers may send codes that ours does not.
         (
             Dialect::Omdp1,
             Command::ToClient(ToClient::Failed(outcome, reply)),
@@ -265,7 +269,7 @@ pub(crate) fn comes_through(codec: Codec, command: &Command) {
         Command::ToClient(ToClient::Failed(_, again)),
     ) = (&mut expected, &again)
     {
-        // Where an error is a text, what is none becomes one.
+        // In a dialect with textual errors, an error that is not text is converted.
         if again.body == as_text(&reply.body) {
             reply.body = again.body.clone();
         }
@@ -279,7 +283,7 @@ pub(crate) fn comes_through(codec: Codec, command: &Command) {
         expected.fill(codec, again);
     }
     assert_eq!(again, expected, "{codec:?} {message:?}");
-    // What stands in for something is then written as it is.
+    // A placeholder is then encoded unchanged.
     let settled = again.written(codec).expect("it was read");
     assert_eq!(again.read_alike(codec, settled), Ok(again), "{codec:?} {command:?}");
 }

@@ -1,4 +1,4 @@
-//! A message, to the decoders of every dialect.
+//! Fuzz targets for the decoders of every dialect.
 
 use majordomus_wire::Codec;
 
@@ -6,25 +6,25 @@ use crate::command::{Command, comes_through, read_from_client, read_from_worker}
 use crate::message::Message;
 use crate::source::Source;
 
-/// The first byte chooses how the peer speaks, the rest is a message. Every decoder accepts or rejects
-/// it, from borrowed and from shared memory with the same result, and so it does with the message cut
-/// at one byte. A command that a decoder of its side accepts is written so that it is read again as
-/// what it is.
+/// Decodes a message. The first byte chooses the codec, and the rest is the message. Every decoder
+/// must accept or reject it with the same result from borrowed and from shared memory, and also
+/// after the message is cut at one byte. A command accepted by a decoder of its side must survive
+/// encoding and decoding.
 pub fn decode(data: &[u8]) {
     let (codec, message) = read(data);
     for command in Command::readings(codec, &message) {
         comes_through(codec, &command);
     }
     decode_all(codec, &message);
-    // Another input cuts at another byte.
+    // Different inputs cut at different bytes.
     let sum: usize = data.iter().map(|byte| usize::from(*byte)).sum();
     if let Some(cut) = sum.checked_rem(message.cuts()) {
         decode_all(codec, &message.cut(cut));
     }
 }
 
-/// The same input as that of [`decode`], with the message cut at every byte: every decoder accepts or
-/// rejects it, from borrowed and from shared memory with the same result.
+/// Decodes the input of [`decode`], cut at every byte. Every decoder must accept or reject each cut
+/// with the same result from borrowed and from shared memory.
 pub fn decode_cuts(data: &[u8]) {
     let (codec, message) = read(data);
     for cut in 0..message.cuts() {
@@ -37,7 +37,7 @@ fn read(data: &[u8]) -> (Codec, Message) {
     (source.codec(), source.message())
 }
 
-/// Decodes a message as one that each side says and as one that each side is told.
+/// Decodes a message in both directions.
 fn decode_all(codec: Codec, message: &Message) {
     let _ = read_from_client(codec, message);
     let _ = read_from_worker(codec, message);

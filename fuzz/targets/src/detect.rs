@@ -1,4 +1,4 @@
-//! A first message, to detection.
+//! Fuzz target for the detection of a peer's dialect from its first message.
 
 use majordomus_core::Frames;
 use majordomus_wire::{Codec, Dialect, Side, Socket};
@@ -6,7 +6,7 @@ use majordomus_wire::{Codec, Dialect, Side, Socket};
 use crate::command::{Command, comes_through, read_from_client, read_from_worker, shows};
 use crate::source::Source;
 
-/// Routing ids as the libraries make them, and others.
+/// Routing ids as the libraries create them, and others.
 const IDENTITIES: &[&[u8]] = &[
     b"",
     b"CPPBqWA9",
@@ -16,10 +16,10 @@ const IDENTITIES: &[&[u8]] = &[
     b"stock-echo-0",
 ];
 
-/// The first byte chooses the socket, the identity and a dialect that the listener is pinned to, the
-/// rest is a message. It is told in the same way again, where its own dialect is pinned, and by what
-/// we write of it; with one more frame it is of the same dialect or of none; and what was told can be
-/// read.
+/// Detects the dialect of a message. The first byte chooses the socket, the identity and the
+/// listener's pinned dialect, and the rest is the message. Detection must give the same result if
+/// the detected dialect is pinned, and for our encoding of the message. With one more frame the
+/// result must be the same dialect or none. A detected message must be decodable.
 pub fn detect(data: &[u8]) {
     let mut source = Source::new(data);
     let choice = usize::from(source.byte());
@@ -60,7 +60,7 @@ pub fn detect(data: &[u8]) {
         Side::Client => Ok(Command::FromClient(read_from_client(codec, &whole).unwrap())),
         Side::Worker => read_from_worker(codec, &whole).map(Command::FromWorker),
     };
-    // A worker is known by its header, whatever follows it.
+    // A worker is detected by its header, whatever follows it.
     let Ok(said) = said else { return };
     comes_through(codec, &said);
     if let Some(written) = said.written(codec) {
@@ -69,7 +69,7 @@ pub fn detect(data: &[u8]) {
     }
 }
 
-/// The same with one frame more of a body, or with one part more where they are packed.
+/// Returns the message with one more body frame, or with one more part if parts are packed.
 fn longer(message: &Frames, socket: Socket) -> Frames {
     let mut frames: Vec<Vec<u8>> = message.iter().map(<[u8]>::to_vec).collect();
     match (socket, frames.last_mut()) {

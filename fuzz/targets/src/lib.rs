@@ -1,7 +1,8 @@
-//! What must hold for any input: the targets of the fuzzer, which are ordinary functions, so that
-//! tests run them too. A target panics where something does not hold, and never else.
+//! Fuzz targets: properties that must hold for any input. Targets are ordinary functions, so tests
+//! run them too. A target panics only if a property does not hold.
 //!
-//! An input is read as a row of choices by its target. `docs/fuzzing.md` says how they are run.
+//! Each target reads its input as a sequence of choices. `docs/fuzzing.md` describes how to run the
+//! targets.
 
 mod broker;
 mod command;
@@ -27,10 +28,10 @@ pub use traffic::traffic;
 pub use translate::translate;
 pub use zmtp::zmtp;
 
-/// What runs one input.
+/// A function that runs one input.
 pub type Target = fn(&[u8]);
 
-/// All targets by their names, which are those of their corpora.
+/// All targets with their names, which are also the names of their corpora.
 pub const TARGETS: [(&str, Target); 7] = [
     ("broker", broker),
     ("decode", decode),

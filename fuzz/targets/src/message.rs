@@ -1,17 +1,16 @@
-//! A message in memory, as a read buffer holds it.
+//! A message in memory, as in a read buffer.
 
 use bytes::Bytes;
 use majordomus_core::{Frames, FramesView};
 
-/// The bytes in front of each frame: where ZMTP has the flags and the length, which no decoder may
-/// look at.
+/// The bytes before each frame. ZMTP has the flags and the length there, which no decoder may read.
 const HEADER: [u8; 2] = [0xFF, 0xFF];
 
-/// A message whose frames do not follow each other closely.
+/// A message whose frames are not adjacent in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     memory: Bytes,
-    /// Start and end of each frame in `memory`.
+    /// The start and end of each frame in `memory`.
     bounds: Vec<(u32, u32)>,
 }
 
@@ -37,22 +36,22 @@ impl Message {
         FramesView::shared(&self.memory, &self.bounds)
     }
 
-    /// Copies the frames into memory that has nothing else in it.
+    /// Copies the frames into memory without other content.
     pub(crate) fn compact(&self) -> Frames {
         let frames: Vec<&[u8]> = self.borrowed().iter().collect();
         Frames::from_slices(&frames)
     }
 
-    /// Returns how many cuts there are: two for each byte and each frame, since a frame can be cut
-    /// before its end and the message can end there too.
+    /// Returns the number of cuts: two for each byte and each frame, because a cut frame may be the
+    /// last frame or be followed by others.
     pub(crate) fn cuts(&self) -> usize {
         2 * (self.borrowed().bytes() + self.bounds.len())
     }
 
-    /// Returns the message with one cut, of as many as [`cuts`](Message::cuts) says: with the frames
-    /// before the cut, the cut one, and for every other cut the frames behind it.
+    /// Returns the message with one of its [`cuts`](Message::cuts): the frames before the cut, the
+    /// cut frame, and for every other cut the frames after it.
     ///
-    /// The memory is the same, so what was cut off is still behind the end.
+    /// The memory is unchanged, so the removed bytes still follow the end.
     pub(crate) fn cut(&self, cut: usize) -> Self {
         let mut message = self.clone();
         let mut left = cut / 2;

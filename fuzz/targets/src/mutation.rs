@@ -1,11 +1,11 @@
-//! Inputs that are nearly those of a corpus.
+//! Mutations of corpus inputs.
 
 use crate::random::Random;
 
-/// The longest input that is made.
+/// The maximum length of a mutated input.
 const BYTES_MAX: usize = 1_024;
 
-/// Makes inputs of those of a corpus, from a seed.
+/// A generator of mutated corpus inputs with a seed.
 #[derive(Debug)]
 pub struct Mutation<'a> {
     corpus: &'a [Vec<u8>],
@@ -13,12 +13,12 @@ pub struct Mutation<'a> {
 }
 
 impl<'a> Mutation<'a> {
-    /// Of these, which are not none.
+    /// Creates a generator. The corpus must not be empty.
     pub const fn new(corpus: &'a [Vec<u8>], seed: u64) -> Self {
         Self { corpus, random: Random::new(seed) }
     }
 
-    /// The next input.
+    /// Returns the next input.
     pub fn next_input(&mut self) -> Vec<u8> {
         let mut input = self.any().to_vec();
         for _ in 0..1 + self.random.below(5) {
@@ -46,7 +46,7 @@ impl<'a> Mutation<'a> {
             (4, Some(_)) => input.truncate(at),
             (5, _) => input.insert(at, octet),
             (6, _) => {
-                // A piece of another, or of itself.
+                // Insert a piece of a corpus input.
                 let other = self.any();
                 let from = self.random.below(other.len() + 1);
                 let piece = &other[from..other.len().min(from + 1 + usize::from(octet % 64))];

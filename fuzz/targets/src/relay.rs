@@ -1,4 +1,4 @@
-//! A message of one peer, passed on to another.
+//! Fuzz target for relaying a message from one peer to another.
 
 use majordomus_core::{
     CODE_UNSAID, CorrelationIdRef, Form, Frames, FromClientView, FromWorkerView, Outcome, Reply,
@@ -14,9 +14,9 @@ use crate::translate::{checks_json, is_json};
 /// The token of the request.
 const TOKEN: Token = Token::from_bits([0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210]);
 
-/// The first byte chooses how a peer speaks and the second how the one behind the broker does, a
-/// piece is the name of a service, the rest is a message of the first peer. If it is a request or a
-/// reply, the other one reads what the broker makes of it, as what it was.
+/// Relays a message. The first byte chooses the sender's codec, the second one the receiver's
+/// codec, a piece is the service name, and the rest is the sender's message. If it is a request or
+/// a reply, the receiver must decode an equal command from the broker's output.
 pub fn relay(data: &[u8]) {
     let mut source = Source::new(data);
     let from = source.codec();
@@ -29,7 +29,7 @@ pub fn relay(data: &[u8]) {
         Side::Client => {
             let worker = Codec::new(to.dialect(), Side::Worker);
             match from.decode_from_client(message.borrowed(), &mut scratch) {
-                // For what is no name there is no worker.
+                // A request without a valid service name is not dispatched.
                 Ok(FromClientView::Request(request)) if !request.service.is_empty() => {
                     asked(&request, worker.with_json(from.json()));
                 }
@@ -40,7 +40,7 @@ pub fn relay(data: &[u8]) {
             let client = Codec::new(to.dialect(), Side::Client)
                 .with_errors(to.errors())
                 .with_json(to.json());
-            // Those of OMDP/1 are numbers.
+            // OMDP/1 has numeric ids.
             let id = CorrelationIdRef::Number(number);
             match from.decode_from_worker(message.borrowed(), &mut scratch) {
                 Ok(FromWorkerView::Partial(reply)) => {
@@ -67,7 +67,7 @@ pub fn relay(data: &[u8]) {
     }
 }
 
-/// The broker gives the request to a worker. Its body becomes JSON as the codec of its client has it.
+/// Dispatches the request to a worker. Its body becomes JSON as configured for its client's codec.
 fn asked(request: &RequestView<'_>, worker: Codec) {
     let RequestView { service, id, priority, credit, options, body, .. } = *request;
     let told = WorkerRequestView {
@@ -96,10 +96,10 @@ fn replied<'a>(
     ReplyView { id, code, options, ..ReplyView::new(service, body) }
 }
 
-/// The broker gives the reply to a client.
+/// Sends the reply to a client.
 fn answered(reply: ToClientView<'_>, client: Codec) {
     let Role::Client(can) = client.role() else { return };
-    // The core sends no others.
+    // The core sends no other commands to this client.
     let sent = match &reply {
         ToClientView::Partial(_) => can.partial_replies,
         ToClientView::Failed(outcome, _) => can.told.contains(*outcome),
@@ -132,7 +132,7 @@ fn answered(reply: ToClientView<'_>, client: Codec) {
                 reply.code == CODE_UNSAID || read.code == CODE_UNSAID || reply.code == read.code
             );
         }
-        // A reply that looks like an error is one.
+        // A reply that looks like an error is decoded as one.
         (ToClientView::Final(reply), ToClient::Failed(..)) => {
             assert!(
                 in_frames(reply.body.to_frames()).get(0).unwrap().starts_with(b"-1 "),
@@ -148,7 +148,7 @@ fn is_for(reply: &ReplyView<'_>, read: &Reply, names_service: bool) {
     assert!(read.service.is_empty() || !names_service || *read.service == *reply.service);
 }
 
-/// The body that one peer wrote is what another one has read.
+/// Checks that the sender's body equals the receiver's body.
 fn arrives(body: &Frames, read: &Frames, reader: Codec) {
     let form = match reader.role() {
         Role::Client(can) => can.form,
@@ -168,11 +168,11 @@ fn arrives(body: &Frames, read: &Frames, reader: Codec) {
         }
         (Form::Frames, Form::Json) => {
             let Some(data) = read.get(0) else {
-                // `raw` writes an empty frame as it is, and no data is read of that.
+                // `raw` encodes an empty frame as no data, which cannot be decoded.
                 assert!(reader.json() == Json::Raw && body.bytes() == 0, "{reader:?} {body:?}");
                 return;
             };
-            // What a client's stream would take for its end is a text without letters.
+            // A client would decode an empty JSON string as the end of its stream.
             let is_part = data == b"\"\"" && body.len() < 2;
             if !is_part && reader.json() != Json::Raw && is_json(data) {
                 checks_json(body, data, reader.json());

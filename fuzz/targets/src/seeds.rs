@@ -1,5 +1,5 @@
-//! The corpus begins with real bytes: a conversation of PIGATO's own programs, the vectors of OMDP/1,
-//! and messages of each dialect as its libraries write them.
+//! The initial corpus, made of real messages: a conversation of PIGATO's own programs, the test
+//! vectors of OMDP/1, and messages of each dialect as its libraries encode them.
 
 use majordomus_wire::{Codec, Dialect, Side, Socket};
 
@@ -12,14 +12,14 @@ const RFC: &str = include_str!("../../../docs/rfc/omdp-1.md");
 const PIGATO: &str = include_str!("../../../crates/wire/tests/captures/pigato.txt");
 const MESSAGES: &str = include_str!("messages.txt");
 
-/// A message, and who speaks so.
+/// A message with its dialect and sender.
 struct Message {
     dialect: Dialect,
     side: Side,
     frames: Vec<Vec<u8>>,
 }
 
-/// The inputs that the corpus of this target begins with.
+/// Returns the initial corpus of a target.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let messages = messages();
     let mut seeds: Vec<Vec<u8>> = match target {
@@ -67,12 +67,12 @@ impl Message {
         self.frames.iter().map(Vec::as_slice)
     }
 
-    /// The message as frames behind choices.
+    /// Returns the message's frames after some choices.
     fn behind(&self, choices: &[u8]) -> Vec<u8> {
         behind(choices, self.frames())
     }
 
-    /// Whether the broker passes it on.
+    /// Returns true if the broker relays the message.
     fn is_relayed(&self) -> bool {
         let codec = Codec::new(self.dialect, self.side);
         let message = message::Message::new(self.frames());
@@ -81,7 +81,7 @@ impl Message {
         })
     }
 
-    /// The message on a stream.
+    /// Returns the message's bytes on a stream.
     fn sent(&self) -> Vec<u8> {
         let mut stream = vec![0, self.frames.len() as u8];
         for (at, frame) in self.frames().enumerate() {
@@ -103,7 +103,7 @@ fn behind<'a>(choices: &[u8], frames: impl IntoIterator<Item = &'a [u8]>) -> Vec
     [choices, &packed(frames)].concat()
 }
 
-/// To a peer of each form and of OMDP/1.
+/// Returns inputs that relay the message to a peer of each body format and of OMDP/1.
 fn relayed(said: &Message) -> impl Iterator<Item = Vec<u8>> {
     [Dialect::Omdp1, Dialect::Mdp02, Dialect::Pigato].into_iter().map(|to| {
         let other = if said.side == Side::Client { Side::Worker } else { Side::Client };
@@ -126,7 +126,8 @@ const BODIES: &[&[&[u8]]] = &[
     &[b"-1.5e3"],
 ];
 
-/// A worker and two clients of a dialect, requests, a part and a reply, a worker that is lost, time.
+/// Returns a script with a worker and two clients of a dialect: requests, a part, a reply, a lost
+/// worker, and elapsed time.
 fn script(dialect: Dialect, tight: u8) -> Vec<u8> {
     let (worker, client) = (codec_byte(dialect, Side::Worker), codec_byte(dialect, Side::Client));
     let (first, second) = (1 << 5, 2 << 5);
@@ -137,7 +138,7 @@ fn script(dialect: Dialect, tight: u8) -> Vec<u8> {
         &[second, client, 2, second | 29, 0, 0, 0],
         &[first | 10, 0, 0, 0, 0, second | 10, 0, 0, 4, 1, first | 10, 1, 0, 8, 3],
         &[13, 0, 0, 0, 15, 0, 0, 4, first | 7, 3, 26, 0, 0, 2, 15, 0, 0, 0],
-        // Two for this worker only, of which one is cancelled, and time for the other.
+        // Two requests for this target worker: one is cancelled, and the other gets time to run.
         &[first | 10, 3, 0, 0, 0, first | 20, 1, 0, 0, 0, second | 20, 2, 0, 0, 7],
         &[first | 22, 1, 0, first | 7, 7, 15, 0, 0, 0],
         &[first | 10, 2, 1, 0, 0, second | 10, 2, 1, 0, 0, 4],
@@ -166,7 +167,7 @@ fn messages() -> Vec<Message> {
     messages
 }
 
-/// The vectors of section 14 of the RFC.
+/// Returns the test vectors of section 14 of the RFC.
 fn vectors() -> impl Iterator<Item = Message> {
     let (_, section) = RFC.split_once("## 14. ").expect("the vectors");
     let blocks = section.split("```text\n").skip(1);
@@ -177,7 +178,7 @@ fn vectors() -> impl Iterator<Item = Message> {
             if who.contains("worker") { Side::Worker } else { Side::Client }
         };
         let by = side(text.lines().next().unwrap_or_default());
-        // A line that stands between two messages says what the first is read as.
+        // The line `# is read as` separates a message from its decoded form.
         let messages = text.split("\n# is read as\n");
         messages.map(move |message| {
             let frames =
@@ -193,7 +194,7 @@ fn octets(line: &str) -> Vec<u8> {
     digits.chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
-/// The frames in a line, each in brackets, with what is not printable as `\xNN`.
+/// Parses the frames of a line. Each is in brackets, with unprintable bytes as `\xNN`.
 fn bracketed(line: &str) -> Vec<Vec<u8>> {
     let (_, frames) = line.split_once(" [").expect("a frame");
     let frames = frames.strip_suffix(']').expect("its end");

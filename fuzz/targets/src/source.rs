@@ -1,11 +1,11 @@
-//! An input as a row of choices.
+//! A reader of fuzz inputs as sequences of choices.
 
 use majordomus_core::Label;
 use majordomus_wire::{Codec, Dialect, Errors, Json, Side, check_service_name};
 
 use crate::message::Message;
 
-/// Reads choices off the front of an input. One that is at its end gives zeros and nothing.
+/// Reads choices from the front of an input. At the end it returns zeros and empty slices.
 pub(crate) struct Source<'a>(&'a [u8]);
 
 impl<'a> Source<'a> {
@@ -17,7 +17,7 @@ impl<'a> Source<'a> {
         self.0.is_empty()
     }
 
-    /// All that is left.
+    /// Returns the rest of the input.
     pub(crate) const fn rest(self) -> &'a [u8] {
         self.0
     }
@@ -28,7 +28,7 @@ impl<'a> Source<'a> {
         first
     }
 
-    /// A number below `bound`, which is at most 256.
+    /// Returns a number below `bound`, which must be at most 256.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound
     }
@@ -41,7 +41,7 @@ impl<'a> Source<'a> {
         self.byte() & 1 == 1
     }
 
-    /// A length, and so many bytes: one byte, or 255 and two more.
+    /// Reads a length and this many bytes. The length is one byte, or 255 and two more bytes.
     pub(crate) fn piece(&mut self) -> &'a [u8] {
         let length = match self.byte() {
             255 => u16::from_be_bytes([self.byte(), self.byte()]).into(),
@@ -52,7 +52,7 @@ impl<'a> Source<'a> {
         piece
     }
 
-    /// A message up to the end of the input.
+    /// Reads a message up to the end of the input.
     pub(crate) fn message(mut self) -> Message {
         let mut frames = Vec::new();
         while !self.is_empty() {
@@ -61,7 +61,7 @@ impl<'a> Source<'a> {
         Message::new(frames)
     }
 
-    /// How a peer of ours speaks, in any dialect on either side. See [`codec_byte`].
+    /// Reads a codec of any dialect and side. See [`codec_byte`].
     pub(crate) fn codec(&mut self) -> Codec {
         let mut choice = usize::from(self.byte());
         let mut of = |bound: usize| {
@@ -75,20 +75,20 @@ impl<'a> Source<'a> {
         Codec::new(dialect, side).with_errors(errors).with_json(Json::ALL[of(3)])
     }
 
-    /// The name of a service that a client may ask for.
+    /// Reads a service name that a client may request.
     pub(crate) fn service(&mut self) -> Label {
         let name = self.piece();
         if check_service_name(name).is_ok() { name.into() } else { "echo".into() }
     }
 }
 
-/// The byte that stands for this dialect and side in an input.
+/// Returns the input byte for this dialect and side.
 pub(crate) fn codec_byte(dialect: Dialect, side: Side) -> u8 {
     let at = Dialect::ALL.iter().position(|other| *other == dialect).expect("one of all");
     (at + Dialect::ALL.len() * usize::from(side == Side::Worker)) as u8
 }
 
-/// Frames as [`Source::message`] reads them.
+/// Encodes frames in the format of [`Source::message`].
 pub(crate) fn packed<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut packed = Vec::new();
     for frame in frames {

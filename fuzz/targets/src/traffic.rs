@@ -1,4 +1,4 @@
-//! Two connections that talk to each other.
+//! Fuzz target for two ZMTP connections that exchange messages.
 
 use bytes::{Bytes, BytesMut};
 use majordomus_zmtp::{
@@ -7,11 +7,12 @@ use majordomus_zmtp::{
 
 use crate::source::Source;
 
-/// Lengths where framing changes.
+/// Frame lengths at the boundaries of the framing.
 const LENGTHS: &[usize] = &[0, 1, 254, 255, 256, 300, 8_191, 8_192, 20_000];
 
-/// Every byte is something that a side does: it sends a frame, asks for life, writes some bytes. What
-/// one side sends is what the other one receives, and every PING has its PONG.
+/// Runs two connected peers. Each byte is an action of one side: it sends a frame, sends a PING, or
+/// writes some bytes. Each side must receive exactly the other side's messages, and a PONG for
+/// every PING.
 pub fn traffic(data: &[u8]) {
     let mut source = Source::new(data);
     let ours = Metadata::new(SocketType::Dealer).with_routing_id(b"me");
@@ -38,14 +39,14 @@ pub fn traffic(data: &[u8]) {
     let [one, other] = &ends;
     for (from, to) in [(one, other), (other, one)] {
         assert_eq!(from.sent, to.received);
-        // One that sends them faster than it reads has no answer to the others.
+        // A peer that sends PINGs faster than it reads gets no answer to the excess ones.
         assert!(from.pings.len() > UNSENT_PONGS_MAX as usize || from.pings == from.pongs);
         assert_eq!(from.connection.held_bytes(), 0);
         assert!(!from.connection.receiving());
     }
 }
 
-/// Writes up to `most` bytes of one end to the other.
+/// Transfers up to `most` bytes from one end to the other.
 fn pass(ends: &mut [End; 2], from: usize, most: usize) {
     let connection = &mut ends[from].connection;
     let bytes: Vec<u8> = connection.unsent().flatten().copied().take(most).collect();
@@ -55,7 +56,7 @@ fn pass(ends: &mut [End; 2], from: usize, most: usize) {
 
 struct End {
     connection: Connection,
-    /// Frames of the message that is being sent.
+    /// The frames of the unfinished message.
     open: Vec<Bytes>,
     sent: Vec<Vec<Bytes>>,
     received: Vec<Vec<Bytes>>,
@@ -109,7 +110,7 @@ impl End {
     }
 
     fn receive(&mut self, bytes: &[u8]) {
-        // A message that is being sent is not interrupted by answers.
+        // Answers must not interrupt an unfinished message.
         if !self.open.is_empty() {
             self.finish();
         }

@@ -1,4 +1,4 @@
-//! A body, between frames and JSON.
+//! Fuzz target for the translation of bodies between frames and JSON.
 
 use majordomus_core::{Form, Frames, Reply, ToClient};
 use majordomus_wire::{Codec, Dialect, Json, Side, in_frames};
@@ -6,12 +6,12 @@ use majordomus_wire::{Codec, Dialect, Json, Side, in_frames};
 use crate::command::Command;
 use crate::source::Source;
 
-/// Frames of a longer body do not come back one by one.
+/// The maximum number of frames of a body that survives translation unchanged.
 const ELEMENTS_MAX: usize = 1_016;
 
-/// The first byte chooses how frames become JSON, the rest is a body. Whatever its frames are, JSON
-/// is made of them that is no longer than it may be and becomes the same frames; whatever is called
-/// JSON becomes frames of no more bytes.
+/// Translates a body. The first byte chooses the conversion of frames to JSON, and the rest is the
+/// body. Any frames must become JSON within its size limit and convert back to the same frames. Any
+/// data in JSON format must become frames of no more bytes.
 pub fn translate(data: &[u8]) {
     let mut source = Source::new(data);
     let choice = source.byte();
@@ -32,7 +32,7 @@ pub fn translate(data: &[u8]) {
     assert!(frames.bytes() <= body.bytes(), "{body:?} {frames:?}");
 }
 
-/// `data` is what has been made of the body.
+/// Checks that `data` is the translation of the body.
 pub(crate) fn checks_json(body: &Frames, data: &[u8], rule: Json) {
     assert!(data.len() <= 6 * body.bytes() + 13 * body.len() + 4, "{body:?} {data:?}");
     if rule == Json::Raw {
@@ -42,7 +42,7 @@ pub(crate) fn checks_json(body: &Frames, data: &[u8], rule: Json) {
     let again = in_frames(Frames::from_slices(&[data]).in_form(Form::Json, 0));
     let passed = body.len() == 1 && body.get(0) == Some(data);
     match body.len() {
-        // What passes through stands for what its own text stands for.
+        // A body that passes through unchanged has the meaning of its own text.
         1 if passed => {}
         0 => assert_eq!(again, Frames::from_slices(&["null"])),
         1..=ELEMENTS_MAX => assert_eq!(again, *body),

@@ -1,4 +1,4 @@
-//! A stream of bytes, to a connection, in one piece and in many.
+//! Fuzz target for a ZMTP connection: a byte stream in one piece and in many.
 
 use bytes::{Bytes, BytesMut};
 use majordomus_zmtp::{
@@ -11,12 +11,13 @@ use crate::source::Source;
 const LIMITS: Limits =
     Limits { handshake_bytes_max: 1_000, message_bytes_max: 50_000, frames_max: 20 };
 
-/// What is behind some streams: more than is held of a message without a question.
+/// The length of the data after some streams: more than a connection buffers of a message without
+/// asking for memory.
 const FILLING_BYTES: usize = 40_000;
 
-/// The first byte chooses the side and what came before, the next one how the stream is cut and
-/// whether much comes at its end, the rest is the stream. However it is cut, what happens is the same and so is what is answered; after an
-/// error nothing is held.
+/// Feeds a stream to a connection. The first byte chooses the side and the preceding data. The next
+/// byte chooses how the stream is cut and whether much data follows it. The rest is the stream. The
+/// events and answers must not depend on the cuts. After an error nothing may be buffered.
 pub fn zmtp(data: &[u8]) {
     let mut source = Source::new(data);
     let (choice, cuts) = (source.byte(), source.byte());
@@ -30,7 +31,7 @@ pub fn zmtp(data: &[u8]) {
     }
     stream.extend(source.rest());
     if cuts & 7 == 7 && choice & 16 == 16 {
-        // So that a large frame can be complete, in pieces that are not the smallest.
+        // This completes a large frame, in pieces that are not the smallest.
         stream.resize(stream.len() + FILLING_BYTES, 0xFF);
     }
 
@@ -60,7 +61,7 @@ pub fn zmtp(data: &[u8]) {
     assert_eq!(whole.connection.receiving(), cut.connection.receiving());
 }
 
-/// A peer's greeting with the NULL mechanism.
+/// Returns a peer's greeting with the NULL mechanism.
 pub(crate) fn greeting(minor: u8) -> [u8; 64] {
     let mut greeting = [0; 64];
     greeting[0] = 0xFF;
@@ -71,16 +72,16 @@ pub(crate) fn greeting(minor: u8) -> [u8; 64] {
     greeting
 }
 
-/// The READY of a DEALER without an identity.
+/// The READY command of a DEALER without an identity.
 pub(crate) const READY: &[u8] =
     b"\x04\x29\x05READY\x0BSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0";
 
-/// A connection, and what has happened on it, but for what tells of the reads.
+/// A connection and its events, without details that depend on the reads.
 struct Run {
     connection: Connection,
     events: Vec<Event>,
     error: Option<Error>,
-    /// Whether more was granted to the message in reception.
+    /// True if more memory was granted for the incoming message.
     granted: bool,
 }
 
@@ -102,7 +103,7 @@ impl Run {
         self.settle();
     }
 
-    /// Reads to where the connection wants it.
+    /// Reads into the buffer that the connection provides.
     fn receive_direct(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let Some(buffer) = self.connection.direct_buffer() else { return self.receive(bytes) };
@@ -115,7 +116,7 @@ impl Run {
         }
     }
 
-    /// Takes whole messages in place; the connection copies the remaining bytes.
+    /// Reads whole messages in place. The connection copies the remaining bytes.
     fn receive_in_place(&mut self, mut bytes: &[u8]) {
         let mut bounds = Vec::new();
         loop {
@@ -134,12 +135,12 @@ impl Run {
                 break;
             }
         }
-        // While memory is asked for, bytes may be left.
+        // Bytes may remain while a memory grant is pending.
         self.connection.receive_copy(bytes);
         self.settle();
     }
 
-    /// Does not poll until nothing is left.
+    /// Polls only `polls` times, so events may remain.
     fn receive_lazily(&mut self, bytes: &[u8], polls: usize, settles: bool) {
         self.connection.receive(&mut BytesMut::from(bytes));
         for _ in 0..polls {
@@ -150,13 +151,13 @@ impl Run {
         }
     }
 
-    /// Whether there was an event.
+    /// Polls once. Returns true if there was an event.
     fn poll(&mut self) -> bool {
         let polled = self.connection.poll();
         self.handle(polled)
     }
 
-    /// The same for an event that was polled.
+    /// Handles the result of a poll. Returns true if there was an event.
     fn handle(&mut self, polled: Result<Option<Event>, Error>) -> bool {
         let event = match polled {
             Ok(event) => event,

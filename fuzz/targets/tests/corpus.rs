@@ -1,7 +1,7 @@
-//! Every target, on its corpus and on what is nearly like it.
+//! Runs every target on its corpus and on mutations of it.
 //!
-//! `FUZZ_RUNS` says how many inputs are made for each, `FUZZ_SEED` of which seed, and
-//! `UPDATE_CORPUS=1` writes the seeds that the corpus begins with.
+//! `FUZZ_RUNS` sets the number of mutated inputs per target, `FUZZ_SEED` sets their seed, and
+//! `UPDATE_CORPUS=1` writes the initial corpus.
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -81,7 +81,7 @@ fn zmtp() {
     check("zmtp", 20_000);
 }
 
-/// What a real peer wrote is among the inputs.
+/// Messages of a real peer are among the inputs.
 #[test]
 fn the_corpus_begins_with_real_bytes() {
     for (name, _) in TARGETS {
