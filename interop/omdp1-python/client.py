@@ -1,14 +1,14 @@
-"""A client for OMDP/1 over a DEALER of pyzmq.
+"""A client for OMDP/1 over a pyzmq DEALER socket.
 
     with Client("tcp://127.0.0.1:5555") as client:
         print(client.request("echo", b"hello").result().body)
 
-        for part in (reply := client.request("log", credit=4)):   # parts, as fast as they are read
+        for part in (reply := client.request("log", credit=4)):   # parts, with backpressure
             print(part.body)
-        print(reply.result().body)                                # and what stands at the end
+        print(reply.result().body)                                # the final reply
 
-Nothing runs in the background: what comes is taken whenever somebody waits for something. So a
-client is for one thread, and may ask as many things at once as it likes.
+The client has no background thread: it processes messages only while the caller waits. It must be
+used from one thread, and may have any number of requests in flight.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from omdp1 import BROKER_DEFAULT, NO_LIMIT, Body, Headers
 
 
 class RequestError(Exception):
-    """A request ended with ERROR."""
+    """An ERROR reply to a request."""
 
     def __init__(self, error: omdp1.Error):
         self.code, self.headers, self.body = error.code, error.headers, error.body
@@ -33,19 +33,19 @@ class RequestError(Exception):
 
 
 class BrokerError(RequestError):
-    """The broker could not have it done; the codes are in section 7."""
+    """An error from the broker. Section 7 lists the codes."""
 
 
 class WorkerError(RequestError):
-    """The worker says that it failed, and the code is its own."""
+    """An error from the worker, with the worker's own code."""
 
 
 class Cancelled(Exception):
-    """The request was given up here."""
+    """The request was cancelled by this client."""
 
 
 class ConnectionLost(Exception):
-    """The broker is gone or has done with this client; `code` is that of DISCONNECT, or 0."""
+    """The connection was lost or closed by the broker. `code` is that of DISCONNECT, or 0."""
 
     def __init__(self, code: int, text: str):
         self.code = code
@@ -53,24 +53,24 @@ class ConnectionLost(Exception):
 
 
 class Message(NamedTuple):
-    """A part of a reply, or its end."""
+    """A partial or final reply."""
 
     body: Body
     headers: Headers
 
 
 class Reply:
-    """What comes of a request. Iterate for its parts, then ask for the `result`."""
+    """The reply to a request. Iterate over its parts, then call `result`."""
 
     def __init__(self, client: Client, id: int, credit: int):
         self.id = id
         self.notices: list[int] = []
-        self.parts: deque[Message] = deque()  # those that came and were not read yet
+        self.parts: deque[Message] = deque()  # received but not read yet
         self.outcome: Message | Exception | None = None
         self._client, self._window, self._read = client, credit, 0
 
     def __iter__(self) -> Iterator[Message]:
-        """The parts as they come. With a credit, half of it read is half of it given anew."""
+        """Yield the parts as they arrive. Renews the credit whenever half of it is used."""
         while True:
             self._client.wait(lambda: self.parts or self.outcome)
             if not self.parts:
@@ -82,7 +82,7 @@ class Reply:
                 self._read = 0
 
     def result(self, wait: float | None = None) -> Message:
-        """The end of the reply, or what went wrong. Parts that nobody read stay in `parts`."""
+        """Return the final reply or raise its error. Unread parts stay in `parts`."""
         if not self._client.wait(lambda: self.outcome, wait):
             raise TimeoutError(f"no reply to {self.id} in {wait} s")
         if not isinstance(self.outcome, Message):
@@ -90,12 +90,12 @@ class Reply:
         return self.outcome
 
     def more(self, credit: int = 0) -> None:
-        """So many parts more are welcome (MORE), and the request's timeout begins anew: with 0 just
-        that, for who is slow to read."""
+        """Grant credit for more parts (MORE) and restart the request's timeout. A credit of 0 only
+        restarts the timeout, for a slow reader."""
         self._say(omdp1.More(self.id, credit))
 
     def cancel(self) -> None:
-        """There is no use for it any more; what still comes is dropped."""
+        """Cancel the request. Later messages about it are dropped."""
         self._say(omdp1.Cancel(self.id))
         if self._client._replies.pop(self.id, None):
             self.outcome = Cancelled()
@@ -106,26 +106,26 @@ class Reply:
 
 
 class Client:
-    """One connection to a broker, made anew when the broker is lost. Requests in progress then end
-    with ConnectionLost: only the caller knows whether they may be asked again."""
+    """A connection to a broker, which is reopened after it is lost. Requests in progress then end
+    with ConnectionLost, because only the caller knows whether they may be retried."""
 
     def __init__(self, endpoint: str, *, identity: bytes = b"", message_max: int = 0):
         self.endpoint, self.identity, self.message_max = endpoint, identity, message_max
         self.welcome: omdp1.Welcome | None = None
-        self.lost: ConnectionLost | None = None  # why there is no connection just now
+        self.lost: ConnectionLost | None = None  # why there is no connection
         self._replies: dict[int, Reply] = {}
-        self._last_id = 0  # goes on from one connection to the next: no id is ever used again
+        self._last_id = 0  # continues across connections, so ids are never reused
         self._socket: zmq.Socket | None = None
         self._retry_at, self._pause = 0.0, 0.1
-        self._heard = 0.0  # when the broker said something
-        self._asked: float | None = None  # since when an answer is due: of HELLO or HEARTBEAT
+        self._heard = 0.0  # time of the broker's last message
+        self._asked: float | None = None  # time of an unanswered HELLO or HEARTBEAT
 
     def request(
         self, service: str, body: Any = None, *, timeout: float | None = -1, priority: int = 4,
         credit: int = NO_LIMIT, target: str = "", flags: int = 0, headers: Any = (),
     ) -> Reply:  # fmt: skip
-        """Asks, and does not wait. The `timeout` is in seconds: None for no limit, 0 for only if a
-        worker is free now, below 0 as the broker has it for the service."""
+        """Send a request without waiting. `timeout` is in seconds: None means no limit, 0 requires
+        an idle worker, and a negative value selects the broker's default for the service."""
         self._connect()
         self._last_id += 1
         item = omdp1.Request(
@@ -137,13 +137,13 @@ class Client:
         return reply
 
     def alive(self, wait: float = 5.0) -> bool:
-        """Whether the broker answers (HEARTBEAT): it has taken in all that was said before, then."""
+        """Return whether the broker answers a HEARTBEAT. It has then processed all earlier commands."""
         self._connect()
         beat = self._ask()
         return self.wait(lambda: self._beats_heard >= beat, wait)
 
     def wait(self, until: Callable[[], Any], seconds: float | None = None) -> bool:
-        """Takes what comes until the condition holds, and says whether it does."""
+        """Process messages until the condition holds, and return whether it does."""
         end = float("inf") if seconds is None else time.monotonic() + seconds
         while not until():
             now = time.monotonic()
@@ -167,21 +167,21 @@ class Client:
         self.close()
 
     def _connect(self) -> None:
-        """Says HELLO where that is due: at first, and after the connection was lost."""
+        """Send HELLO if necessary: initially, and after the connection was lost."""
         if self._socket is not None and self.lost is None:
             return
         if self.lost is not None and self.lost.code in (403, 409, 505):
-            raise self.lost  # it is useless to come back
-        time.sleep(max(0.0, self._retry_at - time.monotonic()))  # not at once after DISCONNECT
+            raise self.lost  # reconnecting is useless
+        time.sleep(max(0.0, self._retry_at - time.monotonic()))  # back off after DISCONNECT
         if self._socket is None:
             self._socket = zmq.Context.instance().socket(zmq.DEALER)
-            if self.identity:  # an empty one would be an error
+            if self.identity:  # libzmq rejects an empty one
                 self._socket.identity = self.identity
-            self._socket.linger = 1000  # for GOODBYE
-            self._socket.sndhwm = 0  # one that is full would stop this thread in send
+            self._socket.linger = 1000  # milliseconds to send GOODBYE
+            self._socket.sndhwm = 0  # no limit: a full queue would block send
             self._socket.connect(self.endpoint)
         self.lost = None
-        self._heard = self._asked = time.monotonic()  # HELLO is answered, too
+        self._heard = self._asked = time.monotonic()  # HELLO also requires an answer
         self._beats_said = self._beats_heard = 0
         self._send(omdp1.Hello(role=omdp1.CLIENT, message_max=self.message_max))
 
@@ -189,9 +189,9 @@ class Client:
         self._socket.send_multipart(omdp1.pack(item))
 
     def _due(self) -> float:
-        """When it is time to ask, or to give the broker up: as WELCOME says, or 2.5 s and three."""
+        """Return the time of the next HEARTBEAT or of the timeout, from WELCOME or 2.5 s times 3."""
         told = self.welcome or omdp1.Welcome(1, 2500, 3, 0, 0, 0, "")
-        interval = min(told.heartbeat / 1000, 86400.0)  # a limit that is none is a day
+        interval = min(told.heartbeat / 1000, 86400.0)  # no limit counts as a day
         return self._heard + interval if self._asked is None else self._asked + interval * told.liveness
 
     def _ask(self) -> int:
@@ -201,7 +201,7 @@ class Client:
         return self._beats_said
 
     def _receive_all(self) -> None:
-        while self._socket is not None and self.lost is None:  # behind DISCONNECT there is nothing
+        while self._socket is not None and self.lost is None:  # nothing follows DISCONNECT
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
@@ -214,9 +214,9 @@ class Client:
 
     def _take(self, item: omdp1.Command) -> None:
         if isinstance(item, omdp1.Disconnect):
-            self._end(ConnectionLost(item.code, item.text))  # the same socket will do for HELLO
+            self._end(ConnectionLost(item.code, item.text))  # the socket can be reused for HELLO
             if item.text == "HELLO first":
-                self._retry_at = 0.0  # the socket has connected again by itself: HELLO at once
+                self._retry_at = 0.0  # libzmq has reconnected: send HELLO at once
         elif isinstance(item, omdp1.Welcome) and self.welcome is None:
             self.welcome, self._pause = item, 0.1
         elif self.welcome is None or not isinstance(item, TAKEN):
@@ -224,7 +224,7 @@ class Client:
         elif isinstance(item, omdp1.Heartbeat):
             self._beats_heard += 1
         elif item.id not in self._replies:
-            pass  # it has ended meanwhile
+            pass  # the request has ended meanwhile
         elif isinstance(item, omdp1.Notice):
             self._replies[item.id].notices.append(item.what)
         elif isinstance(item, omdp1.Partial):
@@ -236,7 +236,7 @@ class Client:
             self._replies.pop(item.id).outcome = kind(item)
 
     def _end(self, why: ConnectionLost) -> None:
-        """The broker knows nothing of this client any more."""
+        """End the session: the broker has no state of this client any more."""
         self.welcome, self.lost, self._asked = None, why, None
         self._retry_at, self._pause = time.monotonic() + self._pause, min(self._pause * 2, 10.0)
         for reply in self._replies.values():
@@ -244,7 +244,7 @@ class Client:
         self._replies.clear()
 
     def _drop(self, why: str) -> None:
-        """As `_end`, and the socket is no good either."""
+        """End the session and close the socket."""
         self._end(ConnectionLost(0, why))
         self._socket.close()
         self._socket = None
@@ -254,7 +254,7 @@ TAKEN = (omdp1.Heartbeat, omdp1.Partial, omdp1.Final, omdp1.Error, omdp1.Notice)
 
 
 def milliseconds(seconds: float | None) -> int:
-    """A part of a millisecond counts as a whole, because 0 has a meaning of its own."""
+    """Convert to milliseconds and round up, because 0 has a special meaning."""
     if seconds is None:
         return NO_LIMIT
     return BROKER_DEFAULT if seconds < 0 else min(-int(-seconds * 1000 // 1), BROKER_DEFAULT - 1)

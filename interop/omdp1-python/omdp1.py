@@ -1,15 +1,15 @@
-"""The commands of OMDP/1, the Open Majordomo Protocol, version 1: packing and unpacking.
+"""Encoder and decoder for the commands of OMDP/1, the Open Majordomo Protocol, version 1.
 
-Every command of the specification is a frozen dataclass here, whose fields stand in the order of
-the wire; `as_read` is what becomes of values that mean another. `pack` makes the frames of a
-message of it, `unpack` makes a command of frames:
+Every command of the specification is a frozen dataclass with its fields in wire order. `as_read`
+replaces values that stand for other values. `pack` encodes a command as the frames of a message,
+and `unpack` decodes frames:
 
     >>> [frame.hex() for frame in pack(Cancel(id=258))]
     ['120000000000000102']
     >>> unpack([bytes.fromhex("120000000000000102")])
     Cancel(id=258)
 
-A command that has a body has it in the field `body`, a tuple of frames.
+The field `body` of a command with a body is a tuple of frames.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ import functools
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Iterable, Mapping, Sequence, Union, get_type_hints
 
-NO_LIMIT = 0xFFFFFFFF  # in a time, a count or a credit
-BROKER_DEFAULT = 0xFFFFFFFE  # in the timeout of a request: as the broker has it for the service
+NO_LIMIT = 0xFFFFFFFF  # for a time, a count or a credit
+BROKER_DEFAULT = 0xFFFFFFFE  # for a request's timeout: the broker's default for the service
 CLIENT, WORKER = 1, 2  # roles
 REDELIVER, FRESH, DURABLE, NOTICES = 1, 2, 4, 8  # flags of a request
 BY_BROKER, BY_WORKER = 1, 2  # authors of an error
 QUEUED, DISPATCHED, REDELIVERED, AT_WORK = 1, 2, 3, 4  # notices
 
-Headers = tuple[tuple[str, bytes], ...]  # in the order of the wire; a name may come twice
+Headers = tuple[tuple[str, bytes], ...]  # in wire order; names may repeat
 Body = tuple[bytes, ...]
 
 
 class Malformed(ValueError):
-    """A command that is not as the specification has it (section 3)."""
+    """A command that violates the specification (section 3)."""
 
 
-# --- The kinds of fields -------------------------------------------------------------------------
+# --- Field types ---------------------------------------------------------------------------------
 
 
 class Number:
-    """An unsigned number of some octets; outside its range the nearest is taken (section 8)."""
+    """An unsigned number. A value outside its range becomes the nearest valid one (section 8)."""
 
     def __init__(self, size: int, low: int = 0, high: int | None = None):
         self.size, self.low = size, low
@@ -52,7 +52,7 @@ class Number:
 
 
 class Short:
-    """A length in one octet, and then so many octets."""
+    """A byte string with a length of one octet."""
 
     def __init__(self, low: int = 0):
         self.low = low
@@ -71,7 +71,7 @@ class Short:
 
 
 class Text(Short):
-    """A short that is UTF-8. One that is only for people to read is taken even if it is not."""
+    """A short string in UTF-8. Invalid UTF-8 is accepted in text that is only for people."""
 
     def pack(self, value: str) -> bytes:  # type: ignore[override]
         return super().pack(value.encode())
@@ -82,7 +82,7 @@ class Text(Short):
 
 
 class ServiceName(Text):
-    """A short that is the name of a service (section 5)."""
+    """A short string with the name of a service (section 5)."""
 
     def pack(self, value: str) -> bytes:  # type: ignore[override]
         packed = super().pack(value)
@@ -95,7 +95,7 @@ class ServiceName(Text):
 
 
 class HeaderList:
-    """How many octets the headers have, then these: for each a short name and a long value."""
+    """A header list: its length in octets, then a short name and a long value for each header."""
 
     def pack(self, value: Headers) -> bytes:
         packed = b"".join(
@@ -119,7 +119,7 @@ class HeaderList:
 
 
 class Signature:
-    """The four octets by which a HELLO is known."""
+    """The four octets that identify a HELLO."""
 
     def pack(self, value: bytes) -> bytes:
         return b"OMDP"
@@ -132,7 +132,7 @@ class Signature:
 
 
 def take(data: bytes, at: int, count: int) -> tuple[bytes, int]:
-    """`count` octets from `at`, and where the next are."""
+    """Return `count` octets from `at`, and the position after them."""
     if at + count > len(data):
         raise Malformed("runs past the end")
     return data[at : at + count], at + count
@@ -165,13 +165,13 @@ ServiceOrAll = Annotated[str, ServiceName(0)]
 HeaderField = Annotated[Headers, HeaderList()]
 
 
-# --- The commands --------------------------------------------------------------------------------
+# --- Commands ------------------------------------------------------------------------------------
 
 COMMANDS: dict[int, type] = {}
 
 
 def command(number: int):
-    """Makes a dataclass a command with this id."""
+    """Register a dataclass as the command with this id."""
 
     def register(cls: type) -> type:
         cls = dataclass(frozen=True)(cls)
@@ -395,21 +395,21 @@ Command = Union[tuple(COMMANDS.values())]
 
 @functools.cache
 def fields_of(cls: type) -> tuple[dict[str, Any], bool]:
-    """The kinds of the fields of a command by name, and whether it has a body."""
+    """Return a command's field types by name, and whether it has a body."""
     hints = get_type_hints(cls, include_extras=True)
     body = hints.pop("body", None) is not None
     return {name: hint.__metadata__[0] for name, hint in hints.items()}, body
 
 
 def pack(item: Command) -> list[bytes]:
-    """The frames of a message of this command."""
+    """Encode a command as the frames of a message."""
     fields, body = fields_of(type(item))
     frame = b"".join(kind.pack(getattr(item, name)) for name, kind in fields.items())
     return [bytes([item.ID]) + frame, *(item.body if body else ())]
 
 
 def unpack(frames: Sequence[bytes]) -> Command:
-    """The command in the frames of a message; octets of later versions are ignored."""
+    """Decode the frames of a message. Additional octets of later versions are ignored."""
     frame = frames[0]
     cls = COMMANDS.get(frame[0]) if frame else None
     if cls is None:
@@ -428,18 +428,18 @@ def unpack(frames: Sequence[bytes]) -> Command:
 
 
 def as_headers(headers: Mapping[str, bytes | str] | Iterable[tuple[str, bytes | str]]) -> Headers:
-    """Headers from a dict or pairs; values that are text become UTF-8."""
+    """Convert a dict or pairs to headers. Text values are encoded as UTF-8."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)
 
 
 def header(headers: Headers, name: str) -> bytes | None:
-    """The value of the first header of this name, without regard to case."""
+    """Return the value of the first header with this name, ignoring case."""
     return next((value for key, value in headers if key.lower() == name.lower()), None)
 
 
 def as_body(body: Any) -> Body:
-    """A body from nothing, one frame, or several; text becomes UTF-8."""
+    """Convert None, one frame or several frames to a body. Text is encoded as UTF-8."""
     if body is None:
         return ()
     frames = (body,) if isinstance(body, (bytes, bytearray, memoryview, str)) else body
@@ -447,5 +447,5 @@ def as_body(body: Any) -> Body:
 
 
 def error_text(body: Body) -> str:
-    """The text of an error for people: its first frame."""
+    """Return the text of an error: the first frame of its body."""
     return body[0].decode(errors="replace") if body else ""

@@ -1,4 +1,4 @@
-"""Checks omdp1.py against the vectors and the conversations of the specification.
+"""Test omdp1.py with the test vectors and conversations of the specification.
 
     python test_vectors.py [omdp-1.md]
 """
@@ -12,12 +12,12 @@ RFC = Path(__file__).resolve().parents[2] / "docs/rfc/omdp-1.md"
 
 
 def frames(lines):
-    """The frames of a message; the blanks stand between the fields of the command."""
+    """Parse the frames of a message. Blanks separate the fields of the command."""
     return [b"" if line == "-" else bytes.fromhex(line) for line in lines if not line.startswith("#")]
 
 
 def messages(section, path=RFC):
-    """Title and lines of every message in the blocks of a section."""
+    """Return the title and lines of every message in the code blocks of a section."""
     text = Path(path).read_text().split(f"\n{section}", 1)[1]
     for block in text.split("\n##", 1)[0].split("```text\n")[1:]:
         for paragraph in block.split("\n```", 1)[0].split("\n\n"):
@@ -27,7 +27,7 @@ def messages(section, path=RFC):
 
 
 def is_command(message):
-    """It survives unpacking and packing, bears octets behind, and no frame cut short."""
+    """Check that it survives decoding and encoding, allows extra octets, and rejects truncation."""
     item = omdp1.unpack(message)
     assert omdp1.pack(item) == message, f"packed as {[f.hex() for f in omdp1.pack(item)]}"
     assert omdp1.unpack([message[0] + b"later", *message[1:]]) == item, "does not bear octets behind"
@@ -43,19 +43,19 @@ def fits(message):
         return None
 
 
-# Who says what: the ids of the commands.
+# The command ids of each role.
 SAID = {
     "client to broker": {0x01, 0x03, 0x04, *range(0x10, 0x14)},
     "worker to broker": {0x01, 0x03, 0x04, *range(0x30, 0x38)},
     "broker to client": {0x02, 0x03, 0x05, *range(0x20, 0x24)},
     "broker to worker": {0x02, 0x03, 0x05, *range(0x40, 0x46)},
 }
-# What a codec cannot see: it depends on the connection.
+# Errors that a codec cannot detect, because they depend on the connection.
 BY_CONNECTION = ("on the connection of a client", "on a connection that was welcomed", "DISCONNECT 505.")
 
 
 def does_not_fit(title, message):
-    """Refused by the codec or by who says it, or fine but for the connection that it comes on."""
+    """Check that the codec or the role rejects it, or that only the connection makes it invalid."""
     item = fits(message)
     who = title.split(":")[0]
     of_other = item is not None and item.ID not in SAID.get(who, {0x01})
@@ -71,7 +71,7 @@ def main() -> int:
         count += 1
         try:
             return function(*arguments)
-        except Exception as error:  # every vector is to be tried
+        except Exception as error:  # try every vector
             failed.append(title)
             print(f"FAIL {title}: {error!r}")
 

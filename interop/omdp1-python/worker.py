@@ -1,14 +1,13 @@
-"""A worker for OMDP/1 over a DEALER of pyzmq.
+"""A worker for OMDP/1 over a pyzmq DEALER socket.
 
     worker = Worker("tcp://127.0.0.1:5555", capacity=4)
     worker.offer("echo", lambda task: task.body)
     worker.run()
 
-A handler runs in a thread of its own, so it may take its time: the loop goes on saying heartbeats.
-Only the loop touches the socket; what handlers say goes to it through a queue. What a handler
-returns is the final reply: nothing, a frame, several frames, or a `Final` with headers. It raises
-`TaskFailed` for an error with a code and `Rejected` to have another worker do it; any other
-exception becomes an error 500.
+Each handler runs in its own thread, so it may block: the loop keeps sending heartbeats. Only the
+loop uses the socket; handlers send messages through a queue. A handler returns the final reply:
+None, a frame, several frames, or a `Final` with headers. It raises `TaskFailed` for an error with
+a code, and `Rejected` to pass the task to another worker. Any other exception becomes an error 500.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from omdp1 import NO_LIMIT, as_body, as_headers
 
 
 class Final(NamedTuple):
-    """A final reply with headers, or one that is good for `keep` seconds for equal requests."""
+    """A final reply with headers. The broker may cache it for `keep` seconds for equal requests."""
 
     body: Any = None
     headers: Any = ()
@@ -42,35 +41,35 @@ class TaskFailed(Exception):
 
 
 class Rejected(Exception):
-    """Hands a task back, for another worker. The text should not begin with `B_`."""
+    """Rejects a task, so that another worker gets it. The text should not start with `B_`."""
 
     def __init__(self, text: str, *frames: bytes, headers: Any = ()):
         self.body, self.headers = (text.encode(), *frames), as_headers(headers)
 
 
 class Cancelled(Exception):
-    """Raised in a handler that has something to say where nobody waits for it any more."""
+    """Raised in a handler that sends a part of a cancelled request."""
 
 
 class Stopped(Exception):
-    """The broker has done with this worker for good: 403, 409 or 505."""
+    """The broker disconnected this worker permanently: 403, 409 or 505."""
 
 
 class Task:
-    """What a handler gets: the request, and ways to speak before the final reply."""
+    """A request for a handler, with methods for messages before the final reply."""
 
     def __init__(self, worker: Worker, task: omdp1.Task, connection: int):
         self.service, self.body, self.headers = task.service, task.body, task.headers
         self.attempt, self.priority, self.ticket = task.attempt, task.priority, task.ticket
-        # When the reply is not wanted any more. A part of it gives the task at least as long again.
+        # The end of the task's timeout. Each part restarts the timeout.
         self.deadline = None if task.deadline == NO_LIMIT else time.monotonic() + task.deadline / 1000
-        self.cancelled = threading.Event()  # nobody waits for the reply any more
-        self.cancel_code = 0  # 408 the timeout, 499 any other reason; 0 the connection is lost
+        self.cancelled = threading.Event()  # the reply is not needed any more
+        self.cancel_code = 0  # 408: timeout, 499: other reasons, 0: lost connection
         self._given, self._used, self._more = task.credit, 0, threading.Condition()
         self._worker, self._connection = worker, connection
 
     def partial(self, *frames: bytes, headers: Any = ()) -> None:
-        """Sends a part of the reply, as soon as the client has credit for it."""
+        """Send a part of the reply. Waits until the client has credit for it."""
         with self._more:
             self._more.wait_for(lambda: self._used < self._given or self.cancelled.is_set())
             if self.cancelled.is_set():
@@ -79,7 +78,7 @@ class Task:
         self._say(omdp1.TaskPartial(self.ticket, as_headers(headers), as_body(frames)))
 
     def at_work(self) -> None:
-        """Tells a client that asked for notices that it is being worked on."""
+        """Send a progress notice to the client, if it requested notices."""
         self._say(omdp1.TaskAtWork(self.ticket))
 
     def _say(self, item: omdp1.Command) -> None:
@@ -87,7 +86,7 @@ class Task:
 
     def _hear(self, item: omdp1.Command) -> None:
         with self._more:
-            if isinstance(item, omdp1.TaskMore):  # the sum of all counts: it can become without limit
+            if isinstance(item, omdp1.TaskMore):  # the sum of all credits, which may reach NO_LIMIT
                 self._given = min(self._given + item.credit, NO_LIMIT)
             elif isinstance(item, omdp1.TaskCancel):
                 self.cancel_code = item.code
@@ -99,70 +98,70 @@ Handler = Callable[[Task], Any]
 
 
 class Worker:
-    """Services at one broker. All its methods may be called from any thread."""
+    """A worker with services at one broker. Its methods may be called from any thread."""
 
     def __init__(self, endpoint: str, *, capacity: int = 1, identity: bytes = b"", heartbeat: float = 2.5):
         self.endpoint, self.identity, self.heartbeat = endpoint, identity, heartbeat
-        self.capacity, self._unanswered = capacity, 0  # CAPACITY that has had no CAPACITY-IS yet
+        self.capacity, self._unanswered = capacity, 0  # CAPACITY commands without CAPACITY-IS yet
         self.services: dict[str, Handler] = {}
         self.registered: dict[str, str] = {}  # service -> this worker's name, for `target`
-        self.connections = 0  # how often it said HELLO
-        self.tasks: dict[bytes, Task] = {}  # those in hand, by their tickets
-        self.changed = threading.Condition()  # any of these
+        self.connections = 0  # number of HELLO commands sent
+        self.tasks: dict[bytes, Task] = {}  # tasks in flight by ticket
+        self.changed = threading.Condition()  # signals a change of any of these
         self._welcome: omdp1.Welcome | None = None
         self._queue: queue.SimpleQueue[tuple[int, omdp1.Command]] = queue.SimpleQueue()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._stop, self._socket, self._thread = False, None, None
-        self._retry_at, self._pause = None, 0.1  # when HELLO is due after DISCONNECT
+        self._retry_at, self._pause = None, 0.1  # time of the next HELLO after DISCONNECT
         self._heard = self._said = 0.0
 
     def offer(self, service: str, handler: Handler) -> None:
-        """Offers a service, too: a name, `name@1.2.3`, or `prefix*`."""
+        """Register a service: a name, `name@1.2.3`, or `prefix*`."""
         with self.changed:
             self.services[service] = handler
             self._post(omdp1.Ready(service), self.connections)
 
     def withdraw(self, service: str) -> None:
-        """Offers this service no longer. Handlers that run go on."""
+        """Withdraw a service. Running handlers continue."""
         with self.changed:
             self.services.pop(service, None)
             self._post(omdp1.Withdraw(service), self.connections)
 
     def set_capacity(self, capacity: int) -> None:
-        """How many tasks it takes at once from now on."""
+        """Set the maximum number of tasks in flight."""
         with self.changed:
             self.capacity = capacity
             self._unanswered += 1
             self._post(omdp1.Capacity(capacity), self.connections)
 
     def drain(self, wait: float | None = None) -> bool:
-        """Takes no more, and says whether all that it had has ended in time: `close` loses nothing
-        then. Behind CAPACITY-IS 0 no task comes, and those before it are done like any other."""
+        """Accept no more tasks, and return whether all tasks in flight ended in time. Then `close`
+        loses nothing: no task follows CAPACITY-IS 0, and all earlier tasks have been processed."""
         self.set_capacity(0)
         return self.wait(lambda: self._welcome and not self._unanswered and not self.tasks, wait)
 
     def wait(self, until: Callable[[], Any], seconds: float | None = None) -> bool:
-        """Waits until a condition on this worker holds, and says whether it does."""
+        """Wait until a condition on this worker holds, and return whether it does."""
         with self.changed:
             return bool(self.changed.wait_for(until, seconds))
 
     def start(self) -> Worker:
-        """Runs in the background."""
+        """Run in a background thread."""
         self._thread = threading.Thread(target=self.run, daemon=True)
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """Says GOODBYE. What is in hand is lost: `drain` first."""
+        """Send GOODBYE and stop. Tasks in flight are lost, so call `drain` first."""
         self._stop = True
         self._wake()
         if self._thread is not None:
             self._thread.join()
 
     def run(self) -> None:
-        """Serves until `close`; raises Stopped when the broker does not want this worker."""
+        """Serve until `close`. Raises Stopped if the broker disconnects this worker permanently."""
         try:
             self._hello()
             while not self._stop:
@@ -177,15 +176,15 @@ class Worker:
             self._socket.close()
 
     def _hello(self, anew: bool = True) -> None:
-        """HELLO, and all that the broker has to know: on another connection, or the same."""
+        """Send HELLO and all registrations, on a new connection or the same one."""
         if anew:
             if self._socket is not None:
                 self._socket.close(linger=0)
             self._socket = zmq.Context.instance().socket(zmq.DEALER)
-            if self.identity:  # an empty one would be an error
+            if self.identity:  # libzmq rejects an empty one
                 self._socket.identity = self.identity
-            self._socket.linger = 1000  # for GOODBYE
-            self._socket.sndhwm = 0  # one that is full would stop the loop in send
+            self._socket.linger = 1000  # milliseconds to send GOODBYE
+            self._socket.sndhwm = 0  # no limit: a full queue would block the loop
             self._socket.connect(self.endpoint)
         with self.changed:
             self.connections += 1
@@ -204,7 +203,7 @@ class Worker:
             self._wake_out.recv(4096)
 
     def _patience(self) -> float:
-        """How long the broker may be silent. To a worker without services it owes nothing."""
+        """Return how long the broker may be silent. It sends no heartbeats without registrations."""
         told = self._welcome or omdp1.Welcome(1, 2500, 3, 0, 0, 0, "")
         return min(told.heartbeat / 1000, 86400) * told.liveness if self.services else 86400
 
@@ -212,7 +211,7 @@ class Worker:
         now = time.monotonic()
         if self._retry_at is not None:
             if now >= self._retry_at:
-                self._hello(anew=False)  # after DISCONNECT the same connection will do
+                self._hello(anew=False)  # reuse the connection after DISCONNECT
         elif now - self._heard >= self._patience():
             self._forget()
             self._hello()
@@ -224,23 +223,24 @@ class Worker:
         self._said = time.monotonic()
 
     def _post(self, item: omdp1.Command, connection: int) -> None:
-        """Has the loop say something, if the connection that it belongs to is still there then."""
+        """Queue a command for the loop, which drops it if its connection is gone."""
         self._queue.put((connection, item))
         self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # it is awake
+        with contextlib.suppress(BlockingIOError):  # already awake
             self._wake_in.send(b"\0")
 
     def _flush(self) -> None:
         while not self._queue.empty():
             connection, item = self._queue.get()
-            # A ticket of an earlier connection would be an offence. HELLO told the rest anew.
+            # A ticket of an earlier connection would be a protocol violation. The HELLO sequence
+            # has repeated everything else.
             if connection == self.connections and self._retry_at is None:
                 self._send(item)
 
     def _receive_all(self) -> None:
-        while self._retry_at is None:  # behind DISCONNECT there is nothing to hear
+        while self._retry_at is None:  # nothing follows DISCONNECT
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
@@ -250,7 +250,7 @@ class Worker:
                 with self.changed:
                     self._take(omdp1.unpack(frames))
                     self.changed.notify_all()
-            except omdp1.Malformed:  # the broker speaks nonsense: the connection counts as lost
+            except omdp1.Malformed:  # invalid data: treat the connection as lost
                 self._forget()
                 self._hello()
 
@@ -259,7 +259,7 @@ class Worker:
             self._forget()
             if item.code in (403, 409, 505):
                 raise Stopped(f"{item.code} {item.text}")
-            if item.text == "HELLO first":  # the socket has connected again by itself
+            if item.text == "HELLO first":  # libzmq has reconnected
                 return self._hello(anew=False)
             self._retry_at, self._pause = time.monotonic() + self._pause, min(self._pause * 2, 10.0)
         elif (self._welcome is None) != isinstance(item, omdp1.Welcome):
@@ -275,13 +275,13 @@ class Worker:
             task = self.tasks[item.ticket] = Task(self, item, self.connections)
             threading.Thread(target=self._handle, args=(task,), daemon=True).start()
         elif isinstance(item, (omdp1.TaskMore, omdp1.TaskCancel, omdp1.TaskWanted)):
-            if (task := self.tasks.get(item.ticket)) is not None:  # it has not ended meanwhile
+            if (task := self.tasks.get(item.ticket)) is not None:  # the task has not ended meanwhile
                 task._hear(item)
         elif not isinstance(item, omdp1.Heartbeat):
             raise omdp1.Malformed(f"{type(item).__name__} is nothing for a worker")
 
     def _forget(self) -> None:
-        """The broker knows nothing of this worker any more, and its tickets are worth nothing."""
+        """End the session: the broker has no state of this worker, and all tickets are invalid."""
         with self.changed:
             self._welcome = None
             self.registered.clear()
@@ -291,8 +291,8 @@ class Worker:
             self.changed.notify_all()
 
     def _find(self, asked: str) -> Handler:
-        """What the client's name means: the same one, the longest wildcard, or, for a range, the
-        highest version. It is taken to be in the range, which the broker has seen to."""
+        """Return the service that matches a requested name: the same name, the longest wildcard, or
+        for a range the highest version. The broker has checked that it is in the range."""
         offered = dict(self.services)
         if asked in offered:
             return offered[asked]
@@ -306,7 +306,7 @@ class Worker:
         return offered[best]
 
     def _handle(self, task: Task) -> None:
-        """Runs a handler and says the last word, whatever happens."""
+        """Run a handler and send its final message in every case."""
         try:
             result = self._find(task.service)(task)
             final = result if isinstance(result, Final) else Final(result)
@@ -316,15 +316,15 @@ class Worker:
             last = omdp1.TaskError(task.ticket, error.code, error.headers, error.body)
         except Rejected as error:
             last = omdp1.TaskReject(task.ticket, error.headers, error.body)
-        except Exception as error:  # Cancelled too: any last word will do
+        except Exception as error:  # includes Cancelled: any final message is valid
             last = omdp1.TaskError(task.ticket, 500, (), (repr(error).encode(),))
         with self.changed:
-            if self.tasks.get(task.ticket) is task:  # not another connection's with the same ticket
+            if self.tasks.get(task.ticket) is task:  # not a task of another connection with the same ticket
                 del self.tasks[task.ticket]
             task._say(last)
             self.changed.notify_all()
 
 
 def numbers(name: str) -> list[int]:
-    """The numbers of a version: 1.10.0 is higher than 1.9.0."""
+    """Return a version's numbers for comparison: 1.10.0 is higher than 1.9.0."""
     return [int(number) for number in name.rpartition("@")[2].split("-")[0].split(".") if number.isdigit()]

@@ -1,4 +1,4 @@
-// Loaded before a program of PIGATO's examples: its peers connect to ENDPOINT.
+// Preloaded by PIGATO's example programs: makes their peers connect to ENDPOINT.
 'use strict'
 
 const PIGATO = require('pigato')

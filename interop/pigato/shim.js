@@ -1,17 +1,15 @@
-// PIGATO with our broker in the place of its own: what mocha loads before the tests.
+// A mocha preload script that replaces PIGATO's broker with ours.
 //
-// Client, Worker and Directory are PIGATO's, unmodified. `Broker` starts and stops the program that
-// MAJORDOMUS names, with the methods, events and callbacks of PIGATO's.
+// Client, Worker and Directory are PIGATO's, unmodified. `Broker` starts and stops the program named
+// by MAJORDOMUS. It has the methods, events and callbacks of PIGATO's Broker.
 //
-// PIGATO's tests talk over `inproc://`. Here such an endpoint stands for a Unix socket, and what
-// holds for sockets in one process is made to hold for that too. It changes no test and no
-// assertion.
+// PIGATO's tests use `inproc://`. The shim maps such an endpoint to a Unix socket and gives it the
+// following properties of in-process sockets. It changes no test and no assertion.
 //
-// - A peer may be started before its broker: it starts when the broker listens, and the broker is
-//   started when it is connected.
-// - Workers that were started before a request are known to the broker when the request comes, and
-//   workers that were stopped are forgotten: the request leaves its client only then, and the
-//   client's timeout runs from then.
+// - A peer may be started before its broker. It then starts when the broker listens, and the broker
+//   counts as started when the peer is connected.
+// - A request arrives after the broker has registered all workers started before it and removed all
+//   workers stopped before it. The client sends the request only then, and its timeout starts then.
 'use strict'
 
 const { spawn } = require('child_process')
@@ -25,14 +23,14 @@ const PIGATO = require('pigato')
 const MDP = require('pigato/lib/mdp')
 const zeromq = require('zeromq')
 
-// How long the shim waits for anything. Mocha waits two seconds.
+// The timeout of every wait in the shim. Mocha's timeout is two seconds.
 const PATIENCE_MS = 1500
-// How often it looks whether something has happened that cannot tell it.
+// The polling interval.
 const LOOK_EVERY_MS = 2
-// How long a run may take in all: whoever started it would leave the brokers behind if he killed it.
+// The timeout of a whole run. A run killed from outside would leave its brokers behind.
 const RUN_MS_MAX = 120000
 
-// PIGATO's options of a broker: what they are called by ours, and how their values are written.
+// The names of PIGATO's broker options in our broker, and the conversions of their values.
 const OPTIONS = {
   cache: ['--cache-bytes-max', cache => (cache ? '16MiB' : '0')],
   dmode: ['--balance', mode => ({ load: 'load', rand: 'random' })[mode]],
@@ -58,7 +56,7 @@ setTimeout(() => {
 let sockets = 0
 const newEndpoint = () => `ipc://${path.join(home, String(sockets++))}`
 
-// Waits until the condition holds, or PATIENCE_MS: what went wrong is for the test to show.
+// Waits until the condition holds, at most PATIENCE_MS. The test reports the failure.
 async function until (condition) {
   const end = Date.now() + PATIENCE_MS
   while (!(await condition()) && Date.now() < end) {
@@ -68,17 +66,17 @@ async function until (condition) {
 
 // ---- endpoints ----
 
-// Where a broker listens, or will, and what is known of the peers there.
+// The endpoint of a current or future broker, and the peers at it.
 class Place {
   constructor (endpoint) {
     this.endpoint = endpoint.startsWith('inproc://') ? newEndpoint() : endpoint
     this.listening = false
-    this.early = new Map() // peers that were started before the broker, and how each starts
-    this.workers = new Set() // those that run
-    this.leaving = new Set() // services of workers that have stopped and may not be forgotten yet
+    this.early = new Map() // peers started before the broker, and their start functions
+    this.workers = new Set() // the running workers
+    this.leaving = new Set() // services of stopped workers that may still be registered
   }
 
-  // Whether the broker knows as much of the workers as we do. It answers READY.
+  // True if the broker's registrations are up to date. The broker answers READY.
   get settled () {
     return this.leaving.size === 0 && [...this.workers].every(heard)
   }
@@ -87,7 +85,7 @@ class Place {
     return [...this.workers].some(worker => worker.service === service)
   }
 
-  // Waits until the broker has forgotten the last worker of a service.
+  // Waits until the broker has removed the last worker of a service.
   async forget (service) {
     if (this.leaving.has(service)) return
     this.leaving.add(service)
@@ -101,23 +99,23 @@ class Place {
         return String(status) === '404'
       })
     } catch (error) {
-      // The broker has been stopped, or says nothing.
+      // The broker was stopped or does not answer.
     }
     socket.close()
     this.leaving.delete(service)
   }
 }
 
-const places = new Map() // by the endpoint that a test names, for which there is a broker
+const places = new Map() // by the endpoint in the test, if it has a broker
 
-// The place of a peer, or none where no broker of ours is.
+// Returns the place of a peer, or undefined if it does not belong to our broker.
 function placeOf (peer) {
   return peer.place ?? places.get(peer.broker)
 }
 
 // ---- peers ----
 
-// Whether the peer has heard from the broker.
+// Returns true if the peer has received a message from the broker.
 const heard = peer => peer._mcnt > 0
 
 for (const Peer of [PIGATO.Client, PIGATO.Worker]) {
@@ -148,10 +146,10 @@ for (const Peer of [PIGATO.Client, PIGATO.Worker]) {
   }
 }
 
-// A connection takes a moment. Ours to a Unix socket takes less than one of PIGATO's tests can see: it
-// wants an answer to take more than 50 ms, counted in whole ones, whose worker starts after 50.
+// The simulated duration of a connection. A Unix socket connects too fast for one of PIGATO's tests,
+// which starts its worker after 50 ms and requires an answer after more than 50 whole milliseconds.
 const CONNECTING_MS = 2
-const connecting = new WeakMap() // what each worker says before its socket is connected
+const connecting = new WeakMap() // the messages of each worker before its socket is connected
 
 const sendOfWorker = PIGATO.Worker.prototype.send
 PIGATO.Worker.prototype.send = function (msg) {
@@ -171,7 +169,7 @@ PIGATO.Worker.prototype.send = function (msg) {
 }
 
 const { send } = PIGATO.Client.prototype
-const held = new WeakMap() // the requests that each client may not send yet
+const held = new WeakMap() // the deferred requests of each client
 
 PIGATO.Client.prototype.send = function (msg) {
   const place = placeOf(this)
@@ -255,7 +253,7 @@ class Broker extends EventEmitter {
   }
 }
 
-// Ours, without what would configure the broker.
+// Returns our environment without the variables that configure the broker.
 function environment () {
   const entries = Object.entries(process.env)
   return Object.fromEntries(entries.filter(([name]) => !name.startsWith('MAJORDOMUS')))

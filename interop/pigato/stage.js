@@ -1,12 +1,12 @@
-// What the tests here share: a broker for a block of tests, peers that are stopped after each of
-// them, and questions as promises.
+// Test support: a broker for a block of tests, peers that are stopped after each test, and requests
+// as promises.
 'use strict'
 
 const { randomUUID } = require('crypto')
 
 const PIGATO = require('pigato')
 
-// Starts a broker before the tests of the block in which it is called and stops it after them.
+// Starts a broker before the tests of the calling block and stops it after them.
 function stage (conf) {
   const endpoint = `inproc://#${randomUUID()}`
   const broker = new PIGATO.Broker(endpoint, conf)
@@ -27,16 +27,15 @@ function stage (conf) {
     peer.start()
     return peer
   }
-  // A client. One that is told of something that it did not ask for emits an error, which fails the
-  // test.
+  // Starts a client. A client that receives an unexpected reply emits an error, which fails the test.
   const client = conf => started(new PIGATO.Client(endpoint, conf))
-  // A worker that does this with each request.
+  // Starts a worker that calls `serve` with each request.
   const worker = (service, serve, conf) => {
     const its = new PIGATO.Worker(endpoint, service, conf)
     its.on('request', serve)
     return started(its)
   }
-  // A worker that keeps what it gets, as `{ data, reply }`, for the test to answer.
+  // Starts a worker that stores its requests as `{ data, reply }`, so that the test can reply.
   const keeper = (service, conf) => {
     const kept = []
     const its = worker(service, (data, reply) => kept.push({ data, reply }), conf)
@@ -45,7 +44,7 @@ function stage (conf) {
   return { broker, client, keeper, worker }
 }
 
-// A request with callbacks: what came of it in the end, and its parts.
+// Sends a request with callbacks. Resolves to its final result and its parts.
 function ask (client, service, data, options) {
   const parts = []
   return new Promise(resolve => {
@@ -54,13 +53,13 @@ function ask (client, service, data, options) {
       data,
       (error, part) => parts.push(part),
       (error, reply) => resolve({ error, reply, parts }),
-      // The client writes into them.
+      // The client modifies its options.
       Object.assign({}, options)
     )
   })
 }
 
-// A request with a stream: everything that it said.
+// Sends a request with a stream. Resolves to all events of the stream.
 function stream (client, service, data, options) {
   const heard = []
   return new Promise(resolve => {
@@ -71,10 +70,10 @@ function stream (client, service, data, options) {
   })
 }
 
-// How long a test waits for something that should be there at once.
+// The timeout of conditions that should hold at once, in milliseconds.
 const PATIENCE_MS = 8000
 
-// Waits until something is so.
+// Waits until a condition holds.
 async function until (condition) {
   const end = Date.now() + PATIENCE_MS
   while (!(await condition())) {
@@ -83,7 +82,7 @@ async function until (condition) {
   }
 }
 
-// A service that no other test has.
+// Returns a unique service name.
 const service = randomUUID
 
 module.exports = { ask, service, stage, stream, until }

@@ -1,8 +1,8 @@
-"""A client made of a bare pyzmq socket, REQ or DEALER, in any dialect.
+"""A client with a plain pyzmq socket, REQ or DEALER, in any dialect.
 
-Order: the service and the body of a request, which goes out at once.
-Says:  `partial BODY…` and `final BODY…` for every reply, `wrong …` for what is not the reply to
-       anything that was asked.
+Input:  the service and the body of a request, which is sent at once.
+Output: `partial BODY…` and `final BODY…` for every reply, and `wrong …` for a message that is not
+        a reply to any request.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main():
         socket.setsockopt(zmq.IDENTITY, options.identity.encode())
     socket.connect(options.broker)
 
-    # A REQ socket adds the empty frame and takes it away by itself.
+    # A REQ socket adds and removes the empty frame itself.
     lead = [b""] if dialect.leads and options.socket == "dealer" else []
     orders = Orders()
     poller = zmq.Poller()

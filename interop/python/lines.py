@@ -1,8 +1,8 @@
-"""How these scripts talk to the test that started them: in lines of text.
+"""The line protocol between these scripts and the test that started them.
 
-A script says one thing it saw or did on each line of its standard output and takes orders from its
-standard input. Frames are written with percent escapes and a space between them; two apostrophes
-are the empty frame.
+A script prints one event per line on standard output and reads commands from standard input.
+Frames are written with percent escapes and separated by spaces. Two apostrophes are the empty
+frame.
 """
 
 import os
@@ -14,25 +14,25 @@ EMPTY = "''"
 
 
 def say(what, frames=()):
-    """Tell the test what happened, with the frames that it happened to."""
+    """Report an event to the test, with its frames."""
     words = [quote_from_bytes(frame, safe="") or EMPTY for frame in frames]
     print(what, *words, flush=True)
 
 
 def frames_of(text):
-    """The frames in an order from the test."""
+    """Parse the frames of a command from the test."""
     return [b"" if word == EMPTY else unquote_to_bytes(word) for word in text.split()]
 
 
 class Orders:
-    """Standard input, read as it comes: what is not read yet is in the pipe, where a poll sees it."""
+    """Unbuffered standard input: unread data stays in the pipe, so that a poll detects it."""
 
     def __init__(self):
         self.descriptor = sys.stdin.fileno()
         self._rest = b""
 
     def read(self):
-        """The orders that have come. The script ends here when the test has gone away."""
+        """Return the available commands. Ends the script if the test has exited."""
         data = os.read(self.descriptor, 65536)
         if not data:
             sys.exit(0)
@@ -40,6 +40,6 @@ class Orders:
         return [line.decode("ascii") for line in lines]
 
     def wait(self, seconds):
-        """Whether an order came within so many seconds, which is taken."""
+        """Read a command within this many seconds, and return whether there was one."""
         readable, _, _ = select.select([self.descriptor], [], [], seconds)
         return bool(readable and self.read())

@@ -1,6 +1,6 @@
-"""A client made with the majortomo package: one request, every part of its reply on a line.
+"""A client with the majortomo package. It sends one request and prints each part of the reply.
 
-Says: `part BODY…` for each part, `end` after the last.
+Output: `part BODY…` for each part, and `end` after the last one.
 """
 
 import argparse

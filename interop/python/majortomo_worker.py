@@ -1,6 +1,6 @@
-"""A worker made with the majortomo package that comes back whenever the broker sends it away.
+"""A worker with the majortomo package that reconnects whenever the broker disconnects it.
 
-Says: `opened` at every connection, `request BODY…`, `disconnect`.
+Output: `opened` for every connection, `request BODY…` and `disconnect`.
 """
 
 import argparse

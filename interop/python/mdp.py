@@ -1,4 +1,4 @@
-"""The dialects of the Majordomo protocol, frame by frame, as other people's programs write them."""
+"""The frames of the Majordomo protocol's dialects, as third-party programs encode them."""
 
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -7,7 +7,7 @@ FINAL = "final"
 
 
 class ClientCommands(NamedTuple):
-    """What a client says and hears: 7/MDP has no commands for clients, so None there."""
+    """The command frames of a client. They are None in 7/MDP, which has no client commands."""
 
     header: bytes
     request: Optional[bytes]
@@ -17,7 +17,7 @@ class ClientCommands(NamedTuple):
 
 
 class WorkerCommands(NamedTuple):
-    """What a worker says and hears."""
+    """The command frames of a worker."""
 
     header: bytes
     ready: bytes
@@ -29,19 +29,19 @@ class WorkerCommands(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """One way to write MDP, with or without an empty frame in front of every message."""
+    """A dialect of MDP, with or without an empty frame before every message."""
 
     leads: bool
     client: ClientCommands
     worker: WorkerCommands
 
     def client_request(self, service: bytes, body: List[bytes]) -> List[bytes]:
-        """A client's REQUEST, without the empty frame."""
+        """Encode a client's REQUEST without the empty frame."""
         command = [] if self.client.request is None else [self.client.request]
         return [self.client.header, *command, service, *body]
 
     def client_reply(self, frames: List[bytes]) -> Tuple[str, Optional[bytes], List[bytes]]:
-        """Partial or final, the service where the dialect tells it, and the body."""
+        """Decode a reply: partial or final, the service if the dialect includes it, and the body."""
         header, *rest = frames
         if header != self.client.header:
             raise ValueError("not a reply in this dialect: {!r}".format(frames))
@@ -61,13 +61,13 @@ DIALECTS = {
         client=ClientCommands(b"MDPC01", None, None, None, names_service=True),
         worker=WorkerCommands(b"MDPW01", b"\1", b"\2", None, b"\3", b"\4", b"\5"),
     ),
-    # 18/MDP as the RFC has it.
+    # 18/MDP as the RFC specifies it.
     "mdp02": Dialect(
         leads=False,
         client=ClientCommands(b"MDPC02", b"\1", b"\2", b"\3", names_service=True),
         worker=_WORKER_02,
     ),
-    # 18/MDP as majortomo writes it.
+    # 18/MDP as majortomo encodes it.
     "majortomo": Dialect(
         leads=True,
         client=ClientCommands(b"MDPC02", b"\2", b"\3", b"\4", names_service=False),

@@ -1,11 +1,12 @@
-"""A worker made of a bare pyzmq DEALER socket, in any dialect, well behaved or not.
+"""A worker with a plain pyzmq DEALER socket, in any dialect, correct or misbehaving.
 
-Says:  `opened` when its first messages are with libzmq, `request BODY…`, `working` every tenth of a
-       second while it holds a request, `replied`, `heartbeat` and `disconnect` for the broker's.
-Order: any line lets a worker that holds a request go on.
+Output: `opened` after its first messages are passed to libzmq, `request BODY…`, `working` every
+        100 ms while it holds a request, `replied`, and `heartbeat` and `disconnect` for the
+        broker's commands.
+Input:  any line lets a worker that holds a request continue.
 
-It has one thread, as the worker libraries of the Guide and of majortomo have: whoever is in the
-middle of a request sends no heartbeat. libzmq answers PING all the same, in a thread of its own.
+The worker has one thread, like the worker libraries of the Guide and of majortomo: it sends no
+heartbeat while it processes a request. libzmq still answers PING, in its own thread.
 """
 
 import argparse
@@ -18,12 +19,12 @@ import zmq
 from lines import Orders, say
 from mdp import DIALECTS
 
-# Somebody who did not ask this worker for anything.
+# The identity of a client that has sent no request to this worker.
 STRANGER = b"stranger"
 
 
 class Worker:
-    """The socket, and what this worker's dialect makes of each command."""
+    """A socket and the command frames of the worker's dialect."""
 
     def __init__(self, options):
         self._options = options
@@ -44,7 +45,7 @@ class Worker:
         say("opened")
 
     def _open(self):
-        """The first messages: READY, and in every other case an offence."""
+        """Send the first messages: READY, or else a protocol violation."""
         opening = self._options.opening
         if opening == "heartbeat":
             self._send(self._commands.heartbeat)
@@ -59,7 +60,7 @@ class Worker:
             self._final(STRANGER, [b"unasked"])
 
     def run(self):
-        """Take what comes, and send a heartbeat whenever one is due in between."""
+        """Process messages, and send a heartbeat whenever one is due."""
         interval = self._options.heartbeat
         while True:
             quiet = time.monotonic() - self._last_sent
@@ -126,7 +127,7 @@ class Worker:
 
 
 def compute(seconds):
-    """Keep the processor and the interpreter busy."""
+    """Keep the CPU and the interpreter busy."""
     end = time.monotonic() + seconds
     digest = b""
     while time.monotonic() < end:

@@ -168,7 +168,7 @@ fn arrives(body: &Frames, read: &Frames, reader: Codec) {
         }
         (Form::Frames, Form::Json) => {
             let Some(data) = read.get(0) else {
-                // `raw` encodes an empty frame as no data, which cannot be decoded.
+                // `raw` encodes a body of empty frames as no data, which decodes to no frame.
                 assert!(reader.json() == Json::Raw && body.bytes() == 0, "{reader:?} {body:?}");
                 return;
             };

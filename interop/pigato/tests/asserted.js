@@ -1,5 +1,5 @@
-// Beside PIGATO's semver.js and target.js: they compare with `conf.name`, which does not exist, so
-// whatever happens they are content. These compare with what is there.
+// Corrected versions of PIGATO's semver.js and target.js. The originals compare with `conf.name`,
+// which does not exist, so they always pass. These tests compare with the actual field.
 'use strict'
 
 const { assert } = require('chai')

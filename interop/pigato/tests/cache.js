@@ -1,4 +1,4 @@
-// Replies that the broker keeps for those who ask the same.
+// Cached replies to equal requests.
 'use strict'
 
 const { assert } = require('chai')
@@ -8,7 +8,7 @@ const { ask, service, stage, until } = require('../stage')
 describe('the cache', () => {
   const { client, worker } = stage({ cache: true })
 
-  // A worker that says how many requests it has had.
+  // A worker that replies with the number of its requests.
   const counter = (name, cache) => {
     const its = worker(name, (data, reply) => {
       reply.opts.cache = cache
@@ -28,7 +28,7 @@ describe('the cache', () => {
     assert.equal((await ask(asking, name, { foo: 1 })).reply, 3)
   })
 
-  // Whoever asked next would get its end only.
+  // A cached reply would contain only the last part.
   it('not what was answered in parts', async () => {
     const name = service()
     let count = 0

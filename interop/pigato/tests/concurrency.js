@@ -1,4 +1,4 @@
-// How many requests a worker has in hand at once.
+// The number of requests in flight at a worker.
 'use strict'
 
 const { assert } = require('chai')
@@ -30,7 +30,7 @@ describe('concurrency', () => {
     const asking = client()
     const answers = several(asking, name, 101)
     await until(() => its.kept.length === 100)
-    // What was asked after them has been served, so they are not under way any more.
+    // A later request has been served, so these are not in transit any more.
     const other = keeper(next)
     const answer = ask(asking, next)
     await until(() => other.kept.length === 1)

@@ -1,4 +1,4 @@
-// `$dir` from inside the broker, and what it publishes for a `$dir` outside.
+// The broker's own `$dir` service, and its publications for an external `$dir`.
 'use strict'
 
 const { assert } = require('chai')
@@ -67,7 +67,7 @@ describe('$dir', () => {
       return text === undefined ? undefined : JSON.parse(text.slice('$dir '.length))[name]
     }
     try {
-      // What is published before it has subscribed passes it by.
+      // It misses everything published before its subscription.
       while (heard.length === 0) {
         const first = keeper(service())
         await until(() => first._mcnt > 0)

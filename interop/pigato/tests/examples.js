@@ -1,4 +1,4 @@
-// The programs in PIGATO's `examples/echo`, as they are, in processes of their own, over TCP.
+// The unmodified programs of PIGATO's `examples/echo`, in separate processes, over TCP.
 'use strict'
 
 const { spawn } = require('child_process')
@@ -21,7 +21,7 @@ describe('examples/echo', () => {
     broker.stop()
   })
 
-  // Starts one of them at our broker instead of the port that they have in common.
+  // Starts a program with our broker's endpoint instead of its fixed port.
   function example (name) {
     const program = path.join(path.dirname(require.resolve('pigato')), 'examples/echo', name)
     const here = require.resolve('../here')

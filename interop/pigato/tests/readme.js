@@ -1,4 +1,4 @@
-// The examples of PIGATO's README, in its order.
+// The examples of PIGATO's README, in their order.
 'use strict'
 
 const fs = require('fs')

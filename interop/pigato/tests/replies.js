@@ -1,4 +1,4 @@
-// What comes back: values, errors, and to whom.
+// Replies: values, errors, and their receivers.
 'use strict'
 
 const { assert } = require('chai')
@@ -68,7 +68,7 @@ describe('replies', () => {
     assert.deepEqual(await ask(client(), name), { error: 'two', reply: null, parts: ['one'] })
   })
 
-  // A worker writes it as the bare word `undefined`, of which its client dies.
+  // A worker encodes it as the bare word `undefined`, which crashes its client.
   it('an error without a value is one all the same', async () => {
     const name = service()
     worker(name, (data, reply) => reply.error())

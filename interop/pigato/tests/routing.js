@@ -1,4 +1,4 @@
-// Which worker gets a request: names, versions, targets, rejections, losses, balance.
+// The choice of a worker for a request: names, versions, targets, rejections, losses, balancing.
 'use strict'
 
 const { assert } = require('chai')
@@ -8,7 +8,7 @@ const { ask, service, stage, until } = require('../stage')
 describe('routing', () => {
   const { client, keeper, worker } = stage()
 
-  // A worker that answers with a text and the name under which it was asked.
+  // A worker that replies with a text and the requested service name.
   const sign = (name, text) => {
     const its = worker(name, (data, reply) => {
       reply.end([text, [...its.reqs.values()].pop().service])

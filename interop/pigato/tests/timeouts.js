@@ -1,6 +1,6 @@
-// What a request's timeout does, and heartbeats for a request.
+// Request timeouts, and request keep-alives.
 //
-// A client looks at timeouts when it sends a heartbeat.
+// A client checks its timeouts when it sends a heartbeat.
 'use strict'
 
 const { assert } = require('chai')
@@ -28,7 +28,7 @@ describe('timeouts', () => {
   it('with 0 it is served where a worker is free', async () => {
     const name = service()
     worker(name, (data, reply) => reply.end(data))
-    // It drops such a request at its next heartbeat.
+    // The client drops such a request at its next heartbeat.
     const asking = client({ heartbeat: 60000 })
     assert.equal((await ask(asking, name, 'foo', { timeout: 0 })).reply, 'foo')
   })
@@ -61,7 +61,7 @@ describe('timeouts', () => {
     const name = service()
     const its = keeper(name)
     const { socketId } = its
-    // It drops the request long after the broker has.
+    // The client drops the request long after the broker.
     const asking = client({ heartbeat: 300 })
     assert.equal((await ask(asking, name, 1, { timeout: 50 })).error, 'C_TIMEOUT')
     its.kept[0].reply.write('late')
@@ -87,7 +87,7 @@ describe('timeouts', () => {
     await until(() => its.kept.length === 1)
     const { reply } = its.kept[0]
 
-    // It would think otherwise after three of its heartbeats.
+    // Otherwise the timeout would occur after three of its heartbeats.
     ticks = 0
     while (ticks < 10) {
       request.heartbeat()
