@@ -1,11 +1,11 @@
-"""Checks the broker, and client.py and worker.py, against each other and the specification.
+"""Test the broker, client.py and worker.py against each other and the specification.
 
-    python test_peers.py PROGRAM [WORD...]     only checks with one of these words
+    python test_peers.py PROGRAM [WORD...]     only tests that contain one of these words
 
-PROGRAM is `majordomus`, of which this starts a broker, and others for some checks. Nothing here
-sleeps in order to wait: everything waits for what must come, with a bound. That something does not
-come is seen by what comes in its place, said behind it on the same connection (section 2). A check
-that measures times says when it was too slow itself, and is tried again.
+PROGRAM is `majordomus`. The script starts a broker, and further brokers for some tests. Tests never
+sleep to wait for an event: they wait for the event itself, with a bound. To verify that a message
+is not sent, a test waits for a later message on the same connection (section 2). A test that
+measures times detects when it was too slow itself, and is repeated.
 """
 
 import faulthandler
@@ -36,7 +36,7 @@ _numbers = itertools.count(1)
 
 
 class Late(Exception):
-    """This check was too slow for what it measures."""
+    """The test was too slow for the times that it measures."""
 
 
 def check(function):
@@ -45,7 +45,7 @@ def check(function):
 
 
 def name(word="s"):
-    """A name of a service that nobody else uses."""
+    """Return a unique service name."""
     return f"{word}-{next(_numbers)}"
 
 
@@ -54,7 +54,7 @@ def same(value, *wanted):
 
 
 class Peer:
-    """A bare DEALER: says what it is told, right or wrong, and shows what comes."""
+    """A plain DEALER that sends any message, valid or not, and returns the received ones."""
 
     def __init__(self, endpoint=None, identity=b""):
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
@@ -77,7 +77,7 @@ class Peer:
             self.socket.send_multipart(pack(item))
 
     def frames(self, heartbeats=False):
-        """The next message, but for heartbeats."""
+        """Return the next message, without heartbeats."""
         end = time.monotonic() + BOUND
         while self.socket.poll(max(0, int((end - time.monotonic()) * 1000))):
             frames = self.socket.recv_multipart()
@@ -86,14 +86,14 @@ class Peer:
         raise AssertionError("nothing comes")
 
     def hear(self, *kinds):
-        """The next message but heartbeats, which must be one of these."""
+        """Return the next command, without heartbeats. It must be of one of these types."""
         frames = self.frames()
         item = unpack(frames)
         assert isinstance(item, kinds), f"{item}: {[f.hex()[:200] for f in frames]}"
         return item
 
     def ask(self):
-        """A client's barrier: what the broker had to say about all that was said before."""
+        """A client's barrier: return the broker's messages about all earlier commands."""
         self.raw(b"\x03")
         came = []
         while (frames := self.frames(heartbeats=True)) != [b"\x03"]:
@@ -101,7 +101,7 @@ class Peer:
         return came
 
     def barrier(self):
-        """The same of a worker, which has CAPACITY for it, and may be given as many as it likes."""
+        """A worker's barrier with CAPACITY, which may bring any number of tasks."""
         self.say(omdp1.Capacity(self.capacity))
         came = []
         while not isinstance(item := unpack(self.frames()), omdp1.CapacityIs):
@@ -123,7 +123,7 @@ class Peer:
         return self
 
     def take(self, capacity):
-        """CAPACITY, and the tasks that come with it."""
+        """Set the capacity and return the tasks that it brings."""
         self.capacity = capacity
         return self.barrier()
 
@@ -141,7 +141,7 @@ class Peer:
 
 
 class Broker:
-    """A broker of our own, which can be ended and started anew at the same place."""
+    """A separate broker, which can be stopped and restarted at the same endpoint."""
 
     def __init__(self, *arguments):
         self.arguments, self.endpoint = arguments, "tcp://127.0.0.1:0"
@@ -162,7 +162,7 @@ class Broker:
 
 
 def workers(*offers, **options):
-    """A context with a running Worker that has registered these (name, handler)."""
+    """Return a context with a running Worker with these (name, handler) pairs."""
 
     class Running:
         def __enter__(self):
@@ -184,7 +184,7 @@ def echo(task):
 
 
 def ended(reply, kind=RequestError):
-    """The error that this reply must be."""
+    """Return the error of this reply, which must be one."""
     try:
         result = reply.result(BOUND)
     except RequestError as error:
@@ -202,7 +202,7 @@ def code(reply, kind=BrokerError):
 
 @check
 def echo_of_bodies():
-    """echo: one frame, three, binary, empty frame, empty body, a frame of 1 MiB, with headers"""
+    """echo: one frame, three, binary, an empty frame, an empty body, a frame of 1 MiB, headers"""
     bodies = [(b"hello",), (b"a", b"", b"c"), (bytes(range(256)),), (b"",), (), (os.urandom(1 << 20),)]
     service, headers = name("echo"), {"traceparent": b"\0\xff", "x.Y-z_+": b""}
     with workers((service, lambda task: Final(task.body, task.headers))), Client(ENDPOINT) as client:
@@ -212,7 +212,7 @@ def echo_of_bodies():
 
 @check
 def stream_with_credit():
-    """a stream of 1,000 parts with a credit of 4 and a slow reader: never more than 4 ahead"""
+    """a stream of 1,000 parts with a credit of 4 and a slow reader: never more than 4 parts ahead"""
     service, sent = name("stream"), [0]
 
     def count(task):
@@ -233,7 +233,7 @@ def stream_with_credit():
 
 @check
 def credit_adds_up():
-    """credit: in TASK with MORE from before; TASK-MORE; the sum of all for the next worker, or without limit"""
+    """credit: TASK includes earlier MORE; TASK-MORE; the next worker gets the sum, or no limit"""
     service = name("credit")
     with Peer() as w1, Peer() as w2, Peer() as c:
         c.client()
@@ -260,7 +260,7 @@ def credit_adds_up():
 
 @check
 def a_hundred_at_once():
-    """100 requests at once over one connection, answered in the reverse order"""
+    """100 requests in flight on one connection, answered in reverse order"""
     service = name("many")
     gates = [threading.Event() for _ in range(100)]
 
@@ -279,7 +279,7 @@ def a_hundred_at_once():
 
 @check
 def worker_error():
-    """an error of a worker: code, text, a frame for programs and headers; codes are put in range"""
+    """an error from a worker: code, text, a frame for programs and headers; codes are clamped"""
     service = name("error")
 
     def handler(task):
@@ -302,7 +302,7 @@ def worker_error():
 
 @check
 def rejected():
-    """TASK-REJECT: to another, without `redeliver`; by all: 503 with the last one's body and headers"""
+    """TASK-REJECT: redelivery even without `redeliver`; if all reject: 503 with the last body and headers"""
     service, by = name("reject"), []
 
     def reject(task):
@@ -321,7 +321,7 @@ def rejected():
 
 @check
 def rejected_at_once():
-    """TASK-REJECT after a part, or with a `target`: 503 at once; without a word: B_REJECTED; and by its timeout 408"""
+    """TASK-REJECT after a part or with a `target`: 503 at once; without a text: B_REJECTED; after the timeout: 408"""
     service = name("reject")
     with Peer() as w, Peer() as c:
         w.worker(service)
@@ -344,7 +344,7 @@ def rejected_at_once():
 
 @check
 def nobody_takes_it():
-    """404 where nobody has offered the service, 408 where somebody did; a timeout of 0 ends at once"""
+    """404 for a service that was never registered, 408 for one that was; a timeout of 0 ends at once"""
     service = name("none")
     with Peer() as w, Client(ENDPOINT) as client:
         for timeout in (0.1, 0):
@@ -355,14 +355,14 @@ def nobody_takes_it():
         w.worker(service)
         first = client.request(service, b"1", timeout=0)
         task = w.hear(omdp1.Task)
-        same(task.deadline, BUSY)  # it was given to one, and now has the time of the broker
+        same(task.deadline, BUSY)  # it was dispatched, and now has the broker's busy limit
         same(code(client.request(service, timeout=0)), 408)
         same(code(client.request(service, timeout=0.1)), 408)
         w.ends(task, b"1")
         same(first.result(BOUND).body, (b"1",))
         late = client.request(service, b"3")
         task = w.hear(omdp1.Task)
-        same(task.body, (b"3",))  # and not what has expired
+        same(task.body, (b"3",))  # and not the expired one
         w.ends(task)
         late.result(BOUND)
         w.take(0)
@@ -371,12 +371,12 @@ def nobody_takes_it():
         waits = client.request(service, timeout=0.3)
         assert client.alive(BOUND)
         w.say(omdp1.Withdraw(service))
-        same(code(waits), 408)  # it was offered when it began to wait
+        same(code(waits), 408)  # the service was registered when the request was queued
 
 
 @check
 def timeout_and_deadline():
-    """the deadline in TASK; PARTIAL and MORE begin the timeout anew; at its end 408 to both"""
+    """the deadline in TASK; PARTIAL and MORE restart the timeout; at its end both peers get 408"""
     service = name("deadline")
     with Peer() as w, Peer() as c:
         w.worker(service)
@@ -403,7 +403,7 @@ def timeout_and_deadline():
         assert time.monotonic() - begin > 0.55, "MORE did not begin it anew"
         same(w.hear(omdp1.TaskCancel), omdp1.TaskCancel(task.ticket, 408))
         c.request(2, service, timeout=NO_LIMIT)
-        same((c.ask(), w.barrier()), ([], []))  # its place is not free yet
+        same((c.ask(), w.barrier()), ([], []))  # its slot is still occupied
         w.say(omdp1.TaskReject(task.ticket))
         second = w.hear(omdp1.Task)
         same(second.deadline, BUSY)
@@ -412,7 +412,7 @@ def timeout_and_deadline():
 
 
 def quiet(peer, begin):
-    """Nothing comes to a peer for the most of 0.6 s, which are then over at what is returned."""
+    """Check that a peer receives nothing for most of 0.6 s. Return the end of that time."""
     end = begin + 0.55
     while (left := begin + 0.4 - time.monotonic()) > 0:
         if peer.socket.poll(int(left * 1000) + 1):
@@ -428,7 +428,7 @@ def in_time(end):
 
 @check
 def cancel_reaches_the_worker():
-    """CANCEL becomes TASK-CANCEL 499, the place is free after the worker's last word, and nothing comes of it"""
+    """CANCEL becomes TASK-CANCEL 499; the worker's final message frees the slot and is not forwarded"""
     service, codes = name("cancel"), []
 
     def handler(task):
@@ -462,7 +462,7 @@ def cancel_reaches_the_worker():
 
 @check
 def cancel_of_one_that_waits():
-    """CANCEL of a request that waits: no worker ever sees it; STILL-WANTED becomes TASK-WANTED"""
+    """CANCEL of a queued request: it is never dispatched; STILL-WANTED becomes TASK-WANTED"""
     service = name("cancel")
     with Peer() as w, Peer() as c:
         c.client()
@@ -479,7 +479,7 @@ def cancel_of_one_that_waits():
 
 @check
 def priority_order():
-    """the highest priority first, of several of the same the oldest; 255 is as 9"""
+    """the highest priority first, and the oldest of equal ones; 255 counts as 9"""
     service = name("priority")
     with Peer() as w, Peer() as c:
         w.worker(service)
@@ -502,7 +502,7 @@ def priority_order():
 
 @check
 def target_worker():
-    """target: the worker that REGISTERED named; one that is not there or offers another, or goes: 404, or 502"""
+    """target: the worker named by REGISTERED; a missing, unsuitable or disconnecting target: 404 or 502"""
     service, other = name("target"), name("other")
     with Peer() as a, Peer(identity=b"the-target") as b, Peer() as c:
         a.worker(service)
@@ -526,7 +526,7 @@ def target_worker():
         same(c.hear(omdp1.Error).code, 408)
         c.request(16, service, target=b.name)
         same((c.ask(), a.barrier()), ([], []))
-        b.say(omdp1.Goodbye())  # the target goes while one works and one waits
+        b.say(omdp1.Goodbye())  # the target disconnects while one request is in flight and one is queued
         same(sorted((e.id, e.code) for e in (c.hear(omdp1.Error), c.hear(omdp1.Error))), [(14, 502), (16, 404)])
 
 
@@ -560,7 +560,7 @@ def notices():
 
 @check
 def kept_replies():
-    """keep: equal requests get the kept reply, whatever their headers, also where nobody offers it; `fresh` does not"""
+    """keep: equal requests get the cached reply, with any headers and without a worker; `fresh` ones do not"""
     service, runs = name("keep"), []
 
     def handler(task):
@@ -581,7 +581,7 @@ def kept_replies():
 
 @check
 def several_services():
-    """several services in one worker, one at a time all together; withdraw one, and all"""
+    """several services of one worker share its capacity of 1; withdraw one, and all"""
     a, b = name("a"), name("b")
     with Peer() as w, Peer() as c:
         w.worker(a, b)
@@ -590,7 +590,7 @@ def several_services():
         task = w.hear(omdp1.Task)
         c.request(2, b)
         same((c.ask(), w.barrier()), ([], []))
-        w.say(omdp1.Withdraw(a), omdp1.TaskFinal(task.ticket))  # what it has in hand stays
+        w.say(omdp1.Withdraw(a), omdp1.TaskFinal(task.ticket))  # its task in flight continues
         same(c.hear(omdp1.Final).id, 1)
         task = w.hear(omdp1.Task)
         same(task.service, b)
@@ -617,7 +617,7 @@ def several_services():
 
 @check
 def wildcards():
-    """`prefix*` stands for names that nobody offers as they are and that have no @; the longest counts"""
+    """`prefix*` matches names without @ that no worker offers exactly; the longest prefix wins"""
     prefix = name("wild") + "."
     with workers((prefix + "*", lambda t: [b"short", t.service.encode()])), Client(ENDPOINT) as client:
         ask = lambda s: client.request(s, timeout=BOUND).result(BOUND).body
@@ -632,7 +632,7 @@ def wildcards():
 
 @check
 def versions():
-    """`name@1.4.0` serves itself and ranges, the highest first, and neither `name` nor `name@^2`"""
+    """`name@1.4.0` matches itself and ranges, the highest first, but neither `name` nor `name@^2`"""
     stock = name("stock")
     with workers((stock + "@1.10.0", lambda t: [b"1.10", t.service.encode()])), Client(ENDPOINT) as client:
         with workers((stock + "@1.3.0", lambda t: [b"1.3", t.service.encode()])):
@@ -647,7 +647,7 @@ def versions():
 
 @check
 def capacity_while_it_runs():
-    """capacity: 1 by itself, raised to 3, lowered as requests end, 0 drains, raised again, without limit"""
+    """capacity: default 1, raised to 3, lowered as requests end, drained with 0, raised again, unlimited"""
     service = name("capacity")
     with Peer() as w, Peer() as c:
         w.worker(service)
@@ -677,7 +677,7 @@ def capacity_while_it_runs():
 
 @check
 def drain():
-    """a worker drains while requests come: each is done or waits for another worker, and none is lost"""
+    """a worker drains while requests arrive: each is processed or queued for another worker, none is lost"""
     service = name("drain")
     gate = threading.Event()
 
@@ -692,7 +692,7 @@ def drain():
         replies = [client.request(service) for _ in range(10)]
         assert one.wait(lambda: len(one.tasks) == 4, BOUND)
         one.set_capacity(0)
-        gate.set()  # what it had on its way is done, however that crosses
+        gate.set()  # tasks in transit are processed in any case
         assert one.drain(BOUND)
         one.close()
         with workers((service, lambda task: b"another"), capacity=9):
@@ -703,7 +703,7 @@ def drain():
 
 @check
 def capacity_before_ready():
-    """CAPACITY before READY, 0 as well; HELLO sets it to 1 again"""
+    """CAPACITY before READY, including 0; HELLO resets it to 1"""
     service = name("capacity")
     with Peer() as w, Peer() as c:
         w.worker(service, capacity=0)
@@ -721,7 +721,7 @@ def capacity_before_ready():
 
 @check
 def goodbye_of_a_worker():
-    """a worker says GOODBYE: 502, another with `redeliver`, and not after a part"""
+    """a worker sends GOODBYE: 502; redelivery with `redeliver`, but not after a part"""
     service = name("goodbye")
     with Peer() as w1, Peer() as w2, Peer() as c:
         w1.worker(service, capacity=9)
@@ -739,15 +739,15 @@ def goodbye_of_a_worker():
         w2.ends(w2.hear(omdp1.Task))
         same(c.hear(omdp1.Final).id, 2)
         w1.say(omdp1.Heartbeat(), omdp1.Ready(service), omdp1.TaskFinal(b"what"))
-        w1.worker(name("back"))  # WELCOME is the first that comes
-        # What it had is late, and no offence.
+        w1.worker(name("back"))  # WELCOME is its first message
+        # Its earlier tasks are late, which is not a protocol violation.
         w1.say(omdp1.TaskFinal(tickets[0]), omdp1.TaskAtWork(tickets[1]))
         same(w1.barrier(), [])
 
 
 @check
 def goodbye_of_a_client():
-    """a client says GOODBYE or is lost: TASK-CANCEL 499; what it says behind GOODBYE is ignored, but HELLO"""
+    """a client sends GOODBYE or is lost: TASK-CANCEL 499; after GOODBYE all messages except HELLO are ignored"""
     service = name("goodbye")
     with Peer() as w, Peer() as c:
         w.worker(service, capacity=9)
@@ -770,7 +770,7 @@ def goodbye_of_a_client():
 
 @check
 def lost_worker():
-    """a worker is lost with its connection (502); one that is silent is told 504, and may come back"""
+    """a worker is lost with its connection (502); a silent worker gets 504 and may reconnect"""
     service = name("lost")
     with Peer() as c:
         c.client()
@@ -789,7 +789,7 @@ def lost_worker():
 
 @check
 def heartbeats():
-    """the broker says something to a worker as often as WELCOME has it; a client's HEARTBEAT is answered"""
+    """the broker sends heartbeats to workers at WELCOME's interval; a client's HEARTBEAT is answered"""
     with Broker("--heartbeat-interval", "200ms") as broker, Peer(broker.endpoint) as w, Peer(broker.endpoint) as c:
         w.worker(name("hb"))
         same(w.welcome.heartbeat, 200)
@@ -802,7 +802,7 @@ def heartbeats():
 
 @check
 def message_max_of_peers():
-    """message-max counts the whole message: 384 octets less are taken with headers, more is 415"""
+    """message-max limits the whole message: 384 octets less are accepted with headers, more is 415"""
     service, headers = name("large"), (("a", bytes(10)),)  # 16 octets
     with Peer() as w, Peer() as c:
         w.worker(service, message_max=1000)
@@ -833,11 +833,11 @@ def message_max_of_peers():
         same(c.hear(omdp1.Error), omdp1.Error(1, 2, 422, headers, ()))  # without its body
 
 
-# --- What does not fit ---------------------------------------------------------------------------
+# --- Protocol violations -------------------------------------------------------------------------
 
 
 def hello_again(peer, role):
-    """HELLO on the same connection brings it back."""
+    """Check that a HELLO on the same connection restores the session."""
     if role == "worker":
         peer.worker(name("back"))
     else:
@@ -845,7 +845,7 @@ def hello_again(peer, role):
 
 
 def add_vectors():
-    """The vectors of section 14.2: what a broker is sent that does not fit, and what comes of it."""
+    """Add the vectors of section 14.2: invalid messages to a broker, and its answers."""
 
     def run(role, message, outcome):
         with Peer() as peer:
@@ -853,7 +853,7 @@ def add_vectors():
                 hello_again(peer, role)
             peer.raw(*message)
             if role != "first":
-                peer.say(omdp1.Heartbeat(), omdp1.Cancel(1), omdp1.Ready("mmi.x"))  # ignored, all of it
+                peer.say(omdp1.Heartbeat(), omdp1.Cancel(1), omdp1.Ready("mmi.x"))  # all of it is ignored
             if outcome != "No answer.":
                 came = peer.hear(omdp1.Disconnect)
                 same(f"DISCONNECT {came.code}.", outcome)
@@ -873,7 +873,7 @@ add_vectors()
 
 @check
 def offences_that_are_no_vectors():
-    """HELLO and WELCOME again, a name of the broker's, tickets that were never given"""
+    """a second HELLO or WELCOME, a reserved name, tickets that were never issued"""
     ticket = b"never"
     for role, item, wanted in (
         ("client", omdp1.Hello(), 400),
@@ -900,7 +900,7 @@ def offences_that_are_no_vectors():
 
 @check
 def before_hello():
-    """what comes before HELLO is answered once, and HELLO always; none of it stands before WELCOME then"""
+    """messages before HELLO are answered once, and HELLO always; none of them precedes WELCOME"""
     with Peer() as peer:
         for _ in range(3):
             peer.raw(b"\x03")
@@ -910,7 +910,7 @@ def before_hello():
             peer.say(omdp1.Hello(version_min=2, version_max=3))
             same(peer.hear(omdp1.Disconnect).code, 505)
         peer.raw(b"\x03")
-        hello_again(peer, "worker")  # it has no role yet
+        hello_again(peer, "worker")  # the connection has no role yet
 
 
 @check
@@ -940,7 +940,7 @@ def versions_of_the_protocol():
 
 @check
 def id_in_progress():
-    """a REQUEST with an id that is in progress: ERROR 400 for it, whatever it asks for, and the first goes on"""
+    """a REQUEST with an id in progress: ERROR 400 in every case, and the first request continues"""
     service = name("twice")
     with Peer() as w, Peer() as c:
         w.worker(service, capacity=9)
@@ -958,7 +958,7 @@ def id_in_progress():
 
 @check
 def harmless():
-    """READY again is answered; WITHDRAW of what is not offered, tickets that ended, unknown flags, octets behind"""
+    """a second READY is answered; unknown WITHDRAW, ended tickets, unknown flags, trailing octets"""
     service = name("harmless")
     with Peer() as w, Peer() as c:
         w.worker(service)
@@ -982,7 +982,7 @@ def harmless():
 
 @check
 def ticket_of_another():
-    """a ticket of another worker, or of the same one's earlier connection: 403; from before DISCONNECT: ignored"""
+    """a ticket of another worker, or of an earlier connection: 403; from before DISCONNECT: ignored"""
     service = name("stolen")
     with Peer() as w, Peer() as thief, Peer() as c:
         w.worker(service, capacity=2)
@@ -1017,7 +1017,7 @@ def ticket_of_another():
 
 @check
 def frames_max():
-    """frames-max counts the command frame; one more closes the connection, and libzmq connects again unheard"""
+    """frames-max includes the command frame; one more closes the connection, and libzmq reconnects silently"""
     service = name("frames")
     with Peer() as w, Peer() as c:
         w.worker(service)
@@ -1041,7 +1041,7 @@ def frames_max():
 
 @check
 def same_identity():
-    """two connections with one identity, of which the first lives: the second is told 409, whatever its role"""
+    """two connections with one identity, the first one live: the second gets 409, in any role"""
     with Peer(identity=b"same") as a, Peer(identity=b"same") as b:
         a.client()
         b.say(omdp1.Hello(role=omdp1.WORKER))
@@ -1056,7 +1056,7 @@ def same_identity():
 
 @check
 def own_services():
-    """`mmi.service` and others that begin with `mmi.`; `$dir`, of one service and of all"""
+    """`mmi.service` and other names that start with `mmi.`; `$dir`, for one service and for all"""
     service, wild = name("mmi"), name("wild") + "."
     with Peer() as w, Client(ENDPOINT) as client:
         w.worker(service, wild + "*")
@@ -1070,7 +1070,7 @@ def own_services():
 
 @check
 def conversations():
-    """the two conversations of appendix C, with a broker as it comes, word for word"""
+    """the two conversations of appendix C, word for word, with a broker with default settings"""
     texts = list(messages("## Appendix C"))
     here = [(title, octets(lines)) for title, lines in texts if "worker" in title.split(":")[0]]
     there = [(title, octets(lines)) for title, lines in texts if "client" in title.split(":")[0]]
@@ -1112,7 +1112,7 @@ def conversations():
         same(len(said), len(texts))
 
 
-# --- Against the program -------------------------------------------------------------------------
+# --- The program's client and worker -------------------------------------------------------------
 
 
 def run(*arguments):
@@ -1168,11 +1168,11 @@ def worker_against_program():
         assert b"no paper" in err, err
 
 
-# --- Brokers that end, stop, or have other limits ------------------------------------------------
+# --- Brokers that exit, stop, or have other limits -----------------------------------------------
 
 
 def served(client, service):
-    """The reply of a client that comes back as often as it has to."""
+    """Return the reply to a client that reconnects as often as necessary."""
     end = time.monotonic() + BOUND
     while True:
         try:
@@ -1183,7 +1183,7 @@ def served(client, service):
 
 @check
 def broker_restart():
-    """the broker is killed and starts again: worker.py registers again, client.py finds out and asks anew"""
+    """the broker is killed and restarted: worker.py registers again, client.py detects it and retries"""
     service = name("restart")
     broker = Broker("--heartbeat-interval", "200ms")
     with broker:
@@ -1204,7 +1204,7 @@ def broker_restart():
 
 @check
 def silent_broker():
-    """the broker is stopped: client.py and worker.py find that it is silent, and come back when it goes on"""
+    """the broker is stopped: client.py and worker.py detect its silence, and reconnect when it continues"""
     service = name("silent")
     with Broker("--heartbeat-interval", "200ms") as broker:
         worker = Worker(broker.endpoint, heartbeat=0.2)
@@ -1228,7 +1228,7 @@ def silent_broker():
 
 @check
 def broker_shutdown():
-    """the broker ends in good order: ERROR 503 for each request, DISCONNECT 503 to all, and no TASK-CANCEL"""
+    """the broker shuts down: ERROR 503 for each request, DISCONNECT 503 to all peers, and no TASK-CANCEL"""
     service = name("shutdown")
     with Broker() as broker, Peer(broker.endpoint) as w, Peer(broker.endpoint) as idle, Peer(broker.endpoint) as c:
         w.worker(service)
@@ -1246,7 +1246,7 @@ def broker_shutdown():
 
 @check
 def limits():
-    """limits: requests-max in WELCOME, and 429 where it stands against a request"""
+    """limits: requests-max in WELCOME, and 429 if it is reached"""
     with Broker("--client-requests-max", "2") as broker, Peer(broker.endpoint) as c:
         c.client()
         same(c.welcome.requests_max, 2)
@@ -1261,7 +1261,7 @@ def limits():
 
 @check
 def busy_limit():
-    """the busy limit: 502, or 408 where the timeout is the broker's; 504 with a capacity of 1, TASK-CANCEL else"""
+    """the busy limit: 502, or 408 with the broker's timeout; 504 with a capacity of 1, otherwise TASK-CANCEL"""
     service = name("long")
     for capacity in (1, 2):
         with Broker("--busy-timeout", "300ms") as broker, Peer(broker.endpoint) as c:
@@ -1294,14 +1294,14 @@ def busy_limit():
                 same(w.hear(omdp1.TaskCancel), omdp1.TaskCancel(second.ticket, 408))
                 error = c.hear(omdp1.Error)
                 same((error.id, error.code), (2, 408))
-                same(w.barrier(), [])  # both places are taken still
+                same(w.barrier(), [])  # both slots are still occupied
                 w.ends(task)
                 same(w.hear(omdp1.Task).ticket not in (task.ticket, second.ticket), True)
 
 
 @check
 def not_wanted():
-    """worker.py ends with Stopped where the broker says 403 or 409, and client.py stays away after 409"""
+    """worker.py ends with Stopped after 403 or 409, and client.py does not reconnect after 409"""
     worker = Worker(ENDPOINT)
     worker.offer("mmi.mine", echo)
     with Peer(identity=b"owner") as owner, Client(ENDPOINT, identity=b"owner") as client:

@@ -1,7 +1,7 @@
 // A mocha preload script that replaces PIGATO's broker with ours.
 //
-// Client, Worker and Directory are PIGATO's, unmodified. `Broker` starts and stops the program named
-// by MAJORDOMUS. It has the methods, events and callbacks of PIGATO's Broker.
+// Client, Worker and Directory are PIGATO's, unmodified. `Broker` starts and stops the program that
+// MAJORDOMUS names. It has the methods, events and callbacks of PIGATO's Broker.
 //
 // PIGATO's tests use `inproc://`. The shim maps such an endpoint to a Unix socket and gives it the
 // following properties of in-process sockets. It changes no test and no assertion.
@@ -146,8 +146,8 @@ for (const Peer of [PIGATO.Client, PIGATO.Worker]) {
   }
 }
 
-// The simulated duration of a connection. A Unix socket connects too fast for one of PIGATO's tests,
-// which starts its worker after 50 ms and requires an answer after more than 50 whole milliseconds.
+// The simulated duration of a connection. A Unix socket connects too fast for one of PIGATO's
+// tests, which starts its worker after 50 ms and requires an answer after more than 50 whole milliseconds.
 const CONNECTING_MS = 2
 const connecting = new WeakMap() // the messages of each worker before its socket is connected
 

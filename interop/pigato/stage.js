@@ -27,7 +27,7 @@ function stage (conf) {
     peer.start()
     return peer
   }
-  // Starts a client. A client that receives an unexpected reply emits an error, which fails the test.
+  // Starts a client. An unexpected reply makes it emit an error, which fails the test.
   const client = conf => started(new PIGATO.Client(endpoint, conf))
   // Starts a worker that calls `serve` with each request.
   const worker = (service, serve, conf) => {

@@ -87,7 +87,7 @@ describe('timeouts', () => {
     await until(() => its.kept.length === 1)
     const { reply } = its.kept[0]
 
-    // Otherwise the timeout would occur after three of its heartbeats.
+    // Without the request's keep-alives, it would become inactive after three worker heartbeats.
     ticks = 0
     while (ticks < 10) {
       request.heartbeat()

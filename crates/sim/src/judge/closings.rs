@@ -28,8 +28,8 @@ impl Judge {
         if reads {
             // The broker could not receive anything from the peer while it was paused.
             (peer.seen, peer.seen_late) = (now, now);
-            // A connection that disputes the identity waits until this peer's full liveness time is
-            // over.
+            // A connection that disputes the identity waits until this peer has had the full identity
+            // timeout to send a message.
             let identity = peer.identity.clone();
             let until = now.after(self.config.identity_timeout);
             for heir in self.model.peers.iter_mut().flatten() {

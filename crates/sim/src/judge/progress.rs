@@ -137,8 +137,8 @@ impl Judge {
         }
     }
 
-    /// Expects the first notice of an accepted request: it is queued or in flight, unless it is
-    /// dispatched at once.
+    /// Expects the first notice of an accepted request, unless it is dispatched at once: it is queued,
+    /// or coalesced with a request in flight.
     pub(super) fn expect_first_notice(&mut self, uid: Uid) {
         let runs = match self.model.requests[&uid].place {
             Place::Following(leader) => {

@@ -134,7 +134,7 @@ mutations! {
     SettlesInSilence => CapacityIs,
     /// The confirmation has a different number.
     SettlesForMore => CapacityIs,
-    /// A client that is connected but accepts no more parts gets no additional time.
+    /// A MORE with a credit of 0 does not restart the request's timeout.
     IgnoresMoreOfNothing => OneOutcome,
     /// A peer is disconnected without a DISCONNECT.
     PartsInSilence => Farewell,
