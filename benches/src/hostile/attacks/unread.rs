@@ -100,7 +100,8 @@ struct Unread {
     looks: u64,
 }
 
-/// Runs a client that does not read until it is closed. The parts that it then finds have no gap.
+/// Runs a client that does not read until the broker closes it. Then it must read the first parts
+/// without a gap.
 fn never_read(arena: &mut Arena, before: &State, part_bytes: usize) -> Result<Unread, String> {
     let beside = arena.beside();
     let (mut client, feeder) = stream(arena, part_bytes)?;
@@ -128,7 +129,8 @@ fn never_read(arena: &mut Arena, before: &State, part_bytes: usize) -> Result<Un
     Ok(Unread { times, live_bytes, parts, looks })
 }
 
-/// Runs a client that starts to read at the maximum of unsent bytes. Returns its reading rate.
+/// Runs a client that starts to read when its unsent bytes reach the maximum. Returns its reading
+/// rate in MiB per second.
 fn read_late(arena: &mut Arena, unsent_mib: f64) -> Result<f64, String> {
     let before = arena.state()?;
     let (mut client, feeder) = stream(arena, PART_BYTES)?;

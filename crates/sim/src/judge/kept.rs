@@ -71,7 +71,7 @@ impl Judge {
         Some((found, self.kept[found].sure))
     }
 
-    /// Handles a reply to a client without a worker's message.
+    /// Handles a reply to a client that no worker sent: it must come from the cache.
     pub(super) fn answered_from_kept(&mut self, peer: PeerId, uid: Uid, reply: &Reply) {
         let Some((at, _)) = self.step.kept.take() else {
             return self.accuse(Rule::Kept, format!("nothing good is kept for {uid}: {reply:?}"));

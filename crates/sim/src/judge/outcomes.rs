@@ -236,9 +236,9 @@ impl Judge {
         })
     }
 
-    /// Returns true if a queued, rejected request may end with this outcome by now. It waits this
-    /// long for a worker that has not rejected it. At its deadline, the outcome depends on whether
-    /// such a worker exists.
+    /// Returns true if a queued, rejected request may end with this outcome by now. It waits
+    /// `reject_wait` for a worker that has not rejected it. At its deadline, the outcome depends on
+    /// whether such a worker exists.
     fn may_give_up(&self, request: &Request, outcome: Outcome) -> bool {
         let Rejection { by_all_first, .. } = request.rejection;
         let all = self.model.all_rejected(request);

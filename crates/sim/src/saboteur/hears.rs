@@ -136,7 +136,7 @@ impl Saboteur {
         }
     }
 
-    /// Returns the workers whose identity is not disputed.
+    /// Returns the workers without an identity, which cannot be disputed.
     fn undisputed(&self) -> Vec<PeerId> {
         let named =
             |peer: &PeerId| self.identities.iter().any(|(at, name)| at == peer && !name.is_empty());

@@ -124,7 +124,7 @@ impl Saboteur {
         self.outputs.pop();
     }
 
-    /// Returns another worker for a request, or `None` if any worker is correct.
+    /// Returns the wrong worker for this worker's request, or `None` if the mutation has none.
     fn other_for(&self, peer: PeerId, service: &Label) -> Option<PeerId> {
         let name = service.as_bytes();
         let matches = |offered: &[u8]| match offered.split_last() {

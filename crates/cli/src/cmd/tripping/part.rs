@@ -21,7 +21,7 @@ const LOST_IN_A_ROW_MAX: u32 = 3;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two attempts after an error.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(20);
-/// The smallest number of first calls, which distinguishes them from measured calls.
+/// The number of the first lane's first call. Measured calls have smaller numbers.
 const FIRST_CALL: u64 = 1 << 32;
 
 /// A lane of a part, which makes one call at a time.

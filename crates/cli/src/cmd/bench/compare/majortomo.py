@@ -1,4 +1,4 @@
-# The broker of majortomo, from PyPI.
+# The broker of the PyPI package majortomo.
 import sys
 
 from majortomo.broker import Broker

@@ -1,4 +1,4 @@
-// The broker of PIGATO, from npm.
+// The broker of the npm package PIGATO.
 'use strict'
 
 const { Broker } = require('pigato')
