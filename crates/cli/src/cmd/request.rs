@@ -260,7 +260,7 @@ impl RequestArgs {
             }
             (error @ RequestError::Expired, _) => match self.time_over(course) {
                 Some(timeout) => Failure::Timeout { service, endpoint, timeout },
-                // The broker itself failed the request.
+                // The broker's own timeout expired.
                 None => plainly(service, endpoint, error),
             },
             (RequestError::NoSuchService, Some(worker)) => {
