@@ -104,7 +104,7 @@ fn a_worker_that_claims_a_name_of_the_broker_is_disconnected() {
 }
 
 #[test]
-fn the_second_of_two_replies_reaches_nobody_and_is_no_offence() {
+fn the_second_of_two_replies_reaches_nobody_and_is_no_violation() {
     let Some(python) = Python::ready() else { return };
     let broker = Broker::start(&[]);
     for dialect in Dialect::OF_SCRIPTS {
@@ -144,29 +144,29 @@ fn a_worker_that_forges_an_address_is_disconnected_and_its_request_goes_to_anoth
 }
 
 #[test]
-fn ready_twice_is_an_offence() {
-    is_an_offence("ready-twice");
+fn ready_twice_is_a_violation() {
+    is_a_violation("ready-twice");
 }
 
 #[test]
-fn a_heartbeat_before_ready_is_an_offence() {
-    is_an_offence("heartbeat");
+fn a_heartbeat_before_ready_is_a_violation() {
+    is_a_violation("heartbeat");
 }
 
 #[test]
-fn a_reply_before_ready_is_an_offence() {
-    is_an_offence("reply");
+fn a_reply_before_ready_is_a_violation() {
+    is_a_violation("reply");
 }
 
 #[test]
-fn a_reply_that_nobody_asked_for_is_an_offence() {
-    is_an_offence("ready-reply");
+fn a_reply_that_nobody_asked_for_is_a_violation() {
+    is_a_violation("ready-reply");
 }
 
 /// Checks that a worker with this first message is disconnected in each dialect, that no client is
 /// affected, and that other workers continue.
 #[track_caller]
-fn is_an_offence(opening: &str) {
+fn is_a_violation(opening: &str) {
     let Some(python) = Python::ready() else { return };
     let broker = Broker::start(PATIENT);
     let endpoint = broker.endpoint();

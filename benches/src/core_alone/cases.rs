@@ -7,7 +7,7 @@ use majordomus_core::broker::{
     Action, Balance, Broker, Config, Event, InputView, Keys, Limits, Outlet, Profile,
 };
 use majordomus_core::{
-    ClientCapabilities, Form, FramesView, FromClientView, FromWorkerView, Label, Outcome,
+    ByteStr, ClientCapabilities, Form, FramesView, FromClientView, FromWorkerView, Outcome,
     OutcomeSet, PeerId, Redelivery, RequestView, Role, Time, Timeout, ToClientView, ToWorkerView,
     Token, WorkerCapabilities, WorkerReplyView,
 };
@@ -321,8 +321,8 @@ impl Stage {
             }
             let service = match self.case {
                 Case::Services => self.name(worker),
-                Case::Wildcard => Label::from("service-*"),
-                Case::Versions => Label::from("service@1.0.0"),
+                Case::Wildcard => ByteStr::from("service-*"),
+                Case::Versions => ByteStr::from("service@1.0.0"),
                 _ => self.name(0),
             };
             self.add_worker(worker, service);
@@ -384,7 +384,7 @@ impl Stage {
         }
     }
 
-    fn add_worker(&mut self, index: u32, service: Label) {
+    fn add_worker(&mut self, index: u32, service: ByteStr) {
         let peer = PeerId::new(index, 0);
         let rejects = self.case == Case::Rejected && index == 0;
         let several_services = self.case == Case::Offers;
@@ -393,7 +393,7 @@ impl Stage {
         self.offer(peer, service);
     }
 
-    fn offer(&mut self, peer: PeerId, service: Label) {
+    fn offer(&mut self, peer: PeerId, service: ByteStr) {
         let command = FromWorkerView::Ready { service: &service };
         self.tell(InputView::FromWorker { peer, command: &command });
         self.outputs.clear();
@@ -413,7 +413,7 @@ impl Stage {
 
     fn add_peer(&mut self, peer: PeerId, role: Role) {
         let profile = Profile { identity: identity(peer.index), answers_probes: false, role };
-        self.tell(InputView::Appeared { peer, profile });
+        self.tell(InputView::Connected { peer, profile });
     }
 
     // Inputs and outputs.
@@ -477,7 +477,7 @@ impl Stage {
     }
 
     /// Returns the name of a service.
-    fn name(&self, service: u32) -> Label {
+    fn name(&self, service: u32) -> ByteStr {
         match self.case {
             // The offered version is in each of these ranges. Numbers in versions have no leading
             // zeros.
@@ -543,19 +543,19 @@ impl Outlet for Outputs {
 }
 
 /// Returns the identity of a peer.
-fn identity(index: u32) -> Label {
-    Label::from(&index.to_be_bytes()[..])
+fn identity(index: u32) -> ByteStr {
+    ByteStr::from(&index.to_be_bytes()[..])
 }
 
 /// Returns `text` with a number in its last five digits. Names are created on demand, because a
 /// table of names would add cold memory to the measurement.
-fn numbered<const N: usize>(mut text: [u8; N], number: u32) -> Label {
+fn numbered<const N: usize>(mut text: [u8; N], number: u32) -> ByteStr {
     let mut rest = number;
     for digit in text.iter_mut().rev().take(5) {
         *digit += (rest % 10) as u8;
         rest /= 10;
     }
-    Label::from(&text[..])
+    ByteStr::from(&text[..])
 }
 
 #[cfg(test)]

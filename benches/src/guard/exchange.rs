@@ -10,8 +10,8 @@ use majordomus_core::broker::{
     Action, Broker, Config, Event, Input, InputView, Keys, Outlet, Output, Profile,
 };
 use majordomus_core::{
-    CorrelationId, Frames, FramesView, FromClient, FromWorker, Hello, Label, PeerId, Request, Role,
-    Time, ToClient, ToClientView, ToWorker, ToWorkerView, Token, WorkerReply, WorkerRequest,
+    ByteStr, CorrelationId, Frames, FramesView, FromClient, FromWorker, Hello, PeerId, Request,
+    Role, Time, ToClient, ToClientView, ToWorker, ToWorkerView, Token, WorkerReply, WorkerRequest,
     WorkerRequestView,
 };
 use majordomus_wire::{Codec, Dialect, Scratch, Side, Sink};
@@ -263,8 +263,8 @@ impl Sink for Written {
 }
 
 fn appear(core: &mut Broker, peer: PeerId, codec: Codec) {
-    let profile = Profile { identity: Label::empty(), answers_probes: false, role: codec.role() };
-    tell(core, &Input::Appeared { peer, profile });
+    let profile = Profile { identity: ByteStr::empty(), answers_probes: false, role: codec.role() };
+    tell(core, &Input::Connected { peer, profile });
     if codec.greets() {
         let hello = Hello::default();
         let input = match codec.role() {

@@ -4,7 +4,7 @@
 use std::io::BufRead;
 
 use majordomus::Broker;
-use majordomus::broker::{Config, Listen, Offence, Outcome, Snapshot};
+use majordomus::broker::{Config, Listen, Outcome, PeerViolation, Snapshot};
 
 use super::{Attack, Scale};
 use crate::{Verdict, cost, text};
@@ -54,10 +54,11 @@ fn counts(now: &Snapshot) -> String {
     let own = own.map(|(name, count)| format!("{name} {count}"));
     let outcomes = Outcome::ALL
         .map(|outcome| format!("outcome.{} {}", outcome.name(), counters.outcome(outcome)));
-    let offences = Offence::ALL
-        .map(|offence| format!("offence.{} {}", offence.name(), counters.offence(offence)));
+    let violations = PeerViolation::ALL.map(|violation| {
+        format!("violation.{} {}", violation.name(), counters.violation(violation))
+    });
     let closed = now.closed.iter().map(|(reason, count)| format!("closed.{reason} {count}"));
     let refused = now.refused.iter().map(|(reason, count)| format!("refused.{reason} {count}"));
-    let all = own.into_iter().chain(outcomes).chain(offences).chain(closed).chain(refused);
+    let all = own.into_iter().chain(outcomes).chain(violations).chain(closed).chain(refused);
     all.collect::<Vec<_>>().join(" ")
 }

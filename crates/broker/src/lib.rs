@@ -6,9 +6,9 @@
 //! crate implements neither.
 
 mod broker;
-mod census;
 mod config;
 mod connection;
+mod connection_stats;
 mod handshakes;
 pub mod inproc;
 mod observer;
@@ -18,13 +18,13 @@ mod stream;
 mod subscriber;
 
 pub use broker::{Broker, Control, StartError};
-pub use census::{Snapshot, Tally};
 pub use config::{Config, ConfigError, ConnectionLimits, Listen};
+pub use connection_stats::{Snapshot, Tally};
 pub use majordomus_core::broker::{
-    Account, Balance, CloseReason, Config as CoreConfig, Counters, Ends, Holdings, Introduction,
-    Limits as RequestLimits, Offence, Refusal, ServiceConfig, Statement,
+    Account, Balance, CloseReason, Config as CoreConfig, Counters, Ends, Gauges, Introduction,
+    Limits as RequestLimits, PeerViolation, Refusal, ServiceConfig, Statement,
 };
-pub use majordomus_core::{Farewell, Outcome};
+pub use majordomus_core::{DisconnectReason, Outcome};
 pub use majordomus_wire::{Dialect, Errors, Json, UnknownJson};
 pub use majordomus_zmtp::{Endpoint, EndpointError};
 

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-use majordomus_core::broker::{Event, LossReason, Offence};
-use majordomus_core::{Label, PeerId, Time};
+use majordomus_core::broker::{Event, LossReason, PeerViolation};
+use majordomus_core::{ByteStr, PeerId, Time};
 use tracing::{debug, info, warn};
 
-use crate::census::Census;
+use crate::connection_stats::ConnectionStats;
 use crate::slots::Slots;
 
 /// The maximum number of services named in one log line.
 const SERVICES_SHOWN_MAX: usize = 4;
 
 /// A worker's registered services, formatted for the log.
-struct Offered<'a>(&'a [Label]);
+struct Offered<'a>(&'a [ByteStr]);
 
 impl fmt::Display for Offered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,26 +28,26 @@ impl fmt::Display for Offered<'_> {
     }
 }
 
-pub(crate) fn log(event: &Event, census: &mut Census, connections: &mut Slots, now: Time) {
+pub(crate) fn log(event: &Event, stats: &mut ConnectionStats, connections: &mut Slots, now: Time) {
     let name = |connections: &mut Slots, peer: PeerId| {
         connections.get(peer).map_or_else(|| peer.to_string(), |connection| connection.name())
     };
     match event {
         Event::WorkerRegistered { peer, service } => {
-            if census.may_tell(now) {
+            if stats.may_tell(now) {
                 info!(peer = %name(connections, *peer), %service, "worker registered");
             }
         }
         // These events are logged elsewhere.
-        Event::WorkerLost { reason: LossReason::Offence(_), .. }
-        | Event::Offended { offence: Offence::Malformed, .. } => {}
+        Event::WorkerLost { reason: LossReason::PeerViolation(_), .. }
+        | Event::Violated { violation: PeerViolation::Malformed, .. } => {}
         Event::WorkerWithdrew { peer, service } => {
-            if census.may_tell(now) {
+            if stats.may_tell(now) {
                 info!(peer = %name(connections, *peer), %service, "worker withdrew");
             }
         }
         Event::WorkerLost { peer, services, reason, requests } => {
-            if !census.may_tell(now) {
+            if !stats.may_tell(now) {
                 return;
             }
             let service = Offered(services);
@@ -58,9 +58,9 @@ pub(crate) fn log(event: &Event, census: &mut Census, connections: &mut Slots, n
                 info!(%peer, %service, "worker gone: {reason}");
             }
         }
-        Event::Offended { peer, offence } => {
+        Event::Violated { peer, violation } => {
             if let Some(connection) = connections.get(*peer) {
-                census.complain(now, connection, offence.name(), offence);
+                stats.complain(now, connection, violation.name(), violation);
             }
         }
         Event::Received { request, client, service } => {

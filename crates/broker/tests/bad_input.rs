@@ -29,7 +29,7 @@ impl Case {
         let mut worker = Peer::worker(&broker, "echo");
         for times in 1..=2 {
             offend(&broker);
-            wait_for(&broker, "the offence to be counted", |now| {
+            wait_for(&broker, "the violation to be counted", |now| {
                 let count = |tally: &majordomus_broker::Tally, reason: Option<&'static str>| {
                     reason.is_none_or(|reason| tally.get(reason).is_some_and(|n| *n >= times))
                 };

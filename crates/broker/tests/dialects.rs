@@ -171,7 +171,7 @@ fn check_refused(reason: &'static str, offend: impl Fn(&Broker)) {
     let mut worker = Peer::worker(&broker, "echo");
     for times in 1..=2 {
         offend(&broker);
-        wait_for(&broker, "the offence to be counted", |now| {
+        wait_for(&broker, "the violation to be counted", |now| {
             now.refused.get(reason).is_some_and(|count| *count == times)
         });
         round_trip(&broker, &mut worker, "echo");

@@ -11,7 +11,7 @@ use common::pigato::{self, Honest, quiet_broker};
 use common::{Peer, address_of, broker_with, wait_for};
 use majordomus_broker::{Broker, Dialect, Listen, Snapshot};
 use majordomus_core::Outcome;
-use majordomus_core::broker::Offence;
+use majordomus_core::broker::PeerViolation;
 use majordomus_zmtp::{Metadata, SocketType};
 
 /// Routing ids in the format of zmq-omdp's package shortid.
@@ -458,7 +458,7 @@ fn a_worker_that_says_what_it_must_not_is_sent_away() {
     ask(&mut stranger, "other", "r2", "1");
     let foreign = given(&mut other);
     let long = [b'x'; 256];
-    let malformed = Offence::Malformed;
+    let malformed = PeerViolation::Malformed;
     type Says<'a> = Box<dyn Fn(&Given) -> Vec<Bytes> + 'a>;
     let words = |frames: &[&[u8]]| -> Vec<Bytes> {
         frames.iter().map(|frame| Bytes::copy_from_slice(frame)).collect()
@@ -466,18 +466,24 @@ fn a_worker_that_says_what_it_must_not_is_sent_away() {
     let plain = |frames: &'static [&'static [u8]]| -> Says<'static> {
         Box::new(move |_| frames.iter().map(|frame| Bytes::from_static(frame)).collect())
     };
-    let cases: Vec<(Offence, Says<'_>)> = vec![
+    let cases: Vec<(PeerViolation, Says<'_>)> = vec![
         (
-            Offence::ForgedReply,
+            PeerViolation::ForgedReply,
             Box::new(|_| words(&[b"W", b"3", &foreign.token, b"r2", b"0", b"1"])),
         ),
         (
-            Offence::ForgedReply,
+            PeerViolation::ForgedReply,
             Box::new(|_| words(&[b"W", b"6", &foreign.token, b"r2", b"0", b"1"])),
         ),
-        (Offence::ForgedReply, Box::new(|own| words(&[b"W", b"3", &own.token, b"r2", b"0", b"1"]))),
-        (Offence::ForgedReply, Box::new(|own| words(&[b"W", b"3", &own.token, b"r2", b"\"x\""]))),
-        (Offence::ForgedReply, plain(&[b"W", b"3", b"CPPBqWA9", b"r1", b"0", b"1"])),
+        (
+            PeerViolation::ForgedReply,
+            Box::new(|own| words(&[b"W", b"3", &own.token, b"r2", b"0", b"1"])),
+        ),
+        (
+            PeerViolation::ForgedReply,
+            Box::new(|own| words(&[b"W", b"3", &own.token, b"r2", b"\"x\""])),
+        ),
+        (PeerViolation::ForgedReply, plain(&[b"W", b"3", b"CPPBqWA9", b"r1", b"0", b"1"])),
         // This dialect has no REJECT.
         (malformed, plain(&[b"W", b"7", b"x", b"", b"r1", b"0", b"1"])),
         (malformed, Box::new(|own| words(&[b"W", b"3", &own.token]))),
@@ -490,7 +496,7 @@ fn a_worker_that_says_what_it_must_not_is_sent_away() {
         (malformed, plain(&[b"", b"W", b"4"])),
         (malformed, plain(&[b"C", b"2", b"echo", b"r1", b"1", b"{}"])),
     ];
-    for (at, (offence, says)) in cases.iter().enumerate() {
+    for (at, (violation, says)) in cases.iter().enumerate() {
         let before = broker.control().snapshot().expect("it runs").counters;
         let mut bad = worker(&broker, "echo");
         ask(&mut client, "echo", "r1", "1");
@@ -501,9 +507,9 @@ fn a_worker_that_says_what_it_must_not_is_sent_away() {
         client.expect(&[b"C", b"3", b"r1", b"\"B_WORKER_LOST\""]);
         honest.goes_on();
         let after = broker.control().snapshot().expect("it runs").counters;
-        let more = |known| after.offence(known) - before.offence(known);
-        assert_eq!(more(*offence), 1, "case {at}");
-        assert_eq!(Offence::ALL.map(more).iter().sum::<u64>(), 1, "case {at}");
+        let more = |known| after.violation(known) - before.violation(known);
+        assert_eq!(more(*violation), 1, "case {at}");
+        assert_eq!(PeerViolation::ALL.map(more).iter().sum::<u64>(), 1, "case {at}");
         drop(bad);
         wait_for(&broker, "its connection to be gone", |now| now.connections == 5);
     }

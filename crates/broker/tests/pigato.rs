@@ -14,7 +14,7 @@ use common::pigato::{
 use common::{Peer, broker_with, round_trip, wait_for};
 use majordomus_broker::{Broker, Snapshot};
 use majordomus_core::Outcome;
-use majordomus_core::broker::Offence;
+use majordomus_core::broker::PeerViolation;
 
 const MINUTE: &str = r#"{"timeout":60000,"retry":0}"#;
 const RETRY: &str = r#"{"timeout":60000,"retry":1}"#;
@@ -157,7 +157,7 @@ fn a_timeout_of_nothing_is_served_where_a_worker_is_free_however_long_it_takes()
 }
 
 #[test]
-fn an_answer_behind_the_timeout_is_dropped_and_no_offence() {
+fn an_answer_behind_the_timeout_is_dropped_and_no_violation() {
     let broker = quiet_broker(|_| {});
     let (mut honest, mut client) = (Honest::new(&broker), client(&broker));
     let mut worker = worker(&broker, "echo");
@@ -407,11 +407,11 @@ fn ready_without_a_name_or_with_one_that_cannot_be_is_answered_with_disconnect()
         worker.expect(&[b"W", b"1"]);
         honest.goes_on();
         let now = snapshot(&broker);
-        let reserved = now.counters.offence(Offence::ReservedName);
+        let reserved = now.counters.violation(PeerViolation::ReservedName);
         assert!(now.refused.get(reason) == Some(&1) || reserved == 1, "{reason}: {now}");
     }
     let counters = broker.shutdown().expect("it ran").counters;
-    assert_eq!(counters.offence(Offence::Malformed), 5);
+    assert_eq!(counters.violation(PeerViolation::Malformed), 5);
 }
 
 #[test]
@@ -446,7 +446,7 @@ fn a_client_s_message_that_cannot_be_is_dropped_and_counted() {
         honest.goes_on();
     }
     let counters = broker.shutdown().expect("it ran").counters;
-    assert_eq!(counters.offence(Offence::Malformed), cases.len() as u64);
+    assert_eq!(counters.violation(PeerViolation::Malformed), cases.len() as u64);
     assert_eq!(counters.received, cases.len() as u64);
 }
 
@@ -490,7 +490,7 @@ fn reply(command: &[u8], token: &[u8], rid: &[u8]) -> Message {
 /// Checks that a worker with two requests is disconnected after this protocol violation: the client
 /// without redelivery gets an error, and the other client's request is redelivered.
 #[track_caller]
-fn check_offence(offence: Offence, message: impl Fn(&Hand) -> Message) {
+fn check_violation(violation: PeerViolation, message: impl Fn(&Hand) -> Message) {
     let broker = quiet_broker(|_| {});
     let mut honest = Honest::new(&broker);
     let (mut once, mut again, mut stranger) = (client(&broker), client(&broker), client(&broker));
@@ -518,15 +518,15 @@ fn check_offence(offence: Offence, message: impl Fn(&Hand) -> Message) {
     }
     honest.goes_on();
     let counters = snapshot(&broker).counters;
-    assert_eq!(counters.offence(offence), 1, "{counters:?}");
-    assert_eq!(Offence::ALL.map(|known| counters.offence(known)).iter().sum::<u64>(), 1);
+    assert_eq!(counters.violation(violation), 1, "{counters:?}");
+    assert_eq!(PeerViolation::ALL.map(|known| counters.violation(known)).iter().sum::<u64>(), 1);
     assert_eq!((counters.redelivered, counters.outcome(Outcome::WorkerLost)), (1, 1));
 }
 
 #[test]
 fn a_reply_with_another_worker_s_token() {
     for command in [b"3", b"6", b"7"] {
-        check_offence(Offence::ForgedReply, |hand| {
+        check_violation(PeerViolation::ForgedReply, |hand| {
             reply(command, &hand.foreign.token, &hand.foreign.rid)
         });
     }
@@ -537,39 +537,43 @@ fn a_reply_with_a_token_that_was_never_given() {
     let tokens: [&[u8]; 5] =
         [b"x", b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", b"\xFF\x00", b"C", &[b'a'; 255]];
     for token in tokens {
-        check_offence(Offence::ForgedReply, |hand| reply(b"3", token, &hand.own.rid));
+        check_violation(PeerViolation::ForgedReply, |hand| reply(b"3", token, &hand.own.rid));
     }
 }
 
 #[test]
 fn a_reply_with_the_token_of_one_request_and_the_rid_of_another() {
     for command in [b"3", b"6", b"7"] {
-        check_offence(Offence::ForgedReply, |hand| {
+        check_violation(PeerViolation::ForgedReply, |hand| {
             reply(command, &hand.own.token, &hand.second.rid)
         });
-        check_offence(Offence::ForgedReply, |hand| {
+        check_violation(PeerViolation::ForgedReply, |hand| {
             reply(command, &hand.second.token, &hand.foreign.rid)
         });
     }
-    check_offence(Offence::ForgedReply, |hand| reply(b"3", &hand.own.token, b"R1"));
+    check_violation(PeerViolation::ForgedReply, |hand| reply(b"3", &hand.own.token, b"R1"));
 }
 
 #[test]
 fn a_reply_that_is_short_or_long_of_something() {
     let long = [b'x'; 256];
-    check_offence(Offence::Malformed, |_| words(&[b"W", b"3"]));
-    check_offence(Offence::Malformed, |_| words(&[b"W", b"3", b"", b"", b"r1", b"0", b"1", b"{}"]));
-    check_offence(Offence::Malformed, |_| words(&[b"W", b"3", &long, b"", b"r1", b"0", b"1"]));
-    check_offence(Offence::Malformed, |hand| words(&[b"W", b"3", &hand.own.token]));
-    check_offence(Offence::Malformed, |hand| words(&[b"W", b"3", &hand.own.token, b""]));
-    check_offence(Offence::Malformed, |hand| {
+    check_violation(PeerViolation::Malformed, |_| words(&[b"W", b"3"]));
+    check_violation(PeerViolation::Malformed, |_| {
+        words(&[b"W", b"3", b"", b"", b"r1", b"0", b"1", b"{}"])
+    });
+    check_violation(PeerViolation::Malformed, |_| {
+        words(&[b"W", b"3", &long, b"", b"r1", b"0", b"1"])
+    });
+    check_violation(PeerViolation::Malformed, |hand| words(&[b"W", b"3", &hand.own.token]));
+    check_violation(PeerViolation::Malformed, |hand| words(&[b"W", b"3", &hand.own.token, b""]));
+    check_violation(PeerViolation::Malformed, |hand| {
         words(&[b"W", b"3", &hand.own.token, b"x", &hand.own.rid, b"0", b"1", b"{}"])
     });
-    check_offence(Offence::Malformed, |hand| {
+    check_violation(PeerViolation::Malformed, |hand| {
         words(&[b"W", b"3", &hand.own.token, b"", &long, b"0", b"1", b"{}"])
     });
     // The format of zmq-omdp's workers.
-    check_offence(Offence::Malformed, |hand| {
+    check_violation(PeerViolation::Malformed, |hand| {
         words(&[b"W", b"3", &hand.own.token, &hand.own.rid, b"0", b"1"])
     });
 }
@@ -588,7 +592,7 @@ fn a_command_that_a_worker_does_not_have() {
         &[b"C", b"2", b"echo", b"r", b"1", b"{}"],
         &[b"MDPW02", b"\x05"],
     ] {
-        check_offence(Offence::Malformed, |_| words(message));
+        check_violation(PeerViolation::Malformed, |_| words(message));
     }
 }
 
@@ -623,7 +627,7 @@ fn whatever_comes_before_ready_is_answered_with_disconnect() {
     expect_final(&mut client, "r1", "2");
     let counters = broker.shutdown().expect("it ran").counters;
     assert_eq!(
-        (counters.offence(Offence::NotReady), counters.offence(Offence::Malformed)),
+        (counters.violation(PeerViolation::NotReady), counters.violation(PeerViolation::Malformed)),
         (12, 2)
     );
 }
@@ -653,7 +657,10 @@ fn ready_again_changes_nothing_and_a_goodbye_is_not_answered() {
     let counters = broker.shutdown().expect("it ran").counters;
     assert_eq!((counters.workers_registered, counters.workers_lost), (3, 3));
     assert_eq!(counters.late_replies, 1);
-    assert_eq!(Offence::ALL.map(|known| counters.offence(known)), [0; Offence::ALL.len()]);
+    assert_eq!(
+        PeerViolation::ALL.map(|known| counters.violation(known)),
+        [0; PeerViolation::ALL.len()]
+    );
 }
 
 #[test]

@@ -17,8 +17,8 @@ pub use handles::{HandleHasher, HandleState, RequestHandle};
 
 use crate::uplink::{Backoff, Uplink};
 use crate::{
-    CREDIT_UNLIMITED, CorrelationId, Farewell, Frames, FromClient, Hello, Label, Notice, Outcome,
-    Reply, Request, Time, Timeout, ToClient, Welcome,
+    ByteStr, CREDIT_UNLIMITED, CorrelationId, DisconnectReason, Frames, FromClient, Hello, Notice,
+    Outcome, Reply, Request, Time, Timeout, ToClient, Welcome,
 };
 
 /// A client's configuration, including its dialect's features.
@@ -132,7 +132,7 @@ pub enum ClientOutput {
     Open,
     /// Close the connection at once and report nothing more about it. The reason is the broker's,
     /// if the broker ended the session.
-    Close(Option<Farewell>),
+    Close(Option<DisconnectReason>),
     /// Send a command to the broker.
     Send(FromClient),
     /// Deliver a result to the user.
@@ -147,7 +147,7 @@ pub trait ClientOutlet {
     fn open(&mut self);
 
     /// Closes the connection; see [`ClientOutput::Close`].
-    fn close(&mut self, why: Option<Farewell>);
+    fn close(&mut self, why: Option<DisconnectReason>);
 
     /// Sends a command to the broker.
     fn send(&mut self, command: &FromClient);
@@ -165,7 +165,7 @@ impl ClientOutlet for VecDeque<ClientOutput> {
         self.push_back(ClientOutput::Open);
     }
 
-    fn close(&mut self, why: Option<Farewell>) {
+    fn close(&mut self, why: Option<DisconnectReason>) {
         self.push_back(ClientOutput::Close(why));
     }
 
@@ -209,7 +209,7 @@ pub enum Failure {
     NotSent,
     /// There is no connection, because the broker rejected this client for the given reason. The
     /// client does not reconnect soon, or at all. The request was not sent.
-    SentAway(Farewell),
+    SentAway(DisconnectReason),
     /// The queue is full, by number or by bytes. The request was not sent.
     Refused,
     /// The request is larger than the broker accepts. It was not sent.
@@ -296,7 +296,7 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Running {
-    service: Label,
+    service: ByteStr,
     /// True if the user asked for progress reports.
     notices: bool,
     /// The number of parts that the user has not consumed.
@@ -599,7 +599,7 @@ impl Client {
     }
 
     /// Handles a disconnect by the broker. The requests in flight fail.
-    fn sent_away(&mut self, now: Time, why: Farewell, out: &mut impl ClientOutlet) {
+    fn sent_away(&mut self, now: Time, why: DisconnectReason, out: &mut impl ClientOutlet) {
         out.close(Some(why));
         self.uplink.sent_away(now, why);
         self.fail_all(out);
@@ -696,7 +696,7 @@ impl Client {
         for handle in self.all_running() {
             let untaken = self.running[&handle].untaken;
             if self.config.still_wanted {
-                let wanted = FromClient::StillWanted { id: id_of(handle) };
+                let wanted = FromClient::RequestKeepAlive { id: id_of(handle) };
                 out.send(&wanted);
             }
             // Also stops the broker's timer for a request with a slow user.

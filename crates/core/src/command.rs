@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Concurrency, CorrelationId, Frames, Label, Outcome};
+use crate::{ByteStr, Concurrency, CorrelationId, Frames, Outcome};
 
 /// A client's message to the broker.
 #[expect(
@@ -23,14 +23,14 @@ pub enum FromClient {
     /// Keeps the connection alive.
     Heartbeat,
     /// Request keep-alive: the client still waits for the reply.
-    StillWanted {
+    RequestKeepAlive {
         /// The id that the client gave the request.
         id: CorrelationId,
     },
     /// Worker keep-alive: the client reports that the worker is alive.
-    Vouch {
+    WorkerKeepAlive {
         /// The worker's identity.
-        worker: Label,
+        worker: ByteStr,
     },
     /// Cancels a request.
     Cancel {
@@ -72,7 +72,7 @@ pub struct Welcome {
     /// The maximum number of requests that this peer can have in progress.
     pub requests_max: u32,
     /// The broker's name; empty if it has none.
-    pub broker: Label,
+    pub broker: ByteStr,
 }
 
 /// The maximum size, in bytes, of a message to the broker without its body and options. It covers a
@@ -131,7 +131,7 @@ pub const CREDIT_UNLIMITED: u32 = u32::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The name of the service.
-    pub service: Label,
+    pub service: ByteStr,
     /// The client's id for the request; empty if its dialect has no request ids.
     pub id: CorrelationId,
     /// The time limit.
@@ -140,7 +140,7 @@ pub struct Request {
     /// whose [`Redelivery`](crate::Redelivery) is `WhereAsked`.
     pub redeliver: bool,
     /// The identity of the only worker that may serve the request; empty for any worker.
-    pub target: Label,
+    pub target: ByteStr,
     /// True to bypass the reply cache.
     pub fresh: bool,
     /// True to let the request survive a restart of the broker. The broker has no store yet and
@@ -169,13 +169,13 @@ impl Request {
     /// let request = Request::new("echo", Frames::from_slices(&["hello"]));
     /// assert_eq!(&*request.service, b"echo");
     /// ```
-    pub fn new(service: impl Into<Label>, body: Frames) -> Self {
+    pub fn new(service: impl Into<ByteStr>, body: Frames) -> Self {
         Self {
             service: service.into(),
             id: CorrelationId::NONE,
             timeout: Timeout::OfService,
             redeliver: false,
-            target: Label::empty(),
+            target: ByteStr::empty(),
             fresh: false,
             durable: false,
             priority: Priority::ORDINARY,
@@ -222,7 +222,7 @@ pub enum ToClient {
     Heartbeat,
     /// Ends the session. The client's requests are over, and the broker ignores its next messages
     /// until a HELLO.
-    Disconnect(Farewell),
+    Disconnect(DisconnectReason),
 }
 
 /// The progress of a request that has not ended.
@@ -248,12 +248,12 @@ impl Notice {
 ///
 /// ```
 /// # mod majordomus { pub mod broker { pub use majordomus_core::*; } }
-/// use majordomus::broker::Farewell;
+/// use majordomus::broker::DisconnectReason;
 ///
-/// assert_eq!(Farewell::Silent.to_string(), "silent for too long");
+/// assert_eq!(DisconnectReason::Silent.to_string(), "silent for too long");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Farewell {
+pub enum DisconnectReason {
     /// The broker gives no reason.
     Unsaid,
     /// The peer sent a command that its dialect does not allow, or does not allow at this point.
@@ -273,30 +273,30 @@ pub enum Farewell {
     NoCommonVersion,
 }
 
-impl Farewell {
+impl DisconnectReason {
     /// All reasons.
-    pub const ALL: [Farewell; 8] = [
-        Farewell::Unsaid,
-        Farewell::Malformed,
-        Farewell::Forbidden,
-        Farewell::IdentityInUse,
-        Farewell::Full,
-        Farewell::ShutDown,
-        Farewell::Silent,
-        Farewell::NoCommonVersion,
+    pub const ALL: [DisconnectReason; 8] = [
+        DisconnectReason::Unsaid,
+        DisconnectReason::Malformed,
+        DisconnectReason::Forbidden,
+        DisconnectReason::IdentityInUse,
+        DisconnectReason::Full,
+        DisconnectReason::ShutDown,
+        DisconnectReason::Silent,
+        DisconnectReason::NoCommonVersion,
     ];
 
     /// Returns true if the broker would disconnect the unchanged peer at every attempt.
     ///
     /// ```
     /// # use majordomus_core as majordomus;
-    /// use majordomus::Farewell;
+    /// use majordomus::DisconnectReason;
     ///
-    /// assert!(Farewell::NoCommonVersion.is_for_good());
-    /// assert!(!Farewell::ShutDown.is_for_good());
+    /// assert!(DisconnectReason::NoCommonVersion.is_for_good());
+    /// assert!(!DisconnectReason::ShutDown.is_for_good());
     /// ```
     pub const fn is_for_good(self) -> bool {
-        matches!(self, Farewell::Forbidden | Farewell::NoCommonVersion)
+        matches!(self, DisconnectReason::Forbidden | DisconnectReason::NoCommonVersion)
     }
 
     /// Returns true if the peer must not reconnect soon: never, or for a minute if its identity is
@@ -304,28 +304,30 @@ impl Farewell {
     ///
     /// ```
     /// # use majordomus_core as majordomus;
-    /// use majordomus::Farewell;
+    /// use majordomus::DisconnectReason;
     ///
-    /// assert!(Farewell::IdentityInUse.is_refusal());
-    /// assert!(!Farewell::IdentityInUse.is_for_good());
-    /// assert!(!Farewell::Full.is_refusal());
+    /// assert!(DisconnectReason::IdentityInUse.is_refusal());
+    /// assert!(!DisconnectReason::IdentityInUse.is_for_good());
+    /// assert!(!DisconnectReason::Full.is_refusal());
     /// ```
     pub const fn is_refusal(self) -> bool {
-        self.is_for_good() || matches!(self, Farewell::IdentityInUse)
+        self.is_for_good() || matches!(self, DisconnectReason::IdentityInUse)
     }
 }
 
-impl fmt::Display for Farewell {
+impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Farewell::Unsaid => "the broker does not say why",
-            Farewell::Malformed => "a command that does not fit",
-            Farewell::Forbidden => "a ticket that was not given, or a name of the broker's own",
-            Farewell::IdentityInUse => "the identity is in use",
-            Farewell::Full => "a limit stands against it",
-            Farewell::ShutDown => "the broker shuts down",
-            Farewell::Silent => "silent for too long",
-            Farewell::NoCommonVersion => "no version that both speak",
+            DisconnectReason::Unsaid => "the broker does not say why",
+            DisconnectReason::Malformed => "a command that does not fit",
+            DisconnectReason::Forbidden => {
+                "a ticket that was not given, or a name of the broker's own"
+            }
+            DisconnectReason::IdentityInUse => "the identity is in use",
+            DisconnectReason::Full => "a limit stands against it",
+            DisconnectReason::ShutDown => "the broker shuts down",
+            DisconnectReason::Silent => "silent for too long",
+            DisconnectReason::NoCommonVersion => "no version that both speak",
         })
     }
 }
@@ -337,7 +339,7 @@ pub const CODE_UNSAID: u16 = 0;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The requested service.
-    pub service: Label,
+    pub service: ByteStr,
     /// The client's id for the request; empty if its dialect has no request ids.
     pub id: CorrelationId,
     /// The translation hint ([`note`](Frames::note)) of the request's body.
@@ -359,7 +361,7 @@ impl Reply {
     /// let reply = Reply::new("echo", Frames::from_slices(&["hello"]));
     /// assert!(reply.id.is_none());
     /// ```
-    pub fn new(service: impl Into<Label>, body: Frames) -> Self {
+    pub fn new(service: impl Into<ByteStr>, body: Frames) -> Self {
         let (id, options) = (CorrelationId::NONE, Bytes::new());
         Self { service: service.into(), id, asked: 0, code: CODE_UNSAID, options, body }
     }
@@ -374,12 +376,12 @@ pub enum FromWorker {
     /// Registers a service.
     Ready {
         /// The name of the service.
-        service: Label,
+        service: ByteStr,
     },
     /// Withdraws a service.
     Withdraw {
         /// The name of the service; empty for all services of the worker.
-        service: Label,
+        service: ByteStr,
     },
     /// A part of a reply, followed by others.
     Partial(WorkerReply),
@@ -392,7 +394,7 @@ pub enum FromWorker {
     /// Reports that the worker is still working on a request.
     AtWork {
         /// The address from the request.
-        address: Label,
+        address: ByteStr,
     },
     /// Keeps the connection alive.
     Heartbeat(Status),
@@ -423,7 +425,7 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerReply {
     /// The address from the request.
-    pub address: Label,
+    pub address: ByteStr,
     /// The id from the request; empty if the dialect has no request ids.
     pub id: CorrelationId,
     /// The time for which the reply may be cached and sent to other requests with the same body.
@@ -446,7 +448,7 @@ impl WorkerReply {
     /// let reply = WorkerReply::new("17", Frames::from_slices(&["hello"]));
     /// assert_eq!(&*reply.address, b"17");
     /// ```
-    pub fn new(address: impl Into<Label>, body: Frames) -> Self {
+    pub fn new(address: impl Into<ByteStr>, body: Frames) -> Self {
         let (id, options) = (CorrelationId::NONE, Bytes::new());
         Self { address: address.into(), id, keep: None, code: CODE_UNSAID, options, body }
     }
@@ -464,23 +466,23 @@ pub enum ToWorker {
     /// Confirms a registration.
     Registered {
         /// The registered service.
-        service: Label,
+        service: ByteStr,
         /// The worker name that clients can use as a target.
-        worker: Label,
+        worker: ByteStr,
     },
     /// Dispatches a request.
     Request(WorkerRequest),
     /// Request keep-alive: the client still waits for the reply.
-    StillWanted {
+    RequestKeepAlive {
         /// The address from the request.
-        address: Label,
+        address: ByteStr,
         /// The client's id for the request.
         id: CorrelationId,
     },
     /// Grants credit for more parts of a reply.
     More {
         /// The address from the request.
-        address: Label,
+        address: ByteStr,
         /// The number of additional parts that the client accepts.
         credit: u32,
     },
@@ -492,23 +494,23 @@ pub enum ToWorker {
     /// Cancels a request.
     Cancel {
         /// The address from the request.
-        address: Label,
+        address: ByteStr,
         /// The request's outcome.
         outcome: Outcome,
     },
     /// Keeps the connection alive.
     Heartbeat,
     /// Ends or refuses the worker's session.
-    Disconnect(Farewell),
+    Disconnect(DisconnectReason),
 }
 
 /// The contents of a request to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerRequest {
     /// An opaque reference to the request, returned in each reply.
-    pub address: Label,
+    pub address: ByteStr,
     /// The requested service.
-    pub service: Label,
+    pub service: ByteStr,
     /// The client's id for the request; empty if its dialect has no request ids.
     pub id: CorrelationId,
     /// The time left for the request; `None` if it has no deadline.
@@ -534,7 +536,7 @@ impl WorkerRequest {
     /// let request = WorkerRequest::new("17", "echo", Frames::from_slices(&["hello"]));
     /// assert_eq!(&*request.service, b"echo");
     /// ```
-    pub fn new(address: impl Into<Label>, service: impl Into<Label>, body: Frames) -> Self {
+    pub fn new(address: impl Into<ByteStr>, service: impl Into<ByteStr>, body: Frames) -> Self {
         Self {
             address: address.into(),
             service: service.into(),

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::Label;
+use crate::ByteStr;
 
 /// The id that a client assigns to a request. Depending on the dialect, it is a number, text, or
 /// empty text if the dialect has no request ids.
@@ -21,7 +21,7 @@ pub enum CorrelationId {
     /// A number.
     Number(u64),
     /// Opaque bytes.
-    Text(Label),
+    Text(ByteStr),
 }
 
 /// A borrowed [`CorrelationId`].
@@ -42,7 +42,7 @@ pub enum CorrelationIdRef<'a> {
 
 impl CorrelationId {
     /// The absent id, for dialects without request ids.
-    pub const NONE: CorrelationId = CorrelationId::Text(Label::empty());
+    pub const NONE: CorrelationId = CorrelationId::Text(ByteStr::empty());
 
     /// Borrows the id.
     ///
@@ -96,7 +96,7 @@ impl<'a> CorrelationIdRef<'a> {
     pub fn number(self) -> Option<u64> {
         match self {
             CorrelationIdRef::Number(number) => Some(number),
-            CorrelationIdRef::Text(text) => Label::number_of(text),
+            CorrelationIdRef::Text(text) => ByteStr::number_of(text),
         }
     }
 
@@ -127,7 +127,7 @@ impl<'a> CorrelationIdRef<'a> {
     pub fn to_owned(self) -> CorrelationId {
         match self {
             CorrelationIdRef::Number(number) => CorrelationId::Number(number),
-            CorrelationIdRef::Text(text) => CorrelationId::Text(Label::from(text)),
+            CorrelationIdRef::Text(text) => CorrelationId::Text(ByteStr::from(text)),
         }
     }
 }
@@ -165,12 +165,12 @@ impl Default for CorrelationId {
 
 impl From<&str> for CorrelationId {
     fn from(text: &str) -> Self {
-        CorrelationId::Text(Label::from(text))
+        CorrelationId::Text(ByteStr::from(text))
     }
 }
 
-impl From<Label> for CorrelationId {
-    fn from(text: Label) -> Self {
+impl From<ByteStr> for CorrelationId {
+    fn from(text: ByteStr) -> Self {
         CorrelationId::Text(text)
     }
 }
@@ -179,7 +179,7 @@ impl fmt::Display for CorrelationIdRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CorrelationIdRef::Number(number) => fmt::Display::fmt(number, f),
-            CorrelationIdRef::Text(text) => fmt::Display::fmt(&Label::from(*text), f),
+            CorrelationIdRef::Text(text) => fmt::Display::fmt(&ByteStr::from(*text), f),
         }
     }
 }

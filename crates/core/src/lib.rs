@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod broker;
+mod byte_str;
 mod capabilities;
 mod client;
 mod command;
@@ -17,7 +18,6 @@ mod correlation;
 mod form;
 mod frames;
 mod id;
-mod label;
 mod list;
 mod outcome;
 mod table;
@@ -29,21 +29,21 @@ mod view;
 mod wheel;
 mod worker;
 
+pub use byte_str::ByteStr;
 pub use capabilities::{ClientCapabilities, Concurrency, Redelivery, Role, WorkerCapabilities};
 pub use client::{
     Client, ClientConfig, ClientInput, ClientOutlet, ClientOutput, Content, Delivery, EXPIRY_GRACE,
     Failure, HandleHasher, HandleState, RequestHandle,
 };
 pub use command::{
-    CODE_UNSAID, COMMAND_BYTES_MAX, CREDIT_UNLIMITED, Farewell, FromClient, FromWorker, Hello,
-    Notice, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
-    WorkerRequest,
+    CODE_UNSAID, COMMAND_BYTES_MAX, CREDIT_UNLIMITED, DisconnectReason, FromClient, FromWorker,
+    Hello, Notice, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome,
+    WorkerReply, WorkerRequest,
 };
 pub use correlation::{CorrelationId, CorrelationIdRef};
 pub use form::Form;
 pub use frames::{Bounds, Frames};
 pub use id::{PeerId, RequestId};
-pub use label::Label;
 pub use outcome::{Outcome, OutcomeSet};
 pub use time::Time;
 pub use token::Token;
@@ -53,6 +53,6 @@ pub use view::{
     WorkerReplyView, WorkerRequestView,
 };
 pub use worker::{
-    Parting, TaskHandle, Worker, WorkerAction, WorkerConfig, WorkerInput, WorkerOutlet,
+    ClosingReason, TaskHandle, Worker, WorkerAction, WorkerConfig, WorkerInput, WorkerOutlet,
     WorkerOutput,
 };

@@ -10,7 +10,7 @@
 
 use siphasher::sip::SipHasher13;
 
-use crate::{Label, PeerId, RequestId};
+use crate::{ByteStr, PeerId, RequestId};
 
 /// The length of a token's text form in bytes.
 const TEXT_BYTES: usize = 32;
@@ -55,9 +55,9 @@ impl Token {
         write(self.0)
     }
 
-    /// Returns the text form as a `Label`.
-    pub fn to_label(self) -> Label {
-        Label::from(&self.text()[..])
+    /// Returns the text form as a `ByteStr`.
+    pub fn to_label(self) -> ByteStr {
+        ByteStr::from(&self.text()[..])
     }
 
     /// Reads a token in binary or text form. Returns `None` for any other bytes.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{Farewell, Time};
+use crate::{DisconnectReason, Time};
 
 /// The wait before a client or a worker reconnects.
 ///
@@ -12,7 +12,7 @@ use crate::{Farewell, Time};
 /// broker do not all reconnect at once.
 ///
 /// If the broker reports that the peer's identity is in use, the wait is at least a minute. If the
-/// broker rejects the peer permanently ([`Farewell::is_for_good`]), the peer does not reconnect
+/// broker rejects the peer permanently ([`DisconnectReason::is_for_good`]), the peer does not reconnect
 /// unless its registrations change.
 ///
 /// ```
@@ -63,7 +63,7 @@ pub(crate) struct Uplink {
     /// The number of losses since the broker last served this peer.
     losses: u32,
     /// The reason why the broker rejected this peer, until the next attempt.
-    refused: Option<Farewell>,
+    refused: Option<DisconnectReason>,
     random: u64,
 }
 
@@ -108,19 +108,19 @@ impl Uplink {
     }
 
     /// Handles a disconnect by the broker.
-    pub(crate) fn sent_away(&mut self, now: Time, why: Farewell) {
+    pub(crate) fn sent_away(&mut self, now: Time, why: DisconnectReason) {
         self.refused = Some(why).filter(|why| why.is_refusal());
         self.lost(now);
     }
 
     /// Returns the reason for a long or permanent wait, if the broker rejected this peer.
-    pub(crate) fn refused(&self) -> Option<Farewell> {
+    pub(crate) fn refused(&self) -> Option<DisconnectReason> {
         self.refused
     }
 
     /// Allows another attempt after a `Forbidden`, because the registrations changed.
     pub(crate) fn changed(&mut self, now: Time) {
-        if self.refused == Some(Farewell::Forbidden) {
+        if self.refused == Some(DisconnectReason::Forbidden) {
             self.closed(now);
         }
     }
@@ -139,7 +139,7 @@ impl Uplink {
         let wait = wait - wait.mul_f64(self.random_unit() / 2.0);
         let open_at = match self.refused {
             None => now.after(wait),
-            Some(Farewell::IdentityInUse) => now.after(wait.max(IDENTITY_WAIT)),
+            Some(DisconnectReason::IdentityInUse) => now.after(wait.max(IDENTITY_WAIT)),
             Some(_) => Time::NEVER,
         };
         self.state = State::Closed { open_at };
@@ -192,11 +192,13 @@ mod tests {
             uplink.sent_away(Time::ZERO, why);
             uplink.due_at()
         };
-        for why in Farewell::ALL {
+        for why in DisconnectReason::ALL {
             let due = due_after(why);
             match why {
-                Farewell::Forbidden | Farewell::NoCommonVersion => assert_eq!(due, Time::NEVER),
-                Farewell::IdentityInUse => assert_eq!(due.since(Time::ZERO), IDENTITY_WAIT),
+                DisconnectReason::Forbidden | DisconnectReason::NoCommonVersion => {
+                    assert_eq!(due, Time::NEVER)
+                }
+                DisconnectReason::IdentityInUse => assert_eq!(due.since(Time::ZERO), IDENTITY_WAIT),
                 _ => assert!(due.since(Time::ZERO) <= Duration::from_millis(100), "{why:?}"),
             }
         }
@@ -205,13 +207,13 @@ mod tests {
     #[test]
     fn who_was_not_wanted_is_asked_for_again_when_it_is_another() {
         let mut uplink = Uplink::new(Backoff::default(), 0);
-        uplink.sent_away(Time::ZERO, Farewell::Forbidden);
+        uplink.sent_away(Time::ZERO, DisconnectReason::Forbidden);
         uplink.changed(Time::ZERO);
         assert!(uplink.open_if_due(Time::ZERO));
         uplink.lost(Time::ZERO);
         assert_ne!(uplink.due_at(), Time::NEVER);
         // A peer without a common version does not try again.
-        uplink.sent_away(Time::ZERO, Farewell::NoCommonVersion);
+        uplink.sent_away(Time::ZERO, DisconnectReason::NoCommonVersion);
         uplink.changed(Time::ZERO);
         assert_eq!(uplink.due_at(), Time::NEVER);
     }

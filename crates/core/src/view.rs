@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use crate::frames::SHARED_BODY_MIN;
 use crate::{
-    CODE_UNSAID, CREDIT_UNLIMITED, Concurrency, CorrelationIdRef, Farewell, Form, Frames,
-    FromClient, FromWorker, Hello, Label, Notice, Outcome, Priority, Reply, Request, Status,
+    ByteStr, CODE_UNSAID, CREDIT_UNLIMITED, Concurrency, CorrelationIdRef, DisconnectReason, Form,
+    Frames, FromClient, FromWorker, Hello, Notice, Outcome, Priority, Reply, Request, Status,
     Timeout, ToClient, ToWorker, Token, Welcome, WorkerReply, WorkerRequest,
 };
 
@@ -258,8 +258,8 @@ pub enum FromClientView<'a> {
     Hello(Hello),
     Request(RequestView<'a>),
     Heartbeat,
-    StillWanted { id: CorrelationIdRef<'a> },
-    Vouch { worker: &'a [u8] },
+    RequestKeepAlive { id: CorrelationIdRef<'a> },
+    WorkerKeepAlive { worker: &'a [u8] },
     Cancel { id: CorrelationIdRef<'a> },
     More { id: CorrelationIdRef<'a>, credit: u32 },
     Disconnect,
@@ -315,11 +315,11 @@ impl<'a> RequestView<'a> {
 
     fn with_body(&self, body: Frames) -> Request {
         Request {
-            service: Label::from(self.service),
+            service: ByteStr::from(self.service),
             id: self.id.to_owned(),
             timeout: self.timeout,
             redeliver: self.redeliver,
-            target: Label::from(self.target),
+            target: ByteStr::from(self.target),
             fresh: self.fresh,
             durable: self.durable,
             priority: self.priority,
@@ -358,8 +358,12 @@ impl FromClientView<'_> {
             FromClientView::Hello(hello) => FromClient::Hello(hello),
             FromClientView::Request(request) => FromClient::Request(request.to_owned()),
             FromClientView::Heartbeat => FromClient::Heartbeat,
-            FromClientView::StillWanted { id } => FromClient::StillWanted { id: id.to_owned() },
-            FromClientView::Vouch { worker } => FromClient::Vouch { worker: Label::from(worker) },
+            FromClientView::RequestKeepAlive { id } => {
+                FromClient::RequestKeepAlive { id: id.to_owned() }
+            }
+            FromClientView::WorkerKeepAlive { worker } => {
+                FromClient::WorkerKeepAlive { worker: ByteStr::from(worker) }
+            }
             FromClientView::Cancel { id } => FromClient::Cancel { id: id.to_owned() },
             FromClientView::More { id, credit } => FromClient::More { id: id.to_owned(), credit },
             FromClientView::Disconnect => FromClient::Disconnect,
@@ -374,8 +378,10 @@ impl FromClient {
             FromClient::Hello(hello) => FromClientView::Hello(*hello),
             FromClient::Request(request) => FromClientView::Request(request.view()),
             FromClient::Heartbeat => FromClientView::Heartbeat,
-            FromClient::StillWanted { id } => FromClientView::StillWanted { id: id.as_ref() },
-            FromClient::Vouch { worker } => FromClientView::Vouch { worker },
+            FromClient::RequestKeepAlive { id } => {
+                FromClientView::RequestKeepAlive { id: id.as_ref() }
+            }
+            FromClient::WorkerKeepAlive { worker } => FromClientView::WorkerKeepAlive { worker },
             FromClient::Cancel { id } => FromClientView::Cancel { id: id.as_ref() },
             FromClient::More { id, credit } => {
                 FromClientView::More { id: id.as_ref(), credit: *credit }
@@ -435,7 +441,7 @@ impl<'a> WorkerReplyView<'a> {
     /// Copies the reply.
     pub fn to_owned(&self) -> WorkerReply {
         WorkerReply {
-            address: Label::from(self.address),
+            address: ByteStr::from(self.address),
             id: self.id.to_owned(),
             keep: self.keep,
             code: self.code,
@@ -507,7 +513,7 @@ pub enum ToClientView<'a> {
     Failed(Outcome, ReplyView<'a>),
     Notice { id: CorrelationIdRef<'a>, notice: Notice },
     Heartbeat,
-    Disconnect(Farewell),
+    Disconnect(DisconnectReason),
 }
 
 /// The contents of a reply to a client, borrowed: [`Reply`].
@@ -539,7 +545,7 @@ impl<'a> ReplyView<'a> {
     /// Copies the reply.
     pub fn to_owned(&self) -> Reply {
         Reply {
-            service: Label::from(self.service),
+            service: ByteStr::from(self.service),
             id: self.id.to_owned(),
             asked: self.asked,
             code: self.code,
@@ -602,12 +608,12 @@ pub enum ToWorkerView<'a> {
     Welcome(&'a Welcome),
     Registered { service: &'a [u8], worker: &'a [u8] },
     Request(WorkerRequestView<'a>),
-    StillWanted { token: Token, id: CorrelationIdRef<'a> },
+    RequestKeepAlive { token: Token, id: CorrelationIdRef<'a> },
     More { token: Token, credit: u32 },
     Capacity { concurrency: Concurrency },
     Cancel { token: Token, outcome: Outcome },
     Heartbeat,
-    Disconnect(Farewell),
+    Disconnect(DisconnectReason),
 }
 
 /// The contents of a request to a worker, borrowed: [`WorkerRequest`], with the broker's [`Token`]
@@ -647,7 +653,7 @@ impl<'a> WorkerRequestView<'a> {
     pub fn to_owned(&self) -> WorkerRequest {
         WorkerRequest {
             address: self.token.to_label(),
-            service: Label::from(self.service),
+            service: ByteStr::from(self.service),
             id: self.id.to_owned(),
             deadline: self.deadline,
             attempt: self.attempt,
@@ -686,8 +692,8 @@ impl ToWorkerView<'_> {
                 ToWorker::Registered { service: service.into(), worker: worker.into() }
             }
             ToWorkerView::Request(request) => ToWorker::Request(request.to_owned()),
-            ToWorkerView::StillWanted { token, id } => {
-                ToWorker::StillWanted { address: token.to_label(), id: id.to_owned() }
+            ToWorkerView::RequestKeepAlive { token, id } => {
+                ToWorker::RequestKeepAlive { address: token.to_label(), id: id.to_owned() }
             }
             ToWorkerView::More { token, credit } => {
                 ToWorker::More { address: token.to_label(), credit }
@@ -713,8 +719,8 @@ impl ToWorker {
                 ToWorkerView::Registered { service, worker }
             }
             ToWorker::Request(request) => ToWorkerView::Request(request.view(token)),
-            ToWorker::StillWanted { address, id } => {
-                ToWorkerView::StillWanted { token: read(address), id: id.as_ref() }
+            ToWorker::RequestKeepAlive { address, id } => {
+                ToWorkerView::RequestKeepAlive { token: read(address), id: id.as_ref() }
             }
             ToWorker::More { address, credit } => {
                 ToWorkerView::More { token: read(address), credit: *credit }

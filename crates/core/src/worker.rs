@@ -13,8 +13,8 @@ use crate::uplink::{Backoff, Uplink};
 use crate::worker::task::{Room, Task, TooLarge};
 use crate::worker::tasks::Tasks;
 use crate::{
-    CODE_UNSAID, Concurrency, Content, Farewell, Frames, FromWorker, Hello, Label, Status, Time,
-    ToWorker, Welcome, WorkerReply, WorkerRequest,
+    ByteStr, CODE_UNSAID, Concurrency, Content, DisconnectReason, Frames, FromWorker, Hello,
+    Status, Time, ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 
 /// A request's handle in a worker: a slot in its task table and that slot's generation. Each handle
@@ -26,7 +26,7 @@ pub struct TaskHandle(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerConfig {
     /// The names of the services that the worker registers. Some dialects allow only one.
-    pub services: Vec<Label>,
+    pub services: Vec<ByteStr>,
     /// The maximum number of requests that the handler processes concurrently. It is 1 if the
     /// dialect allows no more.
     pub tasks_max: usize,
@@ -69,7 +69,7 @@ impl WorkerConfig {
     /// let config = majordomus_core::WorkerConfig::new("echo");
     /// assert_eq!(config.tasks_max, 1);
     /// ```
-    pub fn new(service: impl Into<Label>) -> Self {
+    pub fn new(service: impl Into<ByteStr>) -> Self {
         Self {
             services: [service.into()].into(),
             tasks_max: 1,
@@ -116,9 +116,9 @@ pub enum WorkerInput<C = ToWorker> {
     /// Set the maximum number of concurrent requests.
     Concurrency(usize),
     /// Register another service.
-    Offer(Label),
+    Offer(ByteStr),
     /// Withdraw a service.
-    Withdraw(Label),
+    Withdraw(ByteStr),
     /// Finish the requests in flight, accept no more, and leave.
     Drain,
     /// Leave at once.
@@ -134,7 +134,7 @@ pub enum WorkerOutput {
     /// [`WorkerInput::Lost`].
     Open,
     /// Close the connection after the pending data is written, and report nothing more about it.
-    Close(Parting),
+    Close(ClosingReason),
     /// Send a command to the broker.
     Send(FromWorker),
     /// Probe the broker without a command (ZMTP's PING).
@@ -170,7 +170,7 @@ pub trait WorkerOutlet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerAction {
     Open,
-    Close(Parting),
+    Close(ClosingReason),
     AskForLife,
     Cancel(TaskHandle),
     Credit(TaskHandle, u32),
@@ -201,17 +201,17 @@ impl WorkerOutlet for VecDeque<WorkerOutput> {
 
 /// Moves a request out of a reference.
 fn taken(request: &mut WorkerRequest) -> WorkerRequest {
-    let nothing = WorkerRequest::new(Label::empty(), Label::empty(), Frames::EMPTY);
+    let nothing = WorkerRequest::new(ByteStr::empty(), ByteStr::empty(), Frames::EMPTY);
     core::mem::replace(request, nothing)
 }
 
 /// The reason why a worker closes its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parting {
+pub enum ClosingReason {
     /// The worker was told to leave.
     Leaving,
     /// The broker disconnected the worker, for this reason.
-    SentAway(Farewell),
+    SentAway(DisconnectReason),
     /// The broker was silent for too long.
     Silence,
     /// The broker dispatched more requests than the worker accepts.
@@ -387,7 +387,7 @@ impl Worker {
             _ => self.config.greets && !greeted,
         };
         if out_of_turn {
-            return self.part(now, Parting::OutOfTurn, out);
+            return self.part(now, ClosingReason::OutOfTurn, out);
         }
         match command {
             ToWorker::Request(request) => {
@@ -409,9 +409,9 @@ impl Worker {
                 self.unregistered = self.unregistered.saturating_sub(1);
                 self.proven();
             }
-            ToWorker::Heartbeat | ToWorker::StillWanted { .. } => self.proven(),
+            ToWorker::Heartbeat | ToWorker::RequestKeepAlive { .. } => self.proven(),
             &mut ToWorker::Disconnect(why) => {
-                out.act(WorkerAction::Close(Parting::SentAway(why)));
+                out.act(WorkerAction::Close(ClosingReason::SentAway(why)));
                 self.uplink.sent_away(now, why);
                 self.drop_all(out);
             }
@@ -439,7 +439,7 @@ impl Worker {
         let most = self.told_max.max(self.config.tasks_max).saturating_add(self.config.held_max);
         if self.tasks.owing() + self.held.len() >= most {
             // The two sides disagree about the number of requests in flight.
-            self.part(now, Parting::Overload, out);
+            self.part(now, ClosingReason::Overload, out);
             return;
         }
         if request.service.is_empty() {
@@ -507,7 +507,7 @@ impl Worker {
         out.send(&FromWorker::AtWork { address });
     }
 
-    fn handle_more(&mut self, address: &Label, credit: u32, out: &mut impl WorkerOutlet) {
+    fn handle_more(&mut self, address: &ByteStr, credit: u32, out: &mut impl WorkerOutlet) {
         self.proven();
         if let Some(handle) = self.tasks.at(address) {
             if self.tasks.get(handle).is_some_and(Task::is_open) {
@@ -519,7 +519,7 @@ impl Worker {
         }
     }
 
-    fn handle_offer(&mut self, now: Time, service: &Label, out: &mut impl WorkerOutlet) {
+    fn handle_offer(&mut self, now: Time, service: &ByteStr, out: &mut impl WorkerOutlet) {
         if self.config.services.contains(service) {
             return;
         }
@@ -532,7 +532,7 @@ impl Worker {
         self.uplink.changed(now);
     }
 
-    fn handle_withdraw(&mut self, now: Time, service: &Label, out: &mut impl WorkerOutlet) {
+    fn handle_withdraw(&mut self, now: Time, service: &ByteStr, out: &mut impl WorkerOutlet) {
         let before = self.config.services.len();
         self.config.services.retain(|offered| offered != service);
         if self.config.services.len() == before {
@@ -623,7 +623,7 @@ impl Worker {
     #[cold]
     fn keep_in_touch_now(&mut self, now: Time, out: &mut impl WorkerOutlet) {
         if now >= self.silence_ends_at() {
-            self.part(now, Parting::Silence, out);
+            self.part(now, ClosingReason::Silence, out);
         } else if now >= self.heartbeat_at {
             out.send(&FromWorker::HEARTBEAT);
             self.heartbeat_at = now.after(self.config.heartbeat_interval);
@@ -742,12 +742,12 @@ impl Worker {
             out.send(&FromWorker::Disconnect);
         }
         if !self.uplink.is_closed() {
-            out.act(WorkerAction::Close(Parting::Leaving));
+            out.act(WorkerAction::Close(ClosingReason::Leaving));
         }
         self.lose(now, out);
     }
 
-    fn part(&mut self, now: Time, why: Parting, out: &mut impl WorkerOutlet) {
+    fn part(&mut self, now: Time, why: ClosingReason, out: &mut impl WorkerOutlet) {
         out.act(WorkerAction::Close(why));
         self.lose(now, out);
     }
@@ -766,7 +766,7 @@ impl Worker {
     }
 
     /// Cancels a queued request.
-    fn drop_held(&mut self, address: &Label, out: &mut impl WorkerOutlet) {
+    fn drop_held(&mut self, address: &ByteStr, out: &mut impl WorkerOutlet) {
         let before = self.held.len();
         self.held.retain(|request| request.address != *address);
         if self.held.len() < before {
@@ -776,7 +776,7 @@ impl Worker {
     }
 
     /// Handles a cancellation. The broker still waits for the last reply.
-    fn cancel_at(&mut self, address: &Label, out: &mut impl WorkerOutlet) {
+    fn cancel_at(&mut self, address: &ByteStr, out: &mut impl WorkerOutlet) {
         if let Some(handle) = self.tasks.at(address)
             && self.tasks.change(handle, Task::unwant) == Some(true)
         {

@@ -30,9 +30,9 @@ use tokio::sync::{oneshot, watch};
 
 pub use majordomus_broker::{
     Account, Balance, CloseReason, Config, ConfigError, ConnectionLimits, Control, CoreConfig,
-    Counters, Dialect, Endpoint, EndpointError, Ends, Errors, Farewell, Holdings, Introduction,
-    Json, Listen, Offence, Outcome, Refusal, RequestLimits, ServiceConfig, Snapshot, StartError,
-    Statement, Tally, UnknownJson,
+    Counters, Dialect, DisconnectReason, Endpoint, EndpointError, Ends, Errors, Gauges,
+    Introduction, Json, Listen, Outcome, PeerViolation, Refusal, RequestLimits, ServiceConfig,
+    Snapshot, StartError, Statement, Tally, UnknownJson,
 };
 
 /// A broker that runs in its own thread inside this process, until it is shut down or dropped.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use majordomus_core::{CODE_UNSAID, Failure, Farewell, Outcome};
-use majordomus_wire::{Dialect, Offence, RequestOption};
+use majordomus_core::{CODE_UNSAID, DisconnectReason, Failure, Outcome};
+use majordomus_wire::{Dialect, RequestOption, Violation};
 
 use crate::{Body, Endpoint, EndpointError};
 
@@ -38,7 +38,7 @@ pub enum SetupError {
         /// The service name.
         name: String,
         /// The reason why the name is invalid.
-        offence: Offence,
+        violation: Violation,
     },
     /// The service name begins with `mmi.`, which is reserved for the broker's own services.
     ReservedService(String),
@@ -87,8 +87,8 @@ impl fmt::Display for SetupError {
                  with which a broker can be in this process"
             ),
             SetupError::NoEndpoint => f.write_str("there is no endpoint to connect to"),
-            SetupError::Service { name, offence } => {
-                write!(f, "a worker cannot offer the service {name:?}: {offence}")
+            SetupError::Service { name, violation } => {
+                write!(f, "a worker cannot offer the service {name:?}: {violation}")
             }
             SetupError::ReservedService(name) => write!(
                 f,
@@ -198,9 +198,9 @@ pub enum RequestError {
     /// No broker is connected. The request was not sent.
     NotConnected,
     /// The broker disconnected this client for a reason that prevents reconnecting, either for one
-    /// minute ([`Farewell::IdentityInUse`]) or permanently. If there are several brokers, all of
+    /// minute ([`DisconnectReason::IdentityInUse`]) or permanently. If there are several brokers, all of
     /// them did. The request was not sent, and it is not queued.
-    SentAway(Farewell),
+    SentAway(DisconnectReason),
     /// The connection to the broker was lost after the request was sent. The request may have been
     /// processed.
     Disconnected,
@@ -218,10 +218,10 @@ pub enum RequestError {
         /// The requested service name.
         service: String,
         /// The reason why the name is invalid.
-        offence: Offence,
+        violation: Violation,
     },
     /// The client's dialect does not support an option of the request. The request was not sent.
-    Unsayable {
+    UnsupportedOption {
         /// The unsupported option.
         option: RequestOption,
         /// The client's dialect.
@@ -285,7 +285,7 @@ impl RequestError {
             | RequestError::TooLarge
             | RequestError::Untranslatable
             | RequestError::BadService { .. }
-            | RequestError::Unsayable { .. } => Retriable::Never,
+            | RequestError::UnsupportedOption { .. } => Retriable::Never,
         }
     }
 
@@ -349,10 +349,10 @@ impl fmt::Display for RequestError {
                 "the request is too large for its worker or the reply for us, or one of them cannot \
                  be translated",
             ),
-            RequestError::BadService { service, offence } => {
-                write!(f, "no service can be called {service:?}: {offence}")
+            RequestError::BadService { service, violation } => {
+                write!(f, "no service can be called {service:?}: {violation}")
             }
-            RequestError::Unsayable { option, dialect } => {
+            RequestError::UnsupportedOption { option, dialect } => {
                 let others: Vec<_> = option.dialects().map(Dialect::name).collect();
                 write!(f, "{option} cannot be said in {dialect}, only in {}", others.join(", "))
             }
@@ -417,15 +417,15 @@ mod tests {
             RequestError::BadService { .. } => 13,
             RequestError::Stopped => 14,
             RequestError::SentAway(_) => 15,
-            RequestError::Unsayable { .. } => 16,
+            RequestError::UnsupportedOption { .. } => 16,
         }
     }
 
     #[test]
     fn what_was_not_done_may_be_asked_again_and_what_may_have_been_only_if_repeatable() {
         let why = || Box::new(Body::from("no"));
-        let (service, offence) = (String::new(), Offence::EmptyService);
-        let bad_service = RequestError::BadService { service, offence };
+        let (service, violation) = (String::new(), Violation::EmptyService);
+        let bad_service = RequestError::BadService { service, violation };
         let (option, dialect) = (RequestOption::Priority, Dialect::Mdp02);
         let table = [
             (RequestError::Refused, Retriable::Always),
@@ -443,8 +443,8 @@ mod tests {
             (RequestError::Untranslatable, Retriable::Never),
             (bad_service, Retriable::Never),
             (RequestError::Stopped, Retriable::IfRepeatable),
-            (RequestError::SentAway(Farewell::IdentityInUse), Retriable::Never),
-            (RequestError::Unsayable { option, dialect }, Retriable::Never),
+            (RequestError::SentAway(DisconnectReason::IdentityInUse), Retriable::Never),
+            (RequestError::UnsupportedOption { option, dialect }, Retriable::Never),
         ];
         for (at, (error, retriable)) in table.iter().enumerate() {
             assert_eq!((place(error), error.retriable()), (at, *retriable), "{error:?}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use majordomus_core::Farewell;
+use majordomus_core::DisconnectReason;
 use tokio::sync::{broadcast, watch};
 
 use crate::Endpoint;
@@ -57,14 +57,14 @@ pub enum ConnectionEvent {
     /// the connection was reported as connected, [`Disconnected`](Self::Disconnected) follows.
     ///
     /// The client or worker reconnects after a delay, as section 4 of OMDP/1 specifies. After
-    /// [`Farewell::IdentityInUse`], the delay is at least one minute. After a
-    /// [permanent](Farewell::is_for_good) reason, it does not reconnect, with one exception: a
-    /// worker that received [`Farewell::Forbidden`] reconnects when its set of services changes.
+    /// [`DisconnectReason::IdentityInUse`], the delay is at least one minute. After a
+    /// [permanent](DisconnectReason::is_for_good) reason, it does not reconnect, with one exception: a
+    /// worker that received [`DisconnectReason::Forbidden`] reconnects when its set of services changes.
     SentAway {
         /// The broker's endpoint.
         endpoint: Endpoint,
         /// The broker's reason.
-        why: Farewell,
+        why: DisconnectReason,
     },
     /// The connection could not be opened, and will be retried. Of consecutive failures, only the
     /// first, second, fourth, eighth and so on are reported. The same applies to repeated
@@ -153,9 +153,9 @@ struct Place {
     /// The number of failed or refused connection attempts since a connection was last opened.
     failures: u32,
     /// The broker's last disconnect reason since then.
-    farewell: Option<Farewell>,
+    disconnect_reason: Option<DisconnectReason>,
     /// The reason why reconnecting is suspended for a long time or for good.
-    refused: Option<Farewell>,
+    refused: Option<DisconnectReason>,
 }
 
 impl Place {
@@ -165,7 +165,7 @@ impl Place {
             ConnectionEvent::Connected { .. } => {
                 self.open += 1;
                 if self.open == 1 {
-                    (self.failures, self.farewell) = (0, None);
+                    (self.failures, self.disconnect_reason) = (0, None);
                 }
                 self.open == 1
             }
@@ -174,7 +174,7 @@ impl Place {
                 self.open == 0
             }
             ConnectionEvent::SentAway { why, .. } => {
-                let before = self.farewell.replace(*why);
+                let before = self.disconnect_reason.replace(*why);
                 self.failures = self.failures.saturating_add(1);
                 before != Some(*why) || self.failures.is_power_of_two()
             }
@@ -205,7 +205,7 @@ impl Connections {
     }
 
     /// Records why reconnecting to this broker is suspended, or that it is not.
-    pub(crate) fn note_refused(&self, at: usize, why: Option<Farewell>) {
+    pub(crate) fn note_refused(&self, at: usize, why: Option<DisconnectReason>) {
         self.places.send_if_modified(|places| {
             let before = std::mem::replace(&mut places[at].refused, why);
             before != why
@@ -228,7 +228,7 @@ impl Connections {
 
     /// Waits until a connection is open. Returns the refusal reason if reconnecting is suspended
     /// for all brokers.
-    pub(crate) async fn opened_or_refused(&self) -> Result<(), Farewell> {
+    pub(crate) async fn opened_or_refused(&self) -> Result<(), DisconnectReason> {
         let mut refused = None;
         let settled = |places: &Vec<Place>| {
             // A broker that is not suspended may become connected soon.

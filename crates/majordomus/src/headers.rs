@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use majordomus_wire::{Offence, pack_headers};
+use majordomus_wire::{Violation, pack_headers};
 
 /// The maximum size of a message's headers, in bytes of their encoded form.
 ///
@@ -63,8 +63,8 @@ impl Headers {
     /// ```
     pub fn with(self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
         let packed = pack_headers(self.iter().chain([(name, value.as_ref())]));
-        let packed = packed.map_err(|offence| match offence {
-            Offence::HeaderPastEnd { .. } if u8::try_from(name.len()).is_ok() => {
+        let packed = packed.map_err(|violation| match violation {
+            Violation::HeaderPastEnd { .. } if u8::try_from(name.len()).is_ok() => {
                 HeaderError::TooLarge
             }
             _ => HeaderError::Name,

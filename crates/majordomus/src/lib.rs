@@ -54,7 +54,7 @@
 //! | [`NotTaken`](RequestError::NotTaken) | The broker rejected the request for a reason other than a limit. | no | no: it would fail again |
 //! | [`Untranslatable`](RequestError::Untranslatable) | The request is too large for the worker, the reply is too large for this client, or one of them cannot be translated. | maybe | no: it would fail again |
 //! | [`BadService`](RequestError::BadService) | The service name is invalid. | no | no: it would fail again |
-//! | [`Unsayable`](RequestError::Unsayable) | The client's dialect does not support an [option](RequestOption) of the request. | no | no: it would fail again |
+//! | [`UnsupportedOption`](RequestError::UnsupportedOption) | The client's dialect does not support an [option](RequestOption) of the request. | no | no: it would fail again |
 //!
 //! [`RequestError::retriable`] returns the last column as a value. [`RequestBuilder::retry`]
 //! retries automatically, with increasing delays and at another broker if there is one. It never
@@ -258,8 +258,8 @@ pub use endpoint::Endpoints;
 pub use error::{RequestError, Retriable, SetupError};
 pub use events::{ConnectionEvent, ConnectionEvents, EVENTS_MAX};
 pub use headers::{HEADERS_BYTES_MAX, HeaderError, Headers};
-pub use majordomus_core::{Bounds, Farewell, Form, Frames, Label};
-pub use majordomus_wire::{Dialect, Offence, RequestOption, Side, Socket, UnknownDialect};
+pub use majordomus_core::{Bounds, ByteStr, DisconnectReason, Form, Frames};
+pub use majordomus_wire::{Dialect, RequestOption, Side, Socket, UnknownDialect, Violation};
 pub use majordomus_zmtp::{Endpoint, EndpointError};
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use values::BodyError;

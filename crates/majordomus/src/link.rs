@@ -5,10 +5,10 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use majordomus_core::{COMMAND_BYTES_MAX, Frames, Label};
+use majordomus_core::{ByteStr, COMMAND_BYTES_MAX, Frames};
 use majordomus_wire::{Dialect, PACKED_PARTS_MAX, Sink, Socket};
 use majordomus_zmtp::{
-    Connection, Event, Limits, Metadata, SHARED_FRAME_BYTES_MIN, Security, SocketType, Spares,
+    BufferPool, Connection, Event, Limits, Metadata, SHARED_FRAME_BYTES_MIN, Security, SocketType,
 };
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
@@ -48,7 +48,7 @@ pub(crate) struct Link {
     stream: Stream,
     zmtp: Connection,
     read_buffer: BytesMut,
-    spares: Spares,
+    spares: BufferPool,
     /// True if the incoming message uses its own buffer instead of the read buffer.
     granted: bool,
 }
@@ -58,7 +58,7 @@ impl Link {
     pub(crate) async fn open(
         endpoint: Endpoint,
         socket: Socket,
-        routing_id: Label,
+        routing_id: ByteStr,
         limits: Limits,
     ) -> Result<Self, LinkError> {
         let (ours, theirs) = match socket {
@@ -71,7 +71,7 @@ impl Link {
             let mut zmtp = Connection::connector(Security::Null, limits, ours);
             // A busy connection writes more than 4 KiB per iteration.
             zmtp.pool_output();
-            let (read_buffer, spares) = (BytesMut::new(), Spares::new(SPARE_BYTES_MAX));
+            let (read_buffer, spares) = (BytesMut::new(), BufferPool::new(SPARE_BYTES_MAX));
             let mut link = Self { stream, zmtp, read_buffer, spares, granted: false };
             link.shake_hands(theirs).await?;
             Ok(link)
@@ -344,7 +344,7 @@ mod tests {
         let longest = "x".repeat(255);
         for dialect in Dialect::ALL {
             let request = Request {
-                target: Label::from(longest.as_str()),
+                target: ByteStr::from(longest.as_str()),
                 id: "18446744073709551615".into(),
                 timeout: Timeout::After(Duration::from_millis(u32::MAX.into())),
                 priority: Priority::new(9),

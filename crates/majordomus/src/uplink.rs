@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{Future, pending};
 use std::pin::Pin;
 
-use majordomus_core::{Farewell, Label};
+use majordomus_core::{ByteStr, DisconnectReason};
 use majordomus_wire::Codec;
 use majordomus_zmtp::Limits;
 use tracing::{debug, error, info, warn};
@@ -21,7 +21,7 @@ pub(crate) struct Uplink {
     codec: Codec,
     limits: Limits,
     /// The routing id; empty to generate one for each connection.
-    name: Label,
+    name: ByteStr,
     state: State,
     /// A closed connection that may have output to flush.
     closing: Option<Box<Link>>,
@@ -68,7 +68,7 @@ impl Uplink {
         connections: Connections,
         place: usize,
     ) -> Self {
-        let (name, state) = (Label::empty(), State::Closed);
+        let (name, state) = (ByteStr::empty(), State::Closed);
         Self {
             endpoint,
             codec,
@@ -84,7 +84,7 @@ impl Uplink {
     }
 
     /// Sets the routing id.
-    pub(crate) fn with_name(self, name: Label) -> Self {
+    pub(crate) fn with_name(self, name: ByteStr) -> Self {
         Self { name, ..self }
     }
 
@@ -183,11 +183,11 @@ impl Uplink {
     }
 
     /// Logs and records the disconnect reason that the broker sent. Returns it as text.
-    pub(crate) fn sent_away(&self, why: Farewell) -> String {
+    pub(crate) fn sent_away(&self, why: DisconnectReason) -> String {
         let endpoint = self.endpoint.clone();
         match why {
             _ if why.is_for_good() => error!(%endpoint, %why, "sent away by the broker for good"),
-            Farewell::IdentityInUse => {
+            DisconnectReason::IdentityInUse => {
                 error!(%endpoint, %why, "sent away by the broker; trying again in a minute");
             }
             _ => warn!(%endpoint, %why, "sent away by the broker; trying again"),

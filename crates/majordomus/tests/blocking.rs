@@ -245,7 +245,7 @@ fn options_of_a_request_are_those_of_the_async_one() {
         reply.at_work();
         let lang = request.body.headers().get("lang").unwrap_or_default();
         let told = [&[request.priority + b'0'], lang].concat();
-        reply.keep(PATIENCE).finish(told);
+        reply.cache_for(PATIENCE).finish(told);
     });
     let _worker = worker.expect("it is set up right");
     let (tell, told) = sync_channel(TOLD_MAX);

@@ -8,7 +8,9 @@ use majordomus::{
     Body, Client, ClientBuilder, ConnectionEvent, Dialect, Progress, RequestBuilder, RequestError,
     RequestOption, Retriable, Retry,
 };
-use majordomus_core::{Farewell, Frames, FromClient, Notice, Outcome, Reply, Timeout, ToClient};
+use majordomus_core::{
+    DisconnectReason, Frames, FromClient, Notice, Outcome, Reply, Timeout, ToClient,
+};
 use support::{FakeBroker, Peer, Side, soon, text};
 use tokio::sync::mpsc;
 
@@ -245,7 +247,7 @@ async fn what_cannot_be_sent_says_so() {
     let builder = Client::builder(&broker.endpoint)
         .dialect(Dialect::Mdp02)
         .message_bytes_max(1000)
-        .waiting(1, 1000);
+        .max_queued(1, 1000);
     let client = builder.connect().unwrap();
     for service in ["", "a\nb", &"x".repeat(256)] {
         let reply = soon(client.request(service, "x").into_future()).await;
@@ -341,7 +343,7 @@ async fn a_broker_that_falls_silent_is_asked_and_then_left() {
     let reply = client.request("echo", "x").timeout(None).send().await;
     peer.request().await;
     assert_eq!(peer.client_says().await, FromClient::Heartbeat);
-    assert!(matches!(peer.client_says().await, FromClient::StillWanted { .. }));
+    assert!(matches!(peer.client_says().await, FromClient::RequestKeepAlive { .. }));
     assert_eq!(soon(reply.whole()).await, Err(RequestError::Disconnected));
     // The client was connected before that.
     while !soon(events.next()).await.unwrap().to_string().contains("not connected") {}
@@ -360,7 +362,7 @@ async fn a_broker_that_answers_is_stayed_with_however_long_it_takes() {
     for _ in 0..2 * 30 {
         match peer.client_says().await {
             FromClient::Heartbeat => peer.send_to_client(ToClient::Heartbeat).await,
-            FromClient::StillWanted { .. } => {}
+            FromClient::RequestKeepAlive { .. } => {}
             other => panic!("{other:?}"),
         }
     }
@@ -424,7 +426,11 @@ async fn garbage_of_a_broker_costs_the_connection_and_what_was_with_it() {
 /// Section 4: a client reconnects after 409 only after a minute, and after 403 and 505 never.
 #[tokio::test]
 async fn a_broker_that_does_not_want_us_is_not_asked_and_nothing_waits_for_it() {
-    for why in [Farewell::NoCommonVersion, Farewell::Forbidden, Farewell::IdentityInUse] {
+    for why in [
+        DisconnectReason::NoCommonVersion,
+        DisconnectReason::Forbidden,
+        DisconnectReason::IdentityInUse,
+    ] {
         let broker = FakeBroker::start(Dialect::Omdp1).await;
         let wait = Duration::from_millis(1);
         let client = Client::builder(&broker.endpoint).reconnect(wait, wait).connect().unwrap();
@@ -448,17 +454,17 @@ async fn where_no_broker_of_several_wants_us_nothing_waits_for_one() {
     let client = Client::connect(brokers.each_ref().map(|broker| &*broker.endpoint)).unwrap();
     let waits = client.request("echo", "x").timeout(None).send().await;
     let mut first = brokers[0].accept_unwelcome(Side::Client).await;
-    first.send_away(Farewell::NoCommonVersion).await;
+    first.send_away(DisconnectReason::NoCommonVersion).await;
     first.closed().await;
     // The other broker may still accept the request.
     let mut second = brokers[1].accept_client().await;
     echo(&mut second).await;
     assert_eq!(soon(waits.whole()).await, Ok(Body::from("x")));
-    second.send_away(Farewell::IdentityInUse).await;
+    second.send_away(DisconnectReason::IdentityInUse).await;
     second.closed().await;
     for _ in 0..2 {
         let later = client.request("echo", "x").timeout(None);
-        let why = RequestError::SentAway(Farewell::NoCommonVersion);
+        let why = RequestError::SentAway(DisconnectReason::NoCommonVersion);
         assert_eq!(soon(later.into_future()).await, Err(why));
     }
 }
@@ -599,13 +605,13 @@ async fn what_a_dialect_has_no_words_for_is_refused_and_the_rest_is_asked() {
             };
             let expected = match option.is_in(dialect) {
                 true => Ok("x".into()),
-                false => Err(RequestError::Unsayable { option, dialect }),
+                false => Err(RequestError::UnsupportedOption { option, dialect }),
             };
             assert_eq!(reply.map(|reply| reply.text().into_owned()), expected, "{option}");
         }
     }
     let (option, dialect) = (RequestOption::Target, Dialect::Mdp02);
-    let error = RequestError::Unsayable { option, dialect };
+    let error = RequestError::UnsupportedOption { option, dialect };
     assert_eq!(error.to_string(), "target cannot be said in mdp02, only in omdp1, pigato, omdp");
 }
 
@@ -629,12 +635,12 @@ async fn who_is_sent_away_hears_why() {
     let (_broker, client, mut peer) = greeted(|it| it).await;
     soon(client.connected()).await;
     let mut events = client.events();
-    peer.send_to_client(ToClient::Disconnect(Farewell::ShutDown)).await;
+    peer.send_to_client(ToClient::Disconnect(DisconnectReason::ShutDown)).await;
     let Some(ConnectionEvent::SentAway { why, .. }) = soon(events.next()).await else {
         panic!("it is told why")
     };
-    assert_eq!(why, Farewell::ShutDown);
-    let why = format!("sent away: {}", Farewell::ShutDown);
+    assert_eq!(why, DisconnectReason::ShutDown);
+    let why = format!("sent away: {}", DisconnectReason::ShutDown);
     assert!(soon(events.next()).await.unwrap().to_string().ends_with(&why));
 }
 

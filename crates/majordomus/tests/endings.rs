@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use embedded::{PATIENCE, SOON, broker, broker_with, client, counters, soon};
 use majordomus::{
-    Body, Broker, Client, ConnectionEvent, ConnectionEvents, EVENTS_MAX, Farewell, Replier,
+    Body, Broker, Client, ConnectionEvent, ConnectionEvents, DisconnectReason, EVENTS_MAX, Replier,
     Request, RequestError, Retriable, Retry, Worker,
 };
 use tokio::sync::{Notify, mpsc};
@@ -60,7 +60,7 @@ async fn who_offers_more_than_the_broker_takes_hears_why_it_is_not_served() {
     soon(async {
         while !matches!(
             events.next().await,
-            Some(ConnectionEvent::SentAway { why: Farewell::Full, .. })
+            Some(ConnectionEvent::SentAway { why: DisconnectReason::Full, .. })
         ) {}
     })
     .await;

@@ -539,7 +539,7 @@ async fn a_kept_reply_is_passed_over_where_it_is_wanted_so() {
     let counted = Arc::clone(&count);
     let handler = move |_: Request, reply: Replier| {
         let number = counted.fetch_add(1, Ordering::SeqCst);
-        reply.keep(PATIENCE).finish(number.to_string())
+        reply.cache_for(PATIENCE).finish(number.to_string())
     };
     let _worker = Worker::builder(broker.endpoint()).serve("count", handler).unwrap();
     let client = client(&broker);

@@ -36,7 +36,7 @@ async fn end_as_asked(request: Request, reply: Replier) {
         }
         "panic" => panic!("on fire"),
         "twice" => {
-            let (reply, last) = (reply.keep(PATIENCE), request.body);
+            let (reply, last) = (reply.cache_for(PATIENCE), request.body);
             reply.finish(last).await;
         }
         _ => {}

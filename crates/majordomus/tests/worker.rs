@@ -8,7 +8,7 @@ use std::time::Duration;
 use majordomus::{
     Client, ConnectionEvent, Dialect, Frames, Replier, Request, SetupError, Worker, WorkerBuilder,
 };
-use majordomus_core::{Farewell, FromWorker, Label, Outcome, ToWorkerView, WorkerReply};
+use majordomus_core::{ByteStr, DisconnectReason, FromWorker, Outcome, ToWorkerView, WorkerReply};
 use support::{FakeBroker, Peer, Side, soon, text, token_of, token_text};
 use tokio::sync::{Barrier, Semaphore, mpsc};
 
@@ -153,7 +153,7 @@ async fn all_held_requests_for_a_withdrawn_service_are_rejected() {
         }
     }
     rejected.sort();
-    let octets = |address| Label::from(&token_of(address).octets()[..]);
+    let octets = |address| ByteStr::from(&token_of(address).octets()[..]);
     assert_eq!(rejected, ["d", "e"].map(octets));
 }
 
@@ -186,13 +186,14 @@ async fn it_registers_again_when_it_is_sent_away() {
     let worker = echo(builder_for(&broker, Dialect::Mdp02));
     let mut peer = broker.accept_worker().await;
     let mut events = worker.events();
-    peer.send_to_worker(ToWorkerView::Disconnect(Farewell::Unsaid)).await;
+    peer.send_to_worker(ToWorkerView::Disconnect(DisconnectReason::Unsaid)).await;
     peer.closed().await;
-    let Some(ConnectionEvent::SentAway { why: Farewell::Unsaid, .. }) = soon(events.next()).await
+    let Some(ConnectionEvent::SentAway { why: DisconnectReason::Unsaid, .. }) =
+        soon(events.next()).await
     else {
         panic!("it hears why")
     };
-    let why = format!("sent away: {}", Farewell::Unsaid);
+    let why = format!("sent away: {}", DisconnectReason::Unsaid);
     assert!(soon(events.next()).await.unwrap().to_string().ends_with(&why));
     check_echo(&mut broker.accept_worker().await, "a", text("hello")).await;
 }

@@ -8,30 +8,30 @@
 //! only the broker's inputs and outputs. This crate is not published.
 
 mod actors;
+pub mod checker;
 mod faults;
-pub mod judge;
+mod history;
 mod machine;
+mod mutant;
 mod network;
 mod outputs;
 mod rng;
 mod run;
-mod saboteur;
 mod script;
 mod settings;
 mod shrink;
 mod stage;
-mod tape;
 mod trace;
 mod workload;
 mod world;
 
+pub use history::{Entry, Hope};
 pub use machine::Machine;
+pub use mutant::{Mutant, Mutation};
 pub use outputs::{Outputs, Step};
 pub use rng::Rng;
 pub use run::{Failure, Report, run};
-pub use saboteur::{Mutation, Saboteur};
 pub use shrink::{Shrunk, shrink};
 pub use stage::Stage;
-pub use tape::{Entry, Hope};
 pub use trace::Sink;
 pub use world::World;

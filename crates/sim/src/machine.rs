@@ -1,7 +1,7 @@
 //! The broker under test: the real broker, or a mutant of it.
 
 use majordomus_core::Time;
-use majordomus_core::broker::{Broker, Config, Counters, Holdings, Input, Keys};
+use majordomus_core::broker::{Broker, Config, Counters, Gauges, Input, Keys};
 
 use crate::outputs::Outputs;
 
@@ -23,7 +23,7 @@ pub trait Machine: Sized {
     fn counters(&self) -> &Counters;
 
     /// Returns the same as [`Broker::holdings`].
-    fn holdings(&self) -> Holdings;
+    fn holdings(&self) -> Gauges;
 
     /// Returns the same as [`Broker::directory_edition`].
     fn directory_edition(&self) -> u64;
@@ -48,7 +48,7 @@ impl Machine for Broker {
         Broker::counters(self)
     }
 
-    fn holdings(&self) -> Holdings {
+    fn holdings(&self) -> Gauges {
         Broker::holdings(self)
     }
 

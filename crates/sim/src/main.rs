@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use majordomus_core::Outcome;
 use majordomus_core::broker::Broker;
-use majordomus_sim::judge::Tally;
-use majordomus_sim::{Failure, Machine, Mutation, Saboteur, Sink, run, shrink};
+use majordomus_sim::checker::Tally;
+use majordomus_sim::{Failure, Machine, Mutant, Mutation, Sink, run, shrink};
 
 const HELP: &str = "\
 majordomus-sim: plays the broker on virtual time against faults, and judges it.
@@ -16,7 +16,7 @@ majordomus-sim: plays the broker on virtual time against faults, and judges it.
   --seeds K          play so many seeds, one after the other (1)
   --until-failure    play seeds until a rule is broken
   --trace            show all that happens, as it happens
-  --saboteur NAME    play a broker with a fault instead, which the judge has to find
+  --mutant NAME    play a broker with a fault instead, which the checker has to find
   --help             show this
 
 It ends with 0, with 1 where a rule was broken, or with 2 where an option is wrong.
@@ -30,7 +30,7 @@ struct Args {
     seeds: u64,
     until_failure: bool,
     trace: bool,
-    saboteur: Option<Mutation>,
+    mutant: Option<Mutation>,
 }
 
 impl Args {
@@ -42,7 +42,7 @@ impl Args {
             seeds: 1,
             until_failure: false,
             trace: false,
-            saboteur: None,
+            mutant: None,
         };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word}: a value is missing"));
@@ -53,7 +53,7 @@ impl Args {
                 "--seeds" => args.seeds = one_or_more(&word, &value()?)?,
                 "--until-failure" => args.until_failure = true,
                 "--trace" => args.trace = true,
-                "--saboteur" => args.saboteur = Some(mutation(&word, &value()?)?),
+                "--mutant" => args.mutant = Some(mutation(&word, &value()?)?),
                 _ => return Err(format!("{word}: there is no such option")),
             }
         }
@@ -84,8 +84,8 @@ fn mutation(option: &str, value: &str) -> Result<Mutation, String> {
 
 fn main() -> ExitCode {
     match Args::parse(std::env::args().skip(1)) {
-        Ok(Some(args)) => match args.saboteur {
-            Some(mutation) => play::<Saboteur>(mutation, &args),
+        Ok(Some(args)) => match args.mutant {
+            Some(mutation) => play::<Mutant>(mutation, &args),
             None => play::<Broker>((), &args),
         },
         Ok(None) => {
@@ -146,12 +146,12 @@ fn explain<M: Machine>(kind: M::Kind, args: &Args, failure: &Failure) {
         )),
         None => say("The broker alone does not repeat it, so it cannot be made short."),
     }
-    let saboteur = args.saboteur.map(|mutation| format!(" --saboteur {mutation:?}"));
+    let mutant = args.mutant.map(|mutation| format!(" --mutant {mutation:?}"));
     say(&format!(
         "again: cargo run --release -p majordomus-sim -- --seed {} --steps {}{} --trace",
         failure.seed,
         failure.steps,
-        saboteur.unwrap_or_default()
+        mutant.unwrap_or_default()
     ));
 }
 

@@ -9,13 +9,13 @@ use std::io::Write as _;
 
 use majordomus_core::broker::{Config, Input, Limits, Profile};
 use majordomus_core::{
-    ClientCapabilities, FromClient, Label, OutcomeSet, PeerId, Redelivery, Role, Timeout,
+    ByteStr, ClientCapabilities, FromClient, OutcomeSet, PeerId, Redelivery, Role, Timeout,
 };
 
-use crate::judge::{Breach, Tally};
+use crate::checker::{Breach, Tally};
+use crate::history::Hope;
 use crate::machine::Machine;
 use crate::rng::{Rng, mix};
-use crate::tape::Hope;
 use crate::trace::Sink;
 use crate::world::World;
 
@@ -62,9 +62,9 @@ pub fn run<M: Machine>(kind: M::Kind, seed: u64, steps: u64, trace: Option<&Sink
         play(&mut world, budget);
         drop(guard);
         report.steps += world.stage.steps();
-        report.tally.add(&world.stage.judge().tally());
+        report.tally.add(&world.stage.checker().tally());
         report.hash = mix(report.hash ^ world.stage.hash());
-        if let Some(breach) = world.stage.judge().breach() {
+        if let Some(breach) = world.stage.checker().breach() {
             if let Some(sink) = trace {
                 sink.line(format_args!("broken: {breach}"));
             }
@@ -125,14 +125,14 @@ pub(crate) fn play<M: Machine>(world: &mut World<M>, steps: u64) {
 }
 
 fn failed<M: Machine>(world: &World<M>) -> bool {
-    world.stage.judge().breach().is_some()
+    world.stage.checker().breach().is_some()
 }
 
 /// Waits until every bounded request has ended. The longest case is a client that sends one request
 /// at a time, with ten queued behind it and no worker for them: three seconds each.
 fn rest<M: Machine>(world: &mut World<M>) {
     for _ in 0..100 {
-        if failed(world) || world.stage.judge().is_at_rest() {
+        if failed(world) || world.stage.checker().is_at_rest() {
             return;
         }
         world.run_until(world.stage.now().after(Duration::from_millis(500)));
@@ -153,8 +153,8 @@ fn work_again<M: Machine>(world: &mut World<M>) {
         redelivery: Redelivery::Always,
         ..ClientCapabilities::default()
     });
-    let profile = Profile { identity: Label::empty(), answers_probes: false, role };
-    world.tell(Input::Appeared { peer, profile });
+    let profile = Profile { identity: ByteStr::empty(), answers_probes: false, role };
+    world.tell(Input::Connected { peer, profile });
     for _ in 0..40 {
         let now = world.stage.now();
         let idle = idle(world);
@@ -162,11 +162,11 @@ fn work_again<M: Machine>(world: &mut World<M>) {
             return;
         }
         for worker in idle {
-            let Some(service) = world.stage.judge().services_of(worker).pop() else { continue };
+            let Some(service) = world.stage.checker().services_of(worker).pop() else { continue };
             let (workload, _) = world.workload();
             let mut request = workload.request_for(service);
             request.timeout = Timeout::OfService;
-            if world.stage.judge().reads(peer) {
+            if world.stage.checker().reads(peer) {
                 let command = FromClient::Request(request);
                 world.tell(Input::FromClient { peer, command });
             }
@@ -181,11 +181,11 @@ fn work_again<M: Machine>(world: &mut World<M>) {
 
 /// Returns the workers that could have been given a request by now, and were not.
 fn idle<M: Machine>(world: &World<M>) -> Vec<PeerId> {
-    let judge = world.stage.judge();
-    let workers = judge.workers().map(|(worker, _)| worker);
+    let checker = world.stage.checker();
+    let workers = checker.workers().map(|(worker, _)| worker);
     workers
         .filter(|worker| {
-            world.stage.is_workless(*worker) && world.is_attended(*worker) && judge.reads(*worker)
+            world.stage.is_workless(*worker) && world.is_attended(*worker) && checker.reads(*worker)
         })
         .collect()
 }

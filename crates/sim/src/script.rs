@@ -8,15 +8,15 @@ use std::collections::HashMap;
 
 use majordomus_core::broker::{Input, Output, Profile, Sign};
 use majordomus_core::{
-    CODE_UNSAID, CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Form, Frames,
-    FromClient, FromWorker, Hello, Label, Outcome, OutcomeSet, PeerId, Priority, Redelivery,
+    ByteStr, CODE_UNSAID, CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Form,
+    Frames, FromClient, FromWorker, Hello, Outcome, OutcomeSet, PeerId, Priority, Redelivery,
     Request, Role, Status, Time, Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply,
 };
 
-use crate::judge::{Breach, Rule};
+use crate::checker::{Breach, Rule};
+use crate::history::{Clock, Entry, History, Seen};
 use crate::machine::Machine;
 use crate::settings::{self, in_a_line};
-use crate::tape::{Clock, Entry, Seen, Tape};
 
 /// The outcomes that a client with `told` in a script can report.
 pub(crate) const TOLD: OutcomeSet = OutcomeSet::of(&Outcome::ALL);
@@ -30,10 +30,10 @@ pub(crate) const TOLD_MOST: OutcomeSet = OutcomeSet::of(&[
 ]);
 
 /// Returns a script of a history, with the broker's current outputs as the expected ones.
-pub(crate) fn script<M: Machine>(tape: &Tape, kind: M::Kind, breach: &Breach) -> String {
+pub(crate) fn script<M: Machine>(history: &History, kind: M::Kind, breach: &Breach) -> String {
     let mut writer = Writer::default();
-    let probes = tape.entries.iter().any(|entry| {
-        matches!(entry, Entry::Told(_, Input::Appeared { profile, .. }) if profile.answers_probes)
+    let probes = history.entries.iter().any(|entry| {
+        matches!(entry, Entry::Told(_, Input::Connected { profile, .. }) if profile.answers_probes)
     });
     for (name, shown) in [("heartbeats", breach.rule == Rule::Heartbeats), ("probes", probes)] {
         if shown {
@@ -41,16 +41,16 @@ pub(crate) fn script<M: Machine>(tape: &Tape, kind: M::Kind, breach: &Breach) ->
             writer.shows.push(name);
         }
     }
-    if tape.clock == Clock::AsRecorded {
+    if history.clock == Clock::AsRecorded {
         writer.comment("Here the broker is told of the time only where it says tick.");
     }
-    let replayed = tape.replay::<M>(kind, &mut |seen| writer.see(seen));
+    let replayed = history.replay::<M>(kind, &mut |seen| writer.see(seen));
     if let Some(at) = replayed.broken_when_due {
         writer.line(at, Ok("tick".into()));
     }
     let lines: Vec<String> = writer.lines.iter().map(|line| literal(line)).collect();
     let script = indented(&lines, "        ");
-    let assignments = settings::assignments(&tape.config, &settings::of_scripts());
+    let assignments = settings::assignments(&history.config, &settings::of_scripts());
     let (check, config) = match assignments.as_slice() {
         [] => ("check", String::new()),
         lines => {
@@ -81,7 +81,7 @@ struct Writer {
     /// The peers with JSON bodies.
     json: Vec<PeerId>,
     /// The tokens in order of appearance, which determines their numbers.
-    addresses: Vec<Label>,
+    addresses: Vec<ByteStr>,
     /// The outputs of elapsed time, which follow the next line.
     due: Vec<String>,
     passing: bool,
@@ -150,16 +150,16 @@ impl Writer {
         let (peer, said) = match input {
             Input::Tick => return Some("tick".into()),
             Input::Shutdown => return Some("shutdown".into()),
-            Input::Appeared { peer, profile } => return self.appeared(*peer, profile),
+            Input::Connected { peer, profile } => return self.appeared(*peer, profile),
             Input::FromClient { peer, command } => (peer, self.client_said(*peer, command)?),
             Input::FromWorker { peer, command } => (peer, self.worker_said(*peer, command)?),
             Input::Malformed { peer } => (peer, "malformed".into()),
             Input::Alive { peer, sign: Sign::Bytes } => (peer, "bytes".into()),
             Input::Alive { peer, sign: Sign::Pong } => (peer, "pong".into()),
-            Input::Filled { peer } => (peer, "filled".into()),
-            Input::Draining { peer } => (peer, "draining".into()),
-            Input::Drained { peer } => (peer, "drained".into()),
-            Input::Gone { peer } => (peer, "gone".into()),
+            Input::AboveHighWater { peer } => (peer, "filled".into()),
+            Input::MakingProgress { peer } => (peer, "draining".into()),
+            Input::BelowLowWater { peer } => (peer, "drained".into()),
+            Input::Disconnected { peer } => (peer, "gone".into()),
             _ => return None,
         };
         Some(format!("{} {said}", self.name(*peer)).trim_end().to_string())
@@ -198,8 +198,8 @@ impl Writer {
         Some(match command {
             FromClient::Request(request) => return self.asks(peer, request.clone()),
             FromClient::Cancel { id } => format!("cancel {}", word(&text_of(id))?),
-            FromClient::Vouch { worker } => format!("vouch {}", word(worker)?),
-            FromClient::StillWanted { id } => format!("wants {}", word(&text_of(id))?),
+            FromClient::WorkerKeepAlive { worker } => format!("vouch {}", word(worker)?),
+            FromClient::RequestKeepAlive { id } => format!("wants {}", word(&text_of(id))?),
             FromClient::Hello(hello) => greeting(*hello)?,
             FromClient::More { id, credit } => format!("more {} {credit}", word(&text_of(id))?),
             FromClient::Disconnect => "bye".into(),
@@ -235,7 +235,7 @@ impl Writer {
         }
         let notices = !body.is_empty() && take(&mut request.notices);
         words.extend(notices.then(|| "notices".into()));
-        (request == Request::new(Label::empty(), Frames::empty())).then(|| joined(&words))
+        (request == Request::new(ByteStr::empty(), Frames::empty())).then(|| joined(&words))
     }
 
     fn worker_said(&self, peer: PeerId, command: &FromWorker) -> Option<String> {
@@ -270,18 +270,18 @@ impl Writer {
         }
         let code = replace(&mut reply.code, CODE_UNSAID);
         words.extend((code != CODE_UNSAID).then(|| format!("code={code}")));
-        (reply == WorkerReply::new(Label::empty(), Frames::empty())).then(|| joined(&words))
+        (reply == WorkerReply::new(ByteStr::empty(), Frames::empty())).then(|| joined(&words))
     }
 
     /// Returns a token as a worker uses it.
-    fn address(&self, address: &Label) -> Option<String> {
+    fn address(&self, address: &ByteStr) -> Option<String> {
         match self.addresses.iter().position(|known| known == address) {
             Some(at) => Some(format!("#{}", at + 1)),
             None => word(address),
         }
     }
 
-    fn number(&mut self, address: &Label) -> usize {
+    fn number(&mut self, address: &ByteStr) -> usize {
         let known = self.addresses.iter().position(|known| known == address);
         1 + known.unwrap_or_else(|| {
             self.addresses.push(address.clone());
@@ -314,7 +314,7 @@ impl Writer {
                 ToWorker::Cancel { address, .. } => {
                     (peer, format!("cancel #{}", self.number(address)))
                 }
-                ToWorker::StillWanted { address, id } => {
+                ToWorker::RequestKeepAlive { address, id } => {
                     (peer, format!("wanted #{} {id}", self.number(address)))
                 }
                 ToWorker::Welcome(_) => (peer, "welcome".into()),
@@ -345,14 +345,14 @@ fn moment(at: Time) -> String {
 }
 
 /// Returns a byte string as a script word, if it is one.
-fn word(label: &Label) -> Option<String> {
+fn word(label: &ByteStr) -> Option<String> {
     let fits = !label.is_empty() && label.iter().all(|byte| is_plain(*byte));
     fits.then(|| label.to_string())
 }
 
 /// Returns `name=label`, or nothing if the label is empty. Returns `None` if it is not a script
 /// word.
-fn named(name: &str, label: &Label) -> Option<Option<String>> {
+fn named(name: &str, label: &ByteStr) -> Option<Option<String>> {
     if label.is_empty() {
         return Some(None);
     }
@@ -360,8 +360,8 @@ fn named(name: &str, label: &Label) -> Option<Option<String>> {
 }
 
 /// Returns an id as text.
-pub(crate) fn text_of(id: &CorrelationId) -> Label {
-    id.as_ref().with_text(|text| Label::from(text))
+pub(crate) fn text_of(id: &CorrelationId) -> ByteStr {
+    id.as_ref().with_text(|text| ByteStr::from(text))
 }
 
 fn millis(span: Duration) -> Option<u128> {

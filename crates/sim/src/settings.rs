@@ -143,7 +143,7 @@ impl Literal for Introduction {
     fn literal(&self) -> String {
         let Introduction { broker, message_bytes_max, frames_max } = self;
         format!(
-            "Introduction {{ broker: Label::from(\"{broker}\"), message_bytes_max: {message_bytes_max}, frames_max: {frames_max} }}"
+            "Introduction {{ broker: ByteStr::from(\"{broker}\"), message_bytes_max: {message_bytes_max}, frames_max: {frames_max} }}"
         )
     }
 }
@@ -151,7 +151,7 @@ impl Literal for Introduction {
 impl Literal for ServiceConfig {
     fn literal(&self) -> String {
         let plain = ServiceConfig::default();
-        let name = format!("Label::from(\"{}\")", self.name);
+        let name = format!("ByteStr::from(\"{}\")", self.name);
         let values = [
             ("wait_timeout", self.wait_timeout.literal(), plain.wait_timeout.literal()),
             ("busy_timeout", self.busy_timeout.literal(), plain.busy_timeout.literal()),

@@ -4,10 +4,10 @@
 use majordomus_core::broker::{Config, Input, Keys, Output};
 use majordomus_core::{PeerId, Time};
 
-use crate::judge::{Judge, Rule};
+use crate::checker::{Checker, Rule};
+use crate::history::{Entry, Hope, Issued};
 use crate::machine::Machine;
 use crate::outputs::{self, Outputs, Step};
-use crate::tape::{Entry, Hope, Issued};
 use crate::trace::{self, Sink};
 
 /// The broker, its checker, and the virtual time.
@@ -15,7 +15,7 @@ use crate::trace::{self, Sink};
 pub struct Stage<M: Machine> {
     kind: M::Kind,
     machine: M,
-    judge: Judge,
+    checker: Checker,
     now: Time,
     steps: u64,
     /// The outputs of the last step.
@@ -34,7 +34,7 @@ impl<M: Machine> Stage<M> {
         Self {
             kind,
             machine: M::start(kind, config.clone(), keys),
-            judge: Judge::new(config),
+            checker: Checker::new(config),
             now: Time::ZERO,
             steps: 0,
             outputs: outputs::empty(),
@@ -76,13 +76,13 @@ impl<M: Machine> Stage<M> {
     }
 
     /// Returns the checker.
-    pub fn judge(&self) -> &Judge {
-        &self.judge
+    pub fn checker(&self) -> &Checker {
+        &self.checker
     }
 
     /// Returns the checker, for violations found elsewhere.
-    pub fn judge_mut(&mut self) -> &mut Judge {
-        &mut self.judge
+    pub fn judge_mut(&mut self) -> &mut Checker {
+        &mut self.checker
     }
 
     /// Returns the broker.
@@ -113,7 +113,7 @@ impl<M: Machine> Stage<M> {
     /// all further inputs are ignored.
     pub fn tell(&mut self, input: Input) -> &mut Vec<Output> {
         self.outputs.begin(Step(self.steps + 1));
-        if self.judge.breach().is_some() {
+        if self.checker.breach().is_some() {
             return &mut self.outputs.list;
         }
         self.steps += 1;
@@ -123,10 +123,10 @@ impl<M: Machine> Stage<M> {
         if let Some(sink) = &self.sink {
             sink.line(format_args!("{}  {}", self.now, trace::input(&input)));
         }
-        self.judge.hear(self.now, &input);
+        self.checker.hear(self.now, &input);
         self.machine.handle(self.now, &input, &mut self.outputs);
         for output in &self.outputs.list {
-            self.judge.see(output);
+            self.checker.see(output);
             if let Some((_, issued)) = &mut self.recording {
                 issued.note(output);
             }
@@ -136,7 +136,7 @@ impl<M: Machine> Stage<M> {
             self.hash = trace::digest(self.hash, output);
         }
         self.hash = crate::rng::mix(self.hash ^ self.now.as_micros());
-        self.judge.conclude(&self.machine);
+        self.checker.conclude(&self.machine);
         &mut self.outputs.list
     }
 
@@ -154,19 +154,19 @@ impl<M: Machine> Stage<M> {
             sink.line(format_args!("{}  the broker was started anew", self.now));
         }
         self.machine = M::start(self.kind, config.clone(), keys);
-        self.judge.restart(config);
+        self.checker.restart(config);
     }
 
     /// Lets the checker test an expectation.
     pub fn expect(&mut self, hope: Hope) {
         match &hope {
-            Hope::Rest => self.judge.expect_rest(),
-            Hope::Work => self.given = self.judge.workers().collect(),
+            Hope::Rest => self.checker.expect_rest(),
+            Hope::Work => self.given = self.checker.workers().collect(),
             Hope::Worked(workers) => {
                 let idle = |worker: &PeerId| self.is_workless(*worker);
                 if let Some(worker) = workers.iter().copied().find(idle) {
                     let what = format!("{worker} got none, though it was asked for");
-                    self.judge.accuse(Rule::WorkAgain, what);
+                    self.checker.accuse(Rule::WorkAgain, what);
                 }
             }
         }
@@ -177,6 +177,6 @@ impl<M: Machine> Stage<M> {
 
     /// Returns true if a worker was given no request since [`Hope::Work`].
     pub(crate) fn is_workless(&self, worker: PeerId) -> bool {
-        self.judge.workers().any(|known| known.0 == worker && self.given.contains(&known))
+        self.checker.workers().any(|known| known.0 == worker && self.given.contains(&known))
     }
 }

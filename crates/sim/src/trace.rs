@@ -8,7 +8,7 @@ use majordomus_core::{
     CorrelationId, Frames, FromClient, FromWorker, PeerId, Reply, ToClient, ToWorker, WorkerRequest,
 };
 
-use crate::judge::{Uid, uid_of};
+use crate::checker::{Uid, uid_of};
 
 /// A receiver of trace lines.
 #[derive(Clone)]

@@ -7,12 +7,12 @@ use core::time::Duration;
 
 use majordomus_core::broker::HEAD_BYTES_MAX;
 use majordomus_core::{
-    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Form, Frames, Hello, Label,
+    ByteStr, CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Form, Frames, Hello,
     Outcome, OutcomeSet, PeerId, Priority, Redelivery, Request, Timeout, WorkerCapabilities,
 };
 
 use self::names::Names;
-use crate::judge::{MARK, UID_BYTES};
+use crate::checker::{MARK, UID_BYTES};
 use crate::rng::Rng;
 
 /// Identities that some programs declare.
@@ -129,7 +129,7 @@ impl Workload {
     }
 
     /// Returns a service name that workers offer.
-    pub(crate) fn service(&self, rng: &mut Rng) -> Label {
+    pub(crate) fn service(&self, rng: &mut Rng) -> ByteStr {
         self.names.offered(rng)
     }
 
@@ -172,8 +172,8 @@ impl Workload {
         id: CorrelationId,
     ) -> Request {
         let service = match rng.below(2000) {
-            0 => Label::empty(),
-            1 => Label::from("n".repeat(256).as_str()),
+            0 => ByteStr::empty(),
+            1 => ByteStr::from("n".repeat(256).as_str()),
             _ => self.names.asked(rng),
         };
         let mut request = Request::new(service, self.body(rng, can.form));
@@ -232,17 +232,17 @@ impl Workload {
         [&[MARK], &self.next_uid.to_be_bytes()[..], options].concat()
     }
 
-    fn target(&self, rng: &mut Rng) -> Label {
+    fn target(&self, rng: &mut Rng) -> ByteStr {
         match rng.below(8) {
-            0 => Label::from("nobody"),
-            1 => Label::from("p0.0"),
-            2..5 if !self.met.is_empty() => Label::from(rng.pick(&self.met).to_string().as_str()),
-            _ => Label::from(rng.pick(&IDENTITIES)),
+            0 => ByteStr::from("nobody"),
+            1 => ByteStr::from("p0.0"),
+            2..5 if !self.met.is_empty() => ByteStr::from(rng.pick(&self.met).to_string().as_str()),
+            _ => ByteStr::from(rng.pick(&IDENTITIES)),
         }
     }
 
     /// Returns a request for this service with a body that every worker accepts.
-    pub(crate) fn request_for(&mut self, service: Label) -> Request {
+    pub(crate) fn request_for(&mut self, service: ByteStr) -> Request {
         self.next_uid += 1;
         let body = Frames::from_slices(&[self.next_uid.to_be_bytes()]);
         Request { fresh: true, ..Request::new(service, body) }
@@ -316,11 +316,11 @@ impl Workload {
     }
 
     /// Returns the identity for a worker keep-alive. It may be unknown.
-    pub(crate) fn identity(&self, rng: &mut Rng) -> Label {
+    pub(crate) fn identity(&self, rng: &mut Rng) -> ByteStr {
         match rng.below(12) {
-            0 => Label::from("nobody"),
-            1 => Label::empty(),
-            _ => Label::from(rng.pick(&IDENTITIES)),
+            0 => ByteStr::from("nobody"),
+            1 => ByteStr::empty(),
+            _ => ByteStr::from(rng.pick(&IDENTITIES)),
         }
     }
 }

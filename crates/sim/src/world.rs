@@ -8,11 +8,11 @@ use core::time::Duration;
 use std::collections::{BinaryHeap, VecDeque};
 
 use majordomus_core::broker::{Config, Input, Keys, Output};
-use majordomus_core::{Label, PeerId, Time};
+use majordomus_core::{ByteStr, PeerId, Time};
 
 use crate::actors::{Act, Actor, Scene};
+use crate::checker::Rule;
 use crate::faults::Faults;
-use crate::judge::Rule;
 use crate::machine::Machine;
 use crate::network::{Down, Link, Up};
 use crate::rng::Rng;
@@ -53,7 +53,7 @@ struct Program {
     actor: Actor,
     link: Option<PeerId>,
     opening: bool,
-    identity: Label,
+    identity: ByteStr,
     answers_probes: bool,
     health: Health,
     wakes_at: Time,
@@ -107,8 +107,8 @@ impl<M: Machine> World<M> {
                 link: None,
                 opening: false,
                 identity: match rng.below(9) as usize {
-                    at if at < IDENTITIES.len() => Label::from(IDENTITIES[at]),
-                    _ => Label::empty(),
+                    at if at < IDENTITIES.len() => ByteStr::from(IDENTITIES[at]),
+                    _ => ByteStr::empty(),
                 },
                 answers_probes: rng.one_in(2),
                 health: Health::Well,
@@ -142,7 +142,7 @@ impl<M: Machine> World<M> {
 
     /// Runs until the broker has had `steps` inputs in total, or a rule is violated.
     pub fn run(&mut self, steps: u64) {
-        while self.stage.steps() < steps && self.stage.judge().breach().is_none() {
+        while self.stage.steps() < steps && self.stage.checker().breach().is_none() {
             if !self.advance(Time::NEVER) {
                 return;
             }
@@ -151,7 +151,7 @@ impl<M: Machine> World<M> {
 
     /// Runs until this time, or until a rule is violated.
     pub(crate) fn run_until(&mut self, until: Time) {
-        while self.stage.judge().breach().is_none() && self.advance(until) {}
+        while self.stage.checker().breach().is_none() && self.advance(until) {}
         self.stage.pass(until);
     }
 
@@ -232,7 +232,7 @@ impl<M: Machine> World<M> {
 
     /// Passes an input to the broker and applies its outputs.
     pub(crate) fn tell(&mut self, input: Input) {
-        if let Input::Gone { peer } = input {
+        if let Input::Disconnected { peer } = input {
             self.drop_link(peer);
         }
         let mut outputs = core::mem::take(self.stage.tell(input));
@@ -356,7 +356,7 @@ impl<M: Machine> World<M> {
     pub(crate) fn empty(&mut self) {
         for at in 0..self.links.len() {
             if let Some(peer) = self.links[at].as_ref().map(|link| link.peer) {
-                self.tell(Input::Gone { peer });
+                self.tell(Input::Disconnected { peer });
             }
         }
         self.reports.clear();

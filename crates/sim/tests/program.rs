@@ -15,7 +15,7 @@ fn said(output: &Output) -> String {
 fn help_names_every_option() {
     let output = program(&["--help"]);
     assert!(output.status.success());
-    for option in ["--seed", "--steps", "--seeds", "--until-failure", "--trace", "--saboteur"] {
+    for option in ["--seed", "--steps", "--seeds", "--until-failure", "--trace", "--mutant"] {
         assert!(said(&output).contains(option), "{option}");
     }
 }
@@ -28,7 +28,7 @@ fn a_wrong_option_is_named() {
         (&["--steps", "many"], "--steps: `many` is no number"),
         (&["--seed", "-1"], "--seed: `-1` is no number"),
         (&["--seeds", "0"], "--seeds: it must be at least 1"),
-        (&["--saboteur", "Nobody"], "--saboteur: `Nobody` is none of "),
+        (&["--mutant", "Nobody"], "--mutant: `Nobody` is none of "),
     ];
     for (words, error) in cases {
         let output = program(words);
@@ -49,7 +49,7 @@ fn the_last_seed_of_all_can_be_played() {
 fn a_failure_can_be_seen_again() {
     // Some mutants are detected only in a later episode of the seed.
     for seed in ["1", "2", "3", "4", "5", "6", "7", "8"] {
-        let words = ["--seed", seed, "--steps", "50000", "--saboteur", "OverlooksForgedReply"];
+        let words = ["--seed", seed, "--steps", "50000", "--mutant", "OverlooksForgedReply"];
         let output = program(&words);
         assert_eq!(output.status.code(), Some(1), "seed {seed}");
         let text = said(&output);

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use majordomus_core::broker::{Broker, Config, Counters, Holdings, Input, Keys, Output};
+use majordomus_core::broker::{Broker, Config, Counters, Gauges, Input, Keys, Output};
 use majordomus_core::{PeerId, Time};
-use majordomus_sim::{Machine, Mutation, Outputs, Saboteur, Sink, run, shrink};
+use majordomus_sim::{Machine, Mutant, Mutation, Outputs, Sink, run, shrink};
 
 /// The maximum number of steps in which a mutation must be detected.
 const STEPS_MAX: u64 = 100_000;
@@ -57,7 +57,7 @@ fn each_mutation_is_found_by_its_rule() {
     for mutation in Mutation::ALL {
         let other = OTHER_SEEDS.iter().find(|(other, _)| other == mutation);
         let seed = other.map_or(1, |(_, seed)| *seed);
-        match run::<Saboteur>(*mutation, seed, STEPS_MAX, None).failure {
+        match run::<Mutant>(*mutation, seed, STEPS_MAX, None).failure {
             None => missed.push(format!("{mutation:?} is not found")),
             Some(failure) if failure.breach.rule != mutation.rule() => {
                 missed.push(format!("{mutation:?} is found by {}", failure.breach));
@@ -73,9 +73,9 @@ fn every_failure_is_shrunk() {
     let mut long = Vec::new();
     for mutation in Mutation::ALL {
         for seed in 1..3 {
-            let report = run::<Saboteur>(*mutation, seed, STEPS_MAX, None);
+            let report = run::<Mutant>(*mutation, seed, STEPS_MAX, None);
             let Some(failure) = report.failure else { continue };
-            let Some(short) = shrink::<Saboteur>(*mutation, &failure) else {
+            let Some(short) = shrink::<Mutant>(*mutation, &failure) else {
                 long.push(format!("{mutation:?}, seed {seed}: not repeated: {}", failure.breach));
                 continue;
             };
@@ -93,7 +93,7 @@ fn every_failure_is_shrunk() {
 #[test]
 fn a_trace_ends_with_the_breach() {
     let (lines, sink) = keeper();
-    let report = run::<Saboteur>(Mutation::RepliesTwice, 1, STEPS_MAX, Some(&sink));
+    let report = run::<Mutant>(Mutation::RepliesTwice, 1, STEPS_MAX, Some(&sink));
     let breach = report.failure.expect("it is found").breach;
     assert_eq!(lines.borrow().last(), Some(&format!("broken: {breach}")));
 }
@@ -161,7 +161,7 @@ impl Machine for Faulty {
         self.broker.counters()
     }
 
-    fn holdings(&self) -> Holdings {
+    fn holdings(&self) -> Gauges {
         self.broker.holdings()
     }
 

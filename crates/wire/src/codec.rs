@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Form, Frames, FramesView, FromClient, FromClientView,
-    FromWorker, FromWorkerView, Label, Redelivery, Request, Role, ToClient, ToClientView, ToWorker,
+    ByteStr, ClientCapabilities, Concurrency, Form, Frames, FramesView, FromClient, FromClientView,
+    FromWorker, FromWorkerView, Redelivery, Request, Role, ToClient, ToClientView, ToWorker,
     ToWorkerView, WorkerCapabilities,
 };
 
@@ -18,10 +18,10 @@ use crate::{Dialect, Error, Errors, Json, Scratch, Sink, Socket, json, mdp, omdp
 ///
 /// ```
 /// # use majordomus_wire as majordomus;
-/// use majordomus::{Offence, Side};
+/// use majordomus::{Violation, Side};
 ///
-/// let offence = Offence::HeaderOfOtherSide { expected: Side::Client };
-/// assert!(offence.to_string().contains("client"), "{offence}");
+/// let violation = Violation::HeaderOfOtherSide { expected: Side::Client };
+/// assert!(violation.to_string().contains("client"), "{violation}");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
@@ -111,8 +111,8 @@ impl Codec {
     /// # Errors
     ///
     /// Returns the first protocol violation in the message;
-    /// [`UnknownHeader`](crate::Offence::UnknownHeader) if no dialect matches,
-    /// [`PinnedToOther`](crate::Offence::PinnedToOther) if a dialect other than the pinned one
+    /// [`UnknownHeader`](crate::Violation::UnknownHeader) if no dialect matches,
+    /// [`PinnedToOther`](crate::Violation::PinnedToOther) if a dialect other than the pinned one
     /// matches.
     ///
     /// ```
@@ -342,9 +342,9 @@ impl Codec {
     /// assert_eq!(&*worker(Dialect::Pigato), b"W-00000000-0000-4000-8000-000000001234");
     /// assert_eq!(&*worker(Dialect::Omdp), b"WQ810000000");
     /// ```
-    pub fn routing_id(&self, random: u128) -> Label {
+    pub fn routing_id(&self, random: u128) -> ByteStr {
         match self.dialect.grammar() {
-            Grammar::Omdp1 | Grammar::Mdp(_) => Label::empty(),
+            Grammar::Omdp1 | Grammar::Mdp(_) => ByteStr::empty(),
             Grammar::Json(table) => json::routing_id(table, self.side, random),
         }
     }
@@ -415,7 +415,7 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// Returns the first protocol violation ([`Offence`](crate::Offence)) in the message, and its
+    /// Returns the first protocol violation ([`Violation`](crate::Violation)) in the message, and its
     /// frame.
     ///
     /// ```
@@ -450,7 +450,7 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// Returns the first protocol violation ([`Offence`](crate::Offence)) in the message, and its
+    /// Returns the first protocol violation ([`Violation`](crate::Violation)) in the message, and its
     /// frame.
     ///
     /// ```
@@ -509,19 +509,19 @@ impl Codec {
 
     /// Encodes a message from the broker to a worker. Writes nothing for a command that the dialect
     /// cannot express: [`ToWorkerView::Cancel`] and [`ToWorkerView::More`] in all but OMDP/1,
-    /// [`ToWorkerView::StillWanted`] in the MDP dialects, [`ToWorkerView::Registered`] in all but
+    /// [`ToWorkerView::RequestKeepAlive`] in the MDP dialects, [`ToWorkerView::Registered`] in all but
     /// OMDP/1 and PIGATO.
     ///
     /// A token is written as 16 octets in OMDP/1, whose workers treat it as opaque, and as 32
     /// letters in all other dialects, because some of their libraries read it as text.
     ///
     /// ```
-    /// use majordomus_core::{Farewell, ToWorkerView};
+    /// use majordomus_core::{DisconnectReason, ToWorkerView};
     /// use majordomus_wire::{Codec, Dialect, Side};
     ///
     /// let codec = Codec::new(Dialect::Mdp02, Side::Worker);
     /// let mut written: Vec<bytes::Bytes> = Vec::new();
-    /// codec.encode_to_worker(&ToWorkerView::Disconnect(Farewell::Unsaid), &mut written);
+    /// codec.encode_to_worker(&ToWorkerView::Disconnect(DisconnectReason::Unsaid), &mut written);
     /// assert_eq!(written, ["MDPW02", "\x06"]);
     /// ```
     #[inline(always)]
@@ -590,7 +590,7 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// Returns [`Unsayable`] for a partial reply if the dialect [has none](Codec::has_partials):
+    /// Returns [`UnsupportedOption`] for a partial reply if the dialect [has none](Codec::has_partials):
     /// leaving it out would lose a part of the reply. Nothing is written then.
     ///
     /// ```
@@ -603,13 +603,13 @@ impl Codec {
     /// let mut written: Vec<bytes::Bytes> = Vec::new();
     /// codec.encode_from_worker(&failed, &mut written)?;
     /// assert_eq!(written, ["MDPW02", "\x04", "17", "", "-1 no paper"]);
-    /// # Ok::<(), majordomus_wire::Unsayable>(())
+    /// # Ok::<(), majordomus_wire::UnsupportedOption>(())
     /// ```
     pub fn encode_from_worker(
         &self,
         command: &FromWorker,
         sink: &mut impl Sink,
-    ) -> Result<(), Unsayable> {
+    ) -> Result<(), UnsupportedOption> {
         match self.manner() {
             Manner::Omdp1(manner) => {
                 manner.encode_from_worker(command, sink);
@@ -638,7 +638,7 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// Returns the first protocol violation ([`Offence`](crate::Offence)) in the message, and its
+    /// Returns the first protocol violation ([`Violation`](crate::Violation)) in the message, and its
     /// frame.
     ///
     /// ```
@@ -667,7 +667,7 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// Returns the first protocol violation ([`Offence`](crate::Offence)) in the message, and its
+    /// Returns the first protocol violation ([`Violation`](crate::Violation)) in the message, and its
     /// frame.
     ///
     /// ```
@@ -706,21 +706,21 @@ enum Manner {
 
 /// The error for a partial reply in a dialect that has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unsayable {
+pub struct UnsupportedOption {
     pub(crate) dialect: Dialect,
 }
 
-impl Unsayable {
+impl UnsupportedOption {
     /// Returns the dialect that has no partial replies.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
 }
 
-impl fmt::Display for Unsayable {
+impl fmt::Display for UnsupportedOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} has no partial replies", self.dialect)
     }
 }
 
-impl core::error::Error for Unsayable {}
+impl core::error::Error for UnsupportedOption {}

@@ -1,9 +1,9 @@
 //! Dialect detection from a connection's first message.
 
-use majordomus_core::{FramesView, Label};
+use majordomus_core::{ByteStr, FramesView};
 
-use crate::offence::HEADER_SHOWN_BYTES_MAX;
-use crate::{Codec, Dialect, Error, Offence, Side, Socket, mdp};
+use crate::error::HEADER_SHOWN_BYTES_MAX;
+use crate::{Codec, Dialect, Error, Side, Socket, Violation, mdp};
 
 /// The order in which dialects are tried. Of two dialects with the same headers, the stricter one
 /// comes first.
@@ -45,7 +45,7 @@ pub(crate) fn detect(
         Recognition::Refused(spoken, error) => {
             return Err(match pinned {
                 Some(pinned) if pinned != spoken => {
-                    Error::at(0, Offence::PinnedToOther { spoken, pinned })
+                    Error::at(0, Violation::PinnedToOther { spoken, pinned })
                 }
                 _ => error,
             });
@@ -61,8 +61,8 @@ pub(crate) fn detect(
         Recognition::Certain(codec) => Ok(codec),
         Recognition::Possible(codec) if !certain => Ok(codec),
         Recognition::Possible(_) | Recognition::Refused(..) | Recognition::No => {
-            let offence = Offence::PinnedToOther { spoken: spoken.dialect(), pinned };
-            let error = Error::at(usize::from(spoken.delimiter()), offence);
+            let violation = Violation::PinnedToOther { spoken: spoken.dialect(), pinned };
+            let error = Error::at(usize::from(spoken.delimiter()), violation);
             Err(if socket == Socket::Client { error.of_part() } else { error })
         }
     }
@@ -85,36 +85,36 @@ fn recognise(first_message: FramesView<'_>, identity: &[u8], socket: Socket) -> 
 fn unrecognised(first_message: FramesView<'_>, socket: Socket) -> Error {
     if socket == Socket::Client {
         return match mdp::wrong_parts(first_message) {
-            Ok([]) => Error::at_part(0, Offence::UnexpectedDelimiter),
+            Ok([]) => Error::at_part(0, Violation::UnexpectedDelimiter),
             Ok(header) => Error::at_part(0, wrong_header(header, Dialect::Gdp, Side::Client)),
             Err(error) => error,
         };
     }
     let Some(first) = first_message.get(0) else {
-        return Error::of_message(Offence::NoFrames);
+        return Error::of_message(Violation::NoFrames);
     };
     if let Some(error) = mdp::wrong_head(first) {
         return error;
     }
     let at = usize::from(first.is_empty());
     match first_message.get(at) {
-        None => Error::at(at, Offence::MissingHeader),
+        None => Error::at(at, Violation::MissingHeader),
         // The header is known, so the frame before it is the reason why its dialect does not match.
-        Some(header) if is_known(header) && at == 0 => Error::at(0, Offence::DelimiterMissing),
-        Some(header) if is_known(header) => Error::at(0, Offence::UnexpectedDelimiter),
+        Some(header) if is_known(header) && at == 0 => Error::at(0, Violation::DelimiterMissing),
+        Some(header) if is_known(header) => Error::at(0, Violation::UnexpectedDelimiter),
         Some(header) => Error::at(at, unknown_header(header)),
     }
 }
 
 /// Returns the violation for a header on a connection whose dialect and side are known.
 #[cold]
-pub(crate) fn wrong_header(header: &[u8], dialect: Dialect, expected: Side) -> Offence {
+pub(crate) fn wrong_header(header: &[u8], dialect: Dialect, expected: Side) -> Violation {
     if side_of(dialect, header).is_some() {
-        return Offence::HeaderOfOtherSide { expected };
+        return Violation::HeaderOfOtherSide { expected };
     }
     if is_known(header) {
-        let header = Label::from(shown(header));
-        return Offence::HeaderOfOtherDialect { header, expected: dialect };
+        let header = ByteStr::from(shown(header));
+        return Violation::HeaderOfOtherDialect { header, expected: dialect };
     }
     unknown_header(header)
 }
@@ -129,8 +129,8 @@ fn side_of(dialect: Dialect, header: &[u8]) -> Option<Side> {
     dialect.grammar().side_of(header)
 }
 
-fn unknown_header(header: &[u8]) -> Offence {
-    Offence::UnknownHeader { header: Label::from(shown(header)) }
+fn unknown_header(header: &[u8]) -> Violation {
+    Violation::UnknownHeader { header: ByteStr::from(shown(header)) }
 }
 
 fn shown(header: &[u8]) -> &[u8] {

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use majordomus_core::{FramesView, Label};
+use majordomus_core::{ByteStr, FramesView};
 
 use crate::detect::Recognition;
 use crate::{
@@ -151,7 +151,7 @@ impl FromStr for Dialect {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownDialect {
-    name: Label,
+    name: ByteStr,
 }
 
 impl fmt::Display for UnknownDialect {

@@ -40,7 +40,7 @@ mod tests {
         check, failed, last, partial, ready, request, unsaid, worker_failed, worker_last,
         worker_request,
     };
-    use crate::{Codec, Errors, Side, Unsayable};
+    use crate::{Codec, Errors, Side, UnsupportedOption};
 
     fn codec(side: Side) -> Codec {
         Codec::new(Dialect::Gdp, side)
@@ -117,7 +117,7 @@ mod tests {
         let mut written = alloc::vec::Vec::new();
         let refused =
             codec(Side::Worker).encode_from_worker(&FromWorker::Partial(reply), &mut written);
-        assert_eq!(refused, Err(Unsayable { dialect: Dialect::Gdp }));
+        assert_eq!(refused, Err(UnsupportedOption { dialect: Dialect::Gdp }));
         assert!(written.is_empty());
     }
 }

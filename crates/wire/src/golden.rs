@@ -6,8 +6,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    CorrelationId, Farewell, Frames, FromClient, FromWorker, Hello, Label, Notice, Outcome, Reply,
-    Request, Role, ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
+    ByteStr, CorrelationId, DisconnectReason, Frames, FromClient, FromWorker, Hello, Notice,
+    Outcome, Reply, Request, Role, ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 
 use crate::{Codec, Scratch, Side};
@@ -209,7 +209,7 @@ pub(crate) fn worker_rejected(body: &[&str]) -> Command {
 pub(crate) fn worker_request(body: &[&str]) -> Command {
     Command::ToWorker(ToWorker::Request(WorkerRequest::new(
         TOKEN,
-        Label::empty(),
+        ByteStr::empty(),
         Frames::from_slices(body),
     )))
 }
@@ -218,11 +218,11 @@ pub(crate) const WORKER_HEARTBEAT: Command = Command::FromWorker(FromWorker::HEA
 pub(crate) const WORKER_DISCONNECT: Command = Command::FromWorker(FromWorker::Disconnect);
 pub(crate) const BROKER_HEARTBEAT: Command = Command::ToWorker(ToWorker::Heartbeat);
 pub(crate) const BROKER_DISCONNECT: Command =
-    Command::ToWorker(ToWorker::Disconnect(Farewell::Unsaid));
+    Command::ToWorker(ToWorker::Disconnect(DisconnectReason::Unsaid));
 
 /// The registration of a worker whose dialect does not name the service.
 pub(crate) const REGISTERED: ToWorker =
-    ToWorker::Registered { service: Label::empty(), worker: Label::empty() };
+    ToWorker::Registered { service: ByteStr::empty(), worker: ByteStr::empty() };
 
 /// The WELCOME of a broker with the default limits.
 pub(crate) fn welcome() -> Welcome {
@@ -239,11 +239,11 @@ pub(crate) fn welcome() -> Welcome {
 /// Commands that no dialect of 7/MDP and 18/MDP can express, so that nothing is encoded.
 pub(crate) fn unsaid() -> Vec<Case<'static>> {
     let id = CorrelationId::from("r1");
-    let wanted = ToWorker::StillWanted { address: TOKEN.into(), id: id.clone() };
+    let wanted = ToWorker::RequestKeepAlive { address: TOKEN.into(), id: id.clone() };
     let said_by_none_of_them = [
         Command::FromClient(FromClient::Heartbeat),
-        Command::FromClient(FromClient::StillWanted { id }),
-        Command::FromClient(FromClient::Vouch { worker: "W1".into() }),
+        Command::FromClient(FromClient::RequestKeepAlive { id }),
+        Command::FromClient(FromClient::WorkerKeepAlive { worker: "W1".into() }),
         Command::ToClient(ToClient::Heartbeat),
         Command::ToWorker(REGISTERED),
         Command::ToWorker(wanted),
@@ -264,7 +264,7 @@ pub(crate) fn unsaid_but_in_omdp1() -> Vec<Case<'static>> {
         Command::FromClient(FromClient::Disconnect),
         Command::ToClient(ToClient::Welcome(welcome())),
         Command::ToClient(ToClient::Notice { id, notice: Notice::Queued }),
-        Command::ToClient(ToClient::Disconnect(Farewell::ShutDown)),
+        Command::ToClient(ToClient::Disconnect(DisconnectReason::ShutDown)),
         Command::FromWorker(FromWorker::Hello(Hello::default())),
         Command::FromWorker(FromWorker::Withdraw { service: "echo".into() }),
         Command::FromWorker(FromWorker::AtWork { address: "17".into() }),

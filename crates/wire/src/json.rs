@@ -8,7 +8,7 @@ mod options;
 use alloc::format;
 use core::iter;
 
-use majordomus_core::{ClientCapabilities, FramesView, Label, WorkerCapabilities};
+use majordomus_core::{ByteStr, ClientCapabilities, FramesView, WorkerCapabilities};
 
 pub use options::OPTIONS_BYTES_MAX;
 
@@ -157,7 +157,7 @@ fn ends_in_uuid(identity: &[u8]) -> bool {
 }
 
 /// Returns a routing id in this format for a Majordomus client or worker.
-pub(crate) fn routing_id(table: &Table, side: Side, random: u128) -> Label {
+pub(crate) fn routing_id(table: &Table, side: Side, random: u128) -> ByteStr {
     let letter = match side {
         Side::Client => 'C',
         Side::Worker => 'W',
@@ -175,7 +175,7 @@ pub(crate) fn routing_id(table: &Table, side: Side, random: u128) -> Label {
             iter::once(letter).chain((0..SHORT_ID_DIGITS_COUNT).map(digit)).collect()
         }
     };
-    Label::from(id.as_str())
+    ByteStr::from(id.as_str())
 }
 
 /// Returns true for `C` or `W` followed by an id of the package shortid (zmq-omdp's routing ids).

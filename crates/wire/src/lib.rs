@@ -7,7 +7,7 @@
 //! ([`Codec::detect`]) and stores it; a Majordomus client or worker chooses its own
 //! ([`Codec::new`]). Frames are written to a [`Sink`], so that they can be written directly into a
 //! peer's buffer. An invalid message is an [`Error`], which identifies the protocol violation
-//! ([`Offence`]) and the frame.
+//! ([`Violation`]) and the frame.
 //!
 //! ```
 //! use majordomus_core::{Frames, FromClientView, ReplyView, ToClientView};
@@ -56,6 +56,7 @@ mod body;
 mod codec;
 mod detect;
 mod dialect;
+mod error;
 mod errors;
 mod gdp;
 mod hint;
@@ -66,7 +67,6 @@ mod majortomo;
 mod mdp;
 mod mdp01;
 mod mdp02;
-mod offence;
 mod omdp;
 mod omdp1;
 mod option;
@@ -83,12 +83,12 @@ mod zproto;
 mod golden;
 
 pub use body::in_frames;
-pub use codec::{Codec, Side, Unsayable};
+pub use codec::{Codec, Side, UnsupportedOption};
 pub use dialect::{Dialect, UnknownDialect};
+pub use error::{Error, HEADER_SHOWN_BYTES_MAX, Violation};
 pub use errors::{ERROR_TEXT_BYTES_MAX, Errors};
 pub use json::OPTIONS_BYTES_MAX;
 pub use mdp::PACKED_PARTS_MAX;
-pub use offence::{Error, HEADER_SHOWN_BYTES_MAX, Offence};
 pub use omdp1::{HEADERS_BYTES_MAX, Headers, pack_headers};
 pub use option::RequestOption;
 pub use reading::{ADDRESS_BYTES_MAX, REQUEST_ID_BYTES_MAX};

@@ -127,8 +127,8 @@ mod tests {
             ..Request::new("echo", json(&["[1]"]))
         };
         let written = Request { options: Bytes::from_static(options.as_bytes()), ..asked.clone() };
-        let wanted = || Command::FromClient(FromClient::StillWanted { id: "r1".into() });
-        let vouched = FromClient::Vouch { worker: "W1".into() };
+        let wanted = || Command::FromClient(FromClient::RequestKeepAlive { id: "r1".into() });
+        let vouched = FromClient::WorkerKeepAlive { worker: "W1".into() };
         check(
             codec,
             &[
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn worker() {
-        let wanted = ToWorker::StillWanted { address: TOKEN.into(), id: "r1".into() };
+        let wanted = ToWorker::RequestKeepAlive { address: TOKEN.into(), id: "r1".into() };
         let said = Status { concurrency: Some(Concurrency::Unlimited), publish: true };
         check(
             codec,

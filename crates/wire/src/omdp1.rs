@@ -40,14 +40,14 @@ mod tests;
 
 use bytes::Bytes;
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Farewell, Form, FramesView, Outcome, OutcomeSet, Redelivery,
-    WorkerCapabilities,
+    ClientCapabilities, Concurrency, DisconnectReason, Form, FramesView, Outcome, OutcomeSet,
+    Redelivery, WorkerCapabilities,
 };
 
 pub use headers::{HEADERS_BYTES_MAX, Headers, pack_headers};
 
 use crate::detect::Recognition;
-use crate::{Codec, Dialect, Json, Offence, Side};
+use crate::{Codec, Dialect, Json, Side, Violation};
 
 /// The only supported version.
 const VERSION: u8 = 1;
@@ -162,18 +162,18 @@ pub(crate) fn recognise(first_message: FramesView<'_>) -> Recognition {
     match decode::first_hello(first_message) {
         Ok(side) => Recognition::Certain(Codec::new(Dialect::Omdp1, side)),
         Err(error) => {
-            let farewell = match error.offence() {
-                Offence::NoCommonVersion { .. } => Farewell::NoCommonVersion,
-                _ => Farewell::Malformed,
+            let disconnect_reason = match error.violation() {
+                Violation::NoCommonVersion { .. } => DisconnectReason::NoCommonVersion,
+                _ => DisconnectReason::Malformed,
             };
-            Recognition::Refused(Dialect::Omdp1, error.answered_with(farewell))
+            Recognition::Refused(Dialect::Omdp1, error.answered_with(disconnect_reason))
         }
     }
 }
 
 /// Returns DISCONNECT for a peer that has no codec yet.
-pub(crate) fn answer(farewell: Farewell, offence: &Offence) -> Bytes {
-    encode::answer(farewell, offence)
+pub(crate) fn answer(disconnect_reason: DisconnectReason, violation: &Violation) -> Bytes {
+    encode::answer(disconnect_reason, violation)
 }
 
 /// Returns true if peers of this side send this command to the broker.

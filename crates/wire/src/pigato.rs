@@ -197,17 +197,17 @@ mod tests {
                 (Both, Command::FromClient(FromClient::Heartbeat), &["C", "4"]),
                 (
                     Both,
-                    Command::FromClient(FromClient::StillWanted { id: "r1".into() }),
+                    Command::FromClient(FromClient::RequestKeepAlive { id: "r1".into() }),
                     &["C", "4", "request", "r1"],
                 ),
                 (
                     Decode,
-                    Command::FromClient(FromClient::StillWanted { id: "r1".into() }),
+                    Command::FromClient(FromClient::RequestKeepAlive { id: "r1".into() }),
                     &["C", "4", "req", "r1", "x"],
                 ),
                 (
                     Both,
-                    Command::FromClient(FromClient::Vouch { worker: "W1".into() }),
+                    Command::FromClient(FromClient::WorkerKeepAlive { worker: "W1".into() }),
                     &["C", "4", "worker", "W1"],
                 ),
                 // Unknown kinds, and kinds without a subject.
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn what_a_worker_hears() {
-        let wanted = ToWorker::StillWanted { address: TOKEN.into(), id: "r1".into() };
+        let wanted = ToWorker::RequestKeepAlive { address: TOKEN.into(), id: "r1".into() };
         check(
             codec,
             &[

@@ -1,6 +1,6 @@
 //! Validation of service names.
 
-use crate::Offence;
+use crate::Violation;
 
 /// The maximum length of a service name in bytes.
 pub const SERVICE_NAME_BYTES_MAX: usize = 255;
@@ -14,24 +14,24 @@ pub const SERVICE_NAME_BYTES_MAX: usize = 255;
 ///
 /// # Errors
 ///
-/// Returns [`EmptyService`](Offence::EmptyService), [`ServiceTooLong`](Offence::ServiceTooLong),
-/// [`ServiceNotUtf8`](Offence::ServiceNotUtf8) or
-/// [`ServiceControlCharacter`](Offence::ServiceControlCharacter).
+/// Returns [`EmptyService`](Violation::EmptyService), [`ServiceTooLong`](Violation::ServiceTooLong),
+/// [`ServiceNotUtf8`](Violation::ServiceNotUtf8) or
+/// [`ServiceControlCharacter`](Violation::ServiceControlCharacter).
 ///
 /// ```
-/// use majordomus_wire::{Offence, check_service_name};
+/// use majordomus_wire::{Violation, check_service_name};
 ///
 /// assert_eq!(check_service_name(b"echo"), Ok(()));
-/// assert_eq!(check_service_name(b""), Err(Offence::EmptyService));
-/// assert_eq!(check_service_name(b"\xff"), Err(Offence::ServiceNotUtf8));
+/// assert_eq!(check_service_name(b""), Err(Violation::EmptyService));
+/// assert_eq!(check_service_name(b"\xff"), Err(Violation::ServiceNotUtf8));
 /// ```
 #[inline]
-pub fn check_service_name(name: &[u8]) -> Result<(), Offence> {
+pub fn check_service_name(name: &[u8]) -> Result<(), Violation> {
     if name.is_empty() {
-        return Err(Offence::EmptyService);
+        return Err(Violation::EmptyService);
     }
     if name.len() > SERVICE_NAME_BYTES_MAX {
-        return Err(Offence::ServiceTooLong { bytes: name.len() });
+        return Err(Violation::ServiceTooLong { bytes: name.len() });
     }
     // Most names are printable ASCII.
     if !is_printable(name) {
@@ -67,13 +67,13 @@ fn unusual(bytes: u64) -> u64 {
 }
 
 #[cold]
-fn check_unusual(name: &[u8]) -> Result<(), Offence> {
+fn check_unusual(name: &[u8]) -> Result<(), Violation> {
     if let Some(&byte) = name.iter().find(|byte| byte.is_ascii_control()) {
-        return Err(Offence::ServiceControlCharacter { byte });
+        return Err(Violation::ServiceControlCharacter { byte });
     }
     match core::str::from_utf8(name) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Offence::ServiceNotUtf8),
+        Err(_) => Err(Violation::ServiceNotUtf8),
     }
 }
 
@@ -81,7 +81,7 @@ fn check_unusual(name: &[u8]) -> Result<(), Offence> {
 mod tests {
     use super::*;
 
-    fn check(name: &[u8], expected: Result<(), Offence>) {
+    fn check(name: &[u8], expected: Result<(), Violation>) {
         assert_eq!(check_service_name(name), expected, "{}", name.escape_ascii());
     }
 
@@ -93,8 +93,8 @@ mod tests {
                     let mut name = [b'x'; 20];
                     name[at] = byte;
                     let expected = match byte {
-                        0..0x20 | 0x7f => Err(Offence::ServiceControlCharacter { byte }),
-                        0x80.. => Err(Offence::ServiceNotUtf8),
+                        0..0x20 | 0x7f => Err(Violation::ServiceControlCharacter { byte }),
+                        0x80.. => Err(Violation::ServiceNotUtf8),
                         _ => Ok(()),
                     };
                     check(&name[..length], expected);
@@ -109,13 +109,13 @@ mod tests {
         check(b"with spaces, and ~ {marks}", Ok(()));
         check("größe".as_bytes(), Ok(()));
         check(&[b'x'; 255], Ok(()));
-        check(b"", Err(Offence::EmptyService));
-        check(&[b'x'; 256], Err(Offence::ServiceTooLong { bytes: 256 }));
-        check(b"a\0", Err(Offence::ServiceControlCharacter { byte: 0 }));
-        check(b"a\x1f", Err(Offence::ServiceControlCharacter { byte: 0x1f }));
-        check(b"a\x7fb", Err(Offence::ServiceControlCharacter { byte: 0x7f }));
-        check(b"caf\xe9", Err(Offence::ServiceNotUtf8));
+        check(b"", Err(Violation::EmptyService));
+        check(&[b'x'; 256], Err(Violation::ServiceTooLong { bytes: 256 }));
+        check(b"a\0", Err(Violation::ServiceControlCharacter { byte: 0 }));
+        check(b"a\x1f", Err(Violation::ServiceControlCharacter { byte: 0x1f }));
+        check(b"a\x7fb", Err(Violation::ServiceControlCharacter { byte: 0x7f }));
+        check(b"caf\xe9", Err(Violation::ServiceNotUtf8));
         // A name cut inside a character.
-        check(&"größe".as_bytes()[..3], Err(Offence::ServiceNotUtf8));
+        check(&"größe".as_bytes()[..3], Err(Violation::ServiceNotUtf8));
     }
 }

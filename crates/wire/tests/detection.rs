@@ -1,7 +1,7 @@
 //! Tests of dialect detection from a first message.
 
 use majordomus_core::{
-    ClientCapabilities, Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Hello,
+    ClientCapabilities, Concurrency, DisconnectReason, Form, Frames, FromClient, FromWorker, Hello,
     Outcome, Redelivery, Request, Role, ToWorkerView, WorkerCapabilities,
 };
 use majordomus_wire::{Codec, Dialect, Errors, Side, Socket};
@@ -232,7 +232,7 @@ fn a_worker_that_the_broker_does_not_know_can_be_answered() {
     let first = Frames::from_slices(&["", "MDPW01", "\x04"]);
     let codec = Codec::detect(first.view(), b"", Socket::Dealer, None).unwrap();
     let mut written: Vec<bytes::Bytes> = Vec::new();
-    codec.encode_to_worker(&ToWorkerView::Disconnect(Farewell::Silent), &mut written);
+    codec.encode_to_worker(&ToWorkerView::Disconnect(DisconnectReason::Silent), &mut written);
     assert_eq!(written, ["", "MDPW01", "\x05"]);
 }
 
@@ -249,7 +249,7 @@ fn hello_makes_a_peer_of_omdp1() {
             assert_eq!(codec, Ok(Codec::new(Omdp1, side)));
         }
         let error = Codec::detect(first.view(), b"", Socket::Dealer, Some(Mdp02)).unwrap_err();
-        assert_eq!((error.offence().name(), error.answer()), ("pinned_to_other", None));
+        assert_eq!((error.violation().name(), error.answer()), ("pinned_to_other", None));
         // The dialect is not used over CLIENT sockets.
         let error = Codec::detect(first.view(), b"", Socket::Client, None).unwrap_err();
         assert_eq!(error.answer(), None);

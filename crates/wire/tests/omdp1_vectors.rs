@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Concurrency, Farewell, Frames, FromClient, FromWorker, Hello, Notice, Outcome, Priority, Reply,
-    Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
+    Concurrency, DisconnectReason, Frames, FromClient, FromWorker, Hello, Notice, Outcome,
+    Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
+    WorkerRequest,
 };
 use majordomus_wire::{Codec, Dialect, Headers, Side, Socket, pack_headers};
 
@@ -156,8 +157,8 @@ fn meanings() -> Vec<(&'static str, Vec<Said>)> {
         (
             "broker to both: DISCONNECT",
             vec![
-                Said::ToClient(ToClient::Disconnect(Farewell::ShutDown)),
-                Said::ToWorker(ToWorker::Disconnect(Farewell::ShutDown)),
+                Said::ToClient(ToClient::Disconnect(DisconnectReason::ShutDown)),
+                Said::ToWorker(ToWorker::Disconnect(DisconnectReason::ShutDown)),
             ],
         ),
         (
@@ -176,7 +177,7 @@ fn meanings() -> Vec<(&'static str, Vec<Said>)> {
         ("client to broker: CANCEL", vec![ByClient(FromClient::Cancel { id: "258".into() })]),
         (
             "client to broker: STILL-WANTED",
-            vec![ByClient(FromClient::StillWanted { id: "258".into() })],
+            vec![ByClient(FromClient::RequestKeepAlive { id: "258".into() })],
         ),
         ("broker to client: PARTIAL", to_client(ToClient::Partial(reply(&["a part"])))),
         (
@@ -266,7 +267,7 @@ fn meanings() -> Vec<(&'static str, Vec<Said>)> {
         ),
         (
             "broker to worker: TASK-WANTED",
-            to_worker(ToWorker::StillWanted { address: "t7".into(), id: "".into() }),
+            to_worker(ToWorker::RequestKeepAlive { address: "t7".into(), id: "".into() }),
         ),
         (
             "broker to worker: REGISTERED",
@@ -353,7 +354,7 @@ fn cuts_and_what_is_behind() {
                 let error = refusal(with(&frame[..cut]), said);
                 let malformed = ["unexpected_delimiter", "packed_frame_cut", "field_past_end"];
                 assert_eq!(error.frame(), Some(0), "{} {cut}", vector.text);
-                assert!(malformed.contains(&error.offence().name()), "{} {error}", vector.text);
+                assert!(malformed.contains(&error.violation().name()), "{} {error}", vector.text);
             }
             for behind in [&b"\0"[..], b"\xff\xff\xff", &[7; 300]] {
                 let longer = with(&[frame, behind].concat());

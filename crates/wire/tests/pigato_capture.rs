@@ -161,7 +161,7 @@ fn said_by_client(command: &FromClient) -> String {
             }
         }
         FromClient::Heartbeat => "client: heartbeat".into(),
-        FromClient::StillWanted { id } => {
+        FromClient::RequestKeepAlive { id } => {
             assert_eq!(length(id), 36);
             "client: still wanted".into()
         }

@@ -27,7 +27,7 @@ pub const UNSENT_PONGS_MAX: u32 = 64;
 ///                              |                     ^
 ///                              +----listener--> Deciding
 ///                                                    accept()
-///   any --refuse()--> Refused        any --offence--> Failed
+///   any --refuse()--> Refused        any --violation--> Failed
 /// ```
 #[derive(Debug)]
 enum Phase {
@@ -405,7 +405,7 @@ impl Connection {
     }
 
     /// Like [`grant`](Self::grant), but uses existing memory, for example from
-    /// [`Spares`](crate::Spares). Its contents are overwritten. If it is too small, new memory is
+    /// [`BufferPool`](crate::BufferPool). Its contents are overwritten. If it is too small, new memory is
     /// allocated.
     ///
     /// ```

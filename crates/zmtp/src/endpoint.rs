@@ -91,51 +91,51 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let offence = |offence| EndpointError { endpoint: text.into(), offence };
+        let violation = |violation| EndpointError { endpoint: text.into(), violation };
         let (transport, address) =
-            text.split_once("://").ok_or_else(|| offence(Offence::NoTransport))?;
+            text.split_once("://").ok_or_else(|| violation(Violation::NoTransport))?;
         match transport {
-            "tcp" => parse_tcp(address).map_err(offence),
-            "ipc" => parse_ipc(address).map_err(offence),
-            "inproc" => parse_inproc(address).map_err(offence),
-            _ => Err(offence(Offence::UnknownTransport)),
+            "tcp" => parse_tcp(address).map_err(violation),
+            "ipc" => parse_ipc(address).map_err(violation),
+            "inproc" => parse_inproc(address).map_err(violation),
+            _ => Err(violation(Violation::UnknownTransport)),
         }
     }
 }
 
-fn parse_tcp(address: &str) -> Result<Endpoint, Offence> {
-    let (host, port) = address.rsplit_once(':').ok_or(Offence::NoPort)?;
+fn parse_tcp(address: &str) -> Result<Endpoint, Violation> {
+    let (host, port) = address.rsplit_once(':').ok_or(Violation::NoPort)?;
     let host = match host.strip_prefix('[') {
-        Some(bracketed) => bracketed.strip_suffix(']').ok_or(Offence::BadHost)?,
+        Some(bracketed) => bracketed.strip_suffix(']').ok_or(Violation::BadHost)?,
         // Without brackets, the colons of an IPv6 address and the colon before the port are
         // ambiguous.
-        None if host.contains(':') => return Err(Offence::NoBrackets),
+        None if host.contains(':') => return Err(Violation::NoBrackets),
         None => host,
     };
     if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c == '/') {
-        return Err(Offence::BadHost);
+        return Err(Violation::BadHost);
     }
     let port = match port {
         ANY => 0,
-        port => port.parse().map_err(|_| Offence::BadPort)?,
+        port => port.parse().map_err(|_| Violation::BadPort)?,
     };
     Ok(Endpoint::Tcp { host: host.to_owned(), port })
 }
 
-fn parse_ipc(path: &str) -> Result<Endpoint, Offence> {
+fn parse_ipc(path: &str) -> Result<Endpoint, Violation> {
     // A leading `@` denotes Linux's abstract namespace, which has no path.
     if path == ANY || path.starts_with('@') {
-        return Err(Offence::NoPath);
+        return Err(Violation::NoPath);
     }
     if !(1..=PATH_BYTES_MAX).contains(&path.len()) || path.contains('\0') {
-        return Err(Offence::BadPath);
+        return Err(Violation::BadPath);
     }
     Ok(Endpoint::Ipc { path: path.to_owned() })
 }
 
-fn parse_inproc(name: &str) -> Result<Endpoint, Offence> {
+fn parse_inproc(name: &str) -> Result<Endpoint, Violation> {
     if !(1..=NAME_BYTES_MAX).contains(&name.len()) || name.contains(char::is_control) {
-        return Err(Offence::BadName);
+        return Err(Violation::BadName);
     }
     Ok(Endpoint::Inproc { name: name.to_owned() })
 }
@@ -163,35 +163,35 @@ impl fmt::Display for Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointError {
     endpoint: String,
-    offence: Offence,
+    violation: Violation,
 }
 
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let offence = match self.offence {
-            Offence::NoTransport => "it does not begin with tcp://, ipc:// or inproc://",
-            Offence::UnknownTransport => "the transports are tcp://, ipc:// and inproc://",
-            Offence::NoPort => "there is no port",
-            Offence::NoBrackets => "an IPv6 address needs brackets, as in tcp://[::1]:5555",
-            Offence::BadHost => "there is no host",
-            Offence::BadPort => "a port is a number from 1 to 65535, or 0 or * for any",
-            Offence::NoPath => {
+        let violation = match self.violation {
+            Violation::NoTransport => "it does not begin with tcp://, ipc:// or inproc://",
+            Violation::UnknownTransport => "the transports are tcp://, ipc:// and inproc://",
+            Violation::NoPort => "there is no port",
+            Violation::NoBrackets => "an IPv6 address needs brackets, as in tcp://[::1]:5555",
+            Violation::BadHost => "there is no host",
+            Violation::BadPort => "a port is a number from 1 to 65535, or 0 or * for any",
+            Violation::NoPath => {
                 "abstract sockets and wildcards have no path; give one, as in \
                  ipc:///run/majordomus.sock"
             }
-            Offence::BadPath => "the path of a socket has from 1 to 107 bytes, none of them zero",
-            Offence::BadName => {
+            Violation::BadPath => "the path of a socket has from 1 to 107 bytes, none of them zero",
+            Violation::BadName => {
                 "a name in a process has from 1 to 255 bytes, none of them a control character"
             }
         };
-        write!(f, "bad endpoint {:?}: {offence}", self.endpoint)
+        write!(f, "bad endpoint {:?}: {violation}", self.endpoint)
     }
 }
 
 impl core::error::Error for EndpointError {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Offence {
+enum Violation {
     NoTransport,
     UnknownTransport,
     NoPort,
@@ -207,12 +207,12 @@ enum Offence {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Result<Endpoint, Offence>) {
+    fn check(text: &str, expected: Result<Endpoint, Violation>) {
         let parsed = text.parse::<Endpoint>();
         if let Ok(endpoint) = &parsed {
             assert_eq!(endpoint.to_string(), text.replace(":*", ":0"));
         }
-        assert_eq!(parsed.map_err(|error| error.offence), expected, "{text}");
+        assert_eq!(parsed.map_err(|error| error.violation), expected, "{text}");
     }
 
     #[test]
@@ -227,26 +227,26 @@ mod tests {
         check("tcp://a:*", tcp("a", 0));
         check("ipc:///tmp/broker", ipc("/tmp/broker"));
         check("ipc://broker", ipc("broker"));
-        check("", Err(Offence::NoTransport));
-        check("127.0.0.1:5555", Err(Offence::NoTransport));
-        check("inproc:a", Err(Offence::NoTransport));
-        check("udp://127.0.0.1:5555", Err(Offence::UnknownTransport));
-        check("tcp://localhost", Err(Offence::NoPort));
-        check("tcp://::1:5555", Err(Offence::NoBrackets));
-        check("tcp://[::1:5555", Err(Offence::BadHost));
-        check("tcp://:5555", Err(Offence::BadHost));
-        check("tcp://a b:5555", Err(Offence::BadHost));
-        check("tcp://a/b:5555", Err(Offence::BadHost));
-        check("tcp://a:", Err(Offence::BadPort));
-        check("tcp://a:65536", Err(Offence::BadPort));
-        check("tcp://a:x", Err(Offence::BadPort));
-        check("ipc://", Err(Offence::BadPath));
-        check("ipc://a\0b", Err(Offence::BadPath));
-        check("ipc://*", Err(Offence::NoPath));
-        check("ipc://@abstract", Err(Offence::NoPath));
+        check("", Err(Violation::NoTransport));
+        check("127.0.0.1:5555", Err(Violation::NoTransport));
+        check("inproc:a", Err(Violation::NoTransport));
+        check("udp://127.0.0.1:5555", Err(Violation::UnknownTransport));
+        check("tcp://localhost", Err(Violation::NoPort));
+        check("tcp://::1:5555", Err(Violation::NoBrackets));
+        check("tcp://[::1:5555", Err(Violation::BadHost));
+        check("tcp://:5555", Err(Violation::BadHost));
+        check("tcp://a b:5555", Err(Violation::BadHost));
+        check("tcp://a/b:5555", Err(Violation::BadHost));
+        check("tcp://a:", Err(Violation::BadPort));
+        check("tcp://a:65536", Err(Violation::BadPort));
+        check("tcp://a:x", Err(Violation::BadPort));
+        check("ipc://", Err(Violation::BadPath));
+        check("ipc://a\0b", Err(Violation::BadPath));
+        check("ipc://*", Err(Violation::NoPath));
+        check("ipc://@abstract", Err(Violation::NoPath));
         let longest = "x".repeat(PATH_BYTES_MAX);
         check(&format!("ipc://{longest}"), ipc(&longest));
-        check(&format!("ipc://{longest}x"), Err(Offence::BadPath));
+        check(&format!("ipc://{longest}x"), Err(Violation::BadPath));
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
             check(&format!("inproc://{name}"), Ok(Endpoint::Inproc { name: name.into() }));
         }
         for name in ["", "a\nb", &format!("{longest}x")] {
-            check(&format!("inproc://{name}"), Err(Offence::BadName));
+            check(&format!("inproc://{name}"), Err(Violation::BadName));
         }
     }
 

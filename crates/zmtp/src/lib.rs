@@ -93,6 +93,7 @@ extern crate alloc;
 extern crate std;
 
 mod assembly;
+mod buffer_pool;
 mod command;
 mod connection;
 mod endpoint;
@@ -107,9 +108,9 @@ mod message;
 mod metadata;
 mod output;
 mod socket_type;
-mod spares;
 
 pub use assembly::COMMAND_BYTES_MAX;
+pub use buffer_pool::{BufferPool, SPARES_MAX};
 pub use command::PING_CONTEXT_BYTES_MAX;
 pub use connection::{Connection, UNSENT_PONGS_MAX};
 pub use endpoint::{Endpoint, EndpointError};
@@ -122,4 +123,3 @@ pub use message::{Bounds, Message};
 pub use metadata::Metadata;
 pub use output::SHARED_FRAME_BYTES_MIN;
 pub use socket_type::SocketType;
-pub use spares::{SPARES_MAX, Spares};

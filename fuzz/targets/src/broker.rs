@@ -8,8 +8,8 @@ use majordomus_core::broker::{
     Sign,
 };
 use majordomus_core::{
-    ClientCapabilities, Concurrency, CorrelationId, Form, Frames, FromClient, FromWorker, Hello,
-    Label, PeerId, Priority, Request, Role, Status, Time, Timeout, ToClientView, ToWorkerView,
+    ByteStr, ClientCapabilities, Concurrency, CorrelationId, Form, Frames, FromClient, FromWorker,
+    Hello, PeerId, Priority, Request, Role, Status, Time, Timeout, ToClientView, ToWorkerView,
     Token, WorkerReply,
 };
 
@@ -140,11 +140,11 @@ impl Stage {
             1 => Input::Tick,
             2 => Input::Alive { peer: id, sign: Sign::Bytes },
             3 => Input::Alive { peer: id, sign: Sign::Pong },
-            4 => Input::Gone { peer: id },
-            5 if load == Load::Little => Input::Laden { peer: id },
-            5 | 6 if load != Load::Full => Input::Filled { peer: id },
-            5 | 6 => Input::Drained { peer: id },
-            7 if load != Load::Little => Input::Draining { peer: id },
+            4 => Input::Disconnected { peer: id },
+            5 if load == Load::Little => Input::OversizedPending { peer: id },
+            5 | 6 if load != Load::Full => Input::AboveHighWater { peer: id },
+            5 | 6 => Input::BelowLowWater { peer: id },
+            7 if load != Load::Little => Input::MakingProgress { peer: id },
             7 => return self.pass(source.pick(PAUSES_MS), true),
             8 if source.byte() & 7 == 7 => Input::Configured(Box::new(config(source.byte()))),
             8 if source.byte() == 255 => Input::Shutdown,
@@ -162,7 +162,7 @@ impl Stage {
                 }
             },
         };
-        let is_gone = matches!(input, Input::Gone { .. });
+        let is_gone = matches!(input, Input::Disconnected { .. });
         self.tell(input);
         if is_gone {
             self.peers.at[at] = None;
@@ -181,7 +181,7 @@ impl Stage {
         };
         let (role, load) = (profile.role, Load::Little);
         self.peers.at[at] = Some(Peer { id, role, paused: false, load, asked: Vec::new() });
-        self.tell(Input::Appeared { peer: id, profile });
+        self.tell(Input::Connected { peer: id, profile });
     }
 
     /// Advances the time, with or without running the broker.
@@ -206,9 +206,9 @@ impl Stage {
             Input::FromClient { peer, command: FromClient::Request(request) } => {
                 peers.known(*peer).asked.push(request.id.clone());
             }
-            Input::Laden { peer } => peers.known(*peer).load = Load::One,
-            Input::Filled { peer } => peers.known(*peer).load = Load::Full,
-            Input::Drained { peer } => peers.known(*peer).load = Load::Little,
+            Input::OversizedPending { peer } => peers.known(*peer).load = Load::One,
+            Input::AboveHighWater { peer } => peers.known(*peer).load = Load::Full,
+            Input::BelowLowWater { peer } => peers.known(*peer).load = Load::Little,
             _ => {}
         }
         peers.outputs = 0;
@@ -225,7 +225,7 @@ impl Stage {
         assert_eq!(self.broker.counters().in_progress, 0);
         let peers: Vec<PeerId> = self.peers.at.iter().flatten().map(|peer| peer.id).collect();
         for peer in peers {
-            self.tell(Input::Gone { peer });
+            self.tell(Input::Disconnected { peer });
             self.peers.at[peer.index as usize] = None;
         }
         self.pass(10_000_000, true);
@@ -236,7 +236,7 @@ impl Stage {
 
 impl Peers {
     fn worker_says(&self, command: u8, form: Form, source: &mut Source<'_>) -> FromWorker {
-        let service = Label::from(source.pick(SERVICES));
+        let service = ByteStr::from(source.pick(SERVICES));
         if matches!(command, 10 | 11) {
             return FromWorker::Ready { service };
         }
@@ -246,7 +246,7 @@ impl Peers {
         let (address, id) = match self.given.get(latest) {
             Some((token, id)) if at != 255 => match at & 1 {
                 0 => (token.to_label(), id.clone()),
-                _ => (Label::from(&token.octets()[..]), id.clone()),
+                _ => (ByteStr::from(&token.octets()[..]), id.clone()),
             },
             _ => ("forged".into(), CorrelationId::NONE),
         };
@@ -344,9 +344,9 @@ fn client_says(command: u8, can: ClientCapabilities, source: &mut Source<'_>) ->
     // progress may have the same id.
     let id = match can.greets {
         true => CorrelationId::Number(number),
-        false => CorrelationId::Text(Label::decimal(number)),
+        false => CorrelationId::Text(ByteStr::decimal(number)),
     };
-    let service = Label::from(source.pick(SERVICES));
+    let service = ByteStr::from(source.pick(SERVICES));
     match command {
         10..=21 => {
             let (choice, manner) = (source.byte(), source.byte());
@@ -361,7 +361,7 @@ fn client_says(command: u8, can: ClientCapabilities, source: &mut Source<'_>) ->
                 redeliver: manner & 4 == 4,
                 fresh: manner & 8 == 8,
                 notices: manner & 16 == 16,
-                target: if command == 20 { "a".into() } else { Label::empty() },
+                target: if command == 20 { "a".into() } else { ByteStr::empty() },
                 priority: Priority::new(choice & 3),
                 credit: if command == 19 { 1 } else { u32::MAX },
                 options: options(choice),
@@ -370,8 +370,8 @@ fn client_says(command: u8, can: ClientCapabilities, source: &mut Source<'_>) ->
         }
         22 | 23 => FromClient::Cancel { id },
         24 => FromClient::More { id, credit: u32::from(source.byte()) },
-        25 => FromClient::StillWanted { id },
-        26 => FromClient::Vouch { worker: "a".into() },
+        25 => FromClient::RequestKeepAlive { id },
+        26 => FromClient::WorkerKeepAlive { worker: "a".into() },
         27 => FromClient::Heartbeat,
         28 => FromClient::Disconnect,
         _ => FromClient::Hello(hello(source.byte())),

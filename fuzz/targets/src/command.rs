@@ -4,8 +4,8 @@ use core::fmt::Debug;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Farewell, Frames, FramesView, FromClient, FromWorker, Label, Outcome, Reply, Request, ToClient,
-    ToWorker, Token, WorkerReply, WorkerRequest,
+    ByteStr, DisconnectReason, Frames, FramesView, FromClient, FromWorker, Outcome, Reply, Request,
+    ToClient, ToWorker, Token, WorkerReply, WorkerRequest,
 };
 use majordomus_wire::{Codec, Dialect, ERROR_TEXT_BYTES_MAX, Error, Scratch, Side, Sink};
 
@@ -54,11 +54,11 @@ impl Command {
     }
 
     /// Returns the address in a command to a worker.
-    fn address(&mut self) -> Option<&mut Label> {
+    fn address(&mut self) -> Option<&mut ByteStr> {
         match self {
             Self::ToWorker(
                 ToWorker::Request(WorkerRequest { address, .. })
-                | ToWorker::StillWanted { address, .. }
+                | ToWorker::RequestKeepAlive { address, .. }
                 | ToWorker::More { address, .. }
                 | ToWorker::Cancel { address, .. },
             ) => Some(address),
@@ -258,10 +258,12 @@ pub(crate) fn comes_through(codec: Codec, command: &Command) {
         }
         (
             Dialect::Omdp1,
-            Command::ToClient(ToClient::Disconnect(farewell))
-            | Command::ToWorker(ToWorker::Disconnect(farewell)),
+            Command::ToClient(ToClient::Disconnect(disconnect_reason))
+            | Command::ToWorker(ToWorker::Disconnect(disconnect_reason)),
             _,
-        ) if *farewell == Farewell::Unsaid => *farewell = Farewell::Malformed,
+        ) if *disconnect_reason == DisconnectReason::Unsaid => {
+            *disconnect_reason = DisconnectReason::Malformed
+        }
         _ => {}
     }
     if let (

@@ -1,6 +1,6 @@
 //! A reader of fuzz inputs as sequences of choices.
 
-use majordomus_core::Label;
+use majordomus_core::ByteStr;
 use majordomus_wire::{Codec, Dialect, Errors, Json, Side, check_service_name};
 
 use crate::message::Message;
@@ -76,7 +76,7 @@ impl<'a> Source<'a> {
     }
 
     /// Reads a service name that a client may request.
-    pub(crate) fn service(&mut self) -> Label {
+    pub(crate) fn service(&mut self) -> ByteStr {
         let name = self.piece();
         if check_service_name(name).is_ok() { name.into() } else { "echo".into() }
     }

@@ -33,7 +33,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
         let token: Vec<u8> = (0..32).map(|_| b'a' + random.below(16) as u8).collect();
         bytes.extend([ready(), reply(&token, b"forged")].concat());
     })?;
-    arena.wait_for_more(&before, "offence.forged_reply", replies)?;
+    arena.wait_for_more(&before, "violation.forged_reply", replies)?;
     forger.close()?;
 
     let mut late = serving_worker(arena)?;
@@ -58,7 +58,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     let thief = worker(arena)?.flood()?;
     let stolen = [ready(), reply(&token, b"stolen")].concat();
     thief.say(replies, |_, bytes| bytes.extend(&stolen))?;
-    arena.wait_for_more(&state, "offence.forged_reply", replies)?;
+    arena.wait_for_more(&state, "violation.forged_reply", replies)?;
     thief.close()?;
     owner.write(&reply(&token, RIGHT)).map_err(crate::text)?;
     only_right(client)?;

@@ -1,7 +1,7 @@
 //! Nearly valid messages.
 
 use majordomus_core::{
-    CorrelationId, Frames, FromClient, FromWorker, Label, Request, Status, WorkerReply,
+    ByteStr, CorrelationId, Frames, FromClient, FromWorker, Request, Status, WorkerReply,
 };
 use majordomus_wire::{Dialect, Socket};
 use majordomus_zmtp::{Metadata, SocketType};
@@ -48,7 +48,7 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
     }
     let after = arena.state()?;
     let count = |name: &str| after.since(&before, name);
-    let wrong = count("offence.malformed") + count("offence.not_ready");
+    let wrong = count("violation.malformed") + count("violation.not_ready");
     let all = messages * Dialect::ALL.len() as u64;
     if wrong < all / 10 {
         return Err(format!("only {wrong} of {all} were wrong"));
@@ -111,10 +111,10 @@ fn client_messages(dialect: Dialect) -> Vec<Vec<Vec<u8>>> {
         FromClient::Hello(Default::default()),
         FromClient::Request(request),
         FromClient::Heartbeat,
-        FromClient::StillWanted { id: id.clone() },
+        FromClient::RequestKeepAlive { id: id.clone() },
         FromClient::More { id: id.clone(), credit: 7 },
         FromClient::Cancel { id },
-        FromClient::Vouch { worker: Label::from("7") },
+        FromClient::WorkerKeepAlive { worker: ByteStr::from("7") },
         FromClient::Disconnect,
     ];
     let all = says.iter().map(|command| client_frames(dialect, command));

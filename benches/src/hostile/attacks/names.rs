@@ -52,8 +52,8 @@ fn carry_out(arena: &mut Arena) -> Result<Vec<Figure>, String> {
         bytes.extend(on_stream(&worker_frames(Dialect::Omdp1, &FromWorker::Ready { service })));
     })?;
     // After one service too many the worker is disconnected and has not sent a new HELLO.
-    arena.wait_for_more(&before, "offence.not_ready", names - offers - 1)?;
-    arena.wait_for_more(&before, "offence.too_many_services", 1)?;
+    arena.wait_for_more(&before, "violation.not_ready", names - offers - 1)?;
+    arena.wait_for_more(&before, "violation.too_many_services", 1)?;
     worker.close()?;
     beside.stop()?;
     let held = full.since(&before, "live_bytes") as f64 / most as f64;

@@ -32,7 +32,7 @@ impl Reactor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let text = format_args!("no connection can be accepted for now: {error}");
-                    self.io.census.trouble(self.io.now, &text);
+                    self.io.stats.trouble(self.io.now, &text);
                     let made_room = is_exhaustion(&error)
                         && self.make_room("no_open_files", &"there are no open files left");
                     if !made_room {
@@ -61,7 +61,7 @@ impl Reactor {
     }
 
     fn accepted(&mut self, listener: usize, stream: Stream, origin: Origin) {
-        self.io.census.accepted += 1;
+        self.io.stats.accepted += 1;
         let limits = &self.config.connections;
         let handshake_bytes_max = limits.handshake_bytes_max;
         let zmtp_limits = match self.config.publishes_at(listener) {
@@ -87,13 +87,13 @@ impl Reactor {
         let id = self.io.connections.next_id();
         let mut connection = Connection::new(id, stream, zmtp, origin, listener);
         if over {
-            return self.io.census.close(self.io.now, &connection, "connections_max", &text);
+            return self.io.stats.close(self.io.now, &connection, "connections_max", &text);
         }
         let token = self.token(id);
         if let Err(error) =
             self.poll.registry().register(&mut connection.stream, token, Interest::READABLE)
         {
-            return self.io.census.close(self.io.now, &connection, "not_registered", &error);
+            return self.io.stats.close(self.io.now, &connection, "not_registered", &error);
         }
         debug!(peer = %origin, "connected");
         self.io.connections.insert(connection);
@@ -108,7 +108,7 @@ impl Reactor {
     /// Closes a connection because of its peer's behaviour.
     pub(super) fn cut(&mut self, id: PeerId, reason: &'static str, text: &dyn std::fmt::Display) {
         if let Some(connection) = self.io.connections.get(id) {
-            self.io.census.close(self.io.now, connection, reason, text);
+            self.io.stats.close(self.io.now, connection, reason, text);
             self.lose(id);
         }
     }
@@ -119,7 +119,7 @@ impl Reactor {
             // The output may include the disconnect reason. A peer that is not reading gets no more
             // time.
             let _ = connection.write();
-            self.io.census.close(self.io.now, connection, reason.name(), &reason);
+            self.io.stats.close(self.io.now, connection, reason.name(), &reason);
             self.drop_connection(id);
         }
     }
@@ -128,7 +128,7 @@ impl Reactor {
     pub(super) fn lose(&mut self, id: PeerId) {
         let Some(connection) = self.io.connections.get(id) else { return };
         if connection.codec().is_some() {
-            self.tell_core(Input::Gone { peer: id });
+            self.tell_core(Input::Disconnected { peer: id });
         }
         self.drop_connection(id);
     }

@@ -31,8 +31,8 @@ use self::outlet::{FollowUp, Io};
 use self::publishing::Publishing;
 use self::reading::ReadBuffer;
 use self::reassembly::ReassemblyMemory;
-use crate::census::Snapshot;
 use crate::connection::{Incoming, Reading};
+use crate::connection_stats::Snapshot;
 use crate::handshakes::Handshakes;
 use crate::stream::Listener;
 use crate::{Config, ControlMessage};
@@ -229,16 +229,16 @@ impl Reactor {
 
     /// Returns the current statistics.
     fn snapshot(&self) -> Snapshot {
-        let census = &self.io.census;
+        let stats = &self.io.stats;
         Snapshot {
             counters: self.core.counters().clone(),
             services: self.core.statement(),
             holdings: self.core.holdings(),
             connections: self.io.connections.len(),
             handshakes: self.handshakes.len(),
-            accepted: census.accepted,
-            closed: census.closed.clone(),
-            refused: census.refused.clone(),
+            accepted: stats.accepted,
+            closed: stats.closed.clone(),
+            refused: stats.refused.clone(),
             reception_bytes: self.reassembly.charged_bytes,
             published: self.publishing.sent,
             publications_missed: self.publishing.missed,
@@ -300,8 +300,8 @@ impl Reactor {
     fn follow_up(&mut self) {
         while let Some(follow_up) = self.io.follow_ups.pop_front() {
             let input = match follow_up {
-                FollowUp::AboveHighWater(peer) => Input::Filled { peer },
-                FollowUp::OversizedPending(peer) => Input::Laden { peer },
+                FollowUp::AboveHighWater(peer) => Input::AboveHighWater { peer },
+                FollowUp::OversizedPending(peer) => Input::OversizedPending { peer },
                 FollowUp::Close(peer, reason) => {
                     self.close(peer, reason);
                     continue;

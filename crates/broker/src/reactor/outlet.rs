@@ -11,8 +11,8 @@ use majordomus_core::{PeerId, Time, ToClientView, ToWorkerView};
 use majordomus_zmtp::SHARED_FRAME_BYTES_MIN;
 
 use super::reading::READ_BUFFER_BYTES;
-use crate::census::Census;
 use crate::connection::{Connection, FrameSink, HighWater, Progress};
+use crate::connection_stats::ConnectionStats;
 use crate::observer;
 use crate::slots::Slots;
 
@@ -35,7 +35,7 @@ pub(super) struct Io {
     /// The pool of output buffers.
     output_buffers: Vec<Vec<u8>>,
     pub(super) follow_ups: VecDeque<FollowUp>,
-    pub(super) census: Census,
+    pub(super) stats: ConnectionStats,
     /// The high-water mark of one peer's unsent output, in bytes.
     pub(super) unsent_bytes_max: usize,
 }
@@ -60,7 +60,7 @@ impl Io {
             to_write: Vec::new(),
             output_buffers: Vec::new(),
             follow_ups: VecDeque::new(),
-            census: Census::default(),
+            stats: ConnectionStats::default(),
             unsent_bytes_max,
         }
     }
@@ -205,6 +205,6 @@ impl Outlet for Io {
     }
 
     fn note(&mut self, event: Event) {
-        observer::log(&event, &mut self.census, &mut self.connections, self.now);
+        observer::log(&event, &mut self.stats, &mut self.connections, self.now);
     }
 }

@@ -80,7 +80,7 @@ impl Reactor {
             _ => {
                 let Some(connection) = self.io.connections.get(id) else { return };
                 let text = "a subscriber's message that is no subscription";
-                self.io.census.refuse(self.io.now, connection, "no_subscription", &text);
+                self.io.stats.refuse(self.io.now, connection, "no_subscription", &text);
             }
         }
     }

@@ -7,8 +7,8 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use majordomus_core::broker::{Input, Profile, Sign};
-use majordomus_core::{FramesView, FromClientView, Label, PeerId};
-use majordomus_wire::{Codec, Error, Offence, Scratch, Side, Socket};
+use majordomus_core::{ByteStr, FramesView, FromClientView, PeerId};
+use majordomus_wire::{Codec, Error, Scratch, Side, Socket, Violation};
 use majordomus_zmtp::{self as zmtp, Event, Metadata, SocketType};
 use tracing::debug;
 
@@ -180,7 +180,7 @@ impl Reactor {
                     break;
                 }
                 Err(error) => {
-                    self.io.census.close(self.io.now, connection, error.name(), &error);
+                    self.io.stats.close(self.io.now, connection, error.name(), &error);
                     self.lose(id);
                     return Delivery::Disconnected;
                 }
@@ -280,7 +280,7 @@ impl Reactor {
                 false => "REQ, DEALER, ROUTER and CLIENT",
             };
             let text = format!("a {socket_type} socket is not served here, but {served}");
-            self.io.census.close(self.io.now, connection, "socket_type", &text);
+            self.io.stats.close(self.io.now, connection, "socket_type", &text);
             connection.zmtp.refuse(&text);
             connection.reading = Reading::Closing;
         }
@@ -309,7 +309,7 @@ impl Reactor {
             Side::Client => match &codec.decode_from_client(message, scratch) {
                 Ok(command) => {
                     if matches!(command, FromClientView::Request(request) if request.durable) {
-                        self.io.census.note_durable();
+                        self.io.stats.note_durable();
                     }
                     self.tell_core(Input::FromClient { peer: id, command });
                 }
@@ -325,7 +325,7 @@ impl Reactor {
     #[cold]
     fn malformed(&mut self, id: PeerId, error: &Error) {
         let Some(connection) = self.io.connections.get(id) else { return };
-        self.io.census.refuse(self.io.now, connection, error.offence().name(), error);
+        self.io.stats.refuse(self.io.now, connection, error.violation().name(), error);
         self.tell_core(Input::Malformed { peer: id });
     }
 
@@ -347,11 +347,11 @@ impl Reactor {
         let codec = match Codec::detect(message, identity, socket, listen.dialect) {
             Ok(codec) => codec.with_errors(listen.errors).with_json(listen.json),
             Err(error) => {
-                self.io.census.refuse(self.io.now, connection, error.offence().name(), &error);
+                self.io.stats.refuse(self.io.now, connection, error.violation().name(), &error);
                 // Only one error reply is sent, except to a (malformed) HELLO. No reply is sent
                 // while earlier output is unsent: a peer that is not reading already has a reply
                 // pending.
-                let says_hello = !matches!(error.offence(), Offence::HelloMissing { .. });
+                let says_hello = !matches!(error.violation(), Violation::HelloMissing { .. });
                 if let Some(answer) = error.answer()
                     && (says_hello || !answered)
                     && connection.zmtp.unsent_bytes() == 0
@@ -369,7 +369,7 @@ impl Reactor {
         let peer = connection.peer();
         let profile = Profile {
             identity: peer
-                .map(|peer| Label::from(&peer.metadata.routing_id[..]))
+                .map(|peer| ByteStr::from(&peer.metadata.routing_id[..]))
                 .unwrap_or_default(),
             answers_probes: peer.is_some_and(zmtp::Peer::announces_ping),
             role: codec.role(),
@@ -377,7 +377,7 @@ impl Reactor {
         debug!(
             peer = %connection.name(), dialect = %codec.dialect(), side = %codec.side(), "speaks"
         );
-        self.tell_core(Input::Appeared { peer: id, profile });
+        self.tell_core(Input::Connected { peer: id, profile });
         match self.io.connections.get(id) {
             Some(connection) if connection.reading == Reading::Paused => {
                 let first = Some(Box::new(message.to_frames()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use majordomus_core::broker::Sign;
 use majordomus_core::{PeerId, Time};
-use majordomus_zmtp::Spares;
+use majordomus_zmtp::BufferPool;
 
 use super::Reactor;
 use crate::connection::{Charge, Reading, Reassembly};
@@ -30,7 +30,7 @@ pub(super) struct ReassemblyMemory {
     watched: Vec<PeerId>,
     pub(super) next_check: Option<Time>,
     /// The buffer pool.
-    pub(super) pool: Spares,
+    pub(super) pool: BufferPool,
 }
 
 impl Default for ReassemblyMemory {
@@ -40,7 +40,7 @@ impl Default for ReassemblyMemory {
             charged_bytes: 0,
             watched: Vec::new(),
             next_check: None,
-            pool: Spares::new(POOL_BYTES_MAX),
+            pool: BufferPool::new(POOL_BYTES_MAX),
         }
     }
 }

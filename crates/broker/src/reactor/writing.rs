@@ -100,10 +100,10 @@ impl Reactor {
         *written += newly_written;
         if connection.zmtp.unsent_bytes() <= half {
             connection.high_water = HighWater::Below;
-            self.tell_core(Input::Drained { peer: id });
+            self.tell_core(Input::BelowLowWater { peer: id });
         } else if *written > half {
             *written = 0;
-            self.tell_core(Input::Draining { peer: id });
+            self.tell_core(Input::MakingProgress { peer: id });
         }
     }
 }

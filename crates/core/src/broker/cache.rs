@@ -13,14 +13,14 @@ use super::{Broker, Timer, Turn};
 use crate::list::{Linked, Links, List};
 use crate::table::Table;
 use crate::wheel::TimerId;
-use crate::{Frames, FramesView, Label, PeerId, RequestView, Time, WorkerReplyView};
+use crate::{ByteStr, Frames, FramesView, PeerId, RequestView, Time, WorkerReplyView};
 
 /// Bytes charged for a cached reply in addition to both bodies, their frames and the options.
 pub const KEPT_REPLY_BYTES: usize = 512;
 
 #[derive(Debug)]
 struct Entry {
-    service: Label,
+    service: ByteStr,
     asked: Frames,
     reply: Frames,
     options: Bytes,
@@ -39,7 +39,7 @@ pub(super) struct Cache {
     index: HashTable<u32>,
     keyed: KeyedState,
     /// The number of cached replies of each service. Requests for other services are not hashed.
-    services: HashMap<Label, usize, KeyedState>,
+    services: HashMap<ByteStr, usize, KeyedState>,
     /// All entries, the least recently used first.
     by_use: List,
     bytes: usize,

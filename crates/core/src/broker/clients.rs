@@ -2,7 +2,7 @@
 
 use super::statistics::End;
 use super::tables::{Place, Requests};
-use super::{Broker, Offence, Refusal, Sign, Turn, directory, mmi};
+use super::{Broker, PeerViolation, Refusal, Sign, Turn, directory, mmi};
 use crate::broker::config::SERVICE_NAME_BYTES_MAX;
 use crate::{
     CREDIT_UNLIMITED, CorrelationIdRef, FromClientView, Outcome, PeerId, RequestView, ToClientView,
@@ -19,15 +19,17 @@ impl Broker {
     ) {
         let Some(standing) = self.show_life(turn, peer, Sign::Bytes) else { return };
         if standing.worker.is_some() {
-            return self.violate(turn, peer, Offence::Malformed);
+            return self.violate(turn, peer, PeerViolation::Malformed);
         }
         match *command {
             FromClientView::Hello(hello) => self.handshake(turn, peer, hello),
-            _ if standing.handshake_pending => self.record_violation(turn, peer, Offence::NotReady),
+            _ if standing.handshake_pending => {
+                self.record_violation(turn, peer, PeerViolation::NotReady)
+            }
             FromClientView::Request(ref request) => self.request(turn, peer, request),
             FromClientView::Heartbeat => turn.out.to_client(peer, &ToClientView::Heartbeat),
-            FromClientView::StillWanted { id } => self.keep_request_alive(turn, peer, id),
-            FromClientView::Vouch { worker } => self.keep_worker_alive(turn, worker),
+            FromClientView::RequestKeepAlive { id } => self.keep_request_alive(turn, peer, id),
+            FromClientView::WorkerKeepAlive { worker } => self.keep_worker_alive(turn, worker),
             FromClientView::Cancel { id } => {
                 if let Some(request) = self.tables.request_of_client(peer, id) {
                     self.end(turn, request, Outcome::Cancelled);
@@ -45,7 +47,7 @@ impl Broker {
         if request.service.is_empty() || request.service.len() > SERVICE_NAME_BYTES_MAX {
             return match self.reports(peer, Outcome::NoSuchService) {
                 true => self.refuse(turn, peer, request, End::As(Outcome::NoSuchService)),
-                false => self.violate(turn, peer, Offence::BadName),
+                false => self.violate(turn, peer, PeerViolation::BadName),
             };
         }
         if self.shut_down {
@@ -83,7 +85,7 @@ impl Broker {
         let Some(request) = self.tables.request_of_client(peer, id) else { return };
         if let Some((worker, request)) = self.tables.worker_of(request) {
             let (token, id) = (self.token(request), self.tables.requests[request].id());
-            turn.out.to_worker(worker, &ToWorkerView::StillWanted { token, id });
+            turn.out.to_worker(worker, &ToWorkerView::RequestKeepAlive { token, id });
         }
     }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::Label;
+use crate::ByteStr;
 
 /// The maximum length of a service name, in bytes.
 pub const SERVICE_NAME_BYTES_MAX: usize = 255;
@@ -83,7 +83,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
     /// The broker's name; empty if it has none.
-    pub broker: Label,
+    pub broker: ByteStr,
     /// The maximum size of a message in bytes; 0 for no limit.
     pub message_bytes_max: u64,
     /// The maximum number of frames in a message.
@@ -92,7 +92,7 @@ pub struct Introduction {
 
 impl Default for Introduction {
     fn default() -> Self {
-        Self { broker: Label::empty(), message_bytes_max: 0, frames_max: u32::MAX }
+        Self { broker: ByteStr::empty(), message_bytes_max: 0, frames_max: u32::MAX }
     }
 }
 
@@ -166,7 +166,7 @@ impl Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceConfig {
     /// The service's name.
-    pub name: Label,
+    pub name: ByteStr,
     /// See [`Config::wait_timeout`].
     pub wait_timeout: Option<Duration>,
     /// See [`Config::busy_timeout`].

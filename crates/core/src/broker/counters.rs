@@ -1,7 +1,7 @@
 //! Counters of requests, workers, violations and closed connections.
 
 use super::statistics::{End, Ends};
-use super::{CloseReason, Offence, Refusal};
+use super::{CloseReason, PeerViolation, Refusal};
 use crate::Outcome;
 
 /// Counts since the start. At every moment, [`received`](Counters::received) is the sum of all
@@ -43,7 +43,7 @@ pub struct Counters {
     /// Workers that were lost or left.
     pub workers_lost: u64,
     ends: Ends,
-    offences: [u64; Offence::ALL.len()],
+    violations: [u64; PeerViolation::ALL.len()],
     closed: [u64; CloseReason::ALL.len()],
 }
 
@@ -76,13 +76,13 @@ impl Counters {
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
-    /// use majordomus::broker::{Counters, Offence};
+    /// use majordomus::broker::{Counters, PeerViolation};
     ///
     /// let counters = Counters::default();
-    /// assert!(Offence::ALL.into_iter().all(|offence| counters.offence(offence) == 0));
+    /// assert!(PeerViolation::ALL.into_iter().all(|violation| counters.violation(violation) == 0));
     /// ```
-    pub fn offence(&self, offence: Offence) -> u64 {
-        self.offences[offence as usize]
+    pub fn violation(&self, violation: PeerViolation) -> u64 {
+        self.violations[violation as usize]
     }
 
     /// Returns the number of connections that the broker closed for this reason.
@@ -117,8 +117,8 @@ impl Counters {
         self.ends.count(end);
     }
 
-    pub(super) fn offend(&mut self, offence: Offence) {
-        self.offences[offence as usize] += 1;
+    pub(super) fn offend(&mut self, violation: PeerViolation) {
+        self.violations[violation as usize] += 1;
     }
 
     pub(super) fn close(&mut self, reason: CloseReason) {

@@ -6,8 +6,8 @@ use core::mem::{replace, take};
 
 use super::statistics::End;
 use super::tables::{Claim, Deferred, Limit, Place, Record, SideState};
-use super::{Action, Broker, CloseReason, Event, LossReason, Offence, Turn};
-use crate::{Farewell, Outcome, PeerId, ToClientView, ToWorkerView};
+use super::{Action, Broker, CloseReason, Event, LossReason, PeerViolation, Turn};
+use crate::{DisconnectReason, Outcome, PeerId, ToClientView, ToWorkerView};
 
 impl Broker {
     /// Ends a worker's registrations. Its requests are redelivered or end.
@@ -102,7 +102,12 @@ impl Broker {
     }
 
     /// Disconnects a client, if its dialect has a disconnect message.
-    pub(super) fn send_client_away(&mut self, turn: &mut Turn<'_>, id: PeerId, why: Farewell) {
+    pub(super) fn send_client_away(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: PeerId,
+        why: DisconnectReason,
+    ) {
         if self.tables.peers.get(id).is_some_and(|peer| peer.handshake_done) {
             self.undo_handshake(id);
             turn.out.to_client(id, &ToClientView::Disconnect(why));
@@ -122,27 +127,32 @@ impl Broker {
 
     pub(super) fn send_worker_away(&mut self, turn: &mut Turn<'_>, id: PeerId, reason: LossReason) {
         self.undo_handshake(id);
-        turn.out.to_worker(id, &ToWorkerView::Disconnect(reason.farewell()));
+        turn.out.to_worker(id, &ToWorkerView::Disconnect(reason.disconnect_reason()));
         self.lose(turn, id, reason);
     }
 
     /// Records a protocol violation. Disconnects a worker, and also a client if its dialect has a
     /// disconnect message. Most dialects have none for clients.
-    pub(super) fn violate(&mut self, turn: &mut Turn<'_>, id: PeerId, offence: Offence) {
+    pub(super) fn violate(&mut self, turn: &mut Turn<'_>, id: PeerId, violation: PeerViolation) {
         let Some(peer) = self.tables.peers.get(id) else { return };
         let is_worker = matches!(peer.side, SideState::Worker(_));
         let pending = peer.handshake_pending();
-        self.record_violation(turn, id, offence);
+        self.record_violation(turn, id, violation);
         if is_worker && !pending {
-            self.send_worker_away(turn, id, LossReason::Offence(offence));
+            self.send_worker_away(turn, id, LossReason::PeerViolation(violation));
         } else if !pending {
-            self.send_client_away(turn, id, offence.farewell());
+            self.send_client_away(turn, id, violation.disconnect_reason());
         }
     }
 
-    pub(super) fn record_violation(&mut self, turn: &mut Turn<'_>, id: PeerId, offence: Offence) {
-        self.counters.offend(offence);
-        turn.out.note(Event::Offended { peer: id, offence });
+    pub(super) fn record_violation(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: PeerId,
+        violation: PeerViolation,
+    ) {
+        self.counters.offend(violation);
+        turn.out.note(Event::Violated { peer: id, violation });
     }
 
     /// Removes a peer whose connection closed.
@@ -174,7 +184,7 @@ impl Broker {
     pub(super) fn close(&mut self, turn: &mut Turn<'_>, id: PeerId, reason: CloseReason) {
         let Some(peer) = self.tables.peers.get(id) else { return };
         if peer.requires_handshake() && reason == CloseReason::IdentityInUse {
-            let why = Farewell::IdentityInUse;
+            let why = DisconnectReason::IdentityInUse;
             match peer.side {
                 SideState::Client(_) => turn.out.to_client(id, &ToClientView::Disconnect(why)),
                 SideState::Worker(_) => turn.out.to_worker(id, &ToWorkerView::Disconnect(why)),
@@ -198,7 +208,7 @@ impl Broker {
         for id in self.tables.peers.ids().collect::<Vec<_>>() {
             self.end_deferred(id, Outcome::ShutDown);
             self.dismiss(turn, id, LossReason::ShutDown);
-            self.send_client_away(turn, id, Farewell::ShutDown);
+            self.send_client_away(turn, id, DisconnectReason::ShutDown);
         }
     }
 

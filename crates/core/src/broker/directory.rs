@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::statistics::End;
 use super::{Broker, Turn};
-use crate::{Form, Frames, FramesView, Label, Outcome, PeerId, RequestView};
+use crate::{ByteStr, Form, Frames, FramesView, Outcome, PeerId, RequestView};
 
 /// The directory's service name.
 pub(super) const NAME: &[u8] = b"$dir";
@@ -28,7 +28,7 @@ pub(super) struct Directory {
 #[derive(Debug)]
 struct Known {
     /// The workers of each service, as a JSON array.
-    services: BTreeMap<Label, Bytes>,
+    services: BTreeMap<ByteStr, Bytes>,
     /// The whole directory, as a JSON object.
     all: Bytes,
 }
@@ -109,7 +109,7 @@ impl Broker {
             Some((peers.name_of(id), worker.registrations()))
         });
         let registered: Vec<_> = registered.collect();
-        let mut workers: BTreeMap<&Label, Vec<&str>> = BTreeMap::new();
+        let mut workers: BTreeMap<&ByteStr, Vec<&str>> = BTreeMap::new();
         for (worker, registrations) in &registered {
             for at in registrations.iter() {
                 let service = self.tables.registrations()[*at].service;

@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use super::tables::SideState;
-use super::{Broker, HEARTBEAT_INTERVAL_MIN, Offence, Turn};
+use super::{Broker, HEARTBEAT_INTERVAL_MIN, PeerViolation, Turn};
 use crate::{Hello, PeerId, ToClientView, ToWorkerView, Welcome};
 
 /// The maximum number of bytes in a message in addition to the body and its options: an address,
@@ -17,7 +17,7 @@ impl Broker {
     pub(super) fn handshake(&mut self, turn: &mut Turn<'_>, id: PeerId, hello: Hello) {
         let Some(peer) = self.tables.peers.get_mut(id) else { return };
         if !peer.handshake_pending() {
-            return self.violate(turn, id, Offence::Malformed);
+            return self.violate(turn, id, PeerViolation::Malformed);
         }
         peer.handshake_done = true;
         let interval = hello.heartbeat.map_or(Duration::MAX, |it| it.max(HEARTBEAT_INTERVAL_MIN));

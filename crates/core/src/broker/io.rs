@@ -6,8 +6,8 @@ use core::fmt;
 
 use super::Config;
 use crate::{
-    Farewell, FromClient, FromClientView, FromWorker, FromWorkerView, Label, Outcome, PeerId,
-    RequestId, Role, Time, ToClient, ToClientView, ToWorker, ToWorkerView,
+    ByteStr, DisconnectReason, FromClient, FromClientView, FromWorker, FromWorkerView, Outcome,
+    PeerId, RequestId, Role, Time, ToClient, ToClientView, ToWorker, ToWorkerView,
 };
 
 /// An input of the broker. An input about an unknown or forgotten peer has no effect.
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Input<C = FromClient, W = FromWorker> {
     /// A peer connected: its first message arrived, so its capabilities are known.
-    Appeared {
+    Connected {
         /// The peer.
         peer: PeerId,
         /// The peer's identity and capabilities.
@@ -52,28 +52,28 @@ pub enum Input<C = FromClient, W = FromWorker> {
     /// An oversized message is pending: a single message took the bytes queued for a peer above the
     /// high-water mark. The peer must read it within the stall timeout. The broker pauses no peer
     /// for it.
-    Laden {
+    OversizedPending {
         /// The peer.
         peer: PeerId,
     },
     /// The bytes queued for a peer are above the high-water mark.
-    Filled {
+    AboveHighWater {
         /// The peer.
         peer: PeerId,
     },
     /// A peer with an oversized message pending or above the high-water mark is making progress: it
     /// has read a large part of its queued bytes, but is not below the low-water mark yet.
-    Draining {
+    MakingProgress {
         /// The peer.
         peer: PeerId,
     },
     /// The bytes queued for a peer are below the low-water mark again.
-    Drained {
+    BelowLowWater {
         /// The peer.
         peer: PeerId,
     },
     /// A peer disconnected.
-    Gone {
+    Disconnected {
         /// The peer.
         peer: PeerId,
     },
@@ -100,8 +100,8 @@ impl Input {
     pub fn with_view<T>(&self, handle: impl FnOnce(InputView<'_>) -> T) -> T {
         let (client_command, worker_command);
         handle(match self {
-            Input::Appeared { peer, profile } => {
-                Input::Appeared { peer: *peer, profile: profile.clone() }
+            Input::Connected { peer, profile } => {
+                Input::Connected { peer: *peer, profile: profile.clone() }
             }
             Input::FromClient { peer, command } => {
                 client_command = command.view();
@@ -113,11 +113,11 @@ impl Input {
             }
             Input::Malformed { peer } => Input::Malformed { peer: *peer },
             Input::Alive { peer, sign } => Input::Alive { peer: *peer, sign: *sign },
-            Input::Laden { peer } => Input::Laden { peer: *peer },
-            Input::Filled { peer } => Input::Filled { peer: *peer },
-            Input::Draining { peer } => Input::Draining { peer: *peer },
-            Input::Drained { peer } => Input::Drained { peer: *peer },
-            Input::Gone { peer } => Input::Gone { peer: *peer },
+            Input::OversizedPending { peer } => Input::OversizedPending { peer: *peer },
+            Input::AboveHighWater { peer } => Input::AboveHighWater { peer: *peer },
+            Input::MakingProgress { peer } => Input::MakingProgress { peer: *peer },
+            Input::BelowLowWater { peer } => Input::BelowLowWater { peer: *peer },
+            Input::Disconnected { peer } => Input::Disconnected { peer: *peer },
             Input::Tick => Input::Tick,
             Input::Configured(config) => Input::Configured(config.clone()),
             Input::Shutdown => Input::Shutdown,
@@ -129,7 +129,7 @@ impl Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The identity that the peer chose; empty if it chose none.
-    pub identity: Label,
+    pub identity: ByteStr,
     /// True if the peer can be probed below its dialect, by ZMTP's PING.
     pub answers_probes: bool,
     /// The peer's role and capabilities.
@@ -326,12 +326,12 @@ impl fmt::Display for CloseReason {
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
-/// use majordomus::broker::Offence;
+/// use majordomus::broker::PeerViolation;
 ///
-/// assert_eq!(Offence::ReadyTwice.to_string(), "READY a second time");
+/// assert_eq!(PeerViolation::ReadyTwice.to_string(), "READY a second time");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offence {
+pub enum PeerViolation {
     /// A message that the peer's dialect does not allow.
     Malformed,
     /// A command before READY, or before HELLO if the peer's dialect requires a handshake.
@@ -350,70 +350,73 @@ pub enum Offence {
     TooManyOffers,
 }
 
-impl Offence {
+impl PeerViolation {
     /// All violations, in the order in which they are counted.
-    pub const ALL: [Offence; 8] = [
-        Offence::Malformed,
-        Offence::NotReady,
-        Offence::ReadyTwice,
-        Offence::ReservedName,
-        Offence::BadName,
-        Offence::ForgedReply,
-        Offence::TooManyServices,
-        Offence::TooManyOffers,
+    pub const ALL: [PeerViolation; 8] = [
+        PeerViolation::Malformed,
+        PeerViolation::NotReady,
+        PeerViolation::ReadyTwice,
+        PeerViolation::ReservedName,
+        PeerViolation::BadName,
+        PeerViolation::ForgedReply,
+        PeerViolation::TooManyServices,
+        PeerViolation::TooManyOffers,
     ];
 
     /// Returns the name used in logs and counters.
     ///
     /// ```
     /// # mod majordomus { pub use majordomus_core::broker; }
-    /// assert_eq!(majordomus::broker::Offence::ForgedReply.name(), "forged_reply");
+    /// assert_eq!(majordomus::broker::PeerViolation::ForgedReply.name(), "forged_reply");
     /// ```
     pub const fn name(self) -> &'static str {
         match self {
-            Offence::Malformed => "malformed",
-            Offence::NotReady => "not_ready",
-            Offence::ReadyTwice => "ready_twice",
-            Offence::ReservedName => "reserved_name",
-            Offence::BadName => "bad_name",
-            Offence::ForgedReply => "forged_reply",
-            Offence::TooManyServices => "too_many_services",
-            Offence::TooManyOffers => "too_many_offers",
+            PeerViolation::Malformed => "malformed",
+            PeerViolation::NotReady => "not_ready",
+            PeerViolation::ReadyTwice => "ready_twice",
+            PeerViolation::ReservedName => "reserved_name",
+            PeerViolation::BadName => "bad_name",
+            PeerViolation::ForgedReply => "forged_reply",
+            PeerViolation::TooManyServices => "too_many_services",
+            PeerViolation::TooManyOffers => "too_many_offers",
         }
     }
 }
 
-impl Offence {
+impl PeerViolation {
     /// Returns the disconnect reason that the peer receives, if its dialect has one.
     ///
     /// ```
-    /// # mod majordomus { pub mod broker { pub use majordomus_core::{Farewell, broker::*}; } }
-    /// use majordomus::broker::{Farewell, Offence};
+    /// # mod majordomus { pub mod broker { pub use majordomus_core::{DisconnectReason, broker::*}; } }
+    /// use majordomus::broker::{DisconnectReason, PeerViolation};
     ///
-    /// assert_eq!(Offence::TooManyOffers.farewell(), Farewell::Full);
+    /// assert_eq!(PeerViolation::TooManyOffers.disconnect_reason(), DisconnectReason::Full);
     /// ```
-    pub const fn farewell(self) -> Farewell {
+    pub const fn disconnect_reason(self) -> DisconnectReason {
         match self {
-            Offence::Malformed | Offence::NotReady | Offence::ReadyTwice | Offence::BadName => {
-                Farewell::Malformed
-            }
-            Offence::ReservedName | Offence::ForgedReply => Farewell::Forbidden,
-            Offence::TooManyServices | Offence::TooManyOffers => Farewell::Full,
+            PeerViolation::Malformed
+            | PeerViolation::NotReady
+            | PeerViolation::ReadyTwice
+            | PeerViolation::BadName => DisconnectReason::Malformed,
+            PeerViolation::ReservedName | PeerViolation::ForgedReply => DisconnectReason::Forbidden,
+            PeerViolation::TooManyServices | PeerViolation::TooManyOffers => DisconnectReason::Full,
         }
     }
 }
 
-impl fmt::Display for Offence {
+impl fmt::Display for PeerViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Offence::Malformed => "a message that its dialect does not allow",
-            Offence::NotReady => "a command before READY, or before HELLO",
-            Offence::ReadyTwice => "READY a second time",
-            Offence::ReservedName => "READY for a name that belongs to the broker",
-            Offence::BadName => "READY for an empty name or one of more than 255 bytes",
-            Offence::ForgedReply => "a reply to a request that it was never given",
-            Offence::TooManyServices => "READY for more services than one worker may offer",
-            Offence::TooManyOffers => "READY for more services than all workers may offer together",
+            PeerViolation::Malformed => "a message that its dialect does not allow",
+            PeerViolation::NotReady => "a command before READY, or before HELLO",
+            PeerViolation::ReadyTwice => "READY a second time",
+            PeerViolation::ReservedName => "READY for a name that belongs to the broker",
+            PeerViolation::BadName => "READY for an empty name or one of more than 255 bytes",
+            PeerViolation::ForgedReply => "a reply to a request that it was never given",
+            PeerViolation::TooManyServices => "READY for more services than one worker may offer",
+            PeerViolation::TooManyOffers => {
+                "READY for more services than all workers may offer together"
+            }
         })
     }
 }
@@ -434,17 +437,19 @@ pub enum LossReason {
     /// The broker shuts down.
     ShutDown,
     /// The worker violated the protocol.
-    Offence(Offence),
+    PeerViolation(PeerViolation),
 }
 
 impl LossReason {
     /// Returns the disconnect reason that the worker receives, if its dialect has one.
-    pub const fn farewell(self) -> Farewell {
+    pub const fn disconnect_reason(self) -> DisconnectReason {
         match self {
-            LossReason::ShutDown => Farewell::ShutDown,
-            LossReason::Silent | LossReason::Stopped | LossReason::Overdue => Farewell::Silent,
-            LossReason::Left | LossReason::Gone => Farewell::Unsaid,
-            LossReason::Offence(offence) => offence.farewell(),
+            LossReason::ShutDown => DisconnectReason::ShutDown,
+            LossReason::Silent | LossReason::Stopped | LossReason::Overdue => {
+                DisconnectReason::Silent
+            }
+            LossReason::Left | LossReason::Gone => DisconnectReason::Unsaid,
+            LossReason::PeerViolation(violation) => violation.disconnect_reason(),
         }
     }
 }
@@ -458,8 +463,8 @@ impl fmt::Display for LossReason {
             LossReason::Silent => "it was idle and sent no heartbeat in liveness x interval",
             LossReason::Stopped => "it was busy and no longer answers PING",
             LossReason::Overdue => "it had one request in hand for longer than the busy limit",
-            LossReason::Offence(offence) => {
-                return write!(f, "it sent {offence}");
+            LossReason::PeerViolation(violation) => {
+                return write!(f, "it sent {violation}");
             }
         })
     }
@@ -473,32 +478,32 @@ pub enum Event {
         /// The worker.
         peer: PeerId,
         /// The service.
-        service: Label,
+        service: ByteStr,
     },
     /// A worker withdrew a service.
     WorkerWithdrew {
         /// The worker.
         peer: PeerId,
         /// The service.
-        service: Label,
+        service: ByteStr,
     },
     /// A worker was lost or left, with all its registrations.
     WorkerLost {
         /// The worker.
         peer: PeerId,
         /// The services that it had registered.
-        services: Vec<Label>,
+        services: Vec<ByteStr>,
         /// The reason.
         reason: LossReason,
         /// The number of requests that were in flight at the worker.
         requests: usize,
     },
     /// A peer violated the protocol.
-    Offended {
+    Violated {
         /// The peer.
         peer: PeerId,
         /// The violation.
-        offence: Offence,
+        violation: PeerViolation,
     },
     /// A request arrived. The broker emits this event and the next two only if
     /// [`Config::request_events`](super::Config::request_events) is set.
@@ -508,7 +513,7 @@ pub enum Event {
         /// The request's client.
         client: PeerId,
         /// The service's name.
-        service: Label,
+        service: ByteStr,
     },
     /// A request was dispatched to a worker.
     Dispatched {

@@ -54,8 +54,8 @@ pub use config::{
 pub use counters::Counters;
 pub use handshake::HEAD_BYTES_MAX;
 pub use io::{
-    Action, CloseReason, Event, Input, InputView, LossReason, Offence, Outlet, Output, Profile,
-    Sign,
+    Action, CloseReason, Event, Input, InputView, LossReason, Outlet, Output, PeerViolation,
+    Profile, Sign,
 };
 pub use keys::Keys;
 #[cfg(any(test, feature = "audit"))]
@@ -152,16 +152,16 @@ impl Broker {
         match input {
             Input::FromClient { peer, command } => self.client_command(turn, peer, command),
             Input::FromWorker { peer, command } => self.worker_command(turn, peer, command),
-            Input::Appeared { peer, profile } => self.connected(turn, peer, profile),
+            Input::Connected { peer, profile } => self.connected(turn, peer, profile),
             Input::Malformed { peer } => self.malformed(turn, peer),
             Input::Alive { peer, sign } => {
                 let _ = self.show_life(turn, peer, sign);
             }
-            Input::Laden { peer } => self.oversized_pending(now, peer),
-            Input::Filled { peer } => self.above_high_water(turn, peer),
-            Input::Draining { peer } => self.making_progress(now, peer),
-            Input::Drained { peer } => self.below_low_water(turn, peer),
-            Input::Gone { peer } => self.disconnected(turn, peer),
+            Input::OversizedPending { peer } => self.oversized_pending(now, peer),
+            Input::AboveHighWater { peer } => self.above_high_water(turn, peer),
+            Input::MakingProgress { peer } => self.making_progress(now, peer),
+            Input::BelowLowWater { peer } => self.below_low_water(turn, peer),
+            Input::Disconnected { peer } => self.disconnected(turn, peer),
             Input::Tick => self.tick(turn),
             Input::Configured(config) => self.configure(now, *config),
             Input::Shutdown => self.shutdown(turn),
@@ -204,7 +204,7 @@ impl Broker {
 
     fn malformed(&mut self, turn: &mut Turn<'_>, peer: PeerId) {
         let _ = self.show_life(turn, peer, Sign::Bytes);
-        self.violate(turn, peer, Offence::Malformed);
+        self.violate(turn, peer, PeerViolation::Malformed);
     }
 
     fn configure(&mut self, now: Time, config: Config) {
@@ -241,8 +241,8 @@ impl Broker {
     }
 
     /// Returns the current gauges.
-    pub fn holdings(&self) -> Holdings {
-        Holdings {
+    pub fn holdings(&self) -> Gauges {
+        Gauges {
             peers: self.tables.peers.len(),
             services: self.tables.services.len(),
             unoffered_services: self.tables.services.unserved(),
@@ -273,15 +273,15 @@ impl Broker {
 ///
 /// ```
 /// # mod majordomus { pub use majordomus_core::broker; }
-/// use majordomus::broker::Holdings;
+/// use majordomus::broker::Gauges;
 ///
-/// fn is_idle(holdings: &Holdings) -> bool {
+/// fn is_idle(holdings: &Gauges) -> bool {
 ///     holdings.requests == 0
 /// }
-/// assert!(is_idle(&Holdings::default()));
+/// assert!(is_idle(&Gauges::default()));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holdings {
+pub struct Gauges {
     /// Connected peers.
     pub peers: usize,
     /// Known service names.

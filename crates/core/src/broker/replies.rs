@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::config::{FRAME_BYTES, PART_BYTES};
 use super::tables::{Answered, Place};
-use super::{Broker, Offence, Turn};
+use super::{Broker, PeerViolation, Turn};
 use crate::{
     CODE_UNSAID, Frames, FramesView, Notice, Outcome, PeerId, ReplyView, RequestId, ToClientView,
     Token, WorkerReplyView,
@@ -29,7 +29,7 @@ impl Broker {
         reply: &WorkerReplyView<'_>,
     ) {
         let Some(id) = self.request_of(worker, reply.address) else {
-            return self.violate(turn, worker, Offence::ForgedReply);
+            return self.violate(turn, worker, PeerViolation::ForgedReply);
         };
         // The token was issued to this worker. The reply is late if the request has ended or is in
         // flight at another worker.
@@ -40,7 +40,7 @@ impl Broker {
         let has_id = !reply.id.is_none()
             || self.tables.peers.worker(worker).is_some_and(|worker| worker.can.request_ids);
         if has_id && reply.id != record.id() {
-            return self.violate(turn, worker, Offence::ForgedReply);
+            return self.violate(turn, worker, PeerViolation::ForgedReply);
         }
         if record.place() == Place::InFlight(worker) && record.deadline <= turn.now {
             self.end(turn, request, Outcome::Expired);
@@ -85,7 +85,7 @@ impl Broker {
     /// Handles a worker's notice that it is still working on a request.
     pub(super) fn at_work(&mut self, turn: &mut Turn<'_>, worker: PeerId, address: &[u8]) {
         let Some(id) = self.request_of(worker, address) else {
-            return self.violate(turn, worker, Offence::ForgedReply);
+            return self.violate(turn, worker, PeerViolation::ForgedReply);
         };
         if let Some(request) = self.tables.requests.find(id)
             && self.tables.requests[request].place() == Place::InFlight(worker)

@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use super::keys::{KeyedState, Keys};
 use crate::list::{Linked, Links, List};
 use crate::table::Table;
-use crate::{Label, Outcome};
+use crate::{ByteStr, Outcome};
 
 /// The reason for which a request was refused.
 ///
@@ -191,7 +191,7 @@ impl End {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The name under which workers register, or registered, the service.
-    pub service: Label,
+    pub service: ByteStr,
     /// Counts of its ended requests.
     pub ends: Ends,
 }
@@ -228,10 +228,10 @@ impl Statement {
     ///
     /// assert_eq!(Statement::default().lines().count(), 0);
     /// ```
-    pub fn lines(&self) -> impl Iterator<Item = (Label, &Ends)> {
+    pub fn lines(&self) -> impl Iterator<Item = (ByteStr, &Ends)> {
         let named = self.services.iter().map(|account| (account.service.clone(), &account.ends));
         let own = [("the broker's own", &self.own), ("others", &self.others)];
-        let own = own.into_iter().map(|(name, ends)| (Label::from(name), ends));
+        let own = own.into_iter().map(|(name, ends)| (ByteStr::from(name), ends));
         named.chain(own).filter(|(_, ends)| ends.total() > 0)
     }
 }
@@ -288,7 +288,7 @@ impl Accounts {
     }
 
     /// Adds statistics for a name that has none. Returns `None` if `max` entries are in use.
-    pub(in crate::broker) fn open(&mut self, service: &Label, max: usize) -> Option<u32> {
+    pub(in crate::broker) fn open(&mut self, service: &ByteStr, max: usize) -> Option<u32> {
         while self.table.len() >= max {
             self.close_idle()?;
         }
@@ -350,7 +350,7 @@ impl Accounts {
         (self.table.len(), self.idle.len())
     }
 
-    pub(in crate::broker) fn name(&self, index: u32) -> &Label {
+    pub(in crate::broker) fn name(&self, index: u32) -> &ByteStr {
         &self.table[index].account.service
     }
 }

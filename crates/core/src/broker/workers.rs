@@ -2,8 +2,8 @@
 
 use super::config::SERVICE_NAME_BYTES_MAX;
 use super::replies::Part;
-use super::{Broker, Event, LossReason, Offence, Sign, Turn, mmi};
-use crate::{FromWorkerView, Label, PeerId, Status, ToWorkerView, WorkerReplyView};
+use super::{Broker, Event, LossReason, PeerViolation, Sign, Turn, mmi};
+use crate::{ByteStr, FromWorkerView, PeerId, Status, ToWorkerView, WorkerReplyView};
 
 impl Broker {
     /// Handles a worker's command.
@@ -15,22 +15,22 @@ impl Broker {
     ) {
         let Some(standing) = self.show_life(turn, peer, Sign::Bytes) else { return };
         let Some((registered, can)) = standing.worker else {
-            return self.violate(turn, peer, Offence::Malformed);
+            return self.violate(turn, peer, PeerViolation::Malformed);
         };
         if let FromWorkerView::Hello(hello) = *command {
             return self.handshake(turn, peer, hello);
         }
         if standing.handshake_pending {
-            return self.record_violation(turn, peer, Offence::NotReady);
+            return self.record_violation(turn, peer, PeerViolation::NotReady);
         }
         match *command {
             FromWorkerView::Ready { service } if !registered || can.several_services => {
                 self.register(turn, peer, service);
             }
             FromWorkerView::Ready { .. } if can.ready_again => {}
-            FromWorkerView::Ready { .. } => self.violate(turn, peer, Offence::ReadyTwice),
+            FromWorkerView::Ready { .. } => self.violate(turn, peer, PeerViolation::ReadyTwice),
             FromWorkerView::Withdraw { .. } if !can.several_services => {
-                self.violate(turn, peer, Offence::Malformed);
+                self.violate(turn, peer, PeerViolation::Malformed);
             }
             FromWorkerView::Withdraw { service } => self.withdraw(turn, peer, service),
             // A disconnect from an unregistered worker is not a violation.
@@ -52,7 +52,7 @@ impl Broker {
             FromWorkerView::Heartbeat(status) if registered || can.greets => {
                 self.worker_heartbeat(turn, peer, status);
             }
-            _ if !registered => self.violate(turn, peer, Offence::NotReady),
+            _ if !registered => self.violate(turn, peer, PeerViolation::NotReady),
             FromWorkerView::Partial(ref reply) => self.reply(turn, peer, Part::Partial, reply),
             FromWorkerView::Final(ref reply) => self.reply(turn, peer, Part::Final, reply),
             FromWorkerView::Failed(ref reply) => self.reply(turn, peer, Part::Failed, reply),
@@ -90,10 +90,10 @@ impl Broker {
             return self.send_worker_away(turn, id, LossReason::ShutDown);
         }
         if name.is_empty() || name.len() > SERVICE_NAME_BYTES_MAX {
-            return self.violate(turn, id, Offence::BadName);
+            return self.violate(turn, id, PeerViolation::BadName);
         }
         if name.starts_with(mmi::PREFIX) {
-            return self.violate(turn, id, Offence::ReservedName);
+            return self.violate(turn, id, PeerViolation::ReservedName);
         }
         if self.tables.own_registration(id, name).is_some() {
             return self.confirm_registration(turn, id, name);
@@ -101,10 +101,10 @@ impl Broker {
         let Some(worker) = self.tables.peers.worker(id) else { return };
         let limits = &self.config.limits;
         if worker.registrations().len() >= limits.worker_services_max.max(1) {
-            return self.violate(turn, id, Offence::TooManyServices);
+            return self.violate(turn, id, PeerViolation::TooManyServices);
         }
         if self.tables.registrations().len() >= limits.offers_max.max(1) {
-            return self.violate(turn, id, Offence::TooManyOffers);
+            return self.violate(turn, id, PeerViolation::TooManyOffers);
         }
         let (accounts_max, in_flight_max) = (limits.accounts_max, limits.worker_requests_max);
         let service = self.tables.services.find_or_add(name, &self.config);
@@ -121,7 +121,7 @@ impl Broker {
             self.arm_liveness(id);
         }
         self.directory.changed();
-        turn.out.note(Event::WorkerRegistered { peer: id, service: Label::from(name) });
+        turn.out.note(Event::WorkerRegistered { peer: id, service: ByteStr::from(name) });
         self.confirm_registration(turn, id, name);
         self.rematch(turn, concerned);
         if self.is_idle(id) {

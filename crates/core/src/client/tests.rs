@@ -294,7 +294,7 @@ fn welcome(message_bytes_max: u64, requests_max: u32) -> ClientInput {
         message_bytes_max,
         frames_max: 10,
         requests_max,
-        broker: Label::empty(),
+        broker: ByteStr::empty(),
     }))
 }
 
@@ -384,7 +384,7 @@ fn while_it_waits_it_asks_for_the_broker_and_leaves_one_that_is_silent() {
     let never = |handle| ask_with(handle, None, |request| request.timeout = Timeout::Never);
     let sent = asks(1, |request| request.timeout = Timeout::Never);
     let wanted =
-        || vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "1".into() })];
+        || vec![says(FromClient::Heartbeat), says(FromClient::RequestKeepAlive { id: "1".into() })];
     let script = greeted(0).into_iter().chain([
         (9000, never(1), vec![sent]),
         (9999, Tick, vec![]),
@@ -421,8 +421,10 @@ fn the_broker_hears_that_a_user_is_slow() {
     let never = ask_with(1, None, |request| request.timeout = Timeout::Never);
     let more = |credit| says(FromClient::More { id: "1".into(), credit });
     let beat = |slow: bool| {
-        let mut said =
-            vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "1".into() })];
+        let mut said = vec![
+            says(FromClient::Heartbeat),
+            says(FromClient::RequestKeepAlive { id: "1".into() }),
+        ];
         said.extend(slow.then(|| more(0)));
         said
     };
@@ -461,7 +463,10 @@ fn a_worker_that_is_silent_for_too_long_loses_the_request() {
         (
             1000,
             Tick,
-            vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "1".into() })],
+            vec![
+                says(FromClient::Heartbeat),
+                says(FromClient::RequestKeepAlive { id: "1".into() }),
+            ],
         ),
         (1200, part("1", "a"), vec![got(1, Delivery::Part(content("a")))]),
         (1200, Taken(RequestHandle(1), 1), vec![]),
@@ -475,7 +480,7 @@ fn the_broker_is_given_time_to_say_that_a_request_has_expired() {
     let expired = Received(ToClient::Failed(Outcome::Expired, reply("1", "")));
     let why = Failure::Remote(Outcome::Expired, 0, content(""));
     let beat =
-        || vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "2".into() })];
+        || vec![says(FromClient::Heartbeat), says(FromClient::RequestKeepAlive { id: "2".into() })];
     let script = greeted(0).into_iter().chain([
         (0, ask(1), vec![asks(1, |_| {})]),
         (100, ask(2), vec![asks(2, |_| {})]),
@@ -493,10 +498,10 @@ fn the_broker_is_given_time_to_say_that_a_request_has_expired() {
 
 #[test]
 fn who_is_sent_away_comes_back_after_a_while() {
-    let away = Received(ToClient::Disconnect(Farewell::ShutDown));
+    let away = Received(ToClient::Disconnect(DisconnectReason::ShutDown));
     let script = greeted(0).into_iter().chain([
         (0, ask(1), vec![asks(1, |_| {})]),
-        (1, away, vec![Close(Some(Farewell::ShutDown)), failed(1, Failure::Disconnected)]),
+        (1, away, vec![Close(Some(DisconnectReason::ShutDown)), failed(1, Failure::Disconnected)]),
         (20, Tick, vec![Open]),
     ]);
     check(GREETS, script);
@@ -505,9 +510,9 @@ fn who_is_sent_away_comes_back_after_a_while() {
 #[test]
 fn where_the_broker_does_not_want_us_nothing_waits_for_it() {
     for (why, back_at) in [
-        (Farewell::IdentityInUse, Some(60_001)),
-        (Farewell::Forbidden, None),
-        (Farewell::NoCommonVersion, None),
+        (DisconnectReason::IdentityInUse, Some(60_001)),
+        (DisconnectReason::Forbidden, None),
+        (DisconnectReason::NoCommonVersion, None),
     ] {
         let away = |also: Vec<ClientOutput>| {
             let close = [Close(Some(why))].into_iter().chain(also).collect();
@@ -552,7 +557,7 @@ fn what_nobody_asked_for_is_a_sign_of_life_and_no_more() {
     let unasked = |id: &str, notice| Received(ToClient::Notice { id: id.into(), notice });
     let heard = || Received(ToClient::Heartbeat);
     let beat =
-        || vec![says(FromClient::Heartbeat), says(FromClient::StillWanted { id: "1".into() })];
+        || vec![says(FromClient::Heartbeat), says(FromClient::RequestKeepAlive { id: "1".into() })];
     let never = ask_with(1, None, |request| request.timeout = Timeout::Never);
     let script = greeted(0).into_iter().chain([
         (0, heard(), vec![]),

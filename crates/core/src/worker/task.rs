@@ -5,7 +5,7 @@ use core::mem;
 use core::time::Duration;
 
 use crate::{
-    CODE_UNSAID, Content, CorrelationId, Frames, FromWorker, Label, Welcome, WorkerConfig,
+    ByteStr, CODE_UNSAID, Content, CorrelationId, Frames, FromWorker, Welcome, WorkerConfig,
     WorkerReply, WorkerRequest,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Task {
     stage: Stage,
     /// True if the connection that delivered the request is lost.
     orphan: bool,
-    address: Label,
+    address: ByteStr,
     id: CorrelationId,
     /// Parts buffered for the final reply. The next two fields are their total size.
     kept: Vec<Frames>,
@@ -115,7 +115,7 @@ impl Task {
         wanted
     }
 
-    pub(super) fn address(&self) -> &Label {
+    pub(super) fn address(&self) -> &ByteStr {
         &self.address
     }
 

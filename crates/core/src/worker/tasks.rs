@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use super::TaskHandle;
 use super::task::Task;
 use crate::table::Table;
-use crate::{Label, WorkerRequest};
+use crate::{ByteStr, WorkerRequest};
 
 #[derive(Debug)]
 pub(super) struct Tasks {
@@ -87,7 +87,7 @@ impl Tasks {
 
     /// Returns the task with this address on this connection, if it owes the broker a final reply.
     /// If there are several, returns the latest.
-    pub(super) fn at(&self, address: &Label) -> Option<TaskHandle> {
+    pub(super) fn at(&self, address: &ByteStr) -> Option<TaskHandle> {
         let of_hash = self.by_address.iter_hash(hash_of(address)).copied();
         let of_address = of_hash.filter(|index| self.all[*index].task.address() == address);
         let latest = of_address.max_by_key(|index| self.all[*index].nth)?;
@@ -144,7 +144,7 @@ fn forget(by_address: &mut HashTable<u32>, index: u32, hash: u64) {
 
 /// Hashes an address, eight bytes at a time. The hash has no key, because the broker chooses the
 /// addresses and gains nothing from collisions.
-fn hash_of(address: &Label) -> u64 {
+fn hash_of(address: &ByteStr) -> u64 {
     let (words, rest) = address.as_bytes().as_chunks::<8>();
     let words = words.iter().map(|word| u64::from_le_bytes(*word));
     let rest = rest.iter().map(|byte| u64::from(*byte));

@@ -10,7 +10,7 @@ use super::WorkerInput::{
 };
 use super::WorkerOutput::{AskForLife, Cancel, Close, Credit, Deliver, Open, Send, Stopped};
 use super::*;
-use crate::{COMMAND_BYTES_MAX, Farewell, Outcome, WorkerReply};
+use crate::{COMMAND_BYTES_MAX, DisconnectReason, Outcome, WorkerReply};
 
 /// Scripts number tasks in delivery order.
 const FIRST: TaskHandle = TaskHandle(0);
@@ -103,7 +103,7 @@ fn request(address: &str) -> WorkerRequest {
 
 /// A request without a service name, as in dialects that have none.
 fn asked(address: &str) -> WorkerInput {
-    let service = Label::empty();
+    let service = ByteStr::empty();
     Received(ToWorker::Request(WorkerRequest { service, ..request(address) }))
 }
 
@@ -160,7 +160,7 @@ fn the_next_request_waits_until_the_handler_has_returned() {
 fn more_requests_than_it_takes_cost_the_connection() {
     let script = connect(0).into_iter().chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
-        (2, asked("b"), vec![Close(Parting::Overload), Cancel(FIRST)]),
+        (2, asked("b"), vec![Close(ClosingReason::Overload), Cancel(FIRST)]),
     ]);
     check(config(), script);
 }
@@ -178,7 +178,7 @@ fn requests_that_the_broker_sent_too_early_are_held() {
         ),
         (2, returned(FIRST), vec![given(SECOND, "b")]),
         (3, asked("c"), vec![]),
-        (3, asked("d"), vec![Close(Parting::Overload), Cancel(SECOND)]),
+        (3, asked("d"), vec![Close(ClosingReason::Overload), Cancel(SECOND)]),
     ]);
     check(config, script);
 }
@@ -202,7 +202,7 @@ fn a_silent_broker_is_given_up() {
     let script = connect(0).into_iter().chain([
         (1000, Tick, vec![heartbeat(), AskForLife]),
         (2000, Tick, vec![heartbeat(), AskForLife]),
-        (3000, Tick, vec![Close(Parting::Silence)]),
+        (3000, Tick, vec![Close(ClosingReason::Silence)]),
         (3020, Tick, vec![Open]),
         (3020, Opened, vec![ready()]),
     ]);
@@ -222,7 +222,7 @@ fn a_broker_that_is_never_heard_while_we_are_busy_may_be_silent_then() {
         ),
         (9500, returned(FIRST), vec![]),
         (12499, Tick, vec![heartbeat(), AskForLife]),
-        (12500, Tick, vec![Close(Parting::Silence)]),
+        (12500, Tick, vec![Close(ClosingReason::Silence)]),
     ]);
     check(config(), script);
 }
@@ -232,7 +232,7 @@ fn a_broker_that_was_heard_while_we_were_busy_may_not() {
     let script = connect(0).into_iter().chain([
         (0, asked("a"), vec![given(FIRST, "a")]),
         (500, Alive, vec![]),
-        (3500, Tick, vec![Close(Parting::Silence), Cancel(FIRST)]),
+        (3500, Tick, vec![Close(ClosingReason::Silence), Cancel(FIRST)]),
     ]);
     check(config(), script);
 }
@@ -256,8 +256,8 @@ fn sent_away_it_registers_again_after_a_wait() {
     let script = connect(0).into_iter().chain([
         (
             1,
-            Received(ToWorker::Disconnect(Farewell::Unsaid)),
-            vec![Close(Parting::SentAway(Farewell::Unsaid))],
+            Received(ToWorker::Disconnect(DisconnectReason::Unsaid)),
+            vec![Close(ClosingReason::SentAway(DisconnectReason::Unsaid))],
         ),
         (1, asked("of the old connection"), vec![]),
         (20, Tick, vec![Open]),
@@ -389,7 +389,7 @@ fn drain_finishes_what_runs() {
         (
             3,
             Final(FIRST, Content::of(body("y")), None),
-            vec![done, leave(), Close(Parting::Leaving)],
+            vec![done, leave(), Close(ClosingReason::Leaving)],
         ),
         (4, returned(FIRST), vec![Stopped]),
         (5, Tick, vec![]),
@@ -397,7 +397,11 @@ fn drain_finishes_what_runs() {
     check(config(), script);
     check(
         config(),
-        connect(0).into_iter().chain([(1, Drain, vec![leave(), Close(Parting::Leaving), Stopped])]),
+        connect(0).into_iter().chain([(
+            1,
+            Drain,
+            vec![leave(), Close(ClosingReason::Leaving), Stopped],
+        )]),
     );
 }
 
@@ -405,12 +409,15 @@ fn drain_finishes_what_runs() {
 fn stop_cancels_what_runs() {
     let script = connect(0).into_iter().chain([
         (1, asked("a"), vec![given(FIRST, "a")]),
-        (2, Stop, vec![leave(), Close(Parting::Leaving), Cancel(FIRST)]),
+        (2, Stop, vec![leave(), Close(ClosingReason::Leaving), Cancel(FIRST)]),
         (3, returned(FIRST), vec![Stopped]),
     ]);
     check(config(), script);
     check(config(), [(0, Stop, vec![Stopped])]);
-    check(config(), [(0, Tick, vec![Open]), (0, Stop, vec![Close(Parting::Leaving), Stopped])]);
+    check(
+        config(),
+        [(0, Tick, vec![Open]), (0, Stop, vec![Close(ClosingReason::Leaving), Stopped])],
+    );
 }
 
 /// A worker of a dialect with a handshake, with two services.
@@ -448,7 +455,7 @@ fn welcome(heartbeat_ms: u64, liveness: u32) -> WorkerInput {
         message_bytes_max: 0,
         frames_max: 1_000,
         requests_max: 1_000,
-        broker: Label::empty(),
+        broker: ByteStr::empty(),
     }))
 }
 
@@ -474,17 +481,17 @@ fn a_worker_that_greets_says_what_it_takes_and_offers() {
         (2, returned(FIRST), vec![]),
         // The broker is silent for longer than it declared.
         (201, Tick, vec![]),
-        (202, Tick, vec![Close(Parting::Silence)]),
+        (202, Tick, vec![Close(ClosingReason::Silence)]),
     ]);
     check(greeting(), script);
 }
 
 #[test]
 fn a_broker_is_left_that_greets_twice_or_says_something_before() {
-    let left = || vec![Close(Parting::OutOfTurn)];
+    let left = || vec![Close(ClosingReason::OutOfTurn)];
     let second = (1, welcome(1_000, 3), left());
     check(greeting(), greeted(0).chain([second]));
-    let registered = ToWorker::Registered { service: "echo".into(), worker: Label::empty() };
+    let registered = ToWorker::Registered { service: "echo".into(), worker: ByteStr::empty() };
     for early in [asked("a"), Received(ToWorker::Heartbeat), Received(registered)] {
         check(greeting(), greet(0).into_iter().chain([(1, early, left())]));
     }
@@ -501,8 +508,8 @@ fn a_broker_that_greets_but_does_not_register_all_is_tried_less_and_less() {
         let opened = [Tick, Opened, welcome(1_000, 3)];
         let settled = ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(2) };
         // The worker registers two services, which is one too many.
-        let registered = ToWorker::Registered { service: "echo".into(), worker: Label::empty() };
-        let refused = ToWorker::Disconnect(Farewell::Full);
+        let registered = ToWorker::Registered { service: "echo".into(), worker: ByteStr::empty() };
+        let refused = ToWorker::Disconnect(DisconnectReason::Full);
         for input in opened.into_iter().chain([settled, registered, refused].map(Received)) {
             worker.handle(now, input);
             while worker.poll_output().is_some() {}
@@ -518,9 +525,9 @@ fn a_broker_that_greets_but_does_not_register_all_is_tried_less_and_less() {
 
 #[test]
 fn a_worker_that_is_not_wanted_comes_back_when_it_offers_something_else() {
-    let why = Farewell::Forbidden;
+    let why = DisconnectReason::Forbidden;
     let away = || {
-        let close = vec![Close(Parting::SentAway(why))];
+        let close = vec![Close(ClosingReason::SentAway(why))];
         (1, Received(ToWorker::Disconnect(why)), close)
     };
     let script = greeted(0).chain([
@@ -578,7 +585,7 @@ fn concurrency_changes_while_it_runs() {
         (4, settled(3), vec![]),
         (4, settled(1), vec![]),
         (5, Concurrency(0), vec![takes(0)]),
-        (6, asked("c"), vec![Close(Parting::Overload), Cancel(FIRST), Cancel(SECOND)]),
+        (6, asked("c"), vec![Close(ClosingReason::Overload), Cancel(FIRST), Cancel(SECOND)]),
     ]);
 
     check(greeting(), script);
@@ -600,7 +607,7 @@ fn a_number_that_was_said_before_a_higher_one_settles_nothing() {
         (3, asked("b"), vec![given(SECOND, "b")]),
         (4, settled(2), vec![]),
         (4, settled(1), vec![]),
-        (5, asked("c"), vec![Close(Parting::Overload), Cancel(FIRST), Cancel(SECOND)]),
+        (5, asked("c"), vec![Close(ClosingReason::Overload), Cancel(FIRST), Cancel(SECOND)]),
     ]);
 
     check(greeting(), script);
@@ -639,7 +646,7 @@ fn what_comes_while_it_drains_is_given_back() {
         (3, returned(FIRST), vec![]),
         // The broker had not received the new concurrency yet.
         (3, asked("c"), vec![replied(FromWorker::Rejected, "c", Frames::empty())]),
-        (4, settled(0), vec![leave(), Close(Parting::Leaving), Stopped]),
+        (4, settled(0), vec![leave(), Close(ClosingReason::Leaving), Stopped]),
     ]);
     check(greeting(), script);
 }
@@ -660,7 +667,7 @@ fn a_worker_that_drains_leaves_a_broker_that_beats_but_never_says_that_nothing_m
         (1_500, returned(FIRST), vec![]),
         beat(2_000),
         (2_499, Tick, vec![]),
-        (2_500, Tick, vec![leave(), Close(Parting::Leaving), Stopped]),
+        (2_500, Tick, vec![leave(), Close(ClosingReason::Leaving), Stopped]),
     ]);
     let config = WorkerConfig { capacity_timeout: Duration::from_secs(2), ..greeting() };
     check(config.clone(), script);
@@ -692,7 +699,7 @@ fn a_nothing_that_was_said_before_it_drained_is_not_the_last_word() {
         (23, settled(0), vec![]),
         (24, asked("b"), vec![replied(FromWorker::Rejected, "b", Frames::empty())]),
         (24, settled(1), vec![]),
-        (25, settled(0), vec![leave(), Close(Parting::Leaving), Stopped]),
+        (25, settled(0), vec![leave(), Close(ClosingReason::Leaving), Stopped]),
     ];
     check(WorkerConfig { tasks_max: 1, ..greeting() }, script);
 }
@@ -777,7 +784,7 @@ fn what_it_did_not_ask_for_changes_nothing() {
         Received(ToWorker::Capacity { concurrency: crate::Concurrency::AtMost(requests) })
     };
     let registered = |service: &str| {
-        Received(ToWorker::Registered { service: service.into(), worker: Label::empty() })
+        Received(ToWorker::Registered { service: service.into(), worker: ByteStr::empty() })
     };
     let script = greeted(0).chain([
         (0, registered("news"), vec![]),
@@ -787,7 +794,7 @@ fn what_it_did_not_ask_for_changes_nothing() {
         (2, asked("a"), vec![given(FIRST, "a")]),
         (2, asked("b"), vec![given(SECOND, "b")]),
         // The worker accepts two requests, even if the broker confirms seven.
-        (3, asked("c"), vec![Close(Parting::Overload), Cancel(FIRST), Cancel(SECOND)]),
+        (3, asked("c"), vec![Close(ClosingReason::Overload), Cancel(FIRST), Cancel(SECOND)]),
     ]);
     check(greeting(), script);
     // An early confirmation of zero does not let the worker leave before the broker has received
@@ -796,7 +803,7 @@ fn what_it_did_not_ask_for_changes_nothing() {
         (0, settled(2), vec![]),
         (1, settled(0), vec![]),
         (2, Drain, vec![takes(0)]),
-        (3, settled(0), vec![leave(), Close(Parting::Leaving), Stopped]),
+        (3, settled(0), vec![leave(), Close(ClosingReason::Leaving), Stopped]),
     ]);
     check(greeting(), script);
 }

@@ -153,12 +153,12 @@ impl Replier {
     /// use std::time::Duration;
     ///
     /// # fn handler(reply: majordomus::blocking::Replier) {
-    /// reply.keep(Duration::from_secs(10)).finish("sunny");
+    /// reply.cache_for(Duration::from_secs(10)).finish("sunny");
     /// # }
     /// ```
     #[must_use]
-    pub fn keep(self, good_for: Duration) -> Self {
-        Self { reply: self.reply.keep(good_for), ..self }
+    pub fn cache_for(self, duration: Duration) -> Self {
+        Self { reply: self.reply.cache_for(duration), ..self }
     }
 
     /// Sends the final reply, or its last part. The reply is dropped if it is no longer needed.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use majordomus_core::{
-    ClientInput, ClientOutlet, Delivery, Farewell, FromClient, HandleState, Notice, Request,
-    RequestHandle, Time, ToClient,
+    ClientInput, ClientOutlet, Delivery, DisconnectReason, FromClient, HandleState, Notice,
+    Request, RequestHandle, Time, ToClient,
 };
 use majordomus_wire::Codec;
 use tokio::sync::mpsc;
@@ -301,7 +301,7 @@ impl ClientOutlet for Effects {
 
     /// Closes the connection, either because the state machine requests it or because the broker
     /// sent a disconnect reason.
-    fn close(&mut self, why: Option<Farewell>) {
+    fn close(&mut self, why: Option<DisconnectReason>) {
         match why {
             Some(why) => {
                 let text = self.uplink.sent_away(why);

@@ -327,9 +327,9 @@ impl ClientBuilder {
     /// the maximum is always 1.
     ///
     /// ```
-    /// let builder = majordomus::Client::builder("ipc://broker").running(100);
+    /// let builder = majordomus::Client::builder("ipc://broker").max_in_flight(100);
     /// ```
-    pub fn running(mut self, requests_max: usize) -> Self {
+    pub fn max_in_flight(mut self, requests_max: usize) -> Self {
         self.config.running_max = requests_max.max(1);
         self
     }
@@ -339,9 +339,9 @@ impl ClientBuilder {
     /// [`Refused`](crate::RequestError::Refused).
     ///
     /// ```
-    /// let builder = majordomus::Client::builder("ipc://broker").waiting(10, 1024 * 1024);
+    /// let builder = majordomus::Client::builder("ipc://broker").max_queued(10, 1024 * 1024);
     /// ```
-    pub fn waiting(mut self, requests_max: usize, bytes_max: usize) -> Self {
+    pub fn max_queued(mut self, requests_max: usize, bytes_max: usize) -> Self {
         self.config.waiting_max = requests_max;
         self.config.waiting_bytes_max = bytes_max;
         self

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use majordomus_core::{Label, Priority, Timeout};
+use majordomus_core::{ByteStr, Priority, Timeout};
 use majordomus_wire::{RequestOption, check_service_name};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -28,7 +28,7 @@ const ROUTING_ID_BYTES_MAX: usize = 255;
 /// the parts of the reply one by one.
 ///
 /// A request with an [option](RequestOption) that the client's dialect does not support is not
-/// sent: it fails with [`Unsayable`](RequestError::Unsayable). Options that the client implements
+/// sent: it fails with [`UnsupportedOption`](RequestError::UnsupportedOption). Options that the client implements
 /// alone ([`deadline`](Self::deadline), [`retry`](Self::retry), [`progress`](Self::progress),
 /// [`reports`](Self::reports)) are available in every dialect.
 ///
@@ -221,7 +221,7 @@ impl RequestBuilder {
     /// # }
     /// ```
     pub fn target(mut self, worker: &str) -> Self {
-        self.asking.request.target = Label::from(worker);
+        self.asking.request.target = ByteStr::from(worker);
         self.says(RequestOption::Target)
     }
 
@@ -349,12 +349,12 @@ impl RequestBuilder {
         let at_once = request.timeout == Timeout::After(Duration::ZERO);
         let lost = at_once && !RequestOption::AtOnce.is_in(dialect);
         if let Some(option) = self.unsayable.or(lost.then_some(RequestOption::AtOnce)) {
-            return Err(RequestError::Unsayable { option, dialect });
+            return Err(RequestError::UnsupportedOption { option, dialect });
         }
         let service = &request.service;
-        check_service_name(service).map_err(|offence| {
+        check_service_name(service).map_err(|violation| {
             let service = String::from_utf8_lossy(service).into_owned();
-            RequestError::BadService { service, offence }
+            RequestError::BadService { service, violation }
         })?;
         if request.target.len() > ROUTING_ID_BYTES_MAX {
             return Err(RequestError::NoSuchService);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use majordomus_core::Farewell;
+use majordomus_core::DisconnectReason;
 use tokio::sync::mpsc;
 
 use crate::client::driver::{Ask, Wish};
@@ -63,7 +63,10 @@ impl Routes {
     ///
     /// Returns the disconnect reason of the first broker if all brokers sent a reason that prevents
     /// reconnecting.
-    pub(crate) async fn choose(&self, failed: Option<usize>) -> Result<(usize, &Route), Farewell> {
+    pub(crate) async fn choose(
+        &self,
+        failed: Option<usize>,
+    ) -> Result<(usize, &Route), DisconnectReason> {
         loop {
             if let Some(chosen) = self.pick(failed) {
                 return Ok(chosen);

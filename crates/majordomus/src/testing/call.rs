@@ -7,7 +7,7 @@ use majordomus_core::CREDIT_UNLIMITED;
 
 use crate::client::Said;
 use crate::testing::handling::{Handling, heard};
-use crate::worker::{Saying, Strings};
+use crate::worker::{Saying, TaskControl};
 use crate::{Body, Replier, Request, RequestError, blocking};
 
 /// The maximum number of parts of an answer that are collected.
@@ -47,7 +47,7 @@ pub const PARTS_MAX: usize = 65_536;
 ///
 /// async fn weather(request: Request, reply: Replier) {
 ///     match &*request.body.text() {
-///         "here" => reply.keep(Duration::from_secs(600)).finish("sunny").await,
+///         "here" => reply.cache_for(Duration::from_secs(600)).finish("sunny").await,
 ///         elsewhere => reply.fail_with(404, format!("{elsewhere} is not known")).await,
 ///     }
 /// }
@@ -97,7 +97,7 @@ where
     H: FnOnce(Request, Replier) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let handling = Handling::start(handler, request, Strings::new(CREDIT_UNLIMITED));
+    let handling = Handling::start(handler, request, TaskControl::new(CREDIT_UNLIMITED));
     Call { handling, signs_of_work: 0, end: None }
 }
 
@@ -283,7 +283,7 @@ pub enum End {
     Final {
         /// The body of the reply.
         body: Body,
-        /// The time for which the broker may [cache](crate::Replier::keep) the reply.
+        /// The time for which the broker may [cache](crate::Replier::cache_for) the reply.
         keep: Option<Duration>,
     },
     /// An error that the handler returned, a panic, or a missing final reply.

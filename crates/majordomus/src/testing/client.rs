@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::time::Duration;
 
-use majordomus_core::{Label, Notice, RequestHandle, Timeout, WorkerRequest};
+use majordomus_core::{ByteStr, Notice, RequestHandle, Timeout, WorkerRequest};
 use majordomus_wire::{Codec, Dialect, Side};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -14,7 +14,7 @@ use crate::client::{ASKS_MAX, Ask, PARTS_MAX, Route, Routes, Said, Says, Wish, n
 use crate::events::Connections;
 use crate::testing::Record;
 use crate::testing::handling::{Handling, heard};
-use crate::worker::{Handler, Services, Strings};
+use crate::worker::{Handler, Services, TaskControl};
 use crate::{Brokers, Client, ConnectionEvent, Endpoint, Replier, Request, RequestError, blocking};
 
 /// The broker name that a test client reports.
@@ -160,7 +160,7 @@ struct StandIn {
     /// The requests that are being answered.
     answering: JoinSet<RequestHandle>,
     /// The cancellation and credit of each request's handler.
-    strings: HashMap<RequestHandle, Strings>,
+    strings: HashMap<RequestHandle, TaskControl>,
 }
 
 impl StandIn {
@@ -209,9 +209,9 @@ impl StandIn {
             Timeout::After(span) if !span.is_zero() => Some(span),
             _ => None,
         };
-        let strings = Strings::new(PARTS_MAX as u32);
+        let strings = TaskControl::new(PARTS_MAX as u32);
         self.strings.insert(handle, strings.clone());
-        let address = Label::decimal(handle.0);
+        let address = ByteStr::decimal(handle.0);
         let given = WorkerRequest {
             deadline: timeout,
             priority: request.priority,

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::client::Said;
-use crate::worker::{NO_REPLY, Outbox, SAYINGS_MAX, Saying, Strings, panic_text};
+use crate::worker::{NO_REPLY, Outbox, SAYINGS_MAX, Saying, TaskControl, panic_text};
 use crate::{Body, Replier, Request};
 
 /// The task handle of every handler. Each handler has its own channel, so it needs no distinct
@@ -27,11 +27,11 @@ pub(super) struct Handling {
     running: Option<JoinHandle<()>>,
     /// The end of the handler, which is reported after all its messages.
     ended: Option<Saying>,
-    strings: Strings,
+    strings: TaskControl,
 }
 
 impl Handling {
-    pub(super) fn start<H, F>(handler: H, request: Request, strings: Strings) -> Self
+    pub(super) fn start<H, F>(handler: H, request: Request, strings: TaskControl) -> Self
     where
         H: FnOnce(Request, Replier) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,

@@ -1,6 +1,6 @@
 //! Cancellation of running handlers.
 
-use crate::worker::strings::Strings;
+use crate::worker::task_control::TaskControl;
 
 /// A handle that reports when a reply is no longer needed: its request was cancelled, its
 /// connection was lost, or its worker was stopped.
@@ -21,11 +21,11 @@ use crate::worker::strings::Strings;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Cancellation {
-    strings: Strings,
+    strings: TaskControl,
 }
 
 impl Cancellation {
-    pub(crate) fn new(strings: Strings) -> Self {
+    pub(crate) fn new(strings: TaskControl) -> Self {
         Self { strings }
     }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use majordomus_core::{
-    Frames, FromWorker, HandleState, Label, Parting, TaskHandle, Time, ToWorker, WorkerAction,
-    WorkerInput, WorkerOutlet, WorkerRequest,
+    ByteStr, ClosingReason, Frames, FromWorker, HandleState, TaskHandle, Time, ToWorker,
+    WorkerAction, WorkerInput, WorkerOutlet, WorkerRequest,
 };
 use majordomus_wire::Codec;
 use tokio::sync::{mpsc, watch};
@@ -20,9 +20,9 @@ use crate::clock::Clock;
 use crate::link::LinkError;
 use crate::uplink::{Happening, Uplink};
 use crate::worker::outbox::{Outbox, Saying};
-use crate::worker::pace::Stopwatch;
+use crate::worker::poll_latency::Stopwatch;
 use crate::worker::service::{FirstPoll, Handling, Services};
-use crate::worker::strings::Strings;
+use crate::worker::task_control::TaskControl;
 use crate::{Body, Replier, Request};
 
 /// The time that handlers have to return when the worker is stopped.
@@ -80,14 +80,14 @@ struct Effects {
     services: Services,
     running: JoinSet<TaskHandle>,
     /// The cancellation and credit of each handler that has a task, and the id of its Tokio task.
-    strings: HashMap<TaskHandle, (Strings, Id), HandleState>,
+    strings: HashMap<TaskHandle, (TaskControl, Id), HandleState>,
     /// The number of handlers that were polled inline in this turn.
     polled: u32,
     stopwatch: Stopwatch,
     /// The time at which the first request of this turn was delivered.
     delivered_at: Option<Instant>,
-    /// The `Strings` of a handler that has returned, for reuse.
-    spare_strings: Option<Strings>,
+    /// The `TaskControl` of a handler that has returned, for reuse.
+    spare_strings: Option<TaskControl>,
     outbox: Arc<Outbox>,
     /// The handler that was polled inline, until the result is passed to the state machine.
     first_polled: Option<FirstPolled>,
@@ -99,7 +99,7 @@ struct Effects {
 /// The result of a handler's first poll.
 struct FirstPolled {
     task: TaskHandle,
-    strings: Strings,
+    strings: TaskControl,
     result: FirstPoll,
 }
 
@@ -294,10 +294,10 @@ impl Driver {
             self.tell(Saying::Concurrency(plan.concurrency));
         }
         for name in before.services.iter().filter(|name| !plan.services.contains(name)) {
-            self.tell(Saying::Withdraw(Label::from(name.as_str())));
+            self.tell(Saying::Withdraw(ByteStr::from(name.as_str())));
         }
         for name in plan.services.iter().filter(|name| !before.services.contains(name)) {
-            self.tell(Saying::Offer(Label::from(name.as_str())));
+            self.tell(Saying::Offer(ByteStr::from(name.as_str())));
         }
         if plan.leave > before.leave {
             self.leave(plan.leave);
@@ -400,7 +400,7 @@ impl WorkerOutlet for Effects {
         };
         let strings = match self.spare_strings.take() {
             Some(spare) => spare.renewed(request.credit),
-            None => Strings::new(request.credit),
+            None => TaskControl::new(request.credit),
         };
         let replier = Replier::new(task, Arc::clone(&self.outbox), strings.clone());
         // At most one handler is polled inline for each input of the state machine, so that the
@@ -455,23 +455,27 @@ impl Effects {
         *self.delivered_at.get_or_insert_with(Instant::now)
     }
 
-    fn close(&mut self, why: Parting) {
+    fn close(&mut self, why: ClosingReason) {
         let text = match why {
-            Parting::SentAway(why) => self.uplink.sent_away(why),
-            Parting::Leaving => "the worker leaves".to_string(),
-            Parting::Silence => "the broker is silent".to_string(),
-            Parting::Overload => "the broker sent one request too many".to_string(),
-            Parting::OutOfTurn => "the broker does not keep to the order of greetings".to_string(),
+            ClosingReason::SentAway(why) => self.uplink.sent_away(why),
+            ClosingReason::Leaving => "the worker leaves".to_string(),
+            ClosingReason::Silence => "the broker is silent".to_string(),
+            ClosingReason::Overload => "the broker sent one request too many".to_string(),
+            ClosingReason::OutOfTurn => {
+                "the broker does not keep to the order of greetings".to_string()
+            }
         };
         let endpoint = self.uplink.endpoint();
         match why {
-            Parting::SentAway(_) => {}
-            Parting::Leaving => debug!(%endpoint, "leaving the broker"),
+            ClosingReason::SentAway(_) => {}
+            ClosingReason::Leaving => debug!(%endpoint, "leaving the broker"),
             _ => warn!(%endpoint, "{text}; registering again"),
         }
         self.uplink.close();
         match why {
-            Parting::SentAway(_) | Parting::Leaving => self.uplink.note_disconnected(text),
+            ClosingReason::SentAway(_) | ClosingReason::Leaving => {
+                self.uplink.note_disconnected(text)
+            }
             _ => self.uplink.note_lost(text),
         }
     }
@@ -480,7 +484,7 @@ impl Effects {
     ///
     /// The first poll used a no-op waker, so a wake-up may have been lost. The spawned task polls
     /// the handler immediately and registers its own waker, so no event is missed.
-    fn go_on(&mut self, task: TaskHandle, strings: Strings, handling: Handling) {
+    fn go_on(&mut self, task: TaskHandle, strings: TaskControl, handling: Handling) {
         let handling = async move {
             handling.await;
             task

@@ -5,11 +5,11 @@ mod driver;
 mod fleet;
 mod name;
 mod outbox;
-mod pace;
+mod poll_latency;
 mod replier;
 mod request;
 mod service;
-mod strings;
+mod task_control;
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -26,7 +26,7 @@ pub(crate) use outbox::{Outbox, Saying};
 pub use replier::{Cancelled, Replier};
 pub use request::Request;
 pub(crate) use service::{Handler, Services};
-pub(crate) use strings::Strings;
+pub(crate) use task_control::TaskControl;
 
 #[cfg(doc)]
 use crate::ConnectionEvent;

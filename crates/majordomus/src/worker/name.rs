@@ -1,6 +1,6 @@
 //! The name of a worker and the routing ids of its connections.
 
-use majordomus_core::Label;
+use majordomus_core::ByteStr;
 use majordomus_wire::Codec;
 
 use crate::SetupError;
@@ -44,10 +44,10 @@ impl Name {
 
     /// Returns the routing id of the `nth` connection for this service: the name, with a suffix if
     /// the worker has several connections.
-    pub(crate) fn routing_id(&self, service: Option<&str>, nth: usize) -> Label {
+    pub(crate) fn routing_id(&self, service: Option<&str>, nth: usize) -> ByteStr {
         match service {
-            Some(service) if !self.is_whole() => Label::from(self.behind(service, nth).as_str()),
-            _ => Label::from(self.name.as_str()),
+            Some(service) if !self.is_whole() => ByteStr::from(self.behind(service, nth).as_str()),
+            _ => ByteStr::from(self.name.as_str()),
         }
     }
 

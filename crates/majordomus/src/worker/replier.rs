@@ -7,7 +7,7 @@ use std::time::Duration;
 use majordomus_core::{CODE_UNSAID, TaskHandle};
 
 use crate::worker::outbox::{Outbox, Saying};
-use crate::worker::strings::Strings;
+use crate::worker::task_control::TaskControl;
 use crate::{Body, Cancellation};
 
 /// The sender of a handler's reply: any number of parts, then one final reply or an error.
@@ -37,12 +37,12 @@ use crate::{Body, Cancellation};
 pub struct Replier {
     task: TaskHandle,
     outbox: Arc<Outbox>,
-    strings: Strings,
+    strings: TaskControl,
     keep: Option<Duration>,
 }
 
 impl Replier {
-    pub(crate) fn new(task: TaskHandle, outbox: Arc<Outbox>, strings: Strings) -> Self {
+    pub(crate) fn new(task: TaskHandle, outbox: Arc<Outbox>, strings: TaskControl) -> Self {
         Self { task, outbox, strings, keep: None }
     }
 
@@ -127,12 +127,12 @@ impl Replier {
     /// use std::time::Duration;
     ///
     /// # async fn handler(reply: majordomus::Replier) {
-    /// reply.keep(Duration::from_secs(10)).finish("sunny").await;
+    /// reply.cache_for(Duration::from_secs(10)).finish("sunny").await;
     /// # }
     /// ```
     #[must_use]
-    pub fn keep(self, good_for: Duration) -> Self {
-        Self { keep: Some(good_for), ..self }
+    pub fn cache_for(self, duration: Duration) -> Self {
+        Self { keep: Some(duration), ..self }
     }
 
     /// Sends the final reply, or its last part. The reply is dropped if it is no longer needed.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use majordomus_core::{Content, Label, Priority, WorkerRequest};
+use majordomus_core::{ByteStr, Content, Priority, WorkerRequest};
 
 use crate::Body;
 
@@ -88,7 +88,7 @@ impl From<WorkerRequest> for Request {
 
 /// Returns an address as printable text. Most addresses are tokens of a broker (16 bytes of any
 /// value) or numbers.
-fn printable(address: &Label) -> String {
+fn printable(address: &ByteStr) -> String {
     let mut text = vec![0; 4 * address.len()];
     let mut end = 0;
     for &byte in address.iter() {
@@ -139,10 +139,10 @@ mod tests {
             ("\u{e9}", "\\xc3\\xa9"),
             ("\t\"'\\\x7f~", "\\t\\\"\\'\\\\\\x7f~"),
         ] {
-            assert_eq!(printable(&Label::from(address)), id);
+            assert_eq!(printable(&ByteStr::from(address)), id);
         }
-        assert_eq!(printable(&Label::from(&b"\xff"[..])), "\\xff");
+        assert_eq!(printable(&ByteStr::from(&b"\xff"[..])), "\\xff");
         let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(printable(&Label::from(&all[..])), all.escape_ascii().to_string());
+        assert_eq!(printable(&ByteStr::from(&all[..])), all.escape_ascii().to_string());
     }
 }

@@ -14,7 +14,7 @@ use majordomus_core::broker::best_offer;
 use majordomus_wire::check_service_name;
 use tokio::task::{Id, JoinSet};
 
-use crate::worker::pace::Pace;
+use crate::worker::poll_latency::PollLatency;
 use crate::{Replier, Request, SetupError};
 
 /// The prefix of the service names that the broker serves itself.
@@ -33,7 +33,7 @@ pub(crate) enum FirstPoll {
     Pending(Handling),
 }
 
-/// The handler of a service. Clones share the handler and its [`Pace`].
+/// The handler of a service. Clones share the handler and its [`PollLatency`].
 #[derive(Clone)]
 pub(crate) struct Handler(Arc<dyn Handles>);
 
@@ -43,7 +43,7 @@ impl Handler {
         H: Fn(Request, Replier) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        Self(Arc::new(Paced { pace: Pace::default(), handler }))
+        Self(Arc::new(Paced { pace: PollLatency::default(), handler }))
     }
 
     /// Returns the handler's future without polling it.
@@ -52,7 +52,7 @@ impl Handler {
     }
 
     /// Returns the record of how long the handler's first polls take.
-    pub(crate) fn pace(&self) -> &Pace {
+    pub(crate) fn pace(&self) -> &PollLatency {
         self.0.pace()
     }
 
@@ -78,7 +78,7 @@ impl Handler {
 trait Handles: Send + Sync {
     fn handle(&self, request: Request, replier: Replier) -> Handling;
 
-    fn pace(&self) -> &Pace;
+    fn pace(&self) -> &PollLatency;
 
     fn poll_once(&self, request: Request, replier: Replier) -> FirstPoll;
 
@@ -93,7 +93,7 @@ trait Handles: Send + Sync {
 
 /// A handler and the record of its first polls.
 struct Paced<H> {
-    pace: Pace,
+    pace: PollLatency,
     handler: H,
 }
 
@@ -106,7 +106,7 @@ where
         Box::pin((self.handler)(request, replier))
     }
 
-    fn pace(&self) -> &Pace {
+    fn pace(&self) -> &PollLatency {
         &self.pace
     }
 
@@ -188,8 +188,8 @@ impl Services {
     /// Registers a service without a check for reserved names. Returns an error if the name is
     /// invalid or already registered.
     pub(crate) fn add(&self, name: &str, handler: Handler) -> Result<(), SetupError> {
-        if let Err(offence) = check_service_name(name.as_bytes()) {
-            return Err(SetupError::Service { name: name.into(), offence });
+        if let Err(violation) = check_service_name(name.as_bytes()) {
+            return Err(SetupError::Service { name: name.into(), violation });
         }
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         if all.iter().any(|offer| offer.name == name) {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use majordomus::{Dialect, Frames};
 use majordomus_core::{
-    Concurrency, CorrelationId, Farewell, FromClient, FromWorker, Label, Outcome, Reply, Request,
-    Status, ToClient, ToWorkerView, Token, Welcome, WorkerReply, WorkerRequestView,
+    ByteStr, Concurrency, CorrelationId, DisconnectReason, FromClient, FromWorker, Outcome, Reply,
+    Request, Status, ToClient, ToWorkerView, Token, Welcome, WorkerReply, WorkerRequestView,
 };
 pub(crate) use majordomus_wire::Side;
 use majordomus_wire::{Codec, Scratch, in_frames};
@@ -89,7 +89,7 @@ impl FakeBroker {
             };
             assert!(takes.concurrency.is_some());
         }
-        let ready = FromWorker::Ready { service: Label::from("echo") };
+        let ready = FromWorker::Ready { service: ByteStr::from("echo") };
         assert_eq!(worker.worker_says().await, ready);
         if self.dialect == Dialect::Pigato {
             // Without this capacity, the worker would receive up to 100 requests at once.
@@ -183,7 +183,7 @@ impl Peer {
             message_bytes_max,
             frames_max: 1_000,
             requests_max: 1_000,
-            broker: Label::from("fake"),
+            broker: ByteStr::from("fake"),
         };
         self.hello().await;
         match self.codec.side() {
@@ -193,7 +193,7 @@ impl Peer {
     }
 
     /// Disconnects the peer with this reason.
-    pub(crate) async fn send_away(&mut self, why: Farewell) {
+    pub(crate) async fn send_away(&mut self, why: DisconnectReason) {
         match self.codec.side() {
             Side::Client => self.send_to_client(ToClient::Disconnect(why)).await,
             Side::Worker => self.send_to_worker(ToWorkerView::Disconnect(why)).await,
@@ -339,7 +339,7 @@ pub(crate) fn token_text(address: &str) -> String {
 }
 
 /// Returns the short address of a token; any other address is returned unchanged.
-fn address_of(address: &[u8]) -> Label {
+fn address_of(address: &[u8]) -> ByteStr {
     let octets = Token::read(address).map(Token::octets);
     octets.as_ref().map_or(address, |octets| octets.trim_ascii_end()).into()
 }

@@ -1,6 +1,8 @@
 //! A scripted client.
 
-use majordomus_core::{ClientCapabilities, CorrelationId, Form, FromClient, Label, Time, ToClient};
+use majordomus_core::{
+    ByteStr, ClientCapabilities, CorrelationId, Form, FromClient, Time, ToClient,
+};
 
 use super::{Act, Scene};
 use crate::network::Up;
@@ -97,8 +99,8 @@ impl Client {
     /// Returns a keep-alive for a request or for a worker.
     fn insist(&self, scene: &mut Scene<'_>) -> FromClient {
         match scene.rng.one_in(2) {
-            true => FromClient::StillWanted { id: self.recent_id(scene) },
-            false => FromClient::Vouch { worker: scene.workload.identity(scene.rng) },
+            true => FromClient::RequestKeepAlive { id: self.recent_id(scene) },
+            false => FromClient::WorkerKeepAlive { worker: scene.workload.identity(scene.rng) },
         }
     }
 
@@ -137,7 +139,7 @@ impl Client {
         match (self.request_ids, self.can.form) {
             (false, _) => CorrelationId::NONE,
             (true, Form::Frames) if self.can.greets => CorrelationId::Number(number),
-            (true, _) => CorrelationId::Text(Label::decimal(number)),
+            (true, _) => CorrelationId::Text(ByteStr::decimal(number)),
         }
     }
 }

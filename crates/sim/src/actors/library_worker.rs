@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use majordomus_core::{
-    Backoff, CODE_UNSAID, Concurrency, Content, Form, Frames, Parting, TaskHandle, Time, ToWorker,
-    WorkerCapabilities, WorkerConfig, WorkerInput, WorkerOutput,
+    Backoff, CODE_UNSAID, ClosingReason, Concurrency, Content, Form, Frames, TaskHandle, Time,
+    ToWorker, WorkerCapabilities, WorkerConfig, WorkerInput, WorkerOutput,
 };
 
 use super::task::{Finish, Plan, body};
@@ -142,7 +142,7 @@ impl LibraryWorker {
                 WorkerOutput::Open => scene.acts.push(Act::Open),
                 // A worker that cannot receive cancellations is given another request at the busy
                 // limit.
-                WorkerOutput::Close(Parting::Overload) if self.can.cancel => {
+                WorkerOutput::Close(ClosingReason::Overload) if self.can.cancel => {
                     scene.acts.push(Act::Accuse("a worker got more than it takes".into()));
                 }
                 WorkerOutput::Close(_) => scene.acts.push(Act::Close),

@@ -8,7 +8,7 @@ mod task;
 mod worker;
 
 use majordomus_core::broker::Profile;
-use majordomus_core::{Label, Role, Time};
+use majordomus_core::{ByteStr, Role, Time};
 
 pub(crate) use self::client::Client;
 pub(crate) use self::library_client::LibraryClient;
@@ -67,7 +67,7 @@ impl Actor {
     }
 
     /// Returns the broker's view of the actor when it connects.
-    pub(crate) fn profile(&self, identity: &Label, answers_probes: bool) -> Profile {
+    pub(crate) fn profile(&self, identity: &ByteStr, answers_probes: bool) -> Profile {
         let role = match self {
             Actor::Client(client) => Role::Client(client.can),
             Actor::LibraryClient(client) => Role::Client(client.can),

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use majordomus_core::{CorrelationId, Form, Frames, Label, Time, WorkerReply};
+use majordomus_core::{ByteStr, CorrelationId, Form, Frames, Time, WorkerReply};
 
 use super::Scene;
 use crate::script::text_of;
@@ -71,7 +71,7 @@ pub(crate) fn body(scene: &mut Scene<'_>) -> Frames {
 pub(crate) fn reply(
     scene: &mut Scene<'_>,
     form: Form,
-    address: Label,
+    address: ByteStr,
     id: &CorrelationId,
 ) -> WorkerReply {
     let id = match form {

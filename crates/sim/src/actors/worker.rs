@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use majordomus_core::{
-    CODE_UNSAID, Concurrency, CorrelationId, FromWorker, Label, Status, Time, ToWorker,
+    ByteStr, CODE_UNSAID, Concurrency, CorrelationId, FromWorker, Status, Time, ToWorker,
     WorkerCapabilities, WorkerReply,
 };
 
@@ -21,7 +21,7 @@ const OLD_MAX: usize = 16;
 pub(crate) struct Worker {
     pub(crate) can: WorkerCapabilities,
     /// Its services. Some dialects allow more than one.
-    services: Vec<Label>,
+    services: Vec<ByteStr>,
     /// Its declared heartbeat interval.
     pace: Option<Duration>,
     /// True if it has sent HELLO and was not disconnected since, as far as it knows.
@@ -40,7 +40,7 @@ pub(crate) struct Worker {
     connected: bool,
     ready: bool,
     tasks: Vec<Task>,
-    old: Vec<Label>,
+    old: Vec<ByteStr>,
     heartbeat_at: Time,
     open_at: Time,
     ready_at: Time,
@@ -48,7 +48,7 @@ pub(crate) struct Worker {
 
 #[derive(Debug)]
 struct Task {
-    address: Label,
+    address: ByteStr,
     id: CorrelationId,
     plan: Plan,
 }
@@ -114,7 +114,7 @@ impl Worker {
             | ToWorker::Registered { .. }
             | ToWorker::Heartbeat
             | ToWorker::Capacity { .. }
-            | ToWorker::StillWanted { .. }
+            | ToWorker::RequestKeepAlive { .. }
             | ToWorker::More { .. } => {}
             ToWorker::Disconnect(_) => {
                 (self.ready, self.greeted) = (false, false);
@@ -155,7 +155,7 @@ impl Worker {
                 }
             }
             let service = match scene.rng.per_mille(scene.faults.mischief / 4) {
-                true => Label::from(scene.rng.pick(&["mmi.service", "", "echo"])),
+                true => ByteStr::from(scene.rng.pick(&["mmi.service", "", "echo"])),
                 false => self.services[0].clone(),
             };
             if self.can.greets && scene.rng.one_in(2) {
@@ -230,7 +230,7 @@ impl Worker {
                 }
                 self.say(scene, FromWorker::Ready { service });
             }
-            4 => self.say(scene, FromWorker::Withdraw { service: Label::empty() }),
+            4 => self.say(scene, FromWorker::Withdraw { service: ByteStr::empty() }),
             _ => {
                 if self.services.len() > 1 {
                     self.services.retain(|offered| *offered != service);
@@ -321,7 +321,7 @@ impl Worker {
             return;
         }
         let old = match self.old.is_empty() {
-            true => Label::from("nothing"),
+            true => ByteStr::from("nothing"),
             false => self.old[scene.rng.below(self.old.len() as u64) as usize].clone(),
         };
         let other = scene.rng.one_in(8);
@@ -338,7 +338,7 @@ impl Worker {
             3 => FromWorker::Failed(reply),
             5 if self.can.rejects => FromWorker::Rejected(reply),
             4 | 6 => {
-                let address = Label::from("abcdefghijklmnopabcdefghijklmnop");
+                let address = ByteStr::from("abcdefghijklmnopabcdefghijklmnop");
                 FromWorker::Final(WorkerReply { address, ..reply })
             }
             _ => FromWorker::Final(reply),

@@ -6,59 +6,59 @@ use std::rc::Rc;
 
 use majordomus_core::broker::{Input, Keys, Profile};
 use majordomus_core::{
-    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Frames, FromClient,
-    FromWorker, Label, OutcomeSet, PeerId, Priority, Redelivery, Request, Role, Time, Timeout,
+    ByteStr, CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Frames, FromClient,
+    FromWorker, OutcomeSet, PeerId, Priority, Redelivery, Request, Role, Time, Timeout,
     WorkerCapabilities, WorkerReply,
 };
 
 use super::timely;
-use crate::judge::{MARK, UID_BYTES, Uid, uid_in, uid_of};
+use crate::checker::{MARK, UID_BYTES, Uid, uid_in, uid_of};
+use crate::history::{Bearer, Clock, Entry, History, reply_of};
 use crate::script::{TOLD, TOLD_MOST};
 use crate::settings;
-use crate::tape::{Bearer, Clock, Entry, Tape, reply_of};
 
 /// The keys and the peer generation in the core's scripts.
 const KEYS: Keys = Keys([1, 2, 3, 4]);
 const GENERATION: u32 = 7;
 
 /// Returns simplifications of the whole history: the configuration and the names of the scripts.
-pub(super) fn whole(tape: &Tape, at: usize) -> Vec<Tape> {
+pub(super) fn whole(history: &History, at: usize) -> Vec<History> {
     let mut tapes = Vec::new();
     if at > 0 {
         return tapes;
     }
     let base = settings::of_scripts();
-    if tape.config != base {
-        tapes.push(Tape { config: base.clone(), ..tape.clone() });
+    if history.config != base {
+        tapes.push(History { config: base.clone(), ..history.clone() });
     }
-    let plainer = settings::plainer(&tape.config, &base);
-    tapes.extend(plainer.into_iter().map(|config| Tape { config, ..tape.clone() }));
-    tapes.extend((0..tape.entries.len()).filter_map(|at| configured_before(tape, at)));
-    if tape.keys.0 != KEYS.0 {
-        tapes.push(Tape { keys: KEYS, ..tape.clone() });
+    let plainer = settings::plainer(&history.config, &base);
+    tapes.extend(plainer.into_iter().map(|config| History { config, ..history.clone() }));
+    tapes.extend((0..history.entries.len()).filter_map(|at| configured_before(history, at)));
+    if history.keys.0 != KEYS.0 {
+        tapes.push(History { keys: KEYS, ..history.clone() });
     }
-    if tape.clock == Clock::AsRecorded {
-        tapes.push(timely(tape));
+    if history.clock == Clock::AsRecorded {
+        tapes.push(timely(history));
     }
-    tapes.extend(with_numbered_peers(tape));
-    tapes.extend(with_one_service(tape));
-    tapes.extend(with_named_requests(tape));
+    tapes.extend(with_numbered_peers(history));
+    tapes.extend(with_one_service(history));
+    tapes.extend(with_named_requests(history));
     tapes
 }
 
 /// Moves the configuration of this entry to the start of the history.
-fn configured_before(tape: &Tape, at: usize) -> Option<Tape> {
-    let Entry::Told(_, Input::Configured(config)) = &tape.entries[at] else { return None };
-    let mut tape = Tape { config: (**config).clone(), ..tape.clone() };
-    tape.entries.remove(at);
-    Some(tape)
+fn configured_before(history: &History, at: usize) -> Option<History> {
+    let Entry::Told(_, Input::Configured(config)) = &history.entries[at] else { return None };
+    let mut history = History { config: (**config).clone(), ..history.clone() };
+    history.entries.remove(at);
+    Some(history)
 }
 
 /// Renumbers the peers with the ids of a script.
-fn with_numbered_peers(tape: &Tape) -> Option<Tape> {
+fn with_numbered_peers(history: &History) -> Option<History> {
     let mut ids = HashMap::new();
-    for entry in &tape.entries {
-        if let Entry::Told(_, Input::Appeared { peer, .. }) = entry {
+    for entry in &history.entries {
+        if let Entry::Told(_, Input::Connected { peer, .. }) = entry {
             let id = PeerId::new(ids.len() as u32, GENERATION);
             ids.entry(*peer).or_insert(id);
         }
@@ -67,22 +67,22 @@ fn with_numbered_peers(tape: &Tape) -> Option<Tape> {
         return None;
     }
     let id = |peer: PeerId| ids.get(&peer).copied().unwrap_or(peer);
-    let mut tape = renamed(tape, |(worker, uid, number)| (id(worker), uid, number));
-    for entry in &mut tape.entries {
+    let mut history = renamed(history, |(worker, uid, number)| (id(worker), uid, number));
+    for entry in &mut history.entries {
         if let Entry::Told(_, input) = entry
             && let Some(peer) = peer_of(input)
         {
             *peer = id(*peer);
         }
     }
-    Some(tape)
+    Some(history)
 }
 
 /// Replaces all services by `echo`.
-fn with_one_service(tape: &Tape) -> Option<Tape> {
-    let mut tape = tape.clone();
+fn with_one_service(history: &History) -> Option<History> {
+    let mut history = history.clone();
     let mut changed = false;
-    for entry in &mut tape.entries {
+    for entry in &mut history.entries {
         let service = match entry {
             Entry::Told(_, Input::FromClient { command: FromClient::Request(request), .. }) => {
                 &mut request.service
@@ -93,15 +93,15 @@ fn with_one_service(tape: &Tape) -> Option<Tape> {
             _ => continue,
         };
         changed |= **service != *b"echo";
-        *service = Label::from("echo");
+        *service = ByteStr::from("echo");
     }
-    changed.then_some(tape)
+    changed.then_some(history)
 }
 
 /// Replaces request numbers by readable ones: `request1` and so on.
-fn with_named_requests(tape: &Tape) -> Option<Tape> {
+fn with_named_requests(history: &History) -> Option<History> {
     let mut names: HashMap<Uid, Uid> = HashMap::new();
-    for entry in &tape.entries {
+    for entry in &history.entries {
         if let Some(uid) = request_of(entry).and_then(number_of) {
             let number = (names.len() + 1).to_string();
             let name = format!("{:.*}{number}", 8 - number.len(), "request");
@@ -112,8 +112,8 @@ fn with_named_requests(tape: &Tape) -> Option<Tape> {
         return None;
     }
     let name = |uid: Uid| names.get(&uid).copied().unwrap_or(uid);
-    let mut tape = renamed(tape, |(worker, uid, number)| (worker, name(uid), number));
-    for entry in &mut tape.entries {
+    let mut history = renamed(history, |(worker, uid, number)| (worker, name(uid), number));
+    for entry in &mut history.entries {
         if let Entry::Told(_, Input::FromClient { command: FromClient::Request(request), .. }) =
             entry
             && let Some(uid) = number_of(request)
@@ -121,7 +121,7 @@ fn with_named_requests(tape: &Tape) -> Option<Tape> {
             renumber(request, name(uid));
         }
     }
-    Some(tape)
+    Some(history)
 }
 
 fn number_of(request: &Request) -> Option<Uid> {
@@ -141,7 +141,7 @@ fn renumber(request: &mut Request, uid: Uid) {
         options[1..=UID_BYTES].copy_from_slice(&number);
         request.options = options.into();
     } else if uid_in(&request.id).is_some() {
-        request.id = Label::from(&number[..]).into();
+        request.id = ByteStr::from(&number[..]).into();
     } else {
         let mut frames: Vec<Vec<u8>> = request.body.iter().map(<[u8]>::to_vec).collect();
         frames[0][..UID_BYTES].copy_from_slice(&number);
@@ -153,9 +153,10 @@ fn body_like<T: AsRef<[u8]>>(request: &Request, frames: &[T]) -> Frames {
     Frames::from_slices(frames).in_form(request.body.form(), request.body.note())
 }
 
-fn renamed(tape: &Tape, rename: impl Fn(Bearer) -> Bearer) -> Tape {
-    let bearers = tape.bearers.iter().map(|(address, bearer)| (address.clone(), rename(*bearer)));
-    Tape { bearers: Rc::new(bearers.collect()), ..tape.clone() }
+fn renamed(history: &History, rename: impl Fn(Bearer) -> Bearer) -> History {
+    let bearers =
+        history.bearers.iter().map(|(address, bearer)| (address.clone(), rename(*bearer)));
+    History { bearers: Rc::new(bearers.collect()), ..history.clone() }
 }
 
 fn request_of(entry: &Entry) -> Option<&Request> {
@@ -169,26 +170,26 @@ fn request_of(entry: &Entry) -> Option<&Request> {
 
 fn peer_of(input: &mut Input) -> Option<&mut PeerId> {
     match input {
-        Input::Appeared { peer, .. }
+        Input::Connected { peer, .. }
         | Input::FromClient { peer, .. }
         | Input::FromWorker { peer, .. }
         | Input::Malformed { peer }
         | Input::Alive { peer, .. }
-        | Input::Filled { peer }
-        | Input::Draining { peer }
-        | Input::Drained { peer }
-        | Input::Gone { peer } => Some(peer),
+        | Input::AboveHighWater { peer }
+        | Input::MakingProgress { peer }
+        | Input::BelowLowWater { peer }
+        | Input::Disconnected { peer } => Some(peer),
         _ => None,
     }
 }
 
 /// Returns simplifications of one entry.
-pub(super) fn words(tape: &Tape, at: usize) -> Vec<Tape> {
-    let Entry::Told(moment, input) = &tape.entries[at] else { return Vec::new() };
+pub(super) fn words(history: &History, at: usize) -> Vec<History> {
+    let Entry::Told(moment, input) = &history.entries[at] else { return Vec::new() };
     let inputs: Vec<Input> = match input {
-        Input::Appeared { peer, profile } => {
+        Input::Connected { peer, profile } => {
             let plainer = profiles(profile).into_iter();
-            plainer.map(|profile| Input::Appeared { peer: *peer, profile }).collect()
+            plainer.map(|profile| Input::Connected { peer: *peer, profile }).collect()
         }
         Input::FromClient { peer, command: FromClient::Request(request) } => {
             // Translation hints do not affect the equality of requests.
@@ -200,15 +201,15 @@ pub(super) fn words(tape: &Tape, at: usize) -> Vec<Tape> {
             commands.map(|command| Input::FromClient { peer: *peer, command }).collect()
         }
         Input::FromWorker { peer, command } => {
-            let commands = worker_commands(tape, command).into_iter();
+            let commands = worker_commands(history, command).into_iter();
             commands.map(|command| Input::FromWorker { peer: *peer, command }).collect()
         }
         _ => Vec::new(),
     };
     let with = |input| {
-        let mut tape = tape.clone();
-        tape.entries[at] = Entry::Told(*moment, input);
-        tape
+        let mut history = history.clone();
+        history.entries[at] = Entry::Told(*moment, input);
+        history
     };
     inputs.into_iter().map(with).collect()
 }
@@ -268,7 +269,7 @@ fn profiles(profile: &Profile) -> Vec<Profile> {
     let roles = roles.into_iter().map(|role| Profile { role, ..profile.clone() });
     let rest = changed(
         profile,
-        &[|profile| profile.identity = Label::empty(), |profile| profile.answers_probes = false],
+        &[|profile| profile.identity = ByteStr::empty(), |profile| profile.answers_probes = false],
     );
     roles.chain(rest).collect()
 }
@@ -326,14 +327,14 @@ fn requests(request: &Request) -> Vec<Request> {
                     && let Some(uid) = number_of(request)
                 {
                     request.options.clear();
-                    request.id = Label::from(&uid.to_be_bytes()[..]).into();
+                    request.id = ByteStr::from(&uid.to_be_bytes()[..]).into();
                 }
             },
             |request| match is_marked(request) {
                 true => request.options.truncate(1 + UID_BYTES),
                 false => request.options.clear(),
             },
-            |request| request.target = Label::empty(),
+            |request| request.target = ByteStr::empty(),
             |request| request.fresh = false,
             |request| request.durable = false,
             |request| request.priority = Priority::ORDINARY,
@@ -343,7 +344,7 @@ fn requests(request: &Request) -> Vec<Request> {
     )
 }
 
-fn worker_commands(tape: &Tape, command: &FromWorker) -> Vec<FromWorker> {
+fn worker_commands(history: &History, command: &FromWorker) -> Vec<FromWorker> {
     if let FromWorker::Heartbeat(_) = command {
         return changed(command, &[|command| *command = FromWorker::HEARTBEAT]);
     }
@@ -355,9 +356,9 @@ fn worker_commands(tape: &Tape, command: &FromWorker) -> Vec<FromWorker> {
         |reply| reply.options.clear(),
         |reply| reply.keep = None,
     ];
-    if tape.bearers.contains_key(&reply.address) {
+    if history.bearers.contains_key(&reply.address) {
         // If any token will do, no request is necessary.
-        changes.push(|reply| reply.address = Label::from("forged"));
+        changes.push(|reply| reply.address = ByteStr::from("forged"));
     }
     let with = |reply| {
         let mut command = command.clone();
@@ -380,19 +381,19 @@ fn floor(span: Duration, unit: u64) -> Duration {
 }
 
 /// Returns simplifications of the time before an entry: shorter or rounder times.
-pub(super) fn times(tape: &Tape, at: usize) -> Vec<Tape> {
-    let before = at.checked_sub(1).map_or(Time::ZERO, |before| tape.entries[before].at());
-    let gap = tape.entries[at].at().since(before);
+pub(super) fn times(history: &History, at: usize) -> Vec<History> {
+    let before = at.checked_sub(1).map_or(Time::ZERO, |before| history.entries[before].at());
+    let gap = history.entries[at].at().since(before);
     let short = [0, 1, 10, 100, 1000].map(Duration::from_millis);
     let round = [1000, 100, 10, 1].map(|unit| floor(gap, unit));
     let less = short.into_iter().chain(round).filter(|less| *less < gap);
     let whole = Some(in_millis(gap)).filter(|whole| *whole != gap);
     let with = |less: Duration| {
-        let mut tape = tape.clone();
-        for entry in &mut tape.entries[at..] {
+        let mut history = history.clone();
+        for entry in &mut history.entries[at..] {
             entry.set_at(before.after(less).after(entry.at().since(before.after(gap))));
         }
-        tape
+        history
     };
     less.chain(whole).map(with).collect()
 }

@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use majordomus_core::broker::{Broker, Limits, Output, Profile, Sign};
 use majordomus_core::{
-    ClientCapabilities, Frames, FromClient, Label, PeerId, Redelivery, Request, Role, Timeout,
+    ByteStr, ClientCapabilities, Frames, FromClient, PeerId, Redelivery, Request, Role, Timeout,
     ToWorker, WorkerCapabilities, WorkerReply,
 };
 
 use super::*;
-use crate::saboteur::{Mutation, Saboteur};
-use crate::tape::Hope;
+use crate::history::Hope;
+use crate::mutant::{Mutant, Mutation};
 
 const KEYS: Keys = Keys([9, 8, 7, 6]);
 const CLIENT: PeerId = PeerId::new(3, 1);
@@ -19,30 +19,30 @@ const OTHER: PeerId = PeerId::new(0, 5);
 
 /// Checks that a full replay of a history repeats the broker's outputs and their times, to the last
 /// step.
-fn check_repeated<M: Machine>(kind: M::Kind, seed: u64, steps: u64) -> Tape {
-    let (tape, stage) = record::<M>(kind, seed, steps);
-    let replayed = tape.replay::<M>(kind, &mut |_| {});
+fn check_repeated<M: Machine>(kind: M::Kind, seed: u64, steps: u64) -> History {
+    let (history, stage) = record::<M>(kind, seed, steps);
+    let replayed = history.replay::<M>(kind, &mut |_| {});
     let again = (replayed.steps, replayed.hash, replayed.breach.as_ref());
-    let before = (stage.steps(), stage.hash(), stage.judge().breach());
+    let before = (stage.steps(), stage.hash(), stage.checker().breach());
     assert_eq!(again, before, "{kind:?}, seed {seed}");
-    tape
+    history
 }
 
 #[test]
 fn a_whole_tape_repeats_its_run() {
-    let mut tapes: Vec<Tape> =
+    let mut tapes: Vec<History> =
         (0..12).map(|seed| check_repeated::<Broker>((), seed, 4_000)).collect();
     for mutation in Mutation::ALL {
-        tapes.extend((1..3).map(|seed| check_repeated::<Saboteur>(*mutation, seed, 4_000)));
+        tapes.extend((1..3).map(|seed| check_repeated::<Mutant>(*mutation, seed, 4_000)));
     }
-    let told = |is: fn(&Entry) -> bool| tapes.iter().flat_map(|tape| &tape.entries).any(is);
+    let told = |is: fn(&Entry) -> bool| tapes.iter().flat_map(|history| &history.entries).any(is);
     assert!(told(|entry| matches!(entry, Entry::Restarted(..))));
     assert!(told(|entry| matches!(entry, Entry::Told(_, Input::Configured(_)))));
     assert!(told(|entry| matches!(entry, Entry::Told(_, Input::Shutdown))));
     // In some histories the broker is stopped for a while: on a clock that never stops, these are
     // different runs.
-    let hash = |tape: &Tape| tape.replay::<Broker>((), &mut |_| {}).hash;
-    assert!(tapes[..12].iter().any(|tape| hash(&timely(tape)) != hash(tape)));
+    let hash = |history: &History| history.replay::<Broker>((), &mut |_| {}).hash;
+    assert!(tapes[..12].iter().any(|history| hash(&timely(history)) != hash(history)));
 }
 
 fn odd_config() -> Config {
@@ -69,7 +69,7 @@ fn noisy_stage<M: Machine>(kind: M::Kind) -> Stage<M> {
     appears(&mut stage, 3_456, CLIENT, Role::Client(client));
     tell(&mut stage, 4_567, asks(OTHER, "nope", 1));
     appears(&mut stage, 5_678, WORKER, Role::Worker(worker));
-    let service = Label::from("main");
+    let service = ByteStr::from("main");
     says(&mut stage, 6_789, FromWorker::Ready { service });
     // The broker is stopped for longer than its liveness time, but receives the queued message
     // first.
@@ -84,8 +84,8 @@ fn tell<M: Machine>(stage: &mut Stage<M>, micros: u64, input: Input) -> &[Output
 }
 
 fn appears<M: Machine>(stage: &mut Stage<M>, micros: u64, peer: PeerId, role: Role) {
-    let profile = Profile { identity: Label::empty(), answers_probes: false, role };
-    tell(stage, micros, Input::Appeared { peer, profile });
+    let profile = Profile { identity: ByteStr::empty(), answers_probes: false, role };
+    tell(stage, micros, Input::Connected { peer, profile });
 }
 
 fn asks(peer: PeerId, service: &str, uid: u64) -> Input {
@@ -102,15 +102,15 @@ fn says<M: Machine>(stage: &mut Stage<M>, micros: u64, command: FromWorker) {
 }
 
 /// Returns the history of a stage.
-fn tape_of<M: Machine>(stage: &mut Stage<M>) -> Tape {
+fn tape_of<M: Machine>(stage: &mut Stage<M>) -> History {
     let (entries, issued) = stage.take_recording();
     let bearers = Rc::new(issued.bearers());
-    Tape { config: odd_config(), keys: KEYS, clock: Clock::AsRecorded, entries, bearers }
+    History { config: odd_config(), keys: KEYS, clock: Clock::AsRecorded, entries, bearers }
 }
 
 /// Returns the shrunk script of a stage.
 fn script_of<M: Machine>(kind: M::Kind, mut stage: Stage<M>) -> String {
-    let rule = stage.judge().breach().expect("a rule is broken").rule;
+    let rule = stage.checker().breach().expect("a rule is broken").rule;
     shorten::<M>(kind, tape_of(&mut stage), rule).expect("it can be repeated").script
 }
 
@@ -121,7 +121,7 @@ fn check_script<M: Machine>(kind: M::Kind, stage: Stage<M>, expected: &str) {
 #[test]
 fn a_reply_that_goes_out_twice_is_a_short_script() {
     let mutation = Mutation::RepliesTwice;
-    let mut stage = noisy_stage::<Saboteur>(mutation);
+    let mut stage = noisy_stage::<Mutant>(mutation);
     let asked = tell(&mut stage, 900_900, asks(CLIENT, "main", 2)).to_vec();
     let address = asked.into_iter().find_map(|output| match output {
         Output::ToWorker { command: ToWorker::Request(request), .. } => Some(request.address),
@@ -154,8 +154,8 @@ fn a_reply_that_goes_out_twice_is_a_short_script() {
 #[test]
 fn a_silent_worker_that_is_kept_is_a_short_script() {
     let mutation = Mutation::KeepsSilentWorker;
-    let mut stage = noisy_stage::<Saboteur>(mutation);
-    while stage.judge().breach().is_none() {
+    let mut stage = noisy_stage::<Mutant>(mutation);
+    while stage.checker().breach().is_none() {
         let due = stage.due().expect("a worker is there");
         stage.pass(due);
         stage.tell(Input::Tick);

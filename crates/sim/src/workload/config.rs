@@ -1,6 +1,6 @@
 //! Random configurations of the broker.
 
-use majordomus_core::Label;
+use majordomus_core::ByteStr;
 use majordomus_core::broker::{Balance, Config, Introduction, Limits, ServiceConfig};
 
 use super::Workload;
@@ -54,7 +54,7 @@ impl Workload {
             limits,
             request_events: true,
             introduction: Introduction {
-                broker: Label::from(rng.pick(&["", "major"])),
+                broker: ByteStr::from(rng.pick(&["", "major"])),
                 message_bytes_max: rng.pick(&[0, 1 << 20]),
                 frames_max: 64,
             },

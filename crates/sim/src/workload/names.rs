@@ -1,6 +1,6 @@
 //! Offered and requested service names: plain names, wildcards and versions.
 
-use majordomus_core::Label;
+use majordomus_core::ByteStr;
 
 use crate::rng::Rng;
 
@@ -62,19 +62,19 @@ impl Names {
         Self { offered, asked, directory }
     }
 
-    pub(super) fn offered(&self, rng: &mut Rng) -> Label {
-        Label::from(rng.pick(&self.offered))
+    pub(super) fn offered(&self, rng: &mut Rng) -> ByteStr {
+        ByteStr::from(rng.pick(&self.offered))
     }
 
-    pub(super) fn asked(&self, rng: &mut Rng) -> Label {
+    pub(super) fn asked(&self, rng: &mut Rng) -> ByteStr {
         if self.directory > 0 && rng.below(self.directory) == 0 {
-            return Label::from(DIRECTORY);
+            return ByteStr::from(DIRECTORY);
         }
         match rng.below(60) {
-            0 => Label::from("mmi.service"),
-            1 => Label::from("mmi.nope"),
-            2..5 => Label::from(rng.pick(&UNKNOWN)),
-            _ => Label::from(rng.pick(&self.asked)),
+            0 => ByteStr::from("mmi.service"),
+            1 => ByteStr::from("mmi.nope"),
+            2..5 => ByteStr::from(rng.pick(&UNKNOWN)),
+            _ => ByteStr::from(rng.pick(&self.asked)),
         }
     }
 

@@ -22,7 +22,7 @@ impl<M: Machine> World<M> {
         let fills = !link.filled && link.down.len() >= link.down_max;
         if fills {
             link.filled = true;
-            self.reports.push_back(Input::Filled { peer });
+            self.reports.push_back(Input::AboveHighWater { peer });
         }
         self.schedule_down(peer);
     }
@@ -52,7 +52,7 @@ impl<M: Machine> World<M> {
     }
 
     pub(super) fn deliver_up(&mut self, peer: PeerId) {
-        let reads = self.stage.judge().reads(peer);
+        let reads = self.stage.checker().reads(peer);
         let Some(link) = self.link(peer) else { return };
         link.up_due = false;
         if !reads {
@@ -69,7 +69,7 @@ impl<M: Machine> World<M> {
             }
             Up::Pong => Input::Alive { peer, sign: Sign::Pong },
             Up::Malformed => Input::Malformed { peer },
-            Up::End => Input::Gone { peer },
+            Up::End => Input::Disconnected { peer },
         };
         self.tell(input);
         self.schedule_up(peer);
@@ -89,9 +89,9 @@ impl<M: Machine> World<M> {
             let waits = link.down.len();
             if waits == 0 {
                 link.filled = false;
-                self.reports.push_back(Input::Drained { peer });
+                self.reports.push_back(Input::BelowLowWater { peer });
             } else if waits == link.down_max / 2 {
-                self.reports.push_back(Input::Draining { peer });
+                self.reports.push_back(Input::MakingProgress { peer });
             }
         }
         self.schedule_down(peer);
@@ -151,7 +151,7 @@ impl<M: Machine> World<M> {
         }
         if noticed {
             // The broker is notified even if it does not read from the peer.
-            return self.tell(Input::Gone { peer });
+            return self.tell(Input::Disconnected { peer });
         }
         self.schedule_up(peer);
     }
@@ -173,7 +173,7 @@ impl<M: Machine> World<M> {
         }
         let program = &self.programs[at];
         let profile = program.actor.profile(&program.identity, program.answers_probes);
-        self.tell(Input::Appeared { peer, profile });
+        self.tell(Input::Connected { peer, profile });
         self.act(at, |actor, scene| actor.opened(scene));
     }
 

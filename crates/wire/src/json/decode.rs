@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use majordomus_core::{
-    CODE_UNSAID, CorrelationIdRef, Farewell, Form, Frames, FramesView, FromClientView,
-    FromWorkerView, Label, Outcome, Reply, RequestView, Status, ToClient, ToWorker,
+    ByteStr, CODE_UNSAID, CorrelationIdRef, DisconnectReason, Form, Frames, FramesView,
+    FromClientView, FromWorkerView, Outcome, Reply, RequestView, Status, ToClient, ToWorker,
     WorkerReplyView, WorkerRequest,
 };
 
@@ -18,7 +18,7 @@ use crate::reading::{
     ADDRESS_BYTES_MAX, address_at, command_at, id_at, separator_at, service_at, wrong_command,
 };
 use crate::service::check_service_name;
-use crate::{Error, Offence, Scratch, Side, errors, hint};
+use crate::{Error, Scratch, Side, Violation, errors, hint};
 
 /// The index of the command frame, after the header.
 const COMMAND_AT: usize = 1;
@@ -32,7 +32,7 @@ impl Manner {
         match self.command(message, Side::Client)? {
             REQUEST => {
                 let service = message.get(2);
-                let service = service.ok_or_else(|| Error::at(2, Offence::MissingService))?;
+                let service = service.ok_or_else(|| Error::at(2, Violation::MissingService))?;
                 // Clients of these dialects can be sent a no-such-service error, so an invalid name
                 // is not a violation.
                 let service = if check_service_name(service).is_ok() { service } else { b"" };
@@ -100,7 +100,7 @@ impl Manner {
                 let reply = Reply {
                     id: answer.id.to_owned(),
                     options: self.options_at(view, answer).share(0).unwrap_or_default(),
-                    ..Reply::new(Label::empty(), body.to_frames())
+                    ..Reply::new(ByteStr::empty(), body.to_frames())
                 };
                 Ok(match command {
                     PARTIAL => ToClient::Partial(reply),
@@ -119,7 +119,7 @@ impl Manner {
         let view = message.view();
         match self.command(view, Side::Worker)? {
             READY if self.table.answers => {
-                let (service, worker) = (Label::empty(), Label::empty());
+                let (service, worker) = (ByteStr::empty(), ByteStr::empty());
                 Ok(ToWorker::Registered { service, worker })
             }
             REQUEST => {
@@ -141,12 +141,12 @@ impl Manner {
                 Ok(ToWorker::Request(WorkerRequest { id, options, ..request }))
             }
             HEARTBEAT if message.len() > COMMAND_AT + 1 => {
-                let address = Label::from(address_at(view, 2)?);
+                let address = ByteStr::from(address_at(view, 2)?);
                 let at = self.after_separator(view, 3)?;
-                Ok(ToWorker::StillWanted { address, id: id_at(view, at)?.to_owned() })
+                Ok(ToWorker::RequestKeepAlive { address, id: id_at(view, at)?.to_owned() })
             }
             HEARTBEAT => Ok(ToWorker::Heartbeat),
-            DISCONNECT => Ok(ToWorker::Disconnect(Farewell::Unsaid)),
+            DISCONNECT => Ok(ToWorker::Disconnect(DisconnectReason::Unsaid)),
             command => {
                 let known = matches!(command, READY | FINAL | PARTIAL) || self.is_reject(command);
                 Err(Error::at(COMMAND_AT, wrong_command(command, known)))
@@ -162,8 +162,8 @@ impl Manner {
             Side::Worker => WORKER,
         };
         match message.get(0) {
-            None => Err(Error::of_message(Offence::NoFrames)),
-            Some([]) => Err(Error::at(0, Offence::UnexpectedDelimiter)),
+            None => Err(Error::of_message(Violation::NoFrames)),
+            Some([]) => Err(Error::at(0, Violation::UnexpectedDelimiter)),
             Some(header) if header == expected => command_at(message, COMMAND_AT),
             Some(header) => Err(Error::at(0, wrong_header(header, self.table.dialect, side))),
         }
@@ -189,7 +189,7 @@ impl Manner {
                 return Ok(match message.get(3) {
                     // A longer text is not a routing id.
                     Some(worker @ [_, ..]) if worker.len() <= ADDRESS_BYTES_MAX => {
-                        FromClientView::Vouch { worker }
+                        FromClientView::WorkerKeepAlive { worker }
                     }
                     _ => FromClientView::Heartbeat,
                 });
@@ -200,7 +200,7 @@ impl Manner {
         if message.len() <= request_at {
             return Ok(FromClientView::Heartbeat);
         }
-        Ok(FromClientView::StillWanted { id: id_at(message, request_at)? })
+        Ok(FromClientView::RequestKeepAlive { id: id_at(message, request_at)? })
     }
 
     fn status_at(self, message: FramesView<'_>, at: usize) -> Status {

@@ -73,7 +73,7 @@ impl Manner {
                 data.write(self.table.options, sink);
                 self.options(json_options(request.options, request.body), sink);
             }
-            ToWorkerView::StillWanted { token, id } => {
+            ToWorkerView::RequestKeepAlive { token, id } => {
                 head(WORKER, HEARTBEAT, sink);
                 sink.frame(&token.text(), true);
                 self.id(*id, false, sink);
@@ -103,14 +103,14 @@ impl Manner {
                 }
             }
             FromClient::Heartbeat => bare(CLIENT, HEARTBEAT, sink),
-            FromClient::StillWanted { id } => {
+            FromClient::RequestKeepAlive { id } => {
                 head(CLIENT, HEARTBEAT, sink);
                 if self.table.heartbeats == Heartbeats::Named {
                     sink.frame(OF_REQUEST, true);
                 }
                 id.as_ref().with_text(|id| sink.frame(id, false));
             }
-            FromClient::Vouch { worker } => {
+            FromClient::WorkerKeepAlive { worker } => {
                 if self.table.heartbeats == Heartbeats::Named {
                     head(CLIENT, HEARTBEAT, sink);
                     sink.frame(OF_WORKER, true);

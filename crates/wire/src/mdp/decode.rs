@@ -4,15 +4,15 @@
 use alloc::vec::Vec;
 
 use majordomus_core::{
-    Farewell, Form, Frames, FramesView, FromClientView, FromWorkerView, Label, Outcome, OutcomeSet,
-    Reply, RequestView, ToClient, ToWorker, WorkerReplyView, WorkerRequest,
+    ByteStr, DisconnectReason, Form, Frames, FramesView, FromClientView, FromWorkerView, Outcome,
+    OutcomeSet, Reply, RequestView, ToClient, ToWorker, WorkerReplyView, WorkerRequest,
 };
 
 use super::{Framing, Manner, NoBody, head, parts};
 use crate::detect::wrong_header;
 use crate::errors::ERROR_PREFIX;
 use crate::reading::{address_at, command_at, separator_at, service_at, wrong_command};
-use crate::{Error, Errors, Offence, Scratch, Side, errors, hint};
+use crate::{Error, Errors, Scratch, Side, Violation, errors, hint};
 
 impl Manner {
     #[inline]
@@ -85,7 +85,7 @@ impl Manner {
         let body_at = opening.next;
         let body = message.skip(body_at).in_form(Form::Frames, hint::of_frames(self.json));
         if self.table.no_body == NoBody::Refused && body.is_empty() {
-            return Err(Error::at(body_at, Offence::MissingBody));
+            return Err(Error::at(body_at, Violation::MissingBody));
         }
         Ok(FromClientView::Request(RequestView::new(service, body)))
     }
@@ -118,7 +118,7 @@ impl Manner {
             return Err(opening.wrong_command(client.request == Some(command)));
         }
         let service = if client.service_in_reply { opening.service(message.view())? } else { b"" };
-        let (service, body_at) = (Label::from(service), opening.next);
+        let (service, body_at) = (ByteStr::from(service), opening.next);
         let reply = Reply::new(service, message.skip(body_at));
         let (mut partial, mut last, mut by_nak) = (false, true, OutcomeSet::NONE);
         if let Some(replies) = &client.replies {
@@ -149,13 +149,13 @@ impl Manner {
         let (command, next) = (opening.command, opening.next);
         if command == worker.request {
             let (address, body_at) = addressed_at(message.view(), next)?;
-            let address = Label::from(address);
+            let address = ByteStr::from(address);
             let body = message.skip(body_at);
-            Ok(ToWorker::Request(WorkerRequest::new(address, Label::empty(), body)))
+            Ok(ToWorker::Request(WorkerRequest::new(address, ByteStr::empty(), body)))
         } else if command == worker.heartbeat {
             end_at(message.view(), next).map(|()| ToWorker::Heartbeat)
         } else if command == worker.disconnect {
-            end_at(message.view(), next).map(|()| ToWorker::Disconnect(Farewell::Unsaid))
+            end_at(message.view(), next).map(|()| ToWorker::Disconnect(DisconnectReason::Unsaid))
         } else {
             let known = command == worker.ready
                 || command == worker.last
@@ -187,11 +187,11 @@ impl Manner {
     #[inline(always)]
     fn after_header(self, message: FramesView<'_>, side: Side) -> Result<usize, Error> {
         let Some(first) = message.get(0) else {
-            return Err(Error::of_message(Offence::NoFrames));
+            return Err(Error::of_message(Violation::NoFrames));
         };
         match (self.delimiter, first.is_empty()) {
-            (true, false) => return Err(Error::at(0, Offence::DelimiterMissing)),
-            (false, true) => return Err(Error::at(0, Offence::UnexpectedDelimiter)),
+            (true, false) => return Err(Error::at(0, Violation::DelimiterMissing)),
+            (false, true) => return Err(Error::at(0, Violation::UnexpectedDelimiter)),
             (true, true) | (false, false) => {}
         }
         let at = usize::from(self.delimiter);
@@ -200,7 +200,7 @@ impl Manner {
             Side::Worker => self.table.worker.header,
         };
         match message.get(at) {
-            None => Err(Error::at(at, Offence::MissingHeader)),
+            None => Err(Error::at(at, Violation::MissingHeader)),
             // Comparing arrays of constant length needs no call.
             Some(header) if header.as_array() == Some(expected) => Ok(at + 1),
             Some(header) => Err(Error::at(at, wrong_header(header, self.table.dialect, side))),
@@ -255,7 +255,7 @@ fn worker_reply_at<'a>(message: FramesView<'a>, at: usize) -> Result<WorkerReply
 /// it here. Further frames would be lost, so they are rejected.
 fn end_at(message: FramesView<'_>, at: usize) -> Result<(), Error> {
     if message.len() > at {
-        return Err(Error::at(at, Offence::ExcessFrames { count: message.len() - at }));
+        return Err(Error::at(at, Violation::ExcessFrames { count: message.len() - at }));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use majordomus_core::{
 use super::{Delimiter, Framing, Manner, NoBody, head, parts};
 use crate::body::as_frames;
 use crate::errors::{bare_error_text, error_text};
-use crate::{Errors, Side, Sink, Unsayable};
+use crate::{Errors, Side, Sink, UnsupportedOption};
 
 impl Manner {
     #[inline]
@@ -52,7 +52,7 @@ impl Manner {
         self,
         command: &FromWorker,
         sink: &mut impl Sink,
-    ) -> Result<(), Unsayable> {
+    ) -> Result<(), UnsupportedOption> {
         match self.table.framing {
             Framing::Frames => self.write_from_worker(command, sink),
             Framing::Parts => self.write_from_worker(command, &mut parts::Packer::new(sink)),
@@ -111,7 +111,7 @@ impl Manner {
             ToWorkerView::Disconnect(_) => self.bare(worker.disconnect, sink),
             ToWorkerView::Welcome(_)
             | ToWorkerView::Registered { .. }
-            | ToWorkerView::StillWanted { .. }
+            | ToWorkerView::RequestKeepAlive { .. }
             | ToWorkerView::Capacity { .. }
             | ToWorkerView::More { .. }
             | ToWorkerView::Cancel { .. } => {}
@@ -130,8 +130,8 @@ impl Manner {
             }
             FromClient::Hello(_)
             | FromClient::Heartbeat
-            | FromClient::StillWanted { .. }
-            | FromClient::Vouch { .. }
+            | FromClient::RequestKeepAlive { .. }
+            | FromClient::WorkerKeepAlive { .. }
             | FromClient::Cancel { .. }
             | FromClient::More { .. }
             | FromClient::Disconnect => {}
@@ -142,7 +142,7 @@ impl Manner {
         self,
         command: &FromWorker,
         sink: &mut impl Sink,
-    ) -> Result<(), Unsayable> {
+    ) -> Result<(), UnsupportedOption> {
         let worker = &self.table.worker;
         match command {
             FromWorker::Ready { service } => {
@@ -151,7 +151,7 @@ impl Manner {
                 sink.frame(service, false);
             }
             FromWorker::Partial(reply) => {
-                let unsayable = Unsayable { dialect: self.table.dialect };
+                let unsayable = UnsupportedOption { dialect: self.table.dialect };
                 let partial = worker.partial.ok_or(unsayable)?;
                 self.worker_reply(partial, reply, sink);
                 self.body(b"", &reply.body.view(), sink);

@@ -17,7 +17,7 @@ use super::Table;
 use super::decode::Opening;
 use crate::detect::wrong_header;
 use crate::service::check_service_name;
-use crate::{Error, Offence, Side, Sink};
+use crate::{Error, Side, Sink, Violation};
 
 const SIGNATURE: &[u8] = b"\xAA\xA4";
 
@@ -51,12 +51,12 @@ pub(super) fn side_of(frame: &[u8]) -> Option<Side> {
 
 /// Returns the error of a frame that has the signature but an invalid message id.
 pub(super) fn wrong(frame: &[u8]) -> Option<Error> {
-    let offence = match frame.strip_prefix(SIGNATURE)? {
-        [] => Offence::PackedFrameCut,
-        [id, ..] if message(*id).is_none() => Offence::UnknownMessageId { id: *id },
+    let violation = match frame.strip_prefix(SIGNATURE)? {
+        [] => Violation::PackedFrameCut,
+        [id, ..] if message(*id).is_none() => Violation::UnknownMessageId { id: *id },
         _ => return None,
     };
-    Some(Error::at(0, offence))
+    Some(Error::at(0, violation))
 }
 
 /// Decodes the first frame of a message.
@@ -66,35 +66,35 @@ pub(super) fn read<'a>(
     side: Side,
 ) -> Result<Opening<'a>, Error> {
     let Some(frame) = message.get(0) else {
-        return Err(Error::of_message(Offence::NoFrames));
+        return Err(Error::of_message(Violation::NoFrames));
     };
-    fields(table, frame, side).map_err(|offence| Error::at(0, offence))
+    fields(table, frame, side).map_err(|violation| Error::at(0, violation))
 }
 
-fn fields<'a>(table: &Table, frame: &'a [u8], expected: Side) -> Result<Opening<'a>, Offence> {
+fn fields<'a>(table: &Table, frame: &'a [u8], expected: Side) -> Result<Opening<'a>, Violation> {
     let Some(mut rest) = frame.strip_prefix(SIGNATURE) else {
         return Err(match frame {
-            [] => Offence::UnexpectedDelimiter,
+            [] => Violation::UnexpectedDelimiter,
             _ => wrong_header(frame, table.dialect, expected),
         });
     };
     let id = number(&mut rest)?;
     let Some((side, named)) = message(id) else {
-        return Err(Offence::UnknownMessageId { id });
+        return Err(Violation::UnknownMessageId { id });
     };
     if side != expected {
-        return Err(Offence::HeaderOfOtherSide { expected });
+        return Err(Violation::HeaderOfOtherSide { expected });
     }
     let header = match side {
         Side::Client => table.client.header,
         Side::Worker => table.worker.header,
     };
     if string(&mut rest)? != header {
-        return Err(Offence::VersionNotOfMessage { id });
+        return Err(Violation::VersionNotOfMessage { id });
     }
     let command = number(&mut rest)?;
     if command != named {
-        return Err(Offence::CommandNotOfMessage { id, command });
+        return Err(Violation::CommandNotOfMessage { id, command });
     }
     let mut service = None;
     if has_service(id) {
@@ -103,20 +103,20 @@ fn fields<'a>(table: &Table, frame: &'a [u8], expected: Side) -> Result<Opening<
         service = Some(name);
     }
     if !rest.is_empty() {
-        return Err(Offence::ExcessBytes { count: rest.len() });
+        return Err(Violation::ExcessBytes { count: rest.len() });
     }
     Ok(Opening { command, at: 0, next: 1, service })
 }
 
-fn number(rest: &mut &[u8]) -> Result<u8, Offence> {
-    let (number, behind) = rest.split_first().ok_or(Offence::PackedFrameCut)?;
+fn number(rest: &mut &[u8]) -> Result<u8, Violation> {
+    let (number, behind) = rest.split_first().ok_or(Violation::PackedFrameCut)?;
     *rest = behind;
     Ok(*number)
 }
 
-fn string<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Offence> {
+fn string<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Violation> {
     let length = number(rest)?;
-    let past_end = Offence::PartPastEnd { bytes: length.into(), left: rest.len() };
+    let past_end = Violation::PartPastEnd { bytes: length.into(), left: rest.len() };
     let (text, behind) = rest.split_at_checked(length.into()).ok_or(past_end)?;
     *rest = behind;
     Ok(text)

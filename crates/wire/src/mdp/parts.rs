@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use majordomus_core::{Frames, FramesView};
 
-use crate::{Error, Offence, Sink};
+use crate::{Error, Sink, Violation};
 
 /// The maximum number of parts in one packed frame. A part costs the receiver memory, but the
 /// sender as little as one byte.
@@ -38,15 +38,15 @@ pub(super) fn unpack<'a>(
     while at < frame.len() {
         let part = bounds.len();
         if part == PACKED_PARTS_MAX {
-            return Err(Error::at_part(part, Offence::TooManyParts));
+            return Err(Error::at_part(part, Violation::TooManyParts));
         }
-        let (start, end) = next(frame, at).map_err(|offence| Error::at_part(part, offence))?;
+        let (start, end) = next(frame, at).map_err(|violation| Error::at_part(part, violation))?;
         // Both are inside the frame, so the sums do not overflow.
         bounds.push((first + start as u32, first + end as u32));
         at = end;
     }
     if bounds.is_empty() {
-        return Err(Error::at_part(0, Offence::MissingHeader));
+        return Err(Error::at_part(0, Violation::MissingHeader));
     }
     Ok(message.with_bounds(bounds))
 }
@@ -55,34 +55,34 @@ pub(super) fn unpack<'a>(
 pub(super) fn first<'a>(message: FramesView<'a>) -> Result<&'a [u8], Error> {
     let frame = only_frame(message)?;
     if frame.is_empty() {
-        return Err(Error::at_part(0, Offence::MissingHeader));
+        return Err(Error::at_part(0, Violation::MissingHeader));
     }
-    let (start, end) = next(frame, 0).map_err(|offence| Error::at_part(0, offence))?;
+    let (start, end) = next(frame, 0).map_err(|violation| Error::at_part(0, violation))?;
     Ok(&frame[start..end])
 }
 
 fn only_frame<'a>(message: FramesView<'a>) -> Result<&'a [u8], Error> {
     match (message.get(0), message.len()) {
-        (None, _) => Err(Error::of_message(Offence::NoFrames)),
+        (None, _) => Err(Error::of_message(Violation::NoFrames)),
         (Some(frame), 1) => Ok(frame),
-        (Some(_), count) => Err(Error::of_message(Offence::SeveralFrames { count })),
+        (Some(_), count) => Err(Error::of_message(Violation::SeveralFrames { count })),
     }
 }
 
 /// Returns the start and end of the part whose length is at `at`.
-fn next(frame: &[u8], at: usize) -> Result<(usize, usize), Offence> {
+fn next(frame: &[u8], at: usize) -> Result<(usize, usize), Violation> {
     let (bytes, start) = match &frame[at..] {
         [LONG, rest @ ..] => {
-            let length = rest.first_chunk::<4>().ok_or(Offence::PackedFrameCut)?;
+            let length = rest.first_chunk::<4>().ok_or(Violation::PackedFrameCut)?;
             (u32::from_be_bytes(*length), at + 5)
         }
         [length, ..] => (u32::from(*length), at + 1),
-        [] => return Err(Offence::PackedFrameCut),
+        [] => return Err(Violation::PackedFrameCut),
     };
     let left = frame.len() - start;
     match usize::try_from(bytes) {
         Ok(length) if length <= left => Ok((start, start + length)),
-        _ => Err(Offence::PartPastEnd { bytes, left }),
+        _ => Err(Violation::PartPastEnd { bytes, left }),
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
             unpacked(&message(PACKED_PARTS_MAX)).map(|parts| parts.len()),
             Ok(PACKED_PARTS_MAX)
         );
-        let error = Error::at_part(PACKED_PARTS_MAX, Offence::TooManyParts);
+        let error = Error::at_part(PACKED_PARTS_MAX, Violation::TooManyParts);
         assert_eq!(unpacked(&message(PACKED_PARTS_MAX + 1)), Err(error));
     }
 

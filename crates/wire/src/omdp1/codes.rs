@@ -1,6 +1,6 @@
 //! The three-digit codes of outcomes and disconnect reasons.
 
-use majordomus_core::{CODE_UNSAID, Farewell, Frames, Outcome};
+use majordomus_core::{CODE_UNSAID, DisconnectReason, Frames, Outcome};
 
 use crate::errors;
 
@@ -80,27 +80,27 @@ pub(super) fn cancel(code: u16) -> Outcome {
     }
 }
 
-pub(super) fn of_farewell(farewell: Farewell) -> u16 {
-    match farewell {
-        Farewell::Unsaid | Farewell::Malformed => MALFORMED,
-        Farewell::Forbidden => FORBIDDEN,
-        Farewell::IdentityInUse => IN_USE,
-        Farewell::Full => LIMITED,
-        Farewell::ShutDown => UNAVAILABLE,
-        Farewell::Silent => SILENT,
-        Farewell::NoCommonVersion => NO_COMMON_VERSION,
+pub(super) fn of_disconnect_reason(disconnect_reason: DisconnectReason) -> u16 {
+    match disconnect_reason {
+        DisconnectReason::Unsaid | DisconnectReason::Malformed => MALFORMED,
+        DisconnectReason::Forbidden => FORBIDDEN,
+        DisconnectReason::IdentityInUse => IN_USE,
+        DisconnectReason::Full => LIMITED,
+        DisconnectReason::ShutDown => UNAVAILABLE,
+        DisconnectReason::Silent => SILENT,
+        DisconnectReason::NoCommonVersion => NO_COMMON_VERSION,
     }
 }
 
-pub(super) fn farewell(code: u16) -> Farewell {
+pub(super) fn disconnect_reason(code: u16) -> DisconnectReason {
     match code {
-        MALFORMED => Farewell::Malformed,
-        FORBIDDEN => Farewell::Forbidden,
-        IN_USE => Farewell::IdentityInUse,
-        LIMITED => Farewell::Full,
-        UNAVAILABLE => Farewell::ShutDown,
-        SILENT => Farewell::Silent,
-        NO_COMMON_VERSION => Farewell::NoCommonVersion,
-        _ => Farewell::Unsaid,
+        MALFORMED => DisconnectReason::Malformed,
+        FORBIDDEN => DisconnectReason::Forbidden,
+        IN_USE => DisconnectReason::IdentityInUse,
+        LIMITED => DisconnectReason::Full,
+        UNAVAILABLE => DisconnectReason::ShutDown,
+        SILENT => DisconnectReason::Silent,
+        NO_COMMON_VERSION => DisconnectReason::NoCommonVersion,
+        _ => DisconnectReason::Unsaid,
     }
 }

@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Concurrency, CorrelationId, Farewell, Form, Frames, FramesView, FromClientView, FromWorkerView,
-    Hello, Label, Notice, Outcome, Priority, Reply, RequestView, Status, Timeout, ToClient,
-    ToWorker, Welcome, WorkerReplyView, WorkerRequest,
+    ByteStr, Concurrency, CorrelationId, DisconnectReason, Form, Frames, FramesView,
+    FromClientView, FromWorkerView, Hello, Notice, Outcome, Priority, Reply, RequestView, Status,
+    Timeout, ToClient, ToWorker, Welcome, WorkerReplyView, WorkerRequest,
 };
 
 use super::fields::{Fields, wrong};
@@ -18,7 +18,7 @@ use super::{
     TASK_WANTED, TIMEOUT_OF_SERVICE, UNLIMITED, VERSION, WELCOME, WITHDRAW, codes, is_said_by,
     is_said_to,
 };
-use crate::{Error, Offence, Side, hint};
+use crate::{Error, Side, Violation, hint};
 
 impl Manner {
     pub(crate) fn decode_from_client<'a>(
@@ -137,8 +137,8 @@ impl Manner {
         let fields = &mut fields;
         match command {
             TASK => {
-                let address = Label::from(fields.ticket()?);
-                let service = Label::from(fields.service()?);
+                let address = ByteStr::from(fields.ticket()?);
+                let service = ByteStr::from(fields.service()?);
                 let deadline = fields.time()?;
                 let attempt = u32::from(fields.number_1()?).max(1);
                 let priority = Priority::new(fields.number_1()?);
@@ -178,7 +178,7 @@ fn bare_from_client<'a>(
         GOODBYE => FromClientView::Disconnect,
         MORE => FromClientView::More { id: fields.id()?, credit: fields.number_4()? },
         CANCEL => FromClientView::Cancel { id: fields.id()? },
-        STILL_WANTED => FromClientView::StillWanted { id: fields.id()? },
+        STILL_WANTED => FromClientView::RequestKeepAlive { id: fields.id()? },
         command => return Err(wrong(not_said_by(Side::Client, command))),
     };
     end(message).map(|()| said)
@@ -200,7 +200,7 @@ fn bare_from_worker<'a>(
         WITHDRAW => FromWorkerView::Withdraw {
             // An empty name means all services.
             service: match fields.service() {
-                Err(error) if *error.offence() == Offence::EmptyService => b"",
+                Err(error) if *error.violation() == Violation::EmptyService => b"",
                 service => service?,
             },
         },
@@ -219,7 +219,7 @@ fn bare_to_client(command: u8, fields: &mut Fields<'_>) -> Result<ToClient, Erro
     Ok(match command {
         WELCOME => ToClient::Welcome(welcome(fields)?),
         HEARTBEAT => ToClient::Heartbeat,
-        DISCONNECT => ToClient::Disconnect(farewell(fields)?),
+        DISCONNECT => ToClient::Disconnect(disconnect_reason(fields)?),
         NOTICE => {
             let id = fields.id()?.to_owned();
             let notice = match fields.number_1()? {
@@ -238,21 +238,23 @@ fn bare_to_client(command: u8, fields: &mut Fields<'_>) -> Result<ToClient, Erro
 
 /// Decodes a command without a body to a worker.
 fn bare_to_worker(command: u8, fields: &mut Fields<'_>) -> Result<ToWorker, Error> {
-    let address = |fields: &mut Fields<'_>| fields.ticket().map(Label::from);
+    let address = |fields: &mut Fields<'_>| fields.ticket().map(ByteStr::from);
     Ok(match command {
         WELCOME => ToWorker::Welcome(welcome(fields)?),
         HEARTBEAT => ToWorker::Heartbeat,
-        DISCONNECT => ToWorker::Disconnect(farewell(fields)?),
+        DISCONNECT => ToWorker::Disconnect(disconnect_reason(fields)?),
         TASK_CANCEL => ToWorker::Cancel {
             address: address(fields)?,
             outcome: codes::cancel(fields.number_2()?),
         },
         TASK_MORE => ToWorker::More { address: address(fields)?, credit: fields.number_4()? },
-        TASK_WANTED => ToWorker::StillWanted { address: address(fields)?, id: CorrelationId::NONE },
+        TASK_WANTED => {
+            ToWorker::RequestKeepAlive { address: address(fields)?, id: CorrelationId::NONE }
+        }
         CAPACITY_IS => ToWorker::Capacity { concurrency: concurrency(fields.number_4()?) },
         REGISTERED => ToWorker::Registered {
-            service: Label::from(fields.service()?),
-            worker: Label::from(fields.short()?),
+            service: ByteStr::from(fields.service()?),
+            worker: ByteStr::from(fields.short()?),
         },
         command => return Err(wrong(not_said_to(Side::Worker, command))),
     })
@@ -263,8 +265,8 @@ fn bare_to_worker(command: u8, fields: &mut Fields<'_>) -> Result<ToWorker, Erro
 fn opening<'a>(message: FramesView<'a>) -> Result<(u8, Fields<'a>), Error> {
     match message.get(0) {
         Some([command, fields @ ..]) => Ok((*command, Fields::new(fields))),
-        Some([]) => Err(wrong(Offence::UnexpectedDelimiter)),
-        None => Err(Error::of_message(Offence::NoFrames)),
+        Some([]) => Err(wrong(Violation::UnexpectedDelimiter)),
+        None => Err(Error::of_message(Violation::NoFrames)),
     }
 }
 
@@ -272,7 +274,7 @@ fn opening<'a>(message: FramesView<'a>) -> Result<(u8, Fields<'a>), Error> {
 fn end(message: FramesView<'_>) -> Result<(), Error> {
     match message.len() - 1 {
         0 => Ok(()),
-        count => Err(Error::at(1, Offence::ExcessFrames { count })),
+        count => Err(Error::at(1, Violation::ExcessFrames { count })),
     }
 }
 
@@ -287,14 +289,14 @@ fn shared(message: &Frames, headers: &[u8]) -> Bytes {
 
 fn reply(id: u64, options: Bytes, message: Frames) -> Reply {
     let id = CorrelationId::Number(id);
-    Reply { id, options, ..Reply::new(Label::empty(), message.skip(1)) }
+    Reply { id, options, ..Reply::new(ByteStr::empty(), message.skip(1)) }
 }
 
 /// Returns the side of a peer from its first HELLO.
 pub(super) fn first_hello(message: FramesView<'_>) -> Result<Side, Error> {
     let (command, mut fields) = opening(message)?;
     if command != HELLO {
-        return Err(wrong(Offence::HelloMissing { command }));
+        return Err(wrong(Violation::HelloMissing { command }));
     }
     let (side, _) = hello(&mut fields)?;
     end(message).map(|()| side)
@@ -303,25 +305,25 @@ pub(super) fn first_hello(message: FramesView<'_>) -> Result<Side, Error> {
 fn hello_of(expected: Side, fields: &mut Fields<'_>) -> Result<Hello, Error> {
     let (side, hello) = hello(fields)?;
     if side != expected {
-        return Err(wrong(Offence::RoleOfOtherSide { expected }));
+        return Err(wrong(Violation::RoleOfOtherSide { expected }));
     }
     Ok(hello)
 }
 
 fn hello(fields: &mut Fields<'_>) -> Result<(Side, Hello), Error> {
     if fields.octets()? != SIGNATURE {
-        return Err(wrong(Offence::WrongSignature));
+        return Err(wrong(Violation::WrongSignature));
     }
     let lowest = fields.number_1()?.max(1);
     let highest = fields.number_1()?.max(lowest);
     // The fields after the versions may differ in other versions.
     if !(lowest..=highest).contains(&VERSION) {
-        return Err(wrong(Offence::NoCommonVersion { lowest, highest }));
+        return Err(wrong(Violation::NoCommonVersion { lowest, highest }));
     }
     let side = match fields.number_1()? {
         ROLE_CLIENT => Side::Client,
         ROLE_WORKER => Side::Worker,
-        role => return Err(wrong(Offence::UnknownRole { role })),
+        role => return Err(wrong(Violation::UnknownRole { role })),
     };
     let heartbeat = fields.time()?;
     let message_bytes_max = match fields.number_8()? {
@@ -335,7 +337,7 @@ fn hello(fields: &mut Fields<'_>) -> Result<(Side, Hello), Error> {
 fn welcome(fields: &mut Fields<'_>) -> Result<Welcome, Error> {
     let version = fields.number_1()?;
     if version != VERSION {
-        return Err(wrong(Offence::NoCommonVersion { lowest: version, highest: version }));
+        return Err(wrong(Violation::NoCommonVersion { lowest: version, highest: version }));
     }
     let welcome = Welcome {
         heartbeat: fields.time()?.unwrap_or(Duration::MAX),
@@ -343,37 +345,37 @@ fn welcome(fields: &mut Fields<'_>) -> Result<Welcome, Error> {
         message_bytes_max: fields.number_8()?,
         frames_max: fields.number_4()?,
         requests_max: fields.number_4()?,
-        broker: Label::from(fields.short()?),
+        broker: ByteStr::from(fields.short()?),
     };
     fields.headers()?;
     Ok(welcome)
 }
 
-fn farewell(fields: &mut Fields<'_>) -> Result<Farewell, Error> {
+fn disconnect_reason(fields: &mut Fields<'_>) -> Result<DisconnectReason, Error> {
     let code = fields.number_2()?;
     fields.short()?;
-    Ok(codes::farewell(code))
+    Ok(codes::disconnect_reason(code))
 }
 
-fn not_said_by(expected: Side, command: u8) -> Offence {
+fn not_said_by(expected: Side, command: u8) -> Violation {
     let sides = [Side::Client, Side::Worker];
     if sides.into_iter().any(|side| is_said_by(side, command)) {
-        return Offence::CommandOfOtherSide { command, expected };
+        return Violation::CommandOfOtherSide { command, expected };
     }
     match sides.into_iter().any(|side| is_said_to(side, command)) {
-        true => Offence::CommandOfOtherDirection { command },
-        false => Offence::UnknownCommand { command },
+        true => Violation::CommandOfOtherDirection { command },
+        false => Violation::UnknownCommand { command },
     }
 }
 
-fn not_said_to(expected: Side, command: u8) -> Offence {
+fn not_said_to(expected: Side, command: u8) -> Violation {
     let sides = [Side::Client, Side::Worker];
     if sides.into_iter().any(|side| is_said_to(side, command)) {
-        return Offence::CommandOfOtherSide { command, expected };
+        return Violation::CommandOfOtherSide { command, expected };
     }
     match sides.into_iter().any(|side| is_said_by(side, command)) {
-        true => Offence::CommandOfOtherDirection { command },
-        false => Offence::UnknownCommand { command },
+        true => Violation::CommandOfOtherDirection { command },
+        false => Violation::UnknownCommand { command },
     }
 }
 

@@ -5,9 +5,9 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    CODE_UNSAID, Concurrency, CorrelationIdRef, Farewell, FromClient, FromWorker, Hello, Notice,
-    Outcome, ReplyView, Request, Timeout, ToClientView, ToWorkerView, Token, Welcome, WorkerReply,
-    WorkerRequestView,
+    CODE_UNSAID, Concurrency, CorrelationIdRef, DisconnectReason, FromClient, FromWorker, Hello,
+    Notice, Outcome, ReplyView, Request, Timeout, ToClientView, ToWorkerView, Token, Welcome,
+    WorkerReply, WorkerRequestView,
 };
 
 use super::frame::{fixed, headers, joined, millis, short, time, write, write_with};
@@ -20,7 +20,7 @@ use super::{
     WITHDRAW, codes,
 };
 use crate::errors::code;
-use crate::{Offence, Side, Sink};
+use crate::{Side, Sink, Violation};
 
 /// The length field of empty headers.
 const NO_HEADERS: [u8; 2] = [0; 2];
@@ -53,7 +53,9 @@ impl Manner {
     pub(crate) fn encode_to_worker(self, command: &ToWorkerView<'_>, sink: &mut impl Sink) {
         match command {
             ToWorkerView::Request(request) => task(request, sink),
-            ToWorkerView::StillWanted { token, .. } => write([&ticket(TASK_WANTED, *token)], sink),
+            ToWorkerView::RequestKeepAlive { token, .. } => {
+                write([&ticket(TASK_WANTED, *token)], sink)
+            }
             ToWorkerView::More { token, credit } => {
                 write([&ticket(TASK_MORE, *token), &credit.to_be_bytes()], sink);
             }
@@ -83,10 +85,12 @@ impl Manner {
                 write([&[MORE], &number(id.as_ref()), &credit.to_be_bytes()], sink);
             }
             FromClient::Cancel { id } => write([&[CANCEL], &number(id.as_ref())], sink),
-            FromClient::StillWanted { id } => write([&[STILL_WANTED], &number(id.as_ref())], sink),
+            FromClient::RequestKeepAlive { id } => {
+                write([&[STILL_WANTED], &number(id.as_ref())], sink)
+            }
             FromClient::Heartbeat => write([&[HEARTBEAT]], sink),
             FromClient::Disconnect => write([&[GOODBYE]], sink),
-            FromClient::Vouch { .. } => {}
+            FromClient::WorkerKeepAlive { .. } => {}
         }
     }
 
@@ -130,22 +134,22 @@ impl Manner {
 }
 
 /// Encodes DISCONNECT for a peer with only a first message, with the violation in that message.
-pub(super) fn answer(why: Farewell, offence: &Offence) -> Bytes {
-    let text = match offence {
-        Offence::HelloMissing { .. } => "HELLO first".to_string(),
-        Offence::NoCommonVersion { .. } => why.to_string(),
-        offence => offence.to_string(),
+pub(super) fn answer(why: DisconnectReason, violation: &Violation) -> Bytes {
+    let text = match violation {
+        Violation::HelloMissing { .. } => "HELLO first".to_string(),
+        Violation::NoCommonVersion { .. } => why.to_string(),
+        violation => violation.to_string(),
     };
     with_disconnect(why, &text, Bytes::copy_from_slice)
 }
 
-fn disconnect(why: Farewell, text: &str, sink: &mut impl Sink) {
+fn disconnect(why: DisconnectReason, text: &str, sink: &mut impl Sink) {
     with_disconnect(why, text, |frame| sink.frame(frame, false));
 }
 
-fn with_disconnect<T>(why: Farewell, text: &str, write: impl FnOnce(&[u8]) -> T) -> T {
+fn with_disconnect<T>(why: DisconnectReason, text: &str, write: impl FnOnce(&[u8]) -> T) -> T {
     let (length, text) = short(text.as_bytes());
-    joined([&[DISCONNECT], &codes::of_farewell(why).to_be_bytes(), &[length], text], write)
+    joined([&[DISCONNECT], &codes::of_disconnect_reason(why).to_be_bytes(), &[length], text], write)
 }
 
 fn hello(side: Side, hello: &Hello, sink: &mut impl Sink) {

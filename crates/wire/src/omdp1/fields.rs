@@ -6,12 +6,12 @@ use majordomus_core::CorrelationIdRef;
 
 use super::{UNLIMITED, headers};
 use crate::service::check_service_name;
-use crate::{Error, Offence};
+use crate::{Error, Violation};
 
 /// Returns an error about the command frame, the first of the message.
 #[cold]
-pub(super) fn wrong(offence: Offence) -> Error {
-    Error::at(0, offence)
+pub(super) fn wrong(violation: Violation) -> Error {
+    Error::at(0, violation)
 }
 
 /// The rest of a command frame. Every length is checked against it before it is used.
@@ -34,7 +34,7 @@ impl<'a> Fields<'a> {
                 self.rest = rest;
                 Ok(octets)
             }
-            None => Err(wrong(Offence::PackedFrameCut)),
+            None => Err(wrong(Violation::PackedFrameCut)),
         }
     }
 
@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
     #[inline]
     pub(super) fn ticket(&mut self) -> Result<&'a [u8], Error> {
         match self.short()? {
-            [] => Err(wrong(Offence::EmptyTicket)),
+            [] => Err(wrong(Violation::EmptyTicket)),
             ticket => Ok(ticket),
         }
     }
@@ -113,7 +113,7 @@ impl<'a> Fields<'a> {
                 self.rest = rest;
                 Ok(octets)
             }
-            None => Err(wrong(Offence::FieldPastEnd { bytes: length, left: self.rest.len() })),
+            None => Err(wrong(Violation::FieldPastEnd { bytes: length, left: self.rest.len() })),
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::Offence;
+use crate::Violation;
 
 /// The maximum size of all headers of a command in bytes: the maximum of their length field.
 pub const HEADERS_BYTES_MAX: usize = u16::MAX as usize;
@@ -18,7 +18,7 @@ pub const HEADERS_BYTES_MAX: usize = u16::MAX as usize;
 /// let headers = Headers::read(&packed)?;
 /// assert_eq!(headers.get("Tenant"), Some(&b"17"[..]));
 /// assert_eq!(headers.get("colour"), None);
-/// # Ok::<(), majordomus_wire::Offence>(())
+/// # Ok::<(), majordomus_wire::Violation>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers<'a> {
@@ -30,17 +30,17 @@ impl<'a> Headers<'a> {
     ///
     /// # Errors
     ///
-    /// Returns the violation of the first invalid header: [`HeaderCut`](Offence::HeaderCut),
-    /// [`HeaderPastEnd`](Offence::HeaderPastEnd), [`EmptyHeaderName`](Offence::EmptyHeaderName) or
-    /// [`HeaderNameCharacter`](Offence::HeaderNameCharacter).
+    /// Returns the violation of the first invalid header: [`HeaderCut`](Violation::HeaderCut),
+    /// [`HeaderPastEnd`](Violation::HeaderPastEnd), [`EmptyHeaderName`](Violation::EmptyHeaderName) or
+    /// [`HeaderNameCharacter`](Violation::HeaderNameCharacter).
     ///
     /// ```
-    /// use majordomus_wire::{Headers, Offence};
+    /// use majordomus_wire::{Headers, Violation};
     ///
     /// assert!(Headers::read(b"\x01a\0\0\0\x01b").is_ok());
-    /// assert_eq!(Headers::read(b"\x01a\0\0"), Err(Offence::HeaderCut));
+    /// assert_eq!(Headers::read(b"\x01a\0\0"), Err(Violation::HeaderCut));
     /// ```
-    pub fn read(packed: &'a [u8]) -> Result<Self, Offence> {
+    pub fn read(packed: &'a [u8]) -> Result<Self, Violation> {
         check(packed)?;
         Ok(Self { packed })
     }
@@ -50,7 +50,7 @@ impl<'a> Headers<'a> {
     /// ```
     /// let headers = majordomus_wire::Headers::read(b"\x01a\0\0\0\x01b")?;
     /// assert_eq!(headers.iter().collect::<Vec<_>>(), [("a", &b"b"[..])]);
-    /// # Ok::<(), majordomus_wire::Offence>(())
+    /// # Ok::<(), majordomus_wire::Violation>(())
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let mut rest = self.packed;
@@ -66,7 +66,7 @@ impl<'a> Headers<'a> {
     /// ```
     /// let headers = majordomus_wire::Headers::read(b"\x01a\0\0\0\x01b")?;
     /// assert_eq!(headers.get("A"), Some(&b"b"[..]));
-    /// # Ok::<(), majordomus_wire::Offence>(())
+    /// # Ok::<(), majordomus_wire::Violation>(())
     /// ```
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -77,19 +77,19 @@ impl<'a> Headers<'a> {
 ///
 /// # Errors
 ///
-/// Returns [`EmptyHeaderName`](Offence::EmptyHeaderName) or
-/// [`HeaderNameCharacter`](Offence::HeaderNameCharacter) for an invalid name, and
-/// [`HeaderPastEnd`](Offence::HeaderPastEnd) if a name is longer than 255 bytes or all headers
+/// Returns [`EmptyHeaderName`](Violation::EmptyHeaderName) or
+/// [`HeaderNameCharacter`](Violation::HeaderNameCharacter) for an invalid name, and
+/// [`HeaderPastEnd`](Violation::HeaderPastEnd) if a name is longer than 255 bytes or all headers
 /// together are longer than [`HEADERS_BYTES_MAX`].
 ///
 /// ```
-/// use majordomus_wire::{Offence, pack_headers};
+/// use majordomus_wire::{Violation, pack_headers};
 ///
 /// assert_eq!(&pack_headers([("a", "b")])?[..], b"\x01a\0\0\0\x01b");
-/// assert_eq!(pack_headers([("a b", "c")]), Err(Offence::HeaderNameCharacter { byte: b' ' }));
-/// # Ok::<(), Offence>(())
+/// assert_eq!(pack_headers([("a b", "c")]), Err(Violation::HeaderNameCharacter { byte: b' ' }));
+/// # Ok::<(), Violation>(())
 /// ```
-pub fn pack_headers<N, V>(headers: impl IntoIterator<Item = (N, V)>) -> Result<Bytes, Offence>
+pub fn pack_headers<N, V>(headers: impl IntoIterator<Item = (N, V)>) -> Result<Bytes, Violation>
 where
     N: AsRef<[u8]>,
     V: AsRef<[u8]>,
@@ -99,10 +99,10 @@ where
         let (name, value) = (name.as_ref(), value.as_ref());
         check_name(name)?;
         let length = u8::try_from(name.len())
-            .map_err(|_| Offence::HeaderPastEnd { bytes: name.len(), left: u8::MAX.into() })?;
+            .map_err(|_| Violation::HeaderPastEnd { bytes: name.len(), left: u8::MAX.into() })?;
         let left = HEADERS_BYTES_MAX.saturating_sub(packed.len() + 5 + name.len());
         if value.len() > left || packed.len() + 5 + name.len() > HEADERS_BYTES_MAX {
-            return Err(Offence::HeaderPastEnd { bytes: value.len(), left });
+            return Err(Violation::HeaderPastEnd { bytes: value.len(), left });
         }
         packed.push(length);
         packed.extend_from_slice(name);
@@ -114,7 +114,7 @@ where
 }
 
 /// Checks packed headers.
-pub(super) fn check(packed: &[u8]) -> Result<(), Offence> {
+pub(super) fn check(packed: &[u8]) -> Result<(), Violation> {
     let mut rest = packed;
     while let Some((name, _, behind)) = next(rest)? {
         check_name(name)?;
@@ -125,25 +125,25 @@ pub(super) fn check(packed: &[u8]) -> Result<(), Offence> {
 
 /// Returns the first header and the rest.
 #[expect(clippy::type_complexity, reason = "a name, a value and the rest")]
-fn next(packed: &[u8]) -> Result<Option<(&[u8], &[u8], &[u8])>, Offence> {
+fn next(packed: &[u8]) -> Result<Option<(&[u8], &[u8], &[u8])>, Violation> {
     let [length, rest @ ..] = packed else { return Ok(None) };
     let (name, rest) = split(rest, usize::from(*length))?;
-    let (length, rest) = rest.split_first_chunk().ok_or(Offence::HeaderCut)?;
+    let (length, rest) = rest.split_first_chunk().ok_or(Violation::HeaderCut)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
     let (value, rest) = split(rest, length)?;
     Ok(Some((name, value, rest)))
 }
 
-fn split(rest: &[u8], length: usize) -> Result<(&[u8], &[u8]), Offence> {
-    let past_end = Offence::HeaderPastEnd { bytes: length, left: rest.len() };
+fn split(rest: &[u8], length: usize) -> Result<(&[u8], &[u8]), Violation> {
+    let past_end = Violation::HeaderPastEnd { bytes: length, left: rest.len() };
     rest.split_at_checked(length).ok_or(past_end)
 }
 
-fn check_name(name: &[u8]) -> Result<(), Offence> {
+fn check_name(name: &[u8]) -> Result<(), Violation> {
     let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte);
     match name.iter().find(|&&byte| !is_of_it(byte)) {
-        Some(&byte) => Err(Offence::HeaderNameCharacter { byte }),
-        None if name.is_empty() => Err(Offence::EmptyHeaderName),
+        Some(&byte) => Err(Violation::HeaderNameCharacter { byte }),
+        None if name.is_empty() => Err(Violation::EmptyHeaderName),
         None => Ok(()),
     }
 }
@@ -180,13 +180,13 @@ mod tests {
         let packed = pack_headers([("a", &value)]).expect("it is right");
         assert_eq!(packed.len(), HEADERS_BYTES_MAX);
         let more = pack_headers([("a", &value[..]), ("b", b"")]);
-        assert_eq!(more, Err(Offence::HeaderPastEnd { bytes: 0, left: 0 }));
+        assert_eq!(more, Err(Violation::HeaderPastEnd { bytes: 0, left: 0 }));
         let longer = vec![0; HEADERS_BYTES_MAX - 5];
         let left = value.len();
-        let refused = Offence::HeaderPastEnd { bytes: longer.len(), left };
+        let refused = Violation::HeaderPastEnd { bytes: longer.len(), left };
         assert_eq!(pack_headers([("a", &longer)]), Err(refused));
         let name = [b'x'; 256];
-        let refused = Offence::HeaderPastEnd { bytes: 256, left: 255 };
+        let refused = Violation::HeaderPastEnd { bytes: 256, left: 255 };
         assert_eq!(pack_headers([(name, "")]), Err(refused));
     }
 }

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    CODE_UNSAID, Concurrency, Farewell, Form, Frames, FromClient, FromClientView, FromWorker,
-    FromWorkerView, Hello, Label, Notice, Outcome, Priority, Reply, Request, Status, Timeout,
+    ByteStr, CODE_UNSAID, Concurrency, DisconnectReason, Form, Frames, FromClient, FromClientView,
+    FromWorker, FromWorkerView, Hello, Notice, Outcome, Priority, Reply, Request, Status, Timeout,
     ToClient, ToWorker, Welcome, WorkerReply, WorkerRequest,
 };
 
@@ -154,7 +154,7 @@ fn welcomes() {
         message_bytes_max: u64::MAX,
         frames_max: u32::MAX,
         requests_max: u32::MAX,
-        broker: Label::empty(),
+        broker: ByteStr::empty(),
     };
     let frame = [&b"\x02\x01"[..], &[0xff; 21], b"\0\0\0"].concat();
     check_one(Both, welcome(unlimited.clone()), &[&frame]);
@@ -165,24 +165,28 @@ fn welcomes() {
 
 #[test]
 fn farewells() {
-    for (farewell, code, text) in [
-        (Farewell::Malformed, 400, "a command that does not fit"),
-        (Farewell::Forbidden, 403, "a ticket that was not given, or a name of the broker's own"),
-        (Farewell::IdentityInUse, 409, "the identity is in use"),
-        (Farewell::Full, 429, "a limit stands against it"),
-        (Farewell::ShutDown, 503, "the broker shuts down"),
-        (Farewell::Silent, 504, "silent for too long"),
-        (Farewell::NoCommonVersion, 505, "no version that both speak"),
+    for (disconnect_reason, code, text) in [
+        (DisconnectReason::Malformed, 400, "a command that does not fit"),
+        (
+            DisconnectReason::Forbidden,
+            403,
+            "a ticket that was not given, or a name of the broker's own",
+        ),
+        (DisconnectReason::IdentityInUse, 409, "the identity is in use"),
+        (DisconnectReason::Full, 429, "a limit stands against it"),
+        (DisconnectReason::ShutDown, 503, "the broker shuts down"),
+        (DisconnectReason::Silent, 504, "silent for too long"),
+        (DisconnectReason::NoCommonVersion, 505, "no version that both speak"),
     ] {
         let code = u16::to_be_bytes(code);
         let frame = [b"\x05", &code[..], &[text.len() as u8], text.as_bytes()].concat();
-        check_one(Both, Command::ToClient(ToClient::Disconnect(farewell)), &[&frame]);
-        check_one(Both, Command::ToWorker(ToWorker::Disconnect(farewell)), &[&frame]);
+        check_one(Both, Command::ToClient(ToClient::Disconnect(disconnect_reason)), &[&frame]);
+        check_one(Both, Command::ToWorker(ToWorker::Disconnect(disconnect_reason)), &[&frame]);
         // The text is ignored.
         let frame = [b"\x05", &code[..], b"\x02\xff\xfe"].concat();
-        check_one(Decode, Command::ToClient(ToClient::Disconnect(farewell)), &[&frame]);
+        check_one(Decode, Command::ToClient(ToClient::Disconnect(disconnect_reason)), &[&frame]);
     }
-    let unsaid = || Command::ToClient(ToClient::Disconnect(Farewell::Unsaid));
+    let unsaid = || Command::ToClient(ToClient::Disconnect(DisconnectReason::Unsaid));
     check_one(Encode, unsaid(), &[b"\x05\x01\x90\x1bthe broker does not say why"]);
     for code in [0u16, 401, 500, 999, u16::MAX] {
         let frame = [b"\x05", &code.to_be_bytes()[..], b"\0"].concat();
@@ -333,9 +337,13 @@ fn tasks_that_nobody_waits_for() {
 
 #[test]
 fn what_it_has_no_word_for() {
-    check_one(Encode, Command::FromClient(FromClient::Vouch { worker: "W1".into() }), &[]);
+    check_one(
+        Encode,
+        Command::FromClient(FromClient::WorkerKeepAlive { worker: "W1".into() }),
+        &[],
+    );
     let address = TOKEN_OCTETS[..].into();
-    let wanted = ToWorker::StillWanted { address, id: "r1".into() };
+    let wanted = ToWorker::RequestKeepAlive { address, id: "r1".into() };
     let frame = [b"\x43\x10", &TOKEN_OCTETS[..]].concat();
     check_one(Encode, Command::ToWorker(wanted), &[&frame]);
     // The service of a reply and the id of a worker's reply are not encoded.

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use majordomus_core::Label;
+use majordomus_core::ByteStr;
 
 /// The translation of a body of frames to the single JSON text that some dialects carry. The option
 /// of the client's listener applies to its requests and their replies.
@@ -89,7 +89,7 @@ impl FromStr for Json {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownJson {
-    name: Label,
+    name: ByteStr,
 }
 
 impl fmt::Display for UnknownJson {

@@ -1,7 +1,7 @@
 //! Generators of random bytes, frames and nearly valid messages.
 
 use bytes::Bytes;
-use majordomus_core::{CorrelationId, Form, Frames, Label, Token};
+use majordomus_core::{ByteStr, CorrelationId, Form, Frames, Token};
 
 /// The xorshift64* generator, so that a failure can be replayed anywhere.
 pub(crate) struct Random(u64);
@@ -163,10 +163,10 @@ impl Random {
         Frames::from_slices(&[packed])
     }
 
-    pub(crate) fn label(&mut self) -> Label {
+    pub(crate) fn label(&mut self) -> ByteStr {
         let length = 1 + self.below(60);
         let text: String = (0..length).map(|_| char::from(b' ' + self.below(95) as u8)).collect();
-        Label::from(text.as_str())
+        ByteStr::from(text.as_str())
     }
 
     pub(crate) fn id(&mut self) -> CorrelationId {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Concurrency, Farewell, Form, Frames, FromClient, FromWorker, Label, Outcome, Reply, Request,
-    Status, Timeout, ToClient, ToClientView, ToWorker, WorkerReply, WorkerRequest,
+    ByteStr, Concurrency, DisconnectReason, Form, Frames, FromClient, FromWorker, Outcome, Reply,
+    Request, Status, Timeout, ToClient, ToClientView, ToWorker, WorkerReply, WorkerRequest,
 };
 use majordomus_wire::{Codec, Dialect, Errors, Json, Scratch, Side, Socket};
 
@@ -147,7 +147,7 @@ fn check_client(codec: Codec, random: &mut Random, seed: u64) {
     assert_eq!(owned::from_client(codec, &message), Ok(request), "seed {seed}");
 
     let names_service = codec.dialect() != Dialect::Majortomo;
-    let service = if names_service { random.label() } else { Label::empty() };
+    let service = if names_service { random.label() } else { ByteStr::empty() };
     let reply = Reply::new(service, random.body());
     let mut replies = vec![ToClient::Final(reply.clone())];
     if codec.has_partials() {
@@ -183,10 +183,10 @@ fn check_worker(codec: Codec, random: &mut Random, seed: u64) {
 
     let request = ToWorker::Request(WorkerRequest::new(
         random.token().to_label(),
-        Label::empty(),
+        ByteStr::empty(),
         random.body(),
     ));
-    for command in [request, ToWorker::Heartbeat, ToWorker::Disconnect(Farewell::Unsaid)] {
+    for command in [request, ToWorker::Heartbeat, ToWorker::Disconnect(DisconnectReason::Unsaid)] {
         let message = written(|sink| codec.encode_to_worker(&to_worker::view(&command), sink));
         assert_eq!(codec.decode_to_worker(message), Ok(command), "seed {seed}");
     }
@@ -200,7 +200,7 @@ fn check_json_client(codec: Codec, random: &mut Random, seed: u64) {
         id: random.id(),
         timeout: if random.below(4) == 0 { Timeout::Never } else { after },
         redeliver: of_pigato && random.below(2) == 0,
-        target: if random.below(2) == 0 { random.label() } else { Label::empty() },
+        target: if random.below(2) == 0 { random.label() } else { ByteStr::empty() },
         fresh: random.below(2) == 0,
         durable: random.below(2) == 0,
         ..Request::new(random.label(), random.json())
@@ -212,9 +212,10 @@ fn check_json_client(codec: Codec, random: &mut Random, seed: u64) {
     let read = owned::from_client(codec, &message);
     assert_eq!(read, Ok(FromClient::Request(Request { options, ..request })), "seed {seed}");
 
-    let mut commands = vec![FromClient::Heartbeat, FromClient::StillWanted { id: random.id() }];
+    let mut commands =
+        vec![FromClient::Heartbeat, FromClient::RequestKeepAlive { id: random.id() }];
     if of_pigato {
-        commands.push(FromClient::Vouch { worker: random.label() });
+        commands.push(FromClient::WorkerKeepAlive { worker: random.label() });
     }
     for command in commands {
         let message = written(|sink| codec.encode_from_client(&command, sink));
@@ -263,15 +264,15 @@ fn check_json_worker(codec: Codec, random: &mut Random, seed: u64) {
 
     let (service, options) = match of_pigato {
         true => (random.label(), random.options()),
-        false => (Label::empty(), Bytes::new()),
+        false => (ByteStr::empty(), Bytes::new()),
     };
     let request = WorkerRequest::new(random.token().to_label(), service, random.json());
     let request = ToWorker::Request(WorkerRequest { id: random.id(), options, ..request });
-    let wanted = ToWorker::StillWanted { address: random.token().to_label(), id: random.id() };
+    let wanted = ToWorker::RequestKeepAlive { address: random.token().to_label(), id: random.id() };
     let mut commands =
-        vec![request, wanted, ToWorker::Heartbeat, ToWorker::Disconnect(Farewell::Unsaid)];
+        vec![request, wanted, ToWorker::Heartbeat, ToWorker::Disconnect(DisconnectReason::Unsaid)];
     if of_pigato {
-        commands.push(ToWorker::Registered { service: Label::empty(), worker: Label::empty() });
+        commands.push(ToWorker::Registered { service: ByteStr::empty(), worker: ByteStr::empty() });
     }
     for command in commands {
         let message = written(|sink| codec.encode_to_worker(&to_worker::view(&command), sink));

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use majordomus_core::{
-    Concurrency, CorrelationId, Farewell, Frames, FromClient, FromWorker, Hello, Label, Notice,
-    Outcome, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome, WorkerReply,
-    WorkerRequest,
+    ByteStr, Concurrency, CorrelationId, DisconnectReason, Frames, FromClient, FromWorker, Hello,
+    Notice, Outcome, Priority, Reply, Request, Status, Timeout, ToClient, ToWorker, Welcome,
+    WorkerReply, WorkerRequest,
 };
 use majordomus_wire::{Codec, Dialect, Side, pack_headers};
 
@@ -44,8 +44,8 @@ impl Command {
     fn is_unsaid(&self) -> bool {
         matches!(
             self,
-            Command::ToClient(ToClient::Disconnect(Farewell::Unsaid))
-                | Command::ToWorker(ToWorker::Disconnect(Farewell::Unsaid))
+            Command::ToClient(ToClient::Disconnect(DisconnectReason::Unsaid))
+                | Command::ToWorker(ToWorker::Disconnect(DisconnectReason::Unsaid))
         )
     }
 }
@@ -124,8 +124,8 @@ fn id(random: &mut Random) -> CorrelationId {
     CorrelationId::Number(random.next() >> random.below(64))
 }
 
-fn ticket(random: &mut Random) -> Label {
-    Label::from(&random.token().octets()[..])
+fn ticket(random: &mut Random) -> ByteStr {
+    ByteStr::from(&random.token().octets()[..])
 }
 
 fn span(random: &mut Random) -> Duration {
@@ -180,7 +180,7 @@ fn from_client(random: &mut Random) -> impl Iterator<Item = FromClient> + use<> 
         id: id(random),
         timeout,
         redeliver: random.below(2) == 0,
-        target: if random.below(2) == 0 { random.label() } else { Label::empty() },
+        target: if random.below(2) == 0 { random.label() } else { ByteStr::empty() },
         fresh: random.below(2) == 0,
         durable: random.below(2) == 0,
         priority: Priority::new(random.below(10) as u8),
@@ -193,7 +193,7 @@ fn from_client(random: &mut Random) -> impl Iterator<Item = FromClient> + use<> 
         FromClient::Hello(hello(random)),
         FromClient::Request(request),
         FromClient::Heartbeat,
-        FromClient::StillWanted { id: id(random) },
+        FromClient::RequestKeepAlive { id: id(random) },
         FromClient::Cancel { id: id(random) },
         FromClient::More { id: id(random), credit: number(random) },
         FromClient::Disconnect,
@@ -215,7 +215,7 @@ fn from_worker(random: &mut Random) -> impl Iterator<Item = FromWorker> + use<> 
         FromWorker::Hello(hello(random)),
         FromWorker::Ready { service: random.label() },
         FromWorker::Withdraw { service: random.label() },
-        FromWorker::Withdraw { service: Label::empty() },
+        FromWorker::Withdraw { service: ByteStr::empty() },
         FromWorker::Partial(reply.clone()),
         FromWorker::Final(WorkerReply { keep, ..reply.clone() }),
         FromWorker::Failed(WorkerReply { code, ..reply.clone() }),
@@ -232,7 +232,7 @@ fn to_client(random: &mut Random) -> impl Iterator<Item = ToClient> + use<> {
     let reply = Reply {
         id: id(random),
         options: options(random),
-        ..Reply::new(Label::empty(), random.body())
+        ..Reply::new(ByteStr::empty(), random.body())
     };
     let code = 400 + random.below(600) as u16;
     let told = [
@@ -251,7 +251,7 @@ fn to_client(random: &mut Random) -> impl Iterator<Item = ToClient> + use<> {
         ToClient::Failed(Outcome::Failed, Reply { code, ..reply }),
         ToClient::Notice { id: id(random), notice: pick(random, &Notice::ALL) },
         ToClient::Heartbeat,
-        ToClient::Disconnect(pick(random, &Farewell::ALL[1..])),
+        ToClient::Disconnect(pick(random, &DisconnectReason::ALL[1..])),
     ]
     .into_iter()
 }
@@ -270,12 +270,12 @@ fn to_worker(random: &mut Random) -> impl Iterator<Item = ToWorker> + use<> {
         ToWorker::Welcome(welcome(random)),
         ToWorker::Registered { service: random.label(), worker: random.label() },
         ToWorker::Request(request),
-        ToWorker::StillWanted { address: ticket(random), id: CorrelationId::NONE },
+        ToWorker::RequestKeepAlive { address: ticket(random), id: CorrelationId::NONE },
         ToWorker::More { address: ticket(random), credit: number(random) },
         ToWorker::Capacity { concurrency: Concurrency::AtMost(random.below(1 << 31) as u32) },
         ToWorker::Cancel { address: ticket(random), outcome: pick(random, &outcomes) },
         ToWorker::Heartbeat,
-        ToWorker::Disconnect(pick(random, &Farewell::ALL[1..])),
+        ToWorker::Disconnect(pick(random, &DisconnectReason::ALL[1..])),
     ]
     .into_iter()
 }

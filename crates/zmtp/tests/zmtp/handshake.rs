@@ -133,7 +133,7 @@ fn a_refusal_reaches_the_other_side() {
 }
 
 #[test]
-fn a_listener_may_answer_an_offence_with_an_error() {
+fn a_listener_may_answer_a_violation_with_an_error() {
     let mut connection = listener();
     let error = feed(&mut connection, &[greeting(1), ready("NOPE", b"")].concat()).unwrap_err();
     let _ = written(&mut connection);

@@ -6,7 +6,7 @@ mod handshake;
 mod limits;
 mod memory;
 mod mutation;
-mod offences;
 mod omq;
 mod random;
+mod violations;
 mod wire;

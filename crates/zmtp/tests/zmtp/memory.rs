@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use majordomus_zmtp::{
-    Event, Limits, SHARED_FRAME_BYTES_MIN, Spares, UNGRANTED_BYTES_MAX, UNSENT_PONGS_MAX,
+    BufferPool, Event, Limits, SHARED_FRAME_BYTES_MIN, UNGRANTED_BYTES_MAX, UNSENT_PONGS_MAX,
 };
 
 use crate::wire::{command, feed, feed_direct, frame, message, messages, open, send, written};
@@ -169,7 +169,7 @@ fn no_memory_before_the_grant() {
 #[test]
 fn a_large_message_may_come_in_the_memory_of_one_before() {
     let mut connection = open(1, Limits::default());
-    let mut spares = Spares::new(1 << 20);
+    let mut spares = BufferPool::new(1 << 20);
     let mut places = Vec::new();
     for fill in [1, 2, 3] {
         let bytes = message(&[vec![fill; 100_000]]);

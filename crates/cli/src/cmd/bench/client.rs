@@ -54,7 +54,7 @@ pub(super) enum Came {
     /// The reply to a first call.
     FirstCall,
     /// The broker closed the session.
-    Farewell(String),
+    DisconnectReason(String),
     /// A message that does not affect the statistics.
     Nothing,
 }
@@ -187,7 +187,7 @@ impl Client {
                 self.waits = false;
                 Came::Nothing
             }
-            Heard::Farewell(why) => Came::Farewell(why),
+            Heard::DisconnectReason(why) => Came::DisconnectReason(why),
             Heard::Else => Came::Nothing,
         })
     }

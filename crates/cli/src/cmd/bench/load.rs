@@ -86,7 +86,7 @@ pub(super) enum Fault {
     Broken(Broken),
     /// A malformed message.
     Malformed(majordomus_wire::Error),
-    Farewell(String),
+    DisconnectReason(String),
     System(io::Error),
 }
 
@@ -115,7 +115,7 @@ impl fmt::Display for Fault {
             }
             Fault::Broken(broken) => broken.fmt(f),
             Fault::Malformed(error) => write!(f, "a message that does not fit: {error}"),
-            Fault::Farewell(why) => write!(f, "sent away by the broker: {why}"),
+            Fault::DisconnectReason(why) => write!(f, "sent away by the broker: {why}"),
             Fault::System(error) => write!(f, "the system refuses: {error}"),
         }
     }
@@ -434,7 +434,7 @@ impl Load<'_> {
                         self.served += 1;
                         true
                     }
-                    Served::Farewell(why) => return Err(Fault::Farewell(why)),
+                    Served::DisconnectReason(why) => return Err(Fault::DisconnectReason(why)),
                     Served::Else => false,
                 },
                 Role::Client(client) => match client.take(message)? {
@@ -442,7 +442,7 @@ impl Load<'_> {
                         self.first_call_came = true;
                         true
                     }
-                    Came::Farewell(why) => return Err(Fault::Farewell(why)),
+                    Came::DisconnectReason(why) => return Err(Fault::DisconnectReason(why)),
                     // A heartbeat does not show that a reply is on its way.
                     Came::Nothing => false,
                     came => {

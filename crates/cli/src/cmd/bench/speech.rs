@@ -7,7 +7,7 @@ use std::fmt;
 use bytes::Bytes;
 use majordomus::Dialect;
 use majordomus_core::{
-    Concurrency, CorrelationId, Frames, FromClient, FromWorker, Hello, Label, Outcome, Reply,
+    ByteStr, Concurrency, CorrelationId, Frames, FromClient, FromWorker, Hello, Outcome, Reply,
     Request, Status, ToClient, ToWorker, WorkerReply,
 };
 use majordomus_wire::{Codec, Error, Side, Sink, Socket, in_frames};
@@ -47,7 +47,7 @@ pub(super) enum Heard {
     /// An error in place of a reply.
     Failure { id: CorrelationId, why: String },
     /// The broker closed the session.
-    Farewell(String),
+    DisconnectReason(String),
     /// A message that is irrelevant here.
     Else,
 }
@@ -57,7 +57,7 @@ pub(super) enum Heard {
 pub(super) enum Served {
     Request,
     /// The broker closed the session.
-    Farewell(String),
+    DisconnectReason(String),
     /// A message that is irrelevant here.
     Else,
 }
@@ -109,7 +109,7 @@ impl Speech {
         match self {
             Speech::Dialect(Dialect::Omdp1) => CorrelationId::Number(tag.number()),
             Speech::Dialect(dialect) if has_request_ids(dialect) => {
-                CorrelationId::Text(Label::from(&tag.text()[..]))
+                CorrelationId::Text(ByteStr::from(&tag.text()[..]))
             }
             Speech::Dialect(_) | Speech::Bare | Speech::Nats => CorrelationId::NONE,
         }
@@ -137,7 +137,7 @@ impl Speech {
             ToClient::Failed(outcome, reply) => {
                 Heard::Failure { why: why(outcome, &reply), id: reply.id }
             }
-            ToClient::Disconnect(why) => Heard::Farewell(why.to_string()),
+            ToClient::Disconnect(why) => Heard::DisconnectReason(why.to_string()),
             ToClient::Partial(_) | ToClient::Notice { .. } | ToClient::Heartbeat => Heard::Else,
         })
     }
@@ -202,7 +202,7 @@ impl Speech {
                 self.say(&FromWorker::Final(reply), sink);
                 Served::Request
             }
-            ToWorker::Disconnect(why) => Served::Farewell(why.to_string()),
+            ToWorker::Disconnect(why) => Served::DisconnectReason(why.to_string()),
             _ => Served::Else,
         })
     }

@@ -124,7 +124,7 @@ impl Tally {
                 self.foreign += 1;
                 self.name(|| format!("foreign: {why}"));
             }
-            Came::FirstCall | Came::Farewell(_) | Came::Nothing => {}
+            Came::FirstCall | Came::DisconnectReason(_) | Came::Nothing => {}
         }
     }
 

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
-use crate::Label;
+use crate::ByteStr;
 use crate::broker::keys::{KeyedState, Keys};
 use crate::version::{Range, Version, split};
 
@@ -55,10 +55,10 @@ struct Family {
 /// The registered wildcards and versions, and the requested ranges.
 #[derive(Debug)]
 pub(super) struct Names {
-    wildcards: HashMap<Label, u32, KeyedState>,
+    wildcards: HashMap<ByteStr, u32, KeyedState>,
     /// The number of wildcards of each length.
     lengths: BTreeMap<usize, usize>,
-    families: HashMap<Label, Family, KeyedState>,
+    families: HashMap<ByteStr, Family, KeyedState>,
 }
 
 impl Names {
@@ -75,7 +75,7 @@ impl Names {
     pub(super) fn add(&mut self, name: &[u8], index: u32) -> Vec<u32> {
         match Kind::of(name) {
             Kind::Range(base, range) => {
-                let family = self.families.entry(Label::from(base)).or_default();
+                let family = self.families.entry(ByteStr::from(base)).or_default();
                 let matching = family.offered_in(&range);
                 family.asked.insert(index, range);
                 matching
@@ -114,12 +114,12 @@ impl Names {
     pub(super) fn offer(&mut self, name: &[u8], index: u32) -> Concerned {
         match Kind::of(name) {
             Kind::Wildcard(prefix) => {
-                self.wildcards.insert(Label::from(prefix), index);
+                self.wildcards.insert(ByteStr::from(prefix), index);
                 *self.lengths.entry(prefix.len()).or_default() += 1;
                 Concerned::Beginning
             }
             Kind::Version(base, version) => {
-                let family = self.families.entry(Label::from(base)).or_default();
+                let family = self.families.entry(ByteStr::from(base)).or_default();
                 let concerned = family.asking_for(&version);
                 let at = family.offered.partition_point(|(other, _)| *other > version);
                 family.offered.insert(at, (version, index));

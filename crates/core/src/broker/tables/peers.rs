@@ -16,15 +16,15 @@ use crate::broker::keys::{KeyedState, Keys};
 use crate::list::{Linked, Links, List};
 use crate::wheel::TimerId;
 use crate::{
-    ClientCapabilities, Concurrency, Form, FramesView, Label, PeerId, Reply, RequestId, Role, Time,
-    WorkerCapabilities,
+    ByteStr, ClientCapabilities, Concurrency, Form, FramesView, PeerId, Reply, RequestId, Role,
+    Time, WorkerCapabilities,
 };
 
 /// A connected peer.
 #[derive(Debug)]
 pub(in crate::broker) struct Peer {
     pub(in crate::broker) id: PeerId,
-    pub(in crate::broker) identity: Label,
+    pub(in crate::broker) identity: ByteStr,
     pub(in crate::broker) answers_probes: bool,
     /// True if it has ever answered a probe.
     pub(in crate::broker) answered_probe: bool,
@@ -279,7 +279,7 @@ impl Worker {
 #[derive(Debug)]
 pub(in crate::broker) struct Peers {
     slots: Vec<Option<Box<Peer>>>,
-    identities: HashMap<Label, PeerId, KeyedState>,
+    identities: HashMap<ByteStr, PeerId, KeyedState>,
     count: usize,
 }
 
@@ -397,7 +397,7 @@ impl Peers {
     }
 
     /// Returns the owner of an identity.
-    pub(in crate::broker) fn owner(&self, identity: &Label) -> Option<PeerId> {
+    pub(in crate::broker) fn owner(&self, identity: &ByteStr) -> Option<PeerId> {
         self.identities.get(identity).copied()
     }
 
@@ -422,7 +422,7 @@ impl Peers {
     }
 
     /// Makes a peer the owner of an identity.
-    pub(in crate::broker) fn own(&mut self, identity: Label, id: PeerId) {
+    pub(in crate::broker) fn own(&mut self, identity: ByteStr, id: PeerId) {
         if !identity.is_empty() {
             self.identities.insert(identity, id);
         }
@@ -444,7 +444,7 @@ impl Peers {
 }
 
 /// Returns an identity as text, if it is text.
-fn text_of(identity: &Label) -> Option<&str> {
+fn text_of(identity: &ByteStr) -> Option<&str> {
     str::from_utf8(identity).ok().filter(|text| !text.is_empty())
 }
 

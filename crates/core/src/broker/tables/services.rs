@@ -24,12 +24,12 @@ use crate::broker::keys::{KeyedState, Keys};
 use crate::broker::statistics::{Accounts, End, Statement};
 use crate::list::List;
 use crate::table::{self, Table};
-use crate::{Label, Time};
+use crate::{ByteStr, Time};
 
 /// A name with its queue and its workers.
 #[derive(Debug)]
 pub(in crate::broker) struct Service {
-    pub(in crate::broker) name: Label,
+    pub(in crate::broker) name: ByteStr,
     pub(in crate::broker) settings: Settings,
     pub(super) queue: Queue,
     /// Rejected requests that wait for a worker which has not rejected them, by rank: its own, and
@@ -163,7 +163,7 @@ impl Services {
         }
         let settings = config.settings(name);
         let (index, _) = self.table.insert(Service {
-            name: Label::from(name),
+            name: ByteStr::from(name),
             settings,
             queue: Queue::default(),
             rejected: BTreeMap::new(),

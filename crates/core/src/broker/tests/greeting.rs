@@ -132,7 +132,7 @@ fn an_id_that_is_in_progress_is_refused_whatever_is_asked_for() {
 
 /// The worker may have sent the notice before it received the disconnect.
 #[test]
-fn an_old_sign_of_work_is_late_and_no_offence() {
+fn an_old_sign_of_work_is_late_and_no_violation() {
     check(
         "0ms worker w greets
          0ms w hello

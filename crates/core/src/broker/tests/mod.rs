@@ -35,13 +35,13 @@ mod identity;
 mod life;
 mod limits;
 mod names;
-mod offences;
 mod offers;
 mod outcomes;
 mod outputs;
 mod progress;
 mod rejecting;
 mod sharing;
+mod violations;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -53,8 +53,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
-    CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, Farewell, Form, Frames,
-    FromClient, FromWorker, Hello, Label, Outcome, OutcomeSet, Priority, Redelivery, Reply,
+    ByteStr, CREDIT_UNLIMITED, ClientCapabilities, Concurrency, CorrelationId, DisconnectReason,
+    Form, Frames, FromClient, FromWorker, Hello, Outcome, OutcomeSet, Priority, Redelivery, Reply,
     Request, Role, Status, Timeout, ToClient, ToWorker, WorkerCapabilities, WorkerReply,
     WorkerRequest,
 };
@@ -83,7 +83,7 @@ fn check_with(configure: impl FnOnce(&mut Config), script: &str) {
 /// Enables request coalescing for `echo`.
 fn shared(config: &mut Config) {
     config.services.push(ServiceConfig {
-        name: Label::from("echo"),
+        name: ByteStr::from("echo"),
         share: true,
         ..ServiceConfig::default()
     });
@@ -98,7 +98,7 @@ struct Stage {
     now: Time,
     names: BTreeMap<String, PeerId>,
     json: Vec<PeerId>,
-    addresses: Vec<Label>,
+    addresses: Vec<ByteStr>,
     shows: Vec<String>,
     /// The current line.
     line: String,
@@ -147,10 +147,10 @@ impl Stage {
             let counters = self.broker.counters();
             let holdings = self.broker.holdings();
             let outcome = Outcome::ALL.iter().find(|outcome| outcome.name() == name);
-            let offence = Offence::ALL.iter().find(|offence| offence.name() == name);
-            let found = match (name, outcome, offence) {
+            let violation = PeerViolation::ALL.iter().find(|violation| violation.name() == name);
+            let found = match (name, outcome, violation) {
                 (_, Some(outcome), _) => counters.outcome(*outcome),
-                (_, _, Some(offence)) => counters.offence(*offence),
+                (_, _, Some(violation)) => counters.violation(*violation),
                 ("received", ..) => counters.received,
                 ("in progress", ..) => counters.in_progress,
                 ("dispatched", ..) => counters.dispatched,
@@ -175,7 +175,7 @@ impl Stage {
     fn counted(&self, name: &str) -> u64 {
         let (service, end) = name.split_once('/').expect("a service and an end");
         let statement = self.broker.statement();
-        let named = |account: &&Account| account.service == Label::from(service);
+        let named = |account: &&Account| account.service == ByteStr::from(service);
         let ends = match service {
             "own" => statement.own,
             "others" => statement.others,
@@ -246,11 +246,11 @@ impl Stage {
         }
         let identity = options.iter().find_map(|option| option.strip_prefix("id="));
         let profile = Profile {
-            identity: Label::from(identity.unwrap_or_default()),
+            identity: ByteStr::from(identity.unwrap_or_default()),
             answers_probes: options.contains(&"probes"),
             role,
         };
-        Input::Appeared { peer, profile }
+        Input::Connected { peer, profile }
     }
 
     fn form_of(&self, peer: PeerId) -> Form {
@@ -304,7 +304,7 @@ impl Stage {
                 Some(number) => {
                     stage.addresses[number.parse::<usize>().expect("a number") - 1].clone()
                 }
-                None => Label::from(address),
+                None => ByteStr::from(address),
             };
             WorkerReply {
                 id: CorrelationId::from(option(body, "id").unwrap_or_default()),
@@ -322,11 +322,11 @@ impl Stage {
             ["bytes"] => return Input::Alive { peer, sign: Sign::Bytes },
             ["pong"] => return Input::Alive { peer, sign: Sign::Pong },
             ["malformed"] => return Input::Malformed { peer },
-            ["laden"] => return Input::Laden { peer },
-            ["filled"] => return Input::Filled { peer },
-            ["draining"] => return Input::Draining { peer },
-            ["drained"] => return Input::Drained { peer },
-            ["gone"] => return Input::Gone { peer },
+            ["laden"] => return Input::OversizedPending { peer },
+            ["filled"] => return Input::AboveHighWater { peer },
+            ["draining"] => return Input::MakingProgress { peer },
+            ["drained"] => return Input::BelowLowWater { peer },
+            ["gone"] => return Input::Disconnected { peer },
             ["hello", options @ ..] => return self.hello(peer, options),
             ["bye"] => {
                 return Input::FromClient { peer, command: FromClient::Disconnect };
@@ -350,7 +350,7 @@ impl Stage {
                 request.id = CorrelationId::from(option(rest, "id").unwrap_or_default());
                 request.redeliver = rest.contains(&"again");
                 request.fresh = rest.contains(&"fresh");
-                request.target = Label::from(option(rest, "target").unwrap_or_default());
+                request.target = ByteStr::from(option(rest, "target").unwrap_or_default());
                 let beside = option(rest, "beside").unwrap_or_default();
                 request.options = Bytes::copy_from_slice(beside.as_bytes());
                 let number =
@@ -371,19 +371,19 @@ impl Stage {
                 return Input::FromClient { peer, command: FromClient::Request(request) };
             }
             ["withdraw", rest @ ..] => FromWorker::Withdraw {
-                service: rest.first().map(|it| Label::from(*it)).unwrap_or_default(),
+                service: rest.first().map(|it| ByteStr::from(*it)).unwrap_or_default(),
             },
             ["atwork", address] => {
                 FromWorker::AtWork { address: reply(self, address, &[]).address }
             }
-            ["ready"] => FromWorker::Ready { service: Label::empty() },
-            ["ready", service] => FromWorker::Ready { service: Label::from(*service) },
+            ["ready"] => FromWorker::Ready { service: ByteStr::empty() },
+            ["ready", service] => FromWorker::Ready { service: ByteStr::from(*service) },
             ["vouch", worker] => {
-                let command = FromClient::Vouch { worker: Label::from(*worker) };
+                let command = FromClient::WorkerKeepAlive { worker: ByteStr::from(*worker) };
                 return Input::FromClient { peer, command };
             }
             ["wants", id] => {
-                let command = FromClient::StillWanted { id: CorrelationId::from(*id) };
+                let command = FromClient::RequestKeepAlive { id: CorrelationId::from(*id) };
                 return Input::FromClient { peer, command };
             }
             ["heartbeat", status @ ..] => FromWorker::Heartbeat(Status {
@@ -413,7 +413,7 @@ impl Stage {
         }
     }
 
-    fn number(&mut self, address: Label) -> usize {
+    fn number(&mut self, address: ByteStr) -> usize {
         let known = self.addresses.iter().position(|known| *known == address);
         1 + known.unwrap_or_else(|| {
             self.addresses.push(address);
@@ -434,7 +434,7 @@ impl Stage {
                 }
                 ToClient::Welcome(_) => (peer, "welcome".to_string()),
                 ToClient::Notice { id, notice } => (peer, format!("notice {id} {notice:?}")),
-                ToClient::Disconnect(why) => (peer, farewell(why, shows("reasons"))),
+                ToClient::Disconnect(why) => (peer, disconnect_reason(why, shows("reasons"))),
                 ToClient::Heartbeat => (peer, "heartbeat".to_string()),
             },
             Output::ToWorker { peer, command } => match command {
@@ -452,7 +452,7 @@ impl Stage {
                     let why = if shows("reasons") { outcome.name() } else { "" };
                     (peer, format!("cancel #{} {why}", self.number(address)))
                 }
-                ToWorker::StillWanted { address, id } => {
+                ToWorker::RequestKeepAlive { address, id } => {
                     (peer, format!("wanted #{} {id}", self.number(address)))
                 }
                 ToWorker::Registered { .. } if !shows("registered") => return None,
@@ -461,7 +461,7 @@ impl Stage {
                 }
                 ToWorker::Heartbeat if !shows("heartbeats") => return None,
                 ToWorker::Heartbeat => (peer, "heartbeat".to_string()),
-                ToWorker::Disconnect(why) => (peer, farewell(why, shows("reasons"))),
+                ToWorker::Disconnect(why) => (peer, disconnect_reason(why, shows("reasons"))),
             },
             Output::Probe { .. } if !shows("probes") => return None,
             Output::Probe { peer } => (peer, "probe".to_string()),
@@ -507,7 +507,7 @@ fn frames(text: &str) -> Frames {
     Frames::from_slices(&text.split('|').collect::<Vec<_>>())
 }
 
-fn farewell(why: Farewell, shown: bool) -> String {
+fn disconnect_reason(why: DisconnectReason, shown: bool) -> String {
     if shown { format!("disconnect {why:?}") } else { "disconnect".to_string() }
 }
 

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{check, check_with};
-use crate::Label;
+use crate::ByteStr;
 use crate::broker::ServiceConfig;
 
 #[test]
@@ -182,7 +182,7 @@ fn services_can_have_timings_of_their_own() {
     check_with(
         |config| {
             config.services.push(ServiceConfig {
-                name: Label::from("slow"),
+                name: ByteStr::from("slow"),
                 wait_timeout: Some(Duration::from_secs(100)),
                 busy_timeout: Some(Duration::from_secs(5)),
                 ..ServiceConfig::default()

@@ -211,7 +211,7 @@ fn who_shares_an_answer_hears_of_it_too() {
 }
 
 #[test]
-fn a_forged_sign_of_work_is_an_offence() {
+fn a_forged_sign_of_work_is_a_violation() {
     check(
         "0ms worker w
          0ms w ready echo

@@ -452,7 +452,7 @@ fn a_rejected_request_goes_to_nobody_after_its_deadline() {
     // The timer is due, but the worker disconnects before the broker handles the tick.
     stage.now = Time::from_micros(2_000_000);
     let peer = stage.names["w1"];
-    stage.tell(Input::Gone { peer });
+    stage.tell(Input::Disconnected { peer });
     assert_eq!(stage.asked, ["c1 failed expired"]);
 }
 
