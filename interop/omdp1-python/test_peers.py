@@ -872,7 +872,7 @@ add_vectors()
 
 
 @check
-def offences_that_are_no_vectors():
+def violations_that_are_no_vectors():
     """a second HELLO or WELCOME, a reserved name, tickets that were never issued"""
     ticket = b"never"
     for role, item, wanted in (

@@ -145,7 +145,7 @@ impl Arena {
     }
 
     /// Waits until all connections, requests and memory of an attack are released, and returns the
-    /// broker's state. The caller judges memory that is not released.
+    /// broker's state. The caller checks memory that is not released.
     pub(super) fn back_to(&mut self, before: &State) -> Result<State, String> {
         let gone = ["connections", "handshakes", "peers", "services", "requests", "held_clients"];
         let gone = gone.into_iter().chain(["reception_bytes", "in_progress"]);

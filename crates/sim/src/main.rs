@@ -9,7 +9,7 @@ use majordomus_sim::checker::Tally;
 use majordomus_sim::{Failure, Machine, Mutant, Mutation, Sink, run, shrink};
 
 const HELP: &str = "\
-majordomus-sim: plays the broker on virtual time against faults, and judges it.
+majordomus-sim: runs the broker on virtual time with faults, and checks it.
 
   --seed N           begin with this seed (1)
   --steps M          how often the broker is told something for each seed (1000000)

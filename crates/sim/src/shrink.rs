@@ -89,8 +89,8 @@ impl<M: Machine> Shrinker<M> {
         broken.then(|| history.pruned(&replayed))
     }
 
-    fn first(&mut self, tapes: impl IntoIterator<Item = History>) -> Option<History> {
-        tapes.into_iter().find_map(|history| self.attempt(history))
+    fn first(&mut self, histories: impl IntoIterator<Item = History>) -> Option<History> {
+        histories.into_iter().find_map(|history| self.attempt(history))
     }
 
     fn shorten(&mut self, whole: History) -> History {

@@ -23,27 +23,27 @@ const GENERATION: u32 = 7;
 
 /// Returns simplifications of the whole history: the configuration and the names of the scripts.
 pub(super) fn whole(history: &History, at: usize) -> Vec<History> {
-    let mut tapes = Vec::new();
+    let mut histories = Vec::new();
     if at > 0 {
-        return tapes;
+        return histories;
     }
     let base = settings::of_scripts();
     if history.config != base {
-        tapes.push(History { config: base.clone(), ..history.clone() });
+        histories.push(History { config: base.clone(), ..history.clone() });
     }
     let plainer = settings::plainer(&history.config, &base);
-    tapes.extend(plainer.into_iter().map(|config| History { config, ..history.clone() }));
-    tapes.extend((0..history.entries.len()).filter_map(|at| configured_before(history, at)));
+    histories.extend(plainer.into_iter().map(|config| History { config, ..history.clone() }));
+    histories.extend((0..history.entries.len()).filter_map(|at| configured_before(history, at)));
     if history.keys.0 != KEYS.0 {
-        tapes.push(History { keys: KEYS, ..history.clone() });
+        histories.push(History { keys: KEYS, ..history.clone() });
     }
     if history.clock == Clock::AsRecorded {
-        tapes.push(timely(history));
+        histories.push(timely(history));
     }
-    tapes.extend(with_numbered_peers(history));
-    tapes.extend(with_one_service(history));
-    tapes.extend(with_named_requests(history));
-    tapes
+    histories.extend(with_numbered_peers(history));
+    histories.extend(with_one_service(history));
+    histories.extend(with_named_requests(history));
+    histories
 }
 
 /// Moves the configuration of this entry to the start of the history.

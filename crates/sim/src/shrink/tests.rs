@@ -30,19 +30,20 @@ fn check_repeated<M: Machine>(kind: M::Kind, seed: u64, steps: u64) -> History {
 
 #[test]
 fn a_whole_tape_repeats_its_run() {
-    let mut tapes: Vec<History> =
+    let mut histories: Vec<History> =
         (0..12).map(|seed| check_repeated::<Broker>((), seed, 4_000)).collect();
     for mutation in Mutation::ALL {
-        tapes.extend((1..3).map(|seed| check_repeated::<Mutant>(*mutation, seed, 4_000)));
+        histories.extend((1..3).map(|seed| check_repeated::<Mutant>(*mutation, seed, 4_000)));
     }
-    let told = |is: fn(&Entry) -> bool| tapes.iter().flat_map(|history| &history.entries).any(is);
+    let told =
+        |is: fn(&Entry) -> bool| histories.iter().flat_map(|history| &history.entries).any(is);
     assert!(told(|entry| matches!(entry, Entry::Restarted(..))));
     assert!(told(|entry| matches!(entry, Entry::Told(_, Input::Configured(_)))));
     assert!(told(|entry| matches!(entry, Entry::Told(_, Input::Shutdown))));
     // In some histories the broker is stopped for a while: on a clock that never stops, these are
     // different runs.
     let hash = |history: &History| history.replay::<Broker>((), &mut |_| {}).hash;
-    assert!(tapes[..12].iter().any(|history| hash(&timely(history)) != hash(history)));
+    assert!(histories[..12].iter().any(|history| hash(&timely(history)) != hash(history)));
 }
 
 fn odd_config() -> Config {

@@ -164,7 +164,7 @@ fn welcomes() {
 }
 
 #[test]
-fn farewells() {
+fn disconnect_reasons() {
     for (disconnect_reason, code, text) in [
         (DisconnectReason::Malformed, 400, "a command that does not fit"),
         (
