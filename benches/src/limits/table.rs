@@ -148,7 +148,7 @@ pub(super) const LIMITS: &[Limit] = &[
         what: "bytes that a peer has not read",
         source: &[
             part("reactor/outlet.rs", "output", "let before"),
-            part("reactor/outlet.rs", "output", "HELD_PER_BYTE_MAX"),
+            part("reactor/outlet.rs", "end", "HELD_PER_BYTE_MAX"),
             all("reactor/outlet.rs", "check_unsent"),
             part("reactor/writing.rs", "write", "HighWater::Below"),
             all("broker/tables/peers.rs", "is_above_high_water"),
