@@ -100,7 +100,7 @@ fn keeps_its_request(timings: &[&str], work: &[&str]) {
     let mut client = python.client(broker.endpoint(), Dialect::Mdp02, &[]);
     client.request("work", &[b"first"]);
     busy.expect("request");
-    let spare = registered(python, broker.endpoint(), DIALECT, SPARE);
+    let mut spare = registered(python, broker.endpoint(), DIALECT, SPARE);
 
     busy.expect_within("replied", Duration::from_secs(120));
     client.expect_final(&[b"first", b"A"]);
@@ -111,6 +111,7 @@ fn keeps_its_request(timings: &[&str], work: &[&str]) {
     busy.kill();
     client.round_trip("work", &[b"second"], &[b"second", b"B"]);
     client.has_had_only(&[&[b"first", b"A"], &[b"second", b"B"]]);
+    assert_eq!(spare.expect("request"), "second");
     assert_eq!(spare.said("request"), ["second"]);
 }
 
