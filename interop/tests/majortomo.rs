@@ -91,6 +91,9 @@ fn comes_back_after(signal: Signal) {
     worker.expect("disconnect");
     worker.expect("opened");
     echo_client_is_served(python, broker.endpoint(), "echo");
+    for _ in 0..3 {
+        assert_eq!(worker.expect("request"), "hello");
+    }
     assert_eq!(worker.said("request"), ["hello"; 6]);
 }
 
