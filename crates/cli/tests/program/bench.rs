@@ -24,7 +24,7 @@ fn bench(options: &[&str]) -> Finished {
     run(&[&["bench"], options].concat())
 }
 
-/// What it printed with --json, whatever its status.
+/// Returns the program's output with `--json`, for any exit status.
 #[track_caller]
 fn json(finished: &Finished) -> Value {
     assert_eq!(finished.text().lines().count(), 1, "{finished:?}");
@@ -313,7 +313,7 @@ fn what_makes_no_sense_is_refused() {
 /// After such a silence the broker says that it lives, which is no reply to anybody.
 const HEARTBEAT: Duration = Duration::from_millis(50);
 
-/// What a broker does wrong with one request.
+/// A broker's fault in the handling of one request.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Spoil,

@@ -1,4 +1,4 @@
-//! What the documents say of limits and tests.
+//! Checks of the limits and tests that the documents name.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ fn document(name: &str) -> String {
     fs::read_to_string(root().join("docs").join(name)).expect("the document is there")
 }
 
-/// What stands in backticks.
+/// Returns the text between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }

@@ -43,7 +43,7 @@ pub(crate) struct Process {
     readers: Vec<JoinHandle<()>>,
 }
 
-/// What is left of a program that has ended.
+/// The output and exit status of a program that has ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) status: ExitStatus,

@@ -1,4 +1,4 @@
-//! What a client sends and prints.
+//! The requests and the output of `majordomus request`.
 
 use majordomus::Dialect;
 

@@ -15,7 +15,7 @@ fn file(text: &str) -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-/// What `--print-config` says with this file, environment and arguments.
+/// Returns the output of `--print-config` with this file, environment and arguments.
 fn shown(text: &str, environment: &[(&str, &str)], args: &[&str]) -> (Finished, String) {
     let (_directory, path) = file(text);
     let path = path.to_str().expect("it is text").to_owned();

@@ -17,7 +17,7 @@ fn tripping(options: &[&str]) -> Finished {
     finished
 }
 
-/// What it printed with --json.
+/// Returns the program's output with `--json`.
 #[track_caller]
 fn json(finished: &Finished) -> Value {
     assert_eq!(finished.text().lines().count(), 1, "{finished:?}");
